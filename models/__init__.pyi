@@ -1,0 +1,27 @@
+from .cloning import with_rates
+from .cnn import build_cnn
+from .guidance import GUIDANCE, SEARCHED_RATES, Guidance, check_rate
+from .mlp import build_mlp
+from .registry import ModelEntry, create_model, list_models, model_entry, register_model
+from .sites import DropoutSite, dropout_sites
+from .torch_mlp import build_torch_mlp, keras_weights_to_torch, torch_weights_to_keras
+
+__all__ = [
+    "GUIDANCE",
+    "SEARCHED_RATES",
+    "DropoutSite",
+    "Guidance",
+    "ModelEntry",
+    "build_cnn",
+    "build_mlp",
+    "build_torch_mlp",
+    "check_rate",
+    "create_model",
+    "dropout_sites",
+    "keras_weights_to_torch",
+    "list_models",
+    "model_entry",
+    "register_model",
+    "torch_weights_to_keras",
+    "with_rates",
+]

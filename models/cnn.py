@@ -1,0 +1,144 @@
+"""The documented convolutional net."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dropout_zoo.models.registry import register_model
+
+if TYPE_CHECKING:
+    import keras
+
+KERNEL, POOL = 3, 2
+
+
+@register_model(
+    "cnn",
+    family="CNN",
+    parameters=225_034,
+    sites={"hidden_1_dropout": 0.5},
+    source="the documented Sequential CNN: conv 32-64, dense 128, dropout after the dense layer",
+)
+def build_cnn(
+    *,
+    input_shape: Sequence[int] = (28, 28, 1),
+    num_classes: int | None = 10,
+    filters: Sequence[int] = (32, 64),
+    units: Sequence[int] = (128,),
+    hidden_rates: float | Sequence[float] = (0.5,),
+    input_rate: float | None = None,
+    conv_rates: float | Sequence[float] | None = None,
+    conv_dropout: str = "element",
+    activation: Any = "relu",
+    kernel_regularizer: Any = None,
+    kernel_constraint: Any = None,
+    batch_norm: str | None = None,
+    optimizer: Any = "adam",
+    loss: Any = None,
+    name: str = "cnn",
+    compile: bool = True,
+) -> keras.Sequential:
+    """Build the documented CNN: convolutions with max-pooling, then dense layers with dropout.
+
+    With the defaults: Conv 32 3x3 relu, max-pool 2x2, Conv 64 3x3 relu, max-pool 2x2, flatten,
+    Dense 128 relu, Dropout 0.5, Dense 10 softmax; 225,034 parameters. Rates of 0 keep their
+    layers, so that a control without dropout has the same architecture and, from the same seed,
+    the same initial weights.
+
+    Args:
+        input_shape: height and width of an image in pixels, and its channels; without channels,
+            one is added.
+        num_classes: number of classes, at least 2; None for regression with one linear output.
+        filters: number of filters of each convolution.
+        units: width of each hidden dense layer.
+        hidden_rates: rate (fraction dropped, in [0, 1)) after each dense layer, or one for all.
+        input_rate: rate on the input, or None for no dropout layer there.
+        conv_rates: rate after each pooling, or one for all, or None for no dropout layers there
+            (Srivastava et al. 2014, Tables 3 and 4, gain from dropout in all layers).
+        conv_dropout: ``"element"`` drops single activations, ``"spatial"`` whole feature maps
+            (Tompson et al. 2015).
+        activation: activation of the convolutions and the hidden dense layers.
+        kernel_regularizer: regularizer of their kernels, such as ``keras.regularizers.L2(1e-4)``.
+        kernel_constraint: constraint on their kernels, such as ``keras.constraints.MaxNorm(3)``.
+        batch_norm: None, ``"before_dropout"`` or ``"after_dropout"``.
+        optimizer: what `keras.Model.compile` takes.
+        loss: what `keras.Model.compile` takes; None for categorical cross-entropy (regression:
+            mean squared error).
+        name: the model's name.
+        compile: whether to compile the model.
+
+    Returns:
+        A `keras.Sequential` with layers ``conv_1``, ``pool_1``, ..., ``flatten``, ``hidden_1``,
+        ``hidden_1_dropout``, ..., ``classifier``.
+
+    Raises:
+        ValueError: an argument is out of its range, or the images are too small for that many
+            poolings; the message says what is expected.
+    """
+    import keras
+
+    from dropout_zoo.models import blocks
+
+    blocks.check_widths(filters, "filters")
+    blocks.check_widths(units, "units")
+    blocks.check_choice(batch_norm, blocks.BATCH_NORM_ORDERS, "batch_norm")
+    blocks.check_choice(conv_dropout, ("element", "spatial"), "conv_dropout")
+    shape = _image_shape(input_shape, len(filters))
+    per_conv: Sequence[float | None] = [None] * len(filters)
+    if conv_rates is not None:
+        per_conv = blocks.rates_per_layer(conv_rates, filters, "conv_rates", of="filters")
+    dropout_class = {
+        "element": keras.layers.Dropout,
+        "spatial": keras.layers.SpatialDropout2D,
+    }[conv_dropout]
+
+    layers = [keras.Input(shape)]
+    if input_rate is not None:
+        rate = blocks.builder_rate(input_rate, "input_rate")
+        layers.append(blocks.dropout(rate, "input_dropout"))
+    for number, (count, conv_rate) in enumerate(zip(filters, per_conv, strict=True), start=1):
+        layers += [
+            keras.layers.Conv2D(
+                count,
+                KERNEL,
+                activation=activation,
+                kernel_regularizer=kernel_regularizer,
+                kernel_constraint=kernel_constraint,
+                name=f"conv_{number}",
+            ),
+            keras.layers.MaxPooling2D(POOL, name=f"pool_{number}"),
+            *blocks.regularized(f"conv_{number}", conv_rate, batch_norm, dropout_class),
+        ]
+    layers.append(keras.layers.Flatten(name="flatten"))
+    layers += blocks.dense_stack(
+        units,
+        blocks.rates_per_layer(hidden_rates, units, "hidden_rates", of="units"),
+        activation=activation,
+        kernel_regularizer=kernel_regularizer,
+        kernel_constraint=kernel_constraint,
+        batch_norm=batch_norm,
+    )
+    model = keras.Sequential([*layers, blocks.classifier(num_classes)], name=name)
+    return blocks.compile_documented(model, optimizer, loss, num_classes) if compile else model
+
+
+def _image_shape(input_shape: Sequence[int], poolings: int) -> tuple[int, int, int]:
+    shape = tuple(input_shape)
+    if len(shape) == 2:
+        shape = (*shape, 1)
+    if len(shape) != 3:
+        raise ValueError(
+            "expected input_shape to be (height, width) or (height, width, channels); received "
+            f"{tuple(input_shape)}"
+        )
+    smallest = 1
+    for _ in range(poolings):
+        smallest = smallest * POOL + KERNEL - 1
+    if min(shape[:2]) < smallest:
+        raise ValueError(
+            f"expected images of at least {smallest} x {smallest} pixels, which {poolings} "
+            f"convolutions with pooling need; received {shape[0]} x {shape[1]}: enlarge them, or "
+            "give fewer filters"
+        )
+    return shape

@@ -1,0 +1,109 @@
+"""The guidance on dropout rates, as data: one table that everything else reads."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from numbers import Real
+from types import MappingProxyType
+from typing import NamedTuple
+
+SRIVASTAVA = "Srivastava et al. 2014, JMLR 15:1929-1958"
+
+
+class Guidance(NamedTuple):
+    """The recommended dropout rates of one placement.
+
+    Attributes:
+        low: lowest recommended rate, a fraction dropped; None where no dropout is recommended.
+        high: highest recommended rate, a fraction dropped; None where none is recommended.
+        source: where the recommendation comes from.
+    """
+
+    low: float | None
+    high: float | None
+    source: str
+
+    def __str__(self) -> str:
+        """The range as a person reads it, such as ``0.20-0.25``."""
+        return "none" if self.low is None else f"{self.low:.2f}-{self.high:.2f}"
+
+
+GUIDANCE = MappingProxyType(
+    {
+        "input": Guidance(
+            0.20,
+            0.25,
+            f"{SRIVASTAVA}, Appendix A.4: keep about 0.8 of a real-valued input (rate 0.2)",
+        ),
+        "hidden": Guidance(
+            0.40,
+            0.50,
+            f"{SRIVASTAVA}, Fig. 9a: error is flat for rates 0.2 to 0.6; Table 2 uses 0.5",
+        ),
+        "output": Guidance(
+            None,
+            None,
+            f"{SRIVASTAVA}, Section 4: units of the input and hidden layers are dropped, "
+            "those of the output are not",
+        ),
+        "searched": Guidance(
+            0.20,
+            0.50,
+            f"{SRIVASTAVA}, Appendix A.4: keep 0.5 to 0.8 of the hidden units (rates 0.2 to 0.5)",
+        ),
+    }
+)
+"""Recommended rates by placement, and under ``"searched"`` the range that a search covers."""
+
+SEARCHED_RATES = (0.20, 0.25, 0.30, 0.35, 0.40, 0.45, 0.50)
+"""The searched range in steps of 0.05, both ends included."""
+
+LIKELY_KEEP_PROBABILITY = 0.5
+"""A rate above this drops more than it keeps: more often a keep probability than meant."""
+
+
+def check_rate(rate: float, name: str) -> float:
+    """Return a dropout rate as a float, or say what is wrong with it.
+
+    Args:
+        rate: fraction dropped, in [0, 1).
+        name: what to call the rate in the message, such as ``"hidden_rates[0]"``.
+
+    Returns:
+        The rate.
+
+    Raises:
+        ValueError: the rate is not a number in [0, 1).
+    """
+    if isinstance(rate, bool) or not isinstance(rate, Real) or math.isnan(rate):
+        raise ValueError(
+            f"expected {name} to be a number in [0, 1), the fraction dropped; received {rate!r}"
+        )
+    rate = float(rate)
+    if not 0 <= rate < 1:
+        percent = f"; for {rate:g} % write {rate / 100:g}" if 1 < rate < 100 else ""
+        everything = "; a rate of 1 drops every unit" if rate == 1 else ""
+        raise ValueError(
+            f"expected {name} to be in [0, 1), the fraction dropped; received {rate:g}"
+            f"{everything}{percent}"
+        )
+    return rate
+
+
+def warn_of_keep_probability(rate: float, name: str) -> None:
+    """Warn where a rate looks like the fraction kept.
+
+    Args:
+        rate: fraction dropped, in [0, 1).
+        name: what to call the rate in the message.
+
+    Warns:
+        UserWarning: the rate is above 0.5.
+    """
+    if rate > LIKELY_KEEP_PROBABILITY:
+        warnings.warn(
+            f"{name}={rate:g} drops {rate:.0%} of the units. In Keras the rate is the fraction "
+            f"dropped: to keep {rate:.0%}, write {1 - rate:.2g}.",
+            stacklevel=4,
+        )

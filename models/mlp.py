@@ -1,0 +1,88 @@
+"""The documented multilayer perceptron."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dropout_zoo.models.registry import register_model
+
+if TYPE_CHECKING:
+    import keras
+
+
+@register_model(
+    "mlp",
+    family="MLP",
+    parameters=109_386,
+    sites={"hidden_1_dropout": 0.5, "hidden_2_dropout": 0.3},
+    source="the documented Sequential MLP: 784-128-64-10, dropout after each hidden layer",
+)
+def build_mlp(
+    *,
+    input_shape: Sequence[int] = (28, 28),
+    num_classes: int | None = 10,
+    units: Sequence[int] = (128, 64),
+    hidden_rates: float | Sequence[float] = (0.5, 0.3),
+    input_rate: float | None = None,
+    activation: Any = "relu",
+    kernel_regularizer: Any = None,
+    kernel_constraint: Any = None,
+    batch_norm: str | None = None,
+    optimizer: Any = "adam",
+    loss: Any = None,
+    name: str = "mlp",
+    compile: bool = True,
+) -> keras.Sequential:
+    """Build the documented MLP: dense layers, each followed by dropout, and a softmax.
+
+    With the defaults: 784 inputs, Dense 128 relu, Dropout 0.5, Dense 64 relu, Dropout 0.3,
+    Dense 10 softmax; 109,386 parameters. Rates of 0 keep their layers, so that a control without
+    dropout has the same architecture and, from the same seed, the same initial weights.
+
+    Args:
+        input_shape: shape of one example, flattened to a vector; 28 x 28 pixels by default.
+        num_classes: number of classes, at least 2; None for regression with one linear output.
+        units: width of each hidden layer.
+        hidden_rates: rate (fraction dropped, in [0, 1)) after each hidden layer, or one for all.
+        input_rate: rate on the input, or None for no dropout layer there.
+        activation: activation of the hidden layers.
+        kernel_regularizer: regularizer of the hidden layers' kernels, such as
+            ``keras.regularizers.L2(1e-4)``.
+        kernel_constraint: constraint on the hidden layers' kernels, such as
+            ``keras.constraints.MaxNorm(3)``.
+        batch_norm: None, ``"before_dropout"`` or ``"after_dropout"``.
+        optimizer: what `keras.Model.compile` takes.
+        loss: what `keras.Model.compile` takes; None for categorical cross-entropy (regression:
+            mean squared error).
+        name: the model's name.
+        compile: whether to compile the model.
+
+    Returns:
+        A `keras.Sequential` with layers ``flatten``, ``hidden_1``, ``hidden_1_dropout``, ...,
+        ``classifier``.
+
+    Raises:
+        ValueError: an argument is out of its range; the message says what is expected.
+    """
+    import keras
+
+    from dropout_zoo.models import blocks
+
+    blocks.check_widths(units, "units")
+    blocks.check_choice(batch_norm, blocks.BATCH_NORM_ORDERS, "batch_norm")
+    rates = blocks.rates_per_layer(hidden_rates, units, "hidden_rates", of="units")
+    layers = [keras.Input(tuple(input_shape)), keras.layers.Flatten(name="flatten")]
+    if input_rate is not None:
+        rate = blocks.builder_rate(input_rate, "input_rate")
+        layers.append(blocks.dropout(rate, "input_dropout"))
+    layers += blocks.dense_stack(
+        units,
+        rates,
+        activation=activation,
+        kernel_regularizer=kernel_regularizer,
+        kernel_constraint=kernel_constraint,
+        batch_norm=batch_norm,
+    )
+    model = keras.Sequential([*layers, blocks.classifier(num_classes)], name=name)
+    return blocks.compile_documented(model, optimizer, loss, num_classes) if compile else model

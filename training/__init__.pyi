@@ -1,0 +1,18 @@
+from .dataset import DataError, Dataset
+from .members import Member, TrainedMember
+from .objective import Objective, parse_objective
+from .sources import load_dataset
+from .targets import targets_for
+from .train import train_members
+
+__all__ = [
+    "DataError",
+    "Dataset",
+    "Member",
+    "Objective",
+    "TrainedMember",
+    "load_dataset",
+    "parse_objective",
+    "targets_for",
+    "train_members",
+]

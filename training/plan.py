@@ -1,0 +1,263 @@
+"""What the members of one training call share: the model, its data, and the settings."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+import pandas as pd
+
+from dropout_zoo.training.checkpoint import Checkpoint
+from dropout_zoo.training.members import Member, TrainedMember
+from dropout_zoo.training.objective import BestEpoch, Objective, parse_objective
+from dropout_zoo.training.seeding import batch_order, fresh_weights
+from dropout_zoo.training.targets import targets_for
+
+if TYPE_CHECKING:
+    from dropout_zoo.training.dataset import Dataset
+
+Part = tuple[np.ndarray, np.ndarray]
+
+INITIAL_WEIGHTS = ("fresh", "keep")
+ORDERS = ("paired", "shared", "independent")
+_SEEDS_REMEMBERED = 16  # initial weights of as many seeds stay in memory
+
+
+@dataclass
+class Plan:
+    """Everything that a trainer of members needs besides the member.
+
+    Attributes:
+        model: the compiled model; trainers work on clones of it.
+        train: training examples and targets in the form that the loss wants.
+        sample_weight: weight of each training example, or None.
+        validation: the same for the validation part.
+        sample: training examples on which the metrics are measured with dropout off.
+        epochs: number of epochs.
+        batch_size: examples a step.
+        objective: what decides the best epoch.
+        patience: epochs without improvement after which to stop, or None.
+        initial_weights: ``"fresh"`` or ``"keep"``.
+        order: of the data: ``"paired"``, ``"shared"`` or ``"independent"``.
+        keep_state: whether checkpoints hold what it takes to continue.
+        directory: where checkpoints go.
+        folder: the temporary folder that `directory` is, if it is one.
+    """
+
+    model: keras.Model
+    train: Part
+    sample_weight: np.ndarray | None
+    validation: Part
+    sample: Part
+    epochs: int
+    batch_size: int
+    objective: Objective
+    patience: int | None
+    initial_weights: str
+    order: str
+    keep_state: bool
+    directory: Path
+    folder: tempfile.TemporaryDirectory | None
+    _starts: dict[int, list[np.ndarray]] = field(default_factory=dict)
+
+    def start_weights(self, seed: int) -> list[np.ndarray]:
+        """The weights that every member with this seed starts from."""
+        if self.initial_weights == "keep":
+            seed = 0  # the model's own, whatever the seed
+        if seed not in self._starts:
+            if len(self._starts) >= _SEEDS_REMEMBERED:
+                self._starts.pop(next(iter(self._starts)))
+            self._starts[seed] = (
+                self.model.get_weights()
+                if self.initial_weights == "keep"
+                else fresh_weights(self.model, seed)
+            )
+        return self._starts[seed]
+
+    def batch_order(self, member: Member, rates: Mapping[str, float], epoch: int) -> np.ndarray:
+        """The order in which an epoch (from 0) of a member visits the training examples."""
+        return batch_order(member.seed, epoch, len(self.train[0]), self.order, rates)
+
+
+@dataclass
+class Record:
+    """What a member's training leaves behind, epoch by epoch.
+
+    Attributes:
+        plan: the plan it follows.
+        member: the member.
+        rates: its rate at every site.
+        best: its best epoch so far.
+        rows: the curves so far.
+    """
+
+    plan: Plan
+    member: Member
+    rates: Mapping[str, float]
+    best: BestEpoch = field(init=False)
+    rows: list[dict[str, float]] = field(default_factory=list)
+    status: str = "completed"
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        self.best = BestEpoch(self.plan.objective, self.plan.patience)
+
+    def add(
+        self,
+        epoch: int,
+        running: Mapping[str, float],
+        train: Mapping[str, float],
+        validation: Mapping[str, float],
+    ) -> bool:
+        """Take down an epoch.
+
+        Args:
+            epoch: its number, from 0.
+            running: loss and metrics while training.
+            train: the same afterwards on the training sample, with dropout off.
+            validation: the same on the validation part.
+
+        Returns:
+            Whether it is the best epoch so far.
+
+        Raises:
+            ValueError: the objective is not among the measured columns.
+        """
+        row = {
+            "epoch": epoch + 1,
+            **running,
+            **{f"train_{name}": value for name, value in train.items()},
+            **{f"val_{name}": value for name, value in validation.items()},
+        }
+        name = self.plan.objective.name
+        if name not in row:
+            raise ValueError(
+                f"expected the objective to be one of {', '.join(list(row)[1:])}; "
+                f"received {name!r}"
+            )
+        self.rows.append(row)
+        if not math.isfinite(running["loss"]) or not math.isfinite(row[name]):
+            self.status = "diverged"
+            self.reason = f"epoch {epoch + 1}: loss {running['loss']:g}, {name} {row[name]:g}"
+            return False
+        return self.best.improves(epoch + 1, row[name])
+
+    @property
+    def finished(self) -> bool:
+        """Whether to stop before the last epoch."""
+        stalled = bool(self.rows) and self.best.out_of_patience(int(self.rows[-1]["epoch"]))
+        return self.status != "completed" or stalled
+
+    def result(self, seconds: float, checkpoint: Checkpoint | None, name: str) -> TrainedMember:
+        """Write the checkpoint, if there is one, and sum the training up."""
+        path = None
+        if checkpoint is not None:
+            path = checkpoint.save(self.plan.directory / f"{name}.npz")
+        return TrainedMember(
+            member=self.member,
+            rates=self.rates,
+            status=self.status,
+            reason=self.reason,
+            curves=pd.DataFrame(self.rows),
+            objective=self.plan.objective,
+            best_epoch=self.best.epoch,
+            score=self.best.value,
+            seconds=seconds,
+            checkpoint=path,
+            _template=self.plan.model,
+            _folder=self.plan.folder,
+        )
+
+
+def make_plan(
+    model: keras.Model,
+    dataset: Dataset,
+    *,
+    epochs: int,
+    batch_size: int,
+    objective: str | Objective,
+    patience: int | None,
+    class_weight: Mapping[int, float] | None,
+    initial_weights: str,
+    order: str,
+    training_sample: int | str | None,
+    keep_state: bool,
+    directory: Path,
+    folder: tempfile.TemporaryDirectory | None,
+) -> Plan:
+    """Check the settings of `train_members` and bring the data into the form that they need.
+
+    Raises:
+        ValueError: a setting is out of range, or model and data do not fit.
+    """
+    _check_positive(epochs, "epochs")
+    _check_positive(batch_size, "batch_size")
+    if patience is not None:
+        _check_positive(patience, "patience")
+    _check_choice(initial_weights, INITIAL_WEIGHTS, "initial_weights")
+    _check_choice(order, ORDERS, "order")
+    if not getattr(model, "compiled", False) or model.optimizer is None:
+        raise ValueError(
+            "expected a compiled model, received one without an optimizer and a loss; call "
+            "model.compile(...) first"
+        )
+    if not model.built:
+        model.build((None, *dataset.input_shape))
+    directory.mkdir(parents=True, exist_ok=True)
+
+    def in_loss_form(part: Part) -> Part:
+        return part[0], targets_for(model, part[1], dataset.num_classes)
+
+    return Plan(
+        model=model,
+        train=in_loss_form(dataset.train),
+        sample_weight=_sample_weight(dataset, class_weight),
+        validation=in_loss_form(dataset.validation),
+        sample=in_loss_form(dataset.training_sample(training_sample)),
+        epochs=epochs,
+        batch_size=batch_size,
+        objective=parse_objective(objective),
+        patience=patience,
+        initial_weights=initial_weights,
+        order=order,
+        keep_state=keep_state,
+        directory=directory,
+        folder=folder,
+    )
+
+
+def _sample_weight(
+    dataset: Dataset, class_weight: Mapping[int, float] | None
+) -> np.ndarray | None:
+    weights = dataset.sample_weight
+    if class_weight is None:
+        return weights
+    if dataset.num_classes is None:
+        raise ValueError("expected class_weight for classification only, received regression data")
+    unknown = [label for label in class_weight if label not in range(dataset.num_classes)]
+    if unknown:
+        raise ValueError(
+            f"expected class_weight by class number from 0 to {dataset.num_classes - 1}; "
+            f"received {unknown}"
+        )
+    by_class = np.array([class_weight.get(c, 1.0) for c in range(dataset.num_classes)], "float32")
+    per_example = by_class[dataset.train[1]]
+    return per_example if weights is None else weights * per_example
+
+
+def _check_positive(value: int, name: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"expected {name} to be a whole number of at least 1; received {value!r}")
+
+
+def _check_choice(value: str, choices: Sequence[str], name: str) -> None:
+    if value not in choices:
+        raise ValueError(
+            f"expected {name} to be one of {', '.join(map(repr, choices))}; received {value!r}"
+        )

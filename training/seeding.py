@@ -1,0 +1,129 @@
+"""All that a seed decides: initial weights, the order of the data, and the dropout masks."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+
+from dropout_zoo.models.cloning import clone_model, copy_layer_weights, same_layer
+from dropout_zoo.models.graph import flat_layers
+
+# Keeps the streams that one seed feeds apart.
+_ORDER_STREAM, _MASK_STREAM = 1, 2
+_SEED_LIMIT = 2**31 - 1  # the largest seed that every backend's seed type holds
+
+
+def fresh_weights(model: keras.Model, seed: int) -> list[np.ndarray]:
+    """Draw initial weights for a model, the same for every setting of its rates.
+
+    Frozen layers keep their weights, and so do layers that have been adapted to data, such as
+    `Normalization`. Seeds fixed in the initializers are set aside: the seed decides.
+
+    Args:
+        model: a Sequential or Functional model.
+        seed: whole number that decides the weights.
+
+    Returns:
+        Arrays in the order of ``model.get_weights()``.
+    """
+    with _seeded(seed):
+        clone = clone_model(model, _layer_without_seeds)
+    for old, new in zip(flat_layers(model), flat_layers(clone), strict=True):
+        if not old.trainable or hasattr(old, "adapt"):
+            copy_layer_weights(old, new)
+    return clone.get_weights()
+
+
+def batch_order(
+    seed: int, epoch: int, count: int, order: str, rates: Mapping[str, float]
+) -> np.ndarray:
+    """Draw the order in which an epoch visits the training examples.
+
+    Args:
+        seed: the member's seed.
+        epoch: number of the epoch, from 0.
+        count: number of training examples.
+        order: ``"paired"`` (decided by the seed alone), ``"shared"`` (the same for every seed) or
+            ``"independent"`` (decided by the seed and the rates).
+        rates: the member's rates by site path.
+
+    Returns:
+        A permutation of ``range(count)``, int64.
+    """
+    entropy = [_ORDER_STREAM, epoch]
+    if order != "shared":
+        entropy.append(seed)
+    if order == "independent":
+        entropy.append(zlib.crc32(repr(sorted(rates.items())).encode()))
+    return np.random.default_rng(entropy).permutation(count)
+
+
+def mask_seed(seed: int, layer_index: int) -> int:
+    """The seed of one layer's random numbers.
+
+    Args:
+        seed: the member's seed.
+        layer_index: place of the layer among `flat_layers(model)`.
+
+    Returns:
+        A whole number from 0 to 2**31 - 2.
+    """
+    state = np.random.SeedSequence([_MASK_STREAM, seed, layer_index]).generate_state(1)
+    return int(state[0] % _SEED_LIMIT)
+
+
+def seed_masks(model: keras.Model, seed: int) -> None:
+    """Set every seed generator in a model to the start that a member's seed gives it.
+
+    Args:
+        model: the model.
+        seed: the member's seed.
+    """
+    for index, layer in enumerate(flat_layers(model)):
+        for offset, generator in enumerate(layer._seed_generators):
+            # Several generators in one layer are rare; they must differ all the same.
+            start = (mask_seed(seed, index) + offset) % _SEED_LIMIT
+            generator.state.assign([start, 0])
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    # Keras's initializers take their seeds from Python's generator, custom ones may use NumPy's.
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
+
+
+def _layer_without_seeds(layer: keras.Layer) -> keras.Layer:
+    config = layer.get_config()
+    if not _drop_initializer_seeds(config):
+        return same_layer(layer)
+    return type(layer).from_config(config)
+
+
+def _drop_initializer_seeds(config: Any) -> bool:
+    """Set the seeds of the initializers in a configuration to None; whether there were any."""
+    if isinstance(config, list | tuple):
+        return any([_drop_initializer_seeds(entry) for entry in config])
+    if not isinstance(config, dict):
+        return False
+    found = False
+    for key, value in config.items():
+        if key.endswith("initializer") and isinstance(value, dict):
+            settings = value.get("config") or {}
+            if settings.get("seed") is not None:
+                settings["seed"], found = None, True
+        else:
+            found |= _drop_initializer_seeds(value)
+    return found

@@ -1,0 +1,9 @@
+"""How rates are chosen: the search, its finalists, its report and the command line.
+
+The public names and the modules they live in are listed in `__init__.pyi`. They are imported when
+first used, so that importing this package never imports Keras.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
