@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-
 from dropout_zoo.models.guidance import check_rate, warn_of_keep_probability
 
 BATCH_NORM_ORDERS = (None, "before_dropout", "after_dropout")
@@ -46,18 +45,6 @@ def rates_per_layer(
     return [builder_rate(rate, f"{name}[{index}]") for index, rate in enumerate(rates)]
 
 
-def check_choice(value: object, choices: Sequence[object], name: str) -> None:
-    """Refuse a value that is not among the choices.
-
-    Raises:
-        ValueError: the value is not among the choices.
-    """
-    if value not in choices:
-        raise ValueError(
-            f"expected {name} to be one of {', '.join(map(repr, choices))}; received {value!r}"
-        )
-
-
 def check_widths(widths: Sequence[int], name: str) -> None:
     """Refuse anything but a sequence of positive whole numbers.
 
@@ -77,7 +64,7 @@ def check_widths(widths: Sequence[int], name: str) -> None:
 def dropout(
     rate: float, name: str, layer_class: type[keras.layers.Dropout] = keras.layers.Dropout
 ) -> keras.layers.Dropout:
-    """Make a dropout layer that starts as the others do when its rate is 0.
+    """Make a dropout layer that leaves the layers after it alone when its rate is 0.
 
     Keras gives a layer with rate 0 no seed generator, which shifts the random initial weights of
     every layer built after it: a control without dropout would start from other weights.
@@ -88,12 +75,11 @@ def dropout(
         layer_class: `Dropout` or one of its kin.
 
     Returns:
-        The layer, with a seed generator at any rate.
+        The layer; making it has drawn one seed, whatever the rate.
     """
-    layer = layer_class(rate, name=name)
     if rate == 0:
-        layer.seed_generator = keras.random.SeedGenerator()
-    return layer
+        keras.random.SeedGenerator()
+    return layer_class(rate, name=name)
 
 
 def regularized(

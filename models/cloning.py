@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
-
 from dropout_zoo.models.graph import flat_layers, is_plain_model
 from dropout_zoo.models.guidance import check_rate
 from dropout_zoo.models.sites import DROPOUT_FAMILY, DropoutSite, dropout_sites

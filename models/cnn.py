@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from dropout_zoo.models.checks import check_choice
 from dropout_zoo.models.registry import register_model
 
 if TYPE_CHECKING:
@@ -77,13 +78,12 @@ def build_cnn(
             poolings; the message says what is expected.
     """
     import keras
-
     from dropout_zoo.models import blocks
 
     blocks.check_widths(filters, "filters")
     blocks.check_widths(units, "units")
-    blocks.check_choice(batch_norm, blocks.BATCH_NORM_ORDERS, "batch_norm")
-    blocks.check_choice(conv_dropout, ("element", "spatial"), "conv_dropout")
+    check_choice(batch_norm, blocks.BATCH_NORM_ORDERS, "batch_norm")
+    check_choice(conv_dropout, ("element", "spatial"), "conv_dropout")
     shape = _image_shape(input_shape, len(filters))
     per_conv: Sequence[float | None] = [None] * len(filters)
     if conv_rates is not None:

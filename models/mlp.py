@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from dropout_zoo.models.checks import check_choice
 from dropout_zoo.models.registry import register_model
 
 if TYPE_CHECKING:
@@ -66,11 +67,10 @@ def build_mlp(
         ValueError: an argument is out of its range; the message says what is expected.
     """
     import keras
-
     from dropout_zoo.models import blocks
 
     blocks.check_widths(units, "units")
-    blocks.check_choice(batch_norm, blocks.BATCH_NORM_ORDERS, "batch_norm")
+    check_choice(batch_norm, blocks.BATCH_NORM_ORDERS, "batch_norm")
     rates = blocks.rates_per_layer(hidden_rates, units, "hidden_rates", of="units")
     layers = [keras.Input(tuple(input_shape)), keras.layers.Flatten(name="flatten")]
     if input_rate is not None:

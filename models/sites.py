@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import keras
-
 from dropout_zoo.models.graph import Graph, inner_layers, is_plain_model, read_graph
 
 DROPOUT_FAMILY: tuple[type[keras.Layer], ...] = (

@@ -1,1 +1,3 @@
-__all__: list[str] = []
+from .comparison import PairedDifference, holm_differences, paired_difference
+
+__all__ = ["PairedDifference", "holm_differences", "paired_difference"]

@@ -3,12 +3,13 @@ from .members import Member, TrainedMember
 from .objective import Objective, parse_objective
 from .sources import load_dataset
 from .targets import targets_for
-from .train import train_members
+from .train import MemberTrainer, train_members
 
 __all__ = [
     "DataError",
     "Dataset",
     "Member",
+    "MemberTrainer",
     "Objective",
     "TrainedMember",
     "load_dataset",

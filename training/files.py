@@ -5,6 +5,7 @@ from __future__ import annotations
 import lzma
 import math
 import struct
+import warnings
 import zipfile
 import zlib
 from collections import Counter
@@ -50,10 +51,12 @@ def read_npz(path: Path, *, max_bytes: int) -> Examples:
             declared = sum(archive.getinfo(f"{name}.npy").file_size for name in layout)
             check_size(str(path), declared, max_bytes)
             arrays = [_read_member(archive, path, name, max_bytes) for name in layout]
-    except zipfile.BadZipFile as error:
-        raise DataError(f"{path}: {_why_no_archive(path, error)}") from None
+    except DataError:
+        raise
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
+        raise DataError(f"{path}: {_why_no_archive(path, error)}") from None
     names = [f"{path}: {name}" for name in layout]
     return Examples(
         tuple(
@@ -172,24 +175,26 @@ def _read_csv(path: Path, max_bytes: int) -> pd.DataFrame:
         header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
         _check_names(path, [str(name) for name in header.iloc[0]])
         # Read as one block: in pieces, a column can come out as a mixture of types.
-        frame = pd.read_csv(path, low_memory=False)
+        with warnings.catch_warnings():
+            # pandas drops surplus fields with a warning, or takes them for row labels.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(path, low_memory=False, index_col=False)
     except pd.errors.EmptyDataError:
         raise DataError(f"{path}: expected a header and rows, received an empty file") from None
     except UnicodeDecodeError:
         raise DataError(f"{path}: expected text in UTF-8, received other bytes") from None
+    except pd.errors.ParserWarning:
+        raise DataError(
+            f"{path}: expected as many fields in a row as in the header, received more"
+        ) from None
     except pd.errors.ParserError as error:
         raise DataError(f"{path}: expected comma-separated values: {error}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    if not isinstance(frame.index, pd.RangeIndex):
-        # pandas takes surplus fields for row labels, which shifts every column.
-        raise DataError(f"{path}: expected as many fields in a row as in the header, received more")
-    return frame
 
 
 def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
     try:
-        from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
     except ImportError:
         raise DataError(
@@ -207,7 +212,10 @@ def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
             check_size(str(path), max(declared, unfolded), max_bytes)
             _check_names(path, file.schema_arrow.names)
             return file.read().to_pandas()
-    except (ArrowException, OSError) as error:
+    except DataError:
+        raise
+    except Exception as error:
+        # Damaged metadata surfaces as whatever its parser raises: Arrow, JSON, Unicode, key errors.
         raise DataError(f"{path}: truncated, or no .parquet file: {error}") from None
 
 
@@ -244,7 +252,7 @@ def _feature_columns(path: Path, frame: pd.DataFrame) -> Array:
         column = frame[name]
         where = f"{path}: column {name!r}"
         if not pd.api.types.is_numeric_dtype(column.dtype) or column.dtype.kind == "c":
-            broken = pd.to_numeric(column.astype(object), errors="coerce").isna()
+            broken = pd.to_numeric(column.astype(object), errors="coerce").isna() & column.notna()
             row = int(broken.argmax())
             raise DataError(
                 f"{where}: expected numbers, received {str(column.iloc[row])[:40]!r} in row "

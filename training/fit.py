@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 
 import keras
-
 from dropout_zoo.models.cloning import with_rates
 from dropout_zoo.models.graph import flat_layers
 from dropout_zoo.training.checkpoint import Checkpoint

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from dropout_zoo.training.arrays import Array, DataError, Examples, Part, check_size, is_integer
@@ -75,12 +75,10 @@ def read_image_folder(
 
 
 def _check_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
-    pair = (image_size, image_size) if is_integer(image_size) else image_size
-    if (
-        not isinstance(pair, (tuple, list))
-        or len(pair) != 2
-        or not all(is_integer(side) and side > 0 for side in pair)
-    ):
+    pair: list[Any] = (
+        list(image_size) if isinstance(image_size, (tuple, list)) else [image_size] * 2
+    )
+    if len(pair) != 2 or not all(is_integer(side) and side > 0 for side in pair):
         raise ValueError(
             "image_size: expected a positive number of pixels or a pair (height, width), "
             f"received {image_size!r}"

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import keras
 import pandas as pd
-
 from dropout_zoo.models.cloning import with_rates
 from dropout_zoo.models.guidance import check_rate
 from dropout_zoo.models.sites import dropout_sites

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pandas as pd
 
+from dropout_zoo.models.checks import check_choice, check_count
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import BestEpoch, Objective, parse_objective
@@ -138,8 +139,7 @@ class Record:
         name = self.plan.objective.name
         if name not in row:
             raise ValueError(
-                f"expected the objective to be one of {', '.join(list(row)[1:])}; "
-                f"received {name!r}"
+                f"expected the objective to be one of {', '.join(list(row)[1:])}; received {name!r}"
             )
         self.rows.append(row)
         if not math.isfinite(running["loss"]) or not math.isfinite(row[name]):
@@ -196,12 +196,12 @@ def make_plan(
     Raises:
         ValueError: a setting is out of range, or model and data do not fit.
     """
-    _check_positive(epochs, "epochs")
-    _check_positive(batch_size, "batch_size")
+    check_count(epochs, "epochs")
+    check_count(batch_size, "batch_size")
     if patience is not None:
-        _check_positive(patience, "patience")
-    _check_choice(initial_weights, INITIAL_WEIGHTS, "initial_weights")
-    _check_choice(order, ORDERS, "order")
+        check_count(patience, "patience")
+    check_choice(initial_weights, INITIAL_WEIGHTS, "initial_weights")
+    check_choice(order, ORDERS, "order")
     if not getattr(model, "compiled", False) or model.optimizer is None:
         raise ValueError(
             "expected a compiled model, received one without an optimizer and a loss; call "
@@ -232,9 +232,7 @@ def make_plan(
     )
 
 
-def _sample_weight(
-    dataset: Dataset, class_weight: Mapping[int, float] | None
-) -> np.ndarray | None:
+def _sample_weight(dataset: Dataset, class_weight: Mapping[int, float] | None) -> np.ndarray | None:
     weights = dataset.sample_weight
     if class_weight is None:
         return weights
@@ -250,14 +248,3 @@ def _sample_weight(
     per_example = by_class[dataset.train[1]]
     return per_example if weights is None else weights * per_example
 
-
-def _check_positive(value: int, name: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"expected {name} to be a whole number of at least 1; received {value!r}")
-
-
-def _check_choice(value: str, choices: Sequence[str], name: str) -> None:
-    if value not in choices:
-        raise ValueError(
-            f"expected {name} to be one of {', '.join(map(repr, choices))}; received {value!r}"
-        )

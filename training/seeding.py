@@ -10,7 +10,6 @@ from typing import Any
 
 import keras
 import numpy as np
-
 from dropout_zoo.models.cloning import clone_model, copy_layer_weights, same_layer
 from dropout_zoo.models.graph import flat_layers
 
@@ -115,7 +114,8 @@ def _layer_without_seeds(layer: keras.Layer) -> keras.Layer:
 def _drop_initializer_seeds(config: Any) -> bool:
     """Set the seeds of the initializers in a configuration to None; whether there were any."""
     if isinstance(config, list | tuple):
-        return any([_drop_initializer_seeds(entry) for entry in config])
+        found = [_drop_initializer_seeds(entry) for entry in config]  # every one of them
+        return any(found)
     if not isinstance(config, dict):
         return False
     found = False

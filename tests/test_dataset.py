@@ -1,0 +1,274 @@
+"""A data set in three parts: what it accepts, how it splits, what it says about itself."""
+
+import re
+
+import numpy as np
+import pytest
+from dropout_zoo.training.dataset import DataError, Dataset, split_arrays
+from dropout_zoo.training.sources import load_dataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+X = np.linspace(0, 1, 60, dtype=np.float32).reshape(20, 3)
+Y = np.arange(20) % 2
+
+
+def make(x=X, y=Y, validation=(X[:6], Y[:6]), test=(X[:4], Y[:4]), **options):
+    return Dataset.from_arrays((x, y), validation, test, **options)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_dataset("digits")
+
+
+def test_says_what_it_is(digits):
+    assert digits.task == "classification"
+    assert digits.input_shape == (28, 28)
+    assert digits.num_classes == 10
+    counts = digits.class_counts()
+    assert [sum(counts[part]) for part in ("train", "validation", "test")] == [1257, 270, 270]
+    lines = digits.describe().splitlines()
+    assert lines[0] == "digits: classification, 10 classes, input (28, 28)"
+    assert "1,257 examples" in lines[1]
+    assert digits.describe() in repr(digits)
+
+
+def test_keeps_labels_as_integers_and_targets_as_floats():
+    assert make().train[1].dtype == np.int32
+    targets = X[:, 0].astype(np.float64)
+    regression = make(y=targets, validation=(X, targets), test=(X, targets))
+    assert regression.task == "regression"
+    assert regression.train[1].dtype == np.float32
+    assert regression.num_classes is None
+    assert regression.class_counts() is None
+
+
+def test_arrays_are_read_only_copies():
+    x, y = X.copy(), Y.astype(np.int32)
+    dataset = make(x, y)
+    x[0] = 7
+    y[0] = 1
+    np.testing.assert_array_equal(dataset.train[0], X)
+    np.testing.assert_array_equal(dataset.train[1], Y)
+    for array in (*dataset.train, *dataset.validation, *dataset.test):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+
+
+def test_bytes_are_scaled_and_other_numbers_left_alone():
+    pixels = np.arange(60, dtype=np.uint8).reshape(20, 3) * 4
+    dataset = make(pixels, validation=(pixels, Y), test=(pixels, Y))
+    np.testing.assert_array_equal(dataset.train[0], pixels.astype(np.float32) / 255)
+    wide = pixels.astype(np.int64)
+    unscaled = make(wide, validation=(wide, Y), test=(wide, Y))
+    np.testing.assert_array_equal(unscaled.train[0], wide.astype(np.float32))
+
+
+def test_one_hot_rows_and_single_columns_become_labels():
+    one_hot = make(y=np.eye(3)[Y], validation=(X, np.eye(3)[Y]), test=(X, np.eye(3)[Y]))
+    np.testing.assert_array_equal(one_hot.train[1], Y)
+    assert one_hot.num_classes == 3
+    np.testing.assert_array_equal(make(y=Y[:, None]).train[1], Y)
+
+
+def test_strings_and_booleans_are_numbered_in_sorted_order():
+    names = np.array(["züge", "äpfel"])[Y]
+    dataset = make(y=names, validation=(X, names), test=(X, names))
+    assert dataset.class_names == sorted(["züge", "äpfel"])
+    np.testing.assert_array_equal(np.array(dataset.class_names)[dataset.train[1]], names)
+    flags = Y.astype(bool)
+    boolean = make(y=flags, validation=(X, flags), test=(X, flags))
+    assert boolean.class_names == ["False", "True"]
+    np.testing.assert_array_equal(boolean.train[1], Y)
+
+
+def test_class_names_give_the_order_and_the_number():
+    names = np.array(["no", "yes"])[Y]
+    dataset = make(
+        y=names, validation=(X, names), test=(X, names), class_names=["yes", "no", "maybe"]
+    )
+    assert dataset.num_classes == 3
+    np.testing.assert_array_equal(dataset.train[1], 1 - Y)
+
+
+def test_task_overrules_the_type_of_the_labels():
+    assert make(task="regression").task == "regression"
+    whole = Y.astype(float)
+    dataset = make(y=whole, validation=(X, whole), test=(X, whole), task="classification")
+    assert dataset.train[1].dtype == np.int32
+
+
+NAN = np.where(np.arange(60).reshape(20, 3) == 13, np.nan, X)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"x": NAN}, "arrays: train x: .*NaN or infinite.* 1 of 20 .* example 4"),
+        ({"x": X.astype(np.float64) * 1e300}, "train x: .*infinite"),
+        ({"x": X.astype(str)}, "train x: expected numbers, received strings"),
+        ({"x": X.astype(object)}, "train x: expected numbers, received Python objects"),
+        ({"x": X + 1j}, "train x: expected numbers, received complex"),
+        ({"x": X[:, 0]}, "train x: expected shape"),
+        ({"x": X[:, :0]}, "train x: .*empty set"),
+        ({"x": X[:0], "y": Y[:0]}, "train x: .*empty set"),
+        ({"x": [[1], [2, 3]]}, "train: expected arrays, received nested lists"),
+        ({"y": Y[:-1]}, "train y: expected one label for each of the 20 examples"),
+        ({"y": np.array(1)}, "train y: expected one label for each"),
+        ({"y": Y - 1}, "train y: .*negative labels"),
+        ({"y": Y + 0.5, "task": "classification"}, "train y: expected integer labels, .*0.5"),
+        ({"y": Y * np.nan, "task": "regression"}, "train y: .*NaN"),
+        ({"y": Y * 0}, "train y: .*single class"),
+        ({"y": X}, "train y: several outputs are not supported"),
+        ({"y": np.eye(2)[Y], "task": "regression"}, "train y: several outputs are not supported"),
+        ({"y": Y.astype(str)}, "train y: expected one type in every part"),
+        ({"y": Y.astype("datetime64[D]")}, "train y: .*datetime64"),
+        ({"y": np.array([None, 1] * 10)}, "train y: .*Python objects"),
+        ({"y": np.array(["a", "b"])[Y], "task": "regression"}, "train y: .*received strings"),
+        ({"validation": (X[:, :2], Y)}, "validation x: expected examples of shape"),
+        ({"validation": (X.astype(np.uint8), Y)}, "validation x: expected float32"),
+        ({"validation": (X, Y + 1)}, "validation y: expected only labels that occur .* 2;"),
+        ({"test": (X, Y.astype(float))}, "train y: expected one type in every part"),
+        ({"test": (X, np.array(["a", "b"])[Y]), "task": "classification"}, "test y: .*type int64"),
+        ({"test": X}, r"test: expected a pair \(x, y\)"),
+        ({"class_names": ["a"]}, "train y: expected 1 classes"),
+        ({"class_names": ["a", "a"]}, "expected different class_names"),
+        ({"sample_weight": np.ones(3)}, r"sample_weight: expected numbers of shape \(20,\)"),
+        ({"sample_weight": -np.ones(20)}, "sample_weight: expected weights of 0 or larger"),
+        ({"sample_weight": np.full(20, np.inf)}, "sample_weight: expected finite"),
+    ],
+)
+def test_bad_arrays_are_refused_in_one_line_that_names_them(options, message):
+    with pytest.raises(DataError, match=message) as caught:
+        make(**options)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_task_is_refused():
+    with pytest.raises(ValueError, match="task: expected 'classification'"):
+        make(task="ranking")
+
+
+def test_sample_weight_is_kept():
+    dataset = make(sample_weight=np.arange(20))
+    assert dataset.sample_weight.dtype == np.float32
+    np.testing.assert_array_equal(dataset.sample_weight, np.arange(20))
+
+
+def test_fingerprint_tells_data_apart():
+    reference = make().fingerprint()
+    assert re.fullmatch("[0-9a-f]{16}", reference)
+    assert make().fingerprint() == reference
+    changed = X.copy()
+    changed[0, 0] += 1
+    others = [
+        make(changed),
+        make(y=1 - Y),
+        make(test=(changed[:4], Y[:4])),
+        make(sample_weight=np.ones(20)),
+    ]
+    prints = [dataset.fingerprint() for dataset in others]
+    assert len({reference, *prints}) == 5
+
+
+def test_training_sample_is_as_large_as_validation_and_stratified(digits):
+    x, y = digits.training_sample()
+    assert x.shape == digits.validation[0].shape
+    share = np.array(digits.class_counts()["train"]) * len(y) / len(digits.train[1])
+    assert np.abs(np.bincount(y) - share).max() < 1
+    rows = {image.tobytes(): label for image, label in zip(*digits.train, strict=True)}
+    assert all(rows[image.tobytes()] == label for image, label in zip(x, y, strict=True))
+    np.testing.assert_array_equal(x, digits.training_sample()[0])
+    assert not np.array_equal(x, digits.training_sample(seed=1)[0])
+
+
+def test_training_sample_takes_a_size(digits):
+    assert len(digits.training_sample(3)[0]) == 3
+    assert len(digits.training_sample("all")[0]) == 1257
+    assert len(digits.training_sample(10**6)[0]) == 1257
+    assert len(make(validation=(X, Y), test=(X, Y)).training_sample()[0]) == 20
+    x, y = make(task="regression").training_sample()
+    assert len(x) == len(y) == 6
+    for size in (0, -1, 2.5, "some", True):
+        with pytest.raises(ValueError, match="size: expected"):
+            digits.training_sample(size)
+
+
+CLASS_COUNTS = st.lists(st.integers(12, 40), min_size=2, max_size=6)
+
+
+def check_cut(counts, part, whole):
+    """Each class of `part` is within one example of its share of `whole`."""
+    share = np.bincount(whole, minlength=counts) * len(part) / len(whole)
+    assert np.abs(np.bincount(part, minlength=counts) - share).max() < 1
+
+
+@settings(deadline=None, max_examples=100)
+@given(counts=CLASS_COUNTS, seed=st.integers(0, 2**32 - 1))
+def test_split_is_disjoint_exhaustive_stratified_and_repeatable(counts, seed):
+    y = np.repeat(np.arange(len(counts)), counts)
+    x = np.arange(len(y))[:, None]
+    parts = split_arrays(x, y, seed=seed)
+    indices = [part[0].ravel() for part in parts]
+    assert sorted(np.concatenate(indices)) == list(range(len(y)))
+    for index, (_, labels) in zip(indices, parts, strict=True):
+        np.testing.assert_array_equal(y[index], labels)
+        assert set(labels) == set(y)
+    train, validation, test = (part[1] for part in parts)
+    check_cut(len(counts), test, y)
+    check_cut(len(counts), validation, np.concatenate([train, validation]))
+    again = split_arrays(x, y, seed=seed)
+    for index, part in zip(indices, again, strict=True):
+        np.testing.assert_array_equal(index, part[0].ravel())
+
+
+@settings(deadline=None)
+@given(counts=st.lists(st.integers(1, 12), min_size=2, max_size=5), seed=st.integers(0, 99))
+def test_split_leaves_no_class_out_of_a_part_or_says_so(counts, seed):
+    y = np.repeat(np.arange(len(counts)), counts)
+    try:
+        parts = split_arrays(np.arange(len(y))[:, None], y, seed=seed)
+    except DataError as error:
+        needed = int(re.search(r"expected (\d+) or more", str(error))[1])
+        assert min(counts) < needed
+    else:
+        assert all(set(labels) == set(y) for _, labels in parts)
+
+
+def test_split_of_a_regression_and_of_two_parts():
+    y = np.linspace(0, 1, 100, dtype=np.float32)
+    parts = split_arrays(y[:, None], y, fractions=(0.8, 0.2), task="regression")
+    assert [len(labels) for _, labels in parts] == [80, 20]
+    assert sorted(np.concatenate([labels for _, labels in parts])) == sorted(y)
+
+
+def test_another_seed_is_another_split():
+    first, second = (split_arrays(X, Y, seed=seed)[2][0] for seed in (0, 1))
+    assert not np.array_equal(first, second)
+
+
+def test_too_few_examples_are_refused_by_class():
+    y = np.array([0] * 30 + [1] * 2)
+    with pytest.raises(DataError, match=r"expected \d+ or more examples of class b .*received 2"):
+        split_arrays(np.zeros((32, 1)), y, class_names=["a", "b"])
+    with pytest.raises(DataError, match=r"expected 3 or more examples so that.*received 2"):
+        split_arrays(np.zeros((2, 1)), np.zeros(2, dtype=np.float32), task="regression")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"fractions": (0.5, 0.5, 0.5)},
+        {"fractions": (1.0, 0.0, 0.0)},
+        {"fractions": (1.2, -0.1, -0.1)},
+        {"fractions": (float("nan"), 0.5, 0.5)},
+        {"fractions": (1.0,)},
+        {"seed": -1},
+        {"seed": 2**32},
+        {"seed": 0.5},
+    ],
+)
+def test_split_options_out_of_range_are_refused(options):
+    with pytest.raises(ValueError, match=r"expected .*received"):
+        split_arrays(X, Y, **options)

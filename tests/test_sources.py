@@ -1,0 +1,567 @@
+"""Named sets, files and folders: what they turn into, and what is refused."""
+
+import io
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from dropout_zoo.training.dataset import DataError, split_arrays
+from dropout_zoo.training.sources import load_dataset
+from PIL import Image
+from sklearn.datasets import load_digits
+
+RNG = np.random.default_rng(0)
+X = RNG.random((40, 3)).astype(np.float32)
+Y = np.arange(40) % 2
+
+
+def save_npz(path, **arrays):
+    np.savez(path, **arrays)
+    return path
+
+
+def save_images(root, modes=("L",), size=(6, 5), classes=("b", "ä"), number=8):
+    """Noise images, `number` a class, cycling through `modes`."""
+    for name in classes:
+        (root / name).mkdir(parents=True)
+        for i in range(number):
+            mode = modes[i % len(modes)]
+            shape = size if mode in ("L", "I;16") else (*size, 3)
+            high, kind = (65536, np.uint16) if mode == "I;16" else (256, np.uint8)
+            pixels = RNG.integers(0, high, shape).astype(kind)
+            Image.fromarray(pixels).save(root / name / f"{i}.png")
+    return root
+
+
+def save_csv(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refused(message, source, **options):
+    """Check that a source is refused in one line that names it."""
+    with pytest.raises(DataError, match=message) as caught:
+        load_dataset(source, **options)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(" ".join(str(source).split()))
+
+
+# Named sets
+
+
+def test_digits_are_enlarged_linearly_and_keep_their_labels():
+    dataset = load_dataset()
+    assert dataset.source == "digits"
+    original = load_digits()
+    weights = np.array([np.interp(np.arange(28) * 7 / 27, np.arange(8), row) for row in np.eye(8)])
+    enlarged = weights.T @ (original.images / 16) @ weights
+    # The split depends on labels and seed alone, so that it says where each example went.
+    order = split_arrays(np.arange(1797)[:, None], original.target, seed=0)
+    for part, (index, labels) in zip(
+        (dataset.train, dataset.validation, dataset.test), order, strict=True
+    ):
+        np.testing.assert_allclose(part[0], enlarged[index.ravel()], atol=1e-6)
+        np.testing.assert_array_equal(part[1], labels)
+        assert part[0].min() == 0
+        assert part[0].max() == 1
+
+
+def test_same_seed_same_data():
+    assert load_dataset(seed=3).fingerprint() == load_dataset(seed=3).fingerprint()
+    assert load_dataset(seed=3).fingerprint() != load_dataset(seed=4).fingerprint()
+
+
+def test_sets_of_keras_without_a_network_name_the_other_choices(tmp_path):
+    # Keras reads KERAS_HOME when it is imported; a proxy that refuses stands in for no network.
+    program = (
+        "from dropout_zoo.training.sources import load_dataset\n"
+        "for name in ('mnist', 'fashion_mnist', 'cifar10'):\n"
+        "    try: load_dataset(name)\n"
+        "    except ValueError as error: print('REFUSED', type(error).__name__, error)\n"
+    )
+    refusing = "http://127.0.0.1:9"
+    environment = {**os.environ, "KERAS_HOME": str(tmp_path), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment |= {"http_proxy": refusing, "https_proxy": refusing, "no_proxy": ""}
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    lines = [line for line in run.stdout.splitlines() if line.startswith("REFUSED")]
+    assert len(lines) == 3, run.stderr
+    for line, name in zip(lines, ("mnist", "fashion_mnist", "cifar10"), strict=True):
+        assert line.startswith(f"REFUSED DataError {name}: expected a download")
+        assert "without a network use digits, or a .npz" in line
+
+
+def test_sets_of_keras_bring_their_test_part(monkeypatch):
+    # The one stand-in of these tests: Keras accepts no other files than its own downloads.
+    keras = pytest.importorskip("keras")
+    images = RNG.integers(0, 256, (60, 8, 8, 3)).astype(np.uint8)
+    labels = np.arange(60, dtype=np.uint8)[:, None] % 3
+    parts = ((images, labels), (images[:9], labels[:9]))
+    monkeypatch.setattr(keras.datasets.cifar10, "load_data", lambda: parts)
+    dataset = load_dataset("cifar10")
+    assert dataset.source == "cifar10"
+    np.testing.assert_array_equal(dataset.test[0], images[:9].astype(np.float32) / 255)
+    np.testing.assert_array_equal(dataset.test[1], labels[:9, 0])
+    assert len(dataset.train[1]) + len(dataset.validation[1]) == 60
+
+
+def test_the_loader_needs_neither_keras_nor_tensorflow(tmp_path):
+    save_npz(tmp_path / "a.npz", x=X, y=Y)
+    save_csv(tmp_path / "a.csv", "a,t\n" + "1,0\n2,1\n" * 20)
+    save_images(tmp_path / "images")
+    program = (
+        "import sys\n"
+        "from dropout_zoo.training.sources import load_dataset\n"
+        "load_dataset('digits'); load_dataset('a.npz'); load_dataset('images')\n"
+        "load_dataset('a.csv', target='t')\n"
+        "loaded = {name.split('.')[0] for name in sys.modules} & {'keras', 'tensorflow'}\n"
+        "assert not loaded, loaded\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=60)
+
+
+def test_unknown_sources_are_refused(tmp_path):
+    refused("expected digits, mnist, .*received no such file", "nonsense")
+    refused("no such file", tmp_path / "missing.npz")
+    refused("received a file ending in '.txt'", save_csv(tmp_path / "a.txt", "a"))
+    os.mkfifo(tmp_path / "pipe.npz")
+    refused("no regular file", tmp_path / "pipe.npz")
+    refused("expected target .*only with a .csv", "digits", target="t")
+    refused("expected image_size .*only with a folder", "digits", image_size=28)
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_bytes": 0}, {"split": (0.5, 0.5)}, {"task": "ranking"}, {"seed": -1}]
+)
+def test_options_out_of_range_are_refused(options):
+    with pytest.raises(ValueError, match=r"expected .*received"):
+        load_dataset("digits", **options)
+
+
+# Array archives
+
+
+def test_npz_in_the_layout_of_keras_keeps_its_test_part(tmp_path):
+    path = save_npz(tmp_path / "a.npz", x_train=X, y_train=Y, x_test=X[:7], y_test=Y[:7], other=Y)
+    dataset = load_dataset(path, split=(0.6, 0.2, 0.2))
+    assert dataset.source == "a.npz"
+    np.testing.assert_array_equal(dataset.test[0], X[:7])
+    np.testing.assert_array_equal(dataset.test[1], Y[:7])
+    assert len(dataset.validation[1]) == 10
+    rest = np.concatenate([dataset.train[0], dataset.validation[0]])
+    np.testing.assert_array_equal(np.sort(rest, axis=0), np.sort(X, axis=0))
+
+
+def test_npz_without_a_test_part_is_split_in_three(tmp_path):
+    dataset = load_dataset(save_npz(tmp_path / "a.npz", x=X, y=Y))
+    assert [len(part[1]) for part in (dataset.train, dataset.validation, dataset.test)] == [
+        28,
+        6,
+        6,
+    ]
+
+
+def test_npz_floats_are_a_regression_unless_told_otherwise(tmp_path):
+    path = save_npz(tmp_path / "a.npz", x=X, y=Y.astype(float))
+    assert load_dataset(path).task == "regression"
+    assert load_dataset(path, task="classification").num_classes == 2
+
+
+def test_npz_integers_are_kept_and_their_largest_counts(tmp_path):
+    dataset = load_dataset(save_npz(tmp_path / "a.npz", x=X, y=3 * Y))
+    assert dataset.num_classes == 4
+    assert dataset.class_counts()["test"] == [3, 0, 0, 3]
+
+
+@pytest.mark.skipif("DROPOUT_ZOO_MNIST" not in os.environ, reason="DROPOUT_ZOO_MNIST is not set")
+def test_mnist_from_a_file():
+    dataset = load_dataset(os.environ["DROPOUT_ZOO_MNIST"])
+    assert dataset.input_shape == (28, 28)
+    assert len(dataset.train[1]) + len(dataset.validation[1]) == 60000
+    assert dataset.class_counts()["test"] == [
+        980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009,
+    ]  # fmt: skip
+    assert dataset.train[0].max() == 1
+
+
+NAN = np.where(np.arange(120).reshape(40, 3) == 13, np.nan, X)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": NAN, "y": Y}, "x: .*NaN .* example 4"),
+        ({"x": np.full_like(X, np.inf), "y": Y}, "x: .*infinite"),
+        ({"x": X, "y": np.where(Y, np.nan, X[:, 0])}, "y: .*NaN"),
+        ({"x": X.astype(str), "y": Y}, "x: expected numbers, received strings"),
+        ({"x": X, "y": Y.astype(str)}, "y: .*strings for numbers"),
+        ({"x": X.astype(object), "y": Y}, "x: .*pickled Python objects"),
+        ({"x": X, "y": Y.astype(object)}, "y: .*pickled Python objects"),
+        ({"x": X, "y": Y[:-1]}, "y: expected one label for each of the 40 examples"),
+        ({"x": X, "y": np.r_[Y[:-1], 2]}, "y: .*examples of class 2 .*received 1"),
+        ({"x": X, "y": Y - 1}, "y: .*negative labels"),
+        ({"x": X, "y": 0 * Y}, "y: .*single class"),
+        ({"x": X, "y": Y * 10**12}, "y: .*received label 1000000000000"),
+        ({"x": X[:0], "y": Y[:0]}, "x: .*empty set"),
+        ({"x": X, "y": X}, "y: several outputs are not supported"),
+        ({"a": X, "b": Y}, "expected arrays x_train, .* or x, y, received a, b"),
+        ({"x_train": X, "y_train": Y}, "expected arrays .*received x_train, y_train"),
+        ({}, "expected arrays .*received no arrays"),
+        (
+            {"x_train": X, "y_train": Y, "x_test": X, "y_test": Y + 1},
+            "y_test: expected only labels that occur in training",
+        ),
+        (
+            {"x_train": X, "y_train": Y, "x_test": X[:, :2], "y_test": Y},
+            "x_test: expected examples of shape",
+        ),
+    ],
+)
+def test_bad_npz_is_refused(tmp_path, arrays, message):
+    refused(message, save_npz(tmp_path / "bad.npz", **arrays))
+
+
+def test_non_integer_labels_are_refused(tmp_path):
+    path = save_npz(tmp_path / "a.npz", x=X, y=Y + 0.5)
+    refused("y: expected integer labels, received 0.5", path, task="classification")
+
+
+class Armed:
+    """Unpickling it leaves a file behind."""
+
+    def __init__(self, trace):
+        self.trace = trace
+
+    def __reduce__(self):
+        return (open, (str(self.trace), "w"))
+
+
+def test_pickles_are_never_loaded(tmp_path):
+    trace = tmp_path / "trace"
+    inside = np.empty(40, dtype=object)
+    inside[:] = [Armed(trace)] * 40
+    refused("pickled", save_npz(tmp_path / "inside.npz", x=X, y=inside))
+    (tmp_path / "outside.npz").write_bytes(pickle.dumps(Armed(trace)))
+    refused("received a pickle", tmp_path / "outside.npz")
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_damaged_archives_are_refused(tmp_path, save):
+    path = tmp_path / "a.npz"
+    save(path, x=X, y=Y)
+    content = path.read_bytes()
+    for length in (0, 1, 30, 200, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:length])
+        refused("empty file|another kind|truncated", path)
+    path.write_bytes(content[:150] + bytes(8) + content[158:])
+    refused("truncated or damaged", path)
+
+
+def test_other_files_called_npz_are_refused(tmp_path):
+    with (tmp_path / "array.npz").open("wb") as file:
+        np.save(file, X)
+    refused("received one .npy array", tmp_path / "array.npz")
+    refused("another kind", save_csv(tmp_path / "text.npz", "a,b"))
+
+
+def test_archives_that_unfold_too_far_are_refused_before_they_do(tmp_path):
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, x=np.zeros((40, 10**5), dtype=np.uint8), y=Y)
+    assert path.stat().st_size < 10**5
+    refused("expected at most 1,000,000 bytes uncompressed", path, max_bytes=10**6)
+    # Four bytes a value once it is a float.
+    refused("x: expected at most 5,000,000 bytes", path, max_bytes=5 * 10**6)
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": (10**6, 10**7)}
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", header.getvalue())
+        archive.writestr("y.npy", header.getvalue())
+    refused("x: expected 10,000,000,000,000 bytes .*truncated", path)
+
+
+# Tables
+
+
+def rows(line, number=60):
+    return "".join(line(i) + "\n" for i in range(number))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_tables(tmp_path, suffix):
+    frame = pd.DataFrame({"a": range(60), "b": np.linspace(0, 1, 60), "group": [2, 5, 9] * 20})
+    path = tmp_path / f"table{suffix}"
+    if suffix == ".csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_parquet(path)
+    dataset = load_dataset(path, target="group")
+    assert dataset.input_shape == (2,)
+    assert dataset.class_names == ["2", "5", "9"]
+    x, y = dataset.train
+    np.testing.assert_array_equal(y, x[:, 0].astype(int) % 3)
+    np.testing.assert_allclose(x[:, 1], x[:, 0] / 59, rtol=1e-6)
+    assert load_dataset(path, target="b").task == "regression"
+    assert load_dataset(path, target="a").task == "regression"
+    assert load_dataset(path, target="group", task="regression").num_classes is None
+
+
+def test_table_targets_that_are_text_booleans_or_categories(tmp_path):
+    text = save_csv(tmp_path / "text.csv", "a,t\n" + rows(lambda i: f"{i},{'üöä'[i % 3]}"))
+    assert load_dataset(text, target="t").class_names == ["ä", "ö", "ü"]
+    flags = save_csv(tmp_path / "flags.csv", "a,t\n" + rows(lambda i: f"{i},{i % 2 == 0}"))
+    assert load_dataset(flags, target="t").class_names == ["False", "True"]
+    frame = pd.DataFrame({"a": range(60), "t": pd.Categorical([1, 7] * 30), "n": [0, 1] * 30})
+    frame["n"] = frame["n"].astype("Int64")
+    frame.to_parquet(tmp_path / "categories.parquet")
+    categories = load_dataset(tmp_path / "categories.parquet", target="n")
+    np.testing.assert_array_equal(np.unique(categories.train[0][:, 1]), [1, 7])
+    named = load_dataset(tmp_path / "categories.parquet", target="t")
+    assert named.class_names == ["1", "7"]
+
+
+GOOD = rows(lambda i: f"{i},{i / 2},{i % 3}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty file"),
+        ("a,t\n", "expected rows below the header"),
+        ("t\n0\n1\n", "expected columns beside the target 't'"),
+        ("a,b,c\n" + GOOD, "one of the columns a, b, c, received 't'"),
+        ("a,a,t\n" + GOOD, "column 'a': expected different names"),
+        (",b,t\n" + GOOD, "column 1: expected a name"),
+        ("a,b,t\n" + GOOD.replace("\n", ",1\n"), "as many fields"),
+        ("a,b,t\n1,2,0\n1,2,3,4\n", "expected comma-separated values"),
+        ("a,b,t\n" + GOOD + "5,6\n", "column 't': expected a target in every row.* row 61"),
+        ("a,b,t\n" + GOOD + ",6,1\n", "column 'a': expected finite .* row 61"),
+        ("a,b,t\n" + GOOD + "1,inf,1\n", "column 'b': expected finite .* row 61"),
+        ("a,b,t\n" + GOOD + "1,1e39,1\n", "column 'b': expected finite .* row 61"),
+        (
+            "a,b,t\n" + GOOD + "word,6,1\n",
+            "column 'a': expected numbers, received 'word' in row 61",
+        ),
+        ("a,b,t\n" + GOOD + "1,6,3\n", "column 't': .*examples of class 3 .*received 1"),
+        ("a,b,t\n" + GOOD + "1,6,-1\n", "column 't': .*negative labels"),
+        ("a,t\n" + rows(lambda i: f"{i},1"), "column 't': .*single class"),
+        ("a,t\n" + rows(lambda i: f"{i},x"), "column 't': .*single class"),
+    ],
+)
+def test_bad_csv_is_refused(tmp_path, text, message):
+    refused(message, save_csv(tmp_path / "bad.csv", text), target="t")
+
+
+def test_a_table_needs_a_target_a_size_and_an_encoding(tmp_path):
+    path = save_csv(tmp_path / "a.csv", "a,b,t\n" + GOOD)
+    refused(r"one of the columns a, b, t, received no target; .*--target", path)
+    refused("expected at most 100 bytes", path, target="t", max_bytes=100)
+    (tmp_path / "latin.csv").write_bytes("a,t\n1,ä\n".encode("latin-1"))
+    refused("expected text in UTF-8", tmp_path / "latin.csv", target="t")
+
+
+def test_bad_parquet_is_refused(tmp_path):
+    path = tmp_path / "a.parquet"
+    pd.DataFrame({"a": np.zeros(10**6), "t": np.zeros(10**6, dtype=int)}).to_parquet(path)
+    assert path.stat().st_size < 10**5
+    refused("expected at most 1,000,000 bytes", path, target="t", max_bytes=10**6)
+    frame = pd.DataFrame({"a": range(40), "when": pd.Timestamp("2020"), "t": [0, 1] * 20})
+    frame.to_parquet(path)
+    refused("column 'when': expected numbers", path, target="t")
+    refused("column 'when': expected labels or numbers", path, target="when")
+    content = path.read_bytes()
+    for length in (0, 3, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:length])
+        refused("truncated, or no .parquet", path, target="t")
+
+
+def test_parquet_without_its_library_names_it(tmp_path):
+    pd.DataFrame({"a": range(40), "t": [0, 1] * 20}).to_parquet(tmp_path / "a.parquet")
+    program = (
+        "import sys\n"
+        # None makes the import fail as it does where the package is missing.
+        "sys.modules['pyarrow'] = None\n"
+        "from dropout_zoo.training.sources import load_dataset\n"
+        "try: load_dataset('a.parquet', target='t')\n"
+        "except ValueError as error: print(error)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert run.stdout.startswith("a.parquet: expected pyarrow"), run.stderr
+    assert "pip install pyarrow" in run.stdout
+
+
+# Folders of images
+
+
+@pytest.mark.parametrize(
+    ("modes", "shape"),
+    [
+        (("L",), (6, 5)),
+        (("I;16",), (6, 5)),
+        (("RGB",), (6, 5, 3)),
+        (("L", "RGB", "I;16"), (6, 5, 3)),
+    ],
+)
+def test_images(tmp_path, modes, shape):
+    dataset = load_dataset(save_images(tmp_path / "set", modes))
+    assert dataset.source == "set"
+    assert dataset.input_shape == shape
+    assert dataset.class_names == ["b", "ä"]
+    assert [sum(counts) for counts in dataset.class_counts().values()] == [12, 2, 2]
+    assert 0.9 < dataset.train[0].max() <= 1
+    assert 0 <= dataset.train[0].min() < 0.1
+
+
+def test_image_pixels_and_classes_are_those_of_the_files(tmp_path):
+    root = save_images(tmp_path / "set", ("RGB",))
+    dataset = load_dataset(root)
+    expected = {}
+    for file in root.glob("*/*.png"):
+        pixels = np.asarray(Image.open(file)).astype(np.float32) / 255
+        expected[pixels.tobytes()] = file.parent.name
+    for x, y in (dataset.train, dataset.validation, dataset.test):
+        for image, label in zip(x, y, strict=True):
+            assert expected.pop(image.tobytes()) == dataset.class_names[label]
+    assert not expected
+
+
+@pytest.mark.parametrize(("image_size", "shape"), [(4, (4, 4)), ((3, 4), (3, 4))])
+def test_images_of_different_sizes_need_a_size(tmp_path, image_size, shape):
+    root = save_images(tmp_path / "set")
+    Image.new("L", (9, 7), 255).save(root / "b" / "other.png")
+    with pytest.raises(DataError, match=r"other.png: expected 6 x 5 pixels .*received 7 x 9"):
+        load_dataset(root)
+    dataset = load_dataset(root, image_size=image_size)
+    assert dataset.input_shape == shape
+    assert any(
+        (image == 1).all()
+        for part in (dataset.train, dataset.validation, dataset.test)
+        for image in part[0]
+    )
+
+
+@pytest.mark.parametrize("image_size", [0, -1, (1, 2, 3), 2.5, True, "28"])
+def test_image_sizes_out_of_range_are_refused(tmp_path, image_size):
+    with pytest.raises(ValueError, match="image_size: expected"):
+        load_dataset(save_images(tmp_path / "set", number=1), image_size=image_size)
+
+
+def add_empty_class(root):
+    (root / "z").mkdir()
+
+
+def add_nested_folder(root):
+    (root / "b" / "nested").mkdir()
+
+
+def add_image_beside(root):
+    Image.new("L", (5, 6)).save(root / "x.png")
+
+
+def add_text(root):
+    (root / "b" / "x.png").write_text("no image")
+
+
+def add_empty_file(root):
+    (root / "b" / "x.jpg").touch()
+
+
+def add_postscript(root):
+    (root / "b" / "x.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 5 6\n")
+
+
+def add_corrupt_jpeg(root):
+    Image.fromarray(RNG.integers(0, 256, (6, 5, 3)).astype(np.uint8)).save(root / "b" / "x.jpg")
+    content = (root / "b" / "x.jpg").read_bytes()
+    (root / "b" / "x.jpg").write_bytes(content[: len(content) * 3 // 4])
+
+
+def add_floats(root):
+    Image.fromarray(np.ones((6, 5), dtype=np.float32)).save(root / "b" / "x.tif")
+
+
+def add_link_out(root):
+    Image.new("L", (5, 6)).save(root.parent / "secret.png")
+    (root / "b" / "x.png").symlink_to(root.parent / "secret.png")
+
+
+def add_linked_folder(root):
+    save_images(root.parent / "elsewhere", classes=("c",))
+    (root / "x").symlink_to(root.parent / "elsewhere" / "c")
+
+
+def add_link_to_itself(root):
+    (root / "b" / "x.png").symlink_to("x.png")
+
+
+def add_broken_link(root):
+    (root / "b" / "x.png").symlink_to("missing.png")
+
+
+def add_pipe(root):
+    os.mkfifo(root / "b" / "x.png")
+
+
+def add_large_image(root):
+    Image.new("1", (12000, 9000)).save(root / "b" / "x.png")
+
+
+@pytest.mark.parametrize(
+    ("add", "message"),
+    [
+        (add_empty_class, "z: expected images .*received none"),
+        (add_nested_folder, "nested: .*a folder inside a class folder"),
+        (add_image_beside, "x.png: .*beside the sub-folders"),
+        (add_text, "x.png: .*damaged"),
+        (add_empty_file, "x.jpg: .*damaged"),
+        (add_postscript, "x.png: .*damaged"),
+        (add_corrupt_jpeg, "x.jpg: .*damaged"),
+        (add_floats, "x.tif: expected an image of 8 or 16 bits"),
+        (add_link_out, "x.png: .*received a link out of it"),
+        (add_linked_folder, "x: .*received a link out of it"),
+        (add_link_to_itself, "loop"),
+        (add_broken_link, "x.png: .*no regular file"),
+        (add_pipe, "x.png: .*no regular file"),
+        (add_large_image, "x.png: .*bomb"),
+    ],
+)
+def test_bad_images_are_refused(tmp_path, add, message):
+    root = save_images(tmp_path / "set")
+    add(root)
+    refused(message, root)
+
+
+def test_folders_without_classes_to_tell_apart_are_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    refused("expected one sub-folder of images a class", tmp_path / "empty")
+    refused(r"single class \(one\)", save_images(tmp_path / "single", classes=("one",)))
+    refused("examples of class b .*received 2", save_images(tmp_path / "few", number=2))
+    refused("at most 100 bytes", save_images(tmp_path / "large"), max_bytes=100)
+
+
+def test_links_inside_the_folder_and_hidden_files_are_harmless(tmp_path):
+    root = save_images(tmp_path / "set")
+    (root / "b" / "again.png").symlink_to("1.png")
+    (root / "b" / ".hidden").touch()
+    (root / "README.txt").touch()
+    assert sum(map(sum, load_dataset(root).class_counts().values())) == 17
+
+
+def test_messages_stay_on_one_line_whatever_the_names(tmp_path):
+    root = save_images(tmp_path / "set", classes=("two\nlines", "b"), number=2)
+    refused("received 2", root)

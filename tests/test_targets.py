@@ -1,0 +1,204 @@
+"""Labels in the form that the loss of a compiled model wants."""
+
+import keras
+import numpy as np
+import pytest
+from dropout_zoo.training.targets import targets_for
+
+Y = np.array([0, 2, 1, 2], dtype=np.int32)
+BINARY = np.array([0, 1, 1, 0], dtype=np.int32)
+QUANTITIES = np.array([0.5, -3.0, 2.5, 0.0], dtype=np.float32)
+X = np.linspace(0, 1, 8, dtype=np.float32).reshape(4, 2)
+
+
+def network(units, loss, activation="softmax"):
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, keras.layers.Dense(units, activation=activation)(inputs))
+    model.compile("sgd", loss)
+    return model
+
+
+class Named(keras.losses.CategoricalCrossentropy):
+    """A subclass, as users write them."""
+
+
+class Overridden(keras.losses.Loss):
+    """A loss of one's own."""
+
+    def call(self, y_true, y_pred):
+        return keras.ops.mean(keras.ops.square(y_true - y_pred), axis=-1)
+
+
+def squared(y_true, y_pred):
+    return keras.ops.mean(keras.ops.square(y_true - y_pred), axis=-1)
+
+
+ONE_HOT = [
+    "categorical_crossentropy",
+    "CategoricalCrossentropy",
+    keras.losses.categorical_crossentropy,
+    keras.losses.CategoricalCrossentropy(label_smoothing=0.1),
+    keras.losses.CategoricalCrossentropy,
+    Named(),
+    [keras.losses.CategoricalCrossentropy()],
+    "categorical_focal_crossentropy",
+    keras.losses.CategoricalFocalCrossentropy(),
+    "categorical_hinge",
+    "kld",
+    keras.losses.KLDivergence(),
+    "binary_crossentropy",
+    keras.losses.BinaryFocalCrossentropy(),
+    "mse",
+    keras.losses.Huber(),
+    "poisson",
+    Overridden(),
+    squared,
+]
+
+
+@pytest.mark.parametrize("loss", ONE_HOT)
+def test_one_unit_a_class_takes_one_hot_rows(loss):
+    targets = targets_for(network(3, loss), Y, 3)
+    assert targets.dtype == np.float32
+    np.testing.assert_array_equal(targets, np.eye(3)[Y])
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "sparse_categorical_crossentropy",
+        keras.losses.sparse_categorical_crossentropy,
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    ],
+)
+def test_sparse_losses_take_integers(loss):
+    targets = targets_for(network(3, loss), Y.astype(np.int64), 3)
+    assert targets.dtype == np.int32
+    np.testing.assert_array_equal(targets, Y)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "binary_crossentropy",
+        "bce",
+        keras.losses.BinaryCrossentropy(from_logits=True),
+        keras.losses.BinaryFocalCrossentropy(),
+        "hinge",
+        "mse",
+        Overridden(),
+        squared,
+    ],
+)
+def test_one_unit_takes_two_classes_as_a_column(loss):
+    targets = targets_for(network(1, loss, "sigmoid"), BINARY, 2)
+    assert targets.dtype == np.float32
+    np.testing.assert_array_equal(targets, BINARY[:, None])
+
+
+@pytest.mark.parametrize(
+    "loss", ["mse", "mae", "huber", "log_cosh", "mape", "msle", Overridden(), squared]
+)
+def test_a_regression_takes_floats_as_a_column(loss):
+    targets = targets_for(network(1, loss, None), QUANTITIES, None)
+    assert targets.dtype == np.float32
+    np.testing.assert_array_equal(targets, QUANTITIES[:, None])
+
+
+@pytest.mark.parametrize(
+    ("units", "loss", "y", "num_classes", "expected"),
+    [
+        (3, "categorical_crossentropy", Y, 3, -np.log(1 / 3)),
+        (3, "sparse_categorical_crossentropy", Y, 3, -np.log(1 / 3)),
+        (1, "binary_crossentropy", BINARY, 2, -np.log(1 / 2)),
+        (1, "mse", QUANTITIES, None, np.mean((QUANTITIES - 0.5) ** 2)),
+    ],
+)
+def test_keras_computes_the_loss_that_the_labels_mean(units, loss, y, num_classes, expected):
+    model = network(units, loss, "softmax" if units > 1 else "sigmoid")
+    model.set_weights([np.zeros_like(weight) for weight in model.get_weights()])
+    measured = model.evaluate(X, targets_for(model, y, num_classes), verbose=0)
+    assert measured == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_subclassed_model_is_served_where_the_loss_says_enough():
+    class Subclassed(keras.Model):
+        def call(self, inputs):
+            return inputs
+
+    def compiled(loss):
+        model = Subclassed()
+        model.compile("sgd", loss)
+        return model
+
+    sparse = targets_for(compiled("sparse_categorical_crossentropy"), Y, 3)
+    np.testing.assert_array_equal(sparse, Y)
+    one_hot = targets_for(compiled("categorical_crossentropy"), BINARY, 2)
+    np.testing.assert_array_equal(one_hot, np.eye(2)[BINARY])
+    assert targets_for(compiled("binary_crossentropy"), BINARY, 2).shape == (4, 1)
+    assert targets_for(compiled("mse"), QUANTITIES, None).shape == (4, 1)
+    with pytest.raises(ValueError, match="output shape is known"):
+        targets_for(compiled(squared), Y, 3)
+
+
+def several_outputs():
+    inputs = keras.Input((2,))
+    outputs = [keras.layers.Dense(1)(inputs), keras.layers.Dense(1)(inputs)]
+    return keras.Model(inputs, outputs)
+
+
+def test_several_outputs_are_refused():
+    model = several_outputs()
+    model.compile("sgd", ["mse", "mse"])
+    with pytest.raises(ValueError, match=r"several outputs are not supported: expected one loss"):
+        targets_for(model, QUANTITIES, None)
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="several outputs are not supported: expected one output"):
+        targets_for(model, QUANTITIES, None)
+    named = keras.Model(model.input, dict(zip("ab", model.outputs, strict=True)))
+    named.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="several outputs are not supported: expected one output"):
+        targets_for(named, QUANTITIES, None)
+
+
+def test_a_model_that_is_not_compiled_is_refused():
+    model = several_outputs()
+    with pytest.raises(ValueError, match=r"call model\.compile"):
+        targets_for(model, Y, 3)
+    model.compile("sgd")
+    with pytest.raises(ValueError, match=r"call model\.compile"):
+        targets_for(model, Y, 3)
+
+
+@pytest.mark.parametrize(
+    ("units", "loss", "y", "num_classes", "message"),
+    [
+        (10, "categorical_crossentropy", Y, 12, "expected 12 output units.*received 10"),
+        (10, "sparse_categorical_crossentropy", Y, 12, "expected 12 output units.*received 10"),
+        (10, "mse", Y, 3, "expected 3 output units.*received 10"),
+        (1, "binary_crossentropy", Y, 3, "expected 3 output units.*received 1;.*regression"),
+        (1, "categorical_crossentropy", BINARY, 2, "expected 2 output units.*received 1"),
+        (1, "sparse_categorical_crossentropy", BINARY, 2, "expected 2 output units.*received 1"),
+        (3, "binary_crossentropy", BINARY, 2, r"expected 2 .*\(or 1 for both\), received 3"),
+        (3, "mse", QUANTITIES, None, "expected 1 output unit for a regression, received 3"),
+        (1, "categorical_crossentropy", QUANTITIES, None, "expected a loss for a regression"),
+        (1, "sparse_categorical_crossentropy", QUANTITIES, None, "expected a loss for a regress"),
+        (1, "binary_crossentropy", QUANTITIES, None, "expected targets from 0 to 1"),
+        (3, "mse", Y - 1, 3, "expected integer labels from 0 to 2, received .*-1"),
+        (3, "mse", Y + 1, 3, "expected integer labels from 0 to 2"),
+        (3, "mse", QUANTITIES, 3, "expected integer labels from 0 to 2, received float32"),
+        (3, "mse", Y[:, None], 3, r"expected shape \(examples,\), received \(4, 1\)"),
+        (1, "mse", Y, 1, "num_classes: expected an integer from 2"),
+    ],
+)
+def test_models_and_labels_that_do_not_fit_are_refused(units, loss, y, num_classes, message):
+    with pytest.raises(ValueError, match=message):
+        targets_for(network(units, loss, None), y, num_classes)
+
+
+def test_an_output_that_is_no_vector_is_refused():
+    inputs = keras.Input((4, 2))
+    model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"expected one output of shape \(batch, units\)"):
+        targets_for(model, Y, 3)

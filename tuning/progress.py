@@ -1,0 +1,129 @@
+"""Progress of a run on standard error: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as RichProgress
+
+from dropout_zoo.training.members import TrainedMember
+from dropout_zoo.training.objective import Objective
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+class Progress:
+    """Says how many trainings are done, the best score so far, and the time left.
+
+    Args:
+        total: number of trainings in the run.
+        objective: what they are judged by.
+        show: whether to say anything.
+    """
+
+    def __init__(self, total: int, objective: Objective, show: bool = True) -> None:
+        self.total = total
+        self.objective = objective
+        self.show = show
+        self.done = 0
+        self.best = objective.worst
+        self._started = time.monotonic()
+        self._last_line = -math.inf
+        self._bar: RichProgress | None = None
+
+    def __enter__(self) -> Progress:
+        console = Console(stderr=True)
+        if self.show and console.is_terminal:
+            self._bar = RichProgress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[text]}"),
+                console=console,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task("search", total=self.total, text="")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def phase(self, name: str) -> None:
+        """Say what is being done now.
+
+        Args:
+            name: ``"search"``, ``"finalists"`` and the like.
+        """
+        self._phase = name
+        if self._bar is not None:
+            self._bar.update(self._task, description=name)
+
+    def result(self, trained: TrainedMember) -> None:
+        """Take note of a training.
+
+        Args:
+            trained: what came of it.
+        """
+        self.done += 1
+        if self.objective.is_better(trained.score, self.best):
+            self.best = trained.score
+        text = self._text()
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self.done, text=text)
+        elif self.show and self._line_is_due():
+            print(
+                f"{self._phase}: {self.done} of {self.total} trainings, {text}",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def fewer(self, total: int) -> None:
+        """Correct the number of trainings, when a search ends before its limit.
+
+        Args:
+            total: the number now expected.
+        """
+        self.total = total
+        if self._bar is not None:
+            self._bar.update(self._task, total=total)
+
+    def _line_is_due(self) -> bool:
+        now = time.monotonic()
+        if now - self._last_line < SECONDS_BETWEEN_LINES and self.done < self.total:
+            return False
+        self._last_line = now
+        return True
+
+    def _text(self) -> str:
+        elapsed = time.monotonic() - self._started
+        left = elapsed / self.done * (self.total - self.done)
+        best = f"best {self.objective.name} {self.best:.4g}" if math.isfinite(self.best) else ""
+        return f"{best}, {duration(left)} left" if best else f"{duration(left)} left"
+
+
+def duration(seconds: float) -> str:
+    """A duration as a person reads it, such as ``3 min 20 s``.
+
+    Args:
+        seconds: the duration.
+
+    Returns:
+        The text.
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

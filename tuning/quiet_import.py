@@ -1,0 +1,36 @@
+"""Importing Keras on the command line: with a word about the wait, and without its chatter."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+
+
+def import_keras() -> None:
+    """Import Keras and its backend, which takes seconds, and say so.
+
+    The backend writes to standard error from below Python; that is shown only if the import
+    fails.
+
+    Raises:
+        ImportError: Keras or its backend cannot be imported.
+    """
+    if "keras" in sys.modules:
+        return
+    print("Importing Keras and its backend ...", file=sys.stderr, flush=True)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with tempfile.TemporaryFile() as chatter:
+        standard_error = os.dup(2)
+        os.dup2(chatter.fileno(), 2)
+        try:
+            import keras  # noqa: F401
+            import keras_tuner  # noqa: F401
+        except BaseException:
+            os.dup2(standard_error, 2)
+            chatter.seek(0)
+            sys.stderr.write(chatter.read().decode(errors="replace"))
+            raise
+        finally:
+            os.dup2(standard_error, 2)
+            os.close(standard_error)

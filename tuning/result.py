@@ -1,0 +1,124 @@
+"""What a search for dropout rates has found."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import pandas as pd
+from matplotlib.axes import Axes
+
+from dropout_zoo.training.objective import Objective
+from dropout_zoo.tuning.display import RatesDisplay
+from dropout_zoo.tuning.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class TuningResult:
+    """The outcome of `tune`.
+
+    Attributes:
+        trials: a row a trial or control of the search: its rates, seed, status, score, and every
+            metric at its best epoch.
+        finalists: the same for the finalists and controls, a row a setting and seed.
+        comparison: a row a setting, best first: mean and standard deviation of the score over
+            the seeds, and the gain over no dropout with its interval.
+        curves: a row an epoch of every training.
+        best_rates: the chosen rate (fraction dropped) by site path.
+        sentence: what was found, in plain words.
+        objective: what decided.
+        test: loss and metrics of the best model on the test part, which it alone has seen.
+        space: what was searched.
+        search_seconds: time of the search, without imports.
+        finalist_seconds: time of the finalists.
+        directory: the run's folder.
+    """
+
+    trials: pd.DataFrame
+    finalists: pd.DataFrame
+    comparison: pd.DataFrame
+    curves: pd.DataFrame
+    best_rates: Mapping[str, float]
+    sentence: str
+    objective: Objective
+    test: Mapping[str, float]
+    space: SearchSpace
+    search_seconds: float
+    finalist_seconds: float
+    directory: Path
+    _model: keras.Model = field(repr=False)
+    _folder: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
+
+    @property
+    def trainings(self) -> int:
+        """Number of trainings done."""
+        return len(self.trials) + len(self.finalists)
+
+    def best_model(self) -> keras.Model:
+        """Give the best model: the chosen rates, and the weights of its best seed and epoch.
+
+        Returns:
+            A compiled, plain Keras model.
+        """
+        return self._model
+
+    def summary(self) -> str:
+        """Sum the result up in a few lines of plain text.
+
+        Returns:
+            The sentence, the score on the test part, and the settings compared.
+        """
+        test = ", ".join(f"{name} {value:.4g}" for name, value in self.test.items())
+        lines = [self.sentence, f"On the test part: {test}.", "", self._comparison_text()]
+        return "\n".join(lines)
+
+    def plot(self, ax: Axes | Sequence[Axes] | None = None) -> RatesDisplay:
+        """Draw the score of every trial against its rates.
+
+        Args:
+            ax: axes to draw on, one for each searched site; None for a new figure.
+
+        Returns:
+            The display.
+        """
+        return RatesDisplay.from_result(self).plot(ax)
+
+    def outcome(self) -> dict[str, Any]:
+        """Give the result as plain data, as ``dropout-zoo tune --json`` prints it.
+
+        Returns:
+            A dictionary that JSON can hold; what was not measured is None.
+        """
+        return {
+            "best_rates": dict(self.best_rates),
+            "sentence": self.sentence,
+            "objective": self.objective._asdict(),
+            "settings": [
+                {key: _plain(value) for key, value in row.items()}
+                for row in self.comparison.to_dict("records")
+            ],
+            "test": dict(self.test),
+            "trainings": self.trainings,
+            "search_seconds": round(self.search_seconds, 3),
+            "finalist_seconds": round(self.finalist_seconds, 3),
+            "directory": str(self.directory),
+        }
+
+    def _comparison_text(self) -> str:
+        rows = [f"{'setting':<14}{self.objective.name:>12}{'std':>10}  gain over no dropout"]
+        for row in self.comparison.itertuples():
+            gain = "" if math.isnan(row.gain) else f"{row.gain:+.3g}"
+            if gain and not math.isnan(row.low):
+                gain += f" ({row.low:+.3g} to {row.high:+.3g})"
+            spread = "" if math.isnan(row.std) else f"{row.std:.2g}"
+            rows.append(f"{row.setting:<14}{row.mean:>12.4g}{spread:>10}  {gain}".rstrip())
+        return "\n".join(rows)
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,400 @@
+"""`tune`: the search for dropout rates from start to end."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import itertools
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from dropout_zoo.models.checks import check_count
+from dropout_zoo.models.resolving import resolve_model
+from dropout_zoo.models.sites import dropout_sites
+from dropout_zoo.training.dataset import Dataset
+from dropout_zoo.training.members import Member, TrainedMember
+from dropout_zoo.training.objective import parse_objective
+from dropout_zoo.training.sources import load_dataset
+from dropout_zoo.training.targets import targets_for
+from dropout_zoo.training.train import MemberTrainer
+from dropout_zoo.tuning import run_folder
+from dropout_zoo.tuning.finalists import GIVEN, NONE, choose_finalists, compare
+from dropout_zoo.tuning.oracles import make_oracle, trial_limit
+from dropout_zoo.tuning.progress import Progress
+from dropout_zoo.tuning.result import TuningResult
+from dropout_zoo.tuning.run_folder import RunFolder
+from dropout_zoo.tuning.space import DropoutHyperModel, Rates
+from dropout_zoo.tuning.tables import Entry, curve_table, training_table
+from dropout_zoo.tuning.tuner import DropoutTuner
+
+Model = keras.Model | str | Callable[[], keras.Model]
+
+# Trials asked for at once. It must not depend on the machine, or the same seed would give other
+# trials elsewhere; oracles that learn from results are asked for few.
+_BATCHES = {"grid": 64, "random": 64, "bayesian": 4, "hyperband": 4}
+
+
+@dataclass(frozen=True)
+class TuningSettings:
+    """The settings of a search, as `tune` documents them."""
+
+    oracle: str = "grid"
+    rates: Rates | None = None
+    placements: Sequence[str] | None = None
+    trials: int | None = None
+    epochs: int = 20
+    batch_size: int = 32
+    objective: str = "val_loss"
+    patience: int | None = None
+    class_weight: Mapping[int, float] | None = None
+    initial_weights: str = "fresh"
+    seed: int = 0
+    finalists: int = 5
+    seeds: int = 5
+
+
+class Search:
+    """A search that has been checked and is ready to run.
+
+    Args:
+        model: what `tune` takes.
+        dataset: the data.
+        settings: the settings.
+
+    Raises:
+        ValueError: a setting is out of range, or model, data and settings do not fit.
+        TypeError: the model cannot be cloned.
+    """
+
+    def __init__(self, model: Model, dataset: Dataset, settings: TuningSettings) -> None:
+        check_count(settings.finalists, "finalists")
+        check_count(settings.seeds, "seeds")
+        check_count(settings.seed, "seed", least=0)
+        self.settings = settings
+        self.dataset = dataset
+        self.model = resolve_model(
+            model,
+            input_shape=dataset.input_shape,
+            num_classes=dataset.num_classes,
+            placements=settings.placements or (),
+        )
+        self.hypermodel = DropoutHyperModel(
+            self.model, settings.rates, settings.placements, settings.initial_weights
+        )
+        self.space = self.hypermodel.space
+        self.objective = parse_objective(settings.objective)
+        self.trials = trial_limit(settings.oracle, self.space, settings.trials)
+        self.given = {site.path: site.rate for site in dropout_sites(self.model)}
+        self._folder: tempfile.TemporaryDirectory | None = None
+
+    @property
+    def trainings(self) -> int:
+        """Number of trainings at most: trials, controls, and finalists on all seeds."""
+        finalists = min(self.settings.finalists, self.trials)
+        return self.trials + 2 + (finalists + 2) * self.settings.seeds
+
+    def trainer(self, directory: Path | None) -> MemberTrainer:
+        """The trainer of all that this search trains.
+
+        Args:
+            directory: where weights go; None for a temporary folder.
+
+        Returns:
+            The trainer.
+        """
+        settings = self.settings
+        return MemberTrainer(
+            self.model,
+            self.dataset,
+            epochs=settings.epochs,
+            batch_size=settings.batch_size,
+            objective=self.objective,
+            patience=settings.patience,
+            class_weight=settings.class_weight,
+            initial_weights=settings.initial_weights,
+            keep_state=settings.oracle == "hyperband",
+            directory=directory,
+        )
+
+    def estimate_seconds(self) -> float:
+        """Estimate how long the run will take, by training the model as given for two epochs.
+
+        Returns:
+            Seconds for all trainings at full length.
+        """
+        trainer = self.trainer(None)
+        took = []
+        for epochs in (1, 2):  # the difference is an epoch without the start-up
+            started = time.perf_counter()
+            trainer.train([Member(self.given, self.settings.seed, epochs=epochs)])
+            took.append(time.perf_counter() - started)
+        epoch = max(took[1] - took[0], 0.0)
+        return self.trainings * (max(took[0] - epoch, 0.0) + epoch * self.settings.epochs)
+
+    def run(self, directory: Path | None = None, progress: bool = True) -> TuningResult:
+        """Search, train the finalists, compare, and write the run's folder.
+
+        Args:
+            directory: a new or empty folder; None for a temporary one that goes with the result.
+            progress: whether to report progress on standard error.
+
+        Returns:
+            The result.
+
+        Raises:
+            ValueError: the folder holds files already, or an objective is not measured.
+            RuntimeError: every training failed.
+        """
+        if directory is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="dropout-zoo-")
+            directory = Path(self._folder.name)
+        folder = RunFolder(Path(directory))
+        folder.write_json(run_folder.SETTINGS, self.describe())
+        trainer = self.trainer(folder.state / "weights")
+        with Progress(self.trainings, self.objective, progress) as watched:
+            started = time.perf_counter()
+            searched = self._search(trainer, folder, watched)
+            search_seconds = time.perf_counter() - started
+            folder.write_table(run_folder.TRIALS, training_table(searched))
+            folder.write_table(run_folder.CURVES, curve_table("search", searched))
+            started = time.perf_counter()
+            raced = self._race(trainer, searched, watched)
+            finalist_seconds = time.perf_counter() - started
+            folder.write_table(run_folder.FINALISTS, training_table(raced))
+        result = self._conclude(searched, raced, search_seconds, finalist_seconds, folder)
+        _write(result, folder)
+        folder.drop_state()
+        return result
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that decides the outcome, as plain data.
+
+        Returns:
+            Settings as resolved, search space, model, data and versions.
+        """
+        settings = asdict(self.settings)
+        settings["objective"] = f"{self.objective.name}:{self.objective.direction}"
+        return {
+            "settings": settings | {"trials": self.trials},
+            "space": {name: list(rates) for name, rates in self.space.choices.items()},
+            "given_rates": self.given,
+            "model": {"name": self.model.name, "parameters": self.model.count_params()},
+            "data": {
+                "source": self.dataset.source,
+                "fingerprint": self.dataset.fingerprint(),
+                "examples": {
+                    part: len(getattr(self.dataset, part)[0])
+                    for part in ("train", "validation", "test")
+                },
+            },
+            "versions": versions(),
+        }
+
+    def _search(self, trainer: MemberTrainer, folder: RunFolder, progress: Progress) -> list[Entry]:
+        settings = self.settings
+        progress.phase("search")
+        controls = [Member(rates, settings.seed) for rates in self._controls().values()]
+        entries = [
+            Entry(name, "control", result)
+            for name, result in zip(
+                self._controls(), trainer.train(controls, progress.result), strict=True
+            )
+        ]
+        tuner = DropoutTuner(
+            make_oracle(
+                settings.oracle,
+                self.space,
+                objective=self.objective,
+                trials=settings.trials,
+                epochs=settings.epochs,
+                seed=settings.seed,
+            ),
+            self.hypermodel,
+            batch=_BATCHES[settings.oracle],
+            seed=settings.seed,
+            directory=folder.state,
+            project_name="oracle",
+        )
+        tuner.search(trainer, progress.result)
+        return entries + [Entry(name, "trial", result) for name, result in tuner.results.items()]
+
+    def _race(
+        self, trainer: MemberTrainer, searched: Sequence[Entry], progress: Progress
+    ) -> list[Entry]:
+        """Train finalists and controls on the same fresh seeds."""
+        settings = self.settings
+        trials = [entry.result for entry in searched if entry.role == "trial"]
+        best = choose_finalists(trials, settings.finalists, self.objective, self.given)
+        names = {f"finalist {n}": rates for n, rates in enumerate(best, start=1)}
+        progress.fewer(len(searched) + (len(names) + 2) * settings.seeds)
+        progress.phase("finalists")
+        seeds = range(settings.seed + 1, settings.seed + 1 + settings.seeds)
+        members = [
+            Member(rates, seed, label=name)
+            for (name, rates), seed in itertools.product((self._controls() | names).items(), seeds)
+        ]
+        return [
+            Entry(str(member.label), "finalist" if member.label in names else "control", result)
+            for member, result in zip(members, trainer.train(members, progress.result), strict=True)
+        ]
+
+    def _controls(self) -> dict[str, dict[str, float]]:
+        return {NONE: dict.fromkeys(self.given, 0.0), GIVEN: self.given}
+
+    def _conclude(
+        self,
+        searched: Sequence[Entry],
+        raced: Sequence[Entry],
+        search_seconds: float,
+        finalist_seconds: float,
+        folder: RunFolder,
+    ) -> TuningResult:
+        comparison = compare(raced, self.objective, self.space)
+        of_winner = [entry.result for entry in raced if entry.setting == comparison.winner]
+        model = _best(of_winner, self.objective.direction).model()
+        x, y = self.dataset.test
+        targets = targets_for(model, y, self.dataset.num_classes)
+        test = model.evaluate(
+            x, targets, batch_size=self.settings.batch_size, verbose=0, return_dict=True
+        )
+        curves = [curve_table("search", searched), curve_table("finalists", raced)]
+        return TuningResult(
+            trials=training_table(searched),
+            finalists=training_table(raced),
+            comparison=comparison.table,
+            curves=_stacked(curves),
+            best_rates=comparison.rates,
+            sentence=comparison.sentence,
+            objective=self.objective,
+            test={name: float(value) for name, value in test.items()},
+            space=self.space,
+            search_seconds=search_seconds,
+            finalist_seconds=finalist_seconds,
+            directory=folder.path,
+            _model=model,
+            _folder=self._folder,
+        )
+
+
+def tune(
+    model: Model,
+    dataset: Dataset | str | Path = "digits",
+    *,
+    oracle: str = "grid",
+    rates: Rates | None = None,
+    placements: Iterable[str] | None = None,
+    trials: int | None = None,
+    epochs: int = 20,
+    batch_size: int = 32,
+    objective: str = "val_loss",
+    patience: int | None = None,
+    class_weight: Mapping[int, float] | None = None,
+    initial_weights: str = "fresh",
+    seed: int = 0,
+    finalists: int = 5,
+    seeds: int = 5,
+    directory: str | Path | None = None,
+    progress: bool = True,
+) -> TuningResult:
+    """Search the dropout rates of a model, and show what the best of them are worth.
+
+    Every trial is scored by its objective at its best epoch. Two controls run beside the search:
+    no dropout, and the rates that the model came with. The best trials and both controls are then
+    trained again on fresh seeds, the same for each, and the answer rests on those: paired
+    differences from no dropout, with intervals. The winner alone is scored on the test part, once.
+
+    Args:
+        model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
+            function without required arguments that returns a compiled model.
+        dataset: a `Dataset`, or what `load_dataset` takes.
+        oracle: what chooses the trials: ``"grid"``, ``"random"``, ``"bayesian"`` or
+            ``"hyperband"``.
+        rates: rates (fractions dropped) to try, for every searched site or by site path; None for
+            0.20, 0.25, ..., 0.50 at hidden sites and 0.20, 0.25 at input sites.
+        placements: search only sites of these placements; registered models gain dropout layers
+            at placements that they lack.
+        trials: number of trials at most; None for the whole grid, or 20 of a sampling oracle.
+        epochs: epochs of each training, at least 1.
+        batch_size: examples a step.
+        objective: column of the learning curves that decides, such as ``"val_accuracy"``; with
+            ``:min`` or ``:max`` behind it where its direction is not known.
+        patience: epochs without improvement after which a training stops; None for never.
+        class_weight: weight of each class in the training loss, by class number.
+        initial_weights: ``"fresh"`` starts every training from weights drawn from its seed,
+            except for frozen and adapted layers; ``"keep"`` from the model's own.
+        seed: decides everything that is drawn, a whole number >= 0.
+        finalists: number of settings that are trained again.
+        seeds: number of fresh seeds on which they are.
+        directory: a new or empty folder for the run; None for a temporary one that goes with the
+            result.
+        progress: whether to report progress on standard error.
+
+    Returns:
+        The result, with tables, the chosen rates, the best model and a plot.
+
+    Raises:
+        ValueError: a setting is out of range, or model, data and settings do not fit.
+        TypeError: the model cannot be cloned.
+        RuntimeError: every training failed.
+    """
+    data = dataset if isinstance(dataset, Dataset) else load_dataset(str(dataset), seed=seed)
+    settings = TuningSettings(
+        oracle=oracle,
+        rates=rates,
+        placements=None if placements is None else tuple(placements),
+        trials=trials,
+        epochs=epochs,
+        batch_size=batch_size,
+        objective=objective,
+        patience=patience,
+        class_weight=class_weight,
+        initial_weights=initial_weights,
+        seed=seed,
+        finalists=finalists,
+        seeds=seeds,
+    )
+    search = Search(model, data, settings)
+    return search.run(None if directory is None else Path(directory), progress)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the numbers.
+
+    Returns:
+        Version by name of the package, with Python and the Keras backend.
+    """
+    packages = ("dropout-zoo", "keras", "keras-tuner", "numpy", keras.backend.backend())
+    return {
+        "python": platform.python_version(),
+        "backend": keras.backend.backend(),
+        **{package: importlib.metadata.version(package) for package in packages},
+    }
+
+
+def _best(results: Sequence[TrainedMember], direction: str) -> TrainedMember:
+    choose = min if direction == "min" else max
+    return choose(results, key=lambda result: result.score)
+
+
+def _stacked(tables: Sequence[Any]) -> Any:
+    import pandas as pd
+
+    return pd.concat([table for table in tables if len(table)], ignore_index=True)
+
+
+def _write(result: TuningResult, folder: RunFolder) -> None:
+    from matplotlib import pyplot as plt
+
+    folder.write_table(run_folder.CURVES, result.curves)
+    folder.write_model(run_folder.BEST_MODEL, result.best_model())
+    # Drawn on a canvas of its own, which no display server has to serve.
+    display = result.plot()
+    folder.write_figure(run_folder.PLOT, display.figure_)
+    plt.close(display.figure_)
+    folder.write_json(run_folder.OUTCOME, result.outcome())
