@@ -6,59 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-from dropout_zoo.models.guidance import check_rate, warn_of_keep_probability
+
+from dropout_zoo.models.checks import check_count
 
 BATCH_NORM_ORDERS = (None, "before_dropout", "after_dropout")
-
-
-def builder_rate(rate: float, name: str) -> float:
-    """Check a rate that a builder was given, and warn where it looks like the fraction kept."""
-    rate = check_rate(rate, name)
-    warn_of_keep_probability(rate, name)
-    return rate
-
-
-def rates_per_layer(
-    rates: float | Sequence[float], widths: Sequence[int], name: str, of: str
-) -> list[float]:
-    """One checked rate for each layer, from one number for all or a sequence.
-
-    Args:
-        rates: a rate for all layers, or one a layer; fractions dropped, in [0, 1).
-        widths: the widths of the layers.
-        name: the argument's name, for messages.
-        of: the name of the argument that gives the widths, for messages.
-
-    Returns:
-        A list of as many rates as there are widths.
-
-    Raises:
-        ValueError: a rate is out of range, or their number is not that of the layers.
-    """
-    if isinstance(rates, str) or not isinstance(rates, Sequence):
-        return [builder_rate(rates, name)] * len(widths)
-    if len(rates) != len(widths):
-        raise ValueError(
-            f"expected {len(widths)} {name}, one for each of {of}={tuple(widths)}, received "
-            f"{tuple(rates)}; a single number serves all layers"
-        )
-    return [builder_rate(rate, f"{name}[{index}]") for index, rate in enumerate(rates)]
-
-
-def check_widths(widths: Sequence[int], name: str) -> None:
-    """Refuse anything but a sequence of positive whole numbers.
-
-    Raises:
-        ValueError: an entry is not a positive whole number, or the value is no sequence.
-    """
-    whole = isinstance(widths, Sequence) and all(
-        isinstance(width, int) and not isinstance(width, bool) and width > 0 for width in widths
-    )
-    if not whole:
-        raise ValueError(
-            f"expected {name} to be a sequence of positive whole numbers, one a layer, such as "
-            f"(128, 64); received {widths!r}"
-        )
 
 
 def dropout(
@@ -77,9 +28,14 @@ def dropout(
     Returns:
         The layer; making it has drawn one seed, whatever the rate.
     """
-    if rate == 0:
+    return seed_drawn(layer_class(rate, name=name))
+
+
+def seed_drawn(layer: keras.Layer) -> keras.Layer:
+    """Draw the seed that a new dropout layer with rate 0 has not drawn, and hand the layer on."""
+    if layer.rate == 0 and layer.seed is None:
         keras.random.SeedGenerator()
-    return layer_class(rate, name=name)
+    return layer
 
 
 def regularized(
@@ -133,12 +89,8 @@ def classifier(num_classes: int | None) -> keras.layers.Dense:
     """The last layer: softmax over the classes, or one linear output for regression."""
     if num_classes is None:
         return keras.layers.Dense(1, name="classifier")
-    if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 2:
-        raise ValueError(
-            "expected num_classes to be a whole number of at least 2, or None for regression; "
-            f"received {num_classes!r}"
-        )
-    return keras.layers.Dense(num_classes, activation="softmax", name="classifier")
+    check_count(num_classes, "num_classes (None for regression)", least=2)
+    return keras.layers.Dense(int(num_classes), activation="softmax", name="classifier")
 
 
 def compile_documented(
@@ -146,9 +98,9 @@ def compile_documented(
 ) -> keras.Model:
     """Compile as documented: cross-entropy and accuracy, or squared and absolute error."""
     if num_classes is None:
-        model.compile(optimizer=optimizer, loss=loss or "mean_squared_error", metrics=["mae"])
+        default_loss, metric = "mean_squared_error", "mae"
     else:
-        model.compile(
-            optimizer=optimizer, loss=loss or "categorical_crossentropy", metrics=["accuracy"]
-        )
+        default_loss, metric = "categorical_crossentropy", "accuracy"
+    loss = default_loss if loss is None else loss
+    model.compile(optimizer=optimizer, loss=loss, metrics=[metric])
     return model

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
 
 
 def check_choice(value: object, choices: Sequence[object], name: str) -> None:
@@ -33,7 +35,39 @@ def check_count(value: object, name: str, least: int = 1) -> None:
     Raises:
         ValueError: the value is no whole number, or too small.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ValueError(
             f"expected {name} to be a whole number of at least {least}; received {value!r}"
         )
+
+
+def check_sizes(sizes: Any, name: str, example: str, least: int = 0) -> tuple[int, ...]:
+    """Return a sequence of positive whole numbers as a tuple, or say what is wrong with it.
+
+    Args:
+        sizes: the sequence, such as the widths of layers or the shape of an example.
+        name: the argument's name, for the message.
+        example: what would be right, for the message.
+        least: how many there must be at least.
+
+    Returns:
+        The sizes, as plain Python numbers.
+
+    Raises:
+        ValueError: an entry is not a positive whole number, or the value is no sequence.
+    """
+    values = plain_values(sizes)
+    whole = isinstance(values, Sequence) and all(
+        isinstance(size, Integral) and not isinstance(size, bool) and size > 0 for size in values
+    )
+    if not whole or len(values) < least:
+        raise ValueError(
+            f"expected {name} to be a sequence of positive whole numbers, such as {example}; "
+            f"received {sizes!r}"
+        )
+    return tuple(int(size) for size in values)
+
+
+def plain_values(values: Any) -> Any:
+    """NumPy's arrays and numbers as lists and Python numbers, anything else as it is."""
+    return values.tolist() if hasattr(values, "tolist") else values

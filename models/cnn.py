@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dropout_zoo.models.checks import check_choice
+from dropout_zoo.models.checks import check_choice, check_sizes
+from dropout_zoo.models.guidance import builder_rate, rates_per_layer
 from dropout_zoo.models.registry import register_model
 
 if TYPE_CHECKING:
@@ -80,14 +81,14 @@ def build_cnn(
     import keras
     from dropout_zoo.models import blocks
 
-    blocks.check_widths(filters, "filters")
-    blocks.check_widths(units, "units")
+    counts = check_sizes(filters, "filters", "(32, 64), one a convolution")
+    widths = check_sizes(units, "units", "(128,), one a layer")
     check_choice(batch_norm, blocks.BATCH_NORM_ORDERS, "batch_norm")
     check_choice(conv_dropout, ("element", "spatial"), "conv_dropout")
-    shape = _image_shape(input_shape, len(filters))
-    per_conv: Sequence[float | None] = [None] * len(filters)
+    shape = _image_shape(input_shape, len(counts))
+    per_conv: Sequence[float | None] = [None] * len(counts)
     if conv_rates is not None:
-        per_conv = blocks.rates_per_layer(conv_rates, filters, "conv_rates", of="filters")
+        per_conv = rates_per_layer(conv_rates, counts, "conv_rates", of="filters")
     dropout_class = {
         "element": keras.layers.Dropout,
         "spatial": keras.layers.SpatialDropout2D,
@@ -95,9 +96,9 @@ def build_cnn(
 
     layers = [keras.Input(shape)]
     if input_rate is not None:
-        rate = blocks.builder_rate(input_rate, "input_rate")
+        rate = builder_rate(input_rate, "input_rate")
         layers.append(blocks.dropout(rate, "input_dropout"))
-    for number, (count, conv_rate) in enumerate(zip(filters, per_conv, strict=True), start=1):
+    for number, (count, conv_rate) in enumerate(zip(counts, per_conv, strict=True), start=1):
         layers += [
             keras.layers.Conv2D(
                 count,
@@ -112,8 +113,8 @@ def build_cnn(
         ]
     layers.append(keras.layers.Flatten(name="flatten"))
     layers += blocks.dense_stack(
-        units,
-        blocks.rates_per_layer(hidden_rates, units, "hidden_rates", of="units"),
+        widths,
+        rates_per_layer(hidden_rates, widths, "hidden_rates", of="units"),
         activation=activation,
         kernel_regularizer=kernel_regularizer,
         kernel_constraint=kernel_constraint,
@@ -124,10 +125,8 @@ def build_cnn(
 
 
 def _image_shape(input_shape: Sequence[int], poolings: int) -> tuple[int, int, int]:
-    shape = tuple(input_shape)
-    if len(shape) == 2:
-        shape = (*shape, 1)
-    if len(shape) != 3:
+    height, width, *channels = check_sizes(input_shape, "input_shape", "(28, 28, 1)", least=2)
+    if len(channels) > 1:
         raise ValueError(
             "expected input_shape to be (height, width) or (height, width, channels); received "
             f"{tuple(input_shape)}"
@@ -135,10 +134,10 @@ def _image_shape(input_shape: Sequence[int], poolings: int) -> tuple[int, int, i
     smallest = 1
     for _ in range(poolings):
         smallest = smallest * POOL + KERNEL - 1
-    if min(shape[:2]) < smallest:
+    if min(height, width) < smallest:
         raise ValueError(
             f"expected images of at least {smallest} x {smallest} pixels, which {poolings} "
-            f"convolutions with pooling need; received {shape[0]} x {shape[1]}: enlarge them, or "
+            f"convolutions with pooling need; received {height} x {width}: enlarge them, or "
             "give fewer filters"
         )
-    return shape
+    return height, width, channels[0] if channels else 1

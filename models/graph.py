@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
+
+
+class GraphLayer(NamedTuple):
+    """A layer in an unfolded graph.
+
+    Attributes:
+        layer: the layer.
+        path: names of the nested models that hold it, and its own, joined by ``/``.
+        owner: the layer that Keras clones when it clones the model: the layer itself, or the
+            wrapper around the nested model that holds it.
+    """
+
+    layer: keras.Layer
+    path: str
+    owner: keras.Layer
 
 
 @dataclass
@@ -15,17 +30,18 @@ class Graph:
     """The layers and operations of a model, unfolded, and how they feed each other.
 
     Attributes:
-        layers: each layer once, in the order of computation, with the path of the nested models
-            that hold it (``""`` at the top).
+        layers: each layer once, in the order of computation.
         feeds: by id of an operation, the operations that it feeds.
         fed_by: by id of an operation, the operations that feed it; the model's inputs are left
             out.
+        extents: by id of an operation, the axes of what it receives that are longer than 1, the
+            batch left out.
     """
 
-    layers: list[tuple[keras.Layer, str]] = field(default_factory=list)
+    layers: list[GraphLayer] = field(default_factory=list)
     feeds: dict[int, list[Any]] = field(default_factory=lambda: defaultdict(list))
     fed_by: dict[int, list[Any]] = field(default_factory=lambda: defaultdict(list))
-    _ranks: dict[int, int] = field(default_factory=dict)
+    extents: dict[int, int] = field(default_factory=lambda: defaultdict(int))
 
     def nearest_before(self, layer: keras.Layer, wanted: Callable[[Any], bool]) -> list[Any]:
         """The first operations on the ways back to the input that are wanted."""
@@ -34,10 +50,6 @@ class Graph:
     def nearest_after(self, layer: keras.Layer, wanted: Callable[[Any], bool]) -> list[Any]:
         """The first operations on the ways forward to the output that are wanted."""
         return _nearest(layer, self.feeds, wanted)
-
-    def input_rank(self, layer: keras.Layer) -> int:
-        """Number of axes of what the layer receives, the batch included."""
-        return self._ranks[id(layer)]
 
 
 def is_plain_model(layer: Any) -> bool:
@@ -50,16 +62,15 @@ def is_plain_model(layer: Any) -> bool:
 def inner_layers(layer: keras.Layer) -> list[tuple[str, keras.Layer]]:
     """The layers that a layer holds, each with the name of the attribute that holds it."""
     named: dict[int, str] = {}
-    for attribute, value in vars(layer).items():
-        held = value if isinstance(value, list | tuple) else [value]
-        for index, inner in enumerate(held):
-            if isinstance(inner, keras.Layer) and attribute != "_layers":
-                number = f"_{index}" if held is value else ""
-                named.setdefault(id(inner), attribute.strip("_") + number)
+    # On PyTorch a Keras layer is a module, which keeps the modules it holds apart.
+    attributes = {**vars(layer), **vars(layer).get("_modules", {})}
+    for attribute, value in attributes.items():
+        if attribute != "_layers":
+            for name, inner in _layers_in(value, attribute.strip("_")):
+                named.setdefault(id(inner), name)
+    inner = [each for each in layer._layers if not isinstance(each, keras.layers.InputLayer)]
     return [
-        (named.get(id(inner), inner.name), inner)
-        for inner in layer._layers
-        if not isinstance(inner, keras.layers.InputLayer)
+        (named.get(id(each), f"layers_{index}"), each) for index, each in enumerate(inner)
     ]
 
 
@@ -78,46 +89,58 @@ def read_graph(model: keras.Model) -> Graph | None:
         The graph, or None where there is none to read: subclassed models, and Sequential ones
         that have not been built.
     """
-    if not is_plain_model(model) or not model.built or not _functional(model):
+    functional = _functional(model)
+    if functional is None:
         return None
     graph = Graph()
-    functional = _functional(model)
-    _unfold(functional, {id(tensor): [] for tensor in functional.inputs}, "", graph)
+    _unfold(functional, {}, "", None, graph)
     return graph
 
 
-def _functional(model: keras.Model) -> Any:
-    # A Sequential keeps its graph in a Functional of its own.
-    return getattr(model, "_functional", model)
+def _functional(layer: Any) -> Any:
+    """The model that holds a layer's graph, if it has one."""
+    if not is_plain_model(layer):
+        return None
+    # A Sequential keeps its graph in a Functional of its own, once it is built.
+    return layer._functional if isinstance(layer, keras.Sequential) else layer
 
 
-def _unfold(model: Any, sources: dict[int, list[Any]], prefix: str, graph: Graph) -> list[list]:
+def _unfold(
+    model: Any, sources: dict[int, list[Any]], prefix: str, owner: Any, graph: Graph
+) -> list[list[Any]]:
     """Walk one Functional model; `sources` maps its tensors to the operations they come from."""
     for depth in sorted(model._nodes_by_depth, reverse=True):
         for node in model._nodes_by_depth[depth]:
             if node.is_input:
                 continue
             operation = node.operation
-            received = [sources[id(tensor)] for tensor in node.input_tensors]
-            if is_plain_model(operation):
-                inner = _functional(operation)
-                entry = {
-                    id(t): ops for t, ops in zip(inner.inputs, received, strict=True)
-                }
-                path = f"{prefix}/{operation.name}" if prefix else operation.name
-                produced = _unfold(inner, entry, path, graph)
-            else:
-                _add(operation, received, node.input_tensors, prefix, graph)
+            path, held, holder = prefix + operation.name, operation, owner or operation
+            if isinstance(operation, keras.layers.TimeDistributed) and _functional(operation.layer):
+                path, held = f"{path}/layer", operation.layer
+            received = [sources.get(id(tensor), []) for tensor in node.input_tensors]
+            inner = _functional(held)
+            if inner is None:
+                _add(GraphLayer(operation, path, holder), received, node.input_tensors, graph)
                 produced = [[operation]] * len(node.outputs)
+            else:
+                # Masks may follow the inputs, and optional inputs may be missing.
+                entry = dict(zip(map(id, inner.inputs), received, strict=False))
+                # Only a nested model itself is cloned layer by layer.
+                holder = owner if held is operation else holder
+                produced = _unfold(inner, entry, f"{path}/", holder, graph)
             for tensor, operations in zip(node.outputs, produced, strict=True):
                 sources[id(tensor)] = operations
-    return [sources[id(tensor)] for tensor in model.outputs]
+    return [sources.get(id(tensor), []) for tensor in model.outputs]
 
 
-def _add(operation: Any, received: list[list], tensors: list, prefix: str, graph: Graph) -> None:
-    if isinstance(operation, keras.Layer) and all(known is not operation for known, _ in graph.layers):
-        graph.layers.append((operation, prefix))
-    graph._ranks[id(operation)] = max((len(tensor.shape) for tensor in tensors), default=0)
+def _add(entry: GraphLayer, received: list[list[Any]], tensors: list[Any], graph: Graph) -> None:
+    operation = entry.layer
+    if isinstance(operation, keras.Layer) and all(
+        known.layer is not operation for known in graph.layers
+    ):
+        graph.layers.append(entry)
+    extents = [sum(length != 1 for length in tensor.shape[1:]) for tensor in tensors]
+    graph.extents[id(operation)] = max([graph.extents[id(operation)], *extents])
     for operations in received:
         for source in operations:
             graph.feeds[id(source)].append(operation)
@@ -138,3 +161,14 @@ def _nearest(
         else:
             waiting.extend(neighbours.get(id(operation), []))
     return found
+
+
+def _layers_in(value: Any, name: str) -> Iterator[tuple[str, keras.Layer]]:
+    if isinstance(value, keras.Layer):
+        yield name, value
+    elif isinstance(value, list | tuple):
+        for index, entry in enumerate(value):
+            yield from _layers_in(entry, f"{name}_{index}")
+    elif isinstance(value, dict):
+        for key, entry in value.items():
+            yield from _layers_in(entry, f"{name}_{key}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import inspect
 import warnings
+from collections.abc import Sequence
 from numbers import Real
 from types import MappingProxyType
 from typing import NamedTuple
+
+from dropout_zoo.models.checks import plain_values
 
 SRIVASTAVA = "Srivastava et al. 2014, JMLR 15:1929-1958"
 
@@ -76,19 +79,66 @@ def check_rate(rate: float, name: str) -> float:
     Raises:
         ValueError: the rate is not a number in [0, 1).
     """
-    if isinstance(rate, bool) or not isinstance(rate, Real) or math.isnan(rate):
+    number = isinstance(rate, Real) and not isinstance(rate, bool)
+    if not number or rate != rate:
         raise ValueError(
             f"expected {name} to be a number in [0, 1), the fraction dropped; received {rate!r}"
         )
-    rate = float(rate)
-    if not 0 <= rate < 1:
-        percent = f"; for {rate:g} % write {rate / 100:g}" if 1 < rate < 100 else ""
+    # A number just below 1 may become 1 as a float, and -0.0 is to read as 0.
+    if not 0 <= rate < 1 or float(rate) == 1:
+        percent = f"; for {rate} % write {rate / 100:g}" if 1 < rate < 100 else ""
         everything = "; a rate of 1 drops every unit" if rate == 1 else ""
         raise ValueError(
-            f"expected {name} to be in [0, 1), the fraction dropped; received {rate:g}"
+            f"expected {name} to be in [0, 1), the fraction dropped; received {rate}"
             f"{everything}{percent}"
         )
+    return abs(float(rate))
+
+
+def builder_rate(rate: float, name: str) -> float:
+    """Check a rate that a builder was given, and warn where it looks like the fraction kept.
+
+    Args:
+        rate: fraction dropped, in [0, 1).
+        name: what to call the rate in the message.
+
+    Returns:
+        The rate.
+
+    Raises:
+        ValueError: the rate is not a number in [0, 1).
+    """
+    rate = check_rate(rate, name)
+    warn_of_keep_probability(rate, name)
     return rate
+
+
+def rates_per_layer(
+    rates: float | Sequence[float], widths: Sequence[int], name: str, of: str
+) -> list[float]:
+    """One checked rate for each layer, from one number for all or a sequence.
+
+    Args:
+        rates: a rate for all layers, or one a layer; fractions dropped, in [0, 1).
+        widths: the widths of the layers.
+        name: the argument's name, for messages.
+        of: the name of the argument that gives the widths, for messages.
+
+    Returns:
+        A list of as many rates as there are widths.
+
+    Raises:
+        ValueError: a rate is out of range, or their number is not that of the layers.
+    """
+    values = plain_values(rates)
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        return [builder_rate(values, name)] * len(widths)
+    if len(values) != len(widths):
+        raise ValueError(
+            f"expected {len(widths)} {name}, one for each of {of}={tuple(widths)}, received "
+            f"{tuple(values)}; a single number serves all layers"
+        )
+    return [builder_rate(rate, f"{name}[{index}]") for index, rate in enumerate(values)]
 
 
 def warn_of_keep_probability(rate: float, name: str) -> None:
@@ -105,5 +155,14 @@ def warn_of_keep_probability(rate: float, name: str) -> None:
         warnings.warn(
             f"{name}={rate:g} drops {rate:.0%} of the units. In Keras the rate is the fraction "
             f"dropped: to keep {rate:.0%}, write {1 - rate:.2g}.",
-            stacklevel=4,
+            stacklevel=_levels_to_caller(),
         )
+
+
+def _levels_to_caller() -> int:
+    """How far up the stack the call into this project was made, for `warnings.warn`."""
+    # Python 3.12 has `skip_file_prefixes` for this.
+    frame, levels = inspect.currentframe(), 0
+    while frame and frame.f_globals.get("__name__", "").startswith("dropout_zoo."):
+        frame, levels = frame.f_back, levels + 1
+    return levels

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dropout_zoo.models.checks import check_choice
+from dropout_zoo.models.checks import check_choice, check_sizes
+from dropout_zoo.models.guidance import builder_rate, rates_per_layer
 from dropout_zoo.models.registry import register_model
 
 if TYPE_CHECKING:
@@ -69,16 +70,16 @@ def build_mlp(
     import keras
     from dropout_zoo.models import blocks
 
-    blocks.check_widths(units, "units")
+    shape = check_sizes(input_shape, "input_shape", "(28, 28) or (784,)", least=1)
+    widths = check_sizes(units, "units", "(128, 64), one a layer")
     check_choice(batch_norm, blocks.BATCH_NORM_ORDERS, "batch_norm")
-    rates = blocks.rates_per_layer(hidden_rates, units, "hidden_rates", of="units")
-    layers = [keras.Input(tuple(input_shape)), keras.layers.Flatten(name="flatten")]
+    layers = [keras.Input(shape), keras.layers.Flatten(name="flatten")]
     if input_rate is not None:
-        rate = blocks.builder_rate(input_rate, "input_rate")
+        rate = builder_rate(input_rate, "input_rate")
         layers.append(blocks.dropout(rate, "input_dropout"))
     layers += blocks.dense_stack(
-        units,
-        rates,
+        widths,
+        rates_per_layer(hidden_rates, widths, "hidden_rates", of="units"),
         activation=activation,
         kernel_regularizer=kernel_regularizer,
         kernel_constraint=kernel_constraint,

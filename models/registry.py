@@ -118,7 +118,7 @@ def model_entry(name: str) -> ModelEntry:
     return _entries[name]
 
 
-def create_model(name: str, **arguments: Any) -> keras.Model:
+def create_model(name: str, /, **arguments: Any) -> keras.Model:
     """Build a registered model by name.
 
     Args:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
+from typing import NamedTuple
 
 import keras
-from dropout_zoo.models.graph import Graph, inner_layers, is_plain_model, read_graph
+
+from dropout_zoo.models.graph import (
+    Graph,
+    GraphLayer,
+    inner_layers,
+    is_plain_model,
+    read_graph,
+)
 
 DROPOUT_FAMILY: tuple[type[keras.Layer], ...] = (
     keras.layers.Dropout,  # and with it SpatialDropout1D, 2D and 3D
@@ -15,29 +24,25 @@ DROPOUT_FAMILY: tuple[type[keras.Layer], ...] = (
 )
 """Layers whose job is dropout; each has a `rate` and a `seed_generator`."""
 
-RECURRENT_ARGUMENTS = ("dropout", "recurrent_dropout")
-
 # Layers that hand on what they receive, as far as the question "dropout on what?" goes. An
 # embedding is a table of inputs: dropout after it is dropout on the input.
-_WEIGHTS_THAT_HAND_ON: tuple[type[keras.Layer], ...] = (
+_HAND_ON: tuple[type[keras.Layer], ...] = (
     keras.layers.BatchNormalization,
     keras.layers.LayerNormalization,
     keras.layers.GroupNormalization,
+    keras.layers.RMSNormalization,
     keras.layers.Normalization,
     keras.layers.Embedding,
     keras.layers.PReLU,
 )
-_CONVOLUTIONS: tuple[type[keras.Layer], ...] = (
-    keras.layers.Conv1D,
-    keras.layers.Conv2D,
-    keras.layers.Conv3D,
-    keras.layers.Conv1DTranspose,
-    keras.layers.Conv2DTranspose,
-    keras.layers.Conv3DTranspose,
-    keras.layers.DepthwiseConv1D,
-    keras.layers.DepthwiseConv2D,
-    keras.layers.SeparableConv1D,
-    keras.layers.SeparableConv2D,
+# Layers after which a feature map has no spatial axes any more.
+_MAKE_VECTORS: tuple[type[keras.Layer], ...] = (
+    keras.layers.Flatten,
+    *(
+        getattr(keras.layers, f"Global{kind}Pooling{axes}D")
+        for kind in ("Average", "Max")
+        for axes in (1, 2, 3)
+    ),
 )
 
 
@@ -51,9 +56,9 @@ class DropoutSite:
         rate: fraction dropped.
         placement: ``"input"``, ``"hidden"``, ``"convolutional"``, ``"recurrent"`` or
             ``"output"``.
-        layer: the layer that drops: of the dropout family, or a recurrent cell.
-        argument: the attribute of that layer that holds the rate: ``"rate"``, or for cells
-            ``"dropout"`` or ``"recurrent_dropout"``.
+        layer: the layer that drops: of the dropout family, a recurrent cell, or `Attention`.
+        argument: the attribute of that layer that holds the rate: ``"rate"``, or for cells and
+            `Attention` ``"dropout"`` or ``"recurrent_dropout"``.
         owner: the layer of the model's graph that holds the site: the dropout layer itself, or
             the composite or recurrent layer around it.
     """
@@ -71,15 +76,17 @@ def dropout_sites(model: keras.Model) -> list[DropoutSite]:
 
     Found are the layers of the dropout family (`Dropout`, `SpatialDropout1D/2D/3D`,
     `GaussianDropout`, `AlphaDropout`) at any depth: in nested models, wrappers, composite layers
-    such as `MultiHeadAttention`, and subclassed models; and the `dropout` and `recurrent_dropout`
-    arguments of recurrent layers where they are not 0. A layer that is called several times is
-    one site.
+    such as `MultiHeadAttention`, and subclassed models; and where they are not 0, the `dropout`
+    and `recurrent_dropout` arguments of recurrent layers and the `dropout` of `Attention` and
+    `AdditiveAttention`. A layer that is called several times is one site.
 
-    Placements are read from the graph: what is dropped is an input when no layer with weights
-    lies before the site, an output when none follows, convolutional when the nearest such layer
-    before it is a convolution whose feature maps have not been flattened or pooled away, and
-    hidden otherwise. Inside a composite layer, which has no graph, the kinds of its layers
-    decide.
+    Placements are read from the graph. What is dropped is an input when no layer that computes
+    from weights lies before the site (embeddings and normalisation do not count), an output when
+    none follows, convolutional when the nearest such layer before it is a convolution whose
+    feature maps have not been flattened or pooled to vectors, and hidden otherwise. Recurrent is
+    all dropout inside a recurrent layer; between recurrent layers it is hidden. Inside composite
+    layers and subclassed models, which have no graph, the order in which their layers were made
+    tells convolutional from hidden.
 
     Args:
         model: any Keras model. One that has not been built is read without its graph.
@@ -90,47 +97,70 @@ def dropout_sites(model: keras.Model) -> list[DropoutSite]:
     graph = read_graph(model)
     sites: list[DropoutSite] = []
     taken: set[str] = set()
-    for owner, prefix in graph.layers if graph else [(model, "")]:
-        for layer, names in _with_inner_layers(owner, prefix):
+    for entry in graph.layers if graph else [GraphLayer(model, "", model)]:
+        held = list(_with_inner_layers(entry))
+        for index, (layer, names, in_recurrence) in enumerate(held):
             for argument in _dropping_arguments(layer):
                 suffix = [] if argument == "rate" else [argument]
                 path = _unique("/".join([*names, *suffix]), taken)
-                placement = _placement(layer, owner, graph)
+                if in_recurrence:
+                    placement = "recurrent"
+                elif isinstance(layer, keras.layers.Attention):
+                    placement = "hidden"  # the weights of the attention, whatever it attends to
+                elif graph and (layer is entry.layer or not _computes(entry.layer)):
+                    placement = _placement_in_graph(entry.layer, graph)
+                else:
+                    placement = _placement_in_order(index, held, _is_chain(entry.layer))
+                owner = entry.owner if graph else layer
                 rate = float(getattr(layer, argument))
                 sites.append(DropoutSite(path, rate, placement, layer, argument, owner))
     return sites
 
 
-def _with_inner_layers(
-    owner: keras.Layer, prefix: str
-) -> Iterator[tuple[keras.Layer, tuple[str, ...]]]:
+class _Held(NamedTuple):
+    layer: keras.Layer
+    names: tuple[str, ...]
+    in_recurrence: bool
+
+
+def _with_inner_layers(entry: GraphLayer) -> Iterator[_Held]:
     """A layer and all that it holds, depth first, each once, with its names from outside in.
 
-    Inner layers go by the attribute that holds them: Keras numbers their own names anew in every
-    clone.
+    Inner layers go by the attribute that holds them, or by their number: Keras numbers their own
+    names anew in every clone. The layers of a Sequential without a graph go by their names.
     """
     seen: set[int] = set()
 
-    def walk(layer: keras.Layer, names: tuple[str, ...]) -> Iterator:
+    def walk(layer: keras.Layer, names: tuple[str, ...], in_recurrence: bool) -> Iterator[_Held]:
         if id(layer) in seen:
             return
         seen.add(id(layer))
-        yield layer, names
+        in_recurrence |= hasattr(layer, "state_size")
+        yield _Held(layer, names, in_recurrence)
         for name, inner in inner_layers(layer):
-            yield from walk(inner, (*names, name))
+            by_name = _is_chain(entry.layer) and is_plain_model(layer)
+            yield from walk(inner, (*names, inner.name if by_name else name), in_recurrence)
 
-    # A subclassed model names itself in no path, like any other model.
-    outer = () if isinstance(owner, keras.Model) else (*filter(None, [prefix]), owner.name)
-    yield from walk(owner, outer)
+    return walk(entry.layer, tuple(filter(None, [entry.path])), False)
+
+
+def _is_chain(layer: keras.Layer) -> bool:
+    """Whether the order of a layer's inner layers is the order of computation."""
+    return isinstance(layer, keras.Sequential)
 
 
 def _dropping_arguments(layer: keras.Layer) -> list[str]:
     """The attributes of a layer that are dropout rates of its own."""
     if isinstance(layer, DROPOUT_FAMILY):
         return ["rate"]
+    names: tuple[str, ...] = ()
     # Recurrent layers pass their cell's rates on as properties: the cell is what drops.
-    is_cell = hasattr(layer, "state_size") and not isinstance(layer, keras.layers.RNN)
-    return [name for name in RECURRENT_ARGUMENTS if is_cell and getattr(layer, name, 0)]
+    if hasattr(layer, "state_size") and not isinstance(layer, keras.layers.RNN):
+        names = ("dropout", "recurrent_dropout")
+    elif isinstance(layer, keras.layers.Attention):
+        names = ("dropout",)
+    rates = {name: getattr(layer, name, None) for name in names}
+    return [name for name, rate in rates.items() if isinstance(rate, Real) and rate > 0]
 
 
 def _unique(path: str, taken: set[str]) -> str:
@@ -141,47 +171,55 @@ def _unique(path: str, taken: set[str]) -> str:
     return candidate
 
 
-def _placement(layer: keras.Layer, owner: keras.Layer, graph: Graph | None) -> str:
-    if not isinstance(layer, DROPOUT_FAMILY):
-        return "recurrent"
-    stands_in_graph = layer is owner or getattr(owner, "layer", None) is layer  # a wrapper
-    if graph is None or not stands_in_graph:
-        return "hidden" if isinstance(owner, keras.Model) else _kind_of_composite(owner)
-    before = graph.nearest_before(owner, _has_weights_of_note)
-    if not graph.nearest_after(owner, _has_weights_of_note):
-        # Before the first weights and after the last ones: there are none, as in a probe of
-        # augmentations; what is dropped is still the input.
-        return "output" if before else "input"
+def _placement_in_graph(layer: keras.Layer, graph: Graph) -> str:
+    before = graph.nearest_before(layer, _computes)
     if not before:
         return "input"
-    # Without its spatial axes a feature map is a vector of features, like any dense layer's.
-    if graph.input_rank(owner) > 2 and any(_is_convolutional(found) for found in before):
+    if not graph.nearest_after(layer, _computes):
+        return "output"
+    # A feature map has a spatial axis besides its channels; without one it is a vector of
+    # features, like any dense layer's.
+    if graph.extents[id(layer)] > 1 and any(_ends_in_convolution(found) for found in before):
         return "convolutional"
     return "hidden"
 
 
-def _kind_of_composite(owner: keras.Layer) -> str:
-    kinds = [inner for inner, _ in _with_inner_layers(owner, "")]
-    if any(isinstance(inner, keras.layers.RNN) for inner in kinds):
-        return "recurrent"
-    if any(isinstance(inner, keras.layers.Dense) for inner in kinds):
-        return "hidden"
-    convolves = any(isinstance(inner, _CONVOLUTIONS) for inner in kinds)
-    return "convolutional" if convolves else "hidden"
+def _placement_in_order(index: int, held: Sequence[_Held], is_chain: bool) -> str:
+    """Where no graph tells: from the layers made before and after."""
+    kinds = [_kind(layer) for layer, *_ in held]
+    before, after = kinds[:index][::-1], kinds[index + 1 :]
+    computed = [any(kind in ("convolutional", "hidden") for kind in side) for side in (before, after)]
+    if is_chain and not all(computed):
+        return "output" if computed[0] else "input"
+    # Layers without weights are often made first, whatever their place.
+    nearest = next(filter(None, before), None) or next(filter(None, after), None)
+    return "convolutional" if nearest == "convolutional" else "hidden"
 
 
-def _has_weights_of_note(layer: keras.Layer) -> bool:
-    """Whether a layer computes features from weights, rather than handing on what it receives."""
-    return (
-        isinstance(layer, keras.Layer)
-        and bool(layer.weights)
-        and not isinstance(layer, (*_WEIGHTS_THAT_HAND_ON, *DROPOUT_FAMILY))
-        and not is_plain_model(layer)
+def _kind(layer: keras.Layer) -> str | None:
+    if _computes_itself(layer):
+        # Keras has no class that all convolutions share.
+        return "convolutional" if hasattr(layer, "kernel_size") else "hidden"
+    return "vector" if isinstance(layer, _MAKE_VECTORS) else None
+
+
+def _computes(layer: object) -> bool:
+    """Whether an operation computes features from weights, itself or by the layers inside it."""
+    return isinstance(layer, keras.Layer) and any(
+        _computes_itself(inner) for inner in [layer, *layer._flatten_layers(include_self=False)]
     )
 
 
-def _is_convolutional(layer: keras.Layer) -> bool:
-    inner = getattr(layer, "layer", layer)  # TimeDistributed(Conv2D(...))
-    return isinstance(inner, _CONVOLUTIONS) or (
-        not isinstance(layer, keras.layers.Wrapper) and _kind_of_composite(layer) == "convolutional"
-    )
+def _computes_itself(layer: keras.Layer) -> bool:
+    """Whether a layer has weights of its own, and more to do than to hand on what it receives."""
+    if isinstance(layer, (*_HAND_ON, *DROPOUT_FAMILY)):
+        return False
+    if not layer.built:  # its weights are still to come
+        return any(name.endswith("_initializer") for name in vars(layer))
+    inner = {id(weight) for held in layer._layers for weight in held.weights}
+    return any(id(weight) not in inner for weight in layer.weights)
+
+
+def _ends_in_convolution(layer: keras.Layer) -> bool:
+    kinds = [_kind(inner) for inner, *_ in _with_inner_layers(GraphLayer(layer, "", layer))]
+    return next(filter(None, reversed(kinds)), None) == "convolutional"

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dropout_zoo.models.guidance import check_rate
+from dropout_zoo.models.guidance import rates_per_layer
 
 if TYPE_CHECKING:
     import keras
     import torch
 
 
-def build_torch_mlp(hidden_rates: Sequence[float] = (0.5, 0.3)) -> torch.nn.Module:
+def build_torch_mlp(*, hidden_rates: float | Sequence[float] = (0.5, 0.3)) -> torch.nn.Module:
     """Build the documented PyTorch net: 784-128-64-10 with dropout, and logits at the end.
 
     Args:
-        hidden_rates: rates (fractions dropped, in [0, 1)) after ``fc1`` and ``fc2``.
+        hidden_rates: rates (fractions dropped, in [0, 1)) after ``fc1`` and ``fc2``, or one for
+            both.
 
     Returns:
         A `torch.nn.Module` called ``NeuralNet`` with layers ``fc1``, ``dropout1``, ``fc2``,
@@ -28,30 +29,13 @@ def build_torch_mlp(hidden_rates: Sequence[float] = (0.5, 0.3)) -> torch.nn.Modu
         ValueError: a rate is out of range, or there are not two of them.
     """
     try:
-        from torch import Tensor, nn, relu
+        from dropout_zoo.models.torch_net import NeuralNet
     except ImportError as error:
         raise ImportError(
             "build_torch_mlp needs PyTorch: install it with `pip install dropout-zoo[torch]`"
         ) from error
-    if len(hidden_rates) != 2:
-        raise ValueError(f"expected 2 hidden_rates, received {tuple(hidden_rates)}")
-    first, second = (check_rate(r, f"hidden_rates[{i}]") for i, r in enumerate(hidden_rates))
-
-    class NeuralNet(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.fc1 = nn.Linear(784, 128)
-            self.dropout1 = nn.Dropout(first)
-            self.fc2 = nn.Linear(128, 64)
-            self.dropout2 = nn.Dropout(second)
-            self.fc3 = nn.Linear(64, 10)
-
-        def forward(self, x: Tensor) -> Tensor:
-            x = self.dropout1(relu(self.fc1(x.flatten(1))))
-            x = self.dropout2(relu(self.fc2(x)))
-            return self.fc3(x)
-
-    return NeuralNet()
+    first, second = rates_per_layer(hidden_rates, (128, 64), "hidden_rates", of="units")
+    return NeuralNet(first, second)
 
 
 def keras_weights_to_torch(source: keras.Model, target: torch.nn.Module) -> torch.nn.Module:

@@ -53,13 +53,13 @@ def paired_difference(
     Raises:
         ValueError: the two are not as long as each other, or empty.
     """
-    difference = np.asarray(values, float) - np.asarray(baseline, float)
-    count = len(difference)
-    if len(values) != len(baseline) or not count:
+    if len(values) != len(baseline) or not len(values):
         raise ValueError(
             f"expected as many values as baseline values, at least one of each; received "
             f"{len(values)} and {len(baseline)}"
         )
+    difference = np.asarray(values, float) - np.asarray(baseline, float)
+    count = len(difference)
     mean = float(difference.mean())
     if count == 1:
         return PairedDifference(mean, math.nan, math.nan, level, math.nan, 1)

@@ -10,10 +10,11 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
-from dropout_zoo.training.dataset import DataError, split_arrays
-from dropout_zoo.training.sources import load_dataset
 from PIL import Image
 from sklearn.datasets import load_digits
+
+from dropout_zoo.training.dataset import DataError, split_arrays
+from dropout_zoo.training.sources import load_dataset
 
 RNG = np.random.default_rng(0)
 X = RNG.random((40, 3)).astype(np.float32)

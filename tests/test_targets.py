@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+
 from dropout_zoo.training.targets import targets_for
 
 Y = np.array([0, 2, 1, 2], dtype=np.int32)

@@ -27,9 +27,6 @@ def fit_member(
 
     Returns:
         The trained member. An exception in the model's own code is its reason to have failed.
-
-    Raises:
-        ValueError: the objective is not among the measured columns.
     """
     started = time.perf_counter()
     record = Record(plan, member, rates)

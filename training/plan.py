@@ -126,9 +126,6 @@ class Record:
 
         Returns:
             Whether it is the best epoch so far.
-
-        Raises:
-            ValueError: the objective is not among the measured columns.
         """
         row = {
             "epoch": epoch + 1,
@@ -137,10 +134,6 @@ class Record:
             **{f"val_{name}": value for name, value in validation.items()},
         }
         name = self.plan.objective.name
-        if name not in row:
-            raise ValueError(
-                f"expected the objective to be one of {', '.join(list(row)[1:])}; received {name!r}"
-            )
         self.rows.append(row)
         if not math.isfinite(running["loss"]) or not math.isfinite(row[name]):
             self.status = "diverged"
@@ -158,6 +151,7 @@ class Record:
         """Write the checkpoint, if there is one, and sum the training up."""
         path = None
         if checkpoint is not None:
+            self.plan.directory.mkdir(parents=True, exist_ok=True)
             path = checkpoint.save(self.plan.directory / f"{name}.npz")
         return TrainedMember(
             member=self.member,
@@ -209,20 +203,22 @@ def make_plan(
         )
     if not model.built:
         model.build((None, *dataset.input_shape))
-    directory.mkdir(parents=True, exist_ok=True)
 
     def in_loss_form(part: Part) -> Part:
         return part[0], targets_for(model, part[1], dataset.num_classes)
 
+    objective = parse_objective(objective)
+    validation = in_loss_form(dataset.validation)
+    _try_out(model, validation, objective)
     return Plan(
         model=model,
         train=in_loss_form(dataset.train),
         sample_weight=_sample_weight(dataset, class_weight),
-        validation=in_loss_form(dataset.validation),
+        validation=validation,
         sample=in_loss_form(dataset.training_sample(training_sample)),
         epochs=epochs,
         batch_size=batch_size,
-        objective=parse_objective(objective),
+        objective=objective,
         patience=patience,
         initial_weights=initial_weights,
         order=order,
@@ -230,6 +226,30 @@ def make_plan(
         directory=directory,
         folder=folder,
     )
+
+
+def _try_out(model: keras.Model, validation: Part, objective: Objective) -> None:
+    """Evaluate one example, so that what does not fit is found before any training."""
+    x, y = validation
+    try:
+        measured = model.evaluate(x[:1], y[:1], verbose=0, return_dict=True)
+    except Exception as error:  # the user's own code may raise anything
+        raise ValueError(
+            f"expected a model that takes inputs of shape {x.shape[1:]}; {model.name!r} fails on "
+            f"the first example: {type(error).__name__}: {_first_line(error)}"
+        ) from error
+    # The curves' columns: while training, on the training sample, and on the validation part.
+    columns = [*measured, *(f"{part}_{name}" for part in ("train", "val") for name in measured)]
+    if objective.name not in columns:
+        raise ValueError(
+            f"expected the objective to be one of {', '.join(columns)}; received "
+            f"{objective.name!r}"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else "no message"
 
 
 def _sample_weight(dataset: Dataset, class_weight: Mapping[int, float] | None) -> np.ndarray | None:

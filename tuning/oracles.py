@@ -7,6 +7,7 @@ from typing import Any
 import keras_tuner
 from keras_tuner import oracles
 
+from dropout_zoo.models.checks import check_choice, check_count
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning.space import SearchSpace
 
@@ -82,12 +83,9 @@ def trial_limit(name: str, space: SearchSpace, trials: int | None) -> int:
     Raises:
         ValueError: there is no oracle of that name, or `trials` is not positive.
     """
-    if name not in ORACLES:
-        raise ValueError(f"expected an oracle out of {', '.join(ORACLES)}; received {name!r}")
-    if trials is not None and (
-        isinstance(trials, bool) or not isinstance(trials, int) or trials < 1
-    ):
-        raise ValueError(f"expected trials to be a whole number of at least 1; received {trials!r}")
-    if trials is None:
+    check_choice(name, ORACLES, "oracle")
+    if trials is not None:
+        check_count(trials, "trials")
+    else:
         trials = space.size if name in ("grid", "hyperband") else DEFAULT_TRIALS
     return min(trials, space.size)

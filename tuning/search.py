@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import pandas as pd
+from matplotlib import pyplot as plt
 
 from dropout_zoo.models.checks import check_count
 from dropout_zoo.models.resolving import resolve_model
@@ -154,9 +156,10 @@ class Search:
         if directory is None:
             self._folder = tempfile.TemporaryDirectory(prefix="dropout-zoo-")
             directory = Path(self._folder.name)
-        folder = RunFolder(Path(directory))
+        # The trainer checks what is left to check: before it, nothing is written.
+        trainer = self.trainer(directory / run_folder.STATE / "weights")
+        folder = RunFolder(directory)
         folder.write_json(run_folder.SETTINGS, self.describe())
-        trainer = self.trainer(folder.state / "weights")
         with Progress(self.trainings, self.objective, progress) as watched:
             started = time.perf_counter()
             searched = self._search(trainer, folder, watched)
@@ -382,18 +385,13 @@ def _best(results: Sequence[TrainedMember], direction: str) -> TrainedMember:
     return choose(results, key=lambda result: result.score)
 
 
-def _stacked(tables: Sequence[Any]) -> Any:
-    import pandas as pd
-
+def _stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat([table for table in tables if len(table)], ignore_index=True)
 
 
 def _write(result: TuningResult, folder: RunFolder) -> None:
-    from matplotlib import pyplot as plt
-
     folder.write_table(run_folder.CURVES, result.curves)
     folder.write_model(run_folder.BEST_MODEL, result.best_model())
-    # Drawn on a canvas of its own, which no display server has to serve.
     display = result.plot()
     folder.write_figure(run_folder.PLOT, display.figure_)
     plt.close(display.figure_)

@@ -1,0 +1,39 @@
+"""What tests share: a small real data set, and the file of MNIST where there is one."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import numpy as np
+import pytest
+
+from dropout_zoo.training import Dataset, load_dataset
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    return load_dataset("digits")
+
+
+@pytest.fixture(scope="session")
+def few_digits(digits: Dataset) -> Dataset:
+    """A hundred and fifty digits to train on: an epoch takes a moment, the last batch is short."""
+    (x, y), validation, test = digits.train, digits.validation, digits.test
+    keep = np.sort(np.random.default_rng(0).permutation(len(x))[:150])
+    return Dataset.from_arrays(
+        train=(x[keep], y[keep]),
+        validation=(validation[0][:90], validation[1][:90]),
+        test=(test[0][:90], test[1][:90]),
+        source="digits",
+    )
+
+
+@pytest.fixture(scope="session")
+def mnist_path() -> Path:
+    """The file that DROPOUT_ZOO_MNIST names."""
+    path = os.environ.get("DROPOUT_ZOO_MNIST")
+    if not path:
+        pytest.skip("needs MNIST: set DROPOUT_ZOO_MNIST to an mnist.npz in the layout of Keras")
+    return Path(path)

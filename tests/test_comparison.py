@@ -1,0 +1,83 @@
+"""Paired differences against SciPy, and Holm's correction against its definition."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from dropout_zoo.studies import holm_differences, paired_difference
+
+VALUES = [0.31, 0.28, 0.35, 0.30, 0.33]
+BASELINE = [0.36, 0.30, 0.36, 0.37, 0.35]
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
+def test_agrees_with_the_paired_t_test_of_scipy(level):
+    found = paired_difference(VALUES, BASELINE, level)
+    expected = stats.ttest_rel(VALUES, BASELINE)
+    interval = expected.confidence_interval(level)
+    assert found.mean == pytest.approx(np.mean(VALUES) - np.mean(BASELINE))
+    assert found.p_value == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    assert found.pairs == 5
+
+
+def test_a_single_pair_has_no_interval():
+    found = paired_difference([1.0], [0.5])
+    assert found.mean == 0.5
+    assert math.isnan(found.low)
+    assert math.isnan(found.p_value)
+    assert not found.excludes_zero
+
+
+def test_equal_measurements_differ_by_nothing():
+    found = paired_difference(VALUES, VALUES)
+    assert (found.mean, found.low, found.high, found.p_value) == (0, 0, 0, 1)
+    assert not found.excludes_zero
+
+
+def test_a_constant_gain_is_certain():
+    # Powers of two, so that the differences are exactly equal.
+    found = paired_difference([0.5, 1.5, 2.5], [0.25, 1.25, 2.25])
+    assert (found.mean, found.low, found.high, found.p_value) == (0.25, 0.25, 0.25, 0)
+    assert found.excludes_zero
+
+
+def test_refuses_measurements_that_are_not_paired():
+    with pytest.raises(ValueError, match=r"received 5 and 4"):
+        paired_difference(VALUES, BASELINE[:4])
+    with pytest.raises(ValueError, match="at least one"):
+        paired_difference([], [])
+
+
+def test_holm_tests_the_most_significant_first():
+    families = {
+        "unsure": [0.36, 0.31, 0.34, 0.38, 0.35],
+        "clear": [b - 0.1 - 0.001 * i for i, b in enumerate(BASELINE)],
+        "likely": VALUES,
+    }
+    found = holm_differences(families, BASELINE)
+    plain = {name: paired_difference(values, BASELINE) for name, values in families.items()}
+    assert list(found) == list(families)
+    # Ranks by p-value: clear, likely, unsure.
+    assert found["clear"].p_value == pytest.approx(3 * plain["clear"].p_value)
+    assert found["likely"].p_value == pytest.approx(2 * plain["likely"].p_value)
+    assert found["unsure"].p_value == pytest.approx(plain["unsure"].p_value)
+    levels = [found[name].level for name in ("clear", "likely", "unsure")]
+    assert levels == pytest.approx([1 - 0.05 / 3, 1 - 0.05 / 2, 0.95])
+
+
+@given(st.lists(st.lists(st.floats(-1, 1), min_size=4, max_size=4), min_size=1, max_size=6))
+def test_holm_is_never_less_careful_than_a_single_test(differences):
+    baseline = [0.0] * 4
+    families = {str(index): values for index, values in enumerate(differences)}
+    found = holm_differences(families, baseline)
+    for name, values in families.items():
+        plain = paired_difference(values, baseline)
+        assert found[name].p_value >= plain.p_value
+        assert found[name].p_value <= 1
+        assert found[name].low <= plain.low
+        assert found[name].high >= plain.high

@@ -1,0 +1,55 @@
+"""Objectives: their direction, and the best epoch they choose."""
+
+import math
+
+import pytest
+
+from dropout_zoo.training import Objective, parse_objective
+from dropout_zoo.training.objective import BestEpoch
+
+
+@pytest.mark.parametrize(
+    ("text", "direction"),
+    [
+        ("val_loss", "min"),
+        ("val_accuracy", "max"),
+        ("val_sparse_categorical_accuracy", "max"),
+        ("val_f1_score", "max"),
+        ("val_r2_score", "max"),
+        ("val_auc", "max"),
+        ("val_mean_absolute_error", "min"),
+        ("val_mae", "min"),
+        ("train_loss", "min"),
+        ("val_my_thing:max", "max"),
+        ("val_accuracy:min", "min"),
+    ],
+)
+def test_knows_the_direction(text, direction):
+    assert parse_objective(text) == Objective(text.partition(":")[0], direction)
+
+
+@pytest.mark.parametrize("text", ["val_my_thing", "", "val_loss:down", ":max"])
+def test_asks_for_a_direction_that_it_does_not_know(text):
+    with pytest.raises(ValueError, match="expected an objective whose direction is known"):
+        parse_objective(text)
+
+
+def test_gains_are_positive_where_it_improves():
+    assert Objective("val_loss", "min").gain(0.2, over=0.5) == pytest.approx(0.3)
+    assert Objective("val_accuracy", "max").gain(0.9, over=0.95) == pytest.approx(-0.05)
+
+
+def test_follows_the_best_epoch_and_runs_out_of_patience():
+    best = BestEpoch(Objective("val_loss", "min"), patience=2)
+    improved = [best.improves(epoch, value) for epoch, value in enumerate([5, 3, 4, 3], start=1)]
+    assert improved == [True, True, False, False]
+    assert (best.epoch, best.value) == (2, 3)
+    assert not best.out_of_patience(3)
+    assert best.out_of_patience(4)
+
+
+def test_a_missing_value_is_never_the_best():
+    best = BestEpoch(Objective("val_accuracy", "max"))
+    best.improves(1, 0.5)
+    assert not best.improves(2, math.nan)
+    assert best.epoch == 1

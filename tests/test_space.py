@@ -1,0 +1,185 @@
+"""The search space, and every oracle on it."""
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers
+
+from dropout_zoo.models import SEARCHED_RATES, build_cnn, build_mlp, dropout_sites
+from dropout_zoo.training import Objective
+from dropout_zoo.tuning import DropoutHyperModel, search_space
+from dropout_zoo.tuning.oracles import ORACLES, make_oracle, trial_limit
+
+LOSS = Objective("val_loss", "min")
+
+
+def encoder():
+    """Two dropout layers that one argument of a composite layer sets."""
+    inputs = keras.Input((6, 8))
+    x = layers.Bidirectional(layers.LSTM(4, dropout=0.2, recurrent_dropout=0.1))(inputs)
+    model = keras.Model(inputs, layers.Dense(2, activation="softmax")(x))
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+
+def drive(oracle, score=lambda values: sum(values.values())):
+    """Run an oracle to its end; the values of its trials, in order."""
+    tried = []
+    while True:
+        trial = oracle.create_trial("tuner0")
+        if trial.status != "RUNNING":
+            return tried
+        values = trial.hyperparameters.values
+        tried.append(
+            {name: value for name, value in values.items() if not name.startswith("tuner/")}
+        )
+        oracle.update_trial(trial.trial_id, {"val_loss": score(tried[-1])})
+        trial.status = "COMPLETED"
+        oracle.end_trial(trial)
+
+
+def oracle_on(name, space, tmp_path, seed=0, trials=None):
+    oracle = make_oracle(name, space, objective=LOSS, trials=trials, epochs=9, seed=seed)
+    oracle._set_project_dir(str(tmp_path), f"{name}-{seed}")
+    hp = keras_tuner.HyperParameters()
+    for path, rates in space.choices.items():
+        hp.Choice(path, list(rates), ordered=True)
+    oracle.update_space(hp)
+    return oracle
+
+
+def test_hidden_sites_are_searched_over_the_guidance():
+    space = search_space(build_mlp())
+    assert dict(space.choices) == {
+        "hidden_1_dropout": SEARCHED_RATES,
+        "hidden_2_dropout": SEARCHED_RATES,
+    }
+    assert space.size == 49
+    assert (SEARCHED_RATES[0], SEARCHED_RATES[-1]) == (0.2, 0.5)
+
+
+def test_an_input_site_has_a_range_of_its_own_and_an_output_site_none():
+    model = keras.Sequential(
+        [
+            keras.Input((8,)),
+            layers.Dropout(0.1, name="in"),
+            layers.Dense(4, activation="relu"),
+            layers.Dropout(0.1, name="mid"),
+            layers.Dense(2),
+            layers.Dropout(0.1, name="out"),
+        ]
+    )
+    assert dict(search_space(model).choices) == {"in": (0.2, 0.25), "mid": SEARCHED_RATES}
+    assert list(search_space(model, placements=["input"]).choices) == ["in"]
+    assert dict(search_space(model, rates={"out": [0.1, 0.3]}).choices)["out"] == (0.1, 0.3)
+
+
+def test_rates_override_the_guidance():
+    assert set(search_space(build_mlp(), rates=[0.7, 0.1]).choices.values()) == {(0.1, 0.7)}
+    with pytest.raises(ValueError, match="one of hidden_1_dropout, hidden_2_dropout"):
+        search_space(build_mlp(), rates={"hidden": [0.1]})
+    with pytest.raises(ValueError, match="at least one rate"):
+        search_space(build_mlp(), rates=[])
+
+
+def test_a_model_without_dropout_has_nothing_to_search():
+    plain = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
+    with pytest.raises(ValueError, match="received a model without any"):
+        search_space(plain)
+    with pytest.raises(ValueError, match=r"hidden_1_dropout \(hidden\)"):
+        search_space(build_cnn(), placements=["input"])
+
+
+def test_sites_that_one_argument_sets_are_searched_together():
+    space = search_space(encoder())
+    assert len(space.choices) == 2
+    assert sorted(len(paths) for paths in space.sites.values()) == [2, 2]
+    rates = space.site_rates(dict(zip(space.choices, (0.4, 0.3), strict=True)))
+    assert sorted(rates.values()) == [0.3, 0.3, 0.4, 0.4]
+
+
+@given(st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=5))
+@settings(max_examples=25, deadline=None)
+def test_any_valid_rates_make_a_sorted_space(rates):
+    space = search_space(MODEL, rates=rates)
+    for choices in space.choices.values():
+        assert list(choices) == sorted(set(map(float, rates)))
+
+
+@given(st.one_of(st.floats(1), st.floats(max_value=-1e-9), st.text(), st.booleans()))
+@settings(max_examples=25, deadline=None)
+def test_anything_else_is_refused(rate):
+    with pytest.raises(ValueError, match="expected a rate of hidden_1_dropout to be"):
+        search_space(MODEL, rates=[rate])
+
+
+MODEL = build_mlp(units=(4,), hidden_rates=(0.5,))
+
+
+def test_edges_are_known_where_three_rates_were_tried():
+    space = search_space(build_mlp(input_rate=0.2))
+    rates = {"input_dropout": 0.25, "hidden_1_dropout": 0.5, "hidden_2_dropout": 0.3}
+    assert space.on_edge(rates) == ["hidden_1_dropout"]
+
+
+@pytest.mark.parametrize("name", ORACLES)
+def test_every_oracle_reaches_both_ends_and_leaves_the_grid_never(name, tmp_path):
+    space = search_space(build_cnn())
+    tried = [values["hidden_1_dropout"] for values in drive(oracle_on(name, space, tmp_path))]
+    assert {0.2, 0.5} <= set(tried) <= set(SEARCHED_RATES)
+
+
+@pytest.mark.parametrize("name", ["grid", "random", "bayesian"])
+def test_no_setting_is_tried_twice_and_a_small_space_is_tried_whole(name, tmp_path):
+    space = search_space(build_mlp(), rates=[0.2, 0.3, 0.4, 0.5])
+    tried = drive(oracle_on(name, space, tmp_path, trials=16))
+    assert len(tried) == 16
+    assert len({tuple(sorted(values.items())) for values in tried}) == 16
+
+
+@pytest.mark.parametrize("name", ["random", "bayesian", "hyperband"])
+def test_a_seed_decides_the_trials_and_zero_is_one(name, tmp_path):
+    space = search_space(build_mlp())
+    runs = [
+        drive(oracle_on(name, space, tmp_path / str(run), seed=seed, trials=6))
+        for run, seed in enumerate([0, 0, 1])
+    ]
+    assert runs[0] == runs[1]
+    assert runs[0] != runs[2]
+
+
+def test_limits():
+    space = search_space(build_mlp())
+    assert trial_limit("grid", space, None) == 49
+    assert trial_limit("random", space, None) == 20
+    assert trial_limit("random", space, 500) == 49
+    with pytest.raises(ValueError, match="'grid', 'random', 'bayesian', 'hyperband'"):
+        trial_limit("greedy", space, None)
+    with pytest.raises(ValueError, match="trials to be a whole number"):
+        trial_limit("grid", space, 0)
+
+
+def test_the_hypermodel_serves_any_tuner_of_keras_tuner(few_digits, tmp_path):
+    from dropout_zoo.training import targets_for
+
+    model = build_mlp(units=(8,), hidden_rates=(0.5,))
+    x, y = few_digits.train
+    targets = targets_for(model, y, 10)
+    tuner = keras_tuner.RandomSearch(
+        DropoutHyperModel(model, rates=[0.1, 0.5]),
+        "val_loss",
+        max_trials=2,
+        seed=1,
+        directory=tmp_path,
+    )
+    tuner.search(x, targets, validation_data=(x, targets), epochs=1, verbose=0)
+    best = tuner.get_best_models()[0]
+    assert dropout_sites(best)[0].rate in (0.1, 0.5)
+    assert type(best.get_layer("hidden_1_dropout")) is layers.Dropout
+    # Every build starts from weights of its own.
+    hp = tuner.get_best_hyperparameters()[0]
+    first, second = (tuner.hypermodel.build(hp).get_weights()[0] for _ in range(2))
+    assert not np.array_equal(first, second)

@@ -1,0 +1,83 @@
+"""The lifted clone of a model: its dropout rates are variables, so one program serves them all."""
+
+from __future__ import annotations
+
+import keras
+
+from dropout_zoo.models.cloning import clone_model, compile_alike, same_layer
+from dropout_zoo.models.graph import flat_layers, is_plain_model
+from dropout_zoo.models.runtime_rate import LIFTED, lifted_layer
+from dropout_zoo.models.sites import dropout_sites
+
+# What a model of one's own may override of how Keras trains; the engine's loop calls none of it.
+_TRAINING_METHODS = (
+    "fit", "evaluate", "train_step", "test_step", "compute_loss", "compute_metrics",
+    "make_train_function", "make_test_function", "reset_metrics", "get_metrics_result",
+)  # fmt: skip
+
+
+def lift(model: keras.Model) -> keras.Model:
+    """Clone a compiled model with every dropout layer's rate as a variable.
+
+    Args:
+        model: a compiled model of which `why_not_liftable` has nothing to say.
+
+    Returns:
+        The clone, compiled the same way, with weights, optimizer and metrics of its own.
+    """
+
+    def clone_layer(layer: keras.Layer) -> keras.Layer:
+        return lifted_layer(layer) if type(layer) in LIFTED else same_layer(layer)
+
+    clone = clone_model(model, clone_layer)
+    compile_alike(model, clone)
+    return clone
+
+
+def why_not_liftable(model: keras.Model) -> str | None:
+    """Say why a model cannot be trained by the engine's loop.
+
+    Args:
+        model: a compiled model.
+
+    Returns:
+        The reason, as the end of a sentence; None where nothing is in the way.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return f"Keras runs on {keras.backend.backend()}, and the engine on TensorFlow"
+    if not is_plain_model(model):
+        return f"{type(model).__name__} is a subclassed model without a graph"
+    return _reason_in_training(model) or _reason_in_layers(model)
+
+
+def _reason_in_training(model: keras.Model) -> str | None:
+    for name in _TRAINING_METHODS:
+        if getattr(type(model), name) is not getattr(keras.Model, name):
+            return f"{type(model).__name__} has a {name} of its own"
+    for end, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
+        if len(tensors) != 1:
+            return f"the model has {len(tensors)} {end}"
+    if model.run_eagerly:
+        return "the model is compiled with run_eagerly=True"
+    if model.jit_compile:
+        return "the model is compiled with jit_compile=True"
+    if model._distribute_strategy is not None:
+        return "the model was made under a tf.distribute strategy"
+    return None
+
+
+def _reason_in_layers(model: keras.Model) -> str | None:
+    for site in dropout_sites(model):
+        if site.argument != "rate":
+            return f"the {site.argument} of recurrent layer {site.owner.name!r} is fixed by its code"
+        if site.layer is not site.owner:
+            return f"the rate of {site.path!r} is fixed by the layer {site.owner.name!r} around it"
+        if type(site.layer) not in LIFTED:
+            return f"{site.path!r} is a {type(site.layer).__name__}, a dropout layer of its own kind"
+    for layer in flat_layers(model):
+        if getattr(layer, "stateful", False):
+            return f"layer {layer.name!r} is stateful"
+        draws = bool(layer._seed_generators)
+        if draws and type(layer).__module__.partition(".")[0] != "keras":
+            return f"layer {layer.name!r} ({type(layer).__name__}) draws random numbers of its own"
+    return None
