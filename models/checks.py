@@ -35,7 +35,8 @@ def check_count(value: object, name: str, least: int = 1) -> None:
     Raises:
         ValueError: the value is no whole number, or too small.
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or int(value) < least:  # type: ignore[call-overload]
         raise ValueError(
             f"expected {name} to be a whole number of at least {least}; received {value!r}"
         )
@@ -58,7 +59,8 @@ def check_sizes(sizes: Any, name: str, example: str, least: int = 0) -> tuple[in
     """
     values = plain_values(sizes)
     whole = isinstance(values, Sequence) and all(
-        isinstance(size, Integral) and not isinstance(size, bool) and size > 0 for size in values
+        isinstance(size, Integral) and not isinstance(size, bool) and int(size) > 0
+        for size in values
     )
     if not whole or len(values) < least:
         raise ValueError(

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import keras
+
+from dropout_zoo.models.blocks import seed_drawn
 from dropout_zoo.models.graph import flat_layers, is_plain_model
 from dropout_zoo.models.guidance import check_rate
 from dropout_zoo.models.sites import DROPOUT_FAMILY, DropoutSite, dropout_sites
+
+ConfigPath = tuple[Any, ...]  # keys and indices, from the outside in
 
 
 def with_rates(model: keras.Model, rates: Mapping[str, float]) -> keras.Model:
@@ -24,8 +32,8 @@ def with_rates(model: keras.Model, rates: Mapping[str, float]) -> keras.Model:
         starts anew.
 
     Raises:
-        ValueError: a path names no site, a rate is out of range, or the rate is fixed by the code
-            of the layer that holds the site.
+        ValueError: a path names no site, a rate is out of range, or a rate cannot be set without
+            changing another one.
         TypeError: the model is neither Sequential nor Functional, or one of its layers cannot be
             cloned.
     """
@@ -38,24 +46,9 @@ def with_rates(model: keras.Model, rates: Mapping[str, float]) -> keras.Model:
         )
     wanted = {path: site.rate for path, site in sites.items()}
     wanted |= {path: check_rate(rate, path) for path, rate in rates.items()}
-    by_owner: dict[int, list[DropoutSite]] = {}
-    for site in sites.values():
-        by_owner.setdefault(id(site.owner), []).append(site)
-
-    def clone_layer(layer: keras.Layer) -> keras.Layer:
-        changed = [s for s in by_owner.get(id(layer), []) if s.rate != wanted[s.path]]
-        return _with_new_rates(layer, changed, wanted) if changed else same_layer(layer)
-
-    clone = clone_model(model, clone_layer)
-    # The arguments of recurrent layers are no sites while they are 0.
-    received = dict.fromkeys(wanted, 0.0) | {s.path: s.rate for s in dropout_sites(clone)}
-    for path, rate in received.items():
-        if rate != wanted.get(path):
-            raise ValueError(
-                f"expected to set the rate of {path!r} to {wanted.get(path, 0):g}, received "
-                f"{rate:g}: the layer {sites[path].owner.name!r} that holds it has no argument "
-                "for that rate alone; make it one that its get_config() returns"
-            )
+    changed = [site for path, site in sites.items() if wanted[path] != site.rate]
+    settings = _settings(model, changed, wanted)
+    clone = clone_model(model, lambda layer: same_layer(layer, settings.get(id(layer), {})))
     copy_weights(model, clone)
     compile_alike(model, clone)
     return clone
@@ -83,23 +76,89 @@ def clone_model(
             f"{type(model).__name__!r}: its graph cannot be read; build it with keras.Input and "
             "the functional API"
         )
-    if isinstance(model, keras.Sequential) and type(model) is not keras.Sequential:
-        raise TypeError(
-            f"expected a Sequential or Functional model, received {type(model).__name__!r}, a "
-            "subclass of Sequential, which Keras clones without its own methods; subclass "
-            "keras.Model and build it with inputs and outputs"
-        )
+    plain_models = [model, *filter(is_plain_model, flat_layers(model))]
     # Keras compiles clones from a serialised form, which custom losses do not survive.
-    was_compiled, model.compiled = model.compiled, False
+    compiled = [each for each in plain_models if each.compiled]
+    for each in compiled:
+        each.compiled = False
     try:
-        return keras.models.clone_model(model, clone_function=clone_layer, recursive=True)
+        clone = keras.models.clone_model(
+            model,
+            clone_function=lambda operation: _clone_operation(operation, clone_layer),
+            recursive=True,
+        )
     finally:
-        model.compiled = was_compiled
+        for each in compiled:
+            each.compiled = True
+    clones = [clone, *filter(is_plain_model, flat_layers(clone))]
+    for old, new in zip(plain_models, clones, strict=True):
+        if type(new) is not type(old):
+            raise TypeError(
+                f"expected Sequential and Functional models, received {type(old).__name__!r}, a "
+                f"subclass that Keras clones as a plain {type(new).__name__}, without its own "
+                "methods"
+            )
+    _keep_trainable(model, clone)
+    return clone
 
 
-def same_layer(layer: keras.Layer) -> keras.Layer:
-    """Clone a layer as it is, with fresh weights."""
-    return _from_config(layer, layer.get_config())
+def _clone_operation(operation: Any, clone_layer: Callable[[keras.Layer], keras.Layer]) -> Any:
+    if isinstance(operation, keras.Layer):
+        return clone_layer(operation)
+    # A function of `keras.ops` in the graph. It holds no weights, but each operation remembers
+    # the graphs that it is part of, and with them their weights.
+    twin = object.__new__(type(operation))
+    vars(twin).update(vars(operation), _inbound_nodes=[], _outbound_nodes=[])
+    return twin
+
+
+def _keep_trainable(model: keras.Model, clone: keras.Model) -> None:
+    """Freeze in a clone what is frozen in its original; not every configuration says so."""
+    pairs = [(model, clone), *zip(flat_layers(model), flat_layers(clone), strict=True)]
+    # To freeze a layer is to freeze the layers in it, so that these come last.
+    for old, new in sorted(pairs, key=lambda pair: not pair[0]._layers):
+        if new.trainable != old.trainable:
+            new.trainable = old.trainable
+
+
+def same_layer(
+    layer: keras.Layer, settings: Mapping[ConfigPath, float] = MappingProxyType({})
+) -> keras.Layer:
+    """Clone a layer as it is, or with other numbers in its configuration, with fresh weights.
+
+    Args:
+        layer: the layer.
+        settings: numbers by their path in the layer's configuration, such as ``("rate",)``.
+
+    Returns:
+        The clone.
+
+    Raises:
+        TypeError: Keras cannot clone the layer.
+    """
+    if isinstance(layer, keras.layers.Lambda):
+        # Keras refuses to rebuild Python's lambdas from a configuration, as code from a file.
+        return type(layer)(
+            layer.function,
+            output_shape=layer._output_shape,
+            mask=layer.mask,
+            arguments=layer.arguments,
+            **keras.Layer.get_config(layer),
+        )
+    config = _config(layer)
+    if settings:
+        config = _with_numbers(config, settings)
+    try:
+        clone = type(layer).from_config(config)
+    except Exception as error:  # the code of a custom layer may raise anything
+        raise _not_cloneable(layer, "from_config(get_config())", error) from error
+    # The configuration that Keras makes up for a custom layer may leave the name out.
+    clone.name = layer.name
+    if isinstance(layer, DROPOUT_FAMILY):
+        # The configuration of spatial dropout names a dtype where others name the policy.
+        clone.dtype_policy = layer.dtype_policy
+        return seed_drawn(clone)
+    return clone
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:
@@ -123,6 +182,11 @@ def copy_layer_weights(source: keras.Layer, target: keras.Layer) -> None:
         target.load_own_variables(
             {key: keras.ops.convert_to_numpy(value) for key, value in store.items()}
         )
+    if hasattr(source, "save_assets"):  # vocabularies
+        with tempfile.TemporaryDirectory() as folder:
+            source.save_assets(folder)
+            if os.listdir(folder):
+                target.load_assets(folder)
 
 
 def compile_alike(source: keras.Model, target: keras.Model) -> None:
@@ -139,53 +203,140 @@ def compile_alike(source: keras.Model, target: keras.Model) -> None:
     for kind in ("metrics", "weighted_metrics"):
         arguments[kind] = keras.tree.map_structure(_renewed, arguments[kind])
     target.compile(**arguments)
-    if target.optimizer is not None:
+    if target.optimizer is None:
+        return
+    if getattr(source.optimizer, "weight_decay", None):
+        pairs = zip(source.trainable_variables, target.trainable_variables, strict=True)
+        without = [new for old, new in pairs if not source.optimizer._use_weight_decay(old)]
+        target.optimizer.exclude_from_weight_decay(var_list=without)
+    if target.built:
         # A saved file wants the optimizer's variables, trained or not.
         target.optimizer.build(target.trainable_variables)
 
 
 def _renewed(thing: Any) -> Any:
     """A copy without state of an optimizer or a metric; names and functions as they are."""
-    if isinstance(thing, (keras.optimizers.Optimizer, keras.metrics.Metric)):
-        return type(thing).from_config(thing.get_config())
-    return thing
-
-
-def _with_new_rates(
-    layer: keras.Layer, sites: list[DropoutSite], wanted: Mapping[str, float]
-) -> keras.Layer:
-    """Clone a layer with the rates of its sites replaced wherever its configuration holds them."""
-    config = layer.get_config()
-    for holder, key in _rates_in(config):
-        for site in sites:
-            # A composite layer may call the rate of the dropout inside it anything.
-            if holder[key] == site.rate and site.argument in ("rate", key):
-                holder[key] = wanted[site.path]
-                break
-    return _from_config(layer, config)
-
-
-def _rates_in(config: Any) -> Iterator[tuple[dict, str]]:
-    """Every number in a layer's configuration whose name speaks of a rate or of dropout."""
-    if isinstance(config, dict):
-        for key, value in config.items():
-            if isinstance(value, float | int) and not isinstance(value, bool):
-                if key == "rate" or "drop" in key:
-                    yield config, key
-            else:
-                yield from _rates_in(value)
-    elif isinstance(config, list | tuple):
-        for value in config:
-            yield from _rates_in(value)
-
-
-def _from_config(layer: keras.Layer, config: dict) -> keras.Layer:
-    if isinstance(layer, keras.layers.Lambda):
-        return layer  # it has no weights, and its code is already in this process
+    if not isinstance(thing, keras.optimizers.Optimizer | keras.metrics.Metric):
+        return thing
+    config = thing.get_config()
+    # Schedules and functions have no state; made anew from a configuration, they would have to
+    # be registered with Keras.
+    schedule = getattr(thing, "_learning_rate", None)
+    if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+        config["learning_rate"] = schedule
+    if type(thing) is keras.metrics.MeanMetricWrapper:
+        return type(thing)(thing._fn, name=thing.name, dtype=thing.dtype, **thing._fn_kwargs)
     try:
-        return type(layer).from_config(config)
-    except Exception as error:
-        raise TypeError(
-            f"expected layers that Keras can clone, received {type(layer).__name__} "
-            f"{layer.name!r}, whose from_config(get_config()) fails: {error}"
-        ) from error
+        return type(thing).from_config(config)
+    except Exception as error:  # the code of a custom class may raise anything
+        raise _not_cloneable(thing, "from_config(get_config())", error) from error
+
+
+def _settings(
+    model: keras.Model, changed: Sequence[DropoutSite], wanted: Mapping[str, float]
+) -> dict[int, dict[ConfigPath, float]]:
+    """What to write where into the configurations of which layers, to change the sites' rates.
+
+    Args:
+        model: the model.
+        changed: the sites whose rates are to change.
+        wanted: the rate by path of every site of the model, changed or not.
+
+    Returns:
+        By id of a layer, numbers by their path in its configuration.
+
+    Raises:
+        ValueError: a rate cannot be set without changing another one.
+    """
+    settings: dict[int, dict[ConfigPath, float]] = defaultdict(dict)
+    composites = []
+    for site in changed:
+        if site.owner is site.layer:
+            settings[id(site.owner)][(site.argument,)] = wanted[site.path]
+        elif site.owner not in composites:
+            composites.append(site.owner)
+    for holder, sites in _sites_by_argument(model, composites, changed).items():
+        names = ", ".join(repr(site.path) for site in sites)
+        owner = f"{type(sites[0].owner).__name__} {sites[0].owner.name!r}"
+        if holder is None:
+            raise ValueError(
+                f"expected sites whose rates can be set, received {names}: no argument of {owner} "
+                "is just that rate; make it one that its get_config() returns"
+            )
+        owner_id, path = holder
+        rates = [wanted[site.path] for site in sites]
+        if len(set(rates)) > 1:
+            raise ValueError(
+                f"expected one rate for {names}, which {path[-1]!r} of {owner} sets together; "
+                f"received {', '.join(f'{rate:g}' for rate in rates)}: give all of them the same"
+            )
+        settings[owner_id][path] = rates[0]
+    return settings
+
+
+def _sites_by_argument(
+    model: keras.Model, owners: Sequence[keras.Layer], changed: Sequence[DropoutSite]
+) -> dict[tuple[int, ConfigPath] | None, list[DropoutSite]]:
+    """Find which numbers in the configurations of composite layers are the rates of which sites.
+
+    Found by trying: a clone in which each number that may be a rate is another one shows at which
+    sites it arrives. Sites to be changed at which none arrives come under None.
+    """
+    if not owners:
+        return {}
+    candidates = [
+        (id(owner), path)
+        for owner in owners
+        for path, number in _numbers(_config(owner))
+        if any(site.owner is owner and site.rate == number for site in changed)
+    ]
+    probes: dict[int, dict[ConfigPath, float]] = defaultdict(dict)
+    by_probe = {}
+    for count, (owner_id, path) in enumerate(candidates, start=1):
+        probe = 0.7310585786300049 * count / len(candidates)  # no rate that a person would choose
+        probes[owner_id][path], by_probe[probe] = probe, (owner_id, path)
+    probed = clone_model(model, lambda layer: same_layer(layer, probes.get(id(layer), {})))
+    arrived = {site.path: by_probe.get(site.rate) for site in dropout_sites(probed)}
+    to_change = {site.path for site in changed if site.owner in owners}
+    found: dict[tuple[int, ConfigPath] | None, list[DropoutSite]] = defaultdict(list)
+    for site in dropout_sites(model):
+        if arrived.get(site.path) or site.path in to_change:
+            found[arrived.get(site.path)].append(site)
+    return found
+
+
+def _numbers(config: Any, path: ConfigPath = ()) -> Iterator[tuple[ConfigPath, float]]:
+    """The numbers in a configuration that may be rates, each with its path."""
+    if isinstance(config, dict | list | tuple):
+        for key, value in config.items() if isinstance(config, dict) else enumerate(config):
+            yield from _numbers(value, (*path, key))
+    elif isinstance(config, float):
+        yield path, config
+    elif config == 0 and type(config) is int and ("drop" in str(path) or "rate" in str(path)):
+        yield path, config  # few whole numbers are rates
+
+
+def _with_numbers(config: Any, numbers: Mapping[ConfigPath, float], path: ConfigPath = ()) -> Any:
+    """A copy of a configuration in which the numbers at some paths are others."""
+    if path in numbers:
+        return numbers[path]
+    if isinstance(config, dict):
+        return {key: _with_numbers(value, numbers, (*path, key)) for key, value in config.items()}
+    if type(config) in (list, tuple):
+        values = enumerate(config)
+        return type(config)(_with_numbers(value, numbers, (*path, key)) for key, value in values)
+    return config
+
+
+def _config(layer: keras.Layer) -> dict[str, Any]:
+    try:
+        return layer.get_config()
+    except Exception as error:  # the code of a custom layer may raise anything
+        raise _not_cloneable(layer, "get_config()", error) from error
+
+
+def _not_cloneable(thing: Any, call: str, error: Exception) -> TypeError:
+    return TypeError(
+        f"expected a model that Keras can clone, received one with {type(thing).__name__} "
+        f"{thing.name!r}, whose {call} fails: {error}"
+    )

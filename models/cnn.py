@@ -79,6 +79,7 @@ def build_cnn(
             poolings; the message says what is expected.
     """
     import keras
+
     from dropout_zoo.models import blocks
 
     counts = check_sizes(filters, "filters", "(32, 64), one a convolution")

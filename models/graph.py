@@ -34,14 +34,14 @@ class Graph:
         feeds: by id of an operation, the operations that it feeds.
         fed_by: by id of an operation, the operations that feed it; the model's inputs are left
             out.
-        extents: by id of an operation, the axes of what it receives that are longer than 1, the
-            batch left out.
+        extents: by id of an operation, how many axes of what it receives are longer than 1, the
+            batch left out; unknown in a model that has not been built.
     """
 
     layers: list[GraphLayer] = field(default_factory=list)
     feeds: dict[int, list[Any]] = field(default_factory=lambda: defaultdict(list))
     fed_by: dict[int, list[Any]] = field(default_factory=lambda: defaultdict(list))
-    extents: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    extents: dict[int, int] = field(default_factory=dict)
 
     def nearest_before(self, layer: keras.Layer, wanted: Callable[[Any], bool]) -> list[Any]:
         """The first operations on the ways back to the input that are wanted."""
@@ -65,13 +65,12 @@ def inner_layers(layer: keras.Layer) -> list[tuple[str, keras.Layer]]:
     # On PyTorch a Keras layer is a module, which keeps the modules it holds apart.
     attributes = {**vars(layer), **vars(layer).get("_modules", {})}
     for attribute, value in attributes.items():
-        if attribute != "_layers":
+        # Keras and TensorFlow keep books of their own.
+        if attribute != "_layers" and not attribute.startswith("_self_"):
             for name, inner in _layers_in(value, attribute.strip("_")):
                 named.setdefault(id(inner), name)
     inner = [each for each in layer._layers if not isinstance(each, keras.layers.InputLayer)]
-    return [
-        (named.get(id(each), f"layers_{index}"), each) for index, each in enumerate(inner)
-    ]
+    return [(named.get(id(each), f"layers_{index}"), each) for index, each in enumerate(inner)]
 
 
 def flat_layers(model: keras.Model) -> list[keras.Layer]:
@@ -86,14 +85,16 @@ def read_graph(model: keras.Model) -> Graph | None:
         model: any Keras model.
 
     Returns:
-        The graph, or None where there is none to read: subclassed models, and Sequential ones
-        that have not been built.
+        The graph, or None where there is none to read, as in subclassed models.
     """
-    functional = _functional(model)
-    if functional is None:
-        return None
     graph = Graph()
-    _unfold(functional, {}, "", None, graph)
+    functional = _functional(model)
+    if functional is not None:
+        _unfold(functional, {}, "", None, graph)
+    elif isinstance(model, keras.Sequential):
+        _unfold_chain(model, [], "", graph)
+    else:
+        return None
     return graph
 
 
@@ -133,14 +134,32 @@ def _unfold(
     return [sources.get(id(tensor), []) for tensor in model.outputs]
 
 
+def _unfold_chain(
+    model: keras.Sequential, before: list[Any], prefix: str, graph: Graph
+) -> list[Any]:
+    """Walk a Sequential that has not been built: each layer feeds the next."""
+    for layer in model.layers:
+        path, inner = prefix + layer.name, _functional(layer)
+        if inner is not None:
+            outputs = _unfold(inner, {id(inner.inputs[0]): before}, f"{path}/", None, graph)
+            before = [operation for operations in outputs for operation in operations]
+        elif isinstance(layer, keras.Sequential):
+            before = _unfold_chain(layer, before, f"{path}/", graph)
+        else:
+            _add(GraphLayer(layer, path, layer), [before], [], graph)
+            before = [layer]
+    return before
+
+
 def _add(entry: GraphLayer, received: list[list[Any]], tensors: list[Any], graph: Graph) -> None:
     operation = entry.layer
     if isinstance(operation, keras.Layer) and all(
         known.layer is not operation for known in graph.layers
     ):
         graph.layers.append(entry)
-    extents = [sum(length != 1 for length in tensor.shape[1:]) for tensor in tensors]
-    graph.extents[id(operation)] = max([graph.extents[id(operation)], *extents])
+    for tensor in tensors:
+        extent = sum(length != 1 for length in tensor.shape[1:])
+        graph.extents[id(operation)] = max(graph.extents.get(id(operation), 0), extent)
     for operations in received:
         for source in operations:
             graph.feeds[id(source)].append(operation)

@@ -131,7 +131,7 @@ def rates_per_layer(
         ValueError: a rate is out of range, or their number is not that of the layers.
     """
     values = plain_values(rates)
-    if isinstance(values, str) or not isinstance(values, Sequence):
+    if not isinstance(values, list | tuple):
         return [builder_rate(values, name)] * len(widths)
     if len(values) != len(widths):
         raise ValueError(

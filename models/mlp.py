@@ -68,6 +68,7 @@ def build_mlp(
         ValueError: an argument is out of its range; the message says what is expected.
     """
     import keras
+
     from dropout_zoo.models import blocks
 
     shape = check_sizes(input_shape, "input_shape", "(28, 28) or (784,)", least=1)

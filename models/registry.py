@@ -110,7 +110,7 @@ def model_entry(name: str) -> ModelEntry:
     """
     _load_builders_unless()
     if name not in _entries:
-        near = difflib.get_close_matches(name, _entries, n=3, cutoff=0.4) or sorted(_entries)
+        near = difflib.get_close_matches(str(name), _entries, n=3, cutoff=0.4) or sorted(_entries)
         raise ValueError(
             f"expected the name of a registered model, received {name!r}; "
             f"the nearest: {', '.join(near)}"

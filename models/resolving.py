@@ -73,7 +73,7 @@ def _build_registered(
     if input_shape is not None:
         arguments = {"input_shape": tuple(input_shape), "num_classes": num_classes}
     for placement in placements:
-        argument = PLACEMENT_ARGUMENTS.get(placement)
+        argument = PLACEMENT_ARGUMENTS.get(placement, "")
         if argument in inspect.signature(builder).parameters:
             arguments[argument] = 0.0
     return builder(**arguments)

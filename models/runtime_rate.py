@@ -178,5 +178,9 @@ def _uniform(shape: Sequence[Any], dtype: Any, generator: keras.random.SeedGener
     seed = tf.cast(tf.math.floormod(generator.next(), tf.int32.max - 1), tf.int32)
     key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
     return tf.raw_ops.StatelessRandomUniformV2(
-        shape=shape, key=key, counter=counter, alg=1, dtype=dtype  # 1 is Philox, as tf.random's
+        shape=shape,
+        key=key,
+        counter=counter,
+        alg=1,
+        dtype=dtype,  # 1 is Philox, as tf.random's
     )

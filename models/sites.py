@@ -9,13 +9,7 @@ from typing import NamedTuple
 
 import keras
 
-from dropout_zoo.models.graph import (
-    Graph,
-    GraphLayer,
-    inner_layers,
-    is_plain_model,
-    read_graph,
-)
+from dropout_zoo.models.graph import Graph, GraphLayer, inner_layers, read_graph
 
 DROPOUT_FAMILY: tuple[type[keras.Layer], ...] = (
     keras.layers.Dropout,  # and with it SpatialDropout1D, 2D and 3D
@@ -110,10 +104,9 @@ def dropout_sites(model: keras.Model) -> list[DropoutSite]:
                 elif graph and (layer is entry.layer or not _computes(entry.layer)):
                     placement = _placement_in_graph(entry.layer, graph)
                 else:
-                    placement = _placement_in_order(index, held, _is_chain(entry.layer))
-                owner = entry.owner if graph else layer
+                    placement = _placement_in_order(index, [each.layer for each in held])
                 rate = float(getattr(layer, argument))
-                sites.append(DropoutSite(path, rate, placement, layer, argument, owner))
+                sites.append(DropoutSite(path, rate, placement, layer, argument, entry.owner))
     return sites
 
 
@@ -127,7 +120,7 @@ def _with_inner_layers(entry: GraphLayer) -> Iterator[_Held]:
     """A layer and all that it holds, depth first, each once, with its names from outside in.
 
     Inner layers go by the attribute that holds them, or by their number: Keras numbers their own
-    names anew in every clone. The layers of a Sequential without a graph go by their names.
+    names anew in every clone.
     """
     seen: set[int] = set()
 
@@ -138,15 +131,9 @@ def _with_inner_layers(entry: GraphLayer) -> Iterator[_Held]:
         in_recurrence |= hasattr(layer, "state_size")
         yield _Held(layer, names, in_recurrence)
         for name, inner in inner_layers(layer):
-            by_name = _is_chain(entry.layer) and is_plain_model(layer)
-            yield from walk(inner, (*names, inner.name if by_name else name), in_recurrence)
+            yield from walk(inner, (*names, name), in_recurrence)
 
-    return walk(entry.layer, tuple(filter(None, [entry.path])), False)
-
-
-def _is_chain(layer: keras.Layer) -> bool:
-    """Whether the order of a layer's inner layers is the order of computation."""
-    return isinstance(layer, keras.Sequential)
+    return walk(entry.layer, (entry.path,) if entry.path else (), False)
 
 
 def _dropping_arguments(layer: keras.Layer) -> list[str]:
@@ -160,7 +147,7 @@ def _dropping_arguments(layer: keras.Layer) -> list[str]:
     elif isinstance(layer, keras.layers.Attention):
         names = ("dropout",)
     rates = {name: getattr(layer, name, None) for name in names}
-    return [name for name, rate in rates.items() if isinstance(rate, Real) and rate > 0]
+    return [name for name, rate in rates.items() if isinstance(rate, Real) and float(rate) > 0]
 
 
 def _unique(path: str, taken: set[str]) -> str:
@@ -179,35 +166,29 @@ def _placement_in_graph(layer: keras.Layer, graph: Graph) -> str:
         return "output"
     # A feature map has a spatial axis besides its channels; without one it is a vector of
     # features, like any dense layer's.
-    if graph.extents[id(layer)] > 1 and any(_ends_in_convolution(found) for found in before):
+    is_map = graph.extents.get(id(layer), 2) > 1
+    nearest = graph.nearest_before(layer, lambda found: bool(_last_kind(found)))
+    if is_map and any(_last_kind(found) == "convolutional" for found in nearest):
         return "convolutional"
     return "hidden"
 
 
-def _placement_in_order(index: int, held: Sequence[_Held], is_chain: bool) -> str:
-    """Where no graph tells: from the layers made before and after."""
-    kinds = [_kind(layer) for layer, *_ in held]
-    before, after = kinds[:index][::-1], kinds[index + 1 :]
-    computed = [any(kind in ("convolutional", "hidden") for kind in side) for side in (before, after)]
-    if is_chain and not all(computed):
-        return "output" if computed[0] else "input"
+def _placement_in_order(index: int, layers: Sequence[keras.Layer]) -> str:
+    """Where no graph tells: from the layers made before this one, or else after it."""
+    made_before, made_after = layers[1:index], layers[index + 1 :]
     # Layers without weights are often made first, whatever their place.
-    nearest = next(filter(None, before), None) or next(filter(None, after), None)
-    return "convolutional" if nearest == "convolutional" else "hidden"
-
-
-def _kind(layer: keras.Layer) -> str | None:
-    if _computes_itself(layer):
-        # Keras has no class that all convolutions share.
-        return "convolutional" if hasattr(layer, "kernel_size") else "hidden"
-    return "vector" if isinstance(layer, _MAKE_VECTORS) else None
+    kinds = filter(None, map(_kind, [*reversed(made_before), *made_after]))
+    return next(kinds, "hidden")
 
 
 def _computes(layer: object) -> bool:
     """Whether an operation computes features from weights, itself or by the layers inside it."""
-    return isinstance(layer, keras.Layer) and any(
-        _computes_itself(inner) for inner in [layer, *layer._flatten_layers(include_self=False)]
-    )
+    return isinstance(layer, keras.Layer) and any(map(_computes_itself, _all_within(layer)))
+
+
+def _all_within(layer: keras.Layer) -> list[keras.Layer]:
+    """A layer and all that it holds, in the order in which they were made."""
+    return [held.layer for held in _with_inner_layers(GraphLayer(layer, "", layer))]
 
 
 def _computes_itself(layer: keras.Layer) -> bool:
@@ -220,6 +201,18 @@ def _computes_itself(layer: keras.Layer) -> bool:
     return any(id(weight) not in inner for weight in layer.weights)
 
 
-def _ends_in_convolution(layer: keras.Layer) -> bool:
-    kinds = [_kind(inner) for inner, *_ in _with_inner_layers(GraphLayer(layer, "", layer))]
-    return next(filter(None, reversed(kinds)), None) == "convolutional"
+def _last_kind(operation: object) -> str | None:
+    """The kind of what comes out of an operation: of its last inner layer that has one."""
+    if not isinstance(operation, keras.Layer):
+        return None
+    return next(filter(None, map(_kind, reversed(_all_within(operation)))), None)
+
+
+def _kind(layer: keras.Layer) -> str | None:
+    """What dropout right after a layer would drop, if the layer decides that."""
+    if isinstance(layer, _MAKE_VECTORS):
+        return "hidden"
+    if not _computes_itself(layer):
+        return None
+    # Keras has no class that all convolutions share.
+    return "convolutional" if hasattr(layer, "kernel_size") else "hidden"

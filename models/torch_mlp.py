@@ -9,6 +9,7 @@ from dropout_zoo.models.guidance import rates_per_layer
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
     import torch
 
 
@@ -102,7 +103,7 @@ def _twins(
     return list(zip(dense, linear, strict=True))
 
 
-def _as_numpy(value: keras.Variable):
+def _as_numpy(value: keras.Variable) -> np.ndarray:
     from keras import ops
 
     return ops.convert_to_numpy(value)

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+
 from dropout_zoo.training.arrays import (
     Array,
     DataError,

@@ -5,32 +5,18 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from dropout_zoo.training.checkpoint import Checkpoint
-from dropout_zoo.training.loop import Loop, Resident, Stopped, lean_executor
-from dropout_zoo.training.members import Member, TrainedMember
+from dropout_zoo.training.loop import Loop, Resident, StoppedError
+from dropout_zoo.training.members import Job, TrainedMember
 from dropout_zoo.training.plan import Plan, Record
+from dropout_zoo.training.reasons import reason_of
 
-
-@dataclass(frozen=True)
-class Job:
-    """A member, ready for a loop.
-
-    Attributes:
-        number: its number among the members, which names its checkpoint.
-        member: the member.
-        rates: its rate (fraction dropped) at every site.
-        weights: what it starts from.
-    """
-
-    number: int
-    member: Member
-    rates: Mapping[str, float]
-    weights: Sequence[np.ndarray]
+Start = Sequence[np.ndarray]  # weights that a member starts from
 
 
 @dataclass(frozen=True)
@@ -45,10 +31,11 @@ class _Outcome:
 
 
 class Engine:
-    """Loops in threads of their own, and the queues between them and the caller.
+    """Loops, each run in a thread of its own, and the queues between them and the caller.
 
-    Everything that draws from Python's random numbers (clones of models, initial weights) happens
-    in the caller's thread, where nothing else draws at the same time.
+    Loops are made when there is work for them, and stay for the next run. Everything that draws
+    from Python's random numbers (clones of models, initial weights) happens in the caller's
+    thread, where nothing else draws at the same time.
 
     Args:
         plan: model, data and settings.
@@ -60,8 +47,9 @@ class Engine:
         self._plan, self._most, self._fused = plan, loops, fused
         self._data = Resident.of(plan)
         self._stop = threading.Event()
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[Job, Start] | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
+        self._loops: list[Loop] = []
         self._threads: list[threading.Thread] = []
         self._add_loop()  # a model that cannot be traced says so here
 
@@ -91,15 +79,14 @@ class Engine:
             while True:
                 while not exhausted and pending < self._most + ahead:
                     job = next(source, self)
-                    if job is self:
+                    if isinstance(job, Engine):
                         exhausted = True
                     elif job is None:
                         break
                     else:
-                        self._jobs.put(job)
+                        self._jobs.put((job, self._plan.start_weights(job.member.seed)))
                         pending += 1
-                        if len(self._threads) < min(pending, self._most):
-                            self._add_loop()
+                        self._start_thread(pending)
                 if not pending:
                     if exhausted:
                         return trained
@@ -113,7 +100,7 @@ class Engine:
                 if on_result is not None:
                     on_result(result)
         finally:
-            self._close()
+            self._end_threads()
 
     def _result(self, outcome: _Outcome) -> TrainedMember:
         if outcome.error is not None:
@@ -122,43 +109,56 @@ class Engine:
         return outcome.record.result(outcome.seconds, outcome.checkpoint, name)
 
     def _add_loop(self) -> None:
-        loop = Loop(self._plan, self._data, fused=self._fused, stop=self._stop)
+        self._loops.append(Loop(self._plan, self._data, fused=self._fused, stop=self._stop))
+
+    def _start_thread(self, pending: int) -> None:
+        """Start one more thread where more jobs are pending than threads are running."""
+        running = len(self._threads)
+        if running == min(pending, self._most):
+            return
+        if running == len(self._loops):
+            self._add_loop()
         thread = threading.Thread(
-            target=self._work, args=(loop,), name=f"loop-{len(self._threads)}", daemon=True
+            target=self._work, args=(self._loops[running],), name=f"loop-{running}", daemon=True
         )
         self._threads.append(thread)
         thread.start()
 
-    def _close(self) -> None:
+    def _end_threads(self) -> None:
         self._stop.set()
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
             thread.join()
+        self._threads.clear()
+        while not (self._jobs.empty() and self._outcomes.empty()):  # of a run that was cut off
+            (self._outcomes if self._jobs.empty() else self._jobs).get()
+        self._stop.clear()
 
     def _work(self, loop: Loop) -> None:
-        with lean_executor():
-            while (job := self._jobs.get()) is not None and not self._stop.is_set():
-                started = time.perf_counter()
-                record = Record(self._plan, job.member, job.rates)
-                checkpoint, error = None, None
-                try:
-                    checkpoint = train_in(loop, self._plan, job, record)
-                except Stopped:
-                    return
-                except BaseException as raised:  # the caller's thread raises it
-                    error = raised
-                seconds = time.perf_counter() - started
-                self._outcomes.put(_Outcome(job, record, checkpoint, seconds, error))
+        while (given := self._jobs.get()) is not None and not self._stop.is_set():
+            job, start = given
+            started = time.perf_counter()
+            record = Record(self._plan, job.member, job.rates)
+            checkpoint, error = None, None
+            try:
+                checkpoint = train_in(loop, self._plan, job, start, record)
+            except StoppedError:
+                return
+            except BaseException as raised:  # the caller's thread raises it
+                error = raised
+            seconds = time.perf_counter() - started
+            self._outcomes.put(_Outcome(job, record, checkpoint, seconds, error))
 
 
-def train_in(loop: Loop, plan: Plan, job: Job, record: Record) -> Checkpoint | None:
+def train_in(loop: Loop, plan: Plan, job: Job, start: Start, record: Record) -> Checkpoint | None:
     """Train a member in a loop.
 
     Args:
         loop: the loop.
         plan: data and settings.
         job: the member.
+        start: the weights it starts from.
         record: takes down what happens. An exception in the model's own code is its reason to
             have failed.
 
@@ -167,21 +167,20 @@ def train_in(loop: Loop, plan: Plan, job: Job, record: Record) -> Checkpoint | N
         None if no epoch was finished.
 
     Raises:
-        Stopped: the loop was told to stop.
-        ValueError: the objective is not among the measured columns.
+        StoppedError: the loop was told to stop.
     """
     member, best = job.member, None
-    loop.start(job.rates, job.weights, member.seed)
+    loop.start(job.rates, start, member.seed)
     if member.weights is not None:
         loop.resume(Checkpoint.load(member.weights))
     for epoch in range(member.initial_epoch, member.epochs or plan.epochs):
         try:
             running = loop.train_epoch(plan.batch_order(member, job.rates, epoch))
             logs = running, loop.evaluate("sample"), loop.evaluate("validation")
-        except Stopped:
+        except StoppedError:
             raise
         except Exception as error:  # the user's own code may raise anything
-            record.status, record.reason = "failed", f"{type(error).__name__}: {error}"
+            record.status, record.reason = "failed", reason_of(error)
             break
         if record.add(epoch, *logs):
             best = loop.weights()

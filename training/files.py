@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from dropout_zoo.training.arrays import Array, DataError, Examples, Part, Task, check_size
 from numpy.lib import format as npy
+
+from dropout_zoo.training.arrays import Array, DataError, Examples, Part, Task, check_size
 
 KERAS_LAYOUT = ("x_train", "y_train", "x_test", "y_test")
 PLAIN_LAYOUT = ("x", "y")

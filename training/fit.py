@@ -6,11 +6,13 @@ import time
 from collections.abc import Mapping
 
 import keras
+
 from dropout_zoo.models.cloning import with_rates
 from dropout_zoo.models.graph import flat_layers
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.plan import Plan, Record
+from dropout_zoo.training.reasons import reason_of
 from dropout_zoo.training.seeding import seed_masks
 
 
@@ -40,7 +42,7 @@ def fit_member(
         try:
             logs = _run_epoch(plan, model, epoch, member, rates)
         except Exception as error:  # the user's own code may raise anything
-            record.status, record.reason = "failed", f"{type(error).__name__}: {error}"
+            record.status, record.reason = "failed", reason_of(error)
             break
         if record.add(epoch, *logs):
             best = model.get_weights()
@@ -69,7 +71,9 @@ def _run_epoch(
     )
     running = {name: values[-1] for name, values in history.history.items()}
     train, validation = (
-        model.evaluate(*part, batch_size=plan.batch_size, verbose=0, return_dict=True)
+        model.evaluate(
+            *part, batch_size=plan.evaluation_batch_size, verbose=0, return_dict=True
+        )
         for part in (plan.sample, plan.validation)
     )
     return running, train, validation

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from dropout_zoo.training.arrays import Array, DataError, Examples, Part, check_size, is_integer
 from PIL import Image
+
+from dropout_zoo.training.arrays import Array, DataError, Examples, Part, check_size, is_integer
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 # Pillow reads more formats, but hands some of them (EPS) to outside programs.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
 from dropout_zoo.training.arrays import Array, DataError, Task, check_finite, describe_dtype
 
 MAX_INTEGER_CLASSES = 100

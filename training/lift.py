@@ -69,11 +69,15 @@ def _reason_in_training(model: keras.Model) -> str | None:
 def _reason_in_layers(model: keras.Model) -> str | None:
     for site in dropout_sites(model):
         if site.argument != "rate":
-            return f"the {site.argument} of recurrent layer {site.owner.name!r} is fixed by its code"
+            return (
+                f"the {site.argument} of recurrent layer {site.owner.name!r} is fixed by its code"
+            )
         if site.layer is not site.owner:
             return f"the rate of {site.path!r} is fixed by the layer {site.owner.name!r} around it"
         if type(site.layer) not in LIFTED:
-            return f"{site.path!r} is a {type(site.layer).__name__}, a dropout layer of its own kind"
+            return (
+                f"{site.path!r} is a {type(site.layer).__name__}, a dropout layer of its own kind"
+            )
     for layer in flat_layers(model):
         if getattr(layer, "stateful", False):
             return f"layer {layer.name!r} is stateful"

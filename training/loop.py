@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +25,7 @@ from dropout_zoo.training.update import with_fused_update
 _SECONDS_A_CALL = 0.4
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Raised inside a loop that was told to stop."""
 
 
@@ -63,7 +62,7 @@ class Loop:
         plan: model and settings.
         data: the examples of that plan.
         fused: whether TensorFlow's fused kernels do the update where there are any.
-        stop: ends the call that is being made, with `Stopped`, when it is set.
+        stop: ends the call that is being made, with `StoppedError`, when it is set.
     """
 
     def __init__(self, plan: Plan, data: Resident, *, fused: bool, stop: threading.Event) -> None:
@@ -84,12 +83,11 @@ class Loop:
         self._steps_a_call: dict[str, int] = {}
         # Metrics make their variables when they first see data, which a graph does not allow.
         model._symbolic_build(data_batch=tuple(array[:1].numpy() for array in data.train))
-        with lean_executor():
-            self._train = self._traced(model.train_step, data.train, plan.batch_size, gather=True)
-            self._evaluate = {
-                name: self._traced(model.test_step, part, plan.evaluation_batch_size, gather=False)
-                for name, part in (("sample", data.sample), ("validation", data.validation))
-            }
+        self._train = self._traced(model.train_step, data.train, plan.batch_size, gather=True)
+        self._evaluate = {
+            name: self._traced(model.test_step, part, plan.evaluation_batch_size, gather=False)
+            for name, part in (("sample", data.sample), ("validation", data.validation))
+        }
         self._counts = {"sample": len(data.sample[0]), "validation": len(data.validation[0])}
         self._evaluation_batch_size = plan.evaluation_batch_size
 
@@ -124,7 +122,7 @@ class Loop:
             Running loss and metrics, by name.
 
         Raises:
-            Stopped: the loop was told to stop.
+            StoppedError: the loop was told to stop.
         """
         positions = tf.constant(order, tf.int64)
         steps = -(-len(order) // self._batch_size)
@@ -145,7 +143,7 @@ class Loop:
             The values by name.
 
         Raises:
-            Stopped: the loop was told to stop.
+            StoppedError: the loop was told to stop.
         """
         count = self._counts[part]
         positions = tf.range(count, dtype=tf.int64)
@@ -188,9 +186,7 @@ class Loop:
                 )
                 return number + 1
 
-            tf.while_loop(
-                lambda number: number < last, make_step, [first], parallel_iterations=1
-            )
+            tf.while_loop(lambda number: number < last, make_step, [first], parallel_iterations=1)
             return self._model.get_metrics_result()
 
         number = tf.TensorSpec([], tf.int32)
@@ -204,7 +200,7 @@ class Loop:
         first, logs = 0, {}
         while first < steps:
             if self._stop.is_set():
-                raise Stopped
+                raise StoppedError
             last = min(steps, first + self._steps_a_call.get(kind, 8))
             started = time.perf_counter()
             logs = call(tf.constant(first), tf.constant(last))
@@ -212,19 +208,6 @@ class Loop:
             self._steps_a_call[kind] = max(1, int(_SECONDS_A_CALL * pace))
             first = last
         return {name: _as_python(value) for name, value in sorted(logs.items())}
-
-
-@contextmanager
-def lean_executor() -> Iterator[None]:
-    """Run graphs in the calling thread, operation by operation, rather than in a pool.
-
-    Graphs have to be traced under it too. What one small operation costs is halved, and loops do
-    not disturb each other.
-    """
-    from tensorflow.python.eager import context  # there is no public name for it
-
-    with context.function_executor_type("SINGLE_THREADED_EXECUTOR"):
-        yield
 
 
 def _assign(variables: Sequence[keras.Variable], values: Sequence[np.ndarray]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import keras
 import pandas as pd
+
 from dropout_zoo.models.cloning import with_rates
 from dropout_zoo.models.guidance import check_rate
 from dropout_zoo.models.sites import dropout_sites
@@ -37,6 +38,21 @@ class Member:
     initial_epoch: int = field(default=0, kw_only=True)
     weights: Path | None = field(default=None, kw_only=True)
     label: str | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A member that is to be trained next.
+
+    Attributes:
+        number: its number among the members, which names its checkpoint.
+        member: the member.
+        rates: its rate (fraction dropped) at every site of the model, by path.
+    """
+
+    number: int
+    member: Member
+    rates: Mapping[str, float]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from dropout_zoo.models.checks import check_choice, check_count
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import BestEpoch, Objective, parse_objective
+from dropout_zoo.training.reasons import reason_of
 from dropout_zoo.training.seeding import batch_order, fresh_weights
 from dropout_zoo.training.targets import targets_for
 
@@ -27,6 +28,7 @@ Part = tuple[np.ndarray, np.ndarray]
 
 INITIAL_WEIGHTS = ("fresh", "keep")
 ORDERS = ("paired", "shared", "independent")
+_EVALUATION_BATCH = 256  # large enough for the kernels, small enough for the caches
 _SEEDS_REMEMBERED = 16  # initial weights of as many seeds stay in memory
 
 
@@ -66,6 +68,11 @@ class Plan:
     directory: Path
     folder: tempfile.TemporaryDirectory | None
     _starts: dict[int, list[np.ndarray]] = field(default_factory=dict)
+
+    @property
+    def evaluation_batch_size(self) -> int:
+        """Examples a step of a measurement with dropout off."""
+        return max(self.batch_size, _EVALUATION_BATCH)
 
     def start_weights(self, seed: int) -> list[np.ndarray]:
         """The weights that every member with this seed starts from."""
@@ -236,7 +243,7 @@ def _try_out(model: keras.Model, validation: Part, objective: Objective) -> None
     except Exception as error:  # the user's own code may raise anything
         raise ValueError(
             f"expected a model that takes inputs of shape {x.shape[1:]}; {model.name!r} fails on "
-            f"the first example: {type(error).__name__}: {_first_line(error)}"
+            f"the first example: {reason_of(error)}"
         ) from error
     # The curves' columns: while training, on the training sample, and on the validation part.
     columns = [*measured, *(f"{part}_{name}" for part in ("train", "val") for name in measured)]
@@ -245,11 +252,6 @@ def _try_out(model: keras.Model, validation: Part, objective: Objective) -> None
             f"expected the objective to be one of {', '.join(columns)}; received "
             f"{objective.name!r}"
         )
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else "no message"
 
 
 def _sample_weight(dataset: Dataset, class_weight: Mapping[int, float] | None) -> np.ndarray | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import zlib
 from collections.abc import Iterator, Mapping
@@ -10,11 +11,12 @@ from typing import Any
 
 import keras
 import numpy as np
+
 from dropout_zoo.models.cloning import clone_model, copy_layer_weights, same_layer
 from dropout_zoo.models.graph import flat_layers
 
 # Keeps the streams that one seed feeds apart.
-_ORDER_STREAM, _MASK_STREAM = 1, 2
+_ORDER_STREAM, _MASK_STREAM, _WEIGHT_STREAM = 1, 2, 3
 _SEED_LIMIT = 2**31 - 1  # the largest seed that every backend's seed type holds
 
 
@@ -31,8 +33,15 @@ def fresh_weights(model: keras.Model, seed: int) -> list[np.ndarray]:
     Returns:
         Arrays in the order of ``model.get_weights()``.
     """
-    with _seeded(seed):
-        clone = clone_model(model, _layer_without_seeds)
+    numbers = itertools.count()
+
+    def fresh_layer(layer: keras.Layer) -> keras.Layer:
+        # Layer by layer, because a dropout layer draws a seed only where its rate is not 0.
+        _seed_globals(_drawn(_WEIGHT_STREAM, seed, next(numbers)))
+        return _layer_without_seeds(layer)
+
+    with _globals_restored():
+        clone = clone_model(model, fresh_layer)
     for old, new in zip(flat_layers(model), flat_layers(clone), strict=True):
         if not old.trainable or hasattr(old, "adapt"):
             copy_layer_weights(old, new)
@@ -73,8 +82,7 @@ def mask_seed(seed: int, layer_index: int) -> int:
     Returns:
         A whole number from 0 to 2**31 - 2.
     """
-    state = np.random.SeedSequence([_MASK_STREAM, seed, layer_index]).generate_state(1)
-    return int(state[0] % _SEED_LIMIT)
+    return _drawn(_MASK_STREAM, seed, layer_index)
 
 
 def seed_masks(model: keras.Model, seed: int) -> None:
@@ -91,12 +99,20 @@ def seed_masks(model: keras.Model, seed: int) -> None:
             generator.state.assign([start, 0])
 
 
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def _drawn(stream: int, seed: int, index: int) -> int:
+    state = np.random.SeedSequence([stream, seed, index]).generate_state(1)
+    return int(state[0] % _SEED_LIMIT)
+
+
+def _seed_globals(seed: int) -> None:
     # Keras's initializers take their seeds from Python's generator, custom ones may use NumPy's.
-    python_state, numpy_state = random.getstate(), np.random.get_state()
     random.seed(seed)
-    np.random.seed(seed % 2**32)
+    np.random.seed(seed)
+
+
+@contextmanager
+def _globals_restored() -> Iterator[None]:
+    python_state, numpy_state = random.getstate(), np.random.get_state()
     try:
         yield
     finally:

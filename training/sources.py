@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
 from dropout_zoo.training.arrays import DataError, Examples, Part, Task, is_integer
 from dropout_zoo.training.dataset import Dataset, check_examples, split_arrays
 from dropout_zoo.training.files import read_npz, read_table

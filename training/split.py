@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from itertools import count
 
 import numpy as np
-from dropout_zoo.training.arrays import Array, DataError, Pair, Task, is_integer
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
+
+from dropout_zoo.training.arrays import Array, DataError, Pair, Task, is_integer
 
 
 def split_arrays(

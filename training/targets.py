@@ -7,8 +7,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from dropout_zoo.training.arrays import Array, is_integer
 from keras import losses
+
+from dropout_zoo.training.arrays import Array, is_integer
 
 # Keras builds each of its loss classes around one of these functions and keeps it as `fn`.
 ONE_HOT_LOSSES = (

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keras
 
+from dropout_zoo.models.checks import check_choice, check_count
 from dropout_zoo.training.fit import fit_member
-from dropout_zoo.training.members import Member, TrainedMember, member_rates
+from dropout_zoo.training.lift import why_not_liftable
+from dropout_zoo.training.members import Job, Member, TrainedMember, member_rates
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.training.plan import make_plan
+from dropout_zoo.training.threads import usable_cores
 
 if TYPE_CHECKING:
     from dropout_zoo.training.dataset import Dataset
+    from dropout_zoo.training.engine import Engine
+
+UPDATES = ("auto", "keras")
 
 
 class MemberTrainer:
@@ -42,6 +49,10 @@ class MemberTrainer:
         keep_state: whether checkpoints hold what it takes to continue the training.
         directory: where the members' weights are kept; None for a temporary folder that goes
             with the last trained member.
+        update: ``"keras"`` has Keras's own optimizer change the weights: a member is what
+            `Model.fit` makes of it, bit for bit; ``"auto"`` allows TensorFlow's fused kernels,
+            which round otherwise, where they are faster.
+        workers: number of members that are trained at the same time; None for one a usable core.
 
     Raises:
         ValueError: a setting is out of range, or model and data do not fit.
@@ -63,7 +74,12 @@ class MemberTrainer:
         training_sample: int | str | None = None,
         keep_state: bool = False,
         directory: str | Path | None = None,
+        update: str = "auto",
+        workers: int | None = None,
     ) -> None:
+        check_choice(update, UPDATES, "update")
+        if workers is not None:
+            check_count(workers, "workers")
         folder = tempfile.TemporaryDirectory(prefix="dropout-zoo-") if directory is None else None
         self.plan = make_plan(
             model,
@@ -80,37 +96,76 @@ class MemberTrainer:
             directory=Path(folder.name if folder else directory),
             folder=folder,
         )
+        self._update, self._workers = update, workers or usable_cores()
         self._numbers = itertools.count()
+        self._engine: Engine | None = None
+        self._began = False
 
     def train(
         self,
-        members: Sequence[Member],
+        members: Iterable[Member | None],
         on_result: Callable[[TrainedMember], None] | None = None,
     ) -> list[TrainedMember]:
         """Train members.
 
         Args:
-            members: what to train.
-            on_result: hears of each member as it finishes.
+            members: what to train. An iterator that is no sequence is asked for the next member
+                whenever a core is free, and may yield None to be asked again after the next
+                result: so a search can decide by what it has seen.
+            on_result: hears of each member as it finishes, in the thread that called.
 
         Returns:
             The trained members, in the order of `members`.
 
         Raises:
             ValueError: a member's rates do not fit the model.
+            RuntimeError: `members` yields None although no member is being trained.
         """
-        resolved = [member_rates(self.plan.model, member) for member in members]
-        trained = []
-        for member, rates in zip(members, resolved, strict=True):
-            trained.append(fit_member(self.plan, member, rates, next(self._numbers)))
-            if on_result is not None:
-                on_result(trained[-1])
+        jobs: Iterator[Job | None] = (member and self._job(member) for member in members)
+        known = isinstance(members, Sequence)
+        if known:  # what does not fit is found before any training
+            jobs = iter(list(jobs))
+        if not self._began:
+            self._engine, self._began = self._start_engine(), True
+        if self._engine is None:
+            return [self._fit(job, on_result) for job in jobs]
+        trained = self._engine.run(jobs, ahead=self._workers if known else 0, on_result=on_result)
+        return [trained[number] for number in sorted(trained)]
+
+    def _job(self, member: Member) -> Job:
+        return Job(next(self._numbers), member, member_rates(self.plan.model, member))
+
+    def _start_engine(self) -> Engine | None:
+        """The engine, or None where `Model.fit` has to train, which a warning tells."""
+        reason = why_not_liftable(self.plan.model)
+        if reason is None:
+            from dropout_zoo.training.engine import Engine  # imports TensorFlow
+
+            try:
+                return Engine(self.plan, loops=self._workers, fused=self._update == "auto")
+            except Exception as error:  # the user's own code may not run in a graph
+                reason = f"{type(error).__name__}: {error}"
+        warnings.warn(
+            f"Model.fit trains the members, one after another, because {reason}", stacklevel=3
+        )
+        return None
+
+    def _fit(
+        self, job: Job | None, on_result: Callable[[TrainedMember], None] | None
+    ) -> TrainedMember:
+        if job is None:
+            raise RuntimeError(
+                "expected a member to train, received None while none is being trained"
+            )
+        trained = fit_member(self.plan, job.member, job.rates, job.number)
+        if on_result is not None:
+            on_result(trained)
         return trained
 
 
 def train_members(
     model: keras.Model,
-    members: Sequence[Member],
+    members: Iterable[Member | None],
     dataset: Dataset,
     *,
     epochs: int,
@@ -123,6 +178,8 @@ def train_members(
     training_sample: int | str | None = None,
     keep_state: bool = False,
     directory: str | Path | None = None,
+    update: str = "auto",
+    workers: int | None = None,
     on_result: Callable[[TrainedMember], None] | None = None,
 ) -> list[TrainedMember]:
     """Train members of one model, each as if it were trained alone.
@@ -132,7 +189,7 @@ def train_members(
 
     Args:
         model: a compiled Sequential or Functional model; it is left as it is.
-        members: what to train.
+        members: what to train; see `MemberTrainer.train` for iterators.
         dataset: training, validation and test part; the test part is not touched.
         epochs: number of epochs, at least 1.
         batch_size: examples a step; the last batch of an epoch may be smaller.
@@ -148,6 +205,10 @@ def train_members(
         keep_state: whether checkpoints hold what it takes to continue the training.
         directory: where the members' weights are kept; None for a temporary folder that goes
             with the last trained member.
+        update: ``"keras"`` has Keras's own optimizer change the weights: a member is what
+            `Model.fit` makes of it, bit for bit; ``"auto"`` allows TensorFlow's fused kernels,
+            which round otherwise, where they are faster.
+        workers: number of members that are trained at the same time; None for one a usable core.
         on_result: hears of each member as it finishes.
 
     Returns:
@@ -170,5 +231,7 @@ def train_members(
         training_sample=training_sample,
         keep_state=keep_state,
         directory=directory,
+        update=update,
+        workers=workers,
     )
     return trainer.train(members, on_result)

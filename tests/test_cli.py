@@ -1,0 +1,269 @@
+"""The command line: what it answers, and its exit status."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from dropout_zoo.tuning.cli import main
+
+QUICK = ["--rates", "0.2,0.5", "--epochs", "1", "--finalists", "1", "--seeds", "2"]
+OWN_MODELS = """
+import keras
+
+def small():
+    model = keras.Sequential([
+        keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense(8, activation="relu"),
+        keras.layers.Dropout(0.3, name="drop"), keras.layers.Dense(10, activation="softmax"),
+    ], name="small")
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+def raw():
+    return keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten()])
+
+def nothing():
+    return None
+
+def wants(width):
+    return small()
+
+def breaks():
+    raise ZeroDivisionError("by design")
+
+def two_classes():
+    model = keras.Sequential([
+        keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dropout(0.3),
+        keras.layers.Dense(2, activation="softmax"),
+    ])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+def no_dropout():
+    model = keras.Sequential([
+        keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")
+    ])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+value = 3
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A working folder with a module of models in it."""
+    monkeypatch.chdir(tmp_path)
+    # A name of its own each time, because imported modules stay.
+    (tmp_path / f"own_{tmp_path.name}.py").write_text(OWN_MODELS)
+    return tmp_path
+
+
+@pytest.fixture
+def own(here):
+    return f"own_{here.name}"
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def data_file(path: Path, examples=80) -> Path:
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 255, (examples, 28, 28)).astype("uint8")
+    np.savez(path, x=x, y=np.arange(examples) % 10)
+    return path
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["tune", "--help"], ["--version"]])
+def test_answers_without_importing_keras(arguments):
+    program = (
+        "import sys\nfrom dropout_zoo.tuning.cli import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        "slow = {'keras', 'tensorflow', 'keras_tuner', 'pandas', 'matplotlib'}\n"
+        "assert not slow & set(sys.modules), slow & set(sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip()
+
+
+def test_list_shows_what_is_registered():
+    shown = run("list").output
+    for words in ("mlp", "109,386", "hidden_1_dropout 0.50", "cnn", "225,034"):
+        assert words in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    entries = json.loads(run("list", "m*", "--json").output)
+    assert [(entry["name"], entry["parameters"]) for entry in entries] == [("mlp", 109_386)]
+    assert (
+        "No model matches" in run("list", "z*").output or "matches 'z*'" in run("list", "z*").output
+    )
+
+
+def test_show_tells_sites_and_guidance():
+    answered = run("show", "mlp")
+    assert answered.exit_code == 0
+    for words in ("hidden_2_dropout", "0.30", "0.40-0.50", "Srivastava", "109,386"):
+        assert words in answered.output
+    assert run("show", "mpl").exit_code == 2
+
+
+def test_tune_ends_with_a_sentence_and_a_folder(here):
+    data = data_file(here / "data.npz")
+    answered = run("tune", "mlp", "--data", data, *QUICK, "--out", here / "run")
+    assert answered.exit_code == 0, answered.output
+    assert "On the test part" in answered.output
+    assert "trainings, best val_loss" in answered.stderr
+    assert (here / "run" / "best.keras").is_file()
+
+
+def test_tune_takes_a_function_of_the_user_and_prints_json(here, own):
+    data = data_file(here / "data.npz")
+    answered = run("tune", f"{own}:small", "--data", data, *QUICK, "--json")
+    assert answered.exit_code == 0, answered.output
+    outcome = json.loads(answered.stdout)
+    assert set(outcome["best_rates"]) == {"drop"}
+    assert outcome["sentence"]
+    assert outcome["trainings"] == 4 + 3 * 2
+    assert outcome["search_seconds"] > 0
+    assert outcome["finalist_seconds"] > 0
+    assert {"none", "as given"} <= {row["setting"] for row in outcome["settings"]}
+    folder = Path(outcome["directory"])
+    assert folder.parent.name == "runs"
+    assert folder.name.startswith("small-data-")
+    assert json.loads((folder / "outcome.json").read_text()) == outcome
+
+
+def test_dry_run_writes_nothing(here):
+    before = sorted(here.rglob("*"))
+    answered = run("tune", "--dry-run", "--epochs", "2", "--placements", "input,hidden")
+    assert answered.exit_code == 0, answered.output
+    assert "up to 135 trainings of 2 epochs, about" in answered.output.replace("\n", " ")
+    assert "input_dropout" in answered.output
+    planned = json.loads(run("tune", "--dry-run", "--epochs", "2", "--json").stdout)
+    assert planned["trainings"] == 49 + 2 + 7 * 5
+    assert planned["estimated_seconds"] > 0
+    assert sorted(here.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["mpl"], "received 'mpl'; the nearest: mlp"),
+        (["--rates", "0.2;0.5"], "expected --rates to be numbers"),
+        (["--rates", "20,50"], "% write 0.2"),
+        (["--epochs", "0"], "epochs to be a whole number of at least 1"),
+        (["--batch-size", "-1"], "batch_size to be a whole number"),
+        (["--trials", "0"], "trials to be a whole number"),
+        (["--seeds", "0"], "seeds to be a whole number"),
+        (["--seed", "-1"], "received -1"),
+        (["--objective", "val_happiness"], "whose direction is known"),
+        (["--objective", "val_recall"], "objective to be one of"),
+        (["--placements", "kitchen"], "received kitchen"),
+        (["--placements", "convolutional"], "hidden_1_dropout (hidden)"),
+        (["--oracle", "delphi"], "Invalid value for '--oracle'"),
+        (["--nonsense"], "No such option"),
+        (["--data", "missing.npz"], "missing.npz: expected"),
+        (["--data", "folder.csv", "--target", "y"], "folder.csv"),
+        (["--split", "0.5,0.5"], "expected three fractions"),
+        (["--image-size", "big"], "--image-size to be numbers"),
+        (["os:path"], "has no function 'path'"),
+        (["no_such_module:f"], "No module named 'no_such_module'"),
+        (["OWN:missing"], "has no function 'missing'"),
+        (["OWN:value"], "has no function 'value'"),
+        (["OWN:raw"], "without an optimizer"),
+        (["OWN:nothing"], "received NoneType"),
+        (["OWN:wants"], "without required arguments"),
+        (["OWN:breaks"], "ZeroDivisionError: by design"),
+        (["OWN:two_classes"], "expected 10 output units"),
+        (["OWN:no_dropout"], "received a model without any"),
+    ],
+)
+def test_wrong_use_is_told_in_a_line_and_writes_nothing(here, own, arguments, words):
+    before = sorted(path for path in here.rglob("*") if "__pycache__" not in path.parts)
+    arguments = [argument.replace("OWN", own) for argument in arguments]
+    answered = run("tune", *arguments, "--out", here / "run")
+    assert answered.exit_code == 2, answered.output
+    assert words in answered.stderr
+    assert "Traceback" not in answered.output
+    after = sorted(path for path in here.rglob("*") if "__pycache__" not in path.parts)
+    assert after == before
+
+
+def test_bad_data_are_told_in_a_line(here):
+    (here / "bad.npz").write_bytes(b"PK\x03\x04 this is no archive")
+    rng = np.random.default_rng(0)
+    np.savez(here / "nan.npz", x=np.full((40, 28, 28), np.nan, "float32"), y=np.arange(40) % 2)
+    np.savez(here / "few.npz", x=rng.random((40, 28, 28)), y=np.array([0] * 39 + [1]))
+    for name in ("bad.npz", "nan.npz", "few.npz"):
+        answered = run("tune", "--data", here / name, "--out", here / "run")
+        assert answered.exit_code == 2
+        assert name in answered.stderr
+        assert len([line for line in answered.stderr.splitlines() if "Import" not in line]) == 1
+    assert not (here / "run").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_told(here):
+    (here / "file").write_text("in the way")
+    data = data_file(here / "data.npz")
+    answered = run("tune", "--data", data, *QUICK, "--out", here / "file" / "run")
+    assert answered.exit_code == 2
+    assert "cannot make the folder" in answered.stderr
+
+
+def test_where_every_training_fails_the_status_is_one(here):
+    (here / f"fails_{here.name}.py").write_text(
+        OWN_MODELS
+        + """
+class Fails(keras.layers.Layer):
+    def call(self, inputs, training=False):
+        if training:
+            raise MemoryError("too large")
+        return inputs
+
+def fails():
+    model = keras.Sequential([
+        keras.Input((28, 28)), keras.layers.Flatten(), Fails(), keras.layers.Dropout(0.3),
+        keras.layers.Dense(10, activation="softmax"),
+    ])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+"""
+    )
+    data = data_file(here / "data.npz")
+    answered = run("tune", f"fails_{here.name}:fails", "--data", data, *QUICK)
+    assert answered.exit_code == 1
+    assert "too large" in answered.stderr
+    assert "Traceback" not in answered.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_it_with_130(here, number):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dropout_zoo.tuning", "tune", "--epochs", "500"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=here,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        # The folder is made when training begins.
+        deadline = time.monotonic() + 120
+        while not list(here.glob("runs/*/search.json")) and time.monotonic() < deadline:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.2)
+        process.send_signal(number)
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, error
+    assert "Interrupted" in error
+    assert "Traceback" not in error

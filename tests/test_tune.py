@@ -1,0 +1,327 @@
+"""`tune` from start to end: what it trains, what it concludes, and what it leaves behind."""
+
+import json
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from keras import layers
+
+from dropout_zoo.models import build_mlp, dropout_sites
+from dropout_zoo.training import Dataset, Objective, targets_for
+from dropout_zoo.tuning import tune
+from dropout_zoo.tuning.finalists import GIVEN, NONE, choose_finalists, compare
+from dropout_zoo.tuning.tables import Entry
+
+QUICK = {"rates": [0.2, 0.5], "epochs": 2, "finalists": 2, "seeds": 3, "progress": False}
+FILES = {
+    "best.keras", "curves.parquet", "finalists.csv", "outcome.json", "rates.png", "search.json",
+    "trials.csv",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def result(few_digits, tmp_path_factory):
+    model = build_mlp(units=(16, 8), hidden_rates=(0.4, 0.3))
+    return tune(model, few_digits, **QUICK, directory=tmp_path_factory.mktemp("run"))
+
+
+def test_controls_run_beside_every_setting_of_the_grid(result):
+    trials = result.trials
+    assert list(trials["setting"][:2]) == [NONE, GIVEN]
+    assert list(trials["role"]) == ["control"] * 2 + ["trial"] * 4
+    rates = trials[["hidden_1_dropout", "hidden_2_dropout"]].to_numpy().tolist()
+    assert rates[:2] == [[0.0, 0.0], [0.4, 0.3]]
+    assert sorted(rates[2:]) == [[0.2, 0.2], [0.2, 0.5], [0.5, 0.2], [0.5, 0.5]]
+    assert set(trials["seed"]) == {0}
+    assert set(trials["status"]) == {"completed"}
+
+
+def test_finalists_and_controls_share_seeds_that_the_search_never_used(result):
+    seeds = result.finalists.groupby("setting")["seed"].apply(set)
+    assert set(seeds.index) == {NONE, GIVEN, "finalist 1", "finalist 2"}
+    assert all(found == {1, 2, 3} for found in seeds)
+    assert result.trainings == 6 + 4 * 3
+
+
+def test_finalists_are_the_best_trials(result):
+    trials = result.trials[result.trials["role"] == "trial"].sort_values("score")
+    paths = ["hidden_1_dropout", "hidden_2_dropout"]
+    for number, expected in enumerate(trials[paths].to_numpy()[:2], start=1):
+        rows = result.finalists[result.finalists["setting"] == f"finalist {number}"]
+        assert np.array_equal(rows[paths].to_numpy(), np.tile(expected, (3, 1)))
+
+
+def test_the_comparison_follows_from_the_finalists(result):
+    scores = result.finalists.pivot_table(index="seed", columns="setting", values="score")
+    table = result.comparison.set_index("setting")
+    assert list(table["mean"]) == sorted(table["mean"])
+    for name in table.index:
+        assert table.loc[name, "mean"] == pytest.approx(scores[name].mean())
+        assert table.loc[name, "std"] == pytest.approx(scores[name].std())
+        if name != NONE:
+            assert table.loc[name, "gain"] == pytest.approx((scores[NONE] - scores[name]).mean())
+            assert table.loc[name, "low"] < table.loc[name, "gain"] < table.loc[name, "high"]
+    best = table.iloc[0]
+    assert dict(result.best_rates) == best[list(result.best_rates)].to_dict()
+
+
+def test_the_best_model_is_the_winners_and_scored_what_is_reported(result, few_digits):
+    model = result.best_model()
+    assert {site.path: site.rate for site in dropout_sites(model)} == dict(result.best_rates)
+    x, y = few_digits.test
+    measured = model.evaluate(x, targets_for(model, y, 10), verbose=0, return_dict=True)
+    assert measured == pytest.approx(dict(result.test), abs=1e-5)
+
+
+def test_the_folder_holds_all_that_decides_and_nothing_else(result, few_digits):
+    assert {path.name for path in result.directory.iterdir()} == FILES
+    settings = json.loads((result.directory / "search.json").read_text())
+    assert settings["settings"]["epochs"] == 2
+    assert settings["settings"]["seed"] == 0
+    assert settings["space"] == {"hidden_1_dropout": [0.2, 0.5], "hidden_2_dropout": [0.2, 0.5]}
+    assert settings["data"]["fingerprint"] == few_digits.fingerprint()
+    assert settings["versions"]["keras"] == keras.__version__
+    assert json.loads((result.directory / "outcome.json").read_text()) == json.loads(
+        json.dumps(result.outcome())
+    )
+
+
+def test_the_saved_model_reloads_in_safe_mode_and_predicts_the_same(result, few_digits):
+    loaded = keras.models.load_model(result.directory / "best.keras", safe_mode=True)
+    x = few_digits.test[0]
+    expected = result.best_model().predict(x, verbose=0)
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), expected)
+    assert {site.path: site.rate for site in dropout_sites(loaded)} == dict(result.best_rates)
+    assert {type(site.layer) for site in dropout_sites(loaded)} == {layers.Dropout}
+
+
+def test_the_tables_on_disk_are_those_of_the_result(result):
+    for name, table in (("trials", result.trials), ("finalists", result.finalists)):
+        written = pd.read_csv(result.directory / f"{name}.csv", keep_default_na=False)
+        assert list(written.columns) == list(table.columns)
+        np.testing.assert_allclose(written["score"], table["score"])
+        assert list(written["setting"]) == list(table["setting"])
+
+
+def test_curves_hold_every_epoch_of_every_training(result):
+    curves = pd.read_parquet(result.directory / "curves.parquet")
+    assert len(curves) == 2 * result.trainings
+    measured = {f"{p}{n}" for p in ("", "train_", "val_") for n in ("loss", "accuracy")}
+    assert measured <= set(curves.columns)
+    assert set(curves["phase"]) == {"search", "finalists"}
+    ends = curves.groupby(["phase", "setting", "seed"])["val_loss"].min()
+    for row in result.finalists.itertuples():
+        assert ends["finalists", row.setting, row.seed] == pytest.approx(row.score)
+
+
+def test_the_summary_says_what_was_found(result):
+    text = result.summary()
+    assert result.sentence in text
+    assert "On the test part: " in text
+    assert all(line == line.rstrip() and len(line) <= 100 for line in text.splitlines()[3:])
+
+
+def test_the_plot_shows_trials_controls_and_the_choice(result):
+    display = result.plot()
+    try:
+        assert [axis.get_title() for axis in display.axes_] == list(result.space.choices)
+        for axis, path in zip(display.axes_, result.space.choices, strict=True):
+            drawn = {line.get_label(): line for line in axis.get_lines()}
+            assert set(drawn) == {
+                "trial", "mean over the other sites", "no dropout", "rates as given",
+                "finalist, mean over seeds", "chosen rate",
+            }  # fmt: skip
+            trials = result.trials[result.trials["role"] == "trial"]
+            np.testing.assert_allclose(drawn["trial"].get_xdata(), trials[path])
+            np.testing.assert_allclose(drawn["trial"].get_ydata(), trials["score"])
+            none = result.trials.set_index("setting").loc[NONE, "score"]
+            assert set(drawn["no dropout"].get_ydata()) == {none}
+            assert drawn["no dropout"].get_linestyle() != drawn["rates as given"].get_linestyle()
+            assert axis.get_xlabel() == "dropout rate (fraction dropped)"
+        assert display.axes_[0].get_ylabel() == "val_loss at the best epoch"
+        with pytest.raises(ValueError, match="expected 2 axes"):
+            result.plot(display.axes_[0])
+    finally:
+        plt.close(display.figure_)
+
+
+def test_the_same_seed_gives_the_same_answer(result, few_digits):
+    model = build_mlp(units=(16, 8), hidden_rates=(0.4, 0.3))
+    again = tune(model, few_digits, **QUICK)
+    assert again.sentence == result.sentence
+    for name in ("trials", "finalists"):
+        first, second = (getattr(r, name).drop(columns="seconds") for r in (result, again))
+        pd.testing.assert_frame_equal(first, second)
+    for one, other in zip(
+        result.best_model().get_weights(), again.best_model().get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_folder_with_files_is_refused_and_left_alone(few_digits, tmp_path):
+    (tmp_path / "mine.txt").write_text("precious")
+    with pytest.raises(ValueError, match="new or empty folder"):
+        tune("mlp", few_digits, **QUICK, directory=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_wrong_settings_leave_no_folder_behind(few_digits, tmp_path):
+    for wrong in ({"epochs": 0}, {"seeds": 0}, {"objective": "val_nothing:max"}, {"oracle": "x"}):
+        with pytest.raises(ValueError, match="expected"):
+            tune("mlp", few_digits, **QUICK | wrong, directory=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("oracle", ["random", "bayesian", "hyperband"])
+def test_other_oracles_search_too(few_digits, oracle):
+    settings = QUICK | {"trials": 3, "oracle": oracle, "seeds": 1, "finalists": 1}
+    result = tune(build_mlp(units=(8,), hidden_rates=(0.4,)), few_digits, **settings)
+    assert list(result.trials["setting"][:2]) == [NONE, GIVEN]
+    assert set(result.trials["hidden_1_dropout"][2:]) == {0.2, 0.5}
+    assert set(result.comparison["setting"]) == {NONE, GIVEN, "finalist 1"}
+
+
+def test_placements_add_dropout_to_a_registered_model(few_digits):
+    settings = QUICK | {"rates": None, "trials": 2, "seeds": 1, "finalists": 1, "epochs": 1}
+    result = tune("mlp", few_digits, **settings, placements=["input"])
+    assert dict(result.space.choices) == {"input_dropout": (0.2, 0.25)}
+    given = result.trials.set_index("setting").loc[GIVEN]
+    assert given["input_dropout"] == 0
+    assert given["hidden_1_dropout"] == 0.5
+
+
+def test_where_every_training_fails_the_reason_is_told(few_digits):
+    @keras.saving.register_keras_serializable("test")
+    class Broken(layers.Layer):
+        def call(self, inputs, training=False):
+            if training:
+                raise RuntimeError("no training today")
+            return inputs
+
+    model = keras.Sequential(
+        [keras.Input((28, 28)), layers.Flatten(), Broken(), layers.Dropout(0.5), layers.Dense(10)]
+    )
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    with pytest.raises(RuntimeError, match=r"every trial failed: .*no training today$"):
+        tune(model, few_digits, **QUICK)
+
+
+def test_regression_is_tuned_by_its_own_loss():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 6)).astype("float32")
+    y = (x @ np.arange(6)).astype("float32")
+    data = Dataset.from_arrays((x[:80], y[:80]), (x[80:100], y[80:100]), (x[100:], y[100:]))
+    result = tune("mlp", data, **QUICK | {"seeds": 2, "finalists": 1})
+    assert result.best_model().output_shape == (None, 1)
+    assert set(result.test) == {"loss", "mae"}
+
+
+class Scored:
+    """Stands for a trained member where only its score and rates count."""
+
+    def __init__(self, rates, score, seed, status="completed", reason=""):
+        self.rates, self.score, self.status, self.reason = rates, score, status, reason
+        self.member = type("Seeded", (), {"seed": seed})
+
+
+def entries(**scores_by_setting):
+    """Entries of settings; the rates stand in their names, as in `at_20`."""
+    made = []
+    for name, scores in scores_by_setting.items():
+        name = name.replace("_", " ") if name == "as_given" else name
+        rate = {"none": 0.0, "as given": 0.3}.get(name) or (
+            float(name[3:]) / 100 if name.startswith("at_") else 0.0
+        )
+        role = "finalist" if name.startswith("at_") else "control"
+        made += [
+            Entry(name, role, Scored({"hidden": rate}, score, seed))
+            for seed, score in enumerate(scores)
+        ]
+    return made
+
+
+class Space:
+    @staticmethod
+    def on_edge(rates):
+        return [path for path, rate in rates.items() if rate in (0.2, 0.5)]
+
+
+LOSS, ACCURACY = Objective("val_loss", "min"), Objective("val_accuracy", "max")
+
+
+def test_a_clear_gain_is_called_one():
+    found = compare(
+        entries(none=[0.5, 0.6, 0.55], as_given=[0.5, 0.58, 0.56], at_40=[0.3, 0.41, 0.34]),
+        LOSS,
+        Space,
+    )
+    assert found.winner == "at_40"
+    assert found.rates == {"hidden": 0.4}
+    assert found.sentence.startswith("Best: hidden 0.40 (val_loss 0.35, mean of 3 seeds), 0.2 ")
+    assert "better than no dropout (0.1" in found.sentence
+    assert "edge" not in found.sentence
+
+
+def test_a_gain_within_noise_is_not_called_one():
+    found = compare(
+        entries(none=[0.5, 0.6, 0.55], as_given=[0.6, 0.7, 0.6], at_40=[0.45, 0.62, 0.5]),
+        LOSS,
+        Space,
+    )
+    assert found.winner == "at_40"
+    assert "does not set it apart from no dropout" in found.sentence
+
+
+def test_a_single_seed_proves_nothing():
+    found = compare(entries(none=[0.5], as_given=[0.6], at_40=[0.3]), LOSS, Space)
+    assert "0.2 better than no dropout on a single seed, which proves nothing" in found.sentence
+
+
+def test_nothing_may_beat_no_dropout():
+    found = compare(
+        entries(none=[0.9, 0.92], as_given=[0.8, 0.85], at_20=[0.85, 0.9]), ACCURACY, Space
+    )
+    assert found.winner == NONE
+    assert found.sentence == (
+        "Nothing beats no dropout (val_accuracy 0.91, mean of 2 seeds); the best rates tried come "
+        "to 0.875."
+    )
+
+
+def test_the_edge_of_the_range_is_pointed_out():
+    found = compare(entries(none=[0.5, 0.6], as_given=[0.5, 0.6], at_50=[0.3, 0.4]), LOSS, Space)
+    assert "on the edge of what was tried at hidden: a wider --rates" in found.sentence
+
+
+def test_the_rates_as_given_may_win():
+    found = compare(entries(none=[0.5, 0.6], as_given=[0.1, 0.2], at_50=[0.3, 0.4]), LOSS, Space)
+    assert found.sentence.startswith("Best: hidden 0.30, the rates the model came with")
+
+
+def test_a_setting_that_failed_on_a_seed_is_left_out():
+    made = entries(none=[0.5, 0.6], as_given=[0.5, 0.6], at_40=[0.3, 0.4])
+    made[-1] = Entry("at_40", "finalist", Scored({"hidden": 0.4}, np.nan, 1, "failed", "memory"))
+    found = compare(made, LOSS, Space)
+    assert set(found.table["setting"]) == {NONE, GIVEN}
+    for index, entry in enumerate(made):
+        made[index] = entry._replace(result=Scored({}, np.nan, 0, "failed", "memory"))
+    with pytest.raises(RuntimeError, match="every finalist and control failed: memory"):
+        compare(made, LOSS, Space)
+
+
+def test_finalists_are_chosen_once_each_and_never_the_given_rates():
+    trials = [
+        Scored({"hidden": rate}, score, 0, status)
+        for rate, score, status in [
+            (0.3, 0.1, "completed"),
+            (0.4, 0.2, "completed"),
+            (0.4, 0.2, "completed"),
+            (0.5, np.nan, "diverged"),
+            (0.2, 0.3, "completed"),
+        ]
+    ]
+    assert choose_finalists(trials, 5, LOSS, {"hidden": 0.3}) == [{"hidden": 0.4}, {"hidden": 0.2}]
+    assert choose_finalists(trials, 1, ACCURACY, {"hidden": 0.3}) == [{"hidden": 0.2}]

@@ -1,0 +1,24 @@
+"""Why something failed, in one line."""
+
+from __future__ import annotations
+
+import re
+
+LONGEST = 300  # characters; more than this is no line that a person reads
+
+
+def reason_of(error: BaseException) -> str:
+    """Sum an exception up in a line, without the colours and listings that Keras adds.
+
+    Args:
+        error: the exception.
+
+    Returns:
+        Its type and its message.
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    text = text.partition("Arguments received by")[0]
+    text = " ".join(text.split()) or "no message"
+    if len(text) > LONGEST:
+        text = text[:LONGEST] + " ..."
+    return f"{type(error).__name__}: {text}"
