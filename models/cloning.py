@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import tempfile
+import textwrap
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -81,12 +83,22 @@ def clone_model(
     compiled = [each for each in plain_models if each.compiled]
     for each in compiled:
         each.compiled = False
+    twins: dict[int, Any] = {}
+
+    def twin(operation: Any) -> Any:
+        # The same again for the same, so that what is shared stays shared, in nested models too.
+        if id(operation) not in twins:
+            if is_plain_model(operation):
+                made = keras.models.clone_model(operation, clone_function=twin)
+            elif isinstance(operation, keras.Layer):
+                made = clone_layer(operation)
+            else:
+                made = _same_operation(operation)
+            twins[id(operation)] = made
+        return twins[id(operation)]
+
     try:
-        clone = keras.models.clone_model(
-            model,
-            clone_function=lambda operation: _clone_operation(operation, clone_layer),
-            recursive=True,
-        )
+        clone = twin(model)
     finally:
         for each in compiled:
             each.compiled = True
@@ -102,11 +114,9 @@ def clone_model(
     return clone
 
 
-def _clone_operation(operation: Any, clone_layer: Callable[[keras.Layer], keras.Layer]) -> Any:
-    if isinstance(operation, keras.Layer):
-        return clone_layer(operation)
-    # A function of `keras.ops` in the graph. It holds no weights, but each operation remembers
-    # the graphs that it is part of, and with them their weights.
+def _same_operation(operation: Any) -> Any:
+    """Copy a function of `keras.ops` that stands in a graph."""
+    # Each remembers all graphs that it is part of, and with them the weights of their layers.
     twin = object.__new__(type(operation))
     vars(twin).update(vars(operation), _inbound_nodes=[], _outbound_nodes=[])
     return twin
@@ -149,7 +159,8 @@ def same_layer(
     if settings:
         config = _with_numbers(config, settings)
     try:
-        clone = type(layer).from_config(config)
+        with keras.saving.custom_object_scope(_own_code(layer)):
+            clone = type(layer).from_config(config)
     except Exception as error:  # the code of a custom layer may raise anything
         raise _not_cloneable(layer, "from_config(get_config())", error) from error
     # The configuration that Keras makes up for a custom layer may leave the name out.
@@ -159,6 +170,17 @@ def same_layer(
         clone.dtype_policy = layer.dtype_policy
         return seed_drawn(clone)
     return clone
+
+
+def _own_code(layer: keras.Layer) -> dict[str, Any]:
+    """Classes and functions in a layer that are not Keras's, and may not be registered with it."""
+    found = {}
+    for inner in [layer, *flat_layers(layer)]:
+        for value in [inner, *vars(inner).values()]:
+            code = value if inspect.isfunction(value) else type(value)
+            if code.__module__.partition(".")[0] not in ("keras", "builtins"):
+                found[code.__name__] = code
+    return found
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:
@@ -218,15 +240,15 @@ def _renewed(thing: Any) -> Any:
     """A copy without state of an optimizer or a metric; names and functions as they are."""
     if not isinstance(thing, keras.optimizers.Optimizer | keras.metrics.Metric):
         return thing
-    config = thing.get_config()
     # Schedules and functions have no state; made anew from a configuration, they would have to
     # be registered with Keras.
-    schedule = getattr(thing, "_learning_rate", None)
-    if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
-        config["learning_rate"] = schedule
     if type(thing) is keras.metrics.MeanMetricWrapper:
         return type(thing)(thing._fn, name=thing.name, dtype=thing.dtype, **thing._fn_kwargs)
     try:
+        config = thing.get_config()
+        schedule = getattr(thing, "_learning_rate", None)
+        if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+            config["learning_rate"] = schedule
         return type(thing).from_config(config)
     except Exception as error:  # the code of a custom class may raise anything
         raise _not_cloneable(thing, "from_config(get_config())", error) from error
@@ -338,5 +360,5 @@ def _config(layer: keras.Layer) -> dict[str, Any]:
 def _not_cloneable(thing: Any, call: str, error: Exception) -> TypeError:
     return TypeError(
         f"expected a model that Keras can clone, received one with {type(thing).__name__} "
-        f"{thing.name!r}, whose {call} fails: {error}"
+        f"{thing.name!r}, whose {call} fails: {textwrap.shorten(str(error), 300)}"
     )

@@ -73,8 +73,8 @@ def inner_layers(layer: keras.Layer) -> list[tuple[str, keras.Layer]]:
     return [(named.get(id(each), f"layers_{index}"), each) for index, each in enumerate(inner)]
 
 
-def flat_layers(model: keras.Model) -> list[keras.Layer]:
-    """Every layer of a model at any depth, each once, in an order that its clones share."""
+def flat_layers(model: keras.Layer) -> list[keras.Layer]:
+    """Every layer of a model, or of a layer, at any depth, each once, in an order that its clones share."""
     return model._flatten_layers(include_self=False)
 
 

@@ -27,6 +27,10 @@ class Guidance(NamedTuple):
     high: float | None
     source: str
 
+    def includes(self, rate: float) -> bool:
+        """Whether a rate lies in the range; none does where no dropout is recommended."""
+        return self.low is not None and self.high is not None and self.low <= rate <= self.high
+
     def __str__(self) -> str:
         """The range as a person reads it, such as ``0.20-0.25``."""
         return "none" if self.low is None else f"{self.low:.2f}-{self.high:.2f}"

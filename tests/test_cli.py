@@ -206,7 +206,7 @@ def test_bad_data_are_told_in_a_line(here):
         answered = run("tune", "--data", here / name, "--out", here / "run")
         assert answered.exit_code == 2
         assert name in answered.stderr
-        assert len([line for line in answered.stderr.splitlines() if "Import" not in line]) == 1
+        assert len([line for line in answered.stderr.splitlines() if "Starting" not in line]) == 1
     assert not (here / "run").exists()
 
 

@@ -40,11 +40,11 @@ class Engine:
     Args:
         plan: model, data and settings.
         loops: the largest number of loops.
-        fused: whether TensorFlow's fused kernels do the update where there are any.
+        fuse: whether TensorFlow's fused kernels do the update where there are any.
     """
 
-    def __init__(self, plan: Plan, *, loops: int, fused: bool) -> None:
-        self._plan, self._most, self._fused = plan, loops, fused
+    def __init__(self, plan: Plan, *, loops: int, fuse: bool) -> None:
+        self._plan, self._most, self._fuse = plan, loops, fuse
         self._data = Resident.of(plan)
         self._stop = threading.Event()
         self._jobs: queue.SimpleQueue[tuple[Job, Start] | None] = queue.SimpleQueue()
@@ -109,7 +109,7 @@ class Engine:
         return outcome.record.result(outcome.seconds, outcome.checkpoint, name)
 
     def _add_loop(self) -> None:
-        self._loops.append(Loop(self._plan, self._data, fused=self._fused, stop=self._stop))
+        self._loops.append(Loop(self._plan, self._data, fuse=self._fuse, stop=self._stop))
 
     def _start_thread(self, pending: int) -> None:
         """Start one more thread where more jobs are pending than threads are running."""

@@ -19,7 +19,7 @@ from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.lift import lift
 from dropout_zoo.training.plan import Plan
 from dropout_zoo.training.seeding import seed_masks
-from dropout_zoo.training.update import with_fused_update
+from dropout_zoo.training.update import fused, gains_from_fusion
 
 # A call into the graph cannot be interrupted: calls are cut to about this many seconds.
 _SECONDS_A_CALL = 0.4
@@ -61,15 +61,16 @@ class Loop:
     Args:
         plan: model and settings.
         data: the examples of that plan.
-        fused: whether TensorFlow's fused kernels do the update where there are any.
+        fuse: whether TensorFlow's fused kernels do the update where there are any.
         stop: ends the call that is being made, with `StoppedError`, when it is set.
     """
 
-    def __init__(self, plan: Plan, data: Resident, *, fused: bool, stop: threading.Event) -> None:
+    def __init__(self, plan: Plan, data: Resident, *, fuse: bool, stop: threading.Event) -> None:
         self._model = model = lift(plan.model)
         self._batch_size, self._stop = plan.batch_size, stop
-        if fused:
-            model.optimizer = with_fused_update(model.optimizer, model.trainable_variables)
+        if fuse and gains_from_fusion(model):
+            model.optimizer = fused(model.optimizer)
+            model.optimizer.build(model.trainable_variables)
         self._layers = {
             site.path: site.layer
             for site in dropout_sites(model)

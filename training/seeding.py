@@ -130,8 +130,8 @@ def _layer_without_seeds(layer: keras.Layer) -> keras.Layer:
 def _drop_initializer_seeds(config: Any) -> bool:
     """Set the seeds of the initializers in a configuration to None; whether there were any."""
     if isinstance(config, list | tuple):
-        found = [_drop_initializer_seeds(entry) for entry in config]  # every one of them
-        return any(found)
+        dropped = [_drop_initializer_seeds(entry) for entry in config]  # in every one of them
+        return any(dropped)
     if not isinstance(config, dict):
         return False
     found = False

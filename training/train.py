@@ -142,7 +142,7 @@ class MemberTrainer:
             from dropout_zoo.training.engine import Engine  # imports TensorFlow
 
             try:
-                return Engine(self.plan, loops=self._workers, fused=self._update == "auto")
+                return Engine(self.plan, loops=self._workers, fuse=self._update == "auto")
             except Exception as error:  # the user's own code may not run in a graph
                 reason = f"{type(error).__name__}: {error}"
         warnings.warn(

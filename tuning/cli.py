@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from dropout_zoo.tuning.quiet_import import import_keras
+from dropout_zoo.tuning.starting import start_keras
 
 if TYPE_CHECKING:
     from dropout_zoo.training.dataset import Dataset
@@ -79,7 +79,7 @@ def show_command(model: str) -> None:
     MODEL is a registered name or package.module:function.
     """
     with _answering_errors():
-        import_keras()
+        start_keras()
         from dropout_zoo.models.guidance import GUIDANCE
         from dropout_zoo.models.resolving import resolve_model
         from dropout_zoo.models.sites import dropout_sites
@@ -199,7 +199,7 @@ def tune_command(
     """
     with _answering_errors():
         dataset = _load(data, target, image_size, task, split, seed)
-        import_keras()
+        start_keras()
         from dropout_zoo.tuning.search import Search, TuningSettings
 
         settings = TuningSettings(

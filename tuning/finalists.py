@@ -93,19 +93,22 @@ def compare(entries: Sequence[Entry], objective: Objective, space: SearchSpace) 
         raise RuntimeError(f"every finalist and control failed: {'; '.join(reasons)}")
     scores = {name: [e.result.score for e in group] for name, group in whole.items()}
     gains = _gains(scores, objective)
-    rows = [
-        {
-            "setting": name,
-            "role": group[0].role,
-            **group[0].result.rates,
-            "mean": float(np.mean(scores[name])),
-            "std": float(np.std(scores[name], ddof=1)) if len(group) > 1 else math.nan,
-            **_gain_columns(gains.get(name)),
-        }
-        for name, group in whole.items()
-    ]
-    rows.sort(key=lambda row: row["mean"], reverse=objective.direction == "max")
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(
+        [
+            {
+                "setting": name,
+                "role": group[0].role,
+                **group[0].result.rates,
+                "mean": float(np.mean(scores[name])),
+                "std": float(np.std(scores[name], ddof=1)) if len(group) > 1 else math.nan,
+                **_gain_columns(gains.get(name)),
+            }
+            for name, group in whole.items()
+        ]
+    )
+    table = table.sort_values(
+        "mean", ascending=objective.direction == "min", kind="stable", ignore_index=True
+    )
     winner = str(table["setting"].iloc[0])
     rates = dict(whole[winner][0].result.rates)
     seeds = len(whole[winner])

@@ -41,7 +41,7 @@ class Progress:
         if self.show and console.is_terminal:
             self._bar = RichProgress(
                 TextColumn("{task.description}"),
-                BarColumn(),
+                BarColumn(bar_width=24),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[text]}"),
                 console=console,

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import pandas as pd
@@ -35,7 +35,7 @@ from dropout_zoo.tuning.space import DropoutHyperModel, Rates
 from dropout_zoo.tuning.tables import Entry, curve_table, training_table
 from dropout_zoo.tuning.tuner import DropoutTuner
 
-Model = keras.Model | str | Callable[[], keras.Model]
+ModelArgument: TypeAlias = keras.Model | str | Callable[[], keras.Model]
 
 # Trials asked for at once. It must not depend on the machine, or the same seed would give other
 # trials elsewhere; oracles that learn from results are asked for few.
@@ -74,7 +74,7 @@ class Search:
         TypeError: the model cannot be cloned.
     """
 
-    def __init__(self, model: Model, dataset: Dataset, settings: TuningSettings) -> None:
+    def __init__(self, model: ModelArgument, dataset: Dataset, settings: TuningSettings) -> None:
         check_count(settings.finalists, "finalists")
         check_count(settings.seeds, "seeds")
         check_count(settings.seed, "seed", least=0)
@@ -286,7 +286,7 @@ class Search:
 
 
 def tune(
-    model: Model,
+    model: ModelArgument,
     dataset: Dataset | str | Path = "digits",
     *,
     oracle: str = "grid",
@@ -392,7 +392,8 @@ def _stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 def _write(result: TuningResult, folder: RunFolder) -> None:
     folder.write_table(run_folder.CURVES, result.curves)
     folder.write_model(run_folder.BEST_MODEL, result.best_model())
-    display = result.plot()
-    folder.write_figure(run_folder.PLOT, display.figure_)
-    plt.close(display.figure_)
+    figure = result.plot().figure_
+    assert figure is not None  # plot() has made it
+    folder.write_figure(run_folder.PLOT, figure)
+    plt.close(figure)
     folder.write_json(run_folder.OUTCOME, result.outcome())

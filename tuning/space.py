@@ -206,8 +206,8 @@ def _wanted_placements(placements: Iterable[str] | None) -> set[str]:
 def _choices(site: DropoutSite, rates: Rates | None) -> tuple[float, ...]:
     given = rates.get(site.path) if isinstance(rates, Mapping) else rates
     if given is None:
-        low, high, _ = GUIDANCE["input" if site.placement == "input" else "searched"]
-        given = [rate for rate in SEARCHED_RATES if low <= rate <= high]
+        guidance = GUIDANCE["input" if site.placement == "input" else "searched"]
+        given = [rate for rate in SEARCHED_RATES if guidance.includes(rate)]
     checked = sorted({check_rate(rate, f"a rate of {site.path}") for rate in given})
     if not checked:
         raise ValueError(f"expected at least one rate to try at {site.path}; received none")

@@ -1,4 +1,4 @@
-"""Importing Keras on the command line: with a word about the wait, and without its chatter."""
+"""Starting Keras on the command line: with a word about the wait, and without its chatter."""
 
 from __future__ import annotations
 
@@ -7,25 +7,31 @@ import sys
 import tempfile
 
 
-def import_keras() -> None:
-    """Import Keras and its backend, which takes seconds, and say so.
+def start_keras() -> None:
+    """Import Keras and start its backend, which takes seconds, and say so.
 
-    The backend writes to standard error from below Python; that is shown only if the import
-    fails.
+    The backend is set up for one training loop a core. It writes to standard error from below
+    Python; that is shown only if it fails.
 
     Raises:
         ImportError: Keras or its backend cannot be imported.
     """
     if "keras" in sys.modules:
         return
-    print("Importing Keras and its backend ...", file=sys.stderr, flush=True)
+    print("Starting Keras and its backend ...", file=sys.stderr, flush=True)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with tempfile.TemporaryFile() as chatter:
         standard_error = os.dup(2)
         os.dup2(chatter.fileno(), 2)
         try:
-            import keras  # noqa: F401
+            import keras
             import keras_tuner  # noqa: F401
+
+            if keras.backend.backend() == "tensorflow":
+                from dropout_zoo.training.threads import prepare_threads
+
+                prepare_threads()
+            keras.ops.zeros(())  # starts the runtime, which looks for devices aloud
         except BaseException:
             os.dup2(standard_error, 2)
             chatter.seek(0)
