@@ -63,7 +63,7 @@ def inner_layers(layer: keras.Layer) -> list[tuple[str, keras.Layer]]:
     """The layers that a layer holds, each with the name of the attribute that holds it."""
     named: dict[int, str] = {}
     # On PyTorch a Keras layer is a module, which keeps the modules it holds apart.
-    attributes = {**vars(layer), **vars(layer).get("_modules", {})}
+    attributes = {**vars(layer).get("_modules", {}), **vars(layer)}
     for attribute, value in attributes.items():
         # Keras and TensorFlow keep books of their own.
         if attribute != "_layers" and not attribute.startswith("_self_"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,16 +59,100 @@ def resolve_model(
     return model
 
 
-def _build_registered(
-    name: str, input_shape: Sequence[int] | None, num_classes: int | None, placements: Iterable[str]
+def resolve_variant(
+    model: keras.Model | str | Callable[..., keras.Model],
+    arguments: Mapping[str, Any],
+    *,
+    input_shape: Sequence[int],
+    num_classes: int | None,
 ) -> keras.Model:
+    """Build the model that is meant with other arguments, such as other widths.
+
+    Args:
+        model: what `resolve_model` takes; to change arguments it has to be a registered name or a
+            function.
+        arguments: arguments of the builder by name, such as ``{"units": (64,)}``; where there are
+            none, this is `resolve_model`.
+        input_shape: shape of one example, handed to builders that take it.
+        num_classes: number of classes, or None for regression; handed to builders that take it.
+
+    Returns:
+        A compiled and built model.
+
+    Raises:
+        ValueError: the builder lacks an argument or fails, or there is no builder.
+    """
+    if not arguments:
+        return resolve_model(model, input_shape=input_shape, num_classes=num_classes)
+    known = builder_arguments(model)
+    unknown = [name for name in arguments if name not in known]
+    if unknown:
+        wanted = ", ".join(map(repr, unknown))
+        if isinstance(model, keras.Model):
+            raise ValueError(
+                f"expected a registered name or a function with the arguments {wanted}, which "
+                f"change the architecture; received the built model {model.name!r}"
+            )
+        raise ValueError(
+            f"expected a builder with the arguments {wanted}; {_builder(model).__name__}() takes "
+            f"{', '.join(known) or 'none'}: add them to its signature"
+        )
+    data = {"input_shape": tuple(input_shape), "num_classes": num_classes}
+    given = {name: value for name, value in data.items() if name in known} | dict(arguments)
+    builder = _builder(model)
+
+    def variant() -> keras.Model:
+        return builder(**given)
+
+    variant.__qualname__ = getattr(builder, "__qualname__", repr(builder))
+    return resolve_model(variant, input_shape=input_shape)
+
+
+def builder_arguments(model: keras.Model | str | Callable[..., keras.Model]) -> dict[str, Any]:
+    """The arguments that a model's builder takes, with their defaults.
+
+    Args:
+        model: what `resolve_model` takes.
+
+    Returns:
+        Default by name, `inspect.Parameter.empty` where there is none; nothing for a built model,
+        which has no builder.
+
+    Raises:
+        ValueError: there is no such builder.
+    """
+    if isinstance(model, keras.Model):
+        return {}
+    parameters = inspect.signature(_builder(model)).parameters.values()
+    named = (p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+    return {parameter.name: parameter.default for parameter in named}
+
+
+def _builder(model: str | Callable[..., keras.Model]) -> Callable[..., keras.Model]:
+    if isinstance(model, str):
+        return _import_function(model) if ":" in model else _registered_builder(model)
+    if not callable(model):
+        raise ValueError(
+            "expected a compiled Keras model, a registered name, package.module:function or a "
+            f"function that returns a model; received {type(model).__name__}"
+        )
+    return model
+
+
+def _registered_builder(name: str) -> Callable[..., keras.Model]:
     try:
-        builder = model_entry(name).builder
+        return model_entry(name).builder
     except ValueError as error:
         raise ValueError(
             f"{error}; registered are {', '.join(list_models())}, and a model of your own is "
             "given as package.module:function"
         ) from None
+
+
+def _build_registered(
+    name: str, input_shape: Sequence[int] | None, num_classes: int | None, placements: Iterable[str]
+) -> keras.Model:
+    builder = _registered_builder(name)
     arguments: dict[str, Any] = {}
     if input_shape is not None:
         arguments = {"input_shape": tuple(input_shape), "num_classes": num_classes}
@@ -101,12 +185,8 @@ def _import_function(path: str) -> Callable[[], keras.Model]:
     return function
 
 
-def _call_builder(builder: Callable[[], keras.Model]) -> keras.Model:
-    if not callable(builder):
-        raise ValueError(
-            "expected a compiled Keras model, a registered name, package.module:function or a "
-            f"function that returns a model; received {type(builder).__name__}"
-        )
+def _call_builder(model: Callable[[], keras.Model]) -> keras.Model:
+    builder = _builder(model)
     name = getattr(builder, "__qualname__", repr(builder))
     try:
         inspect.signature(builder).bind()

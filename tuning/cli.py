@@ -165,6 +165,8 @@ def data_options(command: Command) -> Command:
     "--seeds", type=int, default=5, show_default=True, help="Fresh seeds for each finalist."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="New folder for the run.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out, if there is one.")
+@click.option("--overwrite", is_flag=True, help="Remove the run in --out first.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and how long it takes.")
 def tune_command(
@@ -187,6 +189,8 @@ def tune_command(
     finalists: int,
     seeds: int,
     out: Path | None,
+    resume: bool,
+    overwrite: bool,
     as_json: bool,
     dry_run: bool,
 ) -> None:
@@ -198,6 +202,10 @@ def tune_command(
     Exit status: 0 done, 1 every trial failed, 2 wrong use or bad data, 130 interrupted.
     """
     with _answering_errors():
+        if out is None and (resume or overwrite):
+            raise ValueError("expected --out with --resume or --overwrite: the folder of the run")
+        if resume and overwrite:
+            raise ValueError("expected --resume or --overwrite, received both")
         dataset = _load(data, target, image_size, task, split, seed)
         start_keras()
         from dropout_zoo.tuning.search import Search, TuningSettings
@@ -221,7 +229,11 @@ def tune_command(
             _print_dry_run(search, as_json)
             return
         folder = out or _default_folder(search.model.name, dataset.source)
-        result = search.run(folder)
+        try:
+            result = search.run(folder, resume=resume, overwrite=overwrite)
+        except KeyboardInterrupt:
+            click.echo(f"To go on: the same command with --resume --out {folder}", err=True)
+            raise
     if as_json:
         click.echo(json.dumps(result.outcome(), indent=2, allow_nan=False))
         return
@@ -320,6 +332,8 @@ def _answering_errors() -> Iterator[None]:
         _leave(f"Error: {error}", WRONG_USE)
     except RuntimeError as error:
         _leave(f"Error: {error}", FAILED)
+    except OSError as error:
+        _leave(f"Error: cannot use {error.filename or 'a file'}: {error.strerror}", FAILED)
     except KeyboardInterrupt:
         _leave("Interrupted.", INTERRUPTED)
 

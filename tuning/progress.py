@@ -31,6 +31,7 @@ class Progress:
         self.objective = objective
         self.show = show
         self.done = 0
+        self._restored = 0
         self.best = objective.worst
         self._started = time.monotonic()
         self._last_line = -math.inf
@@ -69,6 +70,15 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._task, description=name)
 
+    def restored(self, trained: TrainedMember) -> None:
+        """Take note of a training that an earlier attempt at the run has done.
+
+        Args:
+            trained: what came of it.
+        """
+        self._restored += 1  # it took no time: the time left does not follow from it
+        self.result(trained)
+
     def result(self, trained: TrainedMember) -> None:
         """Take note of a training.
 
@@ -88,6 +98,15 @@ class Progress:
                 flush=True,
             )
 
+    def say(self, text: str) -> None:
+        """Print a line of its own.
+
+        Args:
+            text: the line.
+        """
+        if self.show:
+            print(text, file=sys.stderr, flush=True)
+
     def fewer(self, total: int) -> None:
         """Correct the number of trainings, when a search ends before its limit.
 
@@ -106,10 +125,12 @@ class Progress:
         return True
 
     def _text(self) -> str:
-        elapsed = time.monotonic() - self._started
-        left = elapsed / self.done * (self.total - self.done)
-        best = f"best {self.objective.name} {self.best:.4g}" if math.isfinite(self.best) else ""
-        return f"{best}, {duration(left)} left" if best else f"{duration(left)} left"
+        known = [f"best {self.objective.name} {self.best:.4g}"] if math.isfinite(self.best) else []
+        trained = self.done - self._restored
+        if trained:
+            left = (time.monotonic() - self._started) / trained * (self.total - self.done)
+            known.append(f"{duration(left)} left")
+        return ", ".join(known)
 
 
 def duration(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from dropout_zoo.training.objective import Objective
+from dropout_zoo.tuning import run_folder
 from dropout_zoo.tuning.display import RatesDisplay
 from dropout_zoo.tuning.space import SearchSpace
 
@@ -51,7 +53,7 @@ class TuningResult:
     search_seconds: float
     finalist_seconds: float
     directory: Path
-    _model: keras.Model = field(repr=False)
+    _model: keras.Model | None = field(default=None, repr=False)
     _folder: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
 
     @property
@@ -65,7 +67,52 @@ class TuningResult:
         Returns:
             A compiled, plain Keras model.
         """
-        return self._model
+        if self._model is not None:
+            return self._model
+        return keras.models.load_model(self.directory / run_folder.BEST_MODEL)
+
+    @classmethod
+    def load(cls, directory: str | Path) -> TuningResult:
+        """Read the folder of a run that is complete.
+
+        Args:
+            directory: the folder.
+
+        Returns:
+            The result; the best model is loaded when it is asked for.
+
+        Raises:
+            ValueError: the folder holds no complete run.
+        """
+        path = Path(directory)
+        if not (path / run_folder.OUTCOME).is_file():
+            raise ValueError(f"expected the folder of a complete run, received {path}")
+        outcome, search = (
+            json.loads((path / name).read_text())
+            for name in (run_folder.OUTCOME, run_folder.SETTINGS)
+        )
+        trials, finalists = (
+            pd.read_csv(path / name, float_precision="round_trip").fillna({"reason": ""})
+            for name in (run_folder.TRIALS, run_folder.FINALISTS)
+        )
+        return cls(
+            trials=trials,
+            finalists=finalists,
+            # What was not measured is null in JSON.
+            comparison=pd.DataFrame(outcome["settings"]).fillna(math.nan),
+            curves=pd.read_parquet(path / run_folder.CURVES),
+            best_rates=outcome["best_rates"],
+            sentence=outcome["sentence"],
+            objective=Objective(**outcome["objective"]),
+            test=outcome["test"],
+            space=SearchSpace(
+                choices={name: tuple(rates) for name, rates in search["space"].items()},
+                sites={name: tuple(paths) for name, paths in search["sites"].items()},
+            ),
+            search_seconds=outcome["search_seconds"],
+            finalist_seconds=outcome["finalist_seconds"],
+            directory=path,
+        )
 
     def summary(self) -> str:
         """Sum the result up in a few lines of plain text.

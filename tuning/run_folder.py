@@ -1,15 +1,19 @@
-"""The folder of a run: every file in it is written whole or not at all."""
+"""The folder of a run: one run at a time, every file whole or not there at all."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pandas as pd
 
@@ -25,35 +29,101 @@ SETTINGS = "search.json"
 OUTCOME = "outcome.json"
 PLOT = "rates.png"
 STATE = "state"
+JOURNAL = "journal.jsonl"
+_LOCK = "lock"
+FILES = (BEST_MODEL, TRIALS, FINALISTS, CURVES, SETTINGS, OUTCOME, PLOT)
 
 
 class RunFolder:
-    """A new folder for one run.
+    """A folder that one run holds while it is open as a context.
 
     Args:
         path: the folder; made if it is missing.
+        description: everything that decides the outcome; a run is resumed only under the same.
+        resume: whether to go on with the run that is there, if there is one.
+        overwrite: whether to remove the run that is there; no other file is touched.
 
     Raises:
-        ValueError: there is something in it already, or it cannot be made.
+        ValueError: the folder holds something that must not be lost, is in use, was made with
+            other settings, or cannot be made.
     """
 
-    def __init__(self, path: Path) -> None:
-        if path.is_dir() and any(path.iterdir()):
+    def __init__(
+        self,
+        path: Path,
+        description: Mapping[str, Any],
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+    ) -> None:
+        self.path = path
+        # As it will be read back: JSON knows no tuples.
+        self._description = json.loads(json.dumps(description))
+        found = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+        strange = [name for name in found if name not in (*FILES, STATE)]
+        if strange or (found and not resume and not overwrite):
             raise ValueError(
                 f"expected a new or empty folder for the run, received {path}, which holds "
-                "files; choose another with --out"
-            )
+                + (f"{strange[0]}; choose another with --out" if strange else
+                   "a run; --resume goes on with it, --overwrite removes it")
+            )  # fmt: skip
+        if resume and SETTINGS in found:
+            self._check_same(json.loads((path / SETTINGS).read_text()))
+        self._overwrite = overwrite and not resume
+        self._lock: BinaryIO | None = None
+
+    def __enter__(self) -> RunFolder:
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            (path / STATE).mkdir()
+            self.state.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(self.state / _LOCK)
         except OSError as error:
-            raise ValueError(f"cannot make the folder {path}: {error.strerror}") from error
-        self.path = path
+            raise ValueError(f"cannot make the folder {self.path}: {error.strerror}") from error
+        if self._overwrite:
+            for name in FILES:
+                (self.path / name).unlink(missing_ok=True)
+            for entry in self.state.iterdir():
+                if entry.is_dir():
+                    shutil.rmtree(entry)
+                elif entry.name != _LOCK:
+                    entry.unlink()
+        if not (self.path / SETTINGS).exists():
+            self.write_json(SETTINGS, self._description)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.complete:
+            shutil.rmtree(self.state, ignore_errors=True)
+        if self._lock is not None:
+            self._lock.close()
 
     @property
     def state(self) -> Path:
-        """Folder for what is needed while the run goes on."""
+        """Folder for what is needed until the run is complete."""
         return self.path / STATE
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run has come to its end: the outcome is written last."""
+        return (self.path / OUTCOME).exists()
+
+    def fresh_state_folder(self, name: str) -> Path:
+        """A folder in the state that no earlier attempt at this run has used.
+
+        Args:
+            name: what it begins with.
+
+        Returns:
+            Its path; it is not made yet.
+        """
+        number = 1
+        while (self.state / f"{name}-{number}").exists():
+            number += 1
+        return self.state / f"{name}-{number}"
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
         """Write a table as CSV or Parquet, by its name's ending."""
@@ -78,9 +148,13 @@ class RunFolder:
         with self._replacing(name) as temporary:
             model.save(temporary)
 
-    def drop_state(self) -> None:
-        """Remove what was needed only while the run went on."""
-        shutil.rmtree(self.state, ignore_errors=True)
+    def _check_same(self, written: Mapping[str, Any]) -> None:
+        differences = list(_differences(written, self._description))
+        if differences:
+            raise ValueError(
+                f"expected the settings of the run in {self.path}, received others:\n  "
+                + "\n  ".join(differences)
+            )
 
     @contextmanager
     def _replacing(self, name: str) -> Iterator[Path]:
@@ -96,3 +170,34 @@ class RunFolder:
             os.replace(temporary, self.path / name)
         finally:
             Path(temporary).unlink(missing_ok=True)
+
+
+def _locked(path: Path) -> BinaryIO:
+    """The lock of a folder, held as long as the file is open; a dead process holds none."""
+    file = open(path, "a+b")  # noqa: SIM115 - it stays open on purpose
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        holder = file.read().decode(errors="replace").strip()
+        file.close()
+        if error.errno in (errno.EACCES, errno.EAGAIN):
+            raise ValueError(
+                f"expected a folder that no other run is using, received {path.parent.parent}, "
+                f"in use by {holder or 'another process'}"
+            ) from None
+        raise
+    file.truncate(0)
+    file.write(f"process {os.getpid()} since {datetime.now():%Y-%m-%d %H:%M:%S}\n".encode())
+    file.flush()
+    return file
+
+
+def _differences(there: Any, here: Any, path: str = "") -> Iterator[str]:
+    """What differs between two descriptions, a line each."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in sorted(there.keys() | here.keys()):
+            inner = f"{path}.{key}" if path else key
+            yield from _differences(there.get(key), here.get(key), inner)
+    elif there != here:
+        yield f"{path}: {json.dumps(there)} there, {json.dumps(here)} here"

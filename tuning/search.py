@@ -19,7 +19,9 @@ from matplotlib import pyplot as plt
 from dropout_zoo.models.checks import check_count
 from dropout_zoo.models.resolving import resolve_model
 from dropout_zoo.models.sites import dropout_sites
+from dropout_zoo.models.structure import structure_of
 from dropout_zoo.training.dataset import Dataset
+from dropout_zoo.training.journal import JournaledTrainer
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import parse_objective
 from dropout_zoo.training.sources import load_dataset
@@ -93,7 +95,6 @@ class Search:
         self.objective = parse_objective(settings.objective)
         self.trials = trial_limit(settings.oracle, self.space, settings.trials)
         self.given = {site.path: site.rate for site in dropout_sites(self.model)}
-        self._folder: tempfile.TemporaryDirectory | None = None
 
     @property
     def trainings(self) -> int:
@@ -139,41 +140,98 @@ class Search:
         epoch = max(took[1] - took[0], 0.0)
         return self.trainings * (max(took[0] - epoch, 0.0) + epoch * self.settings.epochs)
 
-    def run(self, directory: Path | None = None, progress: bool = True) -> TuningResult:
+    def run(
+        self,
+        directory: Path | None = None,
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+        progress: bool = True,
+    ) -> TuningResult:
         """Search, train the finalists, compare, and write the run's folder.
 
         Args:
             directory: a new or empty folder; None for a temporary one that goes with the result.
+            resume: whether to go on with the run that is there; where there is none, one begins.
+            overwrite: whether to remove the run that is there.
             progress: whether to report progress on standard error.
 
         Returns:
             The result.
 
         Raises:
-            ValueError: the folder holds files already, or an objective is not measured.
+            ValueError: the folder holds files already, is in use, or holds a run with other
+                settings.
             RuntimeError: every training failed.
+            OSError: a file cannot be written.
         """
+        temporary = None
         if directory is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="dropout-zoo-")
-            directory = Path(self._folder.name)
+            temporary = tempfile.TemporaryDirectory(prefix="dropout-zoo-")
+            directory = Path(temporary.name)
+        folder = RunFolder(directory, self.describe(), resume=resume, overwrite=overwrite)
         # The trainer checks what is left to check: before it, nothing is written.
-        trainer = self.trainer(directory / run_folder.STATE / "weights")
-        folder = RunFolder(directory)
-        folder.write_json(run_folder.SETTINGS, self.describe())
-        with Progress(self.trainings, self.objective, progress) as watched:
-            started = time.perf_counter()
-            searched = self._search(trainer, folder, watched)
-            search_seconds = time.perf_counter() - started
-            folder.write_table(run_folder.TRIALS, training_table(searched))
-            folder.write_table(run_folder.CURVES, curve_table("search", searched))
-            started = time.perf_counter()
-            raced = self._race(trainer, searched, watched)
-            finalist_seconds = time.perf_counter() - started
-            folder.write_table(run_folder.FINALISTS, training_table(raced))
-        result = self._conclude(searched, raced, search_seconds, finalist_seconds, folder)
+        trainer = self.trainer(folder.fresh_state_folder("weights"))
+        with folder, Progress(self.trainings, self.objective, progress) as watched:
+            if folder.complete:
+                watched.say(f"The run in {directory} is complete.")
+                return TuningResult.load(directory)
+            return self._run(folder, trainer, watched, temporary)
+
+    def _run(
+        self,
+        folder: RunFolder,
+        trainer: MemberTrainer,
+        progress: Progress,
+        temporary: tempfile.TemporaryDirectory | None,
+    ) -> TuningResult:
+        journaled = JournaledTrainer(
+            trainer, folder.state / run_folder.JOURNAL, on_restored=progress.restored
+        )
+        if journaled.restored:
+            progress.say(f"Resuming: {journaled.restored} trainings were done before.")
+        started = time.perf_counter()
+        searched = self._search(journaled, folder, progress)
+        search_seconds = time.perf_counter() - started
+        folder.write_table(run_folder.TRIALS, training_table(searched))
+        started = time.perf_counter()
+        raced = self._race(journaled, searched, progress)
+        finalist_seconds = time.perf_counter() - started
+        folder.write_table(run_folder.FINALISTS, training_table(raced))
+        comparison = compare(raced, self.objective, self.space)
+        of_winner = [entry.result for entry in raced if entry.setting == comparison.winner]
+        model = _best(of_winner, self.objective.direction).model()
+        curves = [curve_table("search", searched), curve_table("finalists", raced)]
+        result = TuningResult(
+            trials=training_table(searched),
+            finalists=training_table(raced),
+            comparison=comparison.table,
+            curves=pd.concat(curves, ignore_index=True),
+            best_rates=comparison.rates,
+            sentence=comparison.sentence,
+            objective=self.objective,
+            test=self._test(model),
+            space=self.space,
+            search_seconds=search_seconds,
+            finalist_seconds=finalist_seconds,
+            directory=folder.path,
+            _model=model,
+            _folder=temporary,
+        )
         _write(result, folder)
-        folder.drop_state()
         return result
+
+    def _test(self, model: keras.Model) -> dict[str, float]:
+        """Score a model on the test part."""
+        x, y = self.dataset.test
+        measured = model.evaluate(
+            x,
+            targets_for(model, y, self.dataset.num_classes),
+            batch_size=self.settings.batch_size,
+            verbose=0,
+            return_dict=True,
+        )
+        return {name: float(value) for name, value in measured.items()}
 
     def describe(self) -> dict[str, Any]:
         """Everything that decides the outcome, as plain data.
@@ -186,8 +244,13 @@ class Search:
         return {
             "settings": settings | {"trials": self.trials},
             "space": {name: list(rates) for name, rates in self.space.choices.items()},
+            "sites": {name: list(paths) for name, paths in self.space.sites.items()},
             "given_rates": self.given,
-            "model": {"name": self.model.name, "parameters": self.model.count_params()},
+            "model": {
+                "name": self.model.name,
+                "parameters": self.model.count_params(),
+                "structure": structure_of(self.model),
+            },
             "data": {
                 "source": self.dataset.source,
                 "fingerprint": self.dataset.fingerprint(),
@@ -223,12 +286,14 @@ class Search:
             seed=settings.seed,
             directory=folder.state,
             project_name="oracle",
+            # A run that is resumed asks its oracle anew; the journal answers.
+            overwrite=True,
         )
         tuner.search(trainer, progress.result)
         return entries + [Entry(name, "trial", result) for name, result in tuner.results.items()]
 
     def _race(
-        self, trainer: MemberTrainer, searched: Sequence[Entry], progress: Progress
+        self, trainer: JournaledTrainer, searched: Sequence[Entry], progress: Progress
     ) -> list[Entry]:
         """Train finalists and controls on the same fresh seeds."""
         settings = self.settings
@@ -250,40 +315,6 @@ class Search:
     def _controls(self) -> dict[str, dict[str, float]]:
         return {NONE: dict.fromkeys(self.given, 0.0), GIVEN: self.given}
 
-    def _conclude(
-        self,
-        searched: Sequence[Entry],
-        raced: Sequence[Entry],
-        search_seconds: float,
-        finalist_seconds: float,
-        folder: RunFolder,
-    ) -> TuningResult:
-        comparison = compare(raced, self.objective, self.space)
-        of_winner = [entry.result for entry in raced if entry.setting == comparison.winner]
-        model = _best(of_winner, self.objective.direction).model()
-        x, y = self.dataset.test
-        targets = targets_for(model, y, self.dataset.num_classes)
-        test = model.evaluate(
-            x, targets, batch_size=self.settings.batch_size, verbose=0, return_dict=True
-        )
-        curves = [curve_table("search", searched), curve_table("finalists", raced)]
-        return TuningResult(
-            trials=training_table(searched),
-            finalists=training_table(raced),
-            comparison=comparison.table,
-            curves=_stacked(curves),
-            best_rates=comparison.rates,
-            sentence=comparison.sentence,
-            objective=self.objective,
-            test={name: float(value) for name, value in test.items()},
-            space=self.space,
-            search_seconds=search_seconds,
-            finalist_seconds=finalist_seconds,
-            directory=folder.path,
-            _model=model,
-            _folder=self._folder,
-        )
-
 
 def tune(
     model: ModelArgument,
@@ -303,6 +334,8 @@ def tune(
     finalists: int = 5,
     seeds: int = 5,
     directory: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
     progress: bool = True,
 ) -> TuningResult:
     """Search the dropout rates of a model, and show what the best of them are worth.
@@ -336,6 +369,8 @@ def tune(
         seeds: number of fresh seeds on which they are.
         directory: a new or empty folder for the run; None for a temporary one that goes with the
             result.
+        resume: whether to go on with the run that the folder holds; nothing is trained twice.
+        overwrite: whether to remove the run that the folder holds.
         progress: whether to report progress on standard error.
 
     Returns:
@@ -363,7 +398,12 @@ def tune(
         seeds=seeds,
     )
     search = Search(model, data, settings)
-    return search.run(None if directory is None else Path(directory), progress)
+    return search.run(
+        None if directory is None else Path(directory),
+        resume=resume,
+        overwrite=overwrite,
+        progress=progress,
+    )
 
 
 def versions() -> dict[str, str]:
@@ -383,10 +423,6 @@ def versions() -> dict[str, str]:
 def _best(results: Sequence[TrainedMember], direction: str) -> TrainedMember:
     choose = min if direction == "min" else max
     return choose(results, key=lambda result: result.score)
-
-
-def _stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat([table for table in tables if len(table)], ignore_index=True)
 
 
 def _write(result: TuningResult, folder: RunFolder) -> None:

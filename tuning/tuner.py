@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import keras_tuner
@@ -14,10 +14,20 @@ from keras_tuner.engine import trial as trial_module
 from dropout_zoo.models.cloning import with_rates
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.members import Member, TrainedMember
-from dropout_zoo.training.train import MemberTrainer
 from dropout_zoo.tuning.space import DropoutHyperModel
 
 Status = trial_module.TrialStatus
+
+
+class Trainer(Protocol):
+    """What trains members: a `MemberTrainer`, or one that keeps a journal."""
+
+    def train(
+        self,
+        members: Sequence[Member],
+        on_result: Callable[[TrainedMember], None] | None = None,
+    ) -> list[TrainedMember]:
+        """Train members; see `MemberTrainer.train`."""
 
 
 class DropoutTuner(keras_tuner.Tuner):
@@ -58,7 +68,7 @@ class DropoutTuner(keras_tuner.Tuner):
 
     def search(
         self,
-        trainer: MemberTrainer,
+        trainer: Trainer,
         on_result: Callable[[TrainedMember], None] | None = None,
     ) -> None:
         """Search until the oracle stops.

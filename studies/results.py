@@ -1,0 +1,259 @@
+"""What a study has found: a tidy table, the settings it came from, and what follows from it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from scipy import stats
+
+from dropout_zoo.studies.comparison import DEFAULT_LEVEL, holm_differences
+from dropout_zoo.training.objective import Objective
+
+_METADATA = b"dropout_zoo"
+GAIN_COLUMNS = ("gain", "low", "high", "level", "p_value", "pairs")
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """The outcome of a study.
+
+    Attributes:
+        kind: name of the function that made the study, such as ``"rate_sweep"``.
+        data: tidy table. Of trainings, a row an epoch; else a row a measurement.
+        settings: everything that decides the numbers: arguments, seeds, model and data.
+        versions: versions of what decides the numbers.
+        conclusions: what follows, computed from the data, a sentence or two each.
+    """
+
+    kind: str
+    data: pd.DataFrame
+    settings: Mapping[str, Any]
+    versions: Mapping[str, str]
+    conclusions: Sequence[str]
+
+    def summary(self) -> str:
+        """Sum the result up in plain words.
+
+        Returns:
+            The conclusions, a line each.
+        """
+        return "\n".join(self.conclusions)
+
+    def to_parquet(self, path: str | Path) -> Path:
+        """Write everything to one Parquet file, which any Parquet reader opens as the table.
+
+        Args:
+            path: where to.
+
+        Returns:
+            The path.
+        """
+        table = pa.Table.from_pandas(self.data, preserve_index=False)
+        described = json.dumps(self._described()).encode()
+        table = table.replace_schema_metadata({**table.schema.metadata, _METADATA: described})
+        pq.write_table(table, path)
+        return Path(path)
+
+    @staticmethod
+    def from_parquet(path: str | Path) -> StudyResult:
+        """Read a file that `to_parquet` wrote.
+
+        Args:
+            path: the file.
+
+        Returns:
+            The result; a `TrainingStudyResult` where models were trained.
+
+        Raises:
+            ValueError: the file was not written by `to_parquet`.
+        """
+        table = pq.read_table(path)
+        described = (table.schema.metadata or {}).get(_METADATA)
+        if described is None:
+            raise ValueError(
+                f"expected a file that StudyResult.to_parquet wrote, received {path}, a Parquet "
+                "file without its settings"
+            )
+        content = json.loads(described)
+        content["data"] = table.to_pandas()
+        if "objective" not in content:
+            return StudyResult(**content)
+        content["objective"] = Objective(*content["objective"])
+        return TrainingStudyResult(**content)
+
+    def _described(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "settings": dict(self.settings),
+            "versions": dict(self.versions),
+            "conclusions": list(self.conclusions),
+        }
+
+
+@dataclass(frozen=True)
+class TrainingStudyResult(StudyResult):
+    """The outcome of a study that trained models.
+
+    Its `data` has a row an epoch of each training: ``training`` (its number), ``setting``, the
+    factors, the rate at each site as ``rate/<path>``, ``seed``, ``status``, ``reason``,
+    ``best_epoch``, ``seconds``, what was measured after the training, and the learning curves as
+    `train_members` describes them. A training without a finished epoch has one row, of epoch 0.
+
+    Attributes:
+        objective: what the trainings are judged by.
+        factors: the columns that were varied.
+        controls: for each setting that is compared with another, the name of that other one:
+            where dropout is studied, the same without dropout.
+    """
+
+    objective: Objective = field(kw_only=True)
+    factors: Sequence[str] = field(kw_only=True)
+    controls: Mapping[str, str] = field(kw_only=True)
+
+    @property
+    def metrics(self) -> list[str]:
+        """The columns of the learning curves that a training has, ``epoch`` left out."""
+        first = list(self.data.columns).index("epoch") + 1
+        return list(self.data.columns[first:])
+
+    def scores(self) -> pd.DataFrame:
+        """Give a row a training: its metrics at its best epoch.
+
+        Returns:
+            The columns of `data`, where ``epoch`` is the best epoch, and ``score``, the objective
+            there; NaN for trainings that were not completed.
+        """
+        data = self.data
+        last = data.groupby("training")["epoch"].transform("max")
+        wanted = data["best_epoch"].where(data["best_epoch"] > 0, last)
+        table = data[data["epoch"] == wanted].reset_index(drop=True)
+        failed = (table["status"] != "completed").to_numpy()
+        table.loc[failed, self.metrics] = math.nan
+        return table.assign(score=table[self.objective.name].astype(float))
+
+    def means(self, metric: str = "score", level: float = DEFAULT_LEVEL) -> pd.DataFrame:
+        """Give a row a setting: mean over its seeds, and its interval by Student's t.
+
+        Args:
+            metric: a column of `scores`.
+            level: confidence level, in (0, 1).
+
+        Returns:
+            ``setting``, the factors, ``mean``, ``std``, ``error`` (the mean's standard error),
+            ``low``, ``high`` and ``seeds``, in the order in which the settings were planned.
+            Seeds that were not completed are left out; `failures` counts them.
+        """
+        rows = []
+        for name, group in self.scores().groupby("setting", sort=False):
+            values = group[metric].dropna().astype(float)
+            count = len(values)
+            error = float(values.sem()) if count > 1 else math.nan
+            half = float(stats.t.ppf((1 + level) / 2, count - 1)) * error if count > 1 else math.nan
+            mean = float(values.mean()) if count else math.nan
+            rows.append(
+                {
+                    "setting": name,
+                    **group[list(self.factors)].iloc[0].to_dict(),
+                    "mean": mean,
+                    "std": float(values.std()) if count > 1 else math.nan,
+                    "error": error,
+                    "low": mean - half,
+                    "high": mean + half,
+                    "seeds": count,
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def gains(self, metric: str = "score", level: float = DEFAULT_LEVEL) -> pd.DataFrame:
+        """Compare each setting with its control, paired by seed and corrected by Holm's method.
+
+        Args:
+            metric: a column of `scores`. That of the objective and those it implies are larger or
+                smaller where they are better, as `parse_objective` knows.
+            level: confidence level of all comparisons together.
+
+        Returns:
+            ``setting``, ``control``, the factors, and the gain with its interval (``gain``,
+            ``low``, ``high``, ``level``, ``p_value``, ``pairs``), positive where the setting is
+            better. Settings that failed on a seed, or whose control did, are left out.
+        """
+        scores = self.scores()
+        sign = 1.0 if self._is_larger_better(metric) else -1.0
+        by_setting = {
+            name: group.set_index("seed")[metric].astype(float)
+            for name, group in scores.groupby("setting", sort=False)
+        }
+        differences = {}
+        for name, control in self.controls.items():
+            if name in by_setting and control in by_setting:
+                paired = sign * (by_setting[name] - by_setting[control])
+                if paired.notna().all():
+                    differences[name] = paired.tolist()
+        columns = ["setting", "control", *self.factors, *GAIN_COLUMNS]
+        if not differences:
+            return pd.DataFrame(columns=columns)
+        found = _holm_of_differences(differences, level)
+        factors = scores.groupby("setting", sort=False)[list(self.factors)].first()
+        rows = [
+            [name, self.controls[name], *factors.loc[name], *difference]
+            for name, difference in found.items()
+        ]
+        return pd.DataFrame(rows, columns=columns)
+
+    def failures(self) -> pd.DataFrame:
+        """Give the trainings that were not completed, with their reasons."""
+        failed = self.data[self.data["status"] != "completed"]
+        return failed.drop_duplicates("training")[["setting", "seed", "status", "reason"]]
+
+    def curves(self, setting: str) -> pd.DataFrame:
+        """Give the learning curves of one setting, of all its seeds.
+
+        Args:
+            setting: its name.
+
+        Returns:
+            The rows of `data`.
+
+        Raises:
+            ValueError: there is no such setting.
+        """
+        known = list(dict.fromkeys(self.data["setting"]))
+        if setting not in known:
+            raise ValueError(
+                f"expected the name of a setting, one of {', '.join(known)}; received {setting!r}"
+            )
+        return self.data[self.data["setting"] == setting].reset_index(drop=True)
+
+    def _is_larger_better(self, metric: str) -> bool:
+        if metric in ("score", self.objective.name):
+            return self.objective.direction == "max"
+        from dropout_zoo.training.objective import parse_objective
+
+        return parse_objective(metric).direction == "max"
+
+    def _described(self) -> dict[str, Any]:
+        return super()._described() | {
+            "objective": list(self.objective),
+            "factors": list(self.factors),
+            "controls": dict(self.controls),
+        }
+
+
+def _holm_of_differences(differences: Mapping[str, list[float]], level: float) -> dict[str, Any]:
+    """Holm's correction over comparisons that may each have their own seeds and control."""
+    counts = {len(values) for values in differences.values()}
+    if len(counts) == 1:
+        return dict(holm_differences(differences, np.zeros(counts.pop()), level))
+    raise ValueError(
+        f"expected as many seeds of each setting, received {sorted(counts)}: compare settings "
+        "that were trained on the same seeds"
+    )
