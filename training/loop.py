@@ -90,6 +90,7 @@ class Loop:
             for name, part in (("sample", data.sample), ("validation", data.validation))
         }
         self._counts = {"sample": len(data.sample[0]), "validation": len(data.validation[0])}
+        self._no_positions = tf.zeros([0], tf.int64)  # measurements take the examples in order
         self._evaluation_batch_size = plan.evaluation_batch_size
 
     def start(self, rates: Mapping[str, float], weights: Sequence[np.ndarray], seed: int) -> None:
@@ -105,7 +106,6 @@ class Loop:
         _assign(self._weights, weights)
         _assign(self._model.optimizer.variables, self._optimizer_start)
         seed_masks(self._model, seed)
-        self._model.reset_metrics()
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on from where an earlier training of the started member ended."""
@@ -125,12 +125,8 @@ class Loop:
         Raises:
             StoppedError: the loop was told to stop.
         """
-        positions = tf.constant(order, tf.int64)
         steps = -(-len(order) // self._batch_size)
-        self._model.reset_metrics()
-        logs = self._in_short_calls(
-            "train", steps, lambda first, last: self._train(positions, first, last)
-        )
+        logs = self._in_short_calls("train", self._train, steps, tf.constant(order, tf.int64))
         self._model.optimizer.finalize_variable_values(self._model.trainable_weights)
         return logs
 
@@ -146,13 +142,8 @@ class Loop:
         Raises:
             StoppedError: the loop was told to stop.
         """
-        count = self._counts[part]
-        positions = tf.range(count, dtype=tf.int64)
-        steps = -(-count // self._evaluation_batch_size)
-        self._model.reset_metrics()
-        return self._in_short_calls(
-            part, steps, lambda first, last: self._evaluate[part](positions, first, last)
-        )
+        steps = -(-self._counts[part] // self._evaluation_batch_size)
+        return self._in_short_calls(part, self._evaluate[part], steps, self._no_positions)
 
     def weights(self) -> list[np.ndarray]:
         """The weights as they are now, in the order of the plain model's."""
@@ -176,6 +167,8 @@ class Loop:
     ) -> Any:
         """Trace a function that makes the steps from one number up to another."""
 
+        model = self._model
+
         def steps(positions: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> Any:
             def make_step(number: tf.Tensor) -> tf.Tensor:
                 rows = slice(number * batch_size, (number + 1) * batch_size)
@@ -187,8 +180,9 @@ class Loop:
                 )
                 return number + 1
 
+            tf.cond(first == 0, lambda: _done(model.reset_metrics()), lambda: True)
             tf.while_loop(lambda number: number < last, make_step, [first], parallel_iterations=1)
-            return self._model.get_metrics_result()
+            return model.get_metrics_result()
 
         number = tf.TensorSpec([], tf.int32)
         return tf.function(steps, autograph=False).get_concrete_function(
@@ -196,19 +190,24 @@ class Loop:
         )
 
     def _in_short_calls(
-        self, kind: str, steps: int, call: Callable[[tf.Tensor, tf.Tensor], Any]
+        self, kind: str, call: Callable[..., Any], steps: int, positions: tf.Tensor
     ) -> dict[str, Any]:
         first, logs = 0, {}
         while first < steps:
             if self._stop.is_set():
                 raise StoppedError
-            last = min(steps, first + self._steps_a_call.get(kind, 8))
+            last = min(steps, first + self._steps_a_call.get(kind, 1))
             started = time.perf_counter()
-            logs = call(tf.constant(first), tf.constant(last))
+            logs = call(positions, tf.constant(first), tf.constant(last))
             pace = (last - first) / (time.perf_counter() - started)
             self._steps_a_call[kind] = max(1, int(_SECONDS_A_CALL * pace))
             first = last
         return {name: _as_python(value) for name, value in sorted(logs.items())}
+
+
+def _done(_: None) -> bool:
+    """What both ways of a condition in a graph have to return: something."""
+    return True
 
 
 def _assign(variables: Sequence[keras.Variable], values: Sequence[np.ndarray]) -> None:

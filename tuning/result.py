@@ -92,7 +92,7 @@ class TuningResult:
             for name in (run_folder.OUTCOME, run_folder.SETTINGS)
         )
         trials, finalists = (
-            pd.read_csv(path / name, float_precision="round_trip").fillna({"reason": ""})
+            pd.read_csv(path / name, dtype={"reason": "str"}).fillna({"reason": ""})
             for name in (run_folder.TRIALS, run_folder.FINALISTS)
         )
         return cls(

@@ -1,0 +1,391 @@
+"""The trainings of a study: settings on shared seeds, handed to the engine bench by bench."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import pandas as pd
+
+from dropout_zoo.models.checks import check_count
+from dropout_zoo.models.sites import dropout_sites
+from dropout_zoo.models.structure import structure_of
+from dropout_zoo.studies.results import TrainingStudyResult
+from dropout_zoo.training.dataset import Dataset
+from dropout_zoo.training.journal import JournaledTrainer
+from dropout_zoo.training.members import Member, TrainedMember
+from dropout_zoo.training.objective import Objective, parse_objective
+from dropout_zoo.training.provenance import describe_data, versions
+from dropout_zoo.training.train import MemberTrainer
+
+Model = keras.Model | str | Callable[..., keras.Model]
+Measure = Callable[["Setting", TrainedMember], Mapping[str, Any]]
+
+NO_DROPOUT = "no dropout"
+"""Name of the control in every study of one model on one data set."""
+
+_PLAN_FILE = "plan.json"
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How each model of a study is trained, besides its epochs.
+
+    Attributes:
+        batch_size: examples a step.
+        objective: column of the learning curves that decides the best epoch, such as
+            ``"val_loss"``, with ``:min`` or ``:max`` behind it where its direction is not known.
+        patience: epochs without a better objective after which a training stops; None for never.
+        initial_weights: ``"fresh"`` draws them from each seed, ``"keep"`` takes the model's own.
+        training_sample: number of training examples on which the training metrics are measured
+            with dropout off; None for as many as the validation part has, ``"all"`` for all.
+    """
+
+    batch_size: int = 32
+    objective: str | Objective = "val_loss"
+    patience: int | None = None
+    initial_weights: str = "fresh"
+    training_sample: int | str | None = None
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where a study runs and who hears of it; no number depends on it.
+
+    Attributes:
+        directory: folder in which finished trainings are kept, so that a study that was stopped
+            goes on where it was when it is started again; None for none.
+        on_plan: hears what is going to be trained, before any training.
+        on_result: hears of each training as it finishes.
+        on_restored: hears of each training that an earlier start had finished.
+        workers: number of trainings at the same time; None for one a usable core.
+    """
+
+    directory: Path | None = None
+    on_plan: Callable[[StudyPlan], None] | None = None
+    on_result: Callable[[TrainedMember], None] | None = None
+    on_restored: Callable[[TrainedMember], None] | None = None
+    workers: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """A model and the data that it is trained on: settings that share them share a trainer.
+
+    Attributes:
+        model: a compiled model.
+        dataset: the data, or what makes them when their turn has come.
+        epochs: epochs of each training, where they are not the study's.
+        patience: epochs without a better objective after which to stop, where it is not the
+            study's.
+        initial_weights: where the weights come from, where it is not as in the study.
+    """
+
+    model: keras.Model
+    dataset: Dataset | Callable[[], Dataset]
+    epochs: int | None = None
+    patience: int | None = None
+    initial_weights: str | None = None
+
+    def rates(self, rate: float | Mapping[str, float]) -> dict[str, float]:
+        """Rates of every site: one for all, or by placement, 0 where it is not named."""
+        sites = dropout_sites(self.model)
+        if isinstance(rate, Mapping):
+            return {site.path: rate.get(site.placement, 0.0) for site in sites}
+        return {site.path: rate for site in sites}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a study, to be trained on each seed.
+
+    Attributes:
+        name: its name, the same for every seed.
+        factors: value of each varied factor.
+        rates: rate (fraction dropped) by site path.
+        bench: model and data.
+        seeds: its seeds, where they are not the study's.
+    """
+
+    name: str
+    factors: Mapping[str, Any]
+    rates: Mapping[str, float]
+    bench: Bench
+    seeds: Sequence[int] | None = None
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """Everything that a study is going to train.
+
+    Attributes:
+        kind: name of the function that plans it.
+        settings: the settings.
+        controls: by name of a setting, that of the setting it is compared with.
+        seeds: the seeds.
+        epochs: epochs of each training.
+        fit: how each model is trained.
+        arguments: the arguments of the study, as plain data, for its record.
+        keep_state: whether the weights after the last epoch are kept for what is measured.
+    """
+
+    kind: str
+    settings: Sequence[Setting]
+    controls: Mapping[str, str]
+    seeds: Sequence[int]
+    epochs: int
+    fit: FitSettings
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    keep_state: bool = False
+
+    @property
+    def trainings(self) -> int:
+        """Number of trainings; settings with the same model, data and rates are trained once."""
+        return len(
+            {
+                (id(setting.bench), tuple(sorted(setting.rates.items())), seed)
+                for setting in self.settings
+                for seed in setting.seeds or self.seeds
+            }
+        )
+
+    @property
+    def benches(self) -> list[Bench]:
+        """The models and data, each once, in the order in which they are trained."""
+        return list(dict.fromkeys(setting.bench for setting in self.settings))
+
+    @property
+    def factors(self) -> list[str]:
+        """Names of the varied factors."""
+        return list(dict.fromkeys(name for setting in self.settings for name in setting.factors))
+
+    def describe(self, dataset: Dataset) -> dict[str, Any]:
+        """Say all that decides the numbers, as plain data.
+
+        Args:
+            dataset: the data that the study was given.
+
+        Returns:
+            What JSON can hold.
+        """
+        fit = asdict(self.fit)
+        objective = parse_objective(self.fit.objective)
+        fit["objective"] = f"{objective.name}:{objective.direction}"
+        return {
+            "study": self.kind,
+            "arguments": dict(self.arguments),
+            "seeds": list(self.seeds),
+            "epochs": self.epochs,
+            "fit": fit,
+            "settings": {each.name: dict(each.rates) for each in self.settings},
+            "models": [
+                {
+                    "name": bench.model.name,
+                    "parameters": bench.model.count_params(),
+                    "structure": structure_of(bench.model),
+                }
+                for bench in self.benches
+            ],
+            "data": describe_data(dataset),
+        }
+
+
+def as_seeds(seeds: int | Sequence[int]) -> list[int]:
+    """Read what a study was given as seeds.
+
+    Args:
+        seeds: how many, for 0, 1, 2, ...; or the seeds themselves, whole numbers >= 0.
+
+    Returns:
+        The seeds.
+
+    Raises:
+        ValueError: there is none, one is no whole number, or one is named twice.
+    """
+    if not isinstance(seeds, Sequence):
+        check_count(seeds, "seeds")
+        return list(range(seeds))
+    for seed in seeds:
+        check_count(seed, "each of seeds", least=0)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(
+            f"expected seeds to be a number, or different whole numbers; received {list(seeds)}"
+        )
+    return [int(seed) for seed in seeds]
+
+
+def run_plan(
+    plan: StudyPlan,
+    dataset: Dataset,
+    execution: Execution,
+    conclude: Callable[[TrainingStudyResult], list[str]],
+    measure: Measure | None = None,
+) -> TrainingStudyResult:
+    """Train all settings of a study and draw the conclusions.
+
+    Args:
+        plan: what to train.
+        dataset: the data that the study was given, for its record.
+        execution: where it runs and who hears of it.
+        conclude: draws the conclusions from the result.
+        measure: what else to measure of each training, by name of its column.
+
+    Returns:
+        The result.
+
+    Raises:
+        ValueError: a setting is out of range, model and data do not fit, or the folder holds
+            another study.
+        RuntimeError: every training failed.
+    """
+    if execution.on_plan is not None:
+        execution.on_plan(plan)
+    description = plan.describe(dataset)
+    if execution.directory is not None:
+        _claim(execution.directory, description | {"versions": versions()})
+    data = train_settings(plan, execution, measure)
+    result = TrainingStudyResult(
+        kind=plan.kind,
+        data=data,
+        settings=description,
+        versions=versions(),
+        conclusions=(),
+        objective=parse_objective(plan.fit.objective),
+        factors=plan.factors,
+        controls=dict(plan.controls),
+    )
+    if not (data["status"] == "completed").any():
+        reasons = sorted(set(data["reason"]))
+        raise RuntimeError(f"every training failed: {'; '.join(reasons)}")
+    return concluded(result, conclude)
+
+
+def concluded(
+    result: TrainingStudyResult, conclude: Callable[[TrainingStudyResult], list[str]]
+) -> TrainingStudyResult:
+    """The same result with its conclusions."""
+    from dataclasses import replace
+
+    return replace(result, conclusions=tuple(conclude(result)))
+
+
+def train_settings(
+    plan: StudyPlan, execution: Execution, measure: Measure | None = None, phase: str = ""
+) -> pd.DataFrame:
+    """Train every setting of a plan on its seeds.
+
+    Args:
+        plan: what to train.
+        execution: where it runs and who hears of it.
+        measure: what else to measure of each training.
+        phase: keeps the journals of a study with several plans apart.
+
+    Returns:
+        The table that `TrainingStudyResult` describes.
+    """
+    rows: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    for number, bench in enumerate(plan.benches):
+        wanted = [
+            (place, setting, seed)
+            for place, setting in enumerate(plan.settings)
+            if setting.bench is bench
+            for seed in setting.seeds or plan.seeds
+        ]
+        members: dict[tuple, Member] = {}
+        for _, setting, seed in wanted:
+            members.setdefault(_key(setting, seed), Member(setting.rates, seed, label=setting.name))
+        with tempfile.TemporaryDirectory(prefix="dropout-zoo-") as temporary:
+            trainer = _trainer(plan, bench, execution, f"{phase}{number}", Path(temporary))
+            results = trainer.train(list(members.values()), execution.on_result)
+            trained = dict(zip(members, results, strict=True))
+            for place, setting, seed in wanted:
+                result = trained[_key(setting, seed)]
+                measured = measure(setting, result) if measure and result.checkpoint else {}
+                rows[place, seed] = _rows(setting, result, measured)
+    return _table(plan, [rows[key] for key in sorted(rows)])
+
+
+def _key(setting: Setting, seed: int) -> tuple:
+    return tuple(sorted(setting.rates.items())), seed
+
+
+def _trainer(
+    plan: StudyPlan, bench: Bench, execution: Execution, name: str, temporary: Path
+) -> JournaledTrainer | MemberTrainer:
+    kept = execution.directory
+    directory = temporary if kept is None else _unused(kept / f"weights-{name}")
+    fit = plan.fit
+    trainer = MemberTrainer(
+        bench.model,
+        bench.dataset if isinstance(bench.dataset, Dataset) else bench.dataset(),
+        epochs=bench.epochs or plan.epochs,
+        batch_size=fit.batch_size,
+        objective=fit.objective,
+        patience=bench.patience or fit.patience,
+        initial_weights=bench.initial_weights or fit.initial_weights,
+        training_sample=fit.training_sample,
+        keep_state=plan.keep_state,
+        directory=directory,
+        workers=execution.workers,
+    )
+    if kept is None:
+        return trainer
+    return JournaledTrainer(trainer, kept / f"trainings-{name}.jsonl", execution.on_restored)
+
+
+def _unused(path: Path) -> Path:
+    """A folder that no earlier start has used: the journal names the files in theirs."""
+    number = 1
+    while path.with_name(f"{path.name}-{number}").exists():
+        number += 1
+    return path.with_name(f"{path.name}-{number}")
+
+
+def _claim(directory: Path, description: Mapping[str, Any]) -> None:
+    """Refuse a folder in which another study keeps its trainings."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / _PLAN_FILE
+    text = json.dumps(description, indent=2, sort_keys=True)
+    if path.is_file() and path.read_text() != text:
+        raise ValueError(
+            f"expected a folder of the same study, received {directory}, where one with other "
+            "settings, data or versions keeps its trainings; choose another folder"
+        )
+    path.write_text(text)
+
+
+def _rows(
+    setting: Setting, trained: TrainedMember, measured: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    about = {
+        "setting": setting.name,
+        **setting.factors,
+        **{f"rate/{path}": rate for path, rate in trained.rates.items()},
+        "seed": trained.member.seed,
+        "status": trained.status,
+        "reason": trained.reason,
+        "best_epoch": trained.best_epoch,
+        "seconds": trained.seconds,
+        **measured,
+    }
+    epochs = trained.curves.to_dict("records") or [{"epoch": 0}]
+    return [about | {str(name): value for name, value in row.items()} for row in epochs]
+
+
+def _table(plan: StudyPlan, trainings: Sequence[Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
+    rows = [
+        {"training": number, **row} for number, rows in enumerate(trainings) for row in rows
+    ]
+    table = pd.DataFrame(rows)
+    table = table.astype({"epoch": int, "seed": int, "best_epoch": int})
+    # The curves come last, whatever the first training lacks.
+    epoch_rows = [row for row in rows if row["epoch"]]
+    curves = list(epoch_rows[0]) if epoch_rows else ["epoch"]
+    measured_last = curves[curves.index("epoch") :]
+    first = [column for column in table.columns if column not in measured_last]
+    return table[first + measured_last]

@@ -1,0 +1,209 @@
+"""Nothing lost: searches that are killed, resumed, locked, or find their folder changed."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections import Counter
+from io import BytesIO
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from dropout_zoo.models import build_mlp
+from dropout_zoo.models.structure import structure_of
+from dropout_zoo.training import Member, MemberTrainer
+from dropout_zoo.training.journal import JournaledTrainer
+from dropout_zoo.tuning import TuningResult, tune
+from dropout_zoo.tuning.run_folder import RunFolder
+
+QUICK = {"rates": [0.2, 0.5], "epochs": 1, "finalists": 1, "seeds": 2, "progress": False}
+
+
+def model():
+    return build_mlp(units=(8,), hidden_rates=(0.4,))
+
+
+def table(folder: Path, name: str) -> pd.DataFrame:
+    return pd.read_csv(folder / name).drop(columns="seconds")
+
+
+def saved_weights(folder: Path) -> dict[str, np.ndarray]:
+    """The arrays in best.keras, by path."""
+    weights: dict[str, np.ndarray] = {}
+    with zipfile.ZipFile(folder / "best.keras") as archive:
+        content = BytesIO(archive.read("model.weights.h5"))
+    with h5py.File(content) as file:
+        file.visititems(
+            lambda path, item: (
+                weights.update({path: item[()]}) if isinstance(item, h5py.Dataset) else None
+            )
+        )
+    return weights
+
+
+def kill_and_compare(folder: Path, kills: int) -> None:
+    ran = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("killing.py")), folder, str(kills), "1"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    report = json.loads(ran.stdout.splitlines()[-1])
+    assert report["kills"] >= kills
+    expected = saved_weights(folder / "reference")
+    for run in ["again", *(f"run-{number}" for number in range(report["runs"]))]:
+        for name in ("trials.csv", "finalists.csv"):
+            pd.testing.assert_frame_equal(
+                table(folder / run, name), table(folder / "reference", name), check_exact=True
+            )
+        outcomes = [
+            json.loads((folder / which / "outcome.json").read_text())
+            for which in (run, "reference")
+        ]
+        assert outcomes[0]["best_rates"] == outcomes[1]["best_rates"]
+        assert outcomes[0]["sentence"] == outcomes[1]["sentence"]
+        found = saved_weights(folder / run)
+        assert found.keys() == expected.keys()
+        for path, values in expected.items():
+            np.testing.assert_array_equal(found[path], values)
+        # What the journal held was trained once.
+        trained = Counter((folder / f"{run}.log").read_text().splitlines())
+        assert set(trained.values()) == {1}
+        assert not (folder / run / "state").exists()
+
+
+def test_killed_at_any_moment_it_resumes_to_the_same_answer(tmp_path):
+    kill_and_compare(tmp_path, kills=60)
+
+
+@pytest.mark.slow
+def test_killed_a_thousand_times_it_resumes_to_the_same_answer(tmp_path):
+    kill_and_compare(tmp_path, kills=1000)
+
+
+def test_resume_on_a_missing_or_empty_folder_starts(few_digits, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for name in ("missing", "empty"):
+        result = tune(model(), few_digits, **QUICK, directory=tmp_path / name, resume=True)
+        assert result.trainings == 4 + 3 * 2
+
+
+def test_resume_on_a_complete_run_gives_its_result_untouched(few_digits, tmp_path, capsys):
+    first = tune(model(), few_digits, **QUICK, directory=tmp_path / "run")
+    times = {path.name: path.stat().st_mtime_ns for path in first.directory.iterdir()}
+    settings = QUICK | {"progress": True}
+    again = tune(model(), few_digits, **settings, directory=tmp_path / "run", resume=True)
+    assert "is complete" in capsys.readouterr().err
+    assert {path.name: path.stat().st_mtime_ns for path in again.directory.iterdir()} == times
+    assert again.outcome() == first.outcome()
+    assert again.summary() == first.summary()
+    pd.testing.assert_frame_equal(again.trials, first.trials, check_dtype=False)
+    pd.testing.assert_frame_equal(again.curves, first.curves, check_dtype=False)
+    x = few_digits.test[0]
+    np.testing.assert_array_equal(
+        again.best_model().predict(x, verbose=0), first.best_model().predict(x, verbose=0)
+    )
+
+
+def test_a_folder_without_a_complete_run_has_no_result(tmp_path):
+    with pytest.raises(ValueError, match="expected the folder of a complete run"):
+        TuningResult.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"epochs": 2}, "settings.epochs: 1 there, 2 here"),
+        ({"seed": 3}, "settings.seed: 0 there, 3 here"),
+        ({"rates": [0.3]}, "settings.rates"),
+    ],
+)
+def test_other_settings_are_listed_and_refused(few_digits, tmp_path, changed, named):
+    run = tmp_path / "run"
+    if not run.exists():
+        tune(model(), few_digits, **QUICK, directory=run)
+    before = (run / "search.json").read_bytes()
+    with pytest.raises(ValueError, match="received others") as refused:
+        tune(model(), few_digits, **QUICK | changed, directory=run, resume=True)
+    assert named in str(refused.value)
+    assert (run / "search.json").read_bytes() == before
+
+
+def test_another_model_other_data_and_other_versions_are_refused(digits, few_digits, tmp_path):
+    run = tmp_path / "run"
+    tune(model(), few_digits, **QUICK, directory=run)
+    with pytest.raises(ValueError, match=r"model\.structure"):
+        other = build_mlp(units=(8,), hidden_rates=(0.4,), activation="tanh")
+        tune(other, few_digits, **QUICK, directory=run, resume=True)
+    with pytest.raises(ValueError, match=r"data\.fingerprint"):
+        tune(model(), digits, **QUICK, directory=run, resume=True)
+    search = json.loads((run / "search.json").read_text())
+    search["versions"]["keras"] = "3.0.0"
+    (run / "search.json").write_text(json.dumps(search))
+    with pytest.raises(ValueError, match=r'versions\.keras: "3\.0\.0" there'):
+        tune(model(), few_digits, **QUICK, directory=run, resume=True)
+
+
+def test_overwrite_removes_the_run_and_nothing_else(few_digits, tmp_path):
+    run = tmp_path / "run"
+    tune(model(), few_digits, **QUICK, directory=run)
+    settings = QUICK | {"epochs": 2}
+    result = tune(model(), few_digits, **settings, directory=run, overwrite=True)
+    assert set(result.curves["epoch"]) == {1, 2}
+    (run / "mine.txt").write_text("precious")
+    with pytest.raises(ValueError, match=r"mine\.txt"):
+        tune(model(), few_digits, **QUICK, directory=run, overwrite=True)
+    assert (run / "mine.txt").read_text() == "precious"
+    assert (run / "best.keras").is_file()
+
+
+def test_a_folder_in_use_is_refused_with_the_process_that_uses_it(tmp_path):
+    second = RunFolder(tmp_path / "run", {"a": 1}, resume=True)
+    held = rf"in use by process {os.getpid()} since \d{{4}}-"
+    with RunFolder(tmp_path / "run", {"a": 1}), pytest.raises(ValueError, match=held):
+        second.__enter__()
+    with RunFolder(tmp_path / "run", {"a": 1}, resume=True) as folder:
+        assert folder.state.is_dir()  # the lock of a holder that is gone is taken over
+
+
+def test_a_torn_journal_loses_only_its_torn_record(few_digits, tmp_path):
+    members = [Member([rate], seed=1) for rate in (0.1, 0.2, 0.3)]
+
+    def trainer():
+        return MemberTrainer(
+            model(), few_digits, epochs=1, batch_size=32, directory=tmp_path / "weights"
+        )
+
+    journal = tmp_path / "journal.jsonl"
+    first = JournaledTrainer(trainer(), journal).train(members)
+    whole = journal.read_bytes()
+    journal.write_bytes(whole[: len(whole) - 40])
+    shutil.copytree(tmp_path / "weights", tmp_path / "kept")
+    trained, restored = [], []
+    resumed = JournaledTrainer(trainer(), journal, on_restored=restored.append)
+    assert resumed.restored == 2
+    again = resumed.train(members, trained.append)
+    assert (len(trained), len(restored)) == (1, 2)
+    for one, other in zip(first, again, strict=True):
+        pd.testing.assert_frame_equal(one.curves, other.curves)
+        assert one.score == other.score
+    # What was cut off stays in the file, and what came after it counts.
+    assert JournaledTrainer(trainer(), journal).restored == 3
+
+
+def test_the_structure_of_a_model_does_not_hang_on_its_names():
+    assert structure_of(model()) == structure_of(model())
+    others = [
+        build_mlp(units=(9,), hidden_rates=(0.4,)),
+        build_mlp(units=(8,), hidden_rates=(0.5,)),
+        build_mlp(units=(8,), hidden_rates=(0.4,), optimizer="sgd"),
+        build_mlp(units=(8,), hidden_rates=(0.4,), batch_norm="before_dropout"),
+    ]
+    assert len({structure_of(other) for other in [model(), *others]}) == 5
