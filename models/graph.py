@@ -25,12 +25,58 @@ class GraphLayer(NamedTuple):
     owner: keras.Layer
 
 
+class BakedTraining(NamedTuple):
+    """A `training` argument that was given where a layer is called in the graph.
+
+    Attributes:
+        value: the argument.
+        path: path of the layer that was called with it.
+    """
+
+    value: bool
+    path: str
+
+
+@dataclass(eq=False)
+class GraphCall:
+    """One call of a layer or operation in an unfolded graph; a shared layer has several.
+
+    Attributes:
+        operation: the layer or operation that is called.
+        path: names of the nested models that hold it, and its own, joined by ``/``.
+        models: the nested models that hold it, from the outside in.
+        training: the `training` argument baked into this call, or into that of a model around
+            it; None where there is none.
+        shapes: the shape of each tensor that it receives, with the batch; unknown in a model
+            that has not been built.
+        received: for each tensor that it receives, the calls that it comes from; none for an
+            input of the model.
+        feeds: the calls that receive what it computes.
+        is_output: whether the model returns what it computes.
+    """
+
+    operation: Any
+    path: str
+    models: tuple[keras.Model, ...] = ()
+    training: BakedTraining | None = None
+    shapes: list[tuple[int | None, ...]] = field(default_factory=list)
+    received: list[list[GraphCall]] = field(default_factory=list)
+    feeds: list[GraphCall] = field(default_factory=list)
+    is_output: bool = False
+
+    @property
+    def fed_by(self) -> list[GraphCall]:
+        """The calls that it receives from; the model's inputs are left out."""
+        return [call for calls in self.received for call in calls]
+
+
 @dataclass
 class Graph:
     """The layers and operations of a model, unfolded, and how they feed each other.
 
     Attributes:
         layers: each layer once, in the order of computation.
+        calls: every call of a layer or operation, in the order of computation.
         feeds: by id of an operation, the operations that it feeds.
         fed_by: by id of an operation, the operations that feed it; the model's inputs are left
             out.
@@ -39,6 +85,7 @@ class Graph:
     """
 
     layers: list[GraphLayer] = field(default_factory=list)
+    calls: list[GraphCall] = field(default_factory=list)
     feeds: dict[int, list[Any]] = field(default_factory=lambda: defaultdict(list))
     fed_by: dict[int, list[Any]] = field(default_factory=lambda: defaultdict(list))
     extents: dict[int, int] = field(default_factory=dict)
@@ -74,8 +121,13 @@ def inner_layers(layer: keras.Layer) -> list[tuple[str, keras.Layer]]:
 
 
 def flat_layers(model: keras.Layer) -> list[keras.Layer]:
-    """Every layer of a model, or of a layer, at any depth, each once, in an order that its clones share."""
-    return model._flatten_layers(include_self=False)
+    """Every layer of a model, or of a layer, at any depth, each once, as its clones order them."""
+    # Models may share an input layer; their clones do not.
+    return [
+        layer
+        for layer in model._flatten_layers(include_self=False)
+        if not isinstance(layer, keras.layers.InputLayer)
+    ]
 
 
 def read_graph(model: keras.Model) -> Graph | None:
@@ -90,11 +142,13 @@ def read_graph(model: keras.Model) -> Graph | None:
     graph = Graph()
     functional = _functional(model)
     if functional is not None:
-        _unfold(functional, {}, "", None, graph)
+        outputs = _unfold(functional, {}, "", None, graph, _Surroundings())
     elif isinstance(model, keras.Sequential):
-        _unfold_chain(model, [], "", graph)
+        outputs = [_unfold_chain(model, [], "", graph, _Surroundings())]
     else:
         return None
+    for call in (call for calls in outputs for call in calls):
+        call.is_output = True
     return graph
 
 
@@ -106,64 +160,101 @@ def _functional(layer: Any) -> Any:
     return layer._functional if isinstance(layer, keras.Sequential) else layer
 
 
+class _Surroundings(NamedTuple):
+    """What is around a call: the nested models that hold it, and how the outermost was called."""
+
+    models: tuple[keras.Model, ...] = ()
+    training: BakedTraining | None = None
+
+    def within(self, model: keras.Model, training: BakedTraining | None) -> _Surroundings:
+        return _Surroundings((*self.models, model), self.training or training)
+
+
 def _unfold(
-    model: Any, sources: dict[int, list[Any]], prefix: str, owner: Any, graph: Graph
-) -> list[list[Any]]:
-    """Walk one Functional model; `sources` maps its tensors to the operations they come from."""
+    model: Any,
+    sources: dict[int, list[GraphCall]],
+    prefix: str,
+    owner: Any,
+    graph: Graph,
+    around: _Surroundings,
+) -> list[list[GraphCall]]:
+    """Walk one Functional model; `sources` maps its tensors to the calls they come from."""
     for depth in sorted(model._nodes_by_depth, reverse=True):
         for node in model._nodes_by_depth[depth]:
             if node.is_input:
                 continue
             operation = node.operation
             path, held, holder = prefix + operation.name, operation, owner or operation
+            training = _baked_training(node, path)
             if isinstance(operation, keras.layers.TimeDistributed) and _functional(operation.layer):
                 path, held = f"{path}/layer", operation.layer
             received = [sources.get(id(tensor), []) for tensor in node.input_tensors]
             inner = _functional(held)
             if inner is None:
-                _add(GraphLayer(operation, path, holder), received, node.input_tensors, graph)
-                produced = [[operation]] * len(node.outputs)
+                call = GraphCall(operation, path, around.models, around.training or training)
+                call.shapes = [tuple(tensor.shape) for tensor in node.input_tensors]
+                _add(GraphLayer(operation, path, holder), call, received, graph)
+                produced = [[call]] * len(node.outputs)
             else:
                 # Masks may follow the inputs, and optional inputs may be missing.
                 entry = dict(zip(map(id, inner.inputs), received, strict=False))
                 # Only a nested model itself is cloned layer by layer.
                 holder = owner if held is operation else holder
-                produced = _unfold(inner, entry, f"{path}/", holder, graph)
-            for tensor, operations in zip(node.outputs, produced, strict=True):
-                sources[id(tensor)] = operations
+                nested = around.within(held, training)
+                produced = _unfold(inner, entry, f"{path}/", holder, graph, nested)
+            for tensor, calls in zip(node.outputs, produced, strict=True):
+                sources[id(tensor)] = calls
     return [sources.get(id(tensor), []) for tensor in model.outputs]
 
 
 def _unfold_chain(
-    model: keras.Sequential, before: list[Any], prefix: str, graph: Graph
-) -> list[Any]:
+    model: keras.Sequential,
+    before: list[GraphCall],
+    prefix: str,
+    graph: Graph,
+    around: _Surroundings,
+) -> list[GraphCall]:
     """Walk a Sequential that has not been built: each layer feeds the next."""
     for layer in model.layers:
         path, inner = prefix + layer.name, _functional(layer)
+        nested = around.within(layer, None)
         if inner is not None:
-            outputs = _unfold(inner, {id(inner.inputs[0]): before}, f"{path}/", None, graph)
-            before = [operation for operations in outputs for operation in operations]
+            entry = {id(inner.inputs[0]): before}
+            outputs = _unfold(inner, entry, f"{path}/", None, graph, nested)
+            before = [call for calls in outputs for call in calls]
         elif isinstance(layer, keras.Sequential):
-            before = _unfold_chain(layer, before, f"{path}/", graph)
+            before = _unfold_chain(layer, before, f"{path}/", graph, nested)
         else:
-            _add(GraphLayer(layer, path, layer), [before], [], graph)
-            before = [layer]
+            call = GraphCall(layer, path, around.models)
+            _add(GraphLayer(layer, path, layer), call, [before], graph)
+            before = [call]
     return before
 
 
-def _add(entry: GraphLayer, received: list[list[Any]], tensors: list[Any], graph: Graph) -> None:
+def _add(entry: GraphLayer, call: GraphCall, received: list[list[GraphCall]], graph: Graph) -> None:
     operation = entry.layer
     if isinstance(operation, keras.Layer) and all(
         known.layer is not operation for known in graph.layers
     ):
         graph.layers.append(entry)
-    for tensor in tensors:
-        extent = sum(length != 1 for length in tensor.shape[1:])
+    graph.calls.append(call)
+    call.received = received
+    for shape in call.shapes:
+        extent = sum(length != 1 for length in shape[1:])
         graph.extents[id(operation)] = max(graph.extents.get(id(operation), 0), extent)
-    for operations in received:
-        for source in operations:
-            graph.feeds[id(source)].append(operation)
-            graph.fed_by[id(operation)].append(source)
+    for source in call.fed_by:
+        source.feeds.append(call)
+        graph.feeds[id(source.operation)].append(operation)
+        graph.fed_by[id(operation)].append(source.operation)
+
+
+def _baked_training(node: Any, path: str) -> BakedTraining | None:
+    """The `training` argument that a call was given; Keras takes it by name only."""
+    value = node.arguments.kwargs.get("training")
+    # Keras notes down the default of a layer, False, as if it had been given; models have None.
+    if value is None or (not value and not is_plain_model(node.operation)):
+        return None
+    return BakedTraining(bool(value), path)
 
 
 def _nearest(

@@ -121,18 +121,18 @@ class RuntimeRateAlphaDropout(RuntimeRate, keras.layers.AlphaDropout):
     """`keras.layers.AlphaDropout` whose rate is a variable."""
 
     def coefficients_of(self, rate: float) -> tuple[float, ...]:
-        """The rate, and slope and offset that restore mean and variance."""
+        """The rate, and slope and shift that restore mean and variance."""
         slope = ((1 - rate) * (1 + rate * _DROPPED**2)) ** -0.5
-        # Adding -0.0 leaves every value as it is; adding 0.0 would turn -0.0 to 0.0.
-        return rate, slope, -slope * _DROPPED * rate if rate else -0.0
+        # Taking 0.0 away leaves every value as it is; adding it would turn -0.0 to 0.0.
+        return rate, slope, slope * _DROPPED * rate if rate else 0.0
 
     def with_noise(self, inputs: Any) -> Any:
         """The inputs with single values set to SELU's lower limit, mean and variance restored."""
-        rate, slope, offset = self.coefficients
+        rate, slope, shift = self.coefficients
         shape = _concrete_shape(inputs, self.noise_shape)
         kept = ops.cast(keras.random.uniform(shape, seed=self.seed_generator) >= rate, inputs.dtype)
         dropped = inputs * kept + _DROPPED * (1 - kept)
-        return ops.cast(slope, inputs.dtype) * dropped + ops.cast(offset, inputs.dtype)
+        return ops.cast(slope, inputs.dtype) * dropped - ops.cast(shift, inputs.dtype)
 
 
 LIFTED: dict[type[keras.Layer], type[keras.Layer]] = {

@@ -9,9 +9,10 @@ from typing import Any
 import keras
 
 from dropout_zoo.models.graph import flat_layers
+from dropout_zoo.models.sites import DROPOUT_FAMILY
 
 
-def structure_of(model: keras.Model) -> str:
+def structure_of(model: keras.Model, *, rates: bool = True) -> str:
     """Fingerprint the layers of a model, their settings, and how it is compiled.
 
     Names that Keras numbers by itself are left out, so that the same function gives the same
@@ -19,6 +20,7 @@ def structure_of(model: keras.Model) -> str:
 
     Args:
         model: a Keras model, compiled or not.
+        rates: whether models that differ in their dropout rates alone count as different.
 
     Returns:
         16 hexadecimal digits.
@@ -26,7 +28,7 @@ def structure_of(model: keras.Model) -> str:
     layers = [
         (
             type(layer).__name__,
-            _nameless(layer.get_config()) if hasattr(layer, "get_config") else None,
+            _settings(layer, rates),
             [(tuple(weight.shape), weight.trainable) for weight in layer.weights],
         )
         for layer in flat_layers(model)
@@ -34,6 +36,16 @@ def structure_of(model: keras.Model) -> str:
     compiled = _nameless(model.get_compile_config()) if model.compiled else None
     text = json.dumps([layers, compiled], sort_keys=True, default=_type_name)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _settings(layer: keras.Layer, rates: bool) -> Any:
+    try:
+        config = _nameless(layer.get_config())
+    except NotImplementedError:  # a layer of the user's that cannot be saved
+        return None
+    if not rates and isinstance(layer, DROPOUT_FAMILY):
+        del config["rate"]
+    return config
 
 
 def _type_name(thing: object) -> str:

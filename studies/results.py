@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from scipy import stats
 
 from dropout_zoo.studies.comparison import DEFAULT_LEVEL, holm_differences
-from dropout_zoo.training.objective import Objective
+from dropout_zoo.training.objective import Objective, parse_objective
 
 _METADATA = b"dropout_zoo"
 GAIN_COLUMNS = ("gain", "low", "high", "level", "p_value", "pairs")
@@ -236,8 +236,6 @@ class TrainingStudyResult(StudyResult):
     def _is_larger_better(self, metric: str) -> bool:
         if metric in ("score", self.objective.name):
             return self.objective.direction == "max"
-        from dropout_zoo.training.objective import parse_objective
-
         return parse_objective(metric).direction == "max"
 
     def _described(self) -> dict[str, Any]:

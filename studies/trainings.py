@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from dropout_zoo.training.journal import JournaledTrainer
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import Objective, parse_objective
 from dropout_zoo.training.provenance import describe_data, versions
+from dropout_zoo.training.sources import load_dataset
 from dropout_zoo.training.train import MemberTrainer
 
 Model = keras.Model | str | Callable[..., keras.Model]
@@ -195,6 +196,11 @@ class StudyPlan:
         }
 
 
+def as_dataset(dataset: Dataset | str | Path) -> Dataset:
+    """The data that are meant: a `Dataset` as it is, anything else by `load_dataset`."""
+    return dataset if isinstance(dataset, Dataset) else load_dataset(str(dataset))
+
+
 def as_seeds(seeds: int | Sequence[int]) -> list[int]:
     """Read what a study was given as seeds.
 
@@ -269,8 +275,6 @@ def concluded(
     result: TrainingStudyResult, conclude: Callable[[TrainingStudyResult], list[str]]
 ) -> TrainingStudyResult:
     """The same result with its conclusions."""
-    from dataclasses import replace
-
     return replace(result, conclusions=tuple(conclude(result)))
 
 

@@ -137,7 +137,9 @@ def branched():
     x = dense(left) + layers.Dropout(0.2, name="branch")(dense(left * 2))
     x = ops.concatenate([x, ops.relu(right), ops.zeros_like(right)], axis=-1)[:, ::2]
     parts = ops.split(x, [2], axis=1)
-    x = layers.Concatenate()([parts[0], ops.mean(ops.stack(parts[1:] * 2, axis=1), axis=1)])
+    x = layers.Concatenate()(
+        [parts[0], ops.mean(ops.stack([parts[1], 2 * parts[1]], axis=1), axis=1)]
+    )
     x = layers.Dropout(0.3, name="joined")(ops.einsum("bi,bi->bi", x, x))
     return keras.Model([left, right], [layers.Dense(1, name="a")(x), layers.Dense(2, name="b")(x)])
 
@@ -148,10 +150,10 @@ def nested():
         name="encoder",
     )
     inputs = Input((8,))
-    middle = keras.Model(inputs, layers.Dropout(0.2, name="m")(encoder(inputs)), name="middle")
+    x = encoder(inputs) + encoder(inputs * 2)
+    middle = keras.Model(inputs, layers.Dropout(0.2, name="m")(x), name="middle")
     left, right = Input((8,)), Input((8,))
-    # The nested model and the one inside it are both used again.
-    x = layers.Add()([middle(left), middle(right), encoder(left)])
+    x = layers.Add()([middle(left), middle(right)])
     return keras.Model([left, right], layers.Dense(1)(x))
 
 
@@ -162,6 +164,7 @@ def recurrent():
     x = layers.GRU(4, return_sequences=True, dropout=0.1, name="gru")(x)
     cells = [layers.LSTMCell(4, dropout=0.1), layers.LSTMCell(4, dropout=0.1)]
     x = layers.RNN(layers.StackedRNNCells(cells), return_sequences=True, name="stacked")(x)
+    x = layers.Bidirectional(layers.GRU(2, dropout=0.2, return_sequences=True), name="both")(x)
     x = layers.TimeDistributed(layers.Dropout(0.1), name="each")(x)
     return keras.Model(inputs, layers.Dense(1)(layers.Flatten()(x)))
 
@@ -229,8 +232,8 @@ def test_each_rate_can_be_set_alone_and_nothing_else_changes(build, tmp_path):
         changed = with_rates(model, {path: 0.45})
         assert rates_of(changed) == {**before, path: 0.45}
         assert equal(changed.get_weights(), weights)
-        assert equal(keras.tree.flatten(changed.predict(x, verbose=0)), predicted)
         if number == 0:
+            assert equal(keras.tree.flatten(changed.predict(x, verbose=0)), predicted)
             changed.save(tmp_path / "model.keras")
             reloaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
             assert rates_of(reloaded) == {**before, path: 0.45}
@@ -304,18 +307,16 @@ def test_rates_inside_composite_layers_take_effect(build, path):
 
 def test_an_argument_that_sets_several_rates_wants_them_all_the_same():
     inputs = Input((6, 8))
-    x = layers.Bidirectional(layers.LSTM(4, dropout=0.2), name="both")(
-        TransformerBlock(8, name="block")(inputs)
-    )
+    x = layers.Flatten()(TransformerBlock(8, name="block")(inputs))
     model = keras.Model(inputs, layers.Dense(1)(x))
-    block = ["block/attention/dropout_layer", "block/drop"]
-    both = ["both/forward_layer/cell/dropout", "both/backward_layer/cell/dropout"]
-    assert set(rates_of(model)) == {*block, *both}
-    for paths, argument in [(block, "'rate' of TransformerBlock"), (both, "'dropout' of Bidir")]:
-        with pytest.raises(ValueError, match=f"{paths[0]}.*{argument}.*give all of them the same"):
-            with_rates(model, {paths[0]: 0.4})
-        changed = with_rates(model, dict.fromkeys(paths, 0.4))
-        assert rates_of(changed) == {**rates_of(model), **dict.fromkeys(paths, 0.4)}
+    paths = ["block/attention/dropout_layer", "block/drop"]
+    assert rates_of(model) == dict.fromkeys(paths, 0.1)
+    message = f"for '{paths[0]}', '{paths[1]}', which 'rate' of TransformerBlock 'block' sets"
+    with pytest.raises(ValueError, match=f"{message}.*received 0.4, 0.1: give all .* the same"):
+        with_rates(model, {paths[0]: 0.4})
+    with pytest.raises(ValueError, match=f"{message}.*received 0.4, 0.3"):
+        with_rates(model, dict(zip(paths, (0.4, 0.3), strict=True)))
+    assert rates_of(with_rates(model, dict.fromkeys(paths, 0.4))) == dict.fromkeys(paths, 0.4)
 
 
 def test_a_rate_in_the_code_of_a_layer_is_refused():
@@ -421,10 +422,9 @@ def test_compiled_alike_with_code_that_is_not_registered():
 def test_metric_objects_are_not_shared():
     model = small(loss="mse", optimizer="adam", metrics=[keras.metrics.MeanSquaredError("mine")])
     changed = with_rates(model, {"drop": 0.1})
-    before = [float(metric.result()) for metric in model.metrics]
-    changed.evaluate(X * 5, Y, verbose=0)
-    assert [float(metric.result()) for metric in model.metrics] == before
-    assert not set(map(id, model.metrics)) & set(map(id, changed.metrics))
+    before = model.get_metrics_result()
+    assert changed.evaluate(X * 5, Y, verbose=0, return_dict=True)["mine"] != before["mine"]
+    assert model.get_metrics_result() == before
 
 
 OPTIMIZERS = {
@@ -442,7 +442,7 @@ OPTIMIZERS = {
 def test_the_same_optimizer_anew(kind, tmp_path):
     model = small(loss="mse", optimizer=OPTIMIZERS[kind]())
     steps = int(model.optimizer.iterations)
-    state = [np.array(v) for v in model.optimizer.variables]
+    state = [ops.convert_to_numpy(v).copy() for v in model.optimizer.variables]
     changed = with_rates(model, {"drop": 0.1})
     assert type(changed.optimizer) is type(model.optimizer)
     assert changed.optimizer is not model.optimizer
@@ -450,7 +450,7 @@ def test_the_same_optimizer_anew(kind, tmp_path):
     assert int(changed.optimizer.iterations) == 0 < steps
     weights = model.get_weights()
     changed.fit(X, Y, verbose=0)
-    assert equal([np.array(v) for v in model.optimizer.variables], state)
+    assert equal([ops.convert_to_numpy(v).copy() for v in model.optimizer.variables], state)
     assert equal(model.get_weights(), weights)
     changed.save(tmp_path / "model.keras")
     assert keras.models.load_model(tmp_path / "model.keras").compiled
@@ -556,14 +556,17 @@ def test_a_nested_model_compiled_with_a_loss_of_ones_own():
 
 
 def test_what_is_shared_stays_shared():
-    model = nested()
+    encoder = keras.Sequential(
+        [Input((8,)), layers.Dense(8), layers.Dropout(0.3, name="d")], name="encoder"
+    )
+    inputs = Input((8,))
+    middle = keras.Model(inputs, encoder(inputs), name="middle")
+    x = [middle(inputs), middle(2 * inputs), encoder(inputs)]  # the inner model outside, too
+    model = keras.Model(inputs, layers.Dense(1)(layers.Add()(x)))
     changed = with_rates(model, {"middle/encoder/d": 0.5})
-    assert changed.count_params() == model.count_params()
-    assert len(changed.weights) == len(model.weights)
-    changed.compile("sgd", "mse")
-    changed.fit(inputs_for(model), np.ones((4, 1)), verbose=0)
-    middle = changed.get_layer("middle")
-    assert middle.get_layer("encoder") is changed.get_layer("encoder")
+    assert changed.get_layer("middle").get_layer("encoder") is changed.get_layer("encoder")
+    assert len(changed.weights) == len(model.weights) == 4
+    np.testing.assert_array_equal(changed.predict(X, verbose=0), model.predict(X, verbose=0))
 
 
 class FreeNames(layers.Layer):
@@ -664,6 +667,9 @@ def test_layers_of_ones_own_inside_wrappers():
     class Local(layers.Layer):
         def call(self, x):
             return x * 2
+
+        def compute_output_shape(self, shape):
+            return shape
 
     inputs = Input((4, 8))
     x = layers.TimeDistributed(Local())(inputs)

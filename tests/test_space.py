@@ -140,6 +140,22 @@ def test_no_setting_is_tried_twice_and_a_small_space_is_tried_whole(name, tmp_pa
     assert len({tuple(sorted(values.items())) for values in tried}) == 16
 
 
+@pytest.mark.parametrize("rates", [[0.2, 0.5], [0.2, 0.3, 0.4, 0.5], None])
+def test_hyperband_promotes_the_best_in_any_space(rates, tmp_path):
+    space = search_space(build_cnn(), rates=rates)
+    oracle = oracle_on("hyperband", space, tmp_path)
+    assert len(drive(oracle)) == trial_limit("hyperband", space, None, 9)
+    trials = [trial.hyperparameters.values for trial in oracle.trials.values()]
+    best = [values for values in trials if values["tuner/epochs"] == 9]
+    assert min(values["hidden_1_dropout"] for values in best) == 0.2
+    promoted = [values for values in trials if values["tuner/initial_epoch"]]
+    assert promoted
+    for values in promoted:
+        earlier = oracle.trials[values["tuner/trial_id"]].hyperparameters.values
+        assert earlier["tuner/epochs"] == values["tuner/initial_epoch"]
+        assert earlier["hidden_1_dropout"] == values["hidden_1_dropout"]
+
+
 @pytest.mark.parametrize("name", ["random", "bayesian", "hyperband"])
 def test_a_seed_decides_the_trials_and_zero_is_one(name, tmp_path):
     space = search_space(build_mlp())
@@ -153,13 +169,13 @@ def test_a_seed_decides_the_trials_and_zero_is_one(name, tmp_path):
 
 def test_limits():
     space = search_space(build_mlp())
-    assert trial_limit("grid", space, None) == 49
-    assert trial_limit("random", space, None) == 20
-    assert trial_limit("random", space, 500) == 49
+    assert trial_limit("grid", space, None, 9) == 49
+    assert trial_limit("random", space, None, 9) == 20
+    assert trial_limit("random", space, 500, 9) == 49
     with pytest.raises(ValueError, match="'grid', 'random', 'bayesian', 'hyperband'"):
-        trial_limit("greedy", space, None)
+        trial_limit("greedy", space, None, 9)
     with pytest.raises(ValueError, match="trials to be a whole number"):
-        trial_limit("grid", space, 0)
+        trial_limit("grid", space, 0, 9)
 
 
 def test_the_hypermodel_serves_any_tuner_of_keras_tuner(few_digits, tmp_path):

@@ -166,7 +166,6 @@ class Loop:
         gather: bool,
     ) -> Any:
         """Trace a function that makes the steps from one number up to another."""
-
         model = self._model
 
         def steps(positions: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> Any:

@@ -93,7 +93,7 @@ class Search:
         )
         self.space = self.hypermodel.space
         self.objective = parse_objective(settings.objective)
-        self.trials = trial_limit(settings.oracle, self.space, settings.trials)
+        self.trials = trial_limit(settings.oracle, self.space, settings.trials, settings.epochs)
         self.given = {site.path: site.rate for site in dropout_sites(self.model)}
 
     @property
@@ -289,7 +289,7 @@ class Search:
             # A run that is resumed asks its oracle anew; the journal answers.
             overwrite=True,
         )
-        tuner.search(trainer, progress.result)
+        tuner.search_with(trainer, progress.result)
         return entries + [Entry(name, "trial", result) for name, result in tuner.results.items()]
 
     def _race(

@@ -9,35 +9,48 @@ from typing import Any, Protocol
 
 import keras
 import keras_tuner
+import numpy as np
 from keras_tuner.engine import trial as trial_module
 
-from dropout_zoo.models.cloning import with_rates
+from dropout_zoo.models.sites import dropout_sites
+from dropout_zoo.models.structure import structure_of
 from dropout_zoo.training.checkpoint import Checkpoint
+from dropout_zoo.training.dataset import Dataset
 from dropout_zoo.training.members import Member, TrainedMember
+from dropout_zoo.training.objective import Objective
+from dropout_zoo.training.reasons import reason_of
+from dropout_zoo.training.threads import usable_cores
+from dropout_zoo.training.train import MemberTrainer
 from dropout_zoo.tuning.space import DropoutHyperModel
 
 Status = trial_module.TrialStatus
+OnResult = Callable[[TrainedMember], None]
+Arrays = tuple[np.ndarray, np.ndarray]
 
 
 class Trainer(Protocol):
     """What trains members: a `MemberTrainer`, or one that keeps a journal."""
 
     def train(
-        self,
-        members: Sequence[Member],
-        on_result: Callable[[TrainedMember], None] | None = None,
+        self, members: Sequence[Member], on_result: OnResult | None = None
     ) -> list[TrainedMember]:
         """Train members; see `MemberTrainer.train`."""
 
 
 class DropoutTuner(keras_tuner.Tuner):
-    """Searches the dropout rates of a model, many trials at a time.
+    """Searches dropout rates as any tuner of KerasTuner does, with many trials trained at once.
+
+    Results are read as always: `results_summary`, `get_best_models`,
+    `get_best_hyperparameters`, and by a tuner made anew on the same folder. A trial that
+    Hyperband promotes goes on from where it stopped.
 
     Args:
         oracle: any oracle of KerasTuner; it decides what is tried.
-        hypermodel: the model and the rates to try.
-        batch: number of trials that are asked for at once; larger ones keep all cores busy,
-            smaller ones let an oracle that learns learn sooner.
+        hypermodel: a compiled Keras model, whose dropout sites are then searched; a
+            `DropoutHyperModel`; or any hypermodel or function that builds a compiled model.
+            Trials whose models differ in dropout rates alone are trained together.
+        batch: number of trials that are asked for at once; None for one a usable core. More of
+            them keep all cores busy, fewer let an oracle that learns learn sooner.
         seed: seed of every trial's initial weights, data order and masks, a whole number >= 0.
         directory: folder that holds projects; state and weights go there.
         project_name: name of this search's folder in it.
@@ -47,17 +60,19 @@ class DropoutTuner(keras_tuner.Tuner):
     def __init__(
         self,
         oracle: keras_tuner.Oracle,
-        hypermodel: DropoutHyperModel,
+        hypermodel: keras.Model | keras_tuner.HyperModel | Callable[..., keras.Model],
         *,
-        batch: int = 8,
+        batch: int | None = None,
         seed: int = 0,
         directory: str | Path | None = None,
         project_name: str | None = None,
         overwrite: bool = False,
     ) -> None:
-        self.batch = batch
+        self.batch = batch or usable_cores()
         self.seed = seed
         self.results: dict[str, TrainedMember] = {}
+        if isinstance(hypermodel, keras.Model):
+            hypermodel = DropoutHyperModel(hypermodel)
         super().__init__(
             oracle=oracle,
             hypermodel=hypermodel,
@@ -68,29 +83,76 @@ class DropoutTuner(keras_tuner.Tuner):
 
     def search(
         self,
-        trainer: Trainer,
-        on_result: Callable[[TrainedMember], None] | None = None,
+        x: np.ndarray | Dataset,
+        y: np.ndarray | None = None,
+        *,
+        validation_data: Arrays | None = None,
+        epochs: int = 1,
+        batch_size: int = 32,
+        patience: int | None = None,
+        sample_weight: np.ndarray | None = None,
+        verbose: int = 0,
     ) -> None:
         """Search until the oracle stops.
+
+        Args:
+            x: training examples, or a `Dataset` with all parts.
+            y: labels or targets of the training examples.
+            validation_data: examples and targets of the validation part; with arrays only.
+            epochs: epochs of each training; Hyperband decides them by itself.
+            batch_size: examples a step.
+            patience: epochs without improvement after which a trial stops; None for never.
+            sample_weight: weights of the training examples; with arrays only.
+            verbose: 1 has KerasTuner print each trial.
+
+        Raises:
+            ValueError: a setting is out of range, or model and data do not fit.
+            RuntimeError: every trial so far failed; the message says why.
+        """
+        if not isinstance(x, Dataset):
+            if y is None or validation_data is None:
+                raise ValueError("expected x, y and validation_data, or a Dataset")
+            # A search never looks at a test part; the validation part stands in for it.
+            x = Dataset.from_arrays(
+                (x, y), validation_data, validation_data, sample_weight=sample_weight
+            )
+        data = x
+        objective = Objective(self.oracle.objective.name, self.oracle.objective.direction)
+        self.oracle.verbose = verbose
+        trainers: dict[str, MemberTrainer] = {}
+        weights = Path(self.project_dir) / "weights"
+
+        def trainer_of(model: keras.Model) -> Trainer:
+            structure = structure_of(model, rates=False)
+            if structure not in trainers:
+                trainers[structure] = MemberTrainer(
+                    model,
+                    data,
+                    epochs=epochs,
+                    batch_size=batch_size,
+                    objective=objective,
+                    patience=patience,
+                    keep_state=True,
+                    directory=weights / structure,
+                )
+            return trainers[structure]
+
+        try:
+            self._search(trainer_of, None)
+        finally:
+            shutil.rmtree(weights, ignore_errors=True)
+
+    def search_with(self, trainer: Trainer, on_result: OnResult | None = None) -> None:
+        """Search with a trainer of one's own, for a hypermodel that varies nothing but rates.
 
         Args:
             trainer: the data, and how to train on them.
             on_result: hears of each trial as it finishes.
 
         Raises:
-            RuntimeError: every trial of the first batch failed; the message says why.
+            RuntimeError: every trial so far failed; the message says why.
         """
-        # Without state on disk, trials cut off before the first one ended would be lost.
-        self.save()
-        self.on_search_begin()
-        while batch := self._next_batch():
-            members = [self._member(trial) for trial in batch]
-            for trial, result in zip(batch, trainer.train(members, on_result), strict=True):
-                self._report(trial, result)
-            if all(result.status != "completed" for result in self.results.values()):
-                reasons = {result.reason for result in self.results.values()}
-                raise RuntimeError(f"every trial failed: {'; '.join(sorted(reasons))}")
-        self.on_search_end()
+        self._search(lambda model: trainer, on_result)
 
     def load_model(self, trial: trial_module.Trial) -> keras.Model:
         """Build the plain Keras model of a trial, with its weights at the best epoch.
@@ -101,14 +163,42 @@ class DropoutTuner(keras_tuner.Tuner):
         Returns:
             A compiled model.
         """
-        model = with_rates(self.hypermodel.model, self._rates(trial))
+        model = self.hypermodel.build(trial.hyperparameters)
         model.set_weights(list(Checkpoint.load(self._checkpoint(trial.trial_id)).best))
         return model
 
-    def _next_batch(self) -> list[trial_module.Trial]:
+    def _search(
+        self, trainer_of: Callable[[keras.Model], Trainer], on_result: OnResult | None
+    ) -> None:
+        # Without state on disk, trials cut off before the first one ended would be lost.
+        self.save()
+        self.on_search_begin()
+        failures: set[str] = set()
+        while trials := self._next_trials():
+            groups: dict[int, tuple[Trainer, list[tuple[trial_module.Trial, Member]]]] = {}
+            for trial in trials:
+                try:
+                    model, member = self._member(trial)
+                except Exception as error:  # the user's own code may raise anything
+                    self._fail(trial, reason_of(error), failures)
+                    continue
+                trainer = trainer_of(model)
+                groups.setdefault(id(trainer), (trainer, []))[1].append((trial, member))
+            for trainer, group in groups.values():
+                results = trainer.train([member for _, member in group], on_result)
+                for (trial, _), result in zip(group, results, strict=True):
+                    self._report(trial, result, failures)
+            if failures and all(
+                trial.status == Status.FAILED for trial in self.oracle.trials.values()
+            ):
+                raise RuntimeError(f"every trial failed: {'; '.join(sorted(failures))}")
+        self.on_search_end()
+
+    def _next_trials(self) -> list[trial_module.Trial]:
         """Trials to be trained together; none when the oracle has stopped."""
         trials: list[trial_module.Trial] = []
-        # Trials that a stopped search left running come first: their ids are theirs again.
+        # The same id would be given the same trial again. Trials that a search left running when
+        # it was cut off come first: their ids are theirs again.
         for number in range(self.batch):
             trial = self.oracle.create_trial(f"{self.tuner_id}-{number}")
             # Idle: what comes next depends on trials that are in this batch.
@@ -118,32 +208,41 @@ class DropoutTuner(keras_tuner.Tuner):
             trials.append(trial)
         return trials
 
-    def _member(self, trial: trial_module.Trial) -> Member:
-        values = trial.hyperparameters.values
-        earlier = values.get("tuner/trial_id")
-        return Member(
-            self._rates(trial),
+    def _member(self, trial: trial_module.Trial) -> tuple[keras.Model, Member]:
+        """The model that a trial asks for, and the member that it makes of it."""
+        hp = trial.hyperparameters
+        if isinstance(self.hypermodel, DropoutHyperModel):  # no need to build it
+            model, rates = self.hypermodel.model, self.hypermodel.space.site_rates(hp.values)
+        else:
+            model = self.hypermodel.build(hp)
+            rates = {site.path: site.rate for site in dropout_sites(model)}
+        earlier = hp.values.get("tuner/trial_id")
+        member = Member(
+            rates,
             self.seed,
-            epochs=values.get("tuner/epochs"),
-            initial_epoch=values.get("tuner/initial_epoch", 0),
+            epochs=hp.values.get("tuner/epochs"),
+            initial_epoch=hp.values.get("tuner/initial_epoch", 0),
             weights=self._checkpoint(earlier) if earlier else None,
             label=trial.trial_id,
         )
+        return model, member
 
-    def _rates(self, trial: trial_module.Trial) -> dict[str, float]:
-        return self.hypermodel.space.site_rates(trial.hyperparameters.values)
-
-    def _report(self, trial: trial_module.Trial, result: TrainedMember) -> None:
+    def _report(self, trial: trial_module.Trial, result: TrainedMember, failures: set[str]) -> None:
         self.results[trial.trial_id] = result
         if result.checkpoint is not None:
             shutil.copyfile(result.checkpoint, self._checkpoint(trial.trial_id))
-        if result.status == "completed":
-            best = result.curves.set_index("epoch").loc[result.best_epoch]
-            metrics: dict[str, Any] = {name: float(value) for name, value in best.items()}
-            self.oracle.update_trial(trial.trial_id, metrics, step=result.best_epoch)
-            trial.status = Status.COMPLETED
-        else:
-            trial.status, trial.message = Status.FAILED, result.reason
+        if result.status != "completed":
+            self._fail(trial, result.reason, failures)
+            return
+        best = result.curves.set_index("epoch").loc[result.best_epoch]
+        metrics: dict[str, Any] = {name: float(value) for name, value in best.items()}
+        self.oracle.update_trial(trial.trial_id, metrics, step=result.best_epoch)
+        trial.status = Status.COMPLETED
+        self.on_trial_end(trial)
+
+    def _fail(self, trial: trial_module.Trial, reason: str, failures: set[str]) -> None:
+        failures.add(reason)
+        trial.status, trial.message = Status.FAILED, reason
         self.on_trial_end(trial)
 
     def _checkpoint(self, trial_id: str) -> Path:

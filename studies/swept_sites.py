@@ -1,0 +1,153 @@
+"""Which dropout sites a study varies together, and what rates its settings come to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import keras
+
+from dropout_zoo.models.guidance import check_rate
+from dropout_zoo.models.resolving import (
+    PLACEMENT_ARGUMENTS,
+    builder_arguments,
+    resolve_model,
+    resolve_variant,
+)
+from dropout_zoo.models.sites import dropout_sites
+from dropout_zoo.studies.trainings import Model
+from dropout_zoo.training.dataset import Dataset
+
+PLACEMENTS = ("input", "hidden", "convolutional", "recurrent", "output")
+
+
+def model_with_sites(model: Model, dataset: Dataset, groups: Iterable[str]) -> keras.Model:
+    """Find or build a model that has the sites a study varies.
+
+    Args:
+        model: what `resolve_model` takes.
+        dataset: the data, for the shape of the inputs and the number of classes.
+        groups: placements or paths of sites; a registered model gains the placements it lacks.
+
+    Returns:
+        A compiled model.
+
+    Raises:
+        ValueError: there is no such model, or it is not compiled.
+    """
+    return resolve_model(
+        model,
+        input_shape=dataset.input_shape,
+        num_classes=dataset.num_classes,
+        placements=[group for group in groups if group in PLACEMENT_ARGUMENTS],
+    )
+
+
+def sites_of(model: keras.Model, group: str) -> list[str]:
+    """Find the sites that a word stands for.
+
+    Args:
+        model: the model.
+        group: ``"all"``, a placement such as ``"hidden"``, or the path of a site.
+
+    Returns:
+        Their paths.
+
+    Raises:
+        ValueError: there is none.
+    """
+    sites = dropout_sites(model)
+    found = [site.path for site in sites if group in ("all", site.placement, site.path)]
+    if not found:
+        there = ", ".join(f"{site.path} ({site.placement})" for site in sites) or "none"
+        raise ValueError(
+            f"expected sites to be 'all', a placement or a path, received {group!r}; the dropout "
+            f"sites of {model.name!r}: {there}"
+        )
+    return found
+
+
+def rates_at(
+    model: keras.Model, paths: Sequence[str], rate: float, others: str = "given"
+) -> dict[str, float]:
+    """Rates of every site: one at some of them, and what the model came with at the others.
+
+    Args:
+        model: the model.
+        paths: the sites that get the rate.
+        rate: fraction dropped, in [0, 1).
+        others: ``"given"``, or ``"none"`` for a rate of 0 at the other sites.
+
+    Returns:
+        Rate by path.
+    """
+    return {
+        site.path: rate if site.path in paths else site.rate if others == "given" else 0.0
+        for site in dropout_sites(model)
+    }
+
+
+def check_rates(rates: Sequence[float], name: str = "rates") -> list[float]:
+    """Check the rates that a study goes through; 0, the control, is always among them.
+
+    Args:
+        rates: fractions dropped, in [0, 1).
+        name: the argument's name, for the message.
+
+    Returns:
+        The rates, each once, from small to large.
+
+    Raises:
+        ValueError: a rate is out of range.
+    """
+    checked = {check_rate(rate, f"{name}[{index}]") for index, rate in enumerate(rates)}
+    return sorted(checked | {0.0})
+
+
+def build_with(model: Model, dataset: Dataset, arguments: Mapping[str, Any]) -> keras.Model:
+    """Build a variant of a model, with dropout layers at rate 0 wherever its builder sets rates.
+
+    Rates are set for each training. Given to the builder they might not fit the new widths.
+
+    Args:
+        model: a registered name or a builder function.
+        dataset: the data, for the shape of the inputs and the number of classes.
+        arguments: arguments of the builder that differ from its defaults.
+
+    Returns:
+        A compiled model.
+
+    Raises:
+        ValueError: the builder lacks an argument, or there is no builder.
+    """
+    known = builder_arguments(model)
+    rates = {"hidden_rates": 0.0} if "hidden_rates" in known and arguments else {}
+    return resolve_variant(
+        model,
+        rates | dict(arguments),
+        input_shape=dataset.input_shape,
+        num_classes=dataset.num_classes,
+    )
+
+
+def units_of(model: Model, units: Sequence[int] | None) -> tuple[int, ...]:
+    """The widths that a study starts from: those given, or the builder's own.
+
+    Args:
+        model: a registered name or a builder function with an argument ``units``.
+        units: widths of the hidden layers; None for the builder's default.
+
+    Returns:
+        The widths.
+
+    Raises:
+        ValueError: the model has no builder with such an argument, or one without a default.
+    """
+    if units is None:
+        units = builder_arguments(model).get("units")
+    if not isinstance(units, Sequence) or isinstance(units, str):
+        raise ValueError(
+            "expected a registered name or a builder function with an argument units=(128, 64), "
+            f"or the like, which changes the widths; received {model!r}"
+        )
+    return tuple(units)

@@ -1,0 +1,401 @@
+"""The engine: what it trains is what `Model.fit` trains, alone or in company."""
+
+import _thread
+import re
+import threading
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers, optimizers
+
+from dropout_zoo.models import build_cnn, build_mlp
+from dropout_zoo.models.graph import flat_layers
+from dropout_zoo.training import Member, MemberTrainer, train_members
+from dropout_zoo.training.checkpoint import Checkpoint
+from dropout_zoo.training.fit import fit_member
+from dropout_zoo.training.lift import lift, why_not_liftable
+from dropout_zoo.training.members import member_rates
+from dropout_zoo.training.threads import prepare_threads
+from dropout_zoo.training.update import FUSED, fused, gains_from_fusion
+
+SETTINGS = {"epochs": 3, "batch_size": 32, "update": "keras"}
+MLP = {"units": (16, 8), "hidden_rates": (0.5, 0.3)}
+CLASSES = 10
+
+
+def compiled(*stack, optimizer="adam", **arguments):
+    model = keras.Sequential([keras.Input((28, 28, 1)), *stack])
+    model.compile(optimizer=optimizer, loss="categorical_crossentropy", **arguments)
+    return model
+
+
+def noisy_net():
+    """Augmentation, every kind of dropout, a nested model, and metrics of several kinds."""
+    convolutions = keras.Sequential(
+        [keras.Input((28, 28, 1)), layers.Conv2D(4, 5, 2), layers.SpatialDropout2D(0.2)]
+    )
+    return compiled(
+        layers.RandomTranslation(0.1, 0.1),
+        layers.GaussianNoise(0.1),
+        convolutions,
+        layers.Flatten(),
+        layers.GaussianDropout(0.2),
+        layers.Dense(16, "selu"),
+        layers.AlphaDropout(0.2),
+        layers.Dense(CLASSES, "softmax"),
+        optimizer=optimizers.SGD(0.05, momentum=0.9, clipnorm=1.0),
+        metrics=["accuracy", keras.metrics.AUC(name="auc")],
+        weighted_metrics=["accuracy"],
+    )
+
+
+def bfloat16_net():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        return build_mlp(**MLP)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+MODELS = {
+    "mlp": build_mlp,
+    "cnn": lambda: build_cnn(filters=(4, 8), units=(16,)),
+    "batch norm": lambda: build_mlp(**MLP, batch_norm="before_dropout"),
+    "l2 and max-norm": lambda: build_mlp(
+        **MLP,
+        kernel_regularizer=keras.regularizers.L2(1e-3),
+        kernel_constraint=keras.constraints.MaxNorm(1.0),
+    ),
+    "adamw": lambda: build_mlp(**MLP, optimizer=optimizers.AdamW(1e-3)),
+    "schedule": lambda: build_mlp(
+        **MLP, optimizer=optimizers.RMSprop(optimizers.schedules.CosineDecay(1e-2, 15))
+    ),
+    "noisy net": noisy_net,
+    "mixed_bfloat16": bfloat16_net,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def single_threaded_kernels():
+    assert prepare_threads(), "expected conftest.py to call prepare_threads() before any model"
+
+
+def trainer_of(model, dataset, **arguments):
+    return MemberTrainer(model, dataset, **SETTINGS | {"keep_state": True} | arguments)
+
+
+def by_fit(trainer, member, number):
+    model = trainer.plan.model
+    return fit_member(trainer.plan, member, member_rates(model, member), 1000 + number)
+
+
+def assert_identical(first, second):
+    assert first.status == second.status == "completed", (first.reason, second.reason)
+    assert first.curves.equals(second.curves)
+    assert list(first.curves.columns) == list(second.curves.columns)
+    assert (first.best_epoch, first.score) == (second.best_epoch, second.score)
+    one, other = Checkpoint.load(first.checkpoint), Checkpoint.load(second.checkpoint)
+    for kind in ("best", "last", "optimizer"):
+        for a, b in zip(getattr(one, kind), getattr(other, kind), strict=True):
+            assert a.tobytes() == b.tobytes(), kind
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_members_are_those_of_fit_bit_for_bit(name, few_digits):
+    model = MODELS[name]()
+    trainer = trainer_of(model, few_digits, class_weight={0: 3.0, 4: 0.5}, workers=2)
+    count = len(member_rates(model, Member({}, 0)))
+    # The second one finds a loop that has just trained the other, or the other way round.
+    members = [Member([0.4] * count, seed=1), Member([0.1] * count, seed=2)]
+    for number, trained in enumerate(trainer.train(members)):
+        assert_identical(trained, by_fit(trainer, members[number], number))
+
+
+def test_a_rate_of_0_is_that_of_fit(few_digits):
+    trainer = trainer_of(build_mlp(**MLP), few_digits)
+    member = Member([0.0, 0.3], seed=1)
+    (trained,) = trainer.train([member])
+    assert_identical(trained, by_fit(trainer, member, 0))
+
+
+def test_company_order_and_number_of_loops_change_nothing(few_digits):
+    model = build_mlp(**MLP)
+    members = [Member([rate, 0.2], seed) for rate in (0.0, 0.3, 0.6) for seed in (0, 1)]
+    alone = [
+        *(trainer_of(model, few_digits, workers=1).train([member])[0] for member in members[:2]),
+        *trainer_of(model, few_digits, workers=1).train(members[2:]),
+    ]
+    reversed_order = trainer_of(model, few_digits, workers=3).train(members[::-1])
+    for one, other in zip(alone, reversed_order[::-1], strict=True):
+        assert one.member is other.member
+        assert_identical(one, other)
+
+
+def test_a_member_that_continues_equals_one_that_was_not_interrupted(few_digits):
+    trainer = trainer_of(build_mlp(**MLP, batch_norm="after_dropout"), few_digits)
+    rates = [0.4, 0.2]
+    (whole,) = trainer.train([Member(rates, seed=5, epochs=4)])
+    (begun,) = trainer.train([Member(rates, seed=5, epochs=2)])
+    rest = Member(rates, seed=5, epochs=4, initial_epoch=2, weights=begun.checkpoint)
+    ended = trainer.train([Member([0.1, 0.1], seed=6), rest])[1]
+    together = np.concatenate([begun.curves["val_loss"], ended.curves["val_loss"]])
+    assert np.array_equal(together, whole.curves["val_loss"])
+    for a, b in zip(
+        Checkpoint.load(whole.checkpoint).last, Checkpoint.load(ended.checkpoint).last, strict=True
+    ):
+        assert np.array_equal(a, b)
+
+
+def test_what_diverges_or_fails_does_not_touch_the_others(few_digits, tmp_path):
+    @keras.saving.register_keras_serializable("tests")
+    class RefusesLargeValues(layers.Layer):
+        def call(self, x):
+            tf.debugging.assert_less(tf.reduce_max(tf.abs(x)), 1e6, "too large a value")
+            return x
+
+    model = compiled(
+        layers.Flatten(), RefusesLargeValues(), layers.Dropout(0.3), layers.Dense(8, "relu"),
+        RefusesLargeValues(), layers.Dense(CLASSES, "softmax"),
+    )  # fmt: skip
+    trainer = trainer_of(model, few_digits, workers=2)
+    (healthy,) = trainer.train([Member([0.3], seed=0, epochs=1)])
+    found = Checkpoint.load(healthy.checkpoint)
+
+    def damaged(name, index, value):
+        last = [array.copy() for array in found.last]
+        last[index][:] = value
+        return Checkpoint(found.best, last, found.optimizer, found.seeds).save(tmp_path / name)
+
+    goes_on = {"initial_epoch": 1, "epochs": 3}
+    members = [
+        Member([0.3], seed=0, **goes_on, weights=healthy.checkpoint),
+        Member([0.3], seed=0, **goes_on, weights=damaged("nan.npz", -1, np.nan)),
+        Member([0.3], seed=0, **goes_on, weights=damaged("large.npz", 0, 1e8)),
+        Member([0.3], seed=0, **goes_on, weights=healthy.checkpoint),
+    ]
+    first, diverged, failed, last = trainer.train(members)
+    assert_identical(first, last)
+    assert diverged.status == "diverged" and len(diverged.curves) == 1
+    assert failed.status == "failed" and "too large a value" in failed.reason
+
+
+def test_early_stopping_and_the_best_weights(few_digits):
+    # With so large a learning rate the loss grows again long before the last epoch.
+    model = build_mlp(**MLP, optimizer=optimizers.SGD(1.0))
+    settings = {"epochs": 40, "patience": 2, "update": "auto"}
+    (trained,) = trainer_of(model, few_digits, **settings).train([Member([0.0, 0.0], seed=0)])
+    assert trained.best_epoch == len(trained.curves) - 2 < 38
+    x, y = few_digits.validation
+    measured = trained.model().evaluate(
+        x, keras.utils.to_categorical(y, CLASSES), verbose=0, return_dict=True
+    )
+    assert measured["loss"] == pytest.approx(trained.score, rel=1e-5)
+
+
+def test_an_iterator_is_asked_when_a_loop_is_free_and_after_each_result(few_digits):
+    heard, asked_with = [], []
+
+    def members():
+        for number in range(5):
+            asked_with.append(len(heard))
+            yield Member([0.1 * number, 0.2], seed=0, epochs=1)
+            if number == 2:  # what follows depends on all that came before
+                while len(heard) < 3:
+                    yield None
+
+    def on_result(trained):
+        assert threading.current_thread() is threading.main_thread()
+        heard.append(trained)
+
+    trained = train_members(
+        build_mlp(**MLP), members(), few_digits, **SETTINGS, workers=2, on_result=on_result
+    )
+    assert [member.rates["hidden_1_dropout"] for member in trained] == [0.1 * n for n in range(5)]
+    assert sorted(map(id, heard)) == sorted(map(id, trained))
+    assert asked_with[0] == asked_with[1] == 0 and asked_with[3] == 3
+    with pytest.raises(RuntimeError, match="None while none is being trained"):
+        train_members(build_mlp(**MLP), iter([None]), few_digits, **SETTINGS)
+
+
+def test_an_interrupt_ends_a_long_epoch_and_leaves_the_trainer_usable(few_digits):
+    trainer = trainer_of(build_mlp(**MLP), few_digits, epochs=10**9)
+    begun = threading.Event()
+    order = trainer.plan.batch_order
+
+    def order_of_a_long_epoch(member, rates, epoch):
+        begun.set()
+        return np.tile(order(member, rates, epoch), 20_000)
+
+    def interrupt():
+        begun.wait()
+        time.sleep(0.2)  # until well inside the epoch
+        _thread.interrupt_main()
+
+    trainer.plan.batch_order = order_of_a_long_epoch
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train([Member([0.2, 0.2], seed=0), Member([0.3, 0.2], seed=0)])
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("loop-")]
+    trainer.plan.batch_order = order
+    (trained,) = trainer.train([Member([0.2, 0.2], seed=0, epochs=2)])
+    assert trained.status == "completed" and len(trained.curves) == 2
+
+
+def recurrent_net():
+    return compiled(
+        layers.Reshape((28, 28)), layers.GRU(4, dropout=0.2), layers.Dense(CLASSES, "softmax")
+    )
+
+
+def attention_net():
+    sequence = keras.Input((28, 28, 1))
+    x = layers.Reshape((28, 28))(sequence)
+    x = layers.MultiHeadAttention(1, 4, dropout=0.3)(x, x)
+    model = keras.Model(sequence, layers.Dense(CLASSES, "softmax")(layers.Flatten()(x)))
+    model.compile("adam", "categorical_crossentropy")
+    return model
+
+
+def two_outputs():
+    image = keras.Input((28, 28, 1))
+    x = layers.Flatten()(image)
+    model = keras.Model(image, [layers.Dense(2)(x), layers.Dense(3)(x)])
+    model.compile("adam", ["mse", "mse"])
+    return model
+
+
+@keras.saving.register_keras_serializable("tests")
+class OwnStep(keras.Model):
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+def with_a_step_of_its_own():
+    image = keras.Input((28, 28, 1))
+    x = layers.Dropout(0.2)(layers.Flatten()(image))
+    model = OwnStep(image, layers.Dense(CLASSES, "softmax")(x))
+    model.compile("adam", "categorical_crossentropy")
+    return model
+
+
+@keras.saving.register_keras_serializable("tests")
+class OwnNoise(layers.Layer):
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.generator = keras.random.SeedGenerator(0)
+
+    def call(self, x, training=False):
+        return x + keras.random.normal(keras.ops.shape(x), seed=self.generator) if training else x
+
+
+@keras.saving.register_keras_serializable("tests")
+class OwnDropout(layers.Dropout):
+    pass
+
+
+NOT_LIFTABLE = {
+    "the dropout of recurrent layer": recurrent_net,
+    "is fixed by the layer 'multi_head_attention": attention_net,
+    "has 2 outputs": two_outputs,
+    "OwnStep has a train_step of its own": with_a_step_of_its_own,
+    r"\(OwnNoise\) draws random numbers of its own": lambda: compiled(
+        layers.Flatten(), OwnNoise(), layers.Dense(CLASSES, "softmax")
+    ),
+    "is a OwnDropout": lambda: compiled(
+        layers.Flatten(), OwnDropout(0.2), layers.Dense(CLASSES, "softmax")
+    ),
+    "run_eagerly=True": lambda: compiled(
+        layers.Flatten(), layers.Dense(CLASSES, "softmax"), run_eagerly=True
+    ),
+    "jit_compile=True": lambda: compiled(
+        layers.Flatten(), layers.Dense(CLASSES, "softmax"), jit_compile=True
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", NOT_LIFTABLE)
+def test_what_cannot_be_lifted_has_a_reason(reason):
+    assert re.search(reason, why_not_liftable(NOT_LIFTABLE[reason]()))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_can_be_lifted_has_none(name):
+    assert why_not_liftable(MODELS[name]()) is None
+
+
+@pytest.mark.parametrize("reason", ["has a train_step", "dropout of recurrent layer"])
+def test_fit_trains_what_cannot_be_lifted_and_a_warning_says_why(reason, few_digits):
+    (model,) = (build() for key, build in NOT_LIFTABLE.items() if reason in key)
+    with pytest.warns(UserWarning, match=rf"Model\.fit trains the members.*{reason}") as told:
+        trained = train_members(
+            model, [Member([0.2], 0, epochs=1), Member([0.3], 0, epochs=1)], few_digits, **SETTINGS
+        )
+    assert [member.status for member in trained] == ["completed"] * 2
+    assert len([warning for warning in told if "Model.fit" in str(warning.message)]) == 1
+
+
+def test_a_lifted_model_has_the_layers_and_predictions_of_the_plain_one():
+    model = MODELS["noisy net"]()
+    lifted = lift(model)
+    assert [layer.name for layer in flat_layers(lifted)] == [
+        layer.name for layer in flat_layers(model)
+    ]
+    assert lifted.optimizer.get_config() == model.optimizer.get_config()
+    assert lifted.optimizer is not model.optimizer
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        optimizers.Adam(1e-2),
+        optimizers.Adam(1e-2, beta_1=0.8, beta_2=0.99, epsilon=1e-3),
+        optimizers.SGD(0.1),
+        optimizers.SGD(0.1, momentum=0.9),
+        optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+        optimizers.RMSprop(1e-2),
+        optimizers.RMSprop(1e-2, momentum=0.5),
+    ],
+    ids=lambda optimizer: optimizer.name,
+)
+def test_a_fused_step_agrees_with_that_of_keras(optimizer):
+    random = np.random.default_rng(0)
+    start = random.normal(size=(50, 40)).astype("float32")
+    by_keras, by_kernel = keras.Variable(start), keras.Variable(start)
+    like = fused(optimizer)
+    for step in range(50):
+        gradient = random.normal(size=start.shape) * 10 ** random.uniform(-3, 0)
+        gradient = tf.constant(gradient.astype("float32"))
+        optimizer.apply([gradient], [by_keras])
+        like.apply([gradient], [by_kernel])
+        if step in (0, 49):
+            moved = np.abs(by_keras.numpy() - start).max()
+            assert moved > 1e-3
+            assert np.abs(by_kernel.numpy() - by_keras.numpy()).max() < 1e-6 * (1 + step)
+    assert len(optimizer.variables) == len(like.variables)
+
+
+def test_fused_kernels_are_for_plain_optimizers_on_dense_nets():
+    for optimizer in ("adam", "sgd", "rmsprop"):
+        model = build_mlp(**MLP, optimizer=optimizer)
+        assert gains_from_fusion(model) and type(model.optimizer) in FUSED
+    for optimizer in (
+        optimizers.AdamW(),
+        optimizers.Adam(clipnorm=1.0),
+        optimizers.Adam(use_ema=True),
+        optimizers.Adam(amsgrad=True),
+        optimizers.SGD(optimizers.schedules.CosineDecay(0.1, 10)),
+    ):
+        assert not gains_from_fusion(build_mlp(**MLP, optimizer=optimizer))
+    assert not gains_from_fusion(build_cnn())
+
+
+def test_fused_kernels_learn_what_keras_learns(few_digits):
+    model, member = build_mlp(**MLP), Member([0.2, 0.1], seed=0)
+    (by_kernel,) = train_members(model, [member], few_digits, **SETTINGS | {"update": "auto"})
+    (by_keras,) = train_members(model, [member], few_digits, **SETTINGS)
+    assert by_kernel.score == pytest.approx(by_keras.score, rel=1e-4)
+    assert by_kernel.score != by_keras.score or not gains_from_fusion(model)

@@ -1,0 +1,150 @@
+"""`DropoutTuner` as a KerasTuner user meets it."""
+
+import keras
+import keras_tuner
+import numpy as np
+import pandas as pd
+import pytest
+from keras import layers
+from keras_tuner import oracles
+
+from dropout_zoo.models import build_mlp, dropout_sites
+from dropout_zoo.training import targets_for
+from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner
+
+RATES = [0.1, 0.3, 0.5]
+QUIET = {"max_consecutive_failed_trials": 100, "seed": 1}
+
+
+def model():
+    return build_mlp(units=(8,), hidden_rates=(0.4,))
+
+
+def grid(**arguments):
+    return oracles.GridSearchOracle("val_loss", **QUIET | arguments)
+
+
+def make(tmp_path, oracle, hypermodel=None, **arguments):
+    return DropoutTuner(
+        oracle,
+        DropoutHyperModel(model(), RATES) if hypermodel is None else hypermodel,
+        directory=tmp_path,
+        project_name="search",
+        **arguments,
+    )
+
+
+def test_results_are_read_as_those_of_any_tuner(few_digits, tmp_path, capsys):
+    tuner = make(tmp_path, grid())
+    tuner.search(few_digits, epochs=2)
+    trials = tuner.oracle.get_best_trials(10)
+    assert [trial.score for trial in trials] == sorted(trial.score for trial in trials)
+    assert {t.hyperparameters.get("hidden_1_dropout") for t in trials} == set(RATES)
+    best_hp = tuner.get_best_hyperparameters()[0]
+    best = tuner.get_best_models()[0]
+    assert dropout_sites(best)[0].rate == best_hp.get("hidden_1_dropout")
+    x, y = few_digits.validation
+    measured = best.evaluate(x, targets_for(best, y, 10), verbose=0)[0]
+    assert measured == pytest.approx(trials[0].score, abs=1e-5)
+    tuner.results_summary()
+    assert f"Score: {trials[0].score}" in capsys.readouterr().out
+
+
+def test_a_tuner_made_anew_on_the_folder_has_the_results(few_digits, tmp_path):
+    tuner = make(tmp_path, grid())
+    tuner.search(few_digits, epochs=1)
+    again = make(tmp_path, grid())
+    assert again.get_best_hyperparameters()[0].values == tuner.get_best_hyperparameters()[0].values
+    x = few_digits.test[0]
+    np.testing.assert_array_equal(
+        again.get_best_models()[0].predict(x, verbose=0),
+        tuner.get_best_models()[0].predict(x, verbose=0),
+    )
+    before = {trial.trial_id: trial.score for trial in again.oracle.trials.values()}
+    again.search(few_digits, epochs=1)  # there is nothing left to try
+    assert {trial.trial_id: trial.score for trial in again.oracle.trials.values()} == before
+
+
+def test_takes_arrays_as_keras_does(few_digits, tmp_path):
+    tuner = make(tmp_path, grid())
+    x, y = few_digits.train
+    tuner.search(x, y, validation_data=few_digits.validation, epochs=1)
+    assert len(tuner.oracle.trials) == 3
+    with pytest.raises(ValueError, match="validation_data"):
+        tuner.search(x, y)
+
+
+def test_hyperband_continues_what_it_promotes(few_digits, tmp_path):
+    oracle = oracles.HyperbandOracle("val_loss", max_epochs=4, factor=2, **QUIET)
+    tuner = make(tmp_path, oracle, DropoutHyperModel(model(), [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]))
+    tuner.search(few_digits)
+    trials = tuner.oracle.trials
+    promoted = [t for t in trials.values() if t.hyperparameters.values.get("tuner/trial_id")]
+    assert promoted
+    for trial in promoted:
+        values = trial.hyperparameters.values
+        begun, continued = tuner.results[values["tuner/trial_id"]], tuner.results[trial.trial_id]
+        epochs = list(range(values["tuner/initial_epoch"] + 1, values["tuner/epochs"] + 1))
+        assert list(continued.curves["epoch"]) == epochs
+        assert begun.rates == continued.rates
+        # The same as one training without a break.
+        whole = make(tmp_path / trial.trial_id, grid(), DropoutHyperModel(
+            model(), [begun.rates["hidden_1_dropout"]]
+        ))  # fmt: skip
+        whole.search(few_digits, epochs=values["tuner/epochs"])
+        (alone,) = whole.results.values()
+        rest = alone.curves[alone.curves["epoch"] > values["tuner/initial_epoch"]]
+        pd.testing.assert_frame_equal(continued.curves, rest.reset_index(drop=True))
+
+
+def test_a_compiled_model_is_searched_over_the_guidance(few_digits, tmp_path):
+    oracle = oracles.RandomSearchOracle("val_accuracy", max_trials=2, **QUIET)
+    tuner = make(tmp_path, oracle, model())
+    tuner.search(few_digits, epochs=1)
+    assert len(tuner.oracle.trials) == 2
+    best = tuner.oracle.get_best_trials(2)
+    assert best[0].score >= best[1].score
+
+
+def test_any_hypermodel_of_rates_and_widths(few_digits, tmp_path):
+    def build(hp):
+        return build_mlp(
+            units=(hp.Choice("width", [4, 8]),), hidden_rates=hp.Float("rate", 0.1, 0.3, step=0.2)
+        )
+
+    tuner = make(tmp_path, grid(), build, batch=4)
+    tuner.search(few_digits, epochs=1)
+    trials = tuner.oracle.get_best_trials(10)
+    tried = {(t.hyperparameters.get("width"), t.hyperparameters.get("rate")) for t in trials}
+    assert {width for width, _ in tried} == {4, 8}
+    best = tuner.get_best_models()[0]
+    assert best.get_layer("hidden_1").units == trials[0].hyperparameters.get("width")
+    assert dropout_sites(best)[0].rate == trials[0].hyperparameters.get("rate")
+
+
+def test_what_cannot_be_built_fails_alone(few_digits, tmp_path):
+    def build(hp):
+        rate = hp.Choice("rate", [0.1, 0.2, 0.3])
+        if rate == 0.2:
+            raise ArithmeticError("not this one")
+        return build_mlp(units=(4,), hidden_rates=rate)
+
+    tuner = make(tmp_path, grid(), build)
+    tuner.search(few_digits, epochs=1)
+    by_rate = {t.hyperparameters.get("rate"): t for t in tuner.oracle.trials.values()}
+    assert {rate: t.status for rate, t in by_rate.items()} == {
+        0.1: "COMPLETED", 0.2: "FAILED", 0.3: "COMPLETED",
+    }  # fmt: skip
+    assert by_rate[0.2].message == "ArithmeticError: not this one"
+
+
+def test_a_model_of_another_shape_of_graph_is_searched_too(few_digits, tmp_path):
+    inputs = keras.Input((28, 28))
+    x = layers.Dropout(0.1)(layers.Dense(8, activation="relu")(layers.Flatten()(inputs)))
+    branch = layers.GaussianDropout(0.1)(layers.Dense(8)(x))
+    functional = keras.Model(inputs, layers.Dense(10)(layers.add([x, branch])))
+    functional.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    tuner = make(tmp_path, grid(max_trials=3), functional)
+    tuner.search(few_digits, epochs=1)
+    assert len(tuner.oracle.get_best_trials(5)) == 3
+    assert isinstance(tuner, keras_tuner.Tuner)
