@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -136,14 +137,14 @@ class AuditReport:
         Returns:
             An object with ``model``, ``worst``, ``findings``, ``limits`` and ``measurements``.
         """
-        shown = {
+        shown: dict[str, Any] = {
             "model": self.model_name,
             "worst": self.worst,
             "findings": [finding.as_dict() for finding in self.findings],
             "limits": list(self.limits),
             "measurements": {name: dict(values) for name, values in self.measurements.items()},
         }
-        return json.dumps(shown, indent=indent)
+        return json.dumps(_finite(shown), indent=indent, allow_nan=False)
 
     def __str__(self) -> str:
         """A plain table, a line or more a finding, and what could not be read."""
@@ -160,6 +161,15 @@ class AuditReport:
 
     def _of(self, severity: str) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.severity == severity)
+
+
+def _finite(value: Any) -> Any:
+    """The same with None in place of numbers that JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def sorted_findings(findings: list[Finding]) -> tuple[Finding, ...]:

@@ -57,7 +57,7 @@ class Rule:
         return self.code.startswith("DZ3")
 
     def findings(self, subject: Any) -> list[Finding]:
-        """Apply the rule to what it reads: an `AuditView`, or a measured rule's `Measured`."""
+        """Apply the rule to what it reads: an `AuditView`, or a measured rule's `Measurements`."""
         return [
             Finding(
                 self.code,

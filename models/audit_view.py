@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
 
@@ -79,15 +79,15 @@ class AuditView:
 
     def computing_before(self, call: GraphCall) -> list[GraphCall]:
         """The nearest calls before a call that compute features from weights."""
-        return list(before(call, self.computes))
+        return before(call, self.computes)
 
     def computing_after(self, call: GraphCall) -> list[GraphCall]:
         """The nearest calls after a call that compute features from weights."""
-        return list(after(call, self.computes))
+        return after(call, self.computes)
 
     def joins_residual(self, call: GraphCall) -> bool:
         """Whether what a call hands on is added to something that does not come from it."""
-        own = {id(call), *map(id, after(call, lambda _: True, everywhere))}
+        own = {id(each) for each in [call, *all_after(call)]}
         additions = after(call, is_addition, lambda found: not self.computes(found))
         return any(
             all(id(source) not in own for source in sources)
@@ -106,11 +106,9 @@ class AuditView:
 
     def is_output(self, placed: Placed) -> bool:
         """Whether all that a site hands on is what the model returns."""
-        following = list(after(placed.call, lambda found: not keeps_features(found)))
-        if following:
+        if after(placed.call, lambda found: not keeps_features(found)):
             return False
-        ends = [placed.call, *after(placed.call, lambda _: True, everywhere)]
-        return any(end.is_output for end in ends)
+        return any(end.is_output for end in [placed.call, *all_after(placed.call)])
 
 
 def mask_shape(placed: Placed) -> tuple[int | None, ...] | None:
@@ -124,45 +122,53 @@ def mask_shape(placed: Placed) -> tuple[int | None, ...] | None:
     return tuple(1 if index and shape[index] == 1 else size for index, size in enumerate(filled))
 
 
-def everywhere(call: GraphCall) -> bool:
-    """For `before` and `after`: go through any call."""
-    return True
-
-
-def before(call: GraphCall, wanted: Wanted, through: Wanted = everywhere) -> Iterator[GraphCall]:
-    """The calls before a call that are wanted, and are reached through calls of the given kind.
+def before(call: GraphCall, wanted: Wanted, through: Wanted | None = None) -> list[GraphCall]:
+    """The first calls on the ways back to the input that are wanted.
 
     Args:
         call: where to start.
-        wanted: what to look for. `through` decides whether to go on behind it too.
-        through: whether to go on to what lies behind a call that is not wanted.
+        wanted: what to look for.
+        through: the other calls to look behind; None for all.
 
-    Yields:
+    Returns:
         The calls that are wanted, the nearest first.
     """
-    return _reached(call, wanted, through, lambda found: found.fed_by)
+    return _first(call, wanted, through, lambda found: found.fed_by)
 
 
-def after(call: GraphCall, wanted: Wanted, through: Wanted = everywhere) -> Iterator[GraphCall]:
-    """The same as `before`, towards the outputs."""
-    return _reached(call, wanted, through, lambda found: found.feeds)
+def after(call: GraphCall, wanted: Wanted, through: Wanted | None = None) -> list[GraphCall]:
+    """The same as `before`, on the ways forward to the output."""
+    return _first(call, wanted, through, lambda found: found.feeds)
 
 
-def _reached(
+def all_after(call: GraphCall) -> list[GraphCall]:
+    """Every call that something of what a call computes reaches."""
+    seen: dict[int, GraphCall] = {}
+
+    def note(found: GraphCall) -> bool:
+        seen[id(found)] = found
+        return False
+
+    after(call, note)
+    return list(seen.values())
+
+
+def _first(
     start: GraphCall,
     wanted: Wanted,
-    through: Wanted,
+    through: Wanted | None,
     neighbours: Callable[[GraphCall], list[GraphCall]],
-) -> Iterator[GraphCall]:
-    seen, waiting = {id(start)}, list(neighbours(start))
+) -> list[GraphCall]:
+    found, seen, waiting = [], {id(start)}, list(neighbours(start))
     for call in waiting:  # grows while it is read: breadth first
         if id(call) in seen:
             continue
         seen.add(id(call))
         if wanted(call):
-            yield call
-        if (not wanted(call) or wanted is _any) and through(call):
+            found.append(call)
+        elif through is None or through(call):
             waiting.extend(neighbours(call))
+    return found
 
 
 def _wrapped(layer: keras.Layer) -> keras.Layer | None:

@@ -178,7 +178,7 @@ def _own_code(layer: keras.Layer) -> dict[str, Any]:
     for inner in [layer, *flat_layers(layer)]:
         for value in [inner, *vars(inner).values()]:
             code = value if inspect.isfunction(value) else type(value)
-            if code.__module__.partition(".")[0] not in ("keras", "builtins"):
+            if (code.__module__ or "").partition(".")[0] not in ("keras", "builtins"):
                 found[code.__name__] = code
     return found
 

@@ -106,7 +106,7 @@ class RuntimeRateGaussianDropout(RuntimeRate, keras.layers.GaussianDropout):
 
     def with_noise(self, inputs: Any) -> Any:
         """The inputs times Gaussian noise around 1."""
-        dtype = self.compute_dtype  # type: ignore[attr-defined]
+        dtype = self.compute_dtype
         noise = keras.random.normal(
             ops.shape(inputs),
             mean=1.0,

@@ -114,7 +114,7 @@ def gain_counts(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -> st
         "worse": gains[gains["high"] < 0],
         "not told apart": gains[(gains["low"] <= 0) & (gains["high"] >= 0)],
     }
-    parts = [f"{what}: {', '.join(g['setting'])}" for what, g in groups.items() if len(g)]
+    parts = [f"{what}: {' | '.join(g['setting'])}" for what, g in groups.items() if len(g)]
     return f"Against {one_or_more(gains['control'])}: {'; '.join(parts)}."
 
 

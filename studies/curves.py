@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from dropout_zoo.models.guidance import check_rate
-from dropout_zoo.models.sites import dropout_sites
+import numpy as np
+import pandas as pd
+
 from dropout_zoo.studies.conclusions import best_sentence, failure_sentences, method_sentence
 from dropout_zoo.studies.results import TrainingStudyResult
-from dropout_zoo.studies.swept_sites import model_with_sites, rates_at, sites_of
+from dropout_zoo.studies.swept_sites import Wanted, model_with_sites, named_rates
 from dropout_zoo.studies.trainings import (
     NO_DROPOUT,
     Bench,
@@ -25,15 +26,11 @@ from dropout_zoo.studies.trainings import (
 from dropout_zoo.studies.verdicts import verdict_by_setting
 from dropout_zoo.training.dataset import Dataset
 
-AS_GIVEN = "as given"
-"""Name of the rates that the model came with."""
-
-
 def learning_curves(
     model: Model,
     dataset: Dataset | str | Path = "digits",
     *,
-    rates: Sequence[float | Mapping[str, float] | None] = (None,),
+    rates: Sequence[Wanted] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
     epochs: int = 20,
@@ -59,35 +56,73 @@ def learning_curves(
         execution: where the study runs and who hears of it.
 
     Returns:
-        The result; its factor is ``"setting"`` itself.
+        The result, with the factor ``dropout``.
 
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
         RuntimeError: every training failed.
     """
     data = as_dataset(dataset)
+    plan = _plan("learning_curves", model, data, rates, sites, as_seeds(seeds), epochs, fit)
+    return run_plan(plan, data, execution or Execution(), _conclude)
+
+
+def epoch_sweep(
+    model: Model,
+    dataset: Dataset | str | Path = "digits",
+    *,
+    rates: Sequence[Wanted] = (None,),
+    sites: str = "hidden",
+    seeds: int | Sequence[int] = 5,
+    epochs: int = 100,
+    fit: FitSettings | None = None,
+    execution: Execution | None = None,
+) -> TrainingStudyResult:
+    """Train for long and find out after how many epochs the validation loss turns.
+
+    Args:
+        model: what `learning_curves` takes.
+        dataset: a `Dataset`, or what `load_dataset` takes.
+        rates: the settings beside no dropout, as in `learning_curves`.
+        sites: where a single rate applies.
+        seeds: number of seeds, or the seeds.
+        epochs: epochs of each training: the longest that is looked at.
+        fit: how each model is trained.
+        execution: where the study runs and who hears of it.
+
+    Returns:
+        The result; its best epochs are the turns.
+
+    Raises:
+        ValueError: an argument is out of range, or model and data do not fit.
+        RuntimeError: every training failed.
+    """
+    data = as_dataset(dataset)
+    plan = _plan("epoch_sweep", model, data, rates, sites, as_seeds(seeds), epochs, fit)
+    return run_plan(plan, data, execution or Execution(), _conclude_turns)
+
+
+def _plan(
+    kind: str,
+    model: Model,
+    data: Dataset,
+    rates: Sequence[Wanted],
+    sites: str,
+    seeds: list[int],
+    epochs: int,
+    fit: FitSettings | None,
+) -> StudyPlan:
     bench = Bench(model_with_sites(model, data, [sites]), data)
-    given = {site.path: site.rate for site in dropout_sites(bench.model)}
-    wanted = {NO_DROPOUT: dict.fromkeys(given, 0.0)}
-    for each in rates:
-        if each is None:
-            wanted[AS_GIVEN] = given
-        elif isinstance(each, Mapping):
-            name = ", ".join(f"{path} {rate:.2f}" for path, rate in each.items())
-            wanted[name] = given | dict(each)
-        else:
-            rate = check_rate(each, "rates")
-            wanted[f"rate {rate:.2f}"] = rates_at(bench.model, sites_of(bench.model, sites), rate)
-    plan = StudyPlan(
-        kind="learning_curves",
-        settings=[Setting(name, {}, each, bench) for name, each in wanted.items()],
+    wanted = named_rates(bench.model, rates, sites)
+    return StudyPlan(
+        kind=kind,
+        settings=[Setting(name, {"dropout": name}, each, bench) for name, each in wanted.items()],
         controls={name: NO_DROPOUT for name in wanted if name != NO_DROPOUT},
-        seeds=as_seeds(seeds),
+        seeds=seeds,
         epochs=epochs,
         fit=fit or FitSettings(),
         arguments={"sites": sites},
     )
-    return run_plan(plan, data, execution or Execution(), _conclude)
 
 
 def _conclude(result: TrainingStudyResult) -> list[str]:
@@ -96,3 +131,30 @@ def _conclude(result: TrainingStudyResult) -> list[str]:
         sentences.append(f"{name}: {found.sentence}")
         sentences += [f"  Next: {step}." for step in found.next_steps]
     return [*sentences, *failure_sentences(result), method_sentence(result)]
+
+
+def _conclude_turns(result: TrainingStudyResult) -> list[str]:
+    last = result.settings["epochs"]
+    sentences = []
+    for row in result.means("best_epoch").itertuples():
+        rise = _rise(result.curves(str(row.setting)), result.objective.name)
+        text = f"{row.setting}: {result.objective.name} is best at epoch {row.mean:.1f}"
+        if row.seeds > 1:
+            low, high = max(row.low, 1), min(row.high, last)
+            text += f" ({low:.1f} to {high:.1f} on {row.seeds} seeds)"
+        if row.mean >= last:
+            text += ", the last one: it has not turned yet"
+        else:
+            text += f", and ends {rise:.0%} off its best after {last}"
+        sentences.append(f"{text}.")
+    return [*sentences, *failure_sentences(result), method_sentence(result)]
+
+
+def _rise(curves: pd.DataFrame, objective: str) -> float:
+    """How far the last epoch is off the best one, as a share of it, mean over the seeds."""
+    shares = []
+    for _, group in curves[curves["epoch"] > 0].groupby("seed"):
+        by_epoch = group.set_index("epoch")[objective]
+        best = by_epoch.loc[group["best_epoch"].iloc[0]]
+        shares.append(abs(by_epoch.iloc[-1] - best) / max(abs(best), 1e-12))
+    return float(np.mean(shares))

@@ -64,6 +64,7 @@ def _against_underfitting(measured: Mapping[str, Measured], rate: float | None) 
         ]
     # Only a comparison with the control leads here.
     return [
-        f"training loss lies {measured['deficit'].mean:.2g} validation losses above that without "
-        f"dropout, and the lowest validation loss is no better: {lower}, or widen the model"
+        f"training loss with dropout off lies above that without dropout, by "
+        f"{measured['deficit'].mean:.0%} of the validation loss, which is no better: {lower}, or "
+        "widen the model"
     ]

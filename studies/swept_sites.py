@@ -15,10 +15,14 @@ from dropout_zoo.models.resolving import (
     resolve_variant,
 )
 from dropout_zoo.models.sites import dropout_sites
-from dropout_zoo.studies.trainings import Model
+from dropout_zoo.studies.trainings import NO_DROPOUT, Model
 from dropout_zoo.training.dataset import Dataset
 
-PLACEMENTS = ("input", "hidden", "convolutional", "recurrent", "output")
+Wanted = float | Mapping[str, float] | None
+"""What a study takes as rates: one for its sites, rates by path, or None for those of the model."""
+
+AS_GIVEN = "as given"
+"""Name of the rates that the model came with."""
 
 
 def model_with_sites(model: Model, dataset: Dataset, groups: Iterable[str]) -> keras.Model:
@@ -85,6 +89,40 @@ def rates_at(
         site.path: rate if site.path in paths else site.rate if others == "given" else 0.0
         for site in dropout_sites(model)
     }
+
+
+def named_rates(
+    model: keras.Model, rates: Sequence[Wanted], sites: str
+) -> dict[str, dict[str, float]]:
+    """Name the settings of the rates that a study was given, and no dropout before them.
+
+    Args:
+        model: the model.
+        rates: a rate for all of `sites`, rates by site path, or None for those of the model.
+        sites: ``"all"``, a placement, or a path.
+
+    Returns:
+        Rate by path, by name of the setting.
+
+    Raises:
+        ValueError: a rate is out of range, or there is no such site.
+    """
+    given = {site.path: site.rate for site in dropout_sites(model)}
+    named = {NO_DROPOUT: dict.fromkeys(given, 0.0)}
+    for each in rates:
+        if each is None:
+            name, wanted = AS_GIVEN, given
+        elif isinstance(each, Mapping):
+            for path in each:
+                sites_of(model, path)
+            name = ", ".join(f"{path} {rate:.2f}" for path, rate in each.items())
+            wanted = given | {path: check_rate(rate, path) for path, rate in each.items()}
+        else:
+            rate = check_rate(each, "rates")
+            name, wanted = f"rate {rate:.2f}", rates_at(model, sites_of(model, sites), rate)
+        if wanted not in named.values():
+            named[name] = wanted
+    return named
 
 
 def check_rates(rates: Sequence[float], name: str = "rates") -> list[float]:

@@ -179,7 +179,9 @@ def _measure(
             gaps.append(last[f"train_{accuracy}"].mean() - hits[-1])
         else:
             gaps.append((validation - train) / max(abs(validation), 1e-12))
-        least = group["val_loss"].min()
+        # Averaged over as many epochs as the end: the lowest single epoch is lower by chance.
+        by_epoch = group.sort_values("epoch")["val_loss"]
+        least = by_epoch.rolling(len(last)).mean().min()
         rises.append((validation - least) / max(abs(least), 1e-12))
         earlier = before["val_loss"].mean() if len(before) else validation
         falls.append((earlier - validation) / max(abs(earlier), 1e-12))

@@ -91,7 +91,7 @@ def test_compiled_as_documented_and_trainable(build):
     assert model.loss == "categorical_crossentropy"
     history = model.fit(images(model), one_hot(), verbose=0).history
     assert set(history) == {"loss", "accuracy"}
-    np.testing.assert_allclose(model.predict(images(model), verbose=0).sum(1), 1, rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(model(images(model))).sum(1), 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize("build", BUILDERS)
@@ -267,20 +267,18 @@ VARIANTS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")  # untrained
 @pytest.mark.parametrize(("build", "arguments"), VARIANTS)
 def test_saved_and_reloaded_it_is_the_same(build, arguments, tmp_path):
     model = build(**arguments)
-    if model.compiled:
-        targets = one_hot() if arguments.get("num_classes", 10) else np.zeros((6, 1))
-        model.fit(images(model), targets, verbose=0)
     model.save(tmp_path / "model.keras")
     reloaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
     assert names(reloaded) == names(model)
     assert rates(reloaded) == rates(model)
     assert reloaded.compiled == model.compiled
     np.testing.assert_allclose(
-        reloaded.predict(images(model), verbose=0),
-        model.predict(images(model), verbose=0),
+        np.asarray(reloaded(images(model))),
+        np.asarray(model(images(model))),
         atol=1e-6,
     )
     # Once more, to and from models that Keras itself made.

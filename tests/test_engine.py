@@ -135,8 +135,10 @@ def test_company_order_and_number_of_loops_change_nothing(few_digits):
         assert_identical(one, other)
 
 
-def test_a_member_that_continues_equals_one_that_was_not_interrupted(few_digits):
-    trainer = trainer_of(build_mlp(**MLP, batch_norm="after_dropout"), few_digits)
+@pytest.mark.parametrize("update", ["keras", "auto"])
+def test_a_member_that_continues_equals_one_that_was_not_interrupted(update, few_digits):
+    model = build_mlp(**MLP, batch_norm="after_dropout")
+    trainer = trainer_of(model, few_digits, update=update)
     rates = [0.4, 0.2]
     (whole,) = trainer.train([Member(rates, seed=5, epochs=4)])
     (begun,) = trainer.train([Member(rates, seed=5, epochs=2)])

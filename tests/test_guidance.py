@@ -2,8 +2,6 @@
 
 import inspect
 import math
-import subprocess
-import sys
 import warnings
 from fractions import Fraction
 
@@ -119,15 +117,6 @@ def test_a_keep_probability_warns_at_the_callers_line(call):
     assert "to keep 80%, write 0.2" in str(warning.message)
     assert warning.filename == __file__
     assert warning.lineno == inspect.getsourcelines(call)[1]
-
-
-def test_the_warning_names_the_line_of_a_users_program(tmp_path):
-    program = tmp_path / "program.py"
-    program.write_text(
-        "from dropout_zoo.models import build_mlp\n\n\nbuild_mlp(\n    hidden_rates=(0.5, 0.9)\n)\n"
-    )
-    done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True)
-    assert f"{program}:4: UserWarning: hidden_rates[1]=0.9" in done.stderr
 
 
 @pytest.mark.parametrize("rate", [0, 0.2, 0.5])

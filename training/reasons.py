@@ -8,7 +8,7 @@ LONGEST = 300  # characters; more than this is no line that a person reads
 
 
 def reason_of(error: BaseException) -> str:
-    """Sum an exception up in a line, without the colours and listings that Keras adds.
+    """Sum an exception up in a line, without the colours and listings around its message.
 
     Args:
         error: the exception.
@@ -18,6 +18,9 @@ def reason_of(error: BaseException) -> str:
     """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     text = text.partition("Arguments received by")[0]
+    # TensorFlow lists the calls that made the operation, and ends with its name in the graph.
+    text = re.sub(r'Graph execution error:.*\n  File "[^\n]*\n', "", text, flags=re.DOTALL)
+    text = text.partition("[[{{node")[0]
     text = " ".join(text.split()) or "no message"
     if len(text) > LONGEST:
         text = text[:LONGEST] + " ..."

@@ -17,13 +17,18 @@ from dropout_zoo.training.lift import why_not_liftable
 from dropout_zoo.training.members import Job, Member, TrainedMember, member_rates
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.training.plan import make_plan
-from dropout_zoo.training.threads import usable_cores
+from dropout_zoo.training.threads import prepare_threads, usable_cores
 
 if TYPE_CHECKING:
     from dropout_zoo.training.dataset import Dataset
     from dropout_zoo.training.engine import Engine
 
 UPDATES = ("auto", "keras")
+_SLOW_THREADS = (
+    "TensorFlow runs every kernel on several threads, which makes small nets train up to twice as "
+    "slowly: call dropout_zoo.training.prepare_threads() before the first model or tensor is made "
+    "(in a notebook, restart the kernel and call it in the first cell)"
+)
 
 
 class MemberTrainer:
@@ -80,7 +85,10 @@ class MemberTrainer:
         check_choice(update, UPDATES, "update")
         if workers is not None:
             check_count(workers, "workers")
-        folder = tempfile.TemporaryDirectory(prefix="dropout-zoo-") if directory is None else None
+        folder = None
+        if directory is None:
+            folder = tempfile.TemporaryDirectory(prefix="dropout-zoo-")
+            directory = folder.name
         self.plan = make_plan(
             model,
             dataset,
@@ -93,7 +101,7 @@ class MemberTrainer:
             order=order,
             training_sample=training_sample,
             keep_state=keep_state,
-            directory=Path(folder.name if folder else directory),
+            directory=Path(directory),
             folder=folder,
         )
         self._update, self._workers = update, workers or usable_cores()
@@ -121,7 +129,9 @@ class MemberTrainer:
             ValueError: a member's rates do not fit the model.
             RuntimeError: `members` yields None although no member is being trained.
         """
-        jobs: Iterator[Job | None] = (member and self._job(member) for member in members)
+        jobs: Iterator[Job | None] = (
+            None if member is None else self._job(member) for member in members
+        )
         known = isinstance(members, Sequence)
         if known:  # what does not fit is found before any training
             jobs = iter(list(jobs))
@@ -141,6 +151,8 @@ class MemberTrainer:
         if reason is None:
             from dropout_zoo.training.engine import Engine  # imports TensorFlow
 
+            if not prepare_threads(self._workers):
+                warnings.warn(_SLOW_THREADS, stacklevel=3)
             try:
                 return Engine(self.plan, loops=self._workers, fuse=self._update == "auto")
             except Exception as error:  # the user's own code may not run in a graph
