@@ -1,3 +1,4 @@
+from .auditing import AuditReport, Finding, audit
 from .cloning import with_rates
 from .cnn import build_cnn
 from .guidance import GUIDANCE, SEARCHED_RATES, Guidance, check_rate
@@ -9,9 +10,12 @@ from .torch_mlp import build_torch_mlp, keras_weights_to_torch, torch_weights_to
 __all__ = [
     "GUIDANCE",
     "SEARCHED_RATES",
+    "AuditReport",
     "DropoutSite",
+    "Finding",
     "Guidance",
     "ModelEntry",
+    "audit",
     "build_cnn",
     "build_mlp",
     "build_torch_mlp",

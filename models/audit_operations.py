@@ -95,7 +95,7 @@ def keeps_values(call: GraphCall) -> bool:
 
 
 def keeps_features(call: GraphCall) -> bool:
-    """Whether a call hands on the features that it receives: reshaped, pooled, activated, dropped."""
+    """Whether a call hands on the features it receives: reshaped, pooled, activated, dropped."""
     return (
         keeps_values(call)
         or is_dropout(call)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -25,6 +25,15 @@ class Fault(NamedTuple):
     fix: str
     rates: Mapping[str, float] = {}
     numbers: Mapping[str, float] = {}
+
+
+_MANY = 3  # more names than this are counted instead
+
+
+def named(paths: Sequence[str]) -> str:
+    """Paths for a message: the first few, and how many more there are."""
+    shown = ", ".join(map(repr, paths[:_MANY]))
+    return shown if len(paths) <= _MANY else f"{shown} and {len(paths) - _MANY} more"
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,11 @@
+from .calibrated import Calibration, calibration
 from .comparison import PairedDifference, holm_differences, paired_difference
 from .curves import epoch_sweep, learning_curves
+from .examination import examine
 from .factor_display import FactorCurveDisplay
 from .learning_display import LearningCurveDisplay
 from .map_display import HeatMapDisplay
+from .montecarlo import MonteCarloPrediction, monte_carlo, monte_carlo_convergence
 from .rate_display import RateCurveDisplay
 from .rate_maps import rate_size_map, rate_width_map
 from .rate_sweeps import rate_grid, rate_sweep
@@ -10,25 +13,34 @@ from .results import StudyResult, TrainingStudyResult
 from .size_sweeps import capacity_sweep, data_size_sweep
 from .thresholds import Thresholds
 from .trainings import Execution, FitSettings
+from .uncertainty_displays import MonteCarloDisplay, ReliabilityDisplay
 from .verdicts import Verdict, verdict, verdict_by_setting
 
 __all__ = [
+    "Calibration",
     "Execution",
     "FactorCurveDisplay",
     "FitSettings",
     "HeatMapDisplay",
     "LearningCurveDisplay",
+    "MonteCarloDisplay",
+    "MonteCarloPrediction",
     "PairedDifference",
     "RateCurveDisplay",
+    "ReliabilityDisplay",
     "StudyResult",
     "Thresholds",
     "TrainingStudyResult",
     "Verdict",
+    "calibration",
     "capacity_sweep",
     "data_size_sweep",
     "epoch_sweep",
+    "examine",
     "holm_differences",
     "learning_curves",
+    "monte_carlo",
+    "monte_carlo_convergence",
     "paired_difference",
     "rate_grid",
     "rate_size_map",

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from dropout_zoo.models.audit_measured_rules import MeasuredMetric, Measurements
+from dropout_zoo.models.audit_measurements import MeasuredMetric, Measurements
 from dropout_zoo.models.audit_report import AuditReport, sorted_findings
 from dropout_zoo.models.audit_rule import chosen_rules
 from dropout_zoo.models.audit_rules import RULES
@@ -18,7 +18,7 @@ from dropout_zoo.models.checks import check_count
 from dropout_zoo.models.graph import is_plain_model
 from dropout_zoo.models.sites import dropout_sites
 from dropout_zoo.studies.dropout_switch import DropoutSwitch
-from dropout_zoo.studies.examined_outputs import are_probabilities, expects_logits
+from dropout_zoo.studies.examined_outputs import are_probabilities, expects_logits, is_always_one
 from dropout_zoo.studies.examined_variance import variance_ratios
 from dropout_zoo.studies.verdicts import OVERFITTING, UNDECIDED, UNDERFITTING, verdict
 from dropout_zoo.training.dataset import Dataset
@@ -28,6 +28,11 @@ from dropout_zoo.training.targets import targets_for
 from dropout_zoo.training.train import train_members
 
 _EXAMPLES = 256  # on which outputs and variances are measured
+_MEASURED = {
+    "gap": "gap between training and validation",
+    "rise": "rise of the validation loss",
+    "deficit": "training loss above that without dropout",
+}
 
 
 def examine(
@@ -141,6 +146,12 @@ class _Examination:
             targets_for(self.model, self.dataset.train[1], self.dataset.num_classes)
         except ValueError as error:
             self.measured.misfit = str(error)
+        else:
+            if is_always_one(self.model, self.dataset.train[0][:_EXAMPLES]):
+                self.measured.misfit = (
+                    "the output is a softmax over one unit, which is always 1; use a sigmoid"
+                )
+        if self.measured.misfit:
             self.limits.append("loss and labels do not fit: nothing was trained")
             return
         own, control, again = self._train()
@@ -204,9 +215,10 @@ class _Examination:
             for each in self.measured.metrics[:1]:
                 values = [getattr(metric, part) for metric in self.measured.metrics]
                 self.numbers.setdefault(each.name, {})[part] = float(np.mean(values))
-        self.numbers["variance_ratio"] = {
-            path: ratio for path, (_, ratio) in self.measured.variance_ratios.items()
-        }
+        if self.measured.variance_ratios:
+            self.numbers["variance_ratio"] = {
+                path: ratio for path, (_, ratio) in self.measured.variance_ratios.items()
+            }
 
     def _metric(
         self, member: TrainedMember, switch: DropoutSwitch, sample: tuple[np.ndarray, np.ndarray]
@@ -234,20 +246,18 @@ class _Examination:
         )
         numbers = {name: value.mean for name, value in found.measured.items()}
         self.numbers["verdict"] = numbers
-        self.measured.sentence = found.sentence
-        self.measured.verdict_numbers = numbers
-        self.measured.advice = "; ".join(found.next_steps)
-        deficit = found.measured.get("deficit")
-        if found.label == OVERFITTING or (
-            found.label == UNDERFITTING and deficit is not None and deficit.above
-        ):
+        above = {name: each for name, each in found.measured.items() if each.above}
+        if found.label == OVERFITTING or (found.label == UNDERFITTING and "deficit" in above):
+            reasons = [f"{_MEASURED[name]} {above[name]}" for name in _MEASURED if name in above]
             self.measured.verdict = found.label
+            self.measured.sentence = f"{found.label}: {'; '.join(reasons)}"
+            self.measured.verdict_numbers = numbers
+            self.measured.advice = "; ".join(found.next_steps)
         elif found.label in (UNDERFITTING, UNDECIDED):
             # An early end of the training is this examination's doing, not the model's.
             self.limits.append(
-                f"over- or underfitting, after {self.settings.epochs} epochs on "
-                f"{self.settings.seeds} seeds, is not decided; more of either may tell "
-                f"({found.sentence})"
+                f"whether it over- or underfits is not decided after {self.settings.epochs} epochs "
+                f"on {self.settings.seeds} seeds: measure with more of either"
             )
 
     def _repeat(self, first: TrainedMember, again: TrainedMember) -> None:

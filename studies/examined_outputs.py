@@ -16,6 +16,13 @@ _SOFTMAX_LOSSES = (
     losses.categorical_focal_crossentropy,
     losses.sparse_categorical_crossentropy,
 )
+_TAKE_INDICES = (
+    keras.layers.Embedding,
+    keras.layers.CategoryEncoding,
+    keras.layers.Discretization,
+    keras.layers.Hashing,
+    keras.layers.IntegerLookup,
+)
 _ENLARGED = 100.0  # inputs so many times as large drive logits out of [0, 1]
 _ROUNDING = 1e-2  # in half precision
 
@@ -48,19 +55,41 @@ def are_probabilities(model: keras.Model, x: np.ndarray) -> bool | None:
     """
     loss = _loss(model)
     softmax = getattr(loss, "fn", loss) in _SOFTMAX_LOSSES
-    inputs = [x]
-    indices = any(isinstance(layer, keras.layers.Embedding) for layer in flat_layers(model))
-    if not indices:  # what stands for words has no larger or smaller
-        inputs += [_ENLARGED * x, -_ENLARGED * x]
-    for each in inputs:
-        outputs = np.asarray(keras.ops.convert_to_numpy(model(each, training=False)), "float64")
-        if not np.isfinite(outputs).all():
-            return None
-        if outputs.min() < -_ROUNDING or outputs.max() > 1 + _ROUNDING:
-            return False
-        if softmax and np.abs(outputs.sum(axis=1) - 1).max() > _ROUNDING:
-            return False
-    return None if indices and not softmax else True
+    outputs = _outputs(model, x)
+    if not np.isfinite(outputs).all():
+        return None
+    if outputs.min() < -_ROUNDING or outputs.max() > 1 + _ROUNDING:
+        return False
+    if softmax:
+        return bool(np.abs(outputs.sum(axis=1) - 1).max() <= _ROUNDING)
+    # A batch of logits may happen to lie in [0, 1]; it does not when it is enlarged.
+    return True if _takes_numbers(model) else None
+
+
+def is_always_one(model: keras.Model, x: np.ndarray) -> bool:
+    """Measure whether a model with one output unit returns 1 for whatever it receives.
+
+    Args:
+        model: a model with one output.
+        x: examples.
+
+    Returns:
+        Whether it does, as a softmax over one unit does.
+    """
+    outputs = _outputs(model, x)
+    return outputs.shape[1:] == (1,) and bool((outputs == 1).all())
+
+
+def _outputs(model: keras.Model, x: np.ndarray) -> np.ndarray:
+    """What a model returns for examples, and for the same examples much enlarged."""
+    inputs = [x, _ENLARGED * x, -_ENLARGED * x] if _takes_numbers(model) else [x]
+    returned = [keras.ops.convert_to_numpy(model(each, training=False)) for each in inputs]
+    return np.concatenate(returned).astype("float64")
+
+
+def _takes_numbers(model: keras.Model) -> bool:
+    """Whether inputs are quantities; what stands for words or classes has no larger or smaller."""
+    return not any(isinstance(layer, _TAKE_INDICES) for layer in flat_layers(model))
 
 
 def _loss(model: keras.Model) -> Any:

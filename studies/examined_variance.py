@@ -5,7 +5,12 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from dropout_zoo.models.audit_operations import is_addition, is_affine, is_batch_norm, keeps_features
+from dropout_zoo.models.audit_operations import (
+    is_addition,
+    is_affine,
+    is_batch_norm,
+    keeps_features,
+)
 from dropout_zoo.models.audit_view import AuditView, Placed, after
 from dropout_zoo.models.graph import GraphCall
 from dropout_zoo.studies.dropout_switch import DropoutSwitch

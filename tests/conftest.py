@@ -9,7 +9,10 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import numpy as np
 import pytest
 
-from dropout_zoo.training import Dataset, load_dataset
+from dropout_zoo.training import Dataset, load_dataset, prepare_threads
+
+if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+    prepare_threads()  # before any test makes a model; see test_engine.py
 
 
 @pytest.fixture(scope="session")

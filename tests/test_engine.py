@@ -135,6 +135,27 @@ def test_company_order_and_number_of_loops_change_nothing(few_digits):
         assert_identical(one, other)
 
 
+def test_loops_that_cannot_share_a_traced_function_have_their_own(few_digits):
+    @keras.saving.register_keras_serializable("tests")
+    class Counts(layers.Layer):
+        """Holds state that Keras does not know of: it must not be that of another loop."""
+
+        def __init__(self, **arguments):
+            super().__init__(**arguments)
+            count = tf.Variable(0.0)
+            self.holder = lambda: count
+
+        def call(self, x):
+            count = self.holder()
+            count.assign_add(1.0)
+            return x + 0.001 * count
+
+    stack = (layers.Flatten(), layers.Dropout(0.2), Counts(), layers.Dense(CLASSES, "softmax"))
+    trainer = trainer_of(compiled(*stack), few_digits, workers=2)
+    one, other = trainer.train([Member([0.2], seed=0), Member([0.2], seed=0)])
+    assert_identical(one, other)
+
+
 @pytest.mark.parametrize("update", ["keras", "auto"])
 def test_a_member_that_continues_equals_one_that_was_not_interrupted(update, few_digits):
     model = build_mlp(**MLP, batch_norm="after_dropout")

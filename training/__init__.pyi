@@ -3,6 +3,7 @@ from .members import Member, TrainedMember
 from .objective import Objective, parse_objective
 from .sources import load_dataset
 from .targets import targets_for
+from .threads import prepare_threads
 from .train import MemberTrainer, train_members
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "TrainedMember",
     "load_dataset",
     "parse_objective",
+    "prepare_threads",
     "targets_for",
     "train_members",
 ]

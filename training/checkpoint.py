@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,15 +40,17 @@ class Checkpoint:
             for kind in ("best", "last", "optimizer", "seeds")
             for index, array in enumerate(getattr(self, kind))
         }
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        partial = path.with_suffix(".part")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(partial, "wb") as file:
                 np.savez(file, **arrays)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
+            os.replace(partial, path)
+        except BaseException as error:
+            partial.unlink(missing_ok=True)
+            if isinstance(error, OSError):  # a full disk does not say which file it was
+                raise OSError(error.errno, error.strerror, str(path)) from error
             raise
         return path
 

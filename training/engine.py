@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,7 +94,7 @@ class Engine:
                     raise RuntimeError(
                         "expected a member to train, received None while none is being trained"
                     )
-                outcome = self._outcomes.get()
+                outcome = self._next_outcome()
                 pending -= 1
                 result = self._result(outcome)
                 trained[outcome.job.number] = result
@@ -102,6 +103,12 @@ class Engine:
         finally:
             self._end_threads()
 
+    def _next_outcome(self) -> _Outcome:
+        while True:
+            # Without a timeout, some systems tell a thread that waits of no interrupt.
+            with suppress(queue.Empty):
+                return self._outcomes.get(timeout=0.5)
+
     def _result(self, outcome: _Outcome) -> TrainedMember:
         if outcome.error is not None:
             raise outcome.error
@@ -109,7 +116,9 @@ class Engine:
         return outcome.record.result(outcome.seconds, outcome.checkpoint, name)
 
     def _add_loop(self) -> None:
-        self._loops.append(Loop(self._plan, self._data, fuse=self._fuse, stop=self._stop))
+        like = self._loops[0] if self._loops else None
+        loop = Loop(self._plan, self._data, fuse=self._fuse, stop=self._stop, like=like)
+        self._loops.append(loop)
 
     def _start_thread(self, pending: int) -> None:
         """Start one more thread where more jobs are pending than threads are running."""

@@ -96,10 +96,13 @@ class JournaledTrainer:
             "checkpoint": checkpoint and os.path.relpath(checkpoint, self._path.parent),
         }
         # A line is written at once; one that a kill cuts short does not parse, and is left out.
-        with open(self._path, "ab") as file:
-            file.write(b"\n" + json.dumps(record).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with open(self._path, "ab") as file:
+                file.write(b"\n" + json.dumps(record).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:  # a full disk does not say which file it was
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
         self._records[record["key"]] = record
 
     def _restore(self, member: Member, record: dict[str, Any]) -> TrainedMember:

@@ -19,6 +19,7 @@ from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.lift import lift
 from dropout_zoo.training.plan import Plan
 from dropout_zoo.training.seeding import seed_masks
+from dropout_zoo.training.sharing import on_other_variables, state_of
 from dropout_zoo.training.update import fused, gains_from_fusion
 
 # A call into the graph cannot be interrupted: calls are cut to about this many seconds.
@@ -63,9 +64,18 @@ class Loop:
         data: the examples of that plan.
         fuse: whether TensorFlow's fused kernels do the update where there are any.
         stop: ends the call that is being made, with `StoppedError`, when it is set.
+        like: a loop of the same plan, whose traced functions serve this one too.
     """
 
-    def __init__(self, plan: Plan, data: Resident, *, fuse: bool, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        data: Resident,
+        *,
+        fuse: bool,
+        stop: threading.Event,
+        like: Loop | None = None,
+    ) -> None:
         self._model = model = lift(plan.model)
         self._batch_size, self._stop = plan.batch_size, stop
         if fuse and gains_from_fusion(model):
@@ -84,10 +94,12 @@ class Loop:
         self._steps_a_call: dict[str, int] = {}
         # Metrics make their variables when they first see data, which a graph does not allow.
         model._symbolic_build(data_batch=tuple(array[:1].numpy() for array in data.train))
-        self._train = self._traced(model.train_step, data.train, plan.batch_size, gather=True)
-        self._evaluate = {
-            name: self._traced(model.test_step, part, plan.evaluation_batch_size, gather=False)
-            for name, part in (("sample", data.sample), ("validation", data.validation))
+        self._functions = (like and self._functions_of(like)) or {
+            "train": self._traced(model.train_step, data.train, plan.batch_size, gather=True),
+            **{
+                name: self._traced(model.test_step, part, plan.evaluation_batch_size, gather=False)
+                for name, part in (("sample", data.sample), ("validation", data.validation))
+            },
         }
         self._counts = {"sample": len(data.sample[0]), "validation": len(data.validation[0])}
         self._no_positions = tf.zeros([0], tf.int64)  # measurements take the examples in order
@@ -126,7 +138,7 @@ class Loop:
             StoppedError: the loop was told to stop.
         """
         steps = -(-len(order) // self._batch_size)
-        logs = self._in_short_calls("train", self._train, steps, tf.constant(order, tf.int64))
+        logs = self._in_short_calls("train", steps, tf.constant(order, tf.int64))
         self._model.optimizer.finalize_variable_values(self._model.trainable_weights)
         return logs
 
@@ -143,7 +155,7 @@ class Loop:
             StoppedError: the loop was told to stop.
         """
         steps = -(-self._counts[part] // self._evaluation_batch_size)
-        return self._in_short_calls(part, self._evaluate[part], steps, self._no_positions)
+        return self._in_short_calls(part, steps, self._no_positions)
 
     def weights(self) -> list[np.ndarray]:
         """The weights as they are now, in the order of the plain model's."""
@@ -188,16 +200,23 @@ class Loop:
             tf.TensorSpec([None], tf.int64), number, number
         )
 
-    def _in_short_calls(
-        self, kind: str, call: Callable[..., Any], steps: int, positions: tf.Tensor
-    ) -> dict[str, Any]:
+    def _functions_of(self, like: Loop) -> dict[str, Any] | None:
+        """The functions of another loop on the variables of this one, if they can be shared."""
+        own, others = state_of(like._model), state_of(self._model)
+        shared = {
+            name: on_other_variables(function, own, others)
+            for name, function in like._functions.items()
+        }
+        return None if None in shared.values() else shared
+
+    def _in_short_calls(self, kind: str, steps: int, positions: tf.Tensor) -> dict[str, Any]:
         first, logs = 0, {}
         while first < steps:
             if self._stop.is_set():
                 raise StoppedError
             last = min(steps, first + self._steps_a_call.get(kind, 1))
             started = time.perf_counter()
-            logs = call(positions, tf.constant(first), tf.constant(last))
+            logs = self._functions[kind](positions, tf.constant(first), tf.constant(last))
             pace = (last - first) / (time.perf_counter() - started)
             self._steps_a_call[kind] = max(1, int(_SECONDS_A_CALL * pace))
             first = last

@@ -158,7 +158,6 @@ class Record:
         """Write the checkpoint, if there is one, and sum the training up."""
         path = None
         if checkpoint is not None:
-            self.plan.directory.mkdir(parents=True, exist_ok=True)
             path = checkpoint.save(self.plan.directory / f"{name}.npz")
         return TrainedMember(
             member=self.member,

@@ -136,6 +136,8 @@ class MemberTrainer:
         if known:  # what does not fit is found before any training
             jobs = iter(list(jobs))
         if not self._began:
+            # Once: a folder that is deleted meanwhile is not to rise again half empty.
+            self.plan.directory.mkdir(parents=True, exist_ok=True)
             self._engine, self._began = self._start_engine(), True
         if self._engine is None:
             return [self._fit(job, on_result) for job in jobs]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from dropout_zoo.tuning.audit_cli import make_audit_command
 from dropout_zoo.tuning.starting import start_keras
 
 if TYPE_CHECKING:
@@ -341,3 +342,6 @@ def _answering_errors() -> Iterator[None]:
 def _leave(message: str, status: int) -> NoReturn:
     click.echo(message, err=True)
     sys.exit(status)
+
+
+main.add_command(make_audit_command(data_options))

@@ -159,17 +159,23 @@ class RunFolder:
     @contextmanager
     def _replacing(self, name: str) -> Iterator[Path]:
         """A temporary file that takes the place of a file of the run once it is complete."""
-        # The ending stays: writers go by it.
-        handle, temporary = tempfile.mkstemp(dir=self.state, suffix=Path(name).suffix)
-        os.close(handle)
+        temporary = None
         try:
+            # The ending stays: writers go by it.
+            handle, temporary = tempfile.mkstemp(dir=self.state, suffix=Path(name).suffix)
+            os.close(handle)
             yield Path(temporary)
             with open(temporary, "rb") as file:
                 os.fsync(file.fileno())
             os.chmod(temporary, 0o644)
             os.replace(temporary, self.path / name)
+        except OSError as error:  # a full disk does not say which file it was
+            raise OSError(
+                error.errno, error.strerror or str(error), str(self.path / name)
+            ) from error
         finally:
-            Path(temporary).unlink(missing_ok=True)
+            if temporary is not None:
+                Path(temporary).unlink(missing_ok=True)
 
 
 def _locked(path: Path) -> BinaryIO:

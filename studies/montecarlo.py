@@ -1,0 +1,256 @@
+"""Monte-Carlo dropout: predictions with dropout on, their spread, and how soon they settle."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from dropout_zoo.models.checks import check_count
+from dropout_zoo.models.cloning import clone_model, copy_weights, same_layer
+from dropout_zoo.models.sites import dropout_sites
+from dropout_zoo.models.structure import structure_of
+from dropout_zoo.studies.results import StudyResult
+from dropout_zoo.training.provenance import versions
+from dropout_zoo.training.seeding import seed_masks
+
+CONVERGENCE_SAMPLES = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200)
+"""Numbers of passes that are averaged: Srivastava et al. 2014, Fig. 11, go to about 120."""
+
+_EXAMPLES_A_CALL = 16_384
+
+
+@dataclass(frozen=True)
+class MonteCarloPrediction:
+    """What repeated passes with dropout on predict for each example.
+
+    Attributes:
+        mean: mean of the outputs, shape `(examples, outputs)`.
+        std: their standard deviation over the passes, of the same shape.
+        entropy: entropy of the mean in nats, shape `(examples,)`; None for a regression.
+        mutual_information: entropy of the mean less the mean of the entropies, in nats: what the
+            passes disagree about (Gal 2016, Uncertainty in Deep Learning, Section 3.3.1); None
+            for a regression.
+        samples: number of passes.
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+    entropy: np.ndarray | None
+    mutual_information: np.ndarray | None
+    samples: int
+
+
+def monte_carlo(
+    model: keras.Model, x: Any, samples: int = 50, *, seed: int = 0, batch_size: int = 256
+) -> MonteCarloPrediction:
+    """Predict many times with dropout on and everything else as at inference.
+
+    Dropout is turned on in a clone; batch normalisation there uses its moving averages and leaves
+    them alone. The model itself is not changed in any way (Gal and Ghahramani 2016, ICML).
+
+    Args:
+        model: a Sequential or Functional model with one output of shape `(batch, outputs)`:
+            probabilities of the classes, one probability, or values of a regression.
+        x: inputs, shape `(examples, ...)`.
+        samples: number of passes, at least 1.
+        seed: decides the dropout masks.
+        batch_size: examples at a time.
+
+    Returns:
+        Mean, standard deviation and, of probabilities, entropy and mutual information.
+
+    Raises:
+        ValueError: `samples` is no positive whole number, or the model never drops anything.
+        TypeError: the model cannot be cloned.
+    """
+    check_count(samples, "samples")
+    passes = _passes(model, x, samples, seed, batch_size)
+    total = squares = entropies = 0.0
+    first = None
+    for outputs in passes:
+        # Around the first pass, so that small spreads survive the subtraction of squares.
+        first = outputs if first is None else first
+        total = total + (outputs - first)
+        squares = squares + (outputs - first) ** 2
+        entropies = entropies + _entropy(outputs)
+    offset = np.asarray(total) / samples
+    mean = first + offset
+    std = np.sqrt(np.maximum(np.asarray(squares) / samples - offset**2, 0))
+    if not _are_probabilities(model, mean):
+        return MonteCarloPrediction(mean, std, None, None, samples)
+    entropy = _entropy(mean)
+    information = np.maximum(entropy - np.asarray(entropies) / samples, 0)
+    return MonteCarloPrediction(mean, std, entropy, information, samples)
+
+
+def monte_carlo_convergence(
+    model: keras.Model,
+    x: Any,
+    y: Any,
+    *,
+    samples: Sequence[int] = CONVERGENCE_SAMPLES,
+    repeats: int = 20,
+    seed: int = 0,
+    batch_size: int = 256,
+) -> StudyResult:
+    """Compare averages of more and more passes with weight scaling (Srivastava et al., Fig. 11).
+
+    Weight scaling is what Keras does at inference: dropout off, one pass.
+
+    Args:
+        model: a classifier with one probability for each class.
+        x: inputs, shape `(examples, ...)`.
+        y: their classes, whole numbers from 0, shape `(examples,)`.
+        samples: numbers of passes to average, each at least 1.
+        repeats: how often each number is drawn from the largest number of passes, without
+            replacement: the spread of the error.
+        seed: decides masks and draws.
+        batch_size: examples at a time.
+
+    Returns:
+        The result, with a row for each number of passes and repeat: ``samples`` (0 for weight
+        scaling), ``repeat``, ``error`` in percent, and ``loss`` (cross-entropy in nats).
+
+    Raises:
+        ValueError: an argument is out of range, or the model is no such classifier.
+        TypeError: the model cannot be cloned.
+    """
+    check_count(repeats, "repeats")
+    for count in samples:
+        check_count(count, "each of samples")
+    y = np.asarray(y)
+    scaled = np.asarray(model.predict(x, batch_size=batch_size, verbose=0))
+    if not _are_probabilities(model, scaled) or scaled.shape[1] == 1:
+        raise ValueError(
+            "expected a classifier with a probability for each class, which are 0 or larger and "
+            f"add up to 1; received outputs of shape {scaled.shape} that are not"
+        )
+    passes = np.stack(list(_passes(model, x, max(samples), seed, batch_size)))
+    rng = np.random.default_rng(seed)
+    rows = [{"samples": 0, "repeat": 0, **_scores(scaled, y)}]
+    for count in sorted(set(samples)):
+        for repeat in range(repeats):
+            chosen = rng.choice(len(passes), count, replace=False)
+            rows.append(
+                {"samples": count, "repeat": repeat, **_scores(passes[chosen].mean(axis=0), y)}
+            )
+    data = pd.DataFrame(rows)
+    return StudyResult(
+        kind="monte_carlo_convergence",
+        data=data,
+        settings={
+            "samples": sorted(set(samples)),
+            "repeats": repeats,
+            "seeds": [seed],
+            "examples": len(y),
+            "model": {"name": model.name, "structure": structure_of(model)},
+        },
+        versions=versions(),
+        conclusions=tuple(_conclude(data)),
+    )
+
+
+def _passes(
+    model: keras.Model, x: Any, samples: int, seed: int, batch_size: int
+) -> Iterator[np.ndarray]:
+    """Outputs of pass after pass with dropout on, float64."""
+    clone = _with_dropout_on(model)
+    seed_masks(clone, seed)
+    x = np.asarray(x)
+    # Each example draws its own mask, so that passes can share a call, which costs 0.1 s.
+    together = 1 if _shares_masks(clone) else max(1, _EXAMPLES_A_CALL // len(x))
+    for begun in range(0, samples, together):
+        count = min(together, samples - begun)
+        outputs = clone.predict(np.concatenate([x] * count), batch_size=batch_size, verbose=0)
+        yield from np.asarray(outputs, dtype=float).reshape(count, len(x), *outputs.shape[1:])
+
+
+def _shares_masks(model: keras.Model) -> bool:
+    """Whether the examples of a batch are dropped alike somewhere."""
+    shapes = [getattr(site.layer, "noise_shape", None) for site in dropout_sites(model)]
+    return any(shape is not None and shape[0] == 1 for shape in shapes)
+
+
+def _with_dropout_on(model: keras.Model) -> keras.Model:
+    """A clone of a model whose dropout is on at inference, and nothing else."""
+    clone = clone_model(model, same_layer)
+    copy_weights(model, clone)
+    sites = dropout_sites(clone)
+    if not any(site.rate for site in sites):
+        raise ValueError(
+            f"expected a model with dropout at a rate above 0, received {model.name!r}, where "
+            "every pass would give the same; train one with dropout first"
+        )
+    for site in sites:
+        _force_training(site.layer)
+    return clone
+
+
+def _force_training(layer: keras.Layer) -> None:
+    """Have a layer of a clone behave as in training, whatever it is told."""
+    call = layer.call
+
+    @functools.wraps(call)
+    def call_in_training(*arguments: Any, training: bool = False, **named: Any) -> Any:
+        return call(*arguments, training=True, **named)
+
+    layer.call = call_in_training
+
+
+def _entropy(outputs: np.ndarray) -> np.ndarray:
+    """Entropy of each row in nats; of one column, that of a yes or no."""
+    if outputs.shape[-1] == 1:
+        outputs = np.concatenate([outputs, 1 - outputs], axis=-1)
+    clipped = np.clip(outputs, 1e-12, 1)
+    return -(clipped * np.log(clipped)).sum(axis=-1)
+
+
+def _are_probabilities(model: keras.Model, outputs: np.ndarray) -> bool:
+    if outputs.ndim != 2:
+        raise ValueError(
+            f"expected a model with one output of shape (batch, outputs), received outputs of "
+            f"shape {outputs.shape}"
+        )
+    if (outputs < 0).any() or (outputs > 1).any():
+        return False
+    if outputs.shape[1] > 1:
+        return bool(np.allclose(outputs.sum(axis=1), 1, atol=1e-3))
+    return getattr(model.layers[-1], "activation", None) is keras.activations.sigmoid
+
+
+def _scores(probabilities: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    likelihood = np.clip(probabilities[np.arange(len(y)), y], 1e-12, 1)
+    return {
+        "error": 100 * float((probabilities.argmax(axis=1) != y).mean()),
+        "loss": -float(np.log(likelihood).mean()),
+    }
+
+
+def _conclude(data: pd.DataFrame) -> list[str]:
+    scaled = data[data["samples"] == 0].iloc[0]
+    grouped = data[data["samples"] > 0].groupby("samples")["loss"]
+    mean, std = grouped.mean(), grouped.std().fillna(0.0)
+    error = data[data["samples"] > 0].groupby("samples")["error"].mean()
+    most = int(mean.index.max())
+    reached = mean.index[mean <= scaled["loss"]]
+    sentences = [
+        f"Weight scaling: error {scaled['error']:.2f} %, loss {scaled['loss']:.4g}; the average of "
+        f"{most} passes: error {error[most]:.2f} %, loss {mean[most]:.4g}."
+    ]
+    if len(reached):
+        sentences.append(f"The mean loss of {reached[0]} passes or more is that of weight scaling.")
+    else:
+        sentences.append(f"No number of passes up to {most} reaches the loss of weight scaling.")
+    # All passes are the same draw: the last numbers have no spread of their own.
+    half = int(mean.index[mean.index <= most / 2].max()) if (mean.index <= most / 2).any() else most
+    sentences.append(
+        f"Averages of {half} of the passes spread by {std[half]:.2g} (standard deviation of the "
+        f"loss over {int(grouped.count().iloc[0])} draws)."
+    )
+    return sentences

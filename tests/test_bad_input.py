@@ -1,0 +1,228 @@
+"""Bad input by the thousand: each is told in a few lines, with status 2, and nothing is written."""
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dropout_zoo.training import DataError, Dataset, load_dataset
+from dropout_zoo.tuning.cli import main
+from dropout_zoo.tuning.search import Search, TuningSettings
+
+LONGEST_MESSAGE = 6  # lines
+CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
+
+class Touch:
+    """Unpickling this makes a file: code from a data file has run."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def told(arguments):
+    """Run a command line that is wrong, and check how it is answered."""
+    answered = CliRunner().invoke(main, arguments)
+    assert answered.exit_code == 2, (arguments, answered.output)
+    assert "Traceback" not in answered.output
+    message = [line for line in answered.stderr.splitlines() if "Starting" not in line]
+    assert 1 <= len(message) <= LONGEST_MESSAGE, answered.stderr
+    return answered.stderr
+
+
+words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)
+not_whole = st.one_of(
+    st.floats(allow_nan=True).map(str),
+    words.filter(lambda text: not text.strip().lstrip("+-").replace("_", "").isdigit()),
+)
+# What each option is given, none of it right.
+WRONG = {
+    "--epochs": st.one_of(not_whole, st.integers(max_value=0).map(str)),
+    "--batch-size": st.one_of(not_whole, st.integers(max_value=0).map(str)),
+    "--trials": st.one_of(not_whole, st.integers(max_value=0).map(str)),
+    "--patience": st.one_of(not_whole, st.integers(max_value=0).map(str)),
+    "--finalists": st.one_of(not_whole, st.integers(max_value=0).map(str)),
+    "--seeds": st.one_of(not_whole, st.integers(max_value=0).map(str)),
+    "--seed": st.one_of(not_whole, st.integers(max_value=-1).map(str)),
+    "--oracle": words.filter(lambda w: w not in ("grid", "random", "bayesian", "hyperband")),
+    "--initial-weights": words.filter(lambda w: w not in ("fresh", "keep")),
+    "--task": words.filter(lambda w: w not in ("classification", "regression")),
+    "--rates": st.one_of(
+        words.filter(lambda w: not any(c.isdigit() for c in w) and "nan" not in w.lower()),
+        st.floats(min_value=1).map(str),
+        st.floats(max_value=-1e-9).map(str),
+        st.just("nan"),
+        st.just("0.2,,0.5"),
+    ),
+    "--split": st.one_of(words, st.just("0.5,0.5"), st.just("0.5,0.5,0.5"), st.just("1,0,0")),
+    "--placements": words.filter(lambda w: w.strip() not in ("input", "hidden")),
+    "--objective": words.map(lambda w: "val_x" + w.replace(":", "")),
+    "--data": words.map(lambda w: f"no-such-{w.replace('/', '-')}"),
+    "--image-size": words,
+    "--target": words,
+}
+NOT_OPTIONS = words.map(lambda w: "--z" + w.replace("=", ""))
+
+
+@given(st.data())
+@settings(max_examples=500, deadline=None, suppress_health_check=CHECKS)
+def test_wrong_options_are_told(here, data):
+    option = data.draw(st.sampled_from(sorted(WRONG)))
+    value = data.draw(WRONG[option])
+    told(["tune", f"{option}={value}", "--out", "run"])
+    assert list(here.iterdir()) == []
+
+
+@given(NOT_OPTIONS)
+@settings(max_examples=100, deadline=None, suppress_health_check=CHECKS)
+def test_options_that_there_are_not_are_told(here, option):
+    assert "No such option" in told(["tune", option])
+    assert list(here.iterdir()) == []
+
+
+@given(words)
+@settings(max_examples=150, deadline=None, suppress_health_check=CHECKS)
+def test_models_that_there_are_not_are_told(here, name):
+    if name.strip() in ("mlp", "cnn") or name.startswith("-"):
+        return
+    told(["tune", name, "--out", "run"])
+    told(["tune", f"{name}:build", "--out", "run"])
+    assert list(here.iterdir()) == []
+
+
+numbers = st.one_of(
+    st.none(), st.booleans(), st.integers(max_value=0), st.floats(), st.text(max_size=3)
+)
+
+
+@given(
+    st.sampled_from(["epochs", "batch_size", "trials", "patience", "finalists", "seeds"]), numbers
+)
+@settings(max_examples=250, deadline=None, suppress_health_check=CHECKS)
+def test_settings_of_the_wrong_type_are_told(few_digits, name, value):
+    if value is None and name in ("trials", "patience"):
+        return  # None means that there is no limit
+    with pytest.raises(ValueError, match=f"expected {name} to be a whole number"):
+        Search("mlp", few_digits, TuningSettings(**{name: value})).trainer(None)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """Bytes of data files that are right, to be damaged."""
+    folder = tmp_path_factory.mktemp("good")
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 255, (60, 8, 8)).astype("uint8"), np.arange(60) % 3
+    np.savez(folder / "data.npz", x=x, y=y)
+    np.savez_compressed(folder / "small.npz", x=x, y=y)
+    rows = ["a,b,label", *(f"{n / 7:.3f},{n % 5},{n % 3}" for n in range(60))]
+    (folder / "data.csv").write_text("\n".join(rows) + "\n")
+    import pandas as pd
+
+    pd.read_csv(folder / "data.csv").to_parquet(folder / "data.parquet")
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def load_damaged(path: Path) -> None:
+    """Either a data set comes of it, or a line says what is wrong."""
+    target = None if path.suffix == ".npz" else "label"
+    try:
+        loaded = load_dataset(path, target=target, max_bytes=10_000_000)
+    except DataError as error:
+        assert len(str(error).splitlines()) == 1
+        assert path.name in str(error)
+    else:
+        assert isinstance(loaded, Dataset)
+        assert np.isfinite(loaded.train[0]).all()
+
+
+@given(st.data())
+@settings(max_examples=900, deadline=None, suppress_health_check=CHECKS)
+def test_damaged_files_are_told_or_harmless(here, good, data):
+    name = data.draw(st.sampled_from(sorted(good)))
+    content = bytearray(good[name])
+    for _ in range(data.draw(st.integers(1, 4))):
+        kind = data.draw(st.sampled_from(["cut", "flip", "insert", "zero"]))
+        at = data.draw(st.integers(0, len(content) - 1)) if content else 0
+        if kind == "cut":
+            del content[at:]
+        elif kind == "flip" and content:
+            content[at] ^= data.draw(st.integers(1, 255))
+        elif kind == "insert":
+            content[at:at] = data.draw(st.binary(min_size=1, max_size=20))
+        elif content:
+            content[at : at + 30] = bytes(len(content[at : at + 30]))
+    path = here / name
+    path.write_bytes(content)
+    load_damaged(path)
+    path.unlink()
+    assert list(here.iterdir()) == []
+
+
+shapes = st.lists(st.integers(0, 5), max_size=4).map(tuple)
+kinds = st.sampled_from(["f4", "f8", "i4", "u1", "bool", "U3", "S3", "c8", "M8[s]", "O"])
+
+
+@given(st.dictionaries(st.sampled_from(["x", "y", "x_train", "y_train", "x_test", "y_test", "z"]),
+                       st.tuples(shapes, kinds), max_size=5))  # fmt: skip
+@settings(max_examples=250, deadline=None, suppress_health_check=CHECKS)
+def test_archives_of_odd_arrays_are_told_or_harmless(here, arrays):
+    path = here / "odd.npz"
+    np.savez(path, **{name: np.zeros(shape, kind) for name, (shape, kind) in arrays.items()})
+    load_damaged(path)
+    path.unlink()
+
+
+def test_no_code_in_a_data_file_is_run(here):
+    mark = here / "mark"
+    array = np.empty(40, object)
+    array[:] = [Touch(mark)] * 40
+    np.savez(here / "pickled.npz", x=array, y=np.arange(40) % 2)
+    (here / "plain.npz").write_bytes(pickle.dumps(Touch(mark)))
+    (here / "frame.csv").write_bytes(pickle.dumps(Touch(mark)))
+    (here / "frame.parquet").write_bytes(pickle.dumps(Touch(mark)))
+    for name in ("pickled.npz", "plain.npz", "frame.csv", "frame.parquet"):
+        target = [] if name.endswith("npz") else ["--target", "label"]
+        assert name in told(["tune", "--data", name, *target, "--out", "run"])
+    assert not mark.exists()
+
+
+def test_archives_that_unpack_to_too_much_are_refused_unopened(here):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<f4", "fortran_order": False, "shape": (1 << 33,)}
+    )
+    with zipfile.ZipFile(here / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", header.getvalue() + bytes(50_000_000))
+        archive.writestr("y.npy", header.getvalue())
+    with pytest.raises(DataError, match=r"bomb\.npz"):
+        load_dataset(here / "bomb.npz", max_bytes=1_000_000)
+    assert "bomb.npz" in told(["tune", "--data", "bomb.npz", "--out", "run"])
+
+
+def test_links_out_of_an_image_folder_are_refused(here):
+    from PIL import Image
+
+    outside = here / "outside.png"
+    Image.new("L", (8, 8)).save(outside)
+    for label in ("cat", "dog"):
+        (here / "images" / label).mkdir(parents=True)
+        for number in range(10):
+            Image.new("L", (8, 8), number).save(here / "images" / label / f"{number}.png")
+    load_dataset(here / "images")
+    (here / "images" / "cat" / "link.png").symlink_to(outside)
+    assert "link" in told(["tune", "--data", "images", "--out", "run"])

@@ -1,0 +1,84 @@
+"""Disks that fill up, and folders that go: a line, a status, and nothing good replaced."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dropout_zoo.models import build_mlp
+from dropout_zoo.tuning import tune
+
+ARGUMENTS = ["tune", "--epochs", "1", "--rates", "0.2,0.5", "--finalists", "1", "--seeds", "2"]
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+from dropout_zoo.tuning.cli import main
+main(sys.argv[2:])
+"""
+
+
+def run_with_largest_file(size: int, folder: Path, *arguments: str):
+    return subprocess.run(
+        [sys.executable, "-c", LIMITED, str(size), *ARGUMENTS, "--out", str(folder), *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+
+
+@pytest.mark.parametrize(("size", "fails_at"), [(300, "search.json"), (1_200_000, "best.keras")])
+def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(tmp_path, size, fails_at):
+    folder = tmp_path / "run"
+    ran = run_with_largest_file(size, folder)
+    assert ran.returncode == 1, ran.stderr
+    last = ran.stderr.splitlines()[-1]
+    assert last == f"Error: cannot use {folder / fails_at}: File too large"
+    assert "Traceback" not in ran.stderr
+    assert not (folder / fails_at).exists()
+    assert not (folder / "outcome.json").exists()
+    again = run_with_largest_file(100_000_000, folder, "--resume")
+    assert again.returncode == 0, again.stderr
+    assert (folder / "best.keras").is_file()
+    assert not (folder / "state").exists()
+    assert ("Resuming: 12 trainings" in again.stderr) == (fails_at == "best.keras")
+
+
+def test_a_folder_that_is_deleted_meanwhile_is_told(few_digits, tmp_path):
+    folder = tmp_path / "run"
+
+    def delete():
+        while not (folder / "state" / "journal.jsonl").exists():
+            time.sleep(0.01)
+        while folder.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    thread = threading.Thread(target=delete)
+    thread.start()
+    with pytest.raises(OSError, match=r"No such file or directory.*run"):
+        tune(
+            build_mlp(units=(8,), hidden_rates=(0.4,)),
+            few_digits,
+            rates=[0.1, 0.2, 0.3, 0.4],
+            epochs=2,
+            directory=folder,
+            progress=False,
+        )
+    thread.join()
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    from dropout_zoo.tuning.run_folder import RunFolder
+
+    with RunFolder(tmp_path / "run", {"a": 1}) as folder:
+        folder.write_table("trials.csv", pd.DataFrame({"a": [1]}))
+        with pytest.raises(ValueError, match="Out of range"):
+            folder.write_json("search.json", {"a": float("nan")})
+        assert (folder.path / "search.json").read_text() == '{\n  "a": 1\n}\n'
+        assert (folder.path / "trials.csv").read_text() == "a\n1\n"
+        assert sorted(path.name for path in folder.state.iterdir()) == ["lock"]
