@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import keras
 
@@ -70,12 +70,17 @@ def _width(view: AuditView, placed: Placed) -> int | None:
         return int(layer.units)
     if not placed.direct or not call.shapes or view.is_output(placed):
         return None
-    shape: Sequence[int | None] = mask_shape(placed) or call.shapes[0]
+    shape, mask = call.shapes[0], mask_shape(placed)
     if type(layer).__name__.startswith("SpatialDropout"):
-        shape = (None, shape[-1])
-    if None in shape[1:] or view.decides_by_example(placed):
+        first = getattr(layer, "data_format", None) == "channels_first"
+        units = [shape[1 if first else -1]]
+    else:
+        units = [size if mask is None else mask[axis] or size for axis, size in enumerate(shape)][
+            1:
+        ]
+    if view.decides_by_example(placed) or None in units:
         return None
-    return math.prod(size for size in shape[1:] if size is not None)
+    return math.prod(size for size in units if size is not None)
 
 
 @rule(

@@ -15,7 +15,8 @@ from dropout_zoo.models.sites import DROPOUT_FAMILY, DropoutSite
 # In half precision a rate keeps about three digits.
 _TOLERANCE = 5e-3
 # How the numbers are called that a rate enters Keras's operations as.
-_ENDINGS = {"rate": "GreaterEqual/y", "stddev": "/stddev"}
+_PLAIN, _GAUSSIAN, _ALPHA = r"/GreaterEqual/y$", r"/stddev$", r"/Const(_\d+)?$"
+_NUMBERS = re.compile("|".join((_PLAIN, _GAUSSIAN, _ALPHA)))
 
 
 def traced_rates(model: keras.Model, sites: list[DropoutSite]) -> dict[str, list[float]]:
@@ -37,13 +38,12 @@ def traced_rates(model: keras.Model, sites: list[DropoutSite]) -> dict[str, list
     for site in sites if constants else []:
         dropout = isinstance(site.layer, DROPOUT_FAMILY)
         layer = site.layer if dropout else site.owner  # a cell has no scope of its own
-        gaussian = isinstance(site.layer, keras.layers.GaussianDropout)
-        ending = _ENDINGS["stddev" if gaussian else "rate"]
+        gaussian = isinstance(layer, keras.layers.GaussianDropout)
+        alpha = isinstance(layer, keras.layers.AlphaDropout)
+        number = _GAUSSIAN if gaussian else _ALPHA if alpha else _PLAIN
         # A trace numbers the scopes of layers that are called more than once.
-        scope = re.compile(rf"(^|/){re.escape(layer.name)}(_\d+)?/")
-        values = [
-            value for name, value in constants if name.endswith(ending) and scope.search(name)
-        ]
+        wanted = re.compile(rf"(^|/){re.escape(layer.name)}(_\d+)?/(.*/)?{number[1:]}")
+        values = [value for name, value in constants if wanted.search(name)]
         if values:
             found[site.path] = [_rate_of(value) if gaussian else value for value in values]
     return found
@@ -67,7 +67,7 @@ def _constants(function: Any) -> Iterator[tuple[str, float]]:
             definition = concrete.graph.as_graph_def()
             bodies = [definition.node, *(body.node_def for body in definition.library.function)]
             for node in (node for nodes in bodies for node in nodes):
-                if node.op == "Const" and node.name.endswith(tuple(_ENDINGS.values())):
+                if node.op == "Const" and _NUMBERS.search(node.name):
                     value = tf.make_ndarray(node.attr["value"].tensor)
                     if value.ndim == 0:
                         yield node.name, float(np.asarray(value, "float64"))

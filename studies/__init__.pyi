@@ -1,11 +1,15 @@
 from .calibrated import Calibration, calibration
+from .changed_data import split_classes
 from .comparison import PairedDifference, holm_differences, paired_difference
 from .curves import epoch_sweep, learning_curves
+from .difference_display import DifferenceDisplay
 from .examination import examine
 from .factor_display import FactorCurveDisplay
 from .learning_display import LearningCurveDisplay
 from .map_display import HeatMapDisplay
+from .methods import compare_methods
 from .montecarlo import MonteCarloPrediction, monte_carlo, monte_carlo_convergence
+from .placements import placement_sweep
 from .rate_display import RateCurveDisplay
 from .rate_maps import rate_size_map, rate_width_map
 from .rate_sweeps import rate_grid, rate_sweep
@@ -18,6 +22,7 @@ from .verdicts import Verdict, verdict, verdict_by_setting
 
 __all__ = [
     "Calibration",
+    "DifferenceDisplay",
     "Execution",
     "FactorCurveDisplay",
     "FitSettings",
@@ -34,6 +39,7 @@ __all__ = [
     "Verdict",
     "calibration",
     "capacity_sweep",
+    "compare_methods",
     "data_size_sweep",
     "epoch_sweep",
     "examine",
@@ -42,10 +48,12 @@ __all__ = [
     "monte_carlo",
     "monte_carlo_convergence",
     "paired_difference",
+    "placement_sweep",
     "rate_grid",
     "rate_size_map",
     "rate_sweep",
     "rate_width_map",
+    "split_classes",
     "verdict",
     "verdict_by_setting",
 ]

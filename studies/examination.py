@@ -24,6 +24,7 @@ from dropout_zoo.studies.verdicts import OVERFITTING, UNDECIDED, UNDERFITTING, v
 from dropout_zoo.training.dataset import Dataset
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import parse_objective
+from dropout_zoo.training.reasons import reason_of
 from dropout_zoo.training.targets import targets_for
 from dropout_zoo.training.train import train_members
 
@@ -142,12 +143,20 @@ class _Examination:
         self.numbers: dict[str, dict[str, float]] = {}
 
     def run(self) -> None:
+        x = self.dataset.train[0]
+        try:
+            self.model(x[:1], training=False)
+        except Exception as error:  # the user's own code may raise anything
+            raise ValueError(
+                f"expected a model that takes inputs of shape {x.shape[1:]}; {self.model.name!r} "
+                f"fails on the first example: {reason_of(error)}"
+            ) from error
         try:
             targets_for(self.model, self.dataset.train[1], self.dataset.num_classes)
         except ValueError as error:
             self.measured.misfit = str(error)
         else:
-            if is_always_one(self.model, self.dataset.train[0][:_EXAMPLES]):
+            if is_always_one(self.model, x[:_EXAMPLES]):
                 self.measured.misfit = (
                     "the output is a softmax over one unit, which is always 1; use a sigmoid"
                 )
@@ -247,7 +256,11 @@ class _Examination:
         numbers = {name: value.mean for name, value in found.measured.items()}
         self.numbers["verdict"] = numbers
         above = {name: each for name, each in found.measured.items() if each.above}
-        if found.label == OVERFITTING or (found.label == UNDERFITTING and "deficit" in above):
+        # Dropout slows training down: until that has come to its end, it is no underfitting.
+        fall = found.measured.get("fall")
+        ended = self.settings.epochs > 1 and fall is not None and fall.mean <= fall.threshold
+        held_back = found.label == UNDERFITTING and "deficit" in above
+        if found.label == OVERFITTING or (held_back and ended):
             reasons = [f"{_MEASURED[name]} {above[name]}" for name in _MEASURED if name in above]
             self.measured.verdict = found.label
             self.measured.sentence = f"{found.label}: {'; '.join(reasons)}"

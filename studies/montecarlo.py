@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from dropout_zoo.models.checks import check_count
 from dropout_zoo.models.cloning import clone_model, copy_weights, same_layer
 from dropout_zoo.models.sites import dropout_sites
 from dropout_zoo.models.structure import structure_of
+from dropout_zoo.studies.dropout_switch import DropoutSwitch
 from dropout_zoo.studies.results import StudyResult
 from dropout_zoo.training.provenance import versions
 from dropout_zoo.training.seeding import seed_masks
@@ -160,14 +160,23 @@ def _passes(
     model: keras.Model, x: Any, samples: int, seed: int, batch_size: int
 ) -> Iterator[np.ndarray]:
     """Outputs of pass after pass with dropout on, float64."""
-    clone = _with_dropout_on(model)
+    clone = clone_model(model, same_layer)
+    copy_weights(model, clone)
+    if not any(site.rate for site in dropout_sites(clone)):
+        raise ValueError(
+            f"expected a model with dropout at a rate above 0, received {model.name!r}, where "
+            "every pass would give the same; train one with dropout first"
+        )
+    switch = DropoutSwitch(clone)
+    clone.run_eagerly = False  # traced once, with dropout on
     seed_masks(clone, seed)
     x = np.asarray(x)
     # Each example draws its own mask, so that passes can share a call, which costs 0.1 s.
     together = 1 if _shares_masks(clone) else max(1, _EXAMPLES_A_CALL // len(x))
     for begun in range(0, samples, together):
         count = min(together, samples - begun)
-        outputs = clone.predict(np.concatenate([x] * count), batch_size=batch_size, verbose=0)
+        with switch.on():
+            outputs = clone.predict(np.concatenate([x] * count), batch_size=batch_size, verbose=0)
         yield from np.asarray(outputs, dtype=float).reshape(count, len(x), *outputs.shape[1:])
 
 
@@ -175,32 +184,6 @@ def _shares_masks(model: keras.Model) -> bool:
     """Whether the examples of a batch are dropped alike somewhere."""
     shapes = [getattr(site.layer, "noise_shape", None) for site in dropout_sites(model)]
     return any(shape is not None and shape[0] == 1 for shape in shapes)
-
-
-def _with_dropout_on(model: keras.Model) -> keras.Model:
-    """A clone of a model whose dropout is on at inference, and nothing else."""
-    clone = clone_model(model, same_layer)
-    copy_weights(model, clone)
-    sites = dropout_sites(clone)
-    if not any(site.rate for site in sites):
-        raise ValueError(
-            f"expected a model with dropout at a rate above 0, received {model.name!r}, where "
-            "every pass would give the same; train one with dropout first"
-        )
-    for site in sites:
-        _force_training(site.layer)
-    return clone
-
-
-def _force_training(layer: keras.Layer) -> None:
-    """Have a layer of a clone behave as in training, whatever it is told."""
-    call = layer.call
-
-    @functools.wraps(call)
-    def call_in_training(*arguments: Any, training: bool = False, **named: Any) -> Any:
-        return call(*arguments, training=True, **named)
-
-    layer.call = call_in_training
 
 
 def _entropy(outputs: np.ndarray) -> np.ndarray:
@@ -234,23 +217,24 @@ def _scores(probabilities: np.ndarray, y: np.ndarray) -> dict[str, float]:
 
 def _conclude(data: pd.DataFrame) -> list[str]:
     scaled = data[data["samples"] == 0].iloc[0]
-    grouped = data[data["samples"] > 0].groupby("samples")["loss"]
-    mean, std = grouped.mean(), grouped.std().fillna(0.0)
-    error = data[data["samples"] > 0].groupby("samples")["error"].mean()
+    averages = data[data["samples"] > 0].groupby("samples")[["error", "loss"]]
+    mean, std = averages.mean(), averages.std().fillna(0.0)
     most = int(mean.index.max())
-    reached = mean.index[mean <= scaled["loss"]]
     sentences = [
         f"Weight scaling: error {scaled['error']:.2f} %, loss {scaled['loss']:.4g}; the average of "
-        f"{most} passes: error {error[most]:.2f} %, loss {mean[most]:.4g}."
+        f"{most} passes: error {mean['error'][most]:.2f} %, loss {mean['loss'][most]:.4g}."
     ]
-    if len(reached):
-        sentences.append(f"The mean loss of {reached[0]} passes or more is that of weight scaling.")
-    else:
-        sentences.append(f"No number of passes up to {most} reaches the loss of weight scaling.")
+    for metric in ("error", "loss"):
+        reached = mean.index[mean[metric] <= scaled[metric]]
+        sentences.append(
+            f"The mean {metric} of {reached[0]} passes is that of weight scaling or lower."
+            if len(reached)
+            else f"No average of up to {most} passes reaches the {metric} of weight scaling."
+        )
     # All passes are the same draw: the last numbers have no spread of their own.
     half = int(mean.index[mean.index <= most / 2].max()) if (mean.index <= most / 2).any() else most
     sentences.append(
-        f"Averages of {half} of the passes spread by {std[half]:.2g} (standard deviation of the "
-        f"loss over {int(grouped.count().iloc[0])} draws)."
+        f"Averages of {half} of the passes spread by {std['loss'][half]:.2g} (standard deviation "
+        f"of the loss over {int(averages.size().iloc[0])} draws)."
     )
     return sentences

@@ -186,28 +186,45 @@ class TrainingStudyResult(StudyResult):
             ``low``, ``high``, ``level``, ``p_value``, ``pairs``), positive where the setting is
             better. Settings that failed on a seed, or whose control did, are left out.
         """
-        scores = self.scores()
-        sign = 1.0 if self._is_larger_better(metric) else -1.0
-        by_setting = {
-            name: group.set_index("seed")[metric].astype(float)
-            for name, group in scores.groupby("setting", sort=False)
-        }
-        differences = {}
-        for name, control in self.controls.items():
-            if name in by_setting and control in by_setting:
-                paired = sign * (by_setting[name] - by_setting[control])
-                if paired.notna().all():
-                    differences[name] = paired.tolist()
+        pairs = self.pairs(metric)
         columns = ["setting", "control", *self.factors, *GAIN_COLUMNS]
+        differences = {
+            str(name): group.tolist() for name, group in pairs.groupby("setting", sort=False)["gain"]
+        }
         if not differences:
             return pd.DataFrame(columns=columns)
         found = _holm_of_differences(differences, level)
-        factors = scores.groupby("setting", sort=False)[list(self.factors)].first()
+        factors = self.data.groupby("setting", sort=False)[list(self.factors)].first()
         rows = [
             [name, self.controls[name], *factors.loc[name], *difference]
             for name, difference in found.items()
         ]
         return pd.DataFrame(rows, columns=columns)
+
+    def pairs(self, metric: str = "score") -> pd.DataFrame:
+        """Give what each setting gains over its control on each seed.
+
+        Args:
+            metric: as in `gains`.
+
+        Returns:
+            ``setting``, ``control``, ``seed`` and ``gain``, positive where the setting is better.
+            Settings that failed on a seed, or whose control did, are left out.
+        """
+        sign = 1.0 if self._is_larger_better(metric) else -1.0
+        by_setting = {
+            name: group.set_index("seed")[metric].astype(float)
+            for name, group in self.scores().groupby("setting", sort=False)
+        }
+        tables = [pd.DataFrame(columns=["setting", "control", "seed", "gain"])]
+        for name, control in self.controls.items():
+            if name in by_setting and control in by_setting:
+                gain = sign * (by_setting[name] - by_setting[control])
+                if gain.notna().all():
+                    table = gain.rename("gain").reset_index()
+                    tables.append(table.assign(setting=name, control=control))
+        found = tables[1:] or tables
+        return pd.concat(found, ignore_index=True)[["setting", "control", "seed", "gain"]]
 
     def failures(self) -> pd.DataFrame:
         """Give the trainings that were not completed, with their reasons."""

@@ -133,6 +133,7 @@ class StudyPlan:
         fit: how each model is trained.
         arguments: the arguments of the study, as plain data, for its record.
         keep_state: whether the weights after the last epoch are kept for what is measured.
+        later: number of trainings that follow, and are decided by these.
     """
 
     kind: str
@@ -143,11 +144,12 @@ class StudyPlan:
     fit: FitSettings
     arguments: Mapping[str, Any] = field(default_factory=dict)
     keep_state: bool = False
+    later: int = 0
 
     @property
     def trainings(self) -> int:
         """Number of trainings; settings with the same model, data and rates are trained once."""
-        return len(
+        return self.later + len(
             {
                 (id(setting.bench), tuple(sorted(setting.rates.items())), seed)
                 for setting in self.settings
@@ -249,32 +251,45 @@ def run_plan(
             another study.
         RuntimeError: every training failed.
     """
+    announce(plan, dataset, execution)
+    return result_of(plan, dataset, train_settings(plan, execution, measure), conclude)
+
+
+def announce(plan: StudyPlan, dataset: Dataset, execution: Execution) -> None:
+    """Tell who listens what is going to be trained, and claim the folder for it.
+
+    Raises:
+        ValueError: the folder holds another study.
+    """
     if execution.on_plan is not None:
         execution.on_plan(plan)
-    description = plan.describe(dataset)
     if execution.directory is not None:
-        _claim(execution.directory, description | {"versions": versions()})
-    data = train_settings(plan, execution, measure)
+        _claim(execution.directory, plan.describe(dataset) | {"versions": versions()})
+
+
+def result_of(
+    plan: StudyPlan,
+    dataset: Dataset,
+    data: pd.DataFrame,
+    conclude: Callable[[TrainingStudyResult], list[str]],
+) -> TrainingStudyResult:
+    """Make the result of what was trained, with its conclusions.
+
+    Raises:
+        RuntimeError: every training failed.
+    """
+    if not (data["status"] == "completed").any():
+        raise RuntimeError(f"every training failed: {'; '.join(sorted(set(data['reason'])))}")
     result = TrainingStudyResult(
         kind=plan.kind,
         data=data,
-        settings=description,
+        settings=plan.describe(dataset),
         versions=versions(),
         conclusions=(),
         objective=parse_objective(plan.fit.objective),
         factors=plan.factors,
         controls=dict(plan.controls),
     )
-    if not (data["status"] == "completed").any():
-        reasons = sorted(set(data["reason"]))
-        raise RuntimeError(f"every training failed: {'; '.join(reasons)}")
-    return concluded(result, conclude)
-
-
-def concluded(
-    result: TrainingStudyResult, conclude: Callable[[TrainingStudyResult], list[str]]
-) -> TrainingStudyResult:
-    """The same result with its conclusions."""
     return replace(result, conclusions=tuple(conclude(result)))
 
 

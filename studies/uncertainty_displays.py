@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from dropout_zoo.studies.calibrated import Calibration
 from dropout_zoo.studies.drawing import axes_for, draw_curve, legend_beside
@@ -71,6 +72,10 @@ class MonteCarloDisplay:
             scaled, color=VERMILION, linestyle="--", label="weight scaling\n(dropout off, one pass)"
         )
         axis.set_xscale("log")
+        most = self.data["samples"].max()
+        axis.set_xticks([tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500) if tick <= most])
+        axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_xlabel("passes that are averaged")
         axis.set_ylabel("error (%)" if self.metric == "error" else "cross-entropy (nats)")
         legend_beside(axis)

@@ -193,12 +193,14 @@ def test_the_reliability_curve_shows_every_calibration(trained, few_digits):
     axis = ReliabilityDisplay.from_result(both).plot().ax_
     labels = [text.get_text() for text in axis.get_legend().get_texts()]
     assert labels[0] == "right as often as it says"
-    for (name, each), label, container in zip(
-        both.items(), labels[1:], [c for c in axis.containers if isinstance(c, ErrorbarContainer)], strict=True
-    ):
+    bars = [bar for bar in axis.containers if isinstance(bar, ErrorbarContainer)]
+    for (name, each), label, bar in zip(both.items(), labels[1:], bars, strict=True):
         assert label == f"{name} (ECE {each.error:.3f})"
-        np.testing.assert_allclose(container.lines[0].get_xdata(), each.bins["confidence"])
-        np.testing.assert_allclose(container.lines[0].get_ydata(), each.bins["accuracy"])
+        points = bar.lines[0].get_xydata().astype(float)
+        np.testing.assert_allclose(points, each.bins[["confidence", "accuracy"]])
+        [whiskers] = bar.lines[2]
+        ends = [segment[:, 1] for segment in whiskers.get_segments()]
+        np.testing.assert_allclose(ends, each.bins[["low", "high"]])
     assert axis.get_xlabel() == "confidence (probability of the predicted class)"
     assert axis.get_ylabel() == "accuracy"
     assert (axis.get_xlim(), axis.get_ylim()) == ((0, 1), (0, 1))

@@ -19,7 +19,7 @@ from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.lift import lift
 from dropout_zoo.training.plan import Plan
 from dropout_zoo.training.seeding import seed_masks
-from dropout_zoo.training.sharing import on_other_variables, state_of
+from dropout_zoo.training.sharing import check_state, on_other_variables, state_of
 from dropout_zoo.training.update import fused, gains_from_fusion
 
 # A call into the graph cannot be interrupted: calls are cut to about this many seconds.
@@ -65,6 +65,9 @@ class Loop:
         fuse: whether TensorFlow's fused kernels do the update where there are any.
         stop: ends the call that is being made, with `StoppedError`, when it is set.
         like: a loop of the same plan, whose traced functions serve this one too.
+
+    Raises:
+        ValueError: the model holds state that Keras does not know of.
     """
 
     def __init__(
@@ -94,13 +97,7 @@ class Loop:
         self._steps_a_call: dict[str, int] = {}
         # Metrics make their variables when they first see data, which a graph does not allow.
         model._symbolic_build(data_batch=tuple(array[:1].numpy() for array in data.train))
-        self._functions = (like and self._functions_of(like)) or {
-            "train": self._traced(model.train_step, data.train, plan.batch_size, gather=True),
-            **{
-                name: self._traced(model.test_step, part, plan.evaluation_batch_size, gather=False)
-                for name, part in (("sample", data.sample), ("validation", data.validation))
-            },
-        }
+        self._functions = self._traced_functions(plan, data) if like is None else self._as_in(like)
         self._counts = {"sample": len(data.sample[0]), "validation": len(data.validation[0])}
         self._no_positions = tf.zeros([0], tf.int64)  # measurements take the examples in order
         self._evaluation_batch_size = plan.evaluation_batch_size
@@ -169,6 +166,21 @@ class Loop:
             [generator.state.numpy() for generator in self._generators],
         )
 
+    def _traced_functions(self, plan: Plan, data: Resident) -> dict[str, Any]:
+        train, test, large = (
+            self._model.train_step,
+            self._model.test_step,
+            plan.evaluation_batch_size,
+        )
+        functions = {
+            "train": self._traced(train, data.train, plan.batch_size, gather=True),
+            "sample": self._traced(test, data.sample, large, gather=False),
+            "validation": self._traced(test, data.validation, large, gather=False),
+        }
+        for function in functions.values():
+            check_state(function, state_of(self._model))
+        return functions
+
     def _traced(
         self,
         step: Callable[[tuple[tf.Tensor, ...]], Any],
@@ -200,14 +212,13 @@ class Loop:
             tf.TensorSpec([None], tf.int64), number, number
         )
 
-    def _functions_of(self, like: Loop) -> dict[str, Any] | None:
-        """The functions of another loop on the variables of this one, if they can be shared."""
+    def _as_in(self, like: Loop) -> dict[str, Any]:
+        """The functions of another loop on the variables of this one."""
         own, others = state_of(like._model), state_of(self._model)
-        shared = {
+        return {
             name: on_other_variables(function, own, others)
             for name, function in like._functions.items()
         }
-        return None if None in shared.values() else shared
 
     def _in_short_calls(self, kind: str, steps: int, positions: tf.Tensor) -> dict[str, Any]:
         first, logs = 0, {}

@@ -20,7 +20,31 @@ def state_of(model: keras.Model) -> list[tf.Variable]:
         TensorFlow's variables.
     """
     metrics = [variable for metric in model.metrics for variable in metric.variables]
-    return [v.value for v in (*model.variables, *model.optimizer.variables, *metrics)]
+    known = [v.value for v in (*model.variables, *model.optimizer.variables, *metrics)]
+    return known + getattr(model.optimizer, "scratch", [])
+
+
+def check_state(function: Any, known: Sequence[tf.Variable]) -> None:
+    """Refuse a traced function that holds more state than a member can be given anew.
+
+    Args:
+        function: a `tf.types.experimental.ConcreteFunction`.
+        known: the variables that are set when a member starts.
+
+    Raises:
+        ValueError: it holds other variables or tables.
+    """
+    handles = {id(variable.handle) for variable in known}
+    unknown = [
+        capture
+        for capture in function.captured_inputs
+        if capture.dtype == tf.resource and id(capture) not in handles
+    ]
+    if unknown:
+        raise ValueError(
+            "expected all state of the model in the weights of its layers, received "
+            f"{len(unknown)} variables or tables that Keras does not know of"
+        )
 
 
 def on_other_variables(
@@ -34,13 +58,11 @@ def on_other_variables(
         others: those that stand in for them, in the same order.
 
     Returns:
-        The function, which shares its graph with the other; None where it holds state that is
-        not among its own variables (a lookup table, say) and so cannot be given another.
+        The function; it shares its graph with the other.
     """
     handles = {id(own.handle): other.handle for own, other in zip(its_own, others, strict=True)}
-    captures = function.captured_inputs
-    if any(c.dtype == tf.resource and id(c) not in handles for c in captures):
-        return None
     like = copy.copy(function)
-    like.set_external_captures([handles.get(id(capture), capture) for capture in captures])
+    like.set_external_captures(
+        [handles.get(id(capture), capture) for capture in function.captured_inputs]
+    )
     return like

@@ -83,19 +83,18 @@ class FusedRMSprop(keras.optimizers.RMSprop):
     def build(self, var_list: Sequence[keras.Variable]) -> None:
         """Create the slots; the kernel wants one for momentum even where there is none."""
         super().build(var_list)
-        self._slots_of_momentum = [slot.value for slot in self._momentums] or [
-            tf.Variable(tf.zeros(variable.shape)) for variable in var_list
-        ]
+        self.scratch = [] if self.momentum else [tf.Variable(tf.zeros(v.shape)) for v in var_list]
 
     def _backend_update_step(
         self, grads: Sequence[Any], trainable_variables: Sequence[Any], learning_rate: Any
     ) -> None:
+        momentums = self._momentums or self.scratch
         for grad, variable in zip(grads, trainable_variables, strict=True):
             index = self._get_variable_index(variable)
             tf.raw_ops.ResourceApplyRMSProp(
                 var=_handle(variable),
                 ms=_handle(self._velocities[index]),
-                mom=_handle(self._slots_of_momentum[index]),
+                mom=_handle(momentums[index]),
                 lr=tf.convert_to_tensor(learning_rate),
                 rho=np.float32(self.rho),
                 momentum=np.float32(self.momentum),

@@ -1,0 +1,220 @@
+"""Placements and methods: what differs between the settings, and that nothing else does."""
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from dropout_zoo.models import build_cnn, build_mlp
+from dropout_zoo.studies import (
+    DifferenceDisplay,
+    Execution,
+    compare_methods,
+    placement_sweep,
+    split_classes,
+)
+from dropout_zoo.studies.changed_data import with_augmented_copies, with_synthetic_examples
+from dropout_zoo.studies.remedies import NONE, remedies
+from dropout_zoo.studies.trainings import NO_DROPOUT
+from dropout_zoo.studies.transfer import transferred_model
+
+ALONE = Execution(workers=1)
+
+
+def small(
+    units=(12,), kernel_regularizer=None, kernel_constraint=None, batch_norm=None,
+    input_shape=(28, 28), num_classes=10,
+):  # fmt: skip
+    return build_mlp(
+        input_shape=input_shape, num_classes=num_classes, units=units, hidden_rates=0.0,
+        kernel_regularizer=kernel_regularizer, kernel_constraint=kernel_constraint,
+        batch_norm=batch_norm,
+    )  # fmt: skip
+
+
+def small_cnn(
+    input_rate=None, conv_rates=None, conv_dropout="element", input_shape=(28, 28), num_classes=10
+):
+    return build_cnn(
+        input_shape=(*input_shape, 1)[:3], num_classes=num_classes, filters=(4,), units=(8,),
+        input_rate=input_rate, conv_rates=conv_rates, conv_dropout=conv_dropout,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def race(few_digits):
+    return compare_methods(
+        small, few_digits, methods=["L2", "dropout", "early stopping", "more data", "smaller model"],
+        epochs=3, seeds=3, tuning_seeds=1, execution=ALONE,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def image_digits(few_digits):
+    parts = {
+        name: (getattr(few_digits, name)[0][..., None], getattr(few_digits, name)[1])
+        for name in ("train", "validation", "test")
+    }
+    return type(few_digits).from_arrays(**parts)
+
+
+def test_placements_differ_in_their_rates_alone(image_digits):
+    result = placement_sweep(small_cnn, image_digits, epochs=1, seeds=1, execution=ALONE)
+    scores = result.scores().set_index("setting")
+    rates = scores.filter(regex="^rate/")
+    assert list(scores.index) == [
+        NO_DROPOUT, "input", "convolutional", "dense only", "all",
+        "convolutional (SpatialDropout2D)", "all (SpatialDropout2D)",
+    ]  # fmt: skip
+    columns = ["rate/input_dropout", "rate/conv_1_dropout", "rate/hidden_1_dropout"]
+    assert rates.loc["dense only", columns].tolist() == [0, 0, 0.5]
+    assert rates.loc["convolutional", columns].tolist() == [0, 0.25, 0]
+    assert rates.loc["all", columns].tolist() == [0.2, 0.25, 0.5]
+    assert rates.loc["all", columns].tolist() == rates.loc["all (SpatialDropout2D)"].tolist()
+    losses = scores["loss"]
+    assert losses["convolutional"] != losses["convolutional (SpatialDropout2D)"]
+    assert len({model["parameters"] for model in result.settings["models"]}) == 1
+
+
+def test_a_users_model_is_compared_at_the_placements_it_has(few_digits):
+    model = build_mlp(units=(8,), hidden_rates=0.5, input_rate=0.1)
+    result = placement_sweep(
+        model, few_digits, rates={"input": 0.3}, epochs=1, seeds=1, execution=ALONE
+    )
+    assert list(result.scores()["setting"]) == [NO_DROPOUT, "input", "dense only", "all"]
+    assert result.scores()["rate/input_dropout"].tolist() == [0, 0.3, 0, 0.3]
+    with pytest.raises(ValueError, match="expected rates of placements among input, hidden"):
+        placement_sweep(model, few_digits, rates={"kitchen": 0.3})
+
+
+def test_the_race_runs_on_seeds_that_the_tuning_has_not_seen(race):
+    assert set(race.scores()["seed"]) == {0, 1, 2}
+    record = race.settings["arguments"]["tuning"]
+    assert [entry["option"] for entry in record if entry["method"] == "L2"] == [
+        "1e-05", "0.0001", "0.001",
+    ]  # fmt: skip
+    assert set(race.means()["setting"]) == {
+        NONE, "L2", "dropout", "early stopping", "more data", "smaller model",
+    }  # fmt: skip
+    for method in ("L2", "dropout", "smaller model"):
+        tried = {e["option"]: e["mean"] for e in record if e["method"] == method}
+        [used] = set(race.data.loc[race.data["method"] == method, "option"])
+        assert tried[used] == max(tried.values())
+        assert f"{method} {used}" in race.summary()
+
+
+def test_all_methods_get_as_many_updates(race):
+    lengths = race.data.groupby("method")["epoch"].max()
+    assert lengths["dropout"] == 3
+    assert lengths["more data"] == 2, "twice the examples, half the epochs, rounded up"
+
+
+def test_only_early_stopping_chooses_its_epoch(race):
+    scores = race.scores()
+    others = scores[scores["method"] != "early stopping"]
+    last = race.data.groupby("training")["epoch"].max()
+    assert (others["epoch"] == others["training"].map(last)).all()
+    stopped = race.curves("early stopping")
+    best = stopped.groupby("seed")["val_accuracy"].max()
+    found = scores[scores["method"] == "early stopping"].set_index("seed")["score"]
+    np.testing.assert_allclose(found, best)
+
+
+def test_folds_are_reported_as_a_measurement(few_digits):
+    result = compare_methods(
+        small, few_digits, methods=["dropout"], folds=3, epochs=1, tuning_seeds=1, execution=ALONE
+    )
+    assert set(result.scores()["seed"]) == {0, 1, 2}
+    spread = result.scores().query("method == 'none'")["val_accuracy"].std()
+    assert f"spreads by {spread:.2g}" in result.summary()
+    assert "cures nothing" in result.summary()
+    with pytest.raises(ValueError, match="folds to be a whole number of at least 2"):
+        compare_methods(small, few_digits, folds=1)
+
+
+def test_methods_that_do_not_fit_are_refused(few_digits):
+    def plain():
+        return small()
+
+    with pytest.raises(ValueError, match="expected methods that fit model and data"):
+        compare_methods(plain, few_digits, methods=["L2"])
+
+
+def test_every_method_of_the_list_is_there():
+    found = remedies((128, 64), is_image=True)
+    assert {
+        NONE, "L1", "L2", "L1 + L2", "max-norm", "dropout", "dropout + L2", "dropout + max-norm",
+        "batch norm", "batch norm, then dropout", "dropout, then batch norm", "early stopping",
+        "augmentation", "flips", "smaller model", "synthetic data",
+    } == set(found)  # fmt: skip
+    assert "augmentation" not in remedies((128,), is_image=False)
+    for option in found["dropout + L2"]:
+        assert isinstance(option.arguments["kernel_regularizer"], keras.regularizers.L2)
+
+
+def test_augmented_copies_are_the_same_digits_moved(few_digits):
+    data = with_augmented_copies(few_digits, "shift and rotate", 2, seed=0)
+    count = len(few_digits.train[1])
+    x, y = data.train
+    assert len(x) == 3 * count
+    np.testing.assert_array_equal(x[:count], few_digits.train[0])
+    np.testing.assert_array_equal(y, np.tile(few_digits.train[1], 3))
+    assert data.validation is few_digits.validation
+    ink = x.sum(axis=(1, 2)).reshape(3, count)
+    assert not np.array_equal(x[count : 2 * count], x[:count])
+    np.testing.assert_allclose(ink[1], ink[0], rtol=0.15)
+    flipped = with_augmented_copies(few_digits, "flip", 1, seed=0).train[0][count:]
+    np.testing.assert_array_equal(flipped, few_digits.train[0][:, :, ::-1])
+
+
+def test_synthetic_examples_lie_between_two_of_their_class(few_digits):
+    data = with_synthetic_examples(few_digits, 0.5, seed=0)
+    x, y = few_digits.train
+    made, labels = data.train[0][len(x) :], data.train[1][len(y) :]
+    assert abs(len(made) - len(x) / 2) <= 10
+    for image, label in zip(made[::15], labels[::15], strict=True):
+        own = x[y == label].reshape(-1, 784)
+        low, high = own.min(axis=0) - 1e-6, own.max(axis=0) + 1e-6
+        assert ((image.ravel() >= low) & (image.ravel() <= high)).all()
+
+
+def test_transfer_brings_the_hidden_layers_of_other_classes(few_digits):
+    target, source = split_classes(few_digits, [0, 1, 2, 3, 4])
+    assert (target.num_classes, source.num_classes) == (5, 5)
+    assert len(target.train[1]) + len(source.train[1]) == len(few_digits.train[1])
+    model = transferred_model(small, target, source, epochs=3)
+    again = transferred_model(small, target, source, epochs=3)
+    fresh = small(num_classes=5)
+    for one, other in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert np.abs(model.get_layer("hidden_1").bias.numpy()).max() > 0, "it has been trained"
+    np.testing.assert_array_equal(model.get_layer("classifier").bias.numpy(), 0)
+    assert model.count_params() == fresh.count_params()
+    raced = compare_methods(
+        small, target, methods=["transfer"], transfer=source, epochs=1, seeds=1, tuning_seeds=1,
+        execution=ALONE,
+    )  # fmt: skip
+    assert list(raced.scores()["setting"]) == [NONE, "transfer"]
+    with pytest.raises(ValueError, match="at least 2 of the 10 classes"):
+        split_classes(few_digits, [3])
+
+
+def test_the_differences_are_drawn_with_intervals_seeds_and_names(race):
+    display = DifferenceDisplay.from_result(race).plot()
+    axis = display.ax_
+    gains = race.gains("val_accuracy").sort_values("gain")
+    assert [tick.get_text() for tick in axis.get_yticklabels()] == list(gains["setting"])
+    drawn = {bar.get_label(): bar for bar in axis.containers}
+    for place, row in enumerate(gains.itertuples()):
+        bar = drawn[row.setting]
+        x, y = bar.lines[0].get_xydata()[0].astype(float)
+        assert (x, y) == pytest.approx((100 * row.gain, place))
+        [segment] = bar.lines[2][0].get_segments()
+        assert segment[:, 0] == pytest.approx([100 * row.low, 100 * row.high])
+        hollow = bar.lines[0].get_markerfacecolor() == "white"
+        assert hollow == (row.low <= 0 <= row.high)
+        [dots] = [li for li in axis.get_lines() if li.get_label() == f"_{row.setting}: seeds"]
+        assert np.mean(dots.get_xdata()) == pytest.approx(100 * row.gain)
+        assert len(dots.get_xdata()) == 3
+    assert axis.get_xlabel() == "gain over none (points of validation error (%), right is better)"
+    plt.close(axis.figure)
