@@ -231,7 +231,7 @@ model = keras.Sequential([
     layers.Dropout(0.9),
     layers.Dense(10, activation="softmax"),
 ])
-model.compile("adam", "sparse_categorical_crossentropy")
+model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy")
 """,
     good="""
 model = keras.Sequential([
@@ -241,7 +241,7 @@ model = keras.Sequential([
     layers.Dropout(0.2),
     layers.Dense(10, activation="softmax"),
 ])
-model.compile("adam", "sparse_categorical_crossentropy")
+model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy")
 """,
 )
 def underfits(measured: Measurements) -> Iterator[Fault]:

@@ -78,8 +78,8 @@ def _width(view: AuditView, placed: Placed) -> int | None:
         units = [size if mask is None else mask[axis] or size for axis, size in enumerate(shape)][
             1:
         ]
-    if view.decides_by_example(placed) or None in units:
-        return None
+    if None in units or (mask is not None and all(size == 1 for size in mask[1:])):
+        return None  # what drops whole examples has a rule of its own
     return math.prod(size for size in units if size is not None)
 
 

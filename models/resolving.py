@@ -71,8 +71,7 @@ def resolve_variant(
     Args:
         model: what `resolve_model` takes; to change arguments it has to be a registered name or a
             function.
-        arguments: arguments of the builder by name, such as ``{"units": (64,)}``; where there are
-            none, this is `resolve_model`.
+        arguments: arguments of the builder by name, such as ``{"units": (64,)}``.
         input_shape: shape of one example, handed to builders that take it.
         num_classes: number of classes, or None for regression; handed to builders that take it.
 
@@ -82,8 +81,8 @@ def resolve_variant(
     Raises:
         ValueError: the builder lacks an argument or fails, or there is no builder.
     """
-    if not arguments:
-        return resolve_model(model, input_shape=input_shape, num_classes=num_classes)
+    if isinstance(model, keras.Model) and not arguments:
+        return resolve_model(model, input_shape=input_shape)
     known = builder_arguments(model)
     unknown = [name for name in arguments if name not in known]
     if unknown:

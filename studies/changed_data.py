@@ -142,5 +142,7 @@ def _moved(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         offset = centre - turn @ centre + rng.uniform(-most, most)
         for channel in np.ndindex(*image.shape[2:]):
             place = (..., *channel)
-            moved[index][place] = ndimage.affine_transform(image[place], turn, offset, order=1)
+            moved[index][place] = ndimage.affine_transform(
+                image[place], turn, offset, order=1, mode="nearest"
+            )
     return moved

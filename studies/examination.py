@@ -256,8 +256,8 @@ class _Examination:
         numbers = {name: value.mean for name, value in found.measured.items()}
         self.numbers["verdict"] = numbers
         above = {name: each for name, each in found.measured.items() if each.above}
-        # Dropout slows training down: until that has come to its end, it is no underfitting.
-        fall = found.measured.get("fall")
+        # Dropout slows training down: before the control has come to its end, it is too early.
+        fall = verdict(_curves(control or own)).measured.get("fall")
         ended = self.settings.epochs > 1 and fall is not None and fall.mean <= fall.threshold
         held_back = found.label == UNDERFITTING and "deficit" in above
         if found.label == OVERFITTING or (held_back and ended):

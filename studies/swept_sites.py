@@ -39,11 +39,15 @@ def model_with_sites(model: Model, dataset: Dataset, groups: Iterable[str]) -> k
     Raises:
         ValueError: there is no such model, or it is not compiled.
     """
-    return resolve_model(
-        model,
-        input_shape=dataset.input_shape,
-        num_classes=dataset.num_classes,
-        placements=[group for group in groups if group in PLACEMENT_ARGUMENTS],
+    if isinstance(model, str) and ":" not in model:
+        return resolve_model(
+            model,
+            input_shape=dataset.input_shape,
+            num_classes=dataset.num_classes,
+            placements=[group for group in groups if group in PLACEMENT_ARGUMENTS],
+        )
+    return resolve_variant(
+        model, {}, input_shape=dataset.input_shape, num_classes=dataset.num_classes
     )
 
 

@@ -162,7 +162,7 @@ def test_augmented_copies_are_the_same_digits_moved(few_digits):
     assert data.validation is few_digits.validation
     ink = x.sum(axis=(1, 2)).reshape(3, count)
     assert not np.array_equal(x[count : 2 * count], x[:count])
-    np.testing.assert_allclose(ink[1], ink[0], rtol=0.15)
+    np.testing.assert_allclose(ink[1], ink[0], rtol=0.2)
     flipped = with_augmented_copies(few_digits, "flip", 1, seed=0).train[0][count:]
     np.testing.assert_array_equal(flipped, few_digits.train[0][:, :, ::-1])
 

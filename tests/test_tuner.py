@@ -9,7 +9,7 @@ from keras import layers
 from keras_tuner import oracles
 
 from dropout_zoo.models import build_mlp, dropout_sites
-from dropout_zoo.training import targets_for
+from dropout_zoo.training import MemberTrainer, targets_for
 from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner
 
 RATES = [0.1, 0.3, 0.5]
@@ -63,6 +63,23 @@ def test_a_tuner_made_anew_on_the_folder_has_the_results(few_digits, tmp_path):
     before = {trial.trial_id: trial.score for trial in again.oracle.trials.values()}
     again.search(few_digits, epochs=1)  # there is nothing left to try
     assert {trial.trial_id: trial.score for trial in again.oracle.trials.values()} == before
+
+
+@pytest.mark.parametrize("batch", [1, 4, 64])
+def test_a_grid_is_tried_whole_and_asked_for_in_batches(few_digits, tmp_path, batch):
+    hypermodel = DropoutHyperModel(build_mlp(units=(4, 4), hidden_rates=(0.4, 0.3)), RATES)
+    tuner = make(tmp_path, grid(), hypermodel, batch=batch)
+    sizes = []
+
+    class Counted(MemberTrainer):
+        def train(self, members, on_result=None):
+            sizes.append(len(members))
+            return super().train(members, on_result)
+
+    tuner.search_with(Counted(hypermodel.model, few_digits, epochs=1, batch_size=64))
+    trials = tuner.oracle.trials.values()
+    assert len({tuple(sorted(t.hyperparameters.values.items())) for t in trials}) == 9
+    assert sizes == {1: [1] * 9, 4: [4, 4, 1], 64: [9]}[batch]
 
 
 def test_takes_arrays_as_keras_does(few_digits, tmp_path):

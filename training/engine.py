@@ -12,10 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from dropout_zoo.training.checkpoint import Checkpoint
-from dropout_zoo.training.loop import Loop, Resident, StoppedError
+from dropout_zoo.training.jobs import JobSource
+from dropout_zoo.training.loop import Loop, StoppedError
 from dropout_zoo.training.members import Job, TrainedMember
 from dropout_zoo.training.plan import Plan, Record
 from dropout_zoo.training.reasons import reason_of
+from dropout_zoo.training.streaming import examples_of
 
 Start = Sequence[np.ndarray]  # weights that a member starts from
 
@@ -42,11 +44,13 @@ class Engine:
         plan: model, data and settings.
         loops: the largest number of loops.
         fuse: whether TensorFlow's fused kernels do the update where there are any.
+        memory_budget: bytes up to which the data are brought into memory; larger ones are
+            streamed.
     """
 
-    def __init__(self, plan: Plan, *, loops: int, fuse: bool) -> None:
+    def __init__(self, plan: Plan, *, loops: int, fuse: bool, memory_budget: int) -> None:
         self._plan, self._most, self._fuse = plan, loops, fuse
-        self._data = Resident.of(plan)
+        self._data = examples_of(plan, memory_budget, loops)
         self._stop = threading.Event()
         self._jobs: queue.SimpleQueue[tuple[Job, Start] | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
@@ -75,25 +79,15 @@ class Engine:
             RuntimeError: the source yields nothing although no job is under way.
         """
         trained: dict[int, TrainedMember] = {}
-        pending, exhausted = 0, False
+        jobs, pending = JobSource(source), 0
         try:
             while True:
-                while not exhausted and pending < self._most + ahead:
-                    job = next(source, self)
-                    if isinstance(job, Engine):
-                        exhausted = True
-                    elif job is None:
-                        break
-                    else:
-                        self._jobs.put((job, self._plan.start_weights(job.member.seed)))
-                        pending += 1
-                        self._start_thread(pending)
+                for job in jobs.take(pending, self._most + ahead):
+                    self._jobs.put((job, self._plan.start_weights(job.member.seed)))
+                    pending += 1
+                    self._start_thread(pending)
                 if not pending:
-                    if exhausted:
-                        return trained
-                    raise RuntimeError(
-                        "expected a member to train, received None while none is being trained"
-                    )
+                    return trained
                 outcome = self._next_outcome()
                 pending -= 1
                 result = self._result(outcome)

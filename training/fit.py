@@ -71,9 +71,7 @@ def _run_epoch(
     )
     running = {name: values[-1] for name, values in history.history.items()}
     train, validation = (
-        model.evaluate(
-            *part, batch_size=plan.evaluation_batch_size, verbose=0, return_dict=True
-        )
+        model.evaluate(*part, batch_size=plan.evaluation_batch_size, verbose=0, return_dict=True)
         for part in (plan.sample, plan.validation)
     )
     return running, train, validation

@@ -8,11 +8,19 @@ from dropout_zoo.models.cloning import clone_model, compile_alike, same_layer
 from dropout_zoo.models.graph import flat_layers, is_plain_model
 from dropout_zoo.models.runtime_rate import LIFTED, lifted_layer
 from dropout_zoo.models.sites import dropout_sites
+from dropout_zoo.training.jax_dropout import with_masks_of_jax
 
 # What a model of one's own may override of how Keras trains; the engine's loop calls none of it.
 _TRAINING_METHODS = (
     "fit", "evaluate", "train_step", "test_step", "compute_loss", "compute_metrics",
     "make_train_function", "make_test_function", "reset_metrics", "get_metrics_result",
+)  # fmt: skip
+
+_CONVOLUTIONS = (
+    keras.layers.Conv1D, keras.layers.Conv1DTranspose, keras.layers.DepthwiseConv1D,
+    keras.layers.Conv2D, keras.layers.Conv2DTranspose, keras.layers.DepthwiseConv2D,
+    keras.layers.Conv3D, keras.layers.Conv3DTranspose,
+    keras.layers.SeparableConv1D, keras.layers.SeparableConv2D,
 )  # fmt: skip
 
 
@@ -26,8 +34,12 @@ def lift(model: keras.Model) -> keras.Model:
         The clone, compiled the same way, with weights, optimizer and metrics of its own.
     """
 
+    on_jax = keras.backend.backend() == "jax"
+
     def clone_layer(layer: keras.Layer) -> keras.Layer:
-        return lifted_layer(layer) if type(layer) in LIFTED else same_layer(layer)
+        if type(layer) not in LIFTED:
+            return same_layer(layer)
+        return with_masks_of_jax(lifted_layer(layer)) if on_jax else lifted_layer(layer)
 
     clone = clone_model(model, clone_layer)
     compile_alike(model, clone)
@@ -43,11 +55,14 @@ def why_not_liftable(model: keras.Model) -> str | None:
     Returns:
         The reason, as the end of a sentence; None where nothing is in the way.
     """
-    if keras.backend.backend() != "tensorflow":
-        return f"Keras runs on {keras.backend.backend()}, and the engine on TensorFlow"
+    if keras.backend.backend() not in ("tensorflow", "jax"):
+        return f"Keras runs on {keras.backend.backend()}, and the engine on TensorFlow or JAX"
     if not is_plain_model(model):
         return f"{type(model).__name__} is a subclassed model without a graph"
-    return _reason_in_training(model) or _reason_in_layers(model)
+    reason = _reason_in_training(model) or _reason_in_layers(model)
+    if reason is None and keras.backend.backend() == "jax":
+        return _reason_on_jax(model)
+    return reason
 
 
 def _reason_in_training(model: keras.Model) -> str | None:
@@ -59,10 +74,28 @@ def _reason_in_training(model: keras.Model) -> str | None:
             return f"the model has {len(tensors)} {end}"
     if model.run_eagerly:
         return "the model is compiled with run_eagerly=True"
-    if model.jit_compile:
-        return "the model is compiled with jit_compile=True"
-    if model._distribute_strategy is not None:
-        return "the model was made under a tf.distribute strategy"
+    if keras.backend.backend() == "tensorflow":
+        if model.jit_compile:
+            return "the model is compiled with jit_compile=True"
+        if model._distribute_strategy is not None:
+            return "the model was made under a tf.distribute strategy"
+    return None
+
+
+def _reason_on_jax(model: keras.Model) -> str | None:
+    import jax
+
+    if not model.jit_compile:
+        return "the model is compiled with jit_compile=False, or one of its layers asks for it"
+    if keras.distribution.distribution() is not None:
+        return "a keras.distribution is set"
+    if jax.default_backend() == "cpu":
+        for layer in flat_layers(model):
+            if isinstance(layer, _CONVOLUTIONS):
+                return (
+                    f"JAX computes convolutions such as {layer.name!r} many times more slowly in a "
+                    "scanned loop on a CPU; TensorFlow is the backend for them there"
+                )
     return None
 
 

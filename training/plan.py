@@ -74,6 +74,11 @@ class Plan:
         """Examples a step of a measurement with dropout off."""
         return max(self.batch_size, _EVALUATION_BATCH)
 
+    def one_example(self) -> tuple[np.ndarray, ...]:
+        """A training example as `Model.fit` hands it on, for what has to see one."""
+        arrays = (*self.train, *(() if self.sample_weight is None else (self.sample_weight,)))
+        return tuple(as_keras_feeds_it(array[:1]) for array in arrays)
+
     def start_weights(self, seed: int) -> list[np.ndarray]:
         """The weights that every member with this seed starts from."""
         if self.initial_weights == "keep":
@@ -91,6 +96,21 @@ class Plan:
     def batch_order(self, member: Member, rates: Mapping[str, float], epoch: int) -> np.ndarray:
         """The order in which an epoch (from 0) of a member visits the training examples."""
         return batch_order(member.seed, epoch, len(self.train[0]), self.order, rates)
+
+
+def as_keras_feeds_it(array: np.ndarray) -> np.ndarray:
+    """An array with the dtype in which `Model.fit` hands it on."""
+    return array.astype(_fed_dtype(array), copy=False)
+
+
+def fed_bytes(array: np.ndarray) -> int:
+    """Size of an array in bytes with the dtype in which `Model.fit` hands it on."""
+    return array.size * _fed_dtype(array).itemsize
+
+
+def _fed_dtype(array: np.ndarray) -> np.dtype:
+    floating = np.issubdtype(array.dtype, np.floating)
+    return np.dtype(keras.config.floatx()) if floating else array.dtype
 
 
 @dataclass
@@ -248,8 +268,7 @@ def _try_out(model: keras.Model, validation: Part, objective: Objective) -> None
     columns = [*measured, *(f"{part}_{name}" for part in ("train", "val") for name in measured)]
     if objective.name not in columns:
         raise ValueError(
-            f"expected the objective to be one of {', '.join(columns)}; received "
-            f"{objective.name!r}"
+            f"expected the objective to be one of {', '.join(columns)}; received {objective.name!r}"
         )
 
 
@@ -268,4 +287,3 @@ def _sample_weight(dataset: Dataset, class_weight: Mapping[int, float] | None) -
     by_class = np.array([class_weight.get(c, 1.0) for c in range(dataset.num_classes)], "float32")
     per_example = by_class[dataset.train[1]]
     return per_example if weights is None else weights * per_example
-

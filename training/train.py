@@ -15,6 +15,7 @@ from dropout_zoo.models.checks import check_choice, check_count
 from dropout_zoo.training.fit import fit_member
 from dropout_zoo.training.lift import why_not_liftable
 from dropout_zoo.training.members import Job, Member, TrainedMember, member_rates
+from dropout_zoo.training.memory import memory_budget_or_default
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.training.plan import make_plan
 from dropout_zoo.training.threads import prepare_threads, usable_cores
@@ -22,6 +23,7 @@ from dropout_zoo.training.threads import prepare_threads, usable_cores
 if TYPE_CHECKING:
     from dropout_zoo.training.dataset import Dataset
     from dropout_zoo.training.engine import Engine
+    from dropout_zoo.training.population import Population
 
 UPDATES = ("auto", "keras")
 _SLOW_THREADS = (
@@ -57,7 +59,10 @@ class MemberTrainer:
         update: ``"keras"`` has Keras's own optimizer change the weights: a member is what
             `Model.fit` makes of it, bit for bit; ``"auto"`` allows TensorFlow's fused kernels,
             which round otherwise, where they are faster.
-        workers: number of members that are trained at the same time; None for one a usable core.
+        workers: number of members that are trained at the same time; None for one a usable core,
+            and with JAX for as many as memory holds.
+        memory_budget: bytes up to which TensorFlow keeps the data in memory of its own; larger
+            data are streamed, which changes no result. None for half of the free memory.
 
     Raises:
         ValueError: a setting is out of range, or model and data do not fit.
@@ -81,10 +86,12 @@ class MemberTrainer:
         directory: str | Path | None = None,
         update: str = "auto",
         workers: int | None = None,
+        memory_budget: int | None = None,
     ) -> None:
         check_choice(update, UPDATES, "update")
-        if workers is not None:
-            check_count(workers, "workers")
+        for name, value in (("workers", workers), ("memory_budget", memory_budget)):
+            if value is not None:
+                check_count(value, name)
         folder = None
         if directory is None:
             folder = tempfile.TemporaryDirectory(prefix="dropout-zoo-")
@@ -104,9 +111,9 @@ class MemberTrainer:
             directory=Path(directory),
             folder=folder,
         )
-        self._update, self._workers = update, workers or usable_cores()
+        self._update, self._workers, self._memory_budget = update, workers, memory_budget
         self._numbers = itertools.count()
-        self._engine: Engine | None = None
+        self._engine: Engine | Population | None = None
         self._began = False
 
     def train(
@@ -141,28 +148,42 @@ class MemberTrainer:
             self._engine, self._began = self._start_engine(), True
         if self._engine is None:
             return [self._fit(job, on_result) for job in jobs]
-        trained = self._engine.run(jobs, ahead=self._workers if known else 0, on_result=on_result)
+        ahead = (self._workers or usable_cores()) if known else 0
+        trained = self._engine.run(jobs, ahead=ahead, on_result=on_result)
         return [trained[number] for number in sorted(trained)]
 
     def _job(self, member: Member) -> Job:
         return Job(next(self._numbers), member, member_rates(self.plan.model, member))
 
-    def _start_engine(self) -> Engine | None:
+    def _start_engine(self) -> Engine | Population | None:
         """The engine, or None where `Model.fit` has to train, which a warning tells."""
         reason = why_not_liftable(self.plan.model)
         if reason is None:
-            from dropout_zoo.training.engine import Engine  # imports TensorFlow
-
-            if not prepare_threads(self._workers):
-                warnings.warn(_SLOW_THREADS, stacklevel=3)
             try:
-                return Engine(self.plan, loops=self._workers, fuse=self._update == "auto")
+                if keras.backend.backend() == "jax":
+                    from dropout_zoo.training.population import Population  # imports JAX
+
+                    return Population(self.plan, most=self._workers)
+                return self._start_loops()
             except Exception as error:  # the user's own code may not run in a graph
                 reason = f"{type(error).__name__}: {error}"
         warnings.warn(
             f"Model.fit trains the members, one after another, because {reason}", stacklevel=3
         )
         return None
+
+    def _start_loops(self) -> Engine:
+        from dropout_zoo.training.engine import Engine  # imports TensorFlow
+
+        workers = self._workers or usable_cores()
+        if not prepare_threads(workers):
+            warnings.warn(_SLOW_THREADS, stacklevel=4)
+        return Engine(
+            self.plan,
+            loops=workers,
+            fuse=self._update == "auto",
+            memory_budget=memory_budget_or_default(self._memory_budget),
+        )
 
     def _fit(
         self, job: Job | None, on_result: Callable[[TrainedMember], None] | None
@@ -194,6 +215,7 @@ def train_members(
     directory: str | Path | None = None,
     update: str = "auto",
     workers: int | None = None,
+    memory_budget: int | None = None,
     on_result: Callable[[TrainedMember], None] | None = None,
 ) -> list[TrainedMember]:
     """Train members of one model, each as if it were trained alone.
@@ -222,7 +244,10 @@ def train_members(
         update: ``"keras"`` has Keras's own optimizer change the weights: a member is what
             `Model.fit` makes of it, bit for bit; ``"auto"`` allows TensorFlow's fused kernels,
             which round otherwise, where they are faster.
-        workers: number of members that are trained at the same time; None for one a usable core.
+        workers: number of members that are trained at the same time; None for one a usable core,
+            and with JAX for as many as memory holds.
+        memory_budget: bytes up to which TensorFlow keeps the data in memory of its own; larger
+            data are streamed, which changes no result. None for half of the free memory.
         on_result: hears of each member as it finishes.
 
     Returns:
@@ -247,5 +272,6 @@ def train_members(
         directory=directory,
         update=update,
         workers=workers,
+        memory_budget=memory_budget,
     )
     return trainer.train(members, on_result)

@@ -6,13 +6,14 @@ import inspect
 import os
 import sys
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dropout_zoo.tuning.cli_options import answering_errors, data_options, load_data
 from dropout_zoo.tuning.starting import start_keras
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class AuditSettings:
 
 @click.command("audit")
 @click.argument("model", metavar="MODEL_OR_FILE")
+@data_options
 @click.option("--epochs", type=int, default=10, show_default=True, help="Epochs of a training.")
 @click.option("--batch-size", type=int, default=32, show_default=True, help="Examples a step.")
 @click.option("--seeds", type=int, default=3, show_default=True, help="Seeds to train on.")
@@ -68,7 +70,7 @@ class AuditSettings:
     metavar="OUT.keras",
     help="Write the model, with the rates that mend what is only a rate, to a new file.",
 )
-def _audit(
+def audit_command(
     model: str,
     data: str | None,
     target: str | None,
@@ -97,15 +99,15 @@ def _audit(
     Exit status: 0 no findings of that severity, 1 findings, 2 wrong use.
     """
     # The module of the command line imports this one.
-    from dropout_zoo.tuning.cli import _answering_errors, _load
+    from dropout_zoo.tuning.cli_options import answering_errors, load_data
 
-    with _answering_errors():
+    with answering_errors():
         if as_json and output not in (None, "json"):
             raise ValueError(f"expected --json or --format {output}, received both; give one")
         settings = _settings(Path.cwd() / "pyproject.toml", ignore, select, severity)
         if fix is not None:
             _check_new_file(fix)
-        dataset = None if data is None else _load(data, target, image_size, task, split, seed=0)
+        dataset = None if data is None else load_data(data, target, image_size, task, split, seed=0)
         start_keras()
         from dropout_zoo.models.auditing import audit
 
@@ -127,24 +129,9 @@ def _audit(
     sys.exit(FOUND if remaining else CLEAN)
 
 
-def make_audit_command(data_options: Callable[[click.Command], click.Command]) -> click.Command:
-    """Make the command.
-
-    Args:
-        data_options: adds the options that say what data to use.
-
-    Returns:
-        The command, with those options behind its argument.
-    """
-    model, *own = _audit.params
-    _audit.params = []
-    data_options(_audit)
-    for option in _audit.params:
-        if option.name == "data":
-            option.default = None  # nothing is trained unless it is asked for
-    # Options are added to a command from the last to the first.
-    _audit.params = [model, *reversed(_audit.params), *own]
-    return _audit
+for _option in audit_command.params:
+    if _option.name == "data":
+        _option.default = None  # nothing is trained unless it is asked for
 
 
 def find_model(text: str, dataset: Dataset | None = None) -> tuple[keras.Model, Place]:
@@ -191,7 +178,8 @@ def _load_file(path: Path) -> keras.Model:
         try:
             loaded = keras.saving.load_model(path, compile=compiled, safe_mode=True)
         except Exception as error:  # what is in the file may raise anything
-            reason = reason_of(error)
+            # Keras puts the settings of all layers around it before the reason itself.
+            reason = reason_of(ValueError(str(error).rpartition("Exception encountered: ")[2]))
             continue
         if isinstance(loaded, keras.Model):
             return loaded
@@ -223,8 +211,11 @@ def _settings(
             table = tomllib.loads(project.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{project.name}: expected TOML, received: {error}") from None
-        table = table.get("tool", {}).get("dropout-zoo", {})
     where = f"{project.name}, [tool.dropout-zoo]"
+    for name in ("tool", "dropout-zoo"):
+        table = table.get(name, {})
+        if not isinstance(table, dict):
+            raise ValueError(f"{where}: expected a table, received {name} = {table!r}")
     unknown = [name for name in table if name not in SETTINGS]
     if unknown:
         raise ValueError(

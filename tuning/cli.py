@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
-from dropout_zoo.tuning.audit_cli import make_audit_command
+from dropout_zoo.tuning.audit_cli import audit_command
+from dropout_zoo.tuning.cli_options import (
+    answering_errors,
+    data_options,
+    default_folder,
+    load_data,
+    numbers_in,
+    print_table,
+)
 from dropout_zoo.tuning.starting import start_keras
+from dropout_zoo.tuning.sweep_cli import sweep_command
 
 if TYPE_CHECKING:
-    from dropout_zoo.training.dataset import Dataset
     from dropout_zoo.tuning.search import Search
-
-DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,7 +56,7 @@ def list_command(pattern: str, as_json: bool) -> None:
             f"No registered model matches {pattern!r}; there are {', '.join(list_models())}."
         )
         return
-    _print_table(
+    print_table(
         ["name", "family", "parameters", "sites and rates", "source"],
         [
             [
@@ -79,7 +78,7 @@ def show_command(model: str) -> None:
 
     MODEL is a registered name or package.module:function.
     """
-    with _answering_errors():
+    with answering_errors():
         start_keras()
         from dropout_zoo.models.guidance import GUIDANCE
         from dropout_zoo.models.resolving import resolve_model
@@ -97,31 +96,10 @@ def show_command(model: str) -> None:
             ]
             for site in sites
         ]
-        _print_table(["dropout site", "placement", "rate", "guidance"], rows)
+        print_table(["dropout site", "placement", "rate", "guidance"], rows)
         for placement in dict.fromkeys(site.placement for site in sites):
             if placement in GUIDANCE:
                 click.echo(f"{placement}: {GUIDANCE[placement].source}")
-
-
-def data_options(command: Command) -> Command:
-    """The options that say what data to use."""
-    for option in (
-        click.option("--split", metavar="A,B,C", help="Fractions of train, validation and test."),
-        click.option(
-            "--task", type=click.Choice(["classification", "regression"]), help="What y means."
-        ),
-        click.option("--image-size", metavar="N or H,W", help="Resize the images of a folder."),
-        click.option("--target", metavar="COLUMN", help="Target column of a .csv or .parquet."),
-        click.option(
-            "--data",
-            default="digits",
-            show_default=True,
-            help="digits, mnist, fashion_mnist, cifar10; a .npz, .csv or .parquet file; or a "
-            "folder of images with one sub-folder a class.",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 @main.command("tune")
@@ -202,18 +180,18 @@ def tune_command(
 
     Exit status: 0 done, 1 every trial failed, 2 wrong use or bad data, 130 interrupted.
     """
-    with _answering_errors():
+    with answering_errors():
         if out is None and (resume or overwrite):
             raise ValueError("expected --out with --resume or --overwrite: the folder of the run")
         if resume and overwrite:
             raise ValueError("expected --resume or --overwrite, received both")
-        dataset = _load(data, target, image_size, task, split, seed)
+        dataset = load_data(data, target, image_size, task, split, seed)
         start_keras()
         from dropout_zoo.tuning.search import Search, TuningSettings
 
         settings = TuningSettings(
             oracle=oracle,
-            rates=None if rates is None else _numbers(rates, "--rates"),
+            rates=None if rates is None else numbers_in(rates, "--rates"),
             placements=None if placements is None else placements.split(","),
             trials=trials,
             epochs=epochs,
@@ -229,7 +207,7 @@ def tune_command(
         if dry_run:
             _print_dry_run(search, as_json)
             return
-        folder = out or _default_folder(search.model.name, dataset.source)
+        folder = out or default_folder(search.model.name, dataset.source)
         try:
             result = search.run(folder, resume=resume, overwrite=overwrite)
         except KeyboardInterrupt:
@@ -245,28 +223,6 @@ def tune_command(
     )
 
 
-def _load(
-    data: str,
-    target: str | None,
-    image_size: str | None,
-    task: Any,
-    split: str | None,
-    seed: int,
-) -> Dataset:
-    from dropout_zoo.training.sources import load_dataset
-
-    size = None if image_size is None else [int(n) for n in _numbers(image_size, "--image-size")]
-    fractions = (0.70, 0.15, 0.15) if split is None else _numbers(split, "--split")
-    return load_dataset(
-        data,
-        target=target,
-        image_size=size[0] if size is not None and len(size) == 1 else size,
-        task=task,
-        seed=seed,
-        split=fractions,
-    )
-
-
 def _print_dry_run(search: Search, as_json: bool) -> None:
     seconds = search.estimate_seconds()
     description = search.describe() | {
@@ -278,7 +234,7 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
         return
     from dropout_zoo.tuning.progress import duration
 
-    _print_table(
+    print_table(
         ["searched site", "rates to try"],
         [
             [", ".join(search.space.sites[name]), " ".join(f"{rate:.2f}" for rate in rates)]
@@ -293,55 +249,5 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
     )
 
 
-def _print_table(columns: list[str], rows: list[list[str]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
-
-
-def _default_folder(model: str, data: str) -> Path:
-    return Path("runs") / f"{model}-{Path(data).stem}-{datetime.now():%Y%m%d-%H%M%S}"
-
-
-def _numbers(text: str, option: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise ValueError(
-            f"expected {option} to be numbers with commas between, received {text!r}"
-        ) from None
-
-
-@contextmanager
-def _answering_errors() -> Iterator[None]:
-    """Turn what a person can mend into a line and an exit status."""
-
-    def interrupt(number: int, frame: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        _leave(f"Error: {error}", WRONG_USE)
-    except RuntimeError as error:
-        _leave(f"Error: {error}", FAILED)
-    except OSError as error:
-        _leave(f"Error: cannot use {error.filename or 'a file'}: {error.strerror}", FAILED)
-    except KeyboardInterrupt:
-        _leave("Interrupted.", INTERRUPTED)
-
-
-def _leave(message: str, status: int) -> NoReturn:
-    click.echo(message, err=True)
-    sys.exit(status)
-
-
-main.add_command(make_audit_command(data_options))
+main.add_command(audit_command)
+main.add_command(sweep_command)

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -42,6 +42,7 @@ class RunFolder:
         description: everything that decides the outcome; a run is resumed only under the same.
         resume: whether to go on with the run that is there, if there is one.
         overwrite: whether to remove the run that is there; no other file is touched.
+        files: names of all files that the run writes, its settings and its outcome among them.
 
     Raises:
         ValueError: the folder holds something that must not be lost, is in use, was made with
@@ -55,12 +56,14 @@ class RunFolder:
         *,
         resume: bool = False,
         overwrite: bool = False,
+        files: Sequence[str] = FILES,
     ) -> None:
         self.path = path
+        self._files = files
         # As it will be read back: JSON knows no tuples.
         self._description = json.loads(json.dumps(description))
         found = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
-        strange = [name for name in found if name not in (*FILES, STATE)]
+        strange = [name for name in found if name not in (*files, STATE)]
         if strange or (found and not resume and not overwrite):
             raise ValueError(
                 f"expected a new or empty folder for the run, received {path}, which holds "
@@ -79,7 +82,7 @@ class RunFolder:
         except OSError as error:
             raise ValueError(f"cannot make the folder {self.path}: {error.strerror}") from error
         if self._overwrite:
-            for name in FILES:
+            for name in self._files:
                 (self.path / name).unlink(missing_ok=True)
             for entry in self.state.iterdir():
                 if entry.is_dir():
@@ -147,6 +150,16 @@ class RunFolder:
         """Write a Keras model."""
         with self._replacing(name) as temporary:
             model.save(temporary)
+
+    def write_with(self, name: str, write: Callable[[Path], object]) -> None:
+        """Write a file of any kind.
+
+        Args:
+            name: its name.
+            write: writes it, given the path.
+        """
+        with self._replacing(name) as temporary:
+            write(temporary)
 
     def _check_same(self, written: Mapping[str, Any]) -> None:
         differences = list(_differences(written, self._description))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import itertools
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,6 +22,7 @@ from dropout_zoo.training.dataset import Dataset
 from dropout_zoo.training.journal import JournaledTrainer
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import parse_objective
+from dropout_zoo.training.provenance import describe_data, versions
 from dropout_zoo.training.sources import load_dataset
 from dropout_zoo.training.targets import targets_for
 from dropout_zoo.training.train import MemberTrainer
@@ -251,14 +250,7 @@ class Search:
                 "parameters": self.model.count_params(),
                 "structure": structure_of(self.model),
             },
-            "data": {
-                "source": self.dataset.source,
-                "fingerprint": self.dataset.fingerprint(),
-                "examples": {
-                    part: len(getattr(self.dataset, part)[0])
-                    for part in ("train", "validation", "test")
-                },
-            },
+            "data": describe_data(self.dataset),
             "versions": versions(),
         }
 
@@ -404,20 +396,6 @@ def tune(
         overwrite=overwrite,
         progress=progress,
     )
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides the numbers.
-
-    Returns:
-        Version by name of the package, with Python and the Keras backend.
-    """
-    packages = ("dropout-zoo", "keras", "keras-tuner", "numpy", keras.backend.backend())
-    return {
-        "python": platform.python_version(),
-        "backend": keras.backend.backend(),
-        **{package: importlib.metadata.version(package) for package in packages},
-    }
 
 
 def _best(results: Sequence[TrainedMember], direction: str) -> TrainedMember:

@@ -11,6 +11,7 @@ import keras
 import keras_tuner
 import numpy as np
 from keras_tuner.engine import trial as trial_module
+from keras_tuner.oracles import GridSearchOracle
 
 from dropout_zoo.models.sites import dropout_sites
 from dropout_zoo.models.structure import structure_of
@@ -204,6 +205,10 @@ class DropoutTuner(keras_tuner.Tuner):
             # Idle: what comes next depends on trials that are in this batch.
             if trial.status != Status.RUNNING:
                 break
+            if isinstance(self.oracle, GridSearchOracle):
+                # It waits for a trial's end before it tells the next, in case the trial brings
+                # new hyperparameters; they are all known here, and the cores would wait with it.
+                self.oracle._populate_next.append(trial.trial_id)
             self.on_trial_begin(trial)
             trials.append(trial)
         return trials

@@ -1,0 +1,313 @@
+"""The command `sweep`: a study from start to end, its table, its plot and its summary."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dropout_zoo.tuning.cli_options import (
+    answering_errors,
+    data_options,
+    default_folder,
+    load_data,
+    numbers_in,
+    print_table,
+)
+from dropout_zoo.tuning.starting import start_keras
+
+if TYPE_CHECKING:
+    from dropout_zoo.studies.results import TrainingStudyResult
+    from dropout_zoo.studies.trainings import StudyPlan
+    from dropout_zoo.training.dataset import Dataset
+
+KINDS = ("rate", "data-size", "capacity", "placement", "methods")
+STUDY, TABLE, SUMMARY, PLOT = "study.parquet", "settings.csv", "summary.txt", "plot.png"
+_WITHOUT_RATES = ("placement", "methods")
+
+
+@click.command("sweep")
+@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("model", default="mlp")
+@data_options
+@click.option("--rates", metavar="R,R,...", help="Rates to train with, beside no dropout.")
+@click.option(
+    "--sites",
+    default="hidden",
+    show_default=True,
+    help="Of rate and data-size: all, a placement, the path of a site; of rate also each.",
+)
+@click.option("--epochs", type=int, default=20, show_default=True, help="Epochs of a training.")
+@click.option("--batch-size", type=int, default=32, show_default=True, help="Examples a step.")
+@click.option("--objective", help="What decides.  [default: val_loss; of methods val_accuracy]")
+@click.option("--patience", type=int, help="Stop a training after so many epochs without gain.")
+@click.option("--seeds", type=int, default=5, show_default=True, help="Seeds of each setting.")
+@click.option(
+    "--data-seed", type=int, default=0, show_default=True, help="Decides the split of the data."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="New folder for the sweep.")
+@click.option("--resume", is_flag=True, help="Go on with the sweep in --out, if there is one.")
+@click.option("--overwrite", is_flag=True, help="Remove the sweep in --out first.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and how long it takes.")
+def sweep_command(
+    kind: str,
+    model: str,
+    data: str,
+    target: str | None,
+    image_size: str | None,
+    task: str | None,
+    split: str | None,
+    rates: str | None,
+    sites: str,
+    epochs: int,
+    batch_size: int,
+    objective: str | None,
+    patience: int | None,
+    seeds: int,
+    data_seed: int,
+    out: Path | None,
+    resume: bool,
+    overwrite: bool,
+    as_json: bool,
+    dry_run: bool,
+) -> None:
+    """Train MODEL (default: mlp) over a range of settings on the same seeds, and compare.
+
+    KIND is rate, data-size, capacity, placement or methods. MODEL is a registered name, or
+    package.module:function; capacity and methods need a function with the arguments they change.
+
+    Exit status: 0 done, 1 every training failed, 2 wrong use or bad data, 130 interrupted.
+    """
+    with answering_errors():
+        if out is None and (resume or overwrite):
+            raise ValueError("expected --out with --resume or --overwrite: the folder of the sweep")
+        if resume and overwrite:
+            raise ValueError("expected --resume or --overwrite, received both")
+        if rates is not None and kind in _WITHOUT_RATES:
+            raise ValueError(f"expected no --rates with {kind}, which has its own")
+        dataset = load_data(data, target, image_size, task, split, data_seed)
+        start_keras()
+        from dropout_zoo.studies.trainings import FitSettings
+
+        default = "val_accuracy" if kind == "methods" and dataset.num_classes else "val_loss"
+        study = _study(
+            kind,
+            model,
+            dataset,
+            None if rates is None else numbers_in(rates, "--rates"),
+            sites,
+            seeds,
+            epochs,
+            FitSettings(batch_size=batch_size, objective=objective or default, patience=patience),
+        )
+        if dry_run:
+            _print_dry_run(study, dataset, as_json)
+            return
+        folder = out or default_folder(f"{kind}-{Path(model).name}", dataset.source)
+        try:
+            outcome, summary = _run(study, dataset, folder, resume, overwrite)
+        except KeyboardInterrupt:
+            click.echo(f"To go on: the same command with --resume --out {folder}", err=True)
+            raise
+    if as_json:
+        click.echo(json.dumps(outcome, indent=2, allow_nan=False))
+        return
+    click.echo(summary)
+    click.echo(
+        f"\n{outcome['trainings']} trainings in {outcome['seconds']:.0f} s; everything is in "
+        f"{folder}"
+    )
+
+
+Study = Callable[..., "TrainingStudyResult"]
+
+
+def _study(
+    kind: str,
+    model: str,
+    dataset: Dataset,
+    rates: list[float] | None,
+    sites: str,
+    seeds: int,
+    epochs: int,
+    fit: Any,
+) -> Study:
+    """The study with all its arguments but where it runs."""
+    import dropout_zoo.studies as studies
+
+    chosen: dict[str, Any] = {} if rates is None else {"rates": rates}
+    functions: dict[str, Study] = {
+        "rate": partial(studies.rate_sweep, sites=sites, **chosen),
+        "data-size": partial(studies.data_size_sweep, sites=sites, **chosen),
+        "capacity": partial(studies.capacity_sweep, **chosen),
+        "placement": studies.placement_sweep,
+        "methods": studies.compare_methods,
+    }
+    return partial(functions[kind], model, dataset, seeds=seeds, epochs=epochs, fit=fit)
+
+
+class _OnlyPlannedError(Exception):
+    """Ends a study once its plan is known."""
+
+
+class _CompleteError(Exception):
+    """Ends a study whose outcome is in its folder already."""
+
+
+def _run(
+    study: Study, dataset: Dataset, path: Path, resume: bool, overwrite: bool
+) -> tuple[dict[str, Any], str]:
+    """Run a study and write its folder.
+
+    Returns:
+        The outcome as plain data, and the summary.
+    """
+    from dropout_zoo.studies.trainings import Execution
+    from dropout_zoo.training.objective import parse_objective
+    from dropout_zoo.training.provenance import versions
+    from dropout_zoo.tuning.progress import Progress
+    from dropout_zoo.tuning.run_folder import OUTCOME, SETTINGS, STATE, RunFolder
+
+    files = (STUDY, TABLE, SUMMARY, PLOT, SETTINGS, OUTCOME)
+    watched: list[Progress] = []
+    with ExitStack() as open_until_done:
+        folders: list[RunFolder] = []
+
+        def begin(plan: StudyPlan) -> None:
+            description = plan.describe(dataset) | {"versions": versions()}
+            folder = RunFolder(path, description, resume=resume, overwrite=overwrite, files=files)
+            folders.append(open_until_done.enter_context(folder))
+            if folder.complete:
+                raise _CompleteError
+            progress = Progress(plan.trainings, parse_objective(plan.fit.objective))
+            watched.append(open_until_done.enter_context(progress))
+            progress.phase(plan.kind.replace("_", " "))
+
+        execution = Execution(
+            directory=path / STATE / "trainings",
+            on_plan=begin,
+            on_result=lambda trained: watched[0].result(trained),
+            on_restored=lambda trained: watched[0].restored(trained),
+        )
+        started = time.perf_counter()
+        try:
+            result = study(execution=execution)
+        except _CompleteError:
+            outcome = json.loads((path / OUTCOME).read_text())
+            return outcome, (path / SUMMARY).read_text().rstrip("\n")
+        return _write(result, folders[0], watched[0].done, time.perf_counter() - started)
+
+
+def _write(
+    result: TrainingStudyResult, folder: Any, trainings: int, seconds: float
+) -> tuple[dict[str, Any], str]:
+    import matplotlib.pyplot as plt
+
+    from dropout_zoo.tuning.run_folder import OUTCOME
+
+    table = _settings_table(result)
+    figure = _figure(result)
+    outcome = {
+        "study": result.kind,
+        "conclusions": list(result.conclusions),
+        "objective": result.objective._asdict(),
+        "settings": [
+            {key: _plain(value) for key, value in row.items()} for row in table.to_dict("records")
+        ],
+        "trainings": trainings,
+        "seconds": round(seconds, 3),
+        "directory": str(folder.path),
+    }
+    folder.write_with(STUDY, result.to_parquet)
+    folder.write_table(TABLE, table)
+    folder.write_with(SUMMARY, lambda path: path.write_text(result.summary() + "\n"))
+    folder.write_figure(PLOT, figure)
+    plt.close(figure)
+    folder.write_json(OUTCOME, outcome)
+    return outcome, result.summary()
+
+
+def _settings_table(result: TrainingStudyResult) -> Any:
+    """A row a setting: mean, interval, and gain over its control."""
+    gains = result.gains()[["setting", "control", "gain", "low", "high", "p_value"]]
+    gains = gains.rename(columns={"low": "gain_low", "high": "gain_high"})
+    return result.means().merge(gains, on="setting", how="left")
+
+
+def _figure(result: TrainingStudyResult) -> Any:
+    from dropout_zoo.studies import DifferenceDisplay, FactorCurveDisplay, RateCurveDisplay
+
+    displays: dict[str, Any] = {
+        "rate_sweep": RateCurveDisplay,
+        "data_size_sweep": FactorCurveDisplay,
+        "capacity_sweep": FactorCurveDisplay,
+    }
+    return displays.get(result.kind, DifferenceDisplay).from_result(result).plot().figure_
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _print_dry_run(study: Study, dataset: Dataset, as_json: bool) -> None:
+    from dropout_zoo.studies.trainings import Execution
+    from dropout_zoo.tuning.progress import duration
+
+    plans: list[StudyPlan] = []
+
+    def stop(plan: StudyPlan) -> None:
+        plans.append(plan)
+        raise _OnlyPlannedError
+
+    with suppress(_OnlyPlannedError):
+        study(execution=Execution(on_plan=stop))
+    plan = plans[0]
+    seconds = _estimate_seconds(plan)
+    if as_json:
+        description = plan.describe(dataset)
+        description |= {"trainings": plan.trainings, "estimated_seconds": round(seconds, 1)}
+        click.echo(json.dumps(description, indent=2))
+        return
+    print_table(
+        ["setting", *plan.factors],
+        [
+            [each.name, *(str(each.factors.get(name, "")) for name in plan.factors)]
+            for each in {setting.name: setting for setting in plan.settings}.values()
+        ],
+    )
+    click.echo(f"{plan.trainings} trainings, about {duration(seconds)}. Nothing was written.")
+
+
+def _estimate_seconds(plan: StudyPlan) -> float:
+    """Estimate how long all trainings take, from the last setting at one and at two epochs."""
+    from dropout_zoo.training.dataset import Dataset
+    from dropout_zoo.training.members import Member
+    from dropout_zoo.training.train import MemberTrainer
+
+    setting = plan.settings[-1]
+    dataset = setting.bench.dataset
+    trainer = MemberTrainer(
+        setting.bench.model,
+        dataset if isinstance(dataset, Dataset) else dataset(),
+        epochs=2,
+        batch_size=plan.fit.batch_size,
+        objective=plan.fit.objective,
+    )
+    took = []
+    for epochs in (1, 2):  # the difference is an epoch without the start-up
+        started = time.perf_counter()
+        trainer.train([Member(setting.rates, 0, epochs=epochs)])
+        took.append(time.perf_counter() - started)
+    epoch = max(took[1] - took[0], 0.0)
+    start_up = max(took[0] - epoch, 0.0)
+    return len(plan.benches) * start_up + plan.trainings * epoch * plan.epochs
