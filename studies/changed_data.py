@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -114,7 +115,7 @@ def split_classes(dataset: Dataset, classes: list[int]) -> tuple[Dataset, Datase
 def _only(dataset: Dataset, classes: list[int]) -> Dataset:
     number = np.full(dataset.num_classes or 0, -1, np.int32)
     number[classes] = np.arange(len(classes))
-    parts = {}
+    parts: dict[str, Any] = {}
     for name in ("train", "validation", "test"):
         x, y = getattr(dataset, name)
         inside = number[y] >= 0

@@ -26,6 +26,7 @@ from dropout_zoo.studies.trainings import (
 from dropout_zoo.studies.verdicts import verdict_by_setting
 from dropout_zoo.training.dataset import Dataset
 
+
 def learning_curves(
     model: Model,
     dataset: Dataset | str | Path = "digits",

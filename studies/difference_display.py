@@ -88,4 +88,3 @@ class DifferenceDisplay:
         axis.set_title("filled: interval leaves out 0; dots: seeds", fontsize=9, loc="right")
         self.ax_ = axis
         return self
-

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from dropout_zoo.studies.drawing import axes_for
 from dropout_zoo.studies.measures import accuracy_name, drawn_values
@@ -88,11 +90,10 @@ class LearningCurveDisplay:
         for axis, metric in zip(self.axes_, self.metrics, strict=True):
             self._panel(axis, metric)
         styles = [
-            Line2D([], [], color=GREY, linestyle=style, label=name)
-            for style, name in MEASURES.values()
+            _in_legend(name, color=GREY, linestyle=style) for style, name in MEASURES.values()
         ]
         colours = [
-            Line2D([], [], color=colour, marker=marker, label=name)
+            _in_legend(name, color=colour, marker=marker)
             for name, (colour, marker) in self._styles().items()
         ]
         self.axes_[-1].legend(
@@ -127,4 +128,9 @@ class LearningCurveDisplay:
             axis.set_ylim(bottom=0)  # an error may be 0, which a logarithm does not show
         else:
             axis.set_yscale("log")
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _in_legend(label: str, **look: Any) -> Line2D:
+    """A line that is in the legend only."""
+    return Line2D([], [], label=label, **look)

@@ -46,9 +46,7 @@ class HeatMapDisplay:
         self.figure_: Figure | None = None
 
     @classmethod
-    def from_result(
-        cls, result: TrainingStudyResult, metric: str | None = None
-    ) -> HeatMapDisplay:
+    def from_result(cls, result: TrainingStudyResult, metric: str | None = None) -> HeatMapDisplay:
         """Take what is to be drawn from a study over two factors.
 
         Args:

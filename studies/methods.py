@@ -40,7 +40,6 @@ from dropout_zoo.studies.trainings import (
 )
 from dropout_zoo.studies.transfer import transferred_model
 from dropout_zoo.training.dataset import Dataset
-from dropout_zoo.training.objective import parse_objective
 
 MORE_DATA, TRANSFER = "more data", "transfer"
 
@@ -104,12 +103,17 @@ def compare_methods(
     fit = fit or FitSettings(objective="val_mae" if whole.num_classes is None else "val_accuracy")
     options = _options(model, data, count, examples, transfer, methods)
     race_seeds = as_seeds(seeds) if folds is None else list(range(_check_folds(folds)))
+    if folds is not None:  # they have to be the same examples for all methods
+        options.pop(MORE_DATA, None)
+    by_name = {
+        f"{method}, {option.label}" if option.label else method: (method, option)
+        for method, of_method in options.items()
+        for option in of_method
+    }
     settings = [
-        _setting(f"{name}, {option.label}" if option.label else name, name, option, bench)
-        for name, of_method in options.items()
-        for option, bench in ((o, _bench(model, data, whole, transfer, name, o, epochs))
-                              for o in of_method)
-    ]  # fmt: skip
+        _setting(name, method, option, _bench(model, data, whole, transfer, method, option, epochs))
+        for name, (method, option) in by_name.items()
+    ]
     plan = StudyPlan(
         kind="compare_methods",
         settings=settings,
@@ -128,9 +132,15 @@ def compare_methods(
     raced = [each for each in settings if each.name in chosen]
     if folds is not None:
         raced = [
-            replace(each, bench=replace(each.bench, dataset=part), seeds=(number,))
+            replace(
+                each,
+                bench=replace(
+                    each.bench, dataset=partial(_fold, by_name[each.name][1], data, folds, number)
+                ),
+                seeds=(number,),
+            )
             for each in raced
-            for number, part in enumerate(_fold_parts(each.bench, data, folds))
+            for number in range(folds)
         ]
     raced = [replace(each, name=str(each.factors["method"])) for each in raced]
     race = replace(
@@ -214,14 +224,8 @@ def _check_folds(folds: int) -> int:
     return folds
 
 
-def _fold_parts(bench: Bench, data: Dataset, folds: int) -> list[Callable[[], Dataset]]:
-    """For each fold the data of a bench with that fold as the validation part."""
-    return [partial(_fold, bench.dataset, data, folds, number) for number in range(folds)]
-
-
-def _fold(
-    source: Dataset | Callable[[], Dataset], data: Dataset, folds: int, number: int
-) -> Dataset:
+def _fold(option: Option, data: Dataset, folds: int, number: int) -> Dataset:
+    """The data with one fold as the validation part, and the others for a method to train on."""
     x, y = (
         np.concatenate([one, other]) for one, other in zip(data.train, data.validation, strict=True)
     )
@@ -235,9 +239,7 @@ def _fold(
         sample_weight=None,
         source=f"{data.source}, fold {number + 1} of {folds}",
     )
-    # A method that changes the training data changes those of the fold.
-    changes = isinstance(source, partial)
-    return source.func(*source.args[:-2], part, source.args[-1]) if changes else part
+    return part if option.change is None else option.change(part, 0)
 
 
 def _at_counting_epoch(table: pd.DataFrame) -> pd.DataFrame:
@@ -280,9 +282,8 @@ def _conclude(folds: int | None, result: TrainingStudyResult) -> list[str]:
     sentences.append(f"Chosen on the validation part: {' | '.join(values)}." if values else "")
     if folds is not None:
         spread = result.means().set_index("setting").loc[NONE, "std"]
-        objective = parse_objective(result.objective)
-        sentences.append(
-            f"Pairs are {folds} folds, not seeds: {objective.name} without any method spreads by "
+            sentences.append(
+            f"Pairs are {folds} folds, not seeds: {result.objective.name} without any method spreads by "
             f"{spread:.2g} over them. That measures the dependence on the data and cures nothing."
         )
     return [*filter(None, sentences), *failure_sentences(result), method_sentence(result)]

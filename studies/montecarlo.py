@@ -71,21 +71,20 @@ def monte_carlo(
     """
     check_count(samples, "samples")
     passes = _passes(model, x, samples, seed, batch_size)
-    total = squares = entropies = 0.0
-    first = None
+    # Around the first pass, so that small spreads survive the subtraction of squares.
+    first = next(passes)
+    total, squares, entropies = np.zeros_like(first), np.zeros_like(first), _entropy(first)
     for outputs in passes:
-        # Around the first pass, so that small spreads survive the subtraction of squares.
-        first = outputs if first is None else first
         total = total + (outputs - first)
         squares = squares + (outputs - first) ** 2
         entropies = entropies + _entropy(outputs)
-    offset = np.asarray(total) / samples
+    offset = total / samples
     mean = first + offset
-    std = np.sqrt(np.maximum(np.asarray(squares) / samples - offset**2, 0))
+    std = np.sqrt(np.maximum(squares / samples - offset**2, 0))
     if not _are_probabilities(model, mean):
         return MonteCarloPrediction(mean, std, None, None, samples)
     entropy = _entropy(mean)
-    information = np.maximum(entropy - np.asarray(entropies) / samples, 0)
+    information = np.maximum(entropy - entropies / samples, 0)
     return MonteCarloPrediction(mean, std, entropy, information, samples)
 
 

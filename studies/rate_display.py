@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axes._secondary_axes import SecondaryAxis
 from matplotlib.figure import Figure
 
 from dropout_zoo.studies.conclusions import ranked, within_one_standard_error
@@ -47,7 +50,7 @@ class RateCurveDisplay:
         self.alike = alike
         self.labels = dict(labels)
         self.ax_: Axes | None = None
-        self.keep_axis_: Axes | None = None
+        self.keep_axis_: SecondaryAxis | None = None
         self.figure_: Figure | None = None
 
     @classmethod
@@ -129,16 +132,18 @@ class RateCurveDisplay:
         axis.set_xlabel(RATE_AXIS)
         axis.set_ylabel(f"{readable(self.metric)[0]} at the best epoch")
         axis.set_xlim(-0.03, max(self.scores["rate"]) + 0.03)
-        self.keep_axis_ = axis.secondary_xaxis("top", functions=(_other_share, _other_share))
-        self.keep_axis_.set_xlabel(KEEP_AXIS)
+        keep_axis = axis.secondary_xaxis("top", functions=(_other_share, _other_share))
+        keep_axis.set_xlabel(KEEP_AXIS)
+        self.keep_axis_ = keep_axis
         legend_beside(axis)
         self.ax_ = axis
         return self
 
     def _mark(self, axis: Axes) -> None:
         axis.axvline(
-            self.optimum, color=GREY, linestyle="-.", zorder=1, label=f"best rate {self.optimum:.2f}"
-        )
+            self.optimum, color=GREY, linestyle="-.", zorder=1,
+            label=f"best rate {self.optimum:.2f}",
+        )  # fmt: skip
         low, high = self.alike
         # Drawn along the bottom: shades already fill the height.
         axis.plot(
@@ -157,15 +162,13 @@ class RateCurveDisplay:
                 named.add(label)
 
 
-def _other_share(share: float) -> float:
+def _other_share(share: Any) -> Any:
     return 1 - share
 
 
 def _spans(labels: Mapping[float, str]) -> list[tuple[tuple[float, float], str]]:
     """Each rate with its label, as far as half-way to its neighbours."""
     rates = sorted(labels)
-    middles = [(low + high) / 2 for low, high in zip(rates, rates[1:], strict=False)]
+    middles = [(low + high) / 2 for low, high in pairwise(rates)]
     edges = [rates[0] - 0.03, *middles, rates[-1] + 0.03]
-    return [
-        ((edges[place], edges[place + 1]), labels[rate]) for place, rate in enumerate(rates)
-    ]
+    return [((edges[place], edges[place + 1]), labels[rate]) for place, rate in enumerate(rates)]

@@ -146,9 +146,7 @@ def rate_size_map(
         if rate:
             controls[name] = f"{examples:,} examples, {NO_DROPOUT}"
         each = rates_at(built, paths, rate, others="none")
-        settings.append(
-            Setting(name, {"examples": examples, "rate": rate}, each, bench, of_seeds)
-        )
+        settings.append(Setting(name, {"examples": examples, "rate": rate}, each, bench, of_seeds))
     plan = StudyPlan(
         kind="rate_size_map",
         settings=settings,

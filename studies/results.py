@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -189,7 +188,8 @@ class TrainingStudyResult(StudyResult):
         pairs = self.pairs(metric)
         columns = ["setting", "control", *self.factors, *GAIN_COLUMNS]
         differences = {
-            str(name): group.tolist() for name, group in pairs.groupby("setting", sort=False)["gain"]
+            str(name): group.tolist()
+            for name, group in pairs.groupby("setting", sort=False)["gain"]
         }
         if not differences:
             return pd.DataFrame(columns=columns)
@@ -267,7 +267,7 @@ def _holm_of_differences(differences: Mapping[str, list[float]], level: float) -
     """Holm's correction over comparisons that may each have their own seeds and control."""
     counts = {len(values) for values in differences.values()}
     if len(counts) == 1:
-        return dict(holm_differences(differences, np.zeros(counts.pop()), level))
+        return dict(holm_differences(differences, [0.0] * counts.pop(), level))
     raise ValueError(
         f"expected as many seeds of each setting, received {sorted(counts)}: compare settings "
         "that were trained on the same seeds"

@@ -90,7 +90,8 @@ def data_size_sweep(
     built = model_with_sites(model, data, [sites])
     counts = check_sizes_of_data(sizes, data)
     wanted = named_rates(built, rates, sites)
-    settings, controls = [], {}
+    settings: list[Setting] = []
+    controls: dict[str, str] = {}
     for examples, bench, of_seeds in benches_by_size(
         built, data, counts, subsets, stretch, as_seeds(seeds), epochs
     ):
@@ -128,9 +129,9 @@ def capacity_sweep(
     Args:
         model: a registered name or a builder function with the argument ``units``.
         dataset: a `Dataset`, or what `load_dataset` takes.
-        units: the widths of the hidden layers of each model, such as ``[(32,), (128,), (128, 64)]``;
-            None for an eighth to four times the builder's own widths, and for half and twice as
-            many layers.
+        units: the widths of the hidden layers of each model, such as ``[(32,), (128, 64)]``; None
+            for an eighth to four times the builder's own widths, and for half and twice as many
+            layers.
         rates: rates (fractions dropped, in [0, 1)) beside 0, at all hidden sites.
         seeds: number of seeds, or the seeds.
         epochs: epochs of each training.
@@ -232,7 +233,7 @@ def benches_by_size(
     if not stretch >= 1:
         raise ValueError(f"expected stretch to be at least 1, received {stretch!r}")
     there = len(data.train[1])
-    benches = []
+    benches: list[tuple[int, Bench, Sequence[int]]] = []
     for size in sizes:
         longer = round(epochs * min(stretch, there / size))
         shared = subsets == "shared" or size == there

@@ -397,9 +397,7 @@ def _rows(
 
 
 def _table(plan: StudyPlan, trainings: Sequence[Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
-    rows = [
-        {"training": number, **row} for number, rows in enumerate(trainings) for row in rows
-    ]
+    rows = [{"training": number, **row} for number, rows in enumerate(trainings) for row in rows]
     table = pd.DataFrame(rows)
     table = table.astype({"epoch": int, "seed": int, "best_epoch": int})
     # The curves come last, whatever the first training lacks.

@@ -97,9 +97,7 @@ class ReliabilityDisplay:
         self.figure_: Figure | None = None
 
     @classmethod
-    def from_result(
-        cls, result: Calibration | Mapping[str, Calibration]
-    ) -> ReliabilityDisplay:
+    def from_result(cls, result: Calibration | Mapping[str, Calibration]) -> ReliabilityDisplay:
         """Take what is to be drawn from one or several results of `calibration`.
 
         Args:

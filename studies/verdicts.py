@@ -238,16 +238,17 @@ def _interval(
 def _label(measured: Mapping[str, Measured]) -> str:
     gap, rise, fall = measured["gap"], measured["rise"], measured["fall"]
     deficit, advantage = measured.get("deficit"), measured.get("advantage")
-    compared = deficit is not None and advantage is not None
-    if compared and deficit.above and advantage.below:
-        return UNDERFITTING
+    unclear = False
+    if deficit is not None and advantage is not None:
+        if deficit.above and advantage.below:
+            return UNDERFITTING
+        unclear = not deficit.below and not advantage.above
     if gap.above or rise.above:
         return OVERFITTING
     if not (gap.below and rise.below):
         return UNDECIDED
     if fall.above:
         return UNDERFITTING
-    unclear = compared and not deficit.below and not advantage.above
     return BALANCED if fall.below and not unclear else UNDECIDED
 
 

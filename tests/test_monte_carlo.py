@@ -1,4 +1,4 @@
-"""Monte-Carlo dropout against what can be worked out by hand, and calibration against its formula."""
+"""Monte-Carlo dropout against what is known by hand, and calibration against its formula."""
 
 import keras
 import matplotlib.pyplot as plt

@@ -44,7 +44,8 @@ def small_cnn(
 @pytest.fixture(scope="module")
 def race(few_digits):
     return compare_methods(
-        small, few_digits, methods=["L2", "dropout", "early stopping", "more data", "smaller model"],
+        small, few_digits,
+        methods=["L2", "dropout", "early stopping", "more data", "smaller model"],
         epochs=3, seeds=3, tuning_seeds=1, execution=ALONE,
     )  # fmt: skip
 

@@ -113,7 +113,9 @@ def test_a_result_says_what_it_came_from_and_the_same_again_gives_the_same(
         "hidden_1_dropout": 0.9, "hidden_2_dropout": 0.9,
     }  # fmt: skip
     assert sweep.versions["keras"] == keras.__version__
-    again = rate_sweep(model, few_digits, rates=(0.5, 0.9), epochs=3, seeds=[0, 1, 2], execution=ALONE)
+    again = rate_sweep(
+        model, few_digits, rates=(0.5, 0.9), epochs=3, seeds=[0, 1, 2], execution=ALONE
+    )
     pd.testing.assert_frame_equal(
         again.data.drop(columns="seconds"), sweep.data.drop(columns="seconds")
     )
@@ -145,9 +147,7 @@ def test_the_expected_width_stays_the_same(few_digits):
 
 
 def test_a_grid_crosses_two_groups_and_adds_the_input_site(few_digits):
-    result = rate_grid(
-        "mlp", few_digits, first_rates=(0.2,), second_rates=(0.5,), **ONE
-    )
+    result = rate_grid("mlp", few_digits, first_rates=(0.2,), second_rates=(0.5,), **ONE)
     scores = result.scores()
     found = set(zip(scores["rate/input_dropout"], scores["rate/hidden_2_dropout"], strict=True))
     assert found == {(0.0, 0.0), (0.0, 0.5), (0.2, 0.0), (0.2, 0.5)}

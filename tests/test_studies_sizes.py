@@ -56,7 +56,9 @@ def test_each_size_is_compared_with_itself_without_dropout(by_size):
 def test_small_sets_get_as_many_updates_but_no_more_than_told(by_size, model, few_digits):
     lengths = by_size.data.groupby("examples")["epoch"].max()
     assert lengths.to_dict() == {30: 10, 150: 2}
-    capped = data_size_sweep(model, few_digits, sizes=(30,), stretch=2, epochs=2, seeds=1, execution=ALONE)
+    capped = data_size_sweep(
+        model, few_digits, sizes=(30,), stretch=2, epochs=2, seeds=1, execution=ALONE
+    )
     assert capped.data["epoch"].max() == 4
 
 
@@ -119,9 +121,7 @@ def test_an_epoch_sweep_says_when_validation_turns(model, few_digits):
 
 
 def test_maps_cross_the_rate_with_another_factor(few_digits):
-    widths = rate_width_map(
-        "mlp", few_digits, units=(8,), widths=(0.5, 2), rates=(0.5,), **ONE
-    )
+    widths = rate_width_map("mlp", few_digits, units=(8,), widths=(0.5, 2), rates=(0.5,), **ONE)
     scores = widths.scores()
     assert sorted(zip(scores["width"], scores["rate"], strict=True)) == [
         (0.5, 0.0), (0.5, 0.5), (2.0, 0.0), (2.0, 0.5),
