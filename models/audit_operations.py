@@ -50,10 +50,14 @@ AFFINE = _layers("Dense", "EinsumDense", "Conv", "DepthwiseConv", "SeparableConv
 )
 """Layers that are affine but for their activation."""
 
+ATTENTION = _layers("MultiHeadAttention", "GroupQueryAttention", "Attention", "AdditiveAttention")
+"""Layers that attend."""
+
 NORMALISATIONS = _layers(
     "BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization",
     "SpectralNormalization", "UnitNormalization",
 )  # fmt: skip
+"""Layers that normalise what they receive."""
 
 
 def is_batch_norm(call: GraphCall) -> bool:

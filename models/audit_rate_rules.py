@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import keras
 
+from dropout_zoo.models.audit_operations import ATTENTION
 from dropout_zoo.models.audit_rule import Fault, rule
 from dropout_zoo.models.audit_trace import is_among, traced_rates
 from dropout_zoo.models.audit_view import AuditView, Placed, before
@@ -138,8 +139,8 @@ def rate_of_zero(view: AuditView) -> Iterator[Fault]:
     "a rate outside the guidance",
     why="Hidden layers: the rates that are searched are 0.20 to 0.50, and below them little is "
     "dropped. Input: 0.20 to 0.25; more loses what no later layer can restore. It is guidance "
-    "for layers of features; sequences, feature maps, attention and residual branches have "
-    "habits of their own (0.1 in transformers) and are left alone.",
+    "for layers of features; sequences, feature maps, residual branches and what comes from "
+    "attention have habits of their own (0.1 in transformers) and are left alone.",
     source=f"{SRIVASTAVA}, Appendix A.4 and Fig. 9a",
     bad="""
 model = keras.Sequential([
@@ -185,6 +186,8 @@ def _has_guidance(view: AuditView, placed: Placed) -> bool:
         # A table of words is not a real-valued input, and word dropout not dropout of numbers.
         embedded = before(call, lambda found: isinstance(found.operation, keras.layers.Embedding))
         return not embedded
+    if before(call, lambda found: isinstance(found.operation, ATTENTION)):
+        return False
     is_vector = view.graph.extents.get(id(call.operation), 2) <= 1
     return site.placement == "hidden" and is_vector and not view.joins_residual(call)
 

@@ -64,10 +64,11 @@ def dropout_in_narrow_layer(view: AuditView) -> Iterator[Fault]:
 def _width(view: AuditView, placed: Placed) -> int | None:
     """The number of units of an example that are dropped one by one; None where it is not known."""
     layer, call = placed.site.layer, placed.call
-    if placed.site.argument == "dropout" and hasattr(layer, "kernel"):
-        return int(layer.kernel.shape[-2])  # of a recurrent cell: what it receives
-    if placed.site.argument == "recurrent_dropout" and hasattr(layer, "units"):
-        return int(layer.units)
+    if placed.site.argument != "rate":  # a recurrent cell, or attention, which has no units
+        kernel = getattr(layer, "kernel", None)
+        if kernel is None or len(kernel.shape) != 2:
+            return None  # a convolutional cell drops places of maps
+        return int(kernel.shape[0] if placed.site.argument == "dropout" else layer.units)
     if not placed.direct or not call.shapes or view.is_output(placed):
         return None
     shape, mask = call.shapes[0], mask_shape(placed)

@@ -10,13 +10,13 @@ from .map_display import HeatMapDisplay
 from .methods import compare_methods
 from .montecarlo import MonteCarloPrediction, monte_carlo, monte_carlo_convergence
 from .placements import placement_sweep
+from .plans import Execution, FitSettings
 from .rate_display import RateCurveDisplay
 from .rate_maps import rate_size_map, rate_width_map
 from .rate_sweeps import rate_grid, rate_sweep
 from .results import StudyResult, TrainingStudyResult
 from .size_sweeps import capacity_sweep, data_size_sweep
 from .thresholds import Thresholds
-from .trainings import Execution, FitSettings
 from .uncertainty_displays import MonteCarloDisplay, ReliabilityDisplay
 from .verdicts import Verdict, verdict, verdict_by_setting
 

@@ -9,9 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dropout_zoo.studies.conclusions import best_sentence, failure_sentences, method_sentence
-from dropout_zoo.studies.results import TrainingStudyResult
-from dropout_zoo.studies.swept_sites import Wanted, model_with_sites, named_rates
-from dropout_zoo.studies.trainings import (
+from dropout_zoo.studies.plans import (
     NO_DROPOUT,
     Bench,
     Execution,
@@ -21,8 +19,10 @@ from dropout_zoo.studies.trainings import (
     StudyPlan,
     as_dataset,
     as_seeds,
-    run_plan,
 )
+from dropout_zoo.studies.results import TrainingStudyResult
+from dropout_zoo.studies.swept_sites import Wanted, model_with_sites, named_rates
+from dropout_zoo.studies.trainings import run_plan
 from dropout_zoo.studies.verdicts import verdict_by_setting
 from dropout_zoo.training.dataset import Dataset
 

@@ -36,9 +36,9 @@ def axes_for(
     axes = [ax] if isinstance(ax, Axes) else list(np.ravel(np.asarray(ax)))
     if len(axes) != count:
         raise ValueError(f"expected {count} axes, one for each of {panels}; received {len(axes)}")
-    figure = axes[0].get_figure(root=True)
-    assert isinstance(figure, Figure)  # axes are never without one
-    return figure, axes
+    owner = axes[0].get_figure(root=True)
+    assert isinstance(owner, Figure)  # axes are never without one
+    return owner, axes
 
 
 def draw_curve(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,23 +22,21 @@ from dropout_zoo.studies.conclusions import (
     method_sentence,
     ranked,
 )
-from dropout_zoo.studies.remedies import NONE, Option, remedies
-from dropout_zoo.studies.results import TrainingStudyResult
-from dropout_zoo.studies.swept_sites import build_with, units_of
-from dropout_zoo.studies.training_parts import with_fewer_examples
-from dropout_zoo.studies.trainings import (
+from dropout_zoo.studies.plans import (
     Bench,
     Execution,
     FitSettings,
     Model,
     Setting,
     StudyPlan,
-    announce,
     as_dataset,
     as_seeds,
-    result_of,
-    train_settings,
 )
+from dropout_zoo.studies.remedies import NONE, Option, remedies
+from dropout_zoo.studies.results import TrainingStudyResult
+from dropout_zoo.studies.swept_sites import build_with, units_of
+from dropout_zoo.studies.training_parts import with_fewer_examples
+from dropout_zoo.studies.trainings import announce, result_of, train_settings
 from dropout_zoo.studies.transfer import transferred_model
 from dropout_zoo.training.dataset import Dataset
 
@@ -110,8 +109,13 @@ def compare_methods(
         for method, of_method in options.items()
         for option in of_method
     }
+    benches: dict[Any, Bench] = {}
+    for method, option in by_name.values():
+        key = _bench_key(method, option)
+        if key not in benches:
+            benches[key] = _bench(model, data, whole, transfer, method, option, epochs)
     settings = [
-        _setting(name, method, option, _bench(model, data, whole, transfer, method, option, epochs))
+        _setting(name, method, option, benches[_bench_key(method, option)])
         for name, (method, option) in by_name.items()
     ]
     plan = StudyPlan(
@@ -131,14 +135,15 @@ def compare_methods(
     chosen = _best_options(tuned)
     raced = [each for each in settings if each.name in chosen]
     if folds is not None:
-        raced = [
-            replace(
-                each,
-                bench=replace(
-                    each.bench, dataset=partial(_fold, by_name[each.name][1], data, folds, number)
-                ),
-                seeds=(number,),
+        parts = {
+            (each.bench, number): replace(
+                each.bench, dataset=partial(_fold, by_name[each.name][1], data, folds, number)
             )
+            for each in raced
+            for number in range(folds)
+        }
+        raced = [
+            replace(each, bench=parts[each.bench, number], seeds=(number,))
             for each in raced
             for number in range(folds)
         ]
@@ -186,6 +191,13 @@ def _options(
             f"{', '.join(map(repr, unknown))}"
         )
     return {NONE: found[NONE]} | {name: found[name] for name in methods}
+
+
+def _bench_key(method: str, option: Option) -> Any:
+    """The same for options that are trained on the same model and data."""
+    own = method if method in (MORE_DATA, TRANSFER) else ""
+    arguments = id(option.arguments) if option.arguments else None
+    return own, arguments, option.change, option.updates, option.patience
 
 
 def _bench(
@@ -282,8 +294,9 @@ def _conclude(folds: int | None, result: TrainingStudyResult) -> list[str]:
     sentences.append(f"Chosen on the validation part: {' | '.join(values)}." if values else "")
     if folds is not None:
         spread = result.means().set_index("setting").loc[NONE, "std"]
-            sentences.append(
-            f"Pairs are {folds} folds, not seeds: {result.objective.name} without any method spreads by "
-            f"{spread:.2g} over them. That measures the dependence on the data and cures nothing."
+        sentences.append(
+            f"Pairs are {folds} folds, not seeds: {result.objective.name} without any method "
+            f"spreads by {spread:.2g} over them. That measures the dependence on the data and "
+            "cures nothing."
         )
     return [*filter(None, sentences), *failure_sentences(result), method_sentence(result)]

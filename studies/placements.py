@@ -14,9 +14,7 @@ from dropout_zoo.studies.conclusions import (
     gain_counts,
     method_sentence,
 )
-from dropout_zoo.studies.results import TrainingStudyResult
-from dropout_zoo.studies.swept_sites import build_with
-from dropout_zoo.studies.trainings import (
+from dropout_zoo.studies.plans import (
     NO_DROPOUT,
     Bench,
     Execution,
@@ -26,8 +24,10 @@ from dropout_zoo.studies.trainings import (
     StudyPlan,
     as_dataset,
     as_seeds,
-    run_plan,
 )
+from dropout_zoo.studies.results import TrainingStudyResult
+from dropout_zoo.studies.swept_sites import build_with
+from dropout_zoo.studies.trainings import run_plan
 from dropout_zoo.training.dataset import Dataset
 
 PLACEMENT_RATES = {"input": 0.2, "convolutional": 0.25, "recurrent": 0.25, "hidden": 0.5}

@@ -13,6 +13,17 @@ from dropout_zoo.studies.conclusions import (
     method_sentence,
     ranked,
 )
+from dropout_zoo.studies.plans import (
+    NO_DROPOUT,
+    Bench,
+    Execution,
+    FitSettings,
+    Model,
+    Setting,
+    StudyPlan,
+    as_dataset,
+    as_seeds,
+)
 from dropout_zoo.studies.results import TrainingStudyResult
 from dropout_zoo.studies.size_sweeps import benches_by_size, check_sizes_of_data
 from dropout_zoo.studies.swept_sites import (
@@ -23,18 +34,7 @@ from dropout_zoo.studies.swept_sites import (
     sites_of,
     units_of,
 )
-from dropout_zoo.studies.trainings import (
-    NO_DROPOUT,
-    Bench,
-    Execution,
-    FitSettings,
-    Model,
-    Setting,
-    StudyPlan,
-    as_dataset,
-    as_seeds,
-    run_plan,
-)
+from dropout_zoo.studies.trainings import run_plan
 from dropout_zoo.training.dataset import Dataset
 
 

@@ -18,16 +18,7 @@ from dropout_zoo.studies.conclusions import (
     ranked,
     within_one_standard_error,
 )
-from dropout_zoo.studies.results import TrainingStudyResult
-from dropout_zoo.studies.swept_sites import (
-    build_with,
-    check_rates,
-    model_with_sites,
-    rates_at,
-    sites_of,
-    units_of,
-)
-from dropout_zoo.studies.trainings import (
+from dropout_zoo.studies.plans import (
     NO_DROPOUT,
     Bench,
     Execution,
@@ -37,8 +28,17 @@ from dropout_zoo.studies.trainings import (
     StudyPlan,
     as_dataset,
     as_seeds,
-    run_plan,
 )
+from dropout_zoo.studies.results import TrainingStudyResult
+from dropout_zoo.studies.swept_sites import (
+    build_with,
+    check_rates,
+    model_with_sites,
+    rates_at,
+    sites_of,
+    units_of,
+)
+from dropout_zoo.studies.trainings import run_plan
 from dropout_zoo.studies.verdicts import verdict_by_setting
 from dropout_zoo.training.dataset import Dataset
 

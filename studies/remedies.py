@@ -55,30 +55,31 @@ def remedies(units: Sequence[int] | None, is_image: bool) -> dict[str, list[Opti
     Returns:
         Options by name of the method, `NONE` first.
     """
-    l1, l2 = keras.regularizers.L1, keras.regularizers.L2
+    # Options that share a model share its arguments, and the model is traced once for them.
+    l2 = {v: {"kernel_regularizer": keras.regularizers.L2(v)} for v in STRENGTHS}
+    max_norm = {v: {"kernel_constraint": keras.constraints.MaxNorm(v)} for v in NORMS}
+    before, after = ({"batch_norm": f"{order}_dropout"} for order in ("before", "after"))
     found = {
         NONE: [Option("")],
-        "L1": [Option(f"{v:g}", {"kernel_regularizer": l1(v)}) for v in STRENGTHS],
-        "L2": [Option(f"{v:g}", {"kernel_regularizer": l2(v)}) for v in STRENGTHS],
+        "L1": [
+            Option(f"{v:g}", {"kernel_regularizer": keras.regularizers.L1(v)}) for v in STRENGTHS
+        ],
+        "L2": [Option(f"{v:g}", arguments) for v, arguments in l2.items()],
         "L1 + L2": [
             Option(f"{v:g}", {"kernel_regularizer": keras.regularizers.L1L2(v, v)})
             for v in STRENGTHS
         ],
-        "max-norm": [_max_norm(v) for v in NORMS],
+        "max-norm": [Option(f"{v:g}", arguments) for v, arguments in max_norm.items()],
         "dropout": [Option(f"{rate:.2f}", rate=rate) for rate in RATES],
         "dropout + L2": [
-            Option(f"{rate:.2f}, {v:g}", {"kernel_regularizer": l2(v)}, rate)
-            for rate in RATES[1:]
-            for v in STRENGTHS[:2]
+            Option(f"{rate:.2f}, {v:g}", l2[v], rate) for rate in RATES[1:] for v in STRENGTHS[:2]
         ],
-        "dropout + max-norm": [_max_norm(v, rate) for rate in RATES[1:] for v in NORMS[1:]],
-        "batch norm": [Option("", {"batch_norm": "before_dropout"})],
-        "batch norm, then dropout": [
-            Option(f"{rate:.2f}", {"batch_norm": "before_dropout"}, rate) for rate in RATES
+        "dropout + max-norm": [
+            Option(f"{rate:.2f}, {v:g}", max_norm[v], rate) for rate in RATES[1:] for v in NORMS[1:]
         ],
-        "dropout, then batch norm": [
-            Option(f"{rate:.2f}", {"batch_norm": "after_dropout"}, rate) for rate in RATES
-        ],
+        "batch norm": [Option("", before)],
+        "batch norm, then dropout": [Option(f"{rate:.2f}", before, rate) for rate in RATES],
+        "dropout, then batch norm": [Option(f"{rate:.2f}", after, rate) for rate in RATES],
         "early stopping": [Option(f"patience {p}", patience=p) for p in (3, 6)],
         "synthetic data": [
             Option(f"{share:g}", change=partial(_synthetic, share), updates=1 + share)
@@ -99,11 +100,6 @@ def remedies(units: Sequence[int] | None, is_image: bool) -> dict[str, list[Opti
             for factor in (0.5, 0.25)
         ]
     return found
-
-
-def _max_norm(norm: float, rate: float = 0.0) -> Option:
-    label = f"{rate:.2f}, {norm:g}" if rate else f"{norm:g}"
-    return Option(label, {"kernel_constraint": keras.constraints.MaxNorm(norm)}, rate)
 
 
 def _augmented(kind: str, copies: int, dataset: Dataset, seed: int) -> Dataset:

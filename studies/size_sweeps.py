@@ -15,6 +15,17 @@ from dropout_zoo.studies.conclusions import (
     gain_clause,
     method_sentence,
 )
+from dropout_zoo.studies.plans import (
+    NO_DROPOUT,
+    Bench,
+    Execution,
+    FitSettings,
+    Model,
+    Setting,
+    StudyPlan,
+    as_dataset,
+    as_seeds,
+)
 from dropout_zoo.studies.results import TrainingStudyResult
 from dropout_zoo.studies.swept_sites import (
     Wanted,
@@ -27,18 +38,7 @@ from dropout_zoo.studies.swept_sites import (
     units_of,
 )
 from dropout_zoo.studies.training_parts import with_fewer_examples
-from dropout_zoo.studies.trainings import (
-    NO_DROPOUT,
-    Bench,
-    Execution,
-    FitSettings,
-    Model,
-    Setting,
-    StudyPlan,
-    as_dataset,
-    as_seeds,
-    run_plan,
-)
+from dropout_zoo.studies.trainings import run_plan
 from dropout_zoo.training.dataset import Dataset
 
 SMALLEST = 100

@@ -15,7 +15,7 @@ from dropout_zoo.models.resolving import (
     resolve_variant,
 )
 from dropout_zoo.models.sites import dropout_sites
-from dropout_zoo.studies.trainings import NO_DROPOUT, Model
+from dropout_zoo.studies.plans import NO_DROPOUT, Model
 from dropout_zoo.training.dataset import Dataset
 
 Wanted = float | Mapping[str, float] | None

@@ -4,227 +4,24 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import keras
 import pandas as pd
 
-from dropout_zoo.models.checks import check_count
-from dropout_zoo.models.sites import dropout_sites
-from dropout_zoo.models.structure import structure_of
+from dropout_zoo.studies.plans import Bench, Execution, Measure, Setting, StudyPlan
 from dropout_zoo.studies.results import TrainingStudyResult
 from dropout_zoo.training.dataset import Dataset
 from dropout_zoo.training.journal import JournaledTrainer
 from dropout_zoo.training.members import Member, TrainedMember
-from dropout_zoo.training.objective import Objective, parse_objective
-from dropout_zoo.training.provenance import describe_data, versions
-from dropout_zoo.training.sources import load_dataset
+from dropout_zoo.training.objective import parse_objective
+from dropout_zoo.training.provenance import versions
 from dropout_zoo.training.train import MemberTrainer
 
-Model = keras.Model | str | Callable[..., keras.Model]
-Measure = Callable[["Setting", TrainedMember], Mapping[str, Any]]
-
-NO_DROPOUT = "no dropout"
-"""Name of the control in every study of one model on one data set."""
-
 _PLAN_FILE = "plan.json"
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """How each model of a study is trained, besides its epochs.
-
-    Attributes:
-        batch_size: examples a step.
-        objective: column of the learning curves that decides the best epoch, such as
-            ``"val_loss"``, with ``:min`` or ``:max`` behind it where its direction is not known.
-        patience: epochs without a better objective after which a training stops; None for never.
-        initial_weights: ``"fresh"`` draws them from each seed, ``"keep"`` takes the model's own.
-        training_sample: number of training examples on which the training metrics are measured
-            with dropout off; None for as many as the validation part has, ``"all"`` for all.
-    """
-
-    batch_size: int = 32
-    objective: str | Objective = "val_loss"
-    patience: int | None = None
-    initial_weights: str = "fresh"
-    training_sample: int | str | None = None
-
-
-@dataclass(frozen=True)
-class Execution:
-    """Where a study runs and who hears of it; no number depends on it.
-
-    Attributes:
-        directory: folder in which finished trainings are kept, so that a study that was stopped
-            goes on where it was when it is started again; None for none.
-        on_plan: hears what is going to be trained, before any training.
-        on_result: hears of each training as it finishes.
-        on_restored: hears of each training that an earlier start had finished.
-        workers: number of trainings at the same time; None for one a usable core.
-    """
-
-    directory: Path | None = None
-    on_plan: Callable[[StudyPlan], None] | None = None
-    on_result: Callable[[TrainedMember], None] | None = None
-    on_restored: Callable[[TrainedMember], None] | None = None
-    workers: int | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Bench:
-    """A model and the data that it is trained on: settings that share them share a trainer.
-
-    Attributes:
-        model: a compiled model.
-        dataset: the data, or what makes them when their turn has come.
-        epochs: epochs of each training, where they are not the study's.
-        patience: epochs without a better objective after which to stop, where it is not the
-            study's.
-        initial_weights: where the weights come from, where it is not as in the study.
-    """
-
-    model: keras.Model
-    dataset: Dataset | Callable[[], Dataset]
-    epochs: int | None = None
-    patience: int | None = None
-    initial_weights: str | None = None
-
-    def rates(self, rate: float | Mapping[str, float]) -> dict[str, float]:
-        """Rates of every site: one for all, or by placement, 0 where it is not named."""
-        sites = dropout_sites(self.model)
-        if isinstance(rate, Mapping):
-            return {site.path: rate.get(site.placement, 0.0) for site in sites}
-        return {site.path: rate for site in sites}
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One setting of a study, to be trained on each seed.
-
-    Attributes:
-        name: its name, the same for every seed.
-        factors: value of each varied factor.
-        rates: rate (fraction dropped) by site path.
-        bench: model and data.
-        seeds: its seeds, where they are not the study's.
-    """
-
-    name: str
-    factors: Mapping[str, Any]
-    rates: Mapping[str, float]
-    bench: Bench
-    seeds: Sequence[int] | None = None
-
-
-@dataclass(frozen=True)
-class StudyPlan:
-    """Everything that a study is going to train.
-
-    Attributes:
-        kind: name of the function that plans it.
-        settings: the settings.
-        controls: by name of a setting, that of the setting it is compared with.
-        seeds: the seeds.
-        epochs: epochs of each training.
-        fit: how each model is trained.
-        arguments: the arguments of the study, as plain data, for its record.
-        keep_state: whether the weights after the last epoch are kept for what is measured.
-        later: number of trainings that follow, and are decided by these.
-    """
-
-    kind: str
-    settings: Sequence[Setting]
-    controls: Mapping[str, str]
-    seeds: Sequence[int]
-    epochs: int
-    fit: FitSettings
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    keep_state: bool = False
-    later: int = 0
-
-    @property
-    def trainings(self) -> int:
-        """Number of trainings; settings with the same model, data and rates are trained once."""
-        return self.later + len(
-            {
-                (id(setting.bench), tuple(sorted(setting.rates.items())), seed)
-                for setting in self.settings
-                for seed in setting.seeds or self.seeds
-            }
-        )
-
-    @property
-    def benches(self) -> list[Bench]:
-        """The models and data, each once, in the order in which they are trained."""
-        return list(dict.fromkeys(setting.bench for setting in self.settings))
-
-    @property
-    def factors(self) -> list[str]:
-        """Names of the varied factors."""
-        return list(dict.fromkeys(name for setting in self.settings for name in setting.factors))
-
-    def describe(self, dataset: Dataset) -> dict[str, Any]:
-        """Say all that decides the numbers, as plain data.
-
-        Args:
-            dataset: the data that the study was given.
-
-        Returns:
-            What JSON can hold.
-        """
-        fit = asdict(self.fit)
-        objective = parse_objective(self.fit.objective)
-        fit["objective"] = f"{objective.name}:{objective.direction}"
-        return {
-            "study": self.kind,
-            "arguments": dict(self.arguments),
-            "seeds": list(self.seeds),
-            "epochs": self.epochs,
-            "fit": fit,
-            "settings": {each.name: dict(each.rates) for each in self.settings},
-            "models": [
-                {
-                    "name": bench.model.name,
-                    "parameters": bench.model.count_params(),
-                    "structure": structure_of(bench.model),
-                }
-                for bench in self.benches
-            ],
-            "data": describe_data(dataset),
-        }
-
-
-def as_dataset(dataset: Dataset | str | Path) -> Dataset:
-    """The data that are meant: a `Dataset` as it is, anything else by `load_dataset`."""
-    return dataset if isinstance(dataset, Dataset) else load_dataset(str(dataset))
-
-
-def as_seeds(seeds: int | Sequence[int]) -> list[int]:
-    """Read what a study was given as seeds.
-
-    Args:
-        seeds: how many, for 0, 1, 2, ...; or the seeds themselves, whole numbers >= 0.
-
-    Returns:
-        The seeds.
-
-    Raises:
-        ValueError: there is none, one is no whole number, or one is named twice.
-    """
-    if not isinstance(seeds, Sequence):
-        check_count(seeds, "seeds")
-        return list(range(seeds))
-    for seed in seeds:
-        check_count(seed, "each of seeds", least=0)
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise ValueError(
-            f"expected seeds to be a number, or different whole numbers; received {list(seeds)}"
-        )
-    return [int(seed) for seed in seeds]
 
 
 def run_plan(
@@ -327,6 +124,34 @@ def train_settings(
                 measured = measure(setting, result) if measure and result.checkpoint else {}
                 rows[place, seed] = _rows(setting, result, measured)
     return _table(plan, [rows[key] for key in sorted(rows)])
+
+
+def estimate_seconds(plan: StudyPlan) -> float:
+    """Estimate how long a study takes, from one training of one and one of two epochs.
+
+    Args:
+        plan: the study.
+
+    Returns:
+        Seconds for all trainings at full length, on one core.
+    """
+    setting = plan.settings[-1]
+    dataset = setting.bench.dataset
+    trainer = MemberTrainer(
+        setting.bench.model,
+        dataset if isinstance(dataset, Dataset) else dataset(),
+        epochs=2,
+        batch_size=plan.fit.batch_size,
+        objective=plan.fit.objective,
+    )
+    took = []
+    for epochs in (1, 2):  # the difference is an epoch without the start-up
+        started = time.perf_counter()
+        trainer.train([Member(setting.rates, 0, epochs=epochs)])
+        took.append(time.perf_counter() - started)
+    epoch = max(took[1] - took[0], 0.0)
+    start_up = max(took[0] - epoch, 0.0)
+    return len(plan.benches) * start_up + plan.trainings * epoch * plan.epochs
 
 
 def _key(setting: Setting, seed: int) -> tuple:

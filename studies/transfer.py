@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 
 from dropout_zoo.models.graph import flat_layers
+from dropout_zoo.studies.plans import Model
 from dropout_zoo.studies.swept_sites import build_with
-from dropout_zoo.studies.trainings import Model
 from dropout_zoo.training.dataset import Dataset
 from dropout_zoo.training.members import Member
 from dropout_zoo.training.seeding import fresh_weights

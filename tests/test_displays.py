@@ -18,7 +18,7 @@ from dropout_zoo.studies import (
     rate_sweep,
 )
 from dropout_zoo.studies.palette import COLOURS, setting_style
-from dropout_zoo.studies.trainings import NO_DROPOUT
+from dropout_zoo.studies.plans import NO_DROPOUT
 
 RATE_LABEL = "dropout rate (fraction dropped)"
 QUICK = {"epochs": 2, "seeds": 2, "execution": Execution(workers=1)}

@@ -14,8 +14,8 @@ from dropout_zoo.studies import (
     split_classes,
 )
 from dropout_zoo.studies.changed_data import with_augmented_copies, with_synthetic_examples
+from dropout_zoo.studies.plans import NO_DROPOUT
 from dropout_zoo.studies.remedies import NONE, remedies
-from dropout_zoo.studies.trainings import NO_DROPOUT
 from dropout_zoo.studies.transfer import transferred_model
 
 ALONE = Execution(workers=1)

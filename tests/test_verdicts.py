@@ -9,7 +9,7 @@ from scipy import stats
 
 from dropout_zoo.models import build_mlp
 from dropout_zoo.studies import Execution, Thresholds, learning_curves, verdict, verdict_by_setting
-from dropout_zoo.studies.trainings import NO_DROPOUT
+from dropout_zoo.studies.plans import NO_DROPOUT
 
 EPOCHS = np.arange(1, 21)
 

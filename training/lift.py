@@ -33,7 +33,6 @@ def lift(model: keras.Model) -> keras.Model:
     Returns:
         The clone, compiled the same way, with weights, optimizer and metrics of its own.
     """
-
     on_jax = keras.backend.backend() == "jax"
 
     def clone_layer(layer: keras.Layer) -> keras.Layer:

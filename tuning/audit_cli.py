@@ -98,9 +98,6 @@ def audit_command(
 
     Exit status: 0 no findings of that severity, 1 findings, 2 wrong use.
     """
-    # The module of the command line imports this one.
-    from dropout_zoo.tuning.cli_options import answering_errors, load_data
-
     with answering_errors():
         if as_json and output not in (None, "json"):
             raise ValueError(f"expected --json or --format {output}, received both; give one")

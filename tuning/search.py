@@ -254,7 +254,9 @@ class Search:
             "versions": versions(),
         }
 
-    def _search(self, trainer: MemberTrainer, folder: RunFolder, progress: Progress) -> list[Entry]:
+    def _search(
+        self, trainer: JournaledTrainer, folder: RunFolder, progress: Progress
+    ) -> list[Entry]:
         settings = self.settings
         progress.phase("search")
         controls = [Member(rates, settings.seed) for rates in self._controls().values()]

@@ -24,8 +24,8 @@ from dropout_zoo.tuning.cli_options import (
 from dropout_zoo.tuning.starting import start_keras
 
 if TYPE_CHECKING:
+    from dropout_zoo.studies.plans import StudyPlan
     from dropout_zoo.studies.results import TrainingStudyResult
-    from dropout_zoo.studies.trainings import StudyPlan
     from dropout_zoo.training.dataset import Dataset
 
 KINDS = ("rate", "data-size", "capacity", "placement", "methods")
@@ -95,7 +95,7 @@ def sweep_command(
             raise ValueError(f"expected no --rates with {kind}, which has its own")
         dataset = load_data(data, target, image_size, task, split, data_seed)
         start_keras()
-        from dropout_zoo.studies.trainings import FitSettings
+        from dropout_zoo.studies.plans import FitSettings
 
         default = "val_accuracy" if kind == "methods" and dataset.num_classes else "val_loss"
         study = _study(
@@ -170,7 +170,7 @@ def _run(
     Returns:
         The outcome as plain data, and the summary.
     """
-    from dropout_zoo.studies.trainings import Execution
+    from dropout_zoo.studies.plans import Execution
     from dropout_zoo.training.objective import parse_objective
     from dropout_zoo.training.provenance import versions
     from dropout_zoo.tuning.progress import Progress
@@ -260,7 +260,8 @@ def _plain(value: Any) -> Any:
 
 
 def _print_dry_run(study: Study, dataset: Dataset, as_json: bool) -> None:
-    from dropout_zoo.studies.trainings import Execution
+    from dropout_zoo.studies.plans import Execution
+    from dropout_zoo.studies.trainings import estimate_seconds
     from dropout_zoo.tuning.progress import duration
 
     plans: list[StudyPlan] = []
@@ -272,7 +273,7 @@ def _print_dry_run(study: Study, dataset: Dataset, as_json: bool) -> None:
     with suppress(_OnlyPlannedError):
         study(execution=Execution(on_plan=stop))
     plan = plans[0]
-    seconds = _estimate_seconds(plan)
+    seconds = estimate_seconds(plan)
     if as_json:
         description = plan.describe(dataset)
         description |= {"trainings": plan.trainings, "estimated_seconds": round(seconds, 1)}
@@ -286,28 +287,3 @@ def _print_dry_run(study: Study, dataset: Dataset, as_json: bool) -> None:
         ],
     )
     click.echo(f"{plan.trainings} trainings, about {duration(seconds)}. Nothing was written.")
-
-
-def _estimate_seconds(plan: StudyPlan) -> float:
-    """Estimate how long all trainings take, from the last setting at one and at two epochs."""
-    from dropout_zoo.training.dataset import Dataset
-    from dropout_zoo.training.members import Member
-    from dropout_zoo.training.train import MemberTrainer
-
-    setting = plan.settings[-1]
-    dataset = setting.bench.dataset
-    trainer = MemberTrainer(
-        setting.bench.model,
-        dataset if isinstance(dataset, Dataset) else dataset(),
-        epochs=2,
-        batch_size=plan.fit.batch_size,
-        objective=plan.fit.objective,
-    )
-    took = []
-    for epochs in (1, 2):  # the difference is an epoch without the start-up
-        started = time.perf_counter()
-        trainer.train([Member(setting.rates, 0, epochs=epochs)])
-        took.append(time.perf_counter() - started)
-    epoch = max(took[1] - took[0], 0.0)
-    start_up = max(took[0] - epoch, 0.0)
-    return len(plan.benches) * start_up + plan.trainings * epoch * plan.epochs

@@ -1,0 +1,171 @@
+"""The command `sweep`: what it writes, what it answers, and that it goes on where it was."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from dropout_zoo.studies import StudyResult
+from dropout_zoo.tuning.cli import main
+
+FILES = {
+    "study.parquet", "settings.csv", "summary.txt", "plot.png", "search.json", "outcome.json",
+}  # fmt: skip
+QUICK = ["--epochs", "1", "--seeds", "2"]
+OWN_MODEL = """
+from dropout_zoo.models import build_mlp
+
+def small(units=(8,), input_shape=(8, 8), num_classes=10):
+    return build_mlp(
+        input_shape=input_shape, num_classes=num_classes, units=units, hidden_rates=0.0
+    )
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A working folder with a small file of data and a builder."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    y = np.arange(200) % 10
+    x = rng.integers(0, 60, (200, 8, 8)) + 15 * y[:, None, None]
+    np.savez(tmp_path / "data.npz", x=x.astype("uint8"), y=y)
+    # A name of its own each time, because imported modules stay.
+    (tmp_path / f"own_{tmp_path.name}.py").write_text(OWN_MODEL)
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["sweep", *(str(argument) for argument in arguments)])
+
+
+def test_a_rate_sweep_leaves_table_plot_and_summary(here):
+    answered = run("rate", "mlp", "--data", "data.npz", "--rates", "0.5", *QUICK, "--out", "run")
+    assert answered.exit_code == 0, answered.output
+    assert {path.name for path in (here / "run").iterdir()} == FILES
+    study = StudyResult.from_parquet(here / "run" / "study.parquet")
+    assert study.summary() in answered.stdout
+    assert (here / "run" / "summary.txt").read_text() == study.summary() + "\n"
+    table = pd.read_csv(here / "run" / "settings.csv")
+    assert list(table["setting"]) == ["no dropout", "hidden 0.50"]
+    np.testing.assert_allclose(table["mean"], study.means()["mean"])
+    np.testing.assert_allclose(table["gain"].iloc[1], study.gains()["gain"].iloc[0])
+    assert "4 trainings in" in answered.stdout
+    assert "rate sweep: " in answered.stderr
+    assert (here / "run" / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_json_is_the_outcome_and_a_complete_sweep_is_not_run_again(here):
+    arguments = ["rate", "mlp", "--data", "data.npz", "--rates", "0.5", *QUICK, "--out", "run"]
+    outcome = json.loads(run(*arguments, "--json").stdout)
+    assert outcome["study"] == "rate_sweep"
+    assert outcome["trainings"] == 4
+    assert outcome == json.loads((here / "run" / "outcome.json").read_text())
+    before = {path: path.stat().st_mtime_ns for path in (here / "run").iterdir()}
+    assert json.loads(run(*arguments, "--json", "--resume").stdout) == outcome
+    assert {path: path.stat().st_mtime_ns for path in (here / "run").iterdir()} == before
+    refused = run(*arguments)
+    assert refused.exit_code == 2
+    assert "--resume goes on with it, --overwrite removes it" in refused.stderr
+    other = run(*arguments, "--resume", "--batch-size", "16")
+    assert other.exit_code == 2
+    assert "fit.batch_size: 32 there, 16 here" in other.stderr
+    assert run(*arguments, "--overwrite").exit_code == 0
+
+
+@pytest.mark.parametrize("kind", ["data-size", "capacity", "placement", "methods"])
+def test_every_kind_runs_on_a_function_of_the_user(here, kind):
+    answered = run(
+        kind, f"own_{here.name}:small", "--data", "data.npz", "--epochs", "1", "--seeds", "1",
+        "--json",
+    )  # fmt: skip
+    assert answered.exit_code == 0, answered.output
+    outcome = json.loads(answered.stdout)
+    assert outcome["study"] == {
+        "data-size": "data_size_sweep", "capacity": "capacity_sweep",
+        "placement": "placement_sweep", "methods": "compare_methods",
+    }[kind]  # fmt: skip
+    assert outcome["conclusions"]
+    assert {row["setting"] for row in outcome["settings"]}
+
+
+def test_dry_run_writes_nothing(here):
+    before = sorted(here.rglob("*"))
+    answered = run("rate", "--data", "data.npz", "--rates", "0.2,0.5", "--dry-run")
+    assert answered.exit_code == 0, answered.output
+    assert "hidden 0.20" in answered.stdout
+    assert "15 trainings, about" in answered.stdout
+    planned = json.loads(run("placement", "--data", "data.npz", "--dry-run", "--json").stdout)
+    assert planned["trainings"] == 4 * 5
+    assert sorted(here.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["speed"], "Invalid value for"),
+        (["rate", "mpl"], "received 'mpl'; the nearest: mlp"),
+        (["rate", "--rates", "half"], "expected --rates to be numbers"),
+        (["rate", "--rates", "1.5"], r"expected rates[0] to be in [0, 1)"),
+        (["methods", "--rates", "0.5"], "expected no --rates with methods"),
+        (["rate", "--sites", "kitchen"], "expected sites to be 'all', a placement or a path"),
+        (["rate", "--seeds", "0"], "seeds to be a whole number of at least 1"),
+        (["rate", "--objective", "val_happiness"], "whose direction is known"),
+        (["rate", "--data", "missing.npz"], "missing.npz: expected"),
+    ],
+)
+def test_wrong_use_is_told_and_writes_nothing(here, arguments, words):
+    data = [] if "--data" in arguments else ["--data", "data.npz"]
+    answered = run(arguments[0], *data, *QUICK, *arguments[1:], "--out", "run")
+    assert answered.exit_code == 2, answered.output
+    assert words in answered.stderr
+    assert "Traceback" not in answered.output
+    assert not (here / "run" / "outcome.json").exists()
+    refused = run("rate", "--resume")
+    assert refused.exit_code == 2
+    assert "expected --out with --resume" in refused.stderr
+
+
+def test_an_interrupted_sweep_goes_on_where_it_was(here):
+    arguments = [
+        "rate", "mlp", "--data", "data.npz", "--rates", "0.2,0.4,0.6,0.8", "--epochs", "60",
+        "--seeds", "4", "--out", "run",
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dropout_zoo.tuning", "sweep", *arguments],
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=here, env=os.environ.copy(),
+    )  # fmt: skip
+    journal = here / "run" / "state" / "trainings" / "trainings-0.jsonl"
+    try:
+        deadline = time.monotonic() + 120
+        while not (journal.is_file() and journal.stat().st_size) and time.monotonic() < deadline:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, error
+    assert "To go on: the same command with --resume --out run" in error
+    assert "Traceback" not in error
+    done = len([line for line in journal.read_text().splitlines() if line])
+    assert 0 < done < 20
+    resumed = run(*arguments, "--resume", "--json")
+    assert resumed.exit_code == 0, resumed.output
+    assert {path.name for path in (here / "run").iterdir()} == FILES
+    whole = run(*arguments[:-1], "again", "--json")
+    first, second = (
+        StudyResult.from_parquet(here / name / "study.parquet") for name in ("run", "again")
+    )
+    assert first.data["training"].nunique() == 20
+    pd.testing.assert_frame_equal(
+        first.data.drop(columns="seconds"), second.data.drop(columns="seconds")
+    )
+    assert json.loads(whole.stdout)["conclusions"] == json.loads(resumed.stdout)["conclusions"]
