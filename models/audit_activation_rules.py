@@ -133,7 +133,7 @@ def _depends_on_scale(call: GraphCall) -> bool:
     why="AlphaDropout sets units to the lower limit of selu and restores its mean and variance. "
     "After any other activation that value is no limit, and mean and variance are not those "
     "that it restores.",
-    source=f"{KLAMBAUER}, Section 2, new dropout technique",
+    source=f"{KLAMBAUER}, paragraph on a new dropout technique",
     bad="""
 model = keras.Sequential([
     keras.Input((20,)),
@@ -171,7 +171,7 @@ def alpha_dropout_without_selu(view: AuditView) -> Iterator[Fault]:
     "selu with plain dropout",
     why="Self-normalising nets keep mean 0 and variance 1 from layer to layer. Plain dropout "
     "changes both; AlphaDropout keeps them.",
-    source=f"{KLAMBAUER}, Section 2, new dropout technique",
+    source=f"{KLAMBAUER}, paragraph on a new dropout technique",
     bad="""
 model = keras.Sequential([
     keras.Input((20,)),

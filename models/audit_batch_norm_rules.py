@@ -29,7 +29,7 @@ GARBIN = "Garbin et al. 2020, Multimedia Tools and Applications 79:12777-12815"
     "normalisation learns that variance and divides by it at inference too, where it is not "
     "there: a variance shift. DenseNet on CIFAR-100 fell from 77.42 to 68.55 % with a rate of 0.5 "
     "in each bottleneck.",
-    source=f"{LI}, Table 1; {GARBIN}",
+    source=f"{LI}; {GARBIN}",
     bad="""
 model = keras.Sequential([
     keras.Input((20,)),
@@ -63,7 +63,7 @@ def dropout_before_batch_norm(view: AuditView) -> Iterator[Fault]:
     why="As in DZ102, the batch normalisation learns a variance that is there in training only. "
     "Dropout belongs after the normalisation and the activation, or after the last batch "
     "normalisation of the model.",
-    source=f"{LI}, Sections 3 and 4",
+    source=LI,
     bad="""
 model = keras.Sequential([
     keras.Input((16, 16, 3)),
@@ -101,7 +101,7 @@ def dropout_between_convolution_and_batch_norm(view: AuditView) -> Iterator[Faul
     why="The variance shift of DZ102 passes through one layer of weights or one addition, and "
     "gets smaller there, the wider the layer the more. How large it is can be measured "
     "(DZ304).",
-    source=f"{LI}, Section 3.2 (case b) and Section 4.3 (width)",
+    source=f"{LI}, dropout before a layer of weights, and its remarks on width",
     bad="""
 model = keras.Sequential([
     keras.Input((20,)),

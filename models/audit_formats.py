@@ -54,7 +54,7 @@ def to_sarif(report: AuditReport, place: Place) -> str:
             "ruleId": finding.code,
             "ruleIndex": codes.index(finding.code),
             "level": _SARIF_LEVELS[finding.severity],
-            "message": {"text": f"{finding.message}. Fix: {finding.fix}"},
+            "message": {"text": f"{finding.message}\nFix: {finding.fix}"},
             "locations": [_sarif_location(report, finding, place)],
         }
         for finding in report
@@ -101,7 +101,7 @@ def to_github(report: AuditReport, place: Place) -> str:
             for name, value in properties.items()
             if value is not None
         )
-        text = _escaped(f"{report.model_name}: {finding.message}. Fix: {finding.fix}")
+        text = _escaped(f"{report.model_name}: {finding.message}\nFix: {finding.fix}")
         lines.append(f"::{_GITHUB_LEVELS[finding.severity]} {given}::{text}")
     return "\n".join(lines)
 

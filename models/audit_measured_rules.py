@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dropout_zoo.models.audit_batch_norm_rules import LI
-from dropout_zoo.models.audit_measurements import MeasuredMetric, Measurements
+from dropout_zoo.models.audit_measurements import MeasuredMetric, Measurements, mean_metrics
 from dropout_zoo.models.audit_rule import Fault, rule
 from dropout_zoo.models.guidance import SRIVASTAVA
 
@@ -125,15 +125,12 @@ def below_validation_by_dropout(measured: Measurements) -> Iterator[Fault]:
 
     if not measured.metrics or not all(map(explained, measured.metrics)):
         return
-    numbers = {
-        part: sum(getattr(each, part) for each in measured.metrics) / len(measured.metrics)
-        for part in ("dropping", "training", "validation")
-    }
+    numbers = mean_metrics(measured.metrics)
     name = measured.metrics[0].name
     yield Fault(
         "",
-        f"training {name} is {numbers['dropping']:.3g} with dropout on and "
-        f"{numbers['training']:.3g} with it off; validation {name} is "
+        f"training {name} is {numbers['training_dropout_on']:.3g} with dropout on and "
+        f"{numbers['training_dropout_off']:.3g} with it off; validation {name} is "
         f"{numbers['validation']:.3g} (means of {len(measured.metrics)} seeds)",
         "model.evaluate(x_train, y_train)  # to compare with validation: dropout is off",
         numbers=numbers,
@@ -146,7 +143,7 @@ def below_validation_by_dropout(measured: Measurements) -> Iterator[Fault]:
     "variance shift, measured",
     why="Batch normalisation divides by the variance that it has learnt in training, dropout on. "
     f"At inference the variance is another one, here by a factor of more than {VARIANCE_SHIFT}.",
-    source=f"{LI}, Section 4.2 (shift ratio)",
+    source=LI,
     bad="""
 model = keras.Sequential([
     keras.Input((28, 28)),

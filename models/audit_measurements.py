@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -23,6 +23,16 @@ class MeasuredMetric:
     dropping: float
     training: float
     validation: float
+
+
+def mean_metrics(metrics: Sequence[MeasuredMetric]) -> dict[str, float]:
+    """The means over the seeds, by what was measured."""
+    parts = {
+        "training_dropout_on": [each.dropping for each in metrics],
+        "training_dropout_off": [each.training for each in metrics],
+        "validation": [each.validation for each in metrics],
+    }
+    return {name: sum(values) / len(values) for name, values in parts.items()}
 
 
 @dataclass

@@ -125,7 +125,7 @@ def activation_of(call: GraphCall) -> str:
             return name
     if _operation_name(call) in _ACTIVATION_OPERATIONS:
         return _ACTIVATION_OPERATIONS[_operation_name(call)]
-    if isinstance(operation, (keras.layers.Activation, *AFFINE)):
+    if isinstance(operation, keras.layers.Activation) or is_affine(call):
         return function_name(operation.activation)
     return "linear"
 

@@ -90,7 +90,7 @@ def _answers(call: GraphCall) -> bool:
     "off beside it: the next convolution sees noise rather than a missing feature. "
     "SpatialDropout drops whole feature maps. Single values are right behind the last "
     "convolution, and are a matter of taste elsewhere: measure both.",
-    source="Tompson et al. 2015, arXiv:1411.4280, Section 3.2; against it: " + SRIVASTAVA + ", "
+    source="Tompson et al. 2015, arXiv:1411.4280; against it: " + SRIVASTAVA + ", "
     "Tables 3 and 4, which gain from single values dropped in all layers",
     bad="""
 model = keras.Sequential([

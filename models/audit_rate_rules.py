@@ -126,10 +126,11 @@ def rate_of_zero(view: AuditView) -> Iterator[Fault]:
     for placed in view.placed:
         path = placed.site.path
         if placed.direct and placed.site.rate == 0:
+            rate = _highest(placed.site)
             yield Fault(
                 path,
                 f"{path!r} has a rate of 0 and drops nothing",
-                f"take {path!r} out, or: {_set(path, _highest(placed.site))}",
+                f"take {path!r} out" + (f", or: {_set(path, rate)}" if rate else ""),
             )
 
 

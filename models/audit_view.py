@@ -10,7 +10,7 @@ import keras
 
 from dropout_zoo.models.audit_operations import is_addition, keeps_features
 from dropout_zoo.models.graph import Graph, GraphCall, flat_layers, read_graph
-from dropout_zoo.models.sites import DropoutSite, _computes, dropout_sites
+from dropout_zoo.models.sites import DropoutSite, computes, dropout_sites
 
 Wanted = Callable[[GraphCall], bool]
 
@@ -74,7 +74,7 @@ class AuditView:
         """Whether a call computes features from weights; normalisation and embeddings do not."""
         key = id(call.operation)
         if key not in self._computing:
-            self._computing[key] = _computes(call.operation)
+            self._computing[key] = computes(call.operation)
         return self._computing[key]
 
     def computing_before(self, call: GraphCall) -> list[GraphCall]:

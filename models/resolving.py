@@ -46,9 +46,9 @@ def resolve_model(
     if isinstance(model, str):
         if ":" not in model:
             return _build_registered(model, input_shape, num_classes, placements)
-        model = _import_function(model)
+        model = import_function(model)
     if not isinstance(model, keras.Model):
-        model = _call_builder(model)
+        model = call_builder(model)
     if not getattr(model, "compiled", False):
         raise ValueError(
             f"expected a compiled model, received {model.name!r} without an optimizer and a "
@@ -129,7 +129,7 @@ def builder_arguments(model: keras.Model | str | Callable[..., keras.Model]) -> 
 
 def _builder(model: str | Callable[..., keras.Model]) -> Callable[..., keras.Model]:
     if isinstance(model, str):
-        return _import_function(model) if ":" in model else _registered_builder(model)
+        return import_function(model) if ":" in model else _registered_builder(model)
     if not callable(model):
         raise ValueError(
             "expected a compiled Keras model, a registered name, package.module:function or a "
@@ -162,7 +162,18 @@ def _build_registered(
     return builder(**arguments)
 
 
-def _import_function(path: str) -> Callable[[], keras.Model]:
+def import_function(path: str) -> Callable[[], keras.Model]:
+    """Import the function that ``package.module:function`` names.
+
+    Args:
+        path: the module, looked for in the working folder too, and the function.
+
+    Returns:
+        The function.
+
+    Raises:
+        ValueError: the module cannot be imported, or has no such function.
+    """
     module_name, _, function_name = path.partition(":")
     here = str(Path.cwd())
     if here not in sys.path:
@@ -184,7 +195,18 @@ def _import_function(path: str) -> Callable[[], keras.Model]:
     return function
 
 
-def _call_builder(model: Callable[[], keras.Model]) -> keras.Model:
+def call_builder(model: Callable[[], keras.Model]) -> keras.Model:
+    """Call a function of the user's that builds a model.
+
+    Args:
+        model: a function without required arguments.
+
+    Returns:
+        What it returns.
+
+    Raises:
+        ValueError: it is no such function, it fails, or it returns no Keras model.
+    """
     builder = _builder(model)
     name = getattr(builder, "__qualname__", repr(builder))
     try:

@@ -101,7 +101,7 @@ def dropout_sites(model: keras.Model) -> list[DropoutSite]:
                     placement = "recurrent"
                 elif isinstance(layer, keras.layers.Attention):
                     placement = "hidden"  # the weights of the attention, whatever it attends to
-                elif graph and (layer is entry.layer or not _computes(entry.layer)):
+                elif graph and (layer is entry.layer or not computes(entry.layer)):
                     placement = _placement_in_graph(entry.layer, graph)
                 else:
                     placement = _placement_in_order(index, [each.layer for each in held])
@@ -159,10 +159,10 @@ def _unique(path: str, taken: set[str]) -> str:
 
 
 def _placement_in_graph(layer: keras.Layer, graph: Graph) -> str:
-    before = graph.nearest_before(layer, _computes)
+    before = graph.nearest_before(layer, computes)
     if not before:
         return "input"
-    if not graph.nearest_after(layer, _computes):
+    if not graph.nearest_after(layer, computes):
         return "output"
     # A feature map has a spatial axis besides its channels; without one it is a vector of
     # features, like any dense layer's.
@@ -181,7 +181,7 @@ def _placement_in_order(index: int, layers: Sequence[keras.Layer]) -> str:
     return next(kinds, "hidden")
 
 
-def _computes(layer: object) -> bool:
+def computes(layer: object) -> bool:
     """Whether an operation computes features from weights, itself or by the layers inside it."""
     return isinstance(layer, keras.Layer) and any(map(_computes_itself, _all_within(layer)))
 

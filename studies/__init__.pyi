@@ -1,5 +1,6 @@
 from .calibrated import Calibration, calibration
 from .changed_data import split_classes
+from .coadaptation_study import coadaptation
 from .comparison import PairedDifference, holm_differences, paired_difference
 from .curves import epoch_sweep, learning_curves
 from .difference_display import DifferenceDisplay
@@ -15,16 +16,21 @@ from .rate_display import RateCurveDisplay
 from .rate_maps import rate_size_map, rate_width_map
 from .rate_sweeps import rate_grid, rate_sweep
 from .results import StudyResult, TrainingStudyResult
+from .robustness_study import robustness
 from .size_sweeps import capacity_sweep, data_size_sweep
+from .stress import imbalance_sweep, label_noise_sweep
 from .thresholds import Thresholds
 from .uncertainty_displays import MonteCarloDisplay, ReliabilityDisplay
+from .unit_displays import ActivationDisplay, FeatureDisplay
 from .verdicts import Verdict, verdict, verdict_by_setting
 
 __all__ = [
+    "ActivationDisplay",
     "Calibration",
     "DifferenceDisplay",
     "Execution",
     "FactorCurveDisplay",
+    "FeatureDisplay",
     "FitSettings",
     "HeatMapDisplay",
     "LearningCurveDisplay",
@@ -39,11 +45,14 @@ __all__ = [
     "Verdict",
     "calibration",
     "capacity_sweep",
+    "coadaptation",
     "compare_methods",
     "data_size_sweep",
     "epoch_sweep",
     "examine",
     "holm_differences",
+    "imbalance_sweep",
+    "label_noise_sweep",
     "learning_curves",
     "monte_carlo",
     "monte_carlo_convergence",
@@ -53,6 +62,7 @@ __all__ = [
     "rate_size_map",
     "rate_sweep",
     "rate_width_map",
+    "robustness",
     "split_classes",
     "verdict",
     "verdict_by_setting",

@@ -12,6 +12,13 @@ import numpy as np
 from dropout_zoo.models.graph import flat_layers
 from dropout_zoo.models.sites import DROPOUT_FAMILY
 
+# A recurrent layer drops inside its cell, and has nothing else that training changes.
+_DROPPING: tuple[type[keras.Layer], ...] = (
+    *DROPOUT_FAMILY,
+    keras.layers.Attention,
+    keras.layers.RNN,
+)
+
 
 class DropoutSwitch:
     """A switch for all dropout of a model, which it changes: give it a copy.
@@ -28,8 +35,7 @@ class DropoutSwitch:
         self._on = False
         model.run_eagerly = True
         for layer in flat_layers(model):
-            # A recurrent layer drops inside its cell, and has nothing else that training changes.
-            if isinstance(layer, (*DROPOUT_FAMILY, keras.layers.Attention, keras.layers.RNN)):
+            if isinstance(layer, _DROPPING):
                 layer.call = self._switched(layer.call)
 
     @contextmanager

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from dropout_zoo.models.audit_measurements import MeasuredMetric, Measurements
+from dropout_zoo.models.audit_measurements import MeasuredMetric, Measurements, mean_metrics
 from dropout_zoo.models.audit_report import AuditReport, sorted_findings
 from dropout_zoo.models.audit_rule import chosen_rules
 from dropout_zoo.models.audit_rules import RULES
@@ -220,10 +220,9 @@ class _Examination:
             path: (norm, float(np.mean([each[path][1] for each in ratios if path in each])))
             for path, (norm, _) in ratios[0].items()
         }
-        for part in ("dropping", "training", "validation"):
-            for each in self.measured.metrics[:1]:
-                values = [getattr(metric, part) for metric in self.measured.metrics]
-                self.numbers.setdefault(each.name, {})[part] = float(np.mean(values))
+        if self.measured.metrics:
+            name = self.measured.metrics[0].name
+            self.numbers[name] = mean_metrics(self.measured.metrics)
         if self.measured.variance_ratios:
             self.numbers["variance_ratio"] = {
                 path: ratio for path, (_, ratio) in self.measured.variance_ratios.items()

@@ -33,8 +33,8 @@ FACTORS = {
     "data_size_sweep": Factor("examples", "training examples", True),
     "capacity_sweep": Factor("parameters", "parameters", True),
     "label_noise_sweep": Factor("noise", "share of wrong training labels", False),
-    "imbalance_sweep": Factor("imbalance", "examples of other classes per rare example", True),
-    "robustness": Factor("level", "level of the corruption at test", False),
+    "imbalance_sweep": Factor("imbalance", "examples there were for each that is kept", True),
+    "robustness": Factor("severity", "severity of the corruption at test", False),
 }
 """By kind of the study, the factor along which it is drawn."""
 
@@ -124,7 +124,9 @@ class FactorCurveDisplay:
 
 
 def _series(drawn: pd.DataFrame) -> pd.Series:
-    """The line that each training belongs to: models of different depth are not joined."""
+    """The line of each training: neither depths of a model nor corruptions are joined."""
+    if "corruption" in drawn:
+        return drawn["dropout"] + ", " + drawn["corruption"]
     if "layers" not in drawn or drawn["layers"].nunique() == 1:
         return drawn["dropout"]
     plural = drawn["layers"].map(lambda count: "hidden layer" + "s" * (count > 1))

@@ -9,9 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from sklearn.model_selection import KFold, StratifiedKFold
 
 from dropout_zoo.models.checks import check_count
 from dropout_zoo.models.resolving import builder_arguments
@@ -35,7 +33,7 @@ from dropout_zoo.studies.plans import (
 from dropout_zoo.studies.remedies import NONE, Option, remedies
 from dropout_zoo.studies.results import TrainingStudyResult
 from dropout_zoo.studies.swept_sites import build_with, units_of
-from dropout_zoo.studies.training_parts import with_fewer_examples
+from dropout_zoo.studies.training_parts import fold_of, with_fewer_examples
 from dropout_zoo.studies.trainings import announce, result_of, train_settings
 from dropout_zoo.studies.transfer import transferred_model
 from dropout_zoo.training.dataset import Dataset
@@ -137,7 +135,7 @@ def compare_methods(
     if folds is not None:
         parts = {
             (each.bench, number): replace(
-                each.bench, dataset=partial(_fold, by_name[each.name][1], data, folds, number)
+                each.bench, dataset=partial(_fold_of, by_name[each.name][1], data, folds, number)
             )
             for each in raced
             for number in range(folds)
@@ -236,21 +234,9 @@ def _check_folds(folds: int) -> int:
     return folds
 
 
-def _fold(option: Option, data: Dataset, folds: int, number: int) -> Dataset:
-    """The data with one fold as the validation part, and the others for a method to train on."""
-    x, y = (
-        np.concatenate([one, other]) for one, other in zip(data.train, data.validation, strict=True)
-    )
-    maker = KFold if data.num_classes is None else StratifiedKFold
-    splits = maker(folds, shuffle=True, random_state=0).split(x, y)
-    train, validation = list(splits)[number]
-    part = replace(
-        data,
-        train=(x[train], y[train]),
-        validation=(x[validation], y[validation]),
-        sample_weight=None,
-        source=f"{data.source}, fold {number + 1} of {folds}",
-    )
+def _fold_of(option: Option, data: Dataset, folds: int, number: int) -> Dataset:
+    """A fold, with the training data that a method makes of it."""
+    part = fold_of(data, folds, number)
     return part if option.change is None else option.change(part, 0)
 
 

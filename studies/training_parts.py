@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from sklearn.model_selection import KFold, StratifiedKFold
 
 from dropout_zoo.training.dataset import Dataset
 from dropout_zoo.training.split import stratified_sample
@@ -49,4 +50,31 @@ def with_fewer_examples(dataset: Dataset, examples: int, seed: int) -> Dataset:
     weight = None if dataset.sample_weight is None else dataset.sample_weight[index]
     return with_training_part(
         dataset, x[index], y[index], f"{examples} examples, seed {seed}", weight
+    )
+
+
+def fold_of(dataset: Dataset, folds: int, number: int) -> Dataset:
+    """The same data with one fold of training and validation part as the validation part.
+
+    Args:
+        dataset: the data.
+        folds: number of folds, at least 2; of a classification each class has its share in each.
+        number: which fold, from 0.
+
+    Returns:
+        The data, without weights of the training examples.
+    """
+    x, y = (
+        np.concatenate([one, other])
+        for one, other in zip(dataset.train, dataset.validation, strict=True)
+    )
+    maker = KFold if dataset.num_classes is None else StratifiedKFold
+    splits = maker(folds, shuffle=True, random_state=0).split(x, y)
+    train, validation = list(splits)[number]
+    return replace(
+        dataset,
+        train=(x[train], y[train]),
+        validation=(x[validation], y[validation]),
+        sample_weight=None,
+        source=f"{dataset.source}, fold {number + 1} of {folds}",
     )

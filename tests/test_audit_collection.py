@@ -10,14 +10,12 @@ APPLICATIONS = {
     # name: (side of the images, findings with the classifier, findings without it)
     "VGG16": (32, {("DZ112", "fc2")}, set()),  # Keras left out the dropout that VGG had
     "ResNet50": (32, set(), set()),
-    "ResNet50V2": (32, set(), set()),
     "DenseNet121": (32, set(), set()),
     "MobileNet": (32, {("DZ204", "dropout")}, set()),  # a rate of 0.001
     "MobileNetV2": (32, set(), set()),
     "MobileNetV3Small": (32, set(), set()),
     "EfficientNetB0": (32, set(), set()),  # stochastic depth on its residual branches
     "EfficientNetV2B0": (32, set(), set()),
-    "InceptionV3": (75, set(), set()),
     "Xception": (71, set(), set()),
     "ConvNeXtTiny": (32, set(), set()),
 }

@@ -96,7 +96,7 @@ def test_options_that_there_are_not_are_told(here, option):
 
 
 @given(words)
-@settings(max_examples=150, deadline=None, suppress_health_check=CHECKS)
+@settings(max_examples=60, deadline=None, suppress_health_check=CHECKS)
 def test_models_that_there_are_not_are_told(here, name):
     if name.strip() in ("mlp", "cnn") or name.startswith("-"):
         return

@@ -174,6 +174,7 @@ def test_dry_run_writes_nothing(here):
         (["--data", "folder.csv", "--target", "y"], "folder.csv"),
         (["--split", "0.5,0.5"], "expected three fractions"),
         (["--image-size", "big"], "--image-size to be numbers"),
+        (["--image-size", "inf"], "--image-size to be whole numbers"),
         (["os:path"], "has no function 'path'"),
         (["no_such_module:f"], "No module named 'no_such_module'"),
         (["OWN:missing"], "has no function 'missing'"),

@@ -80,11 +80,19 @@ def test_json_is_the_outcome_and_a_complete_sweep_is_not_run_again(here):
     assert run(*arguments, "--overwrite").exit_code == 0
 
 
-@pytest.mark.parametrize("kind", ["data-size", "capacity", "placement", "methods"])
-def test_every_kind_runs_on_a_function_of_the_user(here, kind):
+@pytest.mark.parametrize(
+    ("kind", "ranges", "settings"),
+    [
+        ("data-size", ["--sizes", "50,100", "--rates", "0.5"], {"50 examples, rate 0.50"}),
+        ("capacity", ["--units", "4,8-4"], {"4 units, rate 0.50", "8-4 units, no dropout"}),
+        ("placement", [], {"no dropout", "dense only"}),
+        ("methods", ["--methods", "dropout,smaller model"], {"none", "dropout", "smaller model"}),
+    ],
+)
+def test_every_kind_runs_on_a_function_of_the_user(here, kind, ranges, settings):
     answered = run(
         kind, f"own_{here.name}:small", "--data", "data.npz", "--epochs", "1", "--seeds", "1",
-        "--json",
+        "--json", *ranges,
     )  # fmt: skip
     assert answered.exit_code == 0, answered.output
     outcome = json.loads(answered.stdout)
@@ -93,7 +101,7 @@ def test_every_kind_runs_on_a_function_of_the_user(here, kind):
         "placement": "placement_sweep", "methods": "compare_methods",
     }[kind]  # fmt: skip
     assert outcome["conclusions"]
-    assert {row["setting"] for row in outcome["settings"]}
+    assert settings <= {row["setting"] for row in outcome["settings"]}
 
 
 def test_dry_run_writes_nothing(here):
@@ -114,7 +122,10 @@ def test_dry_run_writes_nothing(here):
         (["rate", "mpl"], "received 'mpl'; the nearest: mlp"),
         (["rate", "--rates", "half"], "expected --rates to be numbers"),
         (["rate", "--rates", "1.5"], r"expected rates[0] to be in [0, 1)"),
-        (["methods", "--rates", "0.5"], "expected no --rates with methods"),
+        (
+            ["methods", "--rates", "0.5"],
+            "expected of methods no range but --methods; received --rates",
+        ),
         (["rate", "--sites", "kitchen"], "expected sites to be 'all', a placement or a path"),
         (["rate", "--seeds", "0"], "seeds to be a whole number of at least 1"),
         (["rate", "--objective", "val_happiness"], "whose direction is known"),
@@ -135,8 +146,8 @@ def test_wrong_use_is_told_and_writes_nothing(here, arguments, words):
 
 def test_an_interrupted_sweep_goes_on_where_it_was(here):
     arguments = [
-        "rate", "mlp", "--data", "data.npz", "--rates", "0.2,0.4,0.6,0.8", "--epochs", "60",
-        "--seeds", "4", "--out", "run",
+        "rate", "mlp", "--data", "data.npz", "--rates", "0.2,0.4,0.6", "--epochs", "80",
+        "--seeds", "2", "--out", "run",
     ]  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", "dropout_zoo.tuning", "sweep", *arguments],
@@ -156,7 +167,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(here):
     assert "To go on: the same command with --resume --out run" in error
     assert "Traceback" not in error
     done = len([line for line in journal.read_text().splitlines() if line])
-    assert 0 < done < 20
+    assert 0 < done < 8
     resumed = run(*arguments, "--resume", "--json")
     assert resumed.exit_code == 0, resumed.output
     assert {path.name for path in (here / "run").iterdir()} == FILES
@@ -164,7 +175,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(here):
     first, second = (
         StudyResult.from_parquet(here / name / "study.parquet") for name in ("run", "again")
     )
-    assert first.data["training"].nunique() == 20
+    assert first.data["training"].nunique() == 8
     pd.testing.assert_frame_equal(
         first.data.drop(columns="seconds"), second.data.drop(columns="seconds")
     )

@@ -40,7 +40,8 @@ class Population:
 
     A member that is finished, stalled or diverged hands its slot to the next one between two
     epochs. Slots compute independently of each other: what one holds touches no other, and
-    nobody reads what an empty one computes. An interrupt takes effect at the end of an epoch.
+    nobody reads what an empty one computes. The seconds of a member are its share of those that
+    all took together. An interrupt takes effect at the end of an epoch.
 
     Args:
         plan: model, data and settings.
@@ -139,9 +140,8 @@ class Population:
         state = self._state
         if state is None:
             state = jax.tree.map(lambda value: value[None], self._epochs.current())
-        self._state = jax.tree.map(lambda value: value[rows], state)
-        best = self._best or self._weights(self._state)
-        self._best = [value[rows] for value in best] if self._best else list(map(jnp.copy, best))
+        best = self._best or self._weights(state)
+        self._state, self._best = jax.tree.map(lambda value: value[rows], (state, best))
         self._slots = [slot for _, slot in members] + [None] * (width - len(members))
 
     def _train_epoch(self) -> Iterator[tuple[int, TrainedMember]]:

@@ -106,6 +106,7 @@ def audit_command(
             _check_new_file(fix)
         dataset = None if data is None else load_data(data, target, image_size, task, split, seed=0)
         start_keras()
+        from dropout_zoo.models.audit_rules import RULES
         from dropout_zoo.models.auditing import audit
 
         audited, place = find_model(model, dataset)
@@ -120,9 +121,10 @@ def audit_command(
             )
         _print_report(report, place, "json" if as_json else output or "table")
         remaining = report.at_least(settings.severity)
-        if fix is not None and _write_fixed(audited, report, fix):
-            mended = audit(_load_file(fix), **chosen).at_least(settings.severity)
-            remaining = (*mended, *(each for each in remaining if each.numbers))
+        fixed = None if fix is None else _write_fixed(audited, report, fix)
+        if fixed is not None:
+            mended = audit(fixed, **chosen).at_least(settings.severity)
+            remaining = (*mended, *(each for each in remaining if RULES[each.code].measured))
     sys.exit(FOUND if remaining else CLEAN)
 
 
@@ -145,14 +147,14 @@ def find_model(text: str, dataset: Dataset | None = None) -> tuple[keras.Model, 
         ValueError: there is no such model, function or file, or it cannot be built or loaded.
     """
     from dropout_zoo.models.audit_formats import Place
-    from dropout_zoo.models.resolving import _call_builder, _import_function, resolve_model
+    from dropout_zoo.models.resolving import call_builder, import_function, resolve_model
 
     path = Path(text)
     if path.suffix == SUFFIX or path.is_file():
         return _load_file(path), Place(path.as_posix())
     if ":" in text:
-        function = _import_function(text)
-        return _call_builder(function), _place_of(function)
+        function = import_function(text)
+        return call_builder(function), _place_of(function)
     if dataset is None:
         return resolve_model(text), Place()
     shape, classes = dataset.input_shape, dataset.num_classes
@@ -251,14 +253,14 @@ def _check_new_file(path: Path) -> None:
         raise ValueError(f"expected a folder {path.absolute().parent}, received none: make it")
 
 
-def _write_fixed(model: keras.Model, report: AuditReport, path: Path) -> bool:
-    """Save the model with the rates that mend it; whether there were any."""
+def _write_fixed(model: keras.Model, report: AuditReport, path: Path) -> keras.Model | None:
+    """Save the model with the rates that mend it, and return it; None where there are none."""
     from dropout_zoo.models.cloning import with_rates
 
     rates = report.fixing_rates()
     if not rates:
         click.echo("No finding is mended by a rate alone: nothing was written.", err=True)
-        return False
+        return None
     fixed = with_rates(model, rates)
     try:
         fixed.save(path)
@@ -266,7 +268,7 @@ def _write_fixed(model: keras.Model, report: AuditReport, path: Path) -> bool:
         raise ValueError(f"expected --fix to name a file that can be written: {error}") from None
     changed = ", ".join(f"{site} = {rate:g}" for site, rate in rates.items())
     click.echo(f"Wrote {path} with {changed}.", err=True)
-    return True
+    return fixed
 
 
 def _print_report(report: AuditReport, place: Place, output: str) -> None:

@@ -47,7 +47,7 @@ def _findings(report: AuditReport) -> Table:
         table.add_column(column, overflow="fold", no_wrap=column != "finding")
     for each in report:
         cell = Text(each.message)
-        cell.append(f"\n{each.fix}", style="green")
+        cell.append(f"\nfix: {each.fix}", style="green")
         table.add_row(each.code, Text(each.severity, style=_STYLES[each.severity]), cell)
     return table
 

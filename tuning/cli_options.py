@@ -52,7 +52,7 @@ def load_data(
     """Load the data that the options say."""
     from dropout_zoo.training.sources import load_dataset
 
-    size = None if image_size is None else [int(n) for n in numbers_in(image_size, "--image-size")]
+    size = None if image_size is None else whole_numbers_in(image_size, "--image-size")
     fractions = (0.70, 0.15, 0.15) if split is None else numbers_in(split, "--split")
     return load_dataset(
         data,
@@ -97,6 +97,18 @@ def numbers_in(text: str, option: str) -> list[float]:
         ) from None
 
 
+def whole_numbers_in(text: str, option: str) -> list[int]:
+    """Read whole numbers with commas between.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    numbers = numbers_in(text, option)
+    if not all(number.is_integer() for number in numbers):
+        raise ValueError(f"expected {option} to be whole numbers, received {text!r}")
+    return [int(number) for number in numbers]
+
+
 @contextmanager
 def answering_errors() -> Iterator[None]:
     """Turn what a person can mend into a line and an exit status."""
@@ -104,7 +116,7 @@ def answering_errors() -> Iterator[None]:
     def interrupt(number: int, frame: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
     except (ValueError, TypeError) as error:
@@ -115,6 +127,8 @@ def answering_errors() -> Iterator[None]:
         _leave(f"Error: cannot use {error.filename or 'a file'}: {error.strerror}", FAILED)
     except KeyboardInterrupt:
         _leave("Interrupted.", INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _leave(message: str, status: int) -> NoReturn:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -29,8 +28,13 @@ if TYPE_CHECKING:
     from dropout_zoo.training.dataset import Dataset
 
 KINDS = ("rate", "data-size", "capacity", "placement", "methods")
-STUDY, TABLE, SUMMARY, PLOT = "study.parquet", "settings.csv", "summary.txt", "plot.png"
-_WITHOUT_RATES = ("placement", "methods")
+_RANGES: dict[str, tuple[str, ...]] = {
+    "rate": ("rates",),
+    "data-size": ("rates", "sizes"),
+    "capacity": ("rates", "units"),
+    "placement": (),
+    "methods": ("methods",),
+}
 
 
 @click.command("sweep")
@@ -44,6 +48,11 @@ _WITHOUT_RATES = ("placement", "methods")
     show_default=True,
     help="Of rate and data-size: all, a placement, the path of a site; of rate also each.",
 )
+@click.option("--sizes", metavar="N,N,...", help="Of data-size: numbers of training examples.")
+@click.option(
+    "--units", metavar="N,N-N,...", help="Of capacity: widths of the hidden layers of each model."
+)
+@click.option("--methods", metavar="M,M,...", help="Of methods: the methods, beside none.")
 @click.option("--epochs", type=int, default=20, show_default=True, help="Epochs of a training.")
 @click.option("--batch-size", type=int, default=32, show_default=True, help="Examples a step.")
 @click.option("--objective", help="What decides.  [default: val_loss; of methods val_accuracy]")
@@ -67,6 +76,9 @@ def sweep_command(
     split: str | None,
     rates: str | None,
     sites: str,
+    sizes: str | None,
+    units: str | None,
+    methods: str | None,
     epochs: int,
     batch_size: int,
     objective: str | None,
@@ -91,8 +103,7 @@ def sweep_command(
             raise ValueError("expected --out with --resume or --overwrite: the folder of the sweep")
         if resume and overwrite:
             raise ValueError("expected --resume or --overwrite, received both")
-        if rates is not None and kind in _WITHOUT_RATES:
-            raise ValueError(f"expected no --rates with {kind}, which has its own")
+        ranges = _ranges(kind, rates=rates, sizes=sizes, units=units, methods=methods)
         dataset = load_data(data, target, image_size, task, split, data_seed)
         start_keras()
         from dropout_zoo.studies.plans import FitSettings
@@ -102,7 +113,7 @@ def sweep_command(
             kind,
             model,
             dataset,
-            None if rates is None else numbers_in(rates, "--rates"),
+            ranges,
             sites,
             seeds,
             epochs,
@@ -134,7 +145,7 @@ def _study(
     kind: str,
     model: str,
     dataset: Dataset,
-    rates: list[float] | None,
+    ranges: dict[str, Any],
     sites: str,
     seeds: int,
     epochs: int,
@@ -143,15 +154,37 @@ def _study(
     """The study with all its arguments but where it runs."""
     import dropout_zoo.studies as studies
 
-    chosen: dict[str, Any] = {} if rates is None else {"rates": rates}
     functions: dict[str, Study] = {
-        "rate": partial(studies.rate_sweep, sites=sites, **chosen),
-        "data-size": partial(studies.data_size_sweep, sites=sites, **chosen),
-        "capacity": partial(studies.capacity_sweep, **chosen),
+        "rate": partial(studies.rate_sweep, sites=sites),
+        "data-size": partial(studies.data_size_sweep, sites=sites),
+        "capacity": studies.capacity_sweep,
         "placement": studies.placement_sweep,
         "methods": studies.compare_methods,
     }
-    return partial(functions[kind], model, dataset, seeds=seeds, epochs=epochs, fit=fit)
+    return partial(functions[kind], model, dataset, seeds=seeds, epochs=epochs, fit=fit, **ranges)
+
+
+def _ranges(kind: str, **given: str | None) -> dict[str, Any]:
+    """What a study goes through, as its options say."""
+    found: dict[str, Any] = {}
+    for name, text in given.items():
+        if text is None:
+            continue
+        if name not in _RANGES[kind]:
+            known = ", ".join(f"--{each}" for each in _RANGES[kind]) or "none"
+            raise ValueError(
+                f"expected of {kind} no range but {known}; received --{name}, which is of "
+                f"{' and '.join(each for each, names in _RANGES.items() if name in names)}"
+            )
+        if name == "methods":
+            found[name] = [each.strip() for each in text.split(",")]
+        elif name == "units":
+            each = [numbers_in(part.replace("-", ","), "--units") for part in text.split(",")]
+            found[name] = [[int(count) for count in counts] for counts in each]
+        else:
+            numbers = numbers_in(text, f"--{name}")
+            found[name] = [int(n) for n in numbers] if name == "sizes" else numbers
+    return found
 
 
 class _OnlyPlannedError(Exception):
@@ -175,15 +208,21 @@ def _run(
     from dropout_zoo.training.provenance import versions
     from dropout_zoo.tuning.progress import Progress
     from dropout_zoo.tuning.run_folder import OUTCOME, SETTINGS, STATE, RunFolder
+    from dropout_zoo.tuning.sweep_output import OUTPUTS, SUMMARY, write_sweep
 
-    files = (STUDY, TABLE, SUMMARY, PLOT, SETTINGS, OUTCOME)
     watched: list[Progress] = []
     with ExitStack() as open_until_done:
         folders: list[RunFolder] = []
 
         def begin(plan: StudyPlan) -> None:
             description = plan.describe(dataset) | {"versions": versions()}
-            folder = RunFolder(path, description, resume=resume, overwrite=overwrite, files=files)
+            folder = RunFolder(
+                path,
+                description,
+                resume=resume,
+                overwrite=overwrite,
+                files=(*OUTPUTS, SETTINGS, OUTCOME),
+            )
             folders.append(open_until_done.enter_context(folder))
             if folder.complete:
                 raise _CompleteError
@@ -203,60 +242,7 @@ def _run(
         except _CompleteError:
             outcome = json.loads((path / OUTCOME).read_text())
             return outcome, (path / SUMMARY).read_text().rstrip("\n")
-        return _write(result, folders[0], watched[0].done, time.perf_counter() - started)
-
-
-def _write(
-    result: TrainingStudyResult, folder: Any, trainings: int, seconds: float
-) -> tuple[dict[str, Any], str]:
-    import matplotlib.pyplot as plt
-
-    from dropout_zoo.tuning.run_folder import OUTCOME
-
-    table = _settings_table(result)
-    figure = _figure(result)
-    outcome = {
-        "study": result.kind,
-        "conclusions": list(result.conclusions),
-        "objective": result.objective._asdict(),
-        "settings": [
-            {key: _plain(value) for key, value in row.items()} for row in table.to_dict("records")
-        ],
-        "trainings": trainings,
-        "seconds": round(seconds, 3),
-        "directory": str(folder.path),
-    }
-    folder.write_with(STUDY, result.to_parquet)
-    folder.write_table(TABLE, table)
-    folder.write_with(SUMMARY, lambda path: path.write_text(result.summary() + "\n"))
-    folder.write_figure(PLOT, figure)
-    plt.close(figure)
-    folder.write_json(OUTCOME, outcome)
-    return outcome, result.summary()
-
-
-def _settings_table(result: TrainingStudyResult) -> Any:
-    """A row a setting: mean, interval, and gain over its control."""
-    gains = result.gains()[["setting", "control", "gain", "low", "high", "p_value"]]
-    gains = gains.rename(columns={"low": "gain_low", "high": "gain_high"})
-    return result.means().merge(gains, on="setting", how="left")
-
-
-def _figure(result: TrainingStudyResult) -> Any:
-    from dropout_zoo.studies import DifferenceDisplay, FactorCurveDisplay, RateCurveDisplay
-
-    displays: dict[str, Any] = {
-        "rate_sweep": RateCurveDisplay,
-        "data_size_sweep": FactorCurveDisplay,
-        "capacity_sweep": FactorCurveDisplay,
-    }
-    return displays.get(result.kind, DifferenceDisplay).from_result(result).plot().figure_
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return write_sweep(result, folders[0], watched[0].done, time.perf_counter() - started)
 
 
 def _print_dry_run(study: Study, dataset: Dataset, as_json: bool) -> None:

@@ -1,0 +1,299 @@
+"""Members vectorised on JAX: what `Model.fit` trains on that backend, to float tolerance.
+
+Keras reads its backend once: functions that begin with `check` are run by one test, in a pytest
+of their own.
+"""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, optimizers
+
+from dropout_zoo.models import build_cnn, build_mlp
+from dropout_zoo.training import Member, MemberTrainer, train_members
+from dropout_zoo.training.checkpoint import Checkpoint
+from dropout_zoo.training.fit import fit_member
+from dropout_zoo.training.lift import lift, why_not_liftable
+from dropout_zoo.training.members import member_rates
+
+SETTINGS = {"epochs": 3, "batch_size": 32}
+MLP = {"units": (16, 8), "hidden_rates": (0.5, 0.3)}
+NO_JAX = importlib.util.find_spec("jax") is None
+
+WITHOUT_TENSORFLOW = """
+import sys
+import warnings
+
+sys.modules["tensorflow"] = None  # as if it were not installed
+from dropout_zoo.models import build_cnn, build_mlp, dropout_sites
+from dropout_zoo.training import Dataset, Member, load_dataset, train_members
+
+digits = load_dataset("digits")
+(trained,) = train_members(build_mlp(), [Member({}, 0)], digits, epochs=2, batch_size=64)
+assert trained.score < 2.3 and len(dropout_sites(trained.model())) == 2
+few = Dataset.from_arrays(*((x[:20], y[:20]) for x, y in (digits.train, digits.test, digits.test)))
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    (trained,) = train_members(
+        build_cnn(filters=(2, 2), units=(4,)), [Member({}, 0)], few, epochs=1, batch_size=10
+    )
+assert trained.status == "completed", trained.reason
+assert any("convolutions" in str(warning.message) for warning in told)
+print("all is well")
+"""
+
+
+def on_jax(*command):
+    return subprocess.run(
+        [sys.executable, *command],
+        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(NO_JAX, reason="jax is not installed")
+def test_population_on_jax():
+    checks = ("-o", "python_functions=check_*", "-p", "no:cacheprovider")
+    done = on_jax("-m", "pytest", "-q", "--import-mode=importlib", *checks, __file__)
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-1000:]
+
+
+@pytest.mark.skipif(NO_JAX, reason="jax is not installed")
+def test_training_needs_no_tensorflow():
+    done = on_jax("-c", WITHOUT_TENSORFLOW)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.strip().endswith("all is well")
+
+
+def noisy_net():
+    """Every kind of dropout that needs no convolution, and metrics of several kinds."""
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Reshape((28, 28)),
+            layers.SpatialDropout1D(0.2),
+            layers.Flatten(),
+            layers.GaussianNoise(0.1),
+            layers.GaussianDropout(0.2),
+            layers.Dense(16, "selu"),
+            layers.AlphaDropout(0.2),
+            layers.Dense(10, "softmax"),
+        ]
+    )
+    model.compile(
+        optimizer=optimizers.SGD(0.05, momentum=0.9, clipnorm=1.0),
+        loss="categorical_crossentropy",
+        metrics=[keras.metrics.AUC(name="auc")],
+        weighted_metrics=["accuracy"],
+    )
+    return model
+
+
+MODELS = {
+    "mlp": lambda: build_mlp(**MLP),
+    "batch norm": lambda: build_mlp(**MLP, batch_norm="before_dropout"),
+    "l2 and max-norm": lambda: build_mlp(
+        **MLP,
+        kernel_regularizer=keras.regularizers.L2(1e-3),
+        kernel_constraint=keras.constraints.MaxNorm(1.0),
+    ),
+    "adamw": lambda: build_mlp(**MLP, optimizer=optimizers.AdamW(1e-3)),
+    "noisy net": noisy_net,
+}
+
+
+def trainer_of(model, dataset, **arguments):
+    return MemberTrainer(model, dataset, **SETTINGS | {"keep_state": True} | arguments)
+
+
+def assert_close(first, second, rtol=1e-4):
+    assert first.status == second.status == "completed", (first.reason, second.reason)
+    assert list(first.curves.columns) == list(second.curves.columns)
+    assert first.best_epoch == second.best_epoch
+    np.testing.assert_allclose(first.curves, second.curves, rtol=rtol)
+    one, other = Checkpoint.load(first.checkpoint), Checkpoint.load(second.checkpoint)
+    for kind in ("best", "last", "optimizer", "seeds"):
+        for a, b in zip(getattr(one, kind), getattr(other, kind), strict=True):
+            assert a.dtype == b.dtype
+            np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-3 * np.abs(a).max(), err_msg=kind)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def check_a_member_in_company_is_that_of_fit(name, few_digits):
+    model = MODELS[name]()
+    order = "independent" if name == "adamw" else "paired"
+    trainer = trainer_of(model, few_digits, class_weight={0: 3.0, 4: 0.5}, order=order)
+    count = len(member_rates(model, Member({}, 0)))
+    members = [Member([0.0] * count, seed=2), Member([0.4] * count, seed=1)]
+    trained = trainer.train(members)[1]
+    rates = member_rates(model, members[1])
+    assert_close(trained, fit_member(trainer.plan, members[1], rates, 1000))
+
+
+def check_company_and_number_of_slots_change_nothing(few_digits):
+    model = build_mlp(**MLP)
+    members = [
+        Member([rate, 0.2], seed, epochs=epochs)
+        for rate, seed, epochs in ((0.0, 0, 2), (0.3, 1, 3), (0.6, 0, 1), (0.3, 0, 3), (0.1, 2, 2))
+    ]
+    heard = []
+    together = trainer_of(model, few_digits).train(members)
+    in_two_slots = trainer_of(model, few_digits, workers=2).train(members, heard.append)
+    for one, other, member in zip(together, in_two_slots, members, strict=True):
+        assert one.member is other.member is member
+        assert len(one.curves) == member.epochs and one.seconds > 0
+        assert_close(one, other)
+    # The third takes over from the first, while the second is under way.
+    assert [members.index(trained.member) for trained in heard] == [0, 1, 2, 4, 3]
+
+
+def check_members_of_one_seed_share_an_order_and_no_masks_with_another(few_digits):
+    model = build_mlp(**MLP)
+    same = [Member([0.3, 0.2], seed=0), Member([0.3, 0.2], seed=0)]
+    shared = trainer_of(model, few_digits).train(same)
+    mixed = trainer_of(model, few_digits).train([*same, Member([0.3, 0.2], seed=1)])
+    assert_close(shared[0], shared[1], rtol=0)
+    assert_close(shared[0], mixed[1])
+    assert not np.allclose(mixed[0].curves["loss"], mixed[2].curves["loss"], rtol=1e-3)
+
+
+def check_a_member_that_continues_equals_one_that_was_not_interrupted(few_digits):
+    trainer = trainer_of(build_mlp(**MLP, batch_norm="after_dropout"), few_digits)
+    rates = [0.4, 0.2]
+    (whole,) = trainer.train([Member(rates, seed=5, epochs=4)])
+    (begun,) = trainer.train([Member(rates, seed=5, epochs=2)])
+    rest = Member(rates, seed=5, epochs=4, initial_epoch=2, weights=begun.checkpoint)
+    _, ended, done = trainer.train(
+        [Member([0.1, 0.1], seed=6), rest, Member(rates, 5, epochs=2, initial_epoch=2)]
+    )
+    together = np.concatenate([begun.curves["val_loss"], ended.curves["val_loss"]])
+    np.testing.assert_allclose(together, whole.curves["val_loss"], rtol=1e-4)
+    assert done.status == "completed" and done.curves.empty and done.checkpoint is None
+
+
+def check_what_diverges_does_not_touch_the_others(few_digits, tmp_path):
+    trainer = trainer_of(build_mlp(**MLP), few_digits, workers=2)
+    (healthy,) = trainer.train([Member([0.3, 0.2], seed=0, epochs=1)])
+    found = Checkpoint.load(healthy.checkpoint)
+    last = [array.copy() for array in found.last]
+    last[-1][:] = np.nan
+    damaged = Checkpoint(found.best, last, found.optimizer, found.seeds).save(tmp_path / "nan.npz")
+    goes_on = {"initial_epoch": 1, "epochs": 3}
+    first, diverged, after = trainer.train(
+        [
+            Member([0.3, 0.2], seed=0, **goes_on, weights=healthy.checkpoint),
+            Member([0.3, 0.2], seed=0, **goes_on, weights=damaged),
+            Member([0.3, 0.2], seed=0, **goes_on, weights=healthy.checkpoint),
+        ]
+    )
+    assert diverged.status == "diverged" and len(diverged.curves) == 1
+    assert diverged.checkpoint is None
+    assert_close(first, after)
+
+
+def check_early_stopping_and_the_best_weights(few_digits):
+    # With so large a learning rate the loss grows again long before the last epoch.
+    model = build_mlp(**MLP, optimizer=optimizers.SGD(1.0))
+    trainer = trainer_of(model, few_digits, epochs=40, patience=2, keep_state=False)
+    stopped, other = trainer.train([Member([0.0, 0.0], seed=0), Member([0.5, 0.5], seed=1)])
+    assert stopped.best_epoch == len(stopped.curves) - 2 < 38
+    x, y = few_digits.validation
+    for trained in (stopped, other):
+        measured = trained.model().evaluate(
+            x, keras.utils.to_categorical(y, 10), verbose=0, return_dict=True
+        )
+        assert measured["loss"] == pytest.approx(trained.score, rel=1e-5)
+        assert not Checkpoint.load(trained.checkpoint).optimizer
+
+
+def check_an_iterator_is_asked_between_epochs(few_digits):
+    heard, asked_with = [], []
+
+    def members():
+        for number in range(5):
+            asked_with.append(len(heard))
+            yield Member([0.1 * number, 0.2], seed=0, epochs=1)
+            if number == 2:  # what follows depends on all that came before
+                while len(heard) < 3:
+                    yield None
+
+    model = build_mlp(**MLP)
+    trained = train_members(model, members(), few_digits, **SETTINGS, on_result=heard.append)
+    assert [member.rates["hidden_1_dropout"] for member in trained] == [0.1 * n for n in range(5)]
+    assert asked_with == [0, 0, 0, 3, 3]
+    with pytest.raises(RuntimeError, match="None while none is being trained"):
+        train_members(model, iter([None]), few_digits, **SETTINGS)
+
+
+def check_an_interrupt_leaves_the_trainer_usable(few_digits):
+    trainer = trainer_of(build_mlp(**MLP), few_digits)
+
+    def interrupt(trained):
+        raise KeyboardInterrupt
+
+    members = [Member([0.2, 0.2], seed=0, epochs=1), Member([0.2, 0.2], seed=0)]
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(members, interrupt)
+    one, other = trainer.train(members)
+    assert (len(one.curves), len(other.curves)) == (1, 3)
+
+
+def check_memory_is_estimated_from_above(few_digits, monkeypatch):
+    import jax
+
+    from dropout_zoo.training import population
+
+    trainer = trainer_of(build_mlp(), few_digits)
+    (_,) = trainer.train([Member({}, 0, epochs=1)])
+    epochs = trainer._engine._epochs
+    two = jax.tree.map(lambda value: jax.numpy.stack([value] * 2), epochs.current())
+    orders = jax.numpy.zeros((2, 150), "int32")
+    used = epochs._run.lower(two, orders, epochs._data).compile().memory_analysis()
+    a_member = (used.argument_size_in_bytes + used.temp_size_in_bytes) / 2
+    estimated = epochs.bytes_a_member() + epochs.bytes_of_data()
+    assert a_member < estimated < 10 * a_member
+    assert population.members_that_fit(2**40) == 1
+    assert population.members_that_fit(2**20) == 2048  # JAX does not tell on a CPU
+
+    class Device:
+        def memory_stats(self):
+            return {"bytes_limit": 10 * 2**20, "bytes_in_use": 5 * 2**20}
+
+    monkeypatch.setattr(jax, "local_devices", lambda: [Device()])
+    assert population.members_that_fit(2**20) == 4
+
+
+@pytest.mark.parametrize("name", MODELS)
+def check_what_can_be_lifted_has_no_reason_against_it(name):
+    model = MODELS[name]()
+    assert why_not_liftable(model) is None
+    assert lift(model).optimizer is not model.optimizer
+
+
+def check_what_cannot_be_vectorised_is_left_to_fit(few_digits):
+    @keras.saving.register_keras_serializable("tests")
+    class Branches(layers.Layer):
+        def call(self, x, training=False):
+            return x if training and bool(keras.ops.any(x > 2)) else x * 1.0
+
+    stack = [keras.Input((28, 28, 1)), layers.Flatten(), layers.Dropout(0.1), Branches()]
+    model = keras.Sequential([*stack, layers.Dense(10, "softmax")])
+    model.compile("sgd", "categorical_crossentropy", jit_compile=False)
+    assert "jit_compile=False" in why_not_liftable(model)
+    model.compile("sgd", "categorical_crossentropy", jit_compile=True)
+    with pytest.warns(UserWarning, match="Model.fit trains the members.*TracerBool"):
+        trainer_of(model, few_digits).train([Member({}, 0, epochs=1)])
+    assert re.search("convolutions such as 'conv", why_not_liftable(build_cnn()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trainer_of(build_mlp(**MLP), few_digits).train([Member({}, 0, epochs=1)])
