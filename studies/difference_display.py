@@ -50,7 +50,7 @@ class DifferenceDisplay:
         percent = 100.0 if readable(drawn)[1] == "error" else 1.0
         pairs = result.pairs(drawn)
         scaled = gains.assign(**{name: percent * gains[name] for name in ("gain", "low", "high")})
-        what = f"points of {readable(drawn)[0]}" if percent > 1 else readable(drawn)[0]
+        what = readable(drawn)[0].replace("error (%)", "error, percentage points")
         return cls(
             gains=scaled.sort_values("gain").reset_index(drop=True),
             pairs=pairs.assign(gain=percent * pairs["gain"]),

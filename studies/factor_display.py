@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from dropout_zoo.studies.drawing import axes_for, draw_curve, legend_beside
-from dropout_zoo.studies.measures import accuracy_name, drawn_values, readable
+from dropout_zoo.studies.measures import accuracy_name, axis_label, drawn_values
 from dropout_zoo.studies.palette import setting_style
 from dropout_zoo.studies.results import TrainingStudyResult
 
@@ -46,16 +46,12 @@ class FactorCurveDisplay:
         scores: a row a training, with the factor, ``dropout`` and `metric`.
         factor: the horizontal axis.
         metric: what is drawn: a column of `scores`; an accuracy is drawn as its error in percent.
-        label: of the vertical axis; None for the metric's own.
     """
 
-    def __init__(
-        self, *, scores: pd.DataFrame, factor: Factor, metric: str, label: str | None = None
-    ) -> None:
+    def __init__(self, *, scores: pd.DataFrame, factor: Factor, metric: str) -> None:
         self.scores = scores
         self.factor = factor
         self.metric = metric
-        self.label = label
         self.ax_: Axes | None = None
         self.figure_: Figure | None = None
 
@@ -117,7 +113,7 @@ class FactorCurveDisplay:
             axis.xaxis.set_minor_formatter(NullFormatter())
             axis.tick_params(axis="x", rotation=45)
         axis.set_xlabel(self.factor.label)
-        axis.set_ylabel(self.label or f"{readable(self.metric)[0]} at the best epoch")
+        axis.set_ylabel(axis_label(self.metric))
         legend_beside(axis)
         self.ax_ = axis
         return self

@@ -47,6 +47,27 @@ def drawn_values(values: pd.Series, metric: str) -> pd.Series:
     return values
 
 
+AFTER_TRAINING = {
+    "clean_accuracy": "error (%) on right labels after the last epoch",
+    "memorised": "share of the wrong labels learnt by heart",
+    "rare_recall": "recall of the rare class",
+    "corrupted_accuracy": "error (%) on corrupted inputs",
+}
+"""Labels of what studies measure after a training."""
+
+
+def axis_label(metric: str) -> str:
+    """The label of an axis on which a metric of trained models is drawn.
+
+    Args:
+        metric: a column of the scores.
+
+    Returns:
+        The label.
+    """
+    return AFTER_TRAINING.get(metric) or f"{readable(metric)[0]} at the best epoch"
+
+
 def split_part(metric: str) -> tuple[str, str]:
     """Split a column into ``"val_"``, ``"train_"`` or nothing, and the metric."""
     for part in ("val_", "train_"):

@@ -8,24 +8,28 @@ from dropout_zoo.studies.thresholds import Measured
 
 
 def next_steps(
-    label: str, measured: Mapping[str, Measured], rate: float | None, seeds: int
+    label: str,
+    measured: Mapping[str, Measured],
+    seeds: int,
+    rate: float | None = None,
+    best_rate: float | None = None,
 ) -> list[str]:
     """Say what follows from a verdict's numbers.
 
     Args:
         label: the verdict's label.
         measured: its quantities, by name.
-        rate: dropout rate of the setting, or None where it is unknown.
         seeds: number of seeds.
+        rate: dropout rate of the setting, or None where it is unknown.
+        best_rate: rate with the lowest validation loss in the same sweep, or None.
 
     Returns:
         Sentences without a full stop; none where nothing needs to be changed.
     """
-    gap, rise, fall = (measured[name] for name in ("gap", "rise", "fall"))
     if label == "overfitting":
-        return _against_overfitting(gap, rise, fall, rate)
+        return _against_overfitting(measured, rate, best_rate)
     if label == "underfitting":
-        return _against_underfitting(measured, rate)
+        return _against_underfitting(measured, rate, best_rate)
     if label == "undecided":
         if seeds == 1:
             return ["train on more seeds: a single one has no interval"]
@@ -38,15 +42,24 @@ def next_steps(
 
 
 def _against_overfitting(
-    gap: Measured, rise: Measured, fall: Measured, rate: float | None
+    measured: Mapping[str, Measured], rate: float | None, best_rate: float | None
 ) -> list[str]:
+    gap, rise, fall = (measured[name] for name in ("gap", "rise", "fall"))
     reasons = []
     if gap.above:
         reasons.append(f"the gap between training and validation is {gap.mean:.3g}")
     if rise.above:
         reasons.append(f"the validation loss ends {rise.mean:.0%} above its minimum")
-    remedy = "raise the dropout rate" if rate else "add dropout"
-    steps = [f"{' and '.join(reasons)}: {remedy}, or bring more data"]
+    if best_rate is None or rate is None:
+        remedy = f"{'raise the dropout rate' if rate else 'add dropout'}, or bring more data"
+    elif rate < best_rate:
+        remedy = f"raise the dropout rate to {best_rate:.2f}, the best here, or bring more data"
+    else:
+        remedy = (
+            f"no rate above {best_rate:.2f} has a lower validation loss here: bring more data, or "
+            "try another method"
+        )
+    steps = [f"{' and '.join(reasons)}: {remedy}"]
     if rise.above:
         steps.append("stop at the epoch with the lowest validation loss (patience)")
     if fall.above:
@@ -54,17 +67,20 @@ def _against_overfitting(
     return steps
 
 
-def _against_underfitting(measured: Mapping[str, Measured], rate: float | None) -> list[str]:
+def _against_underfitting(
+    measured: Mapping[str, Measured], rate: float | None, best_rate: float | None
+) -> list[str]:
     gap, fall = measured["gap"], measured["fall"]
     lower = "lower the dropout rate" if rate else "widen the model"
+    if rate is not None and best_rate is not None and rate > best_rate:
+        lower += f" to {best_rate:.2f}, the best here"
     if fall.above:
         return [
             f"validation loss with dropout off still falls, {fall.mean:.1%} at the end, and the "
             f"gap is {gap.mean:.3g}: train longer, or {lower}"
         ]
-    # Only a comparison with the control leads here.
+    # Only a comparison with a reference leads here.
     return [
-        f"training loss with dropout off lies above that without dropout, by "
-        f"{measured['deficit'].mean:.0%} of the validation loss, which is no better: {lower}, or "
-        "widen the model"
+        f"training loss with dropout off lies above the reference, by "
+        f"{measured['deficit'].mean:.0%} of the validation loss, which is no better: {lower}"
     ]

@@ -13,7 +13,13 @@ from matplotlib.figure import Figure
 
 from dropout_zoo.studies.conclusions import ranked, within_one_standard_error
 from dropout_zoo.studies.drawing import axes_for, draw_curve, legend_beside
-from dropout_zoo.studies.measures import accuracy_name, drawn_values, readable, split_part
+from dropout_zoo.studies.measures import (
+    accuracy_name,
+    axis_label,
+    drawn_values,
+    readable,
+    split_part,
+)
 from dropout_zoo.studies.palette import BLACK, GREY, ORANGE, RATE_AXIS, SKY, setting_style
 from dropout_zoo.studies.results import TrainingStudyResult
 from dropout_zoo.studies.thresholds import Thresholds
@@ -130,7 +136,7 @@ class RateCurveDisplay:
             )  # fmt: skip
         self._mark(axis)
         axis.set_xlabel(RATE_AXIS)
-        axis.set_ylabel(f"{readable(self.metric)[0]} at the best epoch")
+        axis.set_ylabel(axis_label(self.metric))
         axis.set_xlim(-0.03, max(self.scores["rate"]) + 0.03)
         keep_axis = axis.secondary_xaxis("top", functions=(_other_share, _other_share))
         keep_axis.set_xlabel(KEEP_AXIS)

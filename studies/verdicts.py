@@ -47,6 +47,7 @@ def verdict(
     *,
     reference: pd.DataFrame | None = None,
     rate: float | None = None,
+    best_rate: float | None = None,
     examples: int | None = None,
     thresholds: Thresholds | None = None,
     level: float = DEFAULT_LEVEL,
@@ -64,8 +65,11 @@ def verdict(
         curves: a row an epoch and seed: ``seed``, ``epoch``, ``train_loss`` (dropout off),
             ``val_loss``, if there is one the accuracy in the same way, and ``status`` if it is
             known; as `TrainingStudyResult.curves` gives them.
-        reference: curves of the same model without dropout, trained on the same seeds.
+        reference: curves of the same model without dropout, or at the best rate that is known,
+            trained on the same seeds.
         rate: dropout rate of the setting, if it has one, for the next steps.
+        best_rate: rate with the lowest validation loss in the same sweep, if it is known, for the
+            next steps.
         examples: number of validation examples: the interval of a gap in accuracy then also
             covers the draw of these examples, which all seeds share.
         thresholds: what to compare with; None for the defaults.
@@ -100,7 +104,7 @@ def verdict(
         label,
         _sentence(label, measured, len(sound), lost),
         measured,
-        tuple(next_steps(label, measured, rate, len(sound))),
+        tuple(next_steps(label, measured, len(sound), rate, best_rate)),
         len(sound),
     )
 
@@ -111,10 +115,14 @@ def verdict_by_setting(
     thresholds: Thresholds | None = None,
     level: float = DEFAULT_LEVEL,
 ) -> dict[str, Verdict]:
-    """Judge every setting of a sweep, with its control as the reference.
+    """Judge every setting of a study.
+
+    The reference of a setting is its control. In a sweep of the rate it is the rate with the
+    lowest validation loss, except for that rate itself: more dropout than that underfits if it
+    holds training back and does not help validation.
 
     Args:
-        result: the sweep.
+        result: the study.
         thresholds: what to compare with; None for the defaults.
         level: confidence level of each interval, in (0, 1).
 
@@ -123,19 +131,44 @@ def verdict_by_setting(
     """
     verdicts = {}
     examples = result.settings["data"]["examples"]["validation"]
+    best = _best_by_series(result)
     for name in dict.fromkeys(result.data["setting"]):
         curves = result.curves(name)
         control = result.controls.get(name)
-        rates = curves.filter(regex="^rate/")
+        best_rate = None
+        if name in best:
+            best_name, best_rate = best[name]
+            control = control if name == best_name else best_name
         verdicts[name] = verdict(
             curves,
             reference=None if control is None else result.curves(control),
-            rate=float(rates.iloc[0].max()) if rates.shape[1] else None,
+            rate=_rate(curves) if best_rate is None else float(curves["rate"].iloc[0]),
+            best_rate=best_rate,
             examples=examples,
             thresholds=thresholds,
             level=level,
         )
     return verdicts
+
+
+def _rate(curves: pd.DataFrame) -> float | None:
+    """The largest rate of a setting."""
+    rates = curves.filter(regex="^rate/")
+    return float(rates.iloc[0].max()) if rates.shape[1] else None
+
+
+def _best_by_series(result: TrainingStudyResult) -> dict[str, tuple[str, float]]:
+    """In a sweep of the rate: for each setting the best one of its series, and its rate."""
+    if result.kind != "rate_sweep":
+        return {}
+    found = {}
+    means = result.means("val_loss")
+    for _, group in means[means["mean"].notna()].groupby("series"):
+        best = group.loc[group["mean"].idxmin()]
+        if len(group) > 1:
+            for name in group["setting"]:
+                found[str(name)] = str(best["setting"]), float(best["rate"])
+    return found
 
 
 def _check_columns(curves: pd.DataFrame) -> None:
@@ -256,8 +289,8 @@ _NAMES = {
     "gap": "gap between training and validation, dropout off",
     "rise": "rise of the validation loss after its minimum",
     "fall": "fall of the validation loss at the end",
-    "deficit": "training loss above that without dropout",
-    "advantage": "lowest validation loss below that without dropout",
+    "deficit": "training loss above the reference",
+    "advantage": "lowest validation loss below the reference",
 }
 
 

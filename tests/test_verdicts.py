@@ -8,7 +8,14 @@ import pytest
 from scipy import stats
 
 from dropout_zoo.models import build_mlp
-from dropout_zoo.studies import Execution, Thresholds, learning_curves, verdict, verdict_by_setting
+from dropout_zoo.studies import (
+    Execution,
+    Thresholds,
+    learning_curves,
+    rate_sweep,
+    verdict,
+    verdict_by_setting,
+)
 from dropout_zoo.studies.plans import NO_DROPOUT
 
 EPOCHS = np.arange(1, 21)
@@ -133,6 +140,38 @@ def test_regression_is_judged_by_its_loss():
     found = verdict(plain)
     assert found.label == "overfitting"
     assert found.measured["gap"].mean == pytest.approx(1 / 3, rel=0.01)
+
+
+def test_next_steps_do_not_contradict_the_sweep():
+    wide = curves(FLAT, FLAT, gap=0.06)
+    steps = {
+        rate: verdict(wide, rate=rate, best_rate=0.3).next_steps[0] for rate in (0.1, 0.3, 0.5)
+    }
+    assert "raise the dropout rate to 0.30, the best here" in steps[0.1]
+    assert "no rate above 0.30 has a lower validation loss here" in steps[0.3]
+    assert "raise" not in steps[0.5]
+    held_back = verdict(curves(FLAT, FLAT * 1.2), reference=curves(FLAT * 0.5, FLAT), rate=0.8,
+                        best_rate=0.3)  # fmt: skip
+    assert held_back.next_steps[0].endswith("lower the dropout rate to 0.30, the best here")
+
+
+def test_in_a_sweep_the_best_rate_is_the_reference(few_digits):
+    model = build_mlp(units=(32,), hidden_rates=(0.5,))
+    result = rate_sweep(
+        model, few_digits, rates=(0.2, 0.95), epochs=15, seeds=3, execution=Execution(workers=1)
+    )
+    best = result.means("val_loss").set_index("setting")["mean"].idxmin()
+    found = verdict_by_setting(result)
+    assert best != "hidden 0.95"
+    ends = {
+        name: group[group["epoch"] > 12].groupby("seed")[["train_loss", "val_loss"]].mean()
+        for name, group in result.data.groupby("setting")
+    }
+    deficit = (ends["hidden 0.95"]["train_loss"] - ends[best]["train_loss"]) / ends["hidden 0.95"][
+        "val_loss"
+    ]
+    assert found["hidden 0.95"].measured["deficit"].mean == pytest.approx(deficit.mean())
+    assert found["hidden 0.95"].label == "underfitting"
 
 
 def test_missing_columns_are_told():

@@ -1,0 +1,113 @@
+"""Data that are streamed: the numbers of those that are resident in memory, bit for bit."""
+
+import keras
+import numpy as np
+import pytest
+
+from dropout_zoo.models import build_mlp
+from dropout_zoo.training import Dataset, Member, MemberTrainer, prepare_threads
+from dropout_zoo.training.checkpoint import Checkpoint
+from dropout_zoo.training.memory import FREE_WHERE_UNKNOWN, memory_budget_or_default
+from dropout_zoo.training.plan import as_keras_feeds_it, fed_bytes
+from dropout_zoo.training.streaming import Resident, Streamed, examples_of
+
+SETTINGS = {"epochs": 2, "batch_size": 32, "keep_state": True}
+EXAMPLE = 28 * 28 * 4 + 10 * 4 + 4  # bytes of an example with its target and its weight
+
+
+@pytest.fixture(scope="module", autouse=True)
+def single_threaded_kernels():
+    assert prepare_threads(), "expected conftest.py to call prepare_threads() before any model"
+
+
+def trainer_of(dataset, **arguments):
+    model = build_mlp(units=(16, 8), hidden_rates=(0.5, 0.3), batch_norm="before_dropout")
+    return MemberTrainer(model, dataset, **SETTINGS | arguments)
+
+
+def results_of(dataset, **arguments):
+    trainer = trainer_of(dataset, class_weight={0: 3.0}, **arguments)
+    members = [Member([0.4, 0.2], seed=1), Member([0.1, 0.1], seed=2), Member([0.2, 0.0], seed=1)]
+    trained = trainer.train(members)
+    return type(trainer._engine._data), trained
+
+
+@pytest.mark.parametrize(
+    ("budget", "workers"), [(1, 2), (3 * 70 * EXAMPLE, 1)], ids=["a batch", "two batches"]
+)
+def test_streamed_and_resident_data_give_the_same_bits(budget, workers, few_digits):
+    kind, resident = results_of(few_digits, workers=2)
+    assert kind is Resident
+    kind, streamed = results_of(few_digits, memory_budget=budget, workers=workers)
+    assert kind is Streamed
+    for one, other in zip(resident, streamed, strict=True):
+        assert one.status == other.status == "completed", other.reason
+        assert one.curves.equals(other.curves)
+        first, second = Checkpoint.load(one.checkpoint), Checkpoint.load(other.checkpoint)
+        for part in ("best", "last", "optimizer", "seeds"):
+            for a, b in zip(getattr(first, part), getattr(second, part), strict=True):
+                assert a.tobytes() == b.tobytes(), part
+
+
+def test_a_block_holds_whole_batches_in_the_order_of_the_visit(few_digits):
+    plan = trainer_of(few_digits, class_weight={0: 3.0}).plan
+    order = np.random.default_rng(0).permutation(150)
+    x, y, weight = (as_keras_feeds_it(a) for a in (*plan.train, plan.sample_weight))
+    for budget, lengths in ((1, [32, 32, 32, 32, 22]), (3 * 70 * EXAMPLE, [64, 64, 22])):
+        data = examples_of(plan, budget, loops=1)
+        pieces = list(data.pieces("train", order, 32, lambda: 10))
+        assert [len(piece.arrays[0]) for piece in pieces] == lengths
+        assert [piece.first for piece in pieces] == [0] * len(lengths)
+        assert [piece.last for piece in pieces] == [-(-length // 32) for length in lengths]
+        for number, array in enumerate((x, y, weight)):
+            together = np.concatenate([piece.arrays[number].numpy() for piece in pieces])
+            assert together.dtype == array.dtype and np.array_equal(together, array[order])
+    short = list(data.pieces("train", order, 32, lambda: 1))
+    assert [(piece.first, piece.last) for piece in short] == [
+        (0, 1),
+        (1, 2),
+        (0, 1),
+        (1, 2),
+        (0, 1),
+    ]
+
+
+def test_data_are_resident_up_to_the_budget(few_digits):
+    plan = trainer_of(few_digits).plan
+    arrays = [array for part in (plan.train, plan.sample, plan.validation) for array in part]
+    size = sum(as_keras_feeds_it(array).nbytes for array in arrays)
+    assert size == sum(map(fed_bytes, arrays))
+    assert isinstance(examples_of(plan, size, loops=1), Resident)
+    assert isinstance(examples_of(plan, size - 1, loops=1), Streamed)
+    assert as_keras_feeds_it(np.zeros(3, "float64")).dtype == keras.config.floatx()
+    assert as_keras_feeds_it(np.zeros(3, "uint8")).dtype == "uint8"
+
+
+def test_a_file_on_disk_can_be_streamed(few_digits, tmp_path):
+    x, y = few_digits.train
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    on_disk = Dataset.from_arrays((mapped, y), few_digits.validation, few_digits.test)
+    of_file, of_memory = (
+        trainer_of(data, memory_budget=1).train([Member([0.2, 0.2], seed=0)])[0]
+        for data in (on_disk, few_digits)
+    )
+    assert of_file.curves.equals(of_memory.curves)
+
+
+def test_the_default_budget_is_half_of_what_is_free(monkeypatch):
+    assert memory_budget_or_default(123) == 123
+    assert memory_budget_or_default(None) > 2**20
+    monkeypatch.setattr("pathlib.Path.read_text", lambda path: "MemAvailable:  2048 kB\n")
+    assert memory_budget_or_default(None) == 2**20
+
+    def missing(path):
+        raise FileNotFoundError
+
+    monkeypatch.setattr("pathlib.Path.read_text", missing)
+    assert memory_budget_or_default(None) == FREE_WHERE_UNKNOWN // 2
+
+
+def test_a_budget_is_a_count_of_bytes(few_digits):
+    with pytest.raises(ValueError, match="memory_budget"):
+        trainer_of(few_digits, memory_budget=0)
