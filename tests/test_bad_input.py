@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dropout_zoo.models import build_mlp
 from dropout_zoo.training import DataError, Dataset, load_dataset
 from dropout_zoo.tuning.cli import main
 from dropout_zoo.tuning.search import Search, TuningSettings
@@ -185,6 +186,38 @@ def test_archives_of_odd_arrays_are_told_or_harmless(here, arrays):
     np.savez(path, **{name: np.zeros(shape, kind) for name, (shape, kind) in arrays.items()})
     load_damaged(path)
     path.unlink()
+
+
+@pytest.fixture(scope="module")
+def saved_model(tmp_path_factory):
+    """Bytes of a .keras file that is right, to be damaged."""
+    path = tmp_path_factory.mktemp("saved") / "model.keras"
+    build_mlp(units=(4,), hidden_rates=(0.5,)).save(path)
+    return path.read_bytes()
+
+
+@given(st.data())
+@settings(max_examples=120, deadline=None, suppress_health_check=CHECKS)
+def test_damaged_model_files_are_told_or_harmless(here, saved_model, data):
+    content = bytearray(saved_model)
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(content) - 1))
+        if data.draw(st.booleans()):
+            content[at] ^= data.draw(st.integers(1, 255))
+        else:
+            content[at : at + 30] = bytes(len(content[at : at + 30]))
+    if data.draw(st.booleans()):
+        del content[data.draw(st.integers(0, len(content) - 1)) :]
+    path = here / "model.keras"
+    path.write_bytes(content)
+    answered = CliRunner().invoke(main, ["audit", "model.keras"])
+    assert answered.exit_code in (0, 1, 2)
+    assert "Traceback" not in answered.output
+    if answered.exit_code == 2:
+        assert "model.keras" in answered.stderr
+        assert len(answered.stderr.splitlines()) <= LONGEST_MESSAGE
+    path.unlink()
+    assert list(here.iterdir()) == []
 
 
 def test_no_code_in_a_data_file_is_run(here):

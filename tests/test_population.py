@@ -151,7 +151,7 @@ def assert_close(first, second, rtol=1e-4):
 @pytest.mark.parametrize("name", MODELS)
 def check_a_member_in_company_is_that_of_fit(name, few_digits):
     model = MODELS[name]()
-    order = "independent" if name == "adamw" else "paired"
+    order = {"adamw": "independent", "noisy net": "shared"}.get(name, "paired")
     trainer = trainer_of(model, few_digits, class_weight={0: 3.0, 4: 0.5}, order=order)
     count = len(member_rates(model, Member({}, 0)))
     members = [Member([0.0] * count, seed=2), Member([0.4] * count, seed=1)]

@@ -104,7 +104,7 @@ class Population:
 
     def _empty(self) -> None:
         self._slots: list[_Slot | None] = []
-        self._state: State | None = None
+        self._state: State = ([], [], [])
         self._best: list[jax.Array] = []
 
     def _members(self) -> list[tuple[int, _Slot]]:
@@ -138,7 +138,7 @@ class Population:
         places = [place for place, _ in members]
         rows = np.array(places + [0] * (width - len(places)))
         state = self._state
-        if state is None:
+        if not self._slots:
             state = jax.tree.map(lambda value: value[None], self._epochs.current())
         best = self._best or self._weights(state)
         self._state, self._best = jax.tree.map(lambda value: value[rows], (state, best))
@@ -171,12 +171,14 @@ class Population:
 
     def _orders(self, members: Sequence[tuple[int, _Slot]]) -> np.ndarray:
         """The orders of the data: a row a slot, or one row where all members share it."""
+        order = self._plan.order
         drawn: dict[Any, np.ndarray] = {}
         keys = {}
         for place, slot in members:
             job = slot.job
-            rates = tuple(job.rates.items()) if self._plan.order == "independent" else None
-            key = keys[place] = job.member.seed, slot.epoch, rates
+            seed = None if order == "shared" else job.member.seed
+            rates = tuple(job.rates.items()) if order == "independent" else None
+            key = keys[place] = slot.epoch, seed, rates
             if key not in drawn:
                 drawn[key] = self._plan.batch_order(job.member, job.rates, slot.epoch)
         first = next(iter(drawn.values()))
@@ -186,7 +188,7 @@ class Population:
             [drawn[keys[place]] if place in keys else first for place in range(len(self._slots))]
         )
 
-    def _weights(self, state: State) -> list[jax.Array]:
+    def _weights(self, state: State) -> list[Any]:
         values = jax.tree.leaves(state)
         return [values[self._places[id(variable)]] for variable in self._holder.weights]
 

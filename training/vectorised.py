@@ -41,12 +41,11 @@ class VectorisedEpochs:
     def current(self) -> State:
         """The state of the one member that the model itself holds."""
         model = self._model
-        variables = (
-            model.trainable_variables,
-            model.non_trainable_variables,
-            model.optimizer.variables,
+        return (
+            [variable.value for variable in model.trainable_variables],
+            [variable.value for variable in model.non_trainable_variables],
+            [variable.value for variable in model.optimizer.variables],
         )
-        return tuple([variable.value for variable in kind] for kind in variables)
 
     def run(self, state: State, orders: np.ndarray) -> tuple[State, list[dict[str, np.ndarray]]]:
         """Train an epoch, then measure with dropout off.
