@@ -86,7 +86,9 @@ def test_batch_normalisation_stays_off():
     )
     x = np.random.default_rng(0).normal(50, 9, (32, 4)).astype("float32")
     found = monte_carlo(model, x, 3)
-    np.testing.assert_allclose(found.mean, model.predict(x, verbose=0), rtol=1e-5)
+    # Outputs are about 30; normalised by the batch they would be about 1. The rate scales by 1e-6,
+    # which cancellation in a sum of large terms makes more of than a relative bound allows.
+    np.testing.assert_allclose(found.mean, model.predict(x, verbose=0), rtol=1e-5, atol=1e-4)
     assert found.std.max() < 1e-3
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dropout_zoo.training.checkpoint import Checkpoint
+from dropout_zoo.training.interrupts import check_interrupt
 from dropout_zoo.training.jobs import JobSource
 from dropout_zoo.training.loop import Loop, StoppedError
 from dropout_zoo.training.members import Job, TrainedMember
@@ -99,7 +100,7 @@ class Engine:
 
     def _next_outcome(self) -> _Outcome:
         while True:
-            # Without a timeout, some systems tell a thread that waits of no interrupt.
+            check_interrupt()
             with suppress(queue.Empty):
                 return self._outcomes.get(timeout=0.5)
 
@@ -132,7 +133,8 @@ class Engine:
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
-            thread.join()
+            if thread.ident is not None:  # an interrupt may have come before it was started
+                thread.join()
         self._threads.clear()
         while not (self._jobs.empty() and self._outcomes.empty()):  # of a run that was cut off
             (self._outcomes if self._jobs.empty() else self._jobs).get()

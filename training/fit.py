@@ -10,6 +10,7 @@ import keras
 from dropout_zoo.models.cloning import with_rates
 from dropout_zoo.models.graph import flat_layers
 from dropout_zoo.training.checkpoint import Checkpoint
+from dropout_zoo.training.interrupts import check_interrupt
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.plan import Plan, Record
 from dropout_zoo.training.reasons import reason_of
@@ -39,6 +40,7 @@ def fit_member(
     if member.weights is not None:
         _restore(model, Checkpoint.load(member.weights))
     for epoch in range(member.initial_epoch, member.epochs or plan.epochs):
+        check_interrupt()
         try:
             logs = _run_epoch(plan, model, epoch, member, rates)
         except Exception as error:  # the user's own code may raise anything

@@ -13,6 +13,7 @@ import numpy as np
 
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.holder import MemberHolder
+from dropout_zoo.training.interrupts import check_interrupt
 from dropout_zoo.training.jobs import JobSource
 from dropout_zoo.training.lift import lift
 from dropout_zoo.training.members import Job, TrainedMember
@@ -95,6 +96,7 @@ class Population:
                 if not under_way and not new:
                     return trained
                 self._start(new)
+                check_interrupt()
                 for number, result in self._train_epoch():
                     trained[number] = result
                     if on_result is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -112,13 +111,11 @@ def whole_numbers_in(text: str, option: str) -> list[int]:
 @contextmanager
 def answering_errors() -> Iterator[None]:
     """Turn what a person can mend into a line and an exit status."""
+    from dropout_zoo.training.interrupts import interruptible
 
-    def interrupt(number: int, frame: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        yield
+        with interruptible():
+            yield
     except (ValueError, TypeError) as error:
         _leave(f"Error: {error}", WRONG_USE)
     except RuntimeError as error:
@@ -127,8 +124,6 @@ def answering_errors() -> Iterator[None]:
         _leave(f"Error: cannot use {error.filename or 'a file'}: {error.strerror}", FAILED)
     except KeyboardInterrupt:
         _leave("Interrupted.", INTERRUPTED)
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _leave(message: str, status: int) -> NoReturn:

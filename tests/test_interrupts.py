@@ -1,0 +1,48 @@
+"""Interrupts: those that Python swallows end a training all the same."""
+
+import signal
+
+import pytest
+
+from dropout_zoo.models import build_mlp
+from dropout_zoo.training import Member, train_members
+from dropout_zoo.training.interrupts import check_interrupt, interruptible
+
+
+class Swallows:
+    """Sends a signal while it is collected, where Python ignores what the handler raises."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __del__(self):
+        signal.raise_signal(self.number)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_swallowed_interrupt_ends_the_training(few_digits, number):
+    finished = []
+
+    def first_result(trained):
+        finished.append(trained)
+        if len(finished) == 1:
+            swallows = Swallows(number)
+            del swallows
+
+    model = build_mlp(units=(8,), hidden_rates=(0.4,))
+    members = [Member([n / 100], seed=1) for n in range(50)]
+    with interruptible(), pytest.raises(KeyboardInterrupt):
+        train_members(model, members, few_digits, epochs=2, batch_size=32, on_result=first_result)
+    assert 1 <= len(finished) < 50
+
+
+def test_signals_raise_at_once_and_handlers_come_back():
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with interruptible():
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            check_interrupt()
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    check_interrupt()  # what was asked for is over

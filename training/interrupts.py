@@ -1,0 +1,45 @@
+"""Interrupts that are not lost.
+
+Python ignores an exception that is raised while it collects garbage, a `KeyboardInterrupt` like any
+other; libraries that clean up there make that likely enough to happen.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_asked = threading.Event()
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Have SIGINT and SIGTERM raise `KeyboardInterrupt`, and `check_interrupt` after them.
+
+    Works in the main thread, as signals do; the handlers from before come back at the end.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        _asked.set()
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _asked.clear()
+
+
+def check_interrupt() -> None:
+    """Raise `KeyboardInterrupt` if one was asked for and did not get through.
+
+    Raises:
+        KeyboardInterrupt: a signal has come since `interruptible` began.
+    """
+    if _asked.is_set():
+        raise KeyboardInterrupt
