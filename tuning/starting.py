@@ -1,4 +1,4 @@
-"""Starting Keras on the command line: with a word about the wait, and without its chatter."""
+"""Starting Keras, on the command line and in notebooks, without its chatter."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ import sys
 import tempfile
 
 
-def start_keras() -> None:
+def start_keras(announce: bool = True) -> None:
     """Import Keras and start its backend, which takes seconds, and say so.
 
     The backend is set up for one training loop a core. It writes to standard error from below
     Python; that is shown only if it fails.
+
+    Args:
+        announce: whether to say so, on standard error.
 
     Raises:
         ImportError: Keras or its backend cannot be imported.
     """
     if "keras" in sys.modules:
         return
-    print("Starting Keras and its backend ...", file=sys.stderr, flush=True)
+    if announce:
+        print("Starting Keras and its backend ...", file=sys.stderr, flush=True)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with tempfile.TemporaryFile() as chatter:
         standard_error = os.dup(2)

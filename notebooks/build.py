@@ -1,0 +1,87 @@
+"""Execute notebooks: every text source to its .ipynb, with nothing of the machine in it.
+
+python notebooks/build.py                         # all, full profile, beside their sources
+python notebooks/build.py 05_tuning --profile fast --out FOLDER
+
+Profiles and conventions: README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+import papermill
+
+HERE = Path(__file__).parent
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def build(source: Path, folder: Path, profile: str) -> Path:
+    """Execute a notebook.
+
+    Args:
+        source: its text source.
+        folder: where the executed notebook goes, under the name of the source.
+        profile: ``"full"``, which the source sets itself, or ``"fast"``.
+
+    Returns:
+        The executed notebook.
+
+    Raises:
+        papermill.PapermillExecutionError: a cell failed.
+    """
+    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+    executed = papermill.execute_notebook(
+        jupytext.read(source),
+        None,
+        parameters={} if profile == "full" else {"profile": profile},
+        cwd=folder,
+        progress_bar=False,
+    )
+    target = folder / f"{source.stem}.ipynb"
+    nbformat.write(stripped(executed), target)
+    return target
+
+
+def stripped(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Leave out of an executed notebook what differs from run to run without saying anything."""
+    kernel = notebook.metadata.kernelspec
+    notebook.metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number:02d}"
+        tags = cell.metadata.get("tags")
+        cell.metadata = {"tags": tags} if tags else {}
+        for output in cell.get("outputs", ()):
+            if output.get("data", {}).pop(WIDGET, None) is not None:
+                # Without a kernel it would be an error message in the place of a control.
+                output.data["text/plain"] = "(A live control: run the notebook to use it.)"
+    return notebook
+
+
+def main() -> None:
+    """Execute the notebooks that were named, or all."""
+    known = sorted(path.stem for path in HERE.glob("[0-9]*.py"))
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(known)}")
+    parser.add_argument("--profile", choices=("full", "fast"), default="full")
+    parser.add_argument("--out", type=Path, default=HERE, help="folder of the executed notebooks")
+    chosen = parser.parse_args()
+    unknown = sorted(set(chosen.names) - set(known))
+    if unknown:
+        parser.error(f"expected names out of {', '.join(known)}; received {', '.join(unknown)}")
+    if chosen.profile == "fast" and chosen.out.resolve() == HERE.resolve():
+        parser.error("expected --out with --profile fast: what is committed is the full profile")
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    for name in chosen.names or known:
+        started = time.perf_counter()
+        target = build(HERE / f"{name}.py", chosen.out, chosen.profile)
+        print(f"{target}: {time.perf_counter() - started:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
