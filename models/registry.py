@@ -5,8 +5,11 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import importlib
+import inspect
+import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -26,11 +29,14 @@ class ModelEntry:
     Attributes:
         name: the name to build it by.
         builder: the function that builds it; called with the defaults, it gives what the rest
-            of the entry describes.
+            of the entry describes. The `arguments` of a variant are among its defaults.
         family: kind of architecture, such as ``"MLP"``.
         parameters: number of trainable parameters.
         sites: default rate (fraction dropped) by site path, from input to output.
         source: where the architecture and its rates come from.
+        arguments: what makes this model a variant of what its builder builds by itself; arguments
+            by name, none for the builder's own model.
+        data: the data that its source trained it on, such as ``"MNIST"``; empty where it has none.
     """
 
     name: str
@@ -39,15 +45,43 @@ class ModelEntry:
     parameters: int
     sites: Mapping[str, float]
     source: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    data: str = ""
+
+    @property
+    def input_shape(self) -> tuple[int, ...] | None:
+        """Shape of one example of the default model; None where the builder takes no shape."""
+        shape = self._default("input_shape")
+        return None if shape is None else tuple(shape)
+
+    @property
+    def num_classes(self) -> int | None:
+        """Number of classes of the default model; None where it tells no classes apart."""
+        return self._default("num_classes")
+
+    def _default(self, argument: str) -> Any:
+        parameter = inspect.signature(self.builder).parameters.get(argument)
+        known = parameter is not None and parameter.default is not inspect.Parameter.empty
+        return parameter.default if known else None
 
 
 _entries: dict[str, ModelEntry] = {}
 
 
 def register_model(
-    name: str, *, family: str, parameters: int, sites: Mapping[str, float], source: str
+    name: str,
+    *,
+    family: str,
+    parameters: int,
+    sites: Mapping[str, float],
+    source: str,
+    arguments: Mapping[str, Any] | None = None,
+    data: str = "",
 ) -> Callable[[Callable[Parameters, keras.Model]], Callable[Parameters, keras.Model]]:
     """Decorate a builder so that `create_model` and the command line find it by name.
+
+    One builder serves a family: register it once for each variant, with the arguments that make
+    the variant. The model goes by the name of its variant unless the arguments say otherwise.
 
     Args:
         name: the name to build it by; must be free.
@@ -55,32 +89,63 @@ def register_model(
         parameters: number of trainable parameters of the default model.
         sites: default rate by site path, from input to output.
         source: where the architecture and its rates come from.
+        arguments: arguments of the builder by name, which become the defaults of this variant;
+            values that need no Keras, so that looking at the entry imports none. None for the
+            builder's own defaults.
+        data: the data that the source trained it on, such as ``"MNIST"``.
 
     Returns:
         A decorator that registers the builder and returns it unchanged, signature and all.
 
     Raises:
         ValueError: the name is taken by another builder.
+        TypeError: the builder lacks one of the arguments.
     """
 
     def register(builder: Callable[Parameters, keras.Model]) -> Callable[Parameters, keras.Model]:
-        _load_builders_unless(builder.__module__)
+        if not _is_being_defined(builder):
+            _load_builders()  # the names of the zoo are taken first
+        given = dict(arguments or {})
         taken = _entries.get(name)
         # A notebook cell that is run again registers the same builder anew.
-        if taken and (taken.builder.__module__, taken.builder.__qualname__) != (
+        if taken and (taken.builder.__module__, taken.builder.__qualname__, bool(given)) != (
             builder.__module__,
             builder.__qualname__,
+            bool(taken.arguments),
         ):
             raise ValueError(
                 f"expected a free model name, received {name!r}, which is taken by "
                 f"{taken.builder.__module__}.{taken.builder.__qualname__}"
             )
         _entries[name] = ModelEntry(
-            name, builder, family, parameters, MappingProxyType(dict(sites)), source
+            name,
+            _variant(builder, {"name": name} | given) if given else builder,
+            family,
+            parameters,
+            MappingProxyType(dict(sites)),
+            source,
+            MappingProxyType(given),
+            data,
         )
         return builder
 
     return register
+
+
+def _variant(builder: Callable[..., Any], arguments: Mapping[str, Any]) -> Callable[..., Any]:
+    """A builder with other defaults, which its signature shows."""
+    takes = inspect.signature(builder).parameters
+    unknown = [name for name in arguments if name not in takes and name != "name"]
+    if unknown:
+        raise TypeError(
+            f"expected arguments of {builder.__qualname__}(), which takes {', '.join(takes)}; "
+            f"received {', '.join(map(repr, unknown))}"
+        )
+    variant = partial(builder, **{name: arguments[name] for name in arguments if name in takes})
+    # Not `functools.update_wrapper`: its `__wrapped__` would show the builder's own defaults.
+    for attribute in ("__module__", "__name__", "__qualname__", "__doc__"):
+        setattr(variant, attribute, getattr(builder, attribute))
+    return variant
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -92,7 +157,7 @@ def list_models(pattern: str = "*") -> list[str]:
     Returns:
         The names that match.
     """
-    _load_builders_unless()
+    _load_builders()
     return sorted(fnmatch.filter(_entries, pattern))
 
 
@@ -108,7 +173,7 @@ def model_entry(name: str) -> ModelEntry:
     Raises:
         ValueError: there is no such model; the message names the nearest ones.
     """
-    _load_builders_unless()
+    _load_builders()
     if name not in _entries:
         near = difflib.get_close_matches(str(name), _entries, n=3, cutoff=0.4) or sorted(_entries)
         raise ValueError(
@@ -123,7 +188,8 @@ def create_model(name: str, /, **arguments: Any) -> keras.Model:
 
     Args:
         name: a name that `list_models` lists.
-        **arguments: handed to its builder, which refuses those that it does not know.
+        **arguments: handed to its builder in place of the defaults of this model; it refuses those
+            that it does not know.
 
     Returns:
         The model that the builder returns.
@@ -135,8 +201,13 @@ def create_model(name: str, /, **arguments: Any) -> keras.Model:
     return model_entry(name).builder(**arguments)
 
 
-def _load_builders_unless(being_loaded: str = "") -> None:
-    """Register the zoo's own models first, unless one of their modules is what is being loaded."""
-    if being_loaded not in BUILDER_MODULES:
-        for module in BUILDER_MODULES:
-            importlib.import_module(module)
+def _load_builders() -> None:
+    """Import the modules that register the zoo's own models."""
+    for module in BUILDER_MODULES:
+        importlib.import_module(module)
+
+
+def _is_being_defined(builder: Callable[..., Any]) -> bool:
+    """Whether a module of the zoo is decorating its builder, which has no name there yet."""
+    module = sys.modules.get(builder.__module__)
+    return builder.__module__ in BUILDER_MODULES and not hasattr(module, builder.__name__)

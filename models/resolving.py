@@ -152,12 +152,15 @@ def _build_registered(
     name: str, input_shape: Sequence[int] | None, num_classes: int | None, placements: Iterable[str]
 ) -> keras.Model:
     builder = _registered_builder(name)
+    defaults = builder_arguments(name)
     arguments: dict[str, Any] = {}
     if input_shape is not None:
-        arguments = {"input_shape": tuple(input_shape), "num_classes": num_classes}
+        data = {"input_shape": tuple(input_shape), "num_classes": num_classes}
+        arguments = {argument: value for argument, value in data.items() if argument in defaults}
     for placement in placements:
         argument = PLACEMENT_ARGUMENTS.get(placement, "")
-        if argument in inspect.signature(builder).parameters:
+        # A model that has dropout there keeps its rates: they are a control of every search.
+        if argument in defaults and defaults[argument] is None:
             arguments[argument] = 0.0
     return builder(**arguments)
 

@@ -19,6 +19,7 @@ from dropout_zoo.models import (
     register_model,
     registry,
 )
+from dropout_zoo.models.resolving import builder_arguments
 
 
 @pytest.mark.parametrize("name", list_models())
@@ -89,6 +90,65 @@ def test_register_model_returns_the_builder_itself(registered):
         model_entry("test-tiny").sites["drop"] = 0.1  # read-only
 
 
+VARIANT = {"family": "test", "parameters": 3, "sites": {"drop": 0.5}, "source": "this test"}
+
+
+@pytest.fixture
+def variants():
+    """Two variants of one builder, registered for one test."""
+
+    def build(*, width: int = 3, input_shape: tuple = (4,), name: str = "tiny") -> tuple:
+        """Build it."""
+        return name, width, input_shape
+
+    wide = register_model("test-wide", arguments={"width": 30}, data="MNIST", **VARIANT)
+    named = register_model("test-named", arguments={"name": "other", "width": 2}, **VARIANT)
+    yield wide(named(build))
+    for name in ("test-wide", "test-named"):
+        del registry._entries[name]
+
+
+def test_one_builder_serves_a_family(variants):
+    assert variants() == ("tiny", 3, (4,))
+    assert create_model("test-wide") == ("test-wide", 30, (4,))
+    assert create_model("test-named") == ("other", 2, (4,))
+    assert create_model("test-wide", width=5, name="mine") == ("mine", 5, (4,))
+
+
+def test_the_entry_of_a_variant_shows_its_own_defaults(variants):
+    entry = model_entry("test-wide")
+    assert entry.arguments == {"width": 30}
+    assert entry.builder() == ("test-wide", 30, (4,))
+    defaults = inspect.signature(entry.builder).parameters
+    assert (defaults["width"].default, defaults["name"].default) == (30, "test-wide")
+    assert (entry.builder.__name__, entry.builder.__doc__) == ("build", "Build it.")
+    assert (entry.input_shape, entry.num_classes, entry.data) == ((4,), None, "MNIST")
+    with pytest.raises(TypeError):
+        entry.arguments["width"] = 1  # read-only
+    assert builder_arguments("test-wide")["width"] == 30
+    with pytest.raises(TypeError, match="no_such"):
+        create_model("test-wide", no_such=1)
+
+
+def test_a_variant_names_only_arguments_that_there_are():
+    register = register_model("test-typo", arguments={"witdh": 3}, **VARIANT)
+    with pytest.raises(TypeError, match=r"build_mlp.*takes .*units.*received 'witdh'"):
+        register(build_mlp)
+    assert "test-typo" not in list_models()
+
+
+def test_the_data_of_an_entry_are_those_of_its_builder():
+    entry = model_entry("mlp")
+    assert (entry.input_shape, entry.num_classes, dict(entry.arguments)) == ((28, 28), 10, {})
+
+
+def test_a_variant_does_not_take_the_name_of_a_builders_own_model():
+    register = register_model("mlp", arguments={"units": (8, 8)}, **VARIANT)
+    with pytest.raises(ValueError, match=r"'mlp'.*taken by"):
+        register(build_mlp)
+    assert model_entry("mlp").parameters == 109_386
+
+
 def test_signatures_of_builders_are_kept():
     parameters = inspect.signature(build_mlp).parameters
     assert parameters["hidden_rates"].default == (0.5, 0.3)
@@ -127,6 +187,23 @@ except ValueError as error:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert "taken by dropout_zoo.models.mlp.build_mlp" in done.stdout
+
+
+def test_a_variant_does_not_take_a_name_before_the_zoo_is_loaded():
+    program = """
+from dropout_zoo.models.mlp import build_mlp
+from dropout_zoo.models.registry import register_model
+try:
+    register_model(
+        "cnn", arguments={"units": (8, 8)}, family="", parameters=0, sites={}, source=""
+    )(build_mlp)
+except ValueError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "taken by dropout_zoo.models.cnn.build_cnn" in done.stdout
 
 
 def test_looking_needs_no_keras():
