@@ -1,9 +1,9 @@
-"""A program that kills a search at random moments and resumes it: see test_resume.py.
+"""A program that kills a run at random moments and resumes it: see test_resume.py.
 
 It imports TensorFlow once and forks a child for each attempt, before TensorFlow's runtime starts:
 importing it anew for each would take most of the time.
 
-    python killing.py FOLDER KILLS SEED
+    python killing.py tune|sweep FOLDER KILLS SEED
 """
 
 import json
@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import keras_tuner  # noqa: F401 - imported once, here
@@ -23,6 +24,7 @@ from dropout_zoo.training import Dataset, load_dataset
 from dropout_zoo.training.journal import JournaledTrainer
 from dropout_zoo.training.threads import prepare_threads
 from dropout_zoo.tuning import tune
+from dropout_zoo.tuning.cli import main as command
 
 
 def few_digits() -> Dataset:
@@ -31,17 +33,19 @@ def few_digits() -> Dataset:
     return Dataset.from_arrays((x[keep], y[keep]), validation, test)
 
 
-def search(folder: Path, data: Dataset) -> None:
-    """Run the search in this process, and log which members it has trained."""
+def log_trainings(folder: Path) -> None:
+    """Log which members are trained in this process, each under its journal."""
     append = JournaledTrainer._append
 
     def logged(self, trained):
         append(self, trained)
         with open(folder.with_suffix(".log"), "a") as log:
-            log.write(self._key(trained.member) + "\n")
+            log.write(f"{self._path.relative_to(folder)} {self._key(trained.member)}\n")
 
     JournaledTrainer._append = logged
-    prepare_threads()
+
+
+def search(folder: Path, data: Dataset) -> None:
     tune(
         build_mlp(units=(8,), hidden_rates=(0.4,)),
         data,
@@ -55,13 +59,34 @@ def search(folder: Path, data: Dataset) -> None:
     )
 
 
-def attempt(folder: Path, data: Dataset, delay: float | None) -> bool:
-    """Whether the search in a child of this process came to its end before it was killed."""
+def sweep(folder: Path, data: Dataset) -> None:
+    """Several models and journals, so that kills fall between them too."""
+    file = folder.parent / "data.npz"
+    if not file.exists():
+        names = ("x_train", "y_train", "x_test", "y_test")
+        np.savez(file, **dict(zip(names, (*data.train, *data.test), strict=True)))
+    command(
+        ["sweep", "capacity", f"{__name__}:small_mlp", "--data", str(file), "--units", "4,8-4",
+         "--rates", "0.3", "--epochs", "2", "--seeds", "2", "--out", str(folder), "--resume"],
+        standalone_mode=False,
+    )  # fmt: skip
+
+
+def small_mlp(units=(8,), input_shape=(28, 28), num_classes=10):
+    return build_mlp(
+        units=units, input_shape=input_shape, num_classes=num_classes, hidden_rates=0.0
+    )
+
+
+def attempt(run: Callable, folder: Path, data: Dataset, delay: float | None) -> bool:
+    """Whether a run in a child of this process came to its end before it was killed."""
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            search(folder, data)
+            prepare_threads()
+            log_trainings(folder)
+            run(folder, data)
             status = 0
         except BaseException:
             traceback.print_exc()
@@ -72,24 +97,24 @@ def attempt(folder: Path, data: Dataset, delay: float | None) -> bool:
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     if os.WIFEXITED(status) and os.WEXITSTATUS(status):
-        raise SystemExit("a search failed by itself")
+        raise SystemExit("a run failed by itself")
     return os.WIFEXITED(status)
 
 
-def main(folder: Path, kills: int, seed: int) -> None:
+def main(run: Callable, folder: Path, kills: int, seed: int) -> None:
     data, draw = few_digits(), random.Random(seed)
-    attempt(folder / "reference", data, None)
+    attempt(run, folder / "reference", data, None)
     started = time.monotonic()
-    attempt(folder / "again", data, None)
+    attempt(run, folder / "again", data, None)
     whole = time.monotonic() - started
     killed, runs = 0, 0
     while killed < kills:
-        run = folder / f"run-{runs}"
-        while not attempt(run, data, draw.uniform(0, whole)):
+        while not attempt(run, folder / f"run-{runs}", data, draw.uniform(0, whole)):
             killed += 1
         runs += 1
     print(json.dumps({"kills": killed, "runs": runs, "seconds": whole}))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    kind, folder, kills, seed = sys.argv[1:]
+    main({"tune": search, "sweep": sweep}[kind], Path(folder), int(kills), int(seed))

@@ -49,6 +49,33 @@ def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(tmp_path, si
     assert ("Resuming: 12 trainings" in again.stderr) == (fails_at == "best.keras")
 
 
+@pytest.mark.parametrize(
+    "command", [ARGUMENTS, ["sweep", "rate", "--rates", "0.5", "--epochs", "1", "--seeds", "1"]]
+)
+def test_a_folder_that_cannot_be_written_is_told(tmp_path, command):
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    folder.chmod(0o555)
+    # Root writes where it likes, unless that capability is taken from it.
+    as_others = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
+    ran = subprocess.run(
+        [
+            *as_others,
+            *(sys.executable, "-c", "from dropout_zoo.tuning.cli import main; main()"),
+            *(*command, "--out", str(folder / "run")),
+        ],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    assert ran.returncode == 2, ran.stderr
+    assert ran.stderr.splitlines()[-1] == (
+        f"Error: cannot make the folder {folder / 'run'}: Permission denied"
+    )
+    assert "Traceback" not in ran.stderr
+    assert list(folder.iterdir()) == []
+
+
 def test_a_folder_that_is_deleted_meanwhile_is_told(few_digits, tmp_path):
     folder = tmp_path / "run"
 

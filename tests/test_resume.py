@@ -17,6 +17,7 @@ import pytest
 
 from dropout_zoo.models import build_mlp
 from dropout_zoo.models.structure import structure_of
+from dropout_zoo.studies import StudyResult
 from dropout_zoo.training import Member, MemberTrainer
 from dropout_zoo.training.journal import JournaledTrainer
 from dropout_zoo.tuning import TuningResult, tune
@@ -47,9 +48,17 @@ def saved_weights(folder: Path) -> dict[str, np.ndarray]:
     return weights
 
 
-def kill_and_compare(folder: Path, kills: int) -> None:
+def kill(kind: str, folder: Path, kills: int) -> list[str]:
+    """Kill and resume runs until there were so many kills; the names of the folders of all."""
     ran = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("killing.py")), folder, str(kills), "1"],
+        [
+            sys.executable,
+            str(Path(__file__).with_name("killing.py")),
+            kind,
+            folder,
+            str(kills),
+            "1",
+        ],
         capture_output=True,
         text=True,
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
@@ -57,8 +66,20 @@ def kill_and_compare(folder: Path, kills: int) -> None:
     assert ran.returncode == 0, ran.stderr[-3000:]
     report = json.loads(ran.stdout.splitlines()[-1])
     assert report["kills"] >= kills
+    runs = ["again", *(f"run-{number}" for number in range(report["runs"]))]
+    for run in runs:
+        # What a journal held was trained once, and nothing was left out.
+        trained = Counter((folder / f"{run}.log").read_text().splitlines())
+        assert set(trained.values()) == {1}
+        assert trained == Counter((folder / "reference.log").read_text().splitlines())
+        assert not (folder / run / "state").exists()
+    return runs
+
+
+def kill_searches_and_compare(folder: Path, kills: int) -> None:
+    runs = kill("tune", folder, kills)
     expected = saved_weights(folder / "reference")
-    for run in ["again", *(f"run-{number}" for number in range(report["runs"]))]:
+    for run in runs:
         for name in ("trials.csv", "finalists.csv"):
             pd.testing.assert_frame_equal(
                 table(folder / run, name), table(folder / "reference", name), check_exact=True
@@ -73,19 +94,32 @@ def kill_and_compare(folder: Path, kills: int) -> None:
         assert found.keys() == expected.keys()
         for path, values in expected.items():
             np.testing.assert_array_equal(found[path], values)
-        # What the journal held was trained once.
-        trained = Counter((folder / f"{run}.log").read_text().splitlines())
-        assert set(trained.values()) == {1}
-        assert not (folder / run / "state").exists()
 
 
-def test_killed_at_any_moment_it_resumes_to_the_same_answer(tmp_path):
-    kill_and_compare(tmp_path, kills=60)
+def kill_sweeps_and_compare(folder: Path, kills: int) -> None:
+    for run in kill("sweep", folder, kills):
+        found, expected = (
+            StudyResult.from_parquet(folder / which / "study.parquet").data.drop(columns="seconds")
+            for which in (run, "reference")
+        )
+        pd.testing.assert_frame_equal(found, expected, check_exact=True)
+        for name in ("settings.csv", "summary.txt"):
+            assert (folder / run / name).read_bytes() == (folder / "reference" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("compare", "kills"), [(kill_searches_and_compare, 60), (kill_sweeps_and_compare, 10)]
+)
+def test_killed_at_any_moment_it_resumes_to_the_same_answer(tmp_path, compare, kills):
+    compare(tmp_path, kills)
 
 
 @pytest.mark.slow
-def test_killed_a_thousand_times_it_resumes_to_the_same_answer(tmp_path):
-    kill_and_compare(tmp_path, kills=1000)
+@pytest.mark.parametrize(
+    ("compare", "kills"), [(kill_searches_and_compare, 1000), (kill_sweeps_and_compare, 200)]
+)
+def test_killed_many_times_it_resumes_to_the_same_answer(tmp_path, compare, kills):
+    compare(tmp_path, kills)
 
 
 def test_resume_on_a_missing_or_empty_folder_starts(few_digits, tmp_path):
