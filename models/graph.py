@@ -51,6 +51,9 @@ class GraphCall:
             that has not been built.
         received: for each tensor that it receives, the calls that it comes from; none for an
             input of the model.
+        inputs: the inputs of the model that it receives.
+        produced: the shape of each tensor that it returns, with the batch; unknown in a model
+            that has not been built.
         feeds: the calls that receive what it computes.
         is_output: whether the model returns what it computes.
     """
@@ -61,6 +64,8 @@ class GraphCall:
     training: BakedTraining | None = None
     shapes: list[tuple[int | None, ...]] = field(default_factory=list)
     received: list[list[GraphCall]] = field(default_factory=list)
+    inputs: list[keras.layers.InputLayer] = field(default_factory=list)
+    produced: list[tuple[int | None, ...]] = field(default_factory=list)
     feeds: list[GraphCall] = field(default_factory=list)
     is_output: bool = False
 
@@ -142,7 +147,8 @@ def read_graph(model: keras.Model) -> Graph | None:
     graph = Graph()
     functional = _functional(model)
     if functional is not None:
-        outputs = _unfold(functional, {}, "", None, graph, _Surroundings())
+        inputs = {id(x): [_given(x)] for x in functional.inputs}
+        outputs = _unfold(functional, inputs, "", None, graph, _Surroundings())
     elif isinstance(model, keras.Sequential):
         outputs = [_unfold_chain(model, [], "", graph, _Surroundings())]
     else:
@@ -193,6 +199,7 @@ def _unfold(
             if inner is None:
                 call = GraphCall(operation, path, around.models, around.training or training)
                 call.shapes = [tuple(tensor.shape) for tensor in node.input_tensors]
+                call.produced = [tuple(tensor.shape) for tensor in node.outputs]
                 _add(GraphLayer(operation, path, holder), call, received, graph)
                 produced = [[call]] * len(node.outputs)
             else:
@@ -238,7 +245,9 @@ def _add(entry: GraphLayer, call: GraphCall, received: list[list[GraphCall]], gr
     ):
         graph.layers.append(entry)
     graph.calls.append(call)
-    call.received = received
+    call.received = [[source for source in calls if not _is_input(source)] for calls in received]
+    given = (source.operation for calls in received for source in calls if _is_input(source))
+    call.inputs = list(dict.fromkeys(given))
     for shape in call.shapes:
         extent = sum(length != 1 for length in shape[1:])
         graph.extents[id(operation)] = max(graph.extents.get(id(operation), 0), extent)
@@ -246,6 +255,16 @@ def _add(entry: GraphLayer, call: GraphCall, received: list[list[GraphCall]], gr
         source.feeds.append(call)
         graph.feeds[id(source.operation)].append(operation)
         graph.fed_by[id(operation)].append(source.operation)
+
+
+def _given(tensor: Any) -> GraphCall:
+    """A stand-in for what feeds a model: it is no call, and no graph holds it."""
+    layer = tensor._keras_history.operation
+    return GraphCall(layer, layer.name)
+
+
+def _is_input(call: GraphCall) -> bool:
+    return isinstance(call.operation, keras.layers.InputLayer)
 
 
 def _baked_training(node: Any, path: str) -> BakedTraining | None:
