@@ -20,6 +20,7 @@ from .robustness_study import robustness
 from .size_sweeps import capacity_sweep, data_size_sweep
 from .stress import imbalance_sweep, label_noise_sweep
 from .thresholds import Thresholds
+from .training_parts import with_fewer_examples
 from .uncertainty_displays import MonteCarloDisplay, ReliabilityDisplay
 from .unit_displays import ActivationDisplay, FeatureDisplay
 from .verdicts import Verdict, verdict, verdict_by_setting
@@ -66,4 +67,5 @@ __all__ = [
     "split_classes",
     "verdict",
     "verdict_by_setting",
+    "with_fewer_examples",
 ]
