@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import keras
 
 from dropout_zoo.models.checks import check_count
+from dropout_zoo.models.maxout import Maxout
 
 BATCH_NORM_ORDERS = (None, "before_dropout", "after_dropout")
 
@@ -33,7 +35,7 @@ def dropout(
 
 def seed_drawn(layer: keras.Layer) -> keras.Layer:
     """Draw the seed that a new dropout layer with rate 0 has not drawn, and hand the layer on."""
-    if layer.rate == 0 and layer.seed is None:
+    if layer.rate == 0 and layer.seed is None and not hasattr(layer, "seed_generator"):
         keras.random.SeedGenerator()
     return layer
 
@@ -61,6 +63,37 @@ def regularized(
     return layers
 
 
+def constraint_on_kernel(
+    max_norm: float | None, kernel_constraint: Any = None, axis: int | tuple[int, ...] = 0
+) -> Any:
+    """The constraint that two arguments of a builder come to.
+
+    Args:
+        max_norm: largest norm of the weights that enter one unit, or None.
+        kernel_constraint: any other constraint, or None.
+        axis: the axes of the kernel along which the weights of one unit lie: 0 of a dense layer,
+            (0, 1, 2) of a convolution.
+
+    Returns:
+        A constraint, or None for none.
+
+    Raises:
+        ValueError: both are given, or the norm is no number above 0.
+    """
+    if max_norm is None:
+        return kernel_constraint
+    if kernel_constraint is not None:
+        raise ValueError(
+            "expected kernel_constraint or max_norm, received both; max_norm is a constraint on "
+            "the kernels itself"
+        )
+    if not isinstance(max_norm, Real) or isinstance(max_norm, bool) or not max_norm > 0:
+        raise ValueError(
+            f"expected max_norm to be a number above 0, or None for no bound; received {max_norm!r}"
+        )
+    return keras.constraints.MaxNorm(float(max_norm), axis=axis)
+
+
 def dense_stack(
     units: Sequence[int],
     rates: Sequence[float],
@@ -69,28 +102,34 @@ def dense_stack(
     kernel_regularizer: Any,
     kernel_constraint: Any,
     batch_norm: str | None,
+    pieces: int | None = None,
 ) -> list[keras.Layer]:
     """Hidden dense layers, each with its dropout: ``hidden_1``, ``hidden_1_dropout``, ..."""
     layers: list[keras.Layer] = []
     for number, (width, rate) in enumerate(zip(units, rates, strict=True), start=1):
         name = f"hidden_{number}"
-        dense = keras.layers.Dense(
-            width,
-            activation=activation,
-            kernel_regularizer=kernel_regularizer,
-            kernel_constraint=kernel_constraint,
-            name=name,
-        )
+        settings = {
+            "kernel_regularizer": kernel_regularizer,
+            "kernel_constraint": kernel_constraint,
+            "name": name,
+        }
+        if pieces is None:
+            dense = keras.layers.Dense(width, activation=activation, **settings)
+        else:
+            dense = Maxout(width, pieces, **settings)
         layers += [dense, *regularized(name, rate, batch_norm)]
     return layers
 
 
-def classifier(num_classes: int | None) -> keras.layers.Dense:
+def classifier(num_classes: int | None, kernel_constraint: Any = None) -> keras.layers.Dense:
     """The last layer: softmax over the classes, or one linear output for regression."""
-    if num_classes is None:
-        return keras.layers.Dense(1, name="classifier")
-    check_count(num_classes, "num_classes (None for regression)", least=2)
-    return keras.layers.Dense(int(num_classes), activation="softmax", name="classifier")
+    units, activation = 1, None
+    if num_classes is not None:
+        check_count(num_classes, "num_classes (None for regression)", least=2)
+        units, activation = int(num_classes), "softmax"
+    return keras.layers.Dense(
+        units, activation=activation, kernel_constraint=kernel_constraint, name="classifier"
+    )
 
 
 def compile_documented(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dropout_zoo.models.checks import check_choice, check_sizes
+from dropout_zoo.models.checks import check_choice, check_count, check_sizes
 from dropout_zoo.models.guidance import builder_rate, rates_per_layer
 from dropout_zoo.models.registry import register_model
 
 if TYPE_CHECKING:
     import keras
 
-KERNEL, POOL = 3, 2
+PADDINGS = ("valid", "same")
 
 
 @register_model(
@@ -27,6 +27,10 @@ def build_cnn(
     input_shape: Sequence[int] = (28, 28, 1),
     num_classes: int | None = 10,
     filters: Sequence[int] = (32, 64),
+    kernel_size: int = 3,
+    padding: str = "valid",
+    pool_size: int = 2,
+    pool_strides: int = 2,
     units: Sequence[int] = (128,),
     hidden_rates: float | Sequence[float] = (0.5,),
     input_rate: float | None = None,
@@ -35,6 +39,7 @@ def build_cnn(
     activation: Any = "relu",
     kernel_regularizer: Any = None,
     kernel_constraint: Any = None,
+    max_norm: float | None = None,
     batch_norm: str | None = None,
     optimizer: Any = "adam",
     loss: Any = None,
@@ -48,11 +53,17 @@ def build_cnn(
     layers, so that a control without dropout has the same architecture and, from the same seed,
     the same initial weights.
 
+    Published nets of this kind are in `dropout_zoo.models.published_nets`.
+
     Args:
         input_shape: height and width of an image in pixels, and its channels; without channels,
             one is added.
         num_classes: number of classes, at least 2; None for regression with one linear output.
         filters: number of filters of each convolution.
+        kernel_size: height and width of the convolutions' kernels, in pixels.
+        padding: ``"valid"``, or ``"same"`` for convolutions that keep height and width.
+        pool_size: height and width of what each max-pooling takes the maximum of, in pixels.
+        pool_strides: steps of the max-pooling, in pixels.
         units: width of each hidden dense layer.
         hidden_rates: rate (fraction dropped, in [0, 1)) after each dense layer, or one for all.
         input_rate: rate on the input, or None for no dropout layer there.
@@ -62,7 +73,9 @@ def build_cnn(
             (Tompson et al. 2015).
         activation: activation of the convolutions and the hidden dense layers.
         kernel_regularizer: regularizer of their kernels, such as ``keras.regularizers.L2(1e-4)``.
-        kernel_constraint: constraint on their kernels, such as ``keras.constraints.MaxNorm(3)``.
+        kernel_constraint: constraint on their kernels, such as ``keras.constraints.NonNeg()``.
+        max_norm: largest norm of the weights that enter one unit or make one filter, those of the
+            classifier included; None for no bound. See `build_mlp`.
         batch_norm: None, ``"before_dropout"`` or ``"after_dropout"``.
         optimizer: what `keras.Model.compile` takes.
         loss: what `keras.Model.compile` takes; None for categorical cross-entropy (regression:
@@ -86,7 +99,17 @@ def build_cnn(
     widths = check_sizes(units, "units", "(128,), one a layer")
     check_choice(batch_norm, blocks.BATCH_NORM_ORDERS, "batch_norm")
     check_choice(conv_dropout, ("element", "spatial"), "conv_dropout")
-    shape = _image_shape(input_shape, len(counts))
+    for value, argument in (
+        (kernel_size, "kernel_size"),
+        (pool_size, "pool_size"),
+        (pool_strides, "pool_strides"),
+    ):
+        check_count(value, argument)
+    check_choice(padding, PADDINGS, "padding")
+    shrunk_by = kernel_size - 1 if padding == "valid" else 0
+    shape = _image_shape(input_shape, len(counts), shrunk_by, pool_size, pool_strides)
+    constraint = blocks.constraint_on_kernel(max_norm, kernel_constraint)
+    conv_constraint = blocks.constraint_on_kernel(max_norm, kernel_constraint, axis=(0, 1, 2))
     per_conv: Sequence[float | None] = [None] * len(counts)
     if conv_rates is not None:
         per_conv = rates_per_layer(conv_rates, counts, "conv_rates", of="filters")
@@ -103,13 +126,14 @@ def build_cnn(
         layers += [
             keras.layers.Conv2D(
                 count,
-                KERNEL,
+                kernel_size,
+                padding=padding,
                 activation=activation,
                 kernel_regularizer=kernel_regularizer,
-                kernel_constraint=kernel_constraint,
+                kernel_constraint=conv_constraint,
                 name=f"conv_{number}",
             ),
-            keras.layers.MaxPooling2D(POOL, name=f"pool_{number}"),
+            keras.layers.MaxPooling2D(pool_size, pool_strides, name=f"pool_{number}"),
             *blocks.regularized(f"conv_{number}", conv_rate, batch_norm, dropout_class),
         ]
     layers.append(keras.layers.Flatten(name="flatten"))
@@ -118,14 +142,17 @@ def build_cnn(
         rates_per_layer(hidden_rates, widths, "hidden_rates", of="units"),
         activation=activation,
         kernel_regularizer=kernel_regularizer,
-        kernel_constraint=kernel_constraint,
+        kernel_constraint=constraint,
         batch_norm=batch_norm,
     )
-    model = keras.Sequential([*layers, blocks.classifier(num_classes)], name=name)
+    last = blocks.classifier(num_classes, None if max_norm is None else constraint)
+    model = keras.Sequential([*layers, last], name=name)
     return blocks.compile_documented(model, optimizer, loss, num_classes) if compile else model
 
 
-def _image_shape(input_shape: Sequence[int], poolings: int) -> tuple[int, int, int]:
+def _image_shape(
+    input_shape: Sequence[int], poolings: int, shrunk_by: int, pool_size: int, pool_strides: int
+) -> tuple[int, int, int]:
     height, width, *channels = check_sizes(input_shape, "input_shape", "(28, 28, 1)", least=2)
     if len(channels) > 1:
         raise ValueError(
@@ -134,7 +161,7 @@ def _image_shape(input_shape: Sequence[int], poolings: int) -> tuple[int, int, i
         )
     smallest = 1
     for _ in range(poolings):
-        smallest = smallest * POOL + KERNEL - 1
+        smallest = (smallest - 1) * pool_strides + pool_size + shrunk_by
     if min(height, width) < smallest:
         raise ValueError(
             f"expected images of at least {smallest} x {smallest} pixels, which {poolings} "

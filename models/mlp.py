@@ -28,8 +28,11 @@ def build_mlp(
     hidden_rates: float | Sequence[float] = (0.5, 0.3),
     input_rate: float | None = None,
     activation: Any = "relu",
+    pieces: int | None = None,
     kernel_regularizer: Any = None,
     kernel_constraint: Any = None,
+    max_norm: float | None = None,
+    input_batch_norm: bool = False,
     batch_norm: str | None = None,
     optimizer: Any = "adam",
     loss: Any = None,
@@ -42,17 +45,27 @@ def build_mlp(
     Dense 10 softmax; 109,386 parameters. Rates of 0 keep their layers, so that a control without
     dropout has the same architecture and, from the same seed, the same initial weights.
 
+    Published nets of this kind are in `dropout_zoo.models.published_nets`.
+
     Args:
         input_shape: shape of one example, flattened to a vector; 28 x 28 pixels by default.
         num_classes: number of classes, at least 2; None for regression with one linear output.
         units: width of each hidden layer.
         hidden_rates: rate (fraction dropped, in [0, 1)) after each hidden layer, or one for all.
         input_rate: rate on the input, or None for no dropout layer there.
-        activation: activation of the hidden layers.
+        activation: activation of the hidden layers; ``"maxout"`` for maxout units (Goodfellow et
+            al. 2013).
+        pieces: number of linear pieces of a maxout unit; None for all other units.
         kernel_regularizer: regularizer of the hidden layers' kernels, such as
             ``keras.regularizers.L2(1e-4)``.
         kernel_constraint: constraint on the hidden layers' kernels, such as
-            ``keras.constraints.MaxNorm(3)``.
+            ``keras.constraints.UnitNorm()``.
+        max_norm: largest norm of the weights that enter one unit, those of the classifier
+            included; None for no bound. 3 to 4 in Srivastava et al. 2014, Appendix A, whose nets
+            scale at test time: scaled during training, as in Keras, the same activations need
+            weights smaller by 1 - rate, so that the same number binds less.
+        input_batch_norm: whether to standardise each feature first, by its mean and variance over
+            the batch, for features that come in units of their own.
         batch_norm: None, ``"before_dropout"`` or ``"after_dropout"``.
         optimizer: what `keras.Model.compile` takes.
         loss: what `keras.Model.compile` takes; None for categorical cross-entropy (regression:
@@ -74,7 +87,19 @@ def build_mlp(
     shape = check_sizes(input_shape, "input_shape", "(28, 28) or (784,)", least=1)
     widths = check_sizes(units, "units", "(128, 64), one a layer")
     check_choice(batch_norm, blocks.BATCH_NORM_ORDERS, "batch_norm")
+    check_choice(input_batch_norm, (False, True), "input_batch_norm")
+    if (activation == "maxout") != (pieces is not None):
+        raise ValueError(
+            'expected pieces, such as 5, with activation="maxout" and with no other; received '
+            f"pieces={pieces!r} with activation={activation!r}"
+        )
+    constraint = blocks.constraint_on_kernel(max_norm, kernel_constraint)
     layers = [keras.Input(shape), keras.layers.Flatten(name="flatten")]
+    if input_batch_norm:
+        # Without learnt scale and offset: the layer after it has weights and biases for that.
+        layers.append(
+            keras.layers.BatchNormalization(center=False, scale=False, name="input_batch_norm")
+        )
     if input_rate is not None:
         rate = builder_rate(input_rate, "input_rate")
         layers.append(blocks.dropout(rate, "input_dropout"))
@@ -83,8 +108,10 @@ def build_mlp(
         rates_per_layer(hidden_rates, widths, "hidden_rates", of="units"),
         activation=activation,
         kernel_regularizer=kernel_regularizer,
-        kernel_constraint=kernel_constraint,
+        kernel_constraint=constraint,
         batch_norm=batch_norm,
+        pieces=pieces,
     )
-    model = keras.Sequential([*layers, blocks.classifier(num_classes)], name=name)
+    last = blocks.classifier(num_classes, None if max_norm is None else constraint)
+    model = keras.Sequential([*layers, last], name=name)
     return blocks.compile_documented(model, optimizer, loss, num_classes) if compile else model

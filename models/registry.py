@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 Parameters = ParamSpec("Parameters")
 
-BUILDER_MODULES = ("dropout_zoo.models.mlp", "dropout_zoo.models.cnn")
+BUILDER_MODULES = (
+    "dropout_zoo.models.mlp",
+    "dropout_zoo.models.cnn",
+    "dropout_zoo.models.published_nets",
+)
 """Modules whose import registers the models of the zoo; none of them imports Keras at its top."""
 
 
