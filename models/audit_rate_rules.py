@@ -85,7 +85,7 @@ model = keras.Sequential([
 def rate_like_keep_probability(view: AuditView) -> Iterator[Fault]:
     """A rate drops more than it keeps."""
     for site in view.sites:
-        if LIKELY_KEEP_PROBABILITY < site.rate < 1:
+        if LIKELY_KEEP_PROBABILITY < site.rate < 1 and not site.learnt:
             meant = round(1 - site.rate, _DIGITS)
             yield Fault(
                 site.path,

@@ -10,7 +10,7 @@ import keras
 
 from dropout_zoo.models.audit_operations import is_addition, keeps_features
 from dropout_zoo.models.graph import Graph, GraphCall, flat_layers, read_graph
-from dropout_zoo.models.sites import DropoutSite, computes, dropout_sites
+from dropout_zoo.models.sites import DROPPING_DENSE, DropoutSite, computes, dropout_sites
 
 Wanted = Callable[[GraphCall], bool]
 
@@ -21,7 +21,8 @@ class Placed(NamedTuple):
     Attributes:
         site: the site.
         call: the call of its layer, or of the layer around it.
-        direct: whether the layer that drops is itself what is called.
+        direct: whether the layer that drops is itself what is called, and drops what it hands
+            on rather than weights or what it receives.
     """
 
     site: DropoutSite
@@ -57,7 +58,8 @@ class AuditView:
             if not isinstance(call.operation, keras.Layer):
                 continue
             for layer in [call.operation, *flat_layers(call.operation)]:
-                direct = layer is call.operation or layer is _wrapped(call.operation)
+                called = layer is call.operation or layer is _wrapped(call.operation)
+                direct = called and not isinstance(layer, DROPPING_DENSE)
                 by_layer.setdefault(id(layer), []).append((call, direct))
         return [
             Placed(site, call, direct)

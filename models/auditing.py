@@ -64,7 +64,7 @@ def _limits(view: AuditView) -> tuple[str, ...]:
             "keras.Input, or call build()",
         )
     opaque = [placed.site.path for placed in view.placed if not placed.direct]
-    own = [path for path in opaque if not _is_keras(view, path)]
+    own = [path for path in opaque if not _is_known(view, path)]
     if own:
         return (
             f"where {', '.join(map(repr, own[:3]))}{' and more' * (len(own) > 3)} stand is not "
@@ -73,6 +73,6 @@ def _limits(view: AuditView) -> tuple[str, ...]:
     return ()
 
 
-def _is_keras(view: AuditView, path: str) -> bool:
+def _is_known(view: AuditView, path: str) -> bool:
     held = next(placed.call.operation for placed in view.placed if placed.site.path == path)
-    return type(held).__module__.partition(".")[0] == "keras"
+    return type(held).__module__.partition(".")[0] in ("keras", "dropout_zoo")

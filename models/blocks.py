@@ -12,6 +12,11 @@ from dropout_zoo.models.checks import check_count
 from dropout_zoo.models.maxout import Maxout
 
 BATCH_NORM_ORDERS = (None, "before_dropout", "after_dropout")
+CONV_DROPOUT = {
+    "element": keras.layers.Dropout,
+    "spatial": keras.layers.SpatialDropout2D,
+}
+"""What drops after convolutions: single activations, or whole feature maps."""
 
 
 def dropout(

@@ -9,14 +9,19 @@ from typing import NamedTuple
 
 import keras
 
+from dropout_zoo.models.concrete_dropout import ConcreteDropout
+from dropout_zoo.models.drop_connect import DropConnect
 from dropout_zoo.models.graph import Graph, GraphLayer, inner_layers, read_graph
 
 DROPOUT_FAMILY: tuple[type[keras.Layer], ...] = (
-    keras.layers.Dropout,  # and with it SpatialDropout1D, 2D and 3D
+    keras.layers.Dropout,  # and with it SpatialDropout1D, 2D and 3D, DropBlock2D, StochasticDepth
     keras.layers.GaussianDropout,
     keras.layers.AlphaDropout,
 )
 """Layers whose job is dropout; each has a `rate` and a `seed_generator`."""
+
+DROPPING_DENSE: tuple[type[keras.Layer], ...] = (DropConnect, ConcreteDropout)
+"""Dense layers that drop their weights, or what they receive, at a `rate` of their own."""
 
 # Layers that hand on what they receive, as far as the question "dropout on what?" goes. An
 # embedding is a table of inputs: dropout after it is dropout on the input.
@@ -55,6 +60,7 @@ class DropoutSite:
             `Attention` ``"dropout"`` or ``"recurrent_dropout"``.
         owner: the layer of the model's graph that holds the site: the dropout layer itself, or
             the composite or recurrent layer around it.
+        learnt: whether the layer learns its rate, so that nobody else sets it (`ConcreteDropout`).
     """
 
     path: str
@@ -63,13 +69,15 @@ class DropoutSite:
     layer: keras.Layer = field(repr=False)
     argument: str = field(repr=False)
     owner: keras.Layer = field(repr=False)
+    learnt: bool = False
 
 
 def dropout_sites(model: keras.Model) -> list[DropoutSite]:
     """Find every place where a Keras model applies dropout.
 
     Found are the layers of the dropout family (`Dropout`, `SpatialDropout1D/2D/3D`,
-    `GaussianDropout`, `AlphaDropout`) at any depth: in nested models, wrappers, composite layers
+    `GaussianDropout`, `AlphaDropout`, and this package's `StochasticDepth`, `DropBlock2D`,
+    `DropConnect` and `ConcreteDropout`) at any depth: in nested models, wrappers, composite layers
     such as `MultiHeadAttention`, and subclassed models; and where they are not 0, the `dropout`
     and `recurrent_dropout` arguments of recurrent layers and the `dropout` of `Attention` and
     `AdditiveAttention`. A layer that is called several times is one site.
@@ -78,9 +86,9 @@ def dropout_sites(model: keras.Model) -> list[DropoutSite]:
     from weights lies before the site (embeddings and normalisation do not count), an output when
     none follows, convolutional when the nearest such layer before it is a convolution whose
     feature maps have not been flattened or pooled to vectors, and hidden otherwise. Recurrent is
-    all dropout inside a recurrent layer; between recurrent layers it is hidden. Inside composite
-    layers and subclassed models, which have no graph, the order in which their layers were made
-    tells convolutional from hidden.
+    all dropout inside a recurrent layer; between recurrent layers it is hidden. The weights that
+    `DropConnect` drops are hidden too. Inside composite layers and subclassed models, which have
+    no graph, the order in which their layers were made tells convolutional from hidden.
 
     Args:
         model: any Keras model. One that has not been built is read without its graph.
@@ -99,15 +107,30 @@ def dropout_sites(model: keras.Model) -> list[DropoutSite]:
                 path = _unique("/".join([*names, *suffix]), taken)
                 if in_recurrence:
                     placement = "recurrent"
-                elif isinstance(layer, keras.layers.Attention):
-                    placement = "hidden"  # the weights of the attention, whatever it attends to
+                elif isinstance(layer, (keras.layers.Attention, DropConnect)):
+                    placement = "hidden"  # weights, whatever they weigh
                 elif graph and (layer is entry.layer or not computes(entry.layer)):
                     placement = _placement_in_graph(entry.layer, graph)
                 else:
                     placement = _placement_in_order(index, [each.layer for each in held])
                 rate = float(getattr(layer, argument))
-                sites.append(DropoutSite(path, rate, placement, layer, argument, entry.owner))
+                learnt = isinstance(layer, ConcreteDropout)
+                sites.append(
+                    DropoutSite(path, rate, placement, layer, argument, entry.owner, learnt)
+                )
     return sites
+
+
+def settable_sites(model: keras.Model) -> list[DropoutSite]:
+    """Find the dropout sites whose rate can be set: all but those whose layer learns it.
+
+    Args:
+        model: any Keras model.
+
+    Returns:
+        The sites, from input to output.
+    """
+    return [site for site in dropout_sites(model) if not site.learnt]
 
 
 class _Held(NamedTuple):
@@ -138,7 +161,7 @@ def _with_inner_layers(entry: GraphLayer) -> Iterator[_Held]:
 
 def _dropping_arguments(layer: keras.Layer) -> list[str]:
     """The attributes of a layer that are dropout rates of its own."""
-    if isinstance(layer, DROPOUT_FAMILY):
+    if isinstance(layer, (*DROPOUT_FAMILY, *DROPPING_DENSE)):
         return ["rate"]
     names: tuple[str, ...] = ()
     # Recurrent layers pass their cell's rates on as properties: the cell is what drops.
@@ -162,7 +185,8 @@ def _placement_in_graph(layer: keras.Layer, graph: Graph) -> str:
     before = graph.nearest_before(layer, computes)
     if not before:
         return "input"
-    if not graph.nearest_after(layer, computes):
+    # A dense layer drops before it computes, wherever it stands.
+    if not graph.nearest_after(layer, computes) and not isinstance(layer, DROPPING_DENSE):
         return "output"
     # A feature map has a spatial axis besides its channels; without one it is a vector of
     # features, like any dense layer's.

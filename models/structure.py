@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from dropout_zoo.models.drop_connect import DropConnect
 from dropout_zoo.models.graph import flat_layers
 from dropout_zoo.models.sites import DROPOUT_FAMILY
 
@@ -43,7 +44,7 @@ def _settings(layer: keras.Layer, rates: bool) -> Any:
         config = _nameless(layer.get_config())
     except NotImplementedError:  # a layer of the user's that cannot be saved
         return None
-    if not rates and isinstance(layer, DROPOUT_FAMILY):
+    if not rates and isinstance(layer, (*DROPOUT_FAMILY, DropConnect)):
         del config["rate"]
     return config
 

@@ -10,11 +10,12 @@ import keras
 import numpy as np
 
 from dropout_zoo.models.graph import flat_layers
-from dropout_zoo.models.sites import DROPOUT_FAMILY
+from dropout_zoo.models.sites import DROPOUT_FAMILY, DROPPING_DENSE
 
 # A recurrent layer drops inside its cell, and has nothing else that training changes.
 _DROPPING: tuple[type[keras.Layer], ...] = (
     *DROPOUT_FAMILY,
+    *DROPPING_DENSE,
     keras.layers.Attention,
     keras.layers.RNN,
 )

@@ -181,9 +181,10 @@ class _Examination:
     def _train(self) -> tuple[list[TrainedMember], list[TrainedMember], TrainedMember | None]:
         seeds = range(self.settings.seeds)
         members = [Member({}, seed) for seed in seeds]
-        drops = any(site.rate > 0 for site in self.sites)
+        settable = [site for site in self.sites if not site.learnt]
+        drops = any(site.rate > 0 for site in settable)
         if drops and self.codes & {"DZ305", "DZ306"}:
-            none = {site.path: 0.0 for site in self.sites}
+            none = {site.path: 0.0 for site in settable}
             members += [Member(none, seed) for seed in seeds]
         if "DZ307" in self.codes:
             members.append(Member({}, 0))

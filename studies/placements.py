@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dropout_zoo.models.guidance import check_rate
 from dropout_zoo.models.resolving import PLACEMENT_ARGUMENTS, builder_arguments
-from dropout_zoo.models.sites import dropout_sites
+from dropout_zoo.models.sites import settable_sites
 from dropout_zoo.studies.conclusions import (
     best_sentence,
     failure_sentences,
@@ -80,7 +80,7 @@ def placement_sweep(
     known = builder_arguments(model)
     arguments = {name: 0.0 for name in PLACEMENT_ARGUMENTS.values() if name in known}
     plain = Bench(build_with(model, data, arguments), data)
-    there = list(dict.fromkeys(site.placement for site in dropout_sites(plain.model)))
+    there = list(dict.fromkeys(site.placement for site in settable_sites(plain.model)))
     unknown = [name for name in wanted if name not in (*PLACEMENT_RATES, *there)]
     usable = [name for name in there if name in wanted]
     if unknown or not usable:

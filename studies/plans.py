@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from dropout_zoo.models.checks import check_count
-from dropout_zoo.models.sites import dropout_sites
+from dropout_zoo.models.sites import settable_sites
 from dropout_zoo.models.structure import structure_of
 from dropout_zoo.training.dataset import Dataset
 from dropout_zoo.training.members import TrainedMember
@@ -88,7 +88,7 @@ class Bench:
 
     def rates(self, rate: float | Mapping[str, float]) -> dict[str, float]:
         """Rates of every site: one for all, or by placement, 0 where it is not named."""
-        sites = dropout_sites(self.model)
+        sites = settable_sites(self.model)
         if isinstance(rate, Mapping):
             return {site.path: rate.get(site.placement, 0.0) for site in sites}
         return {site.path: rate for site in sites}

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dropout_zoo.models.checks import check_choice
-from dropout_zoo.models.sites import dropout_sites
+from dropout_zoo.models.sites import settable_sites
 from dropout_zoo.studies.conclusions import (
     best_sentence,
     failure_sentences,
@@ -102,7 +102,7 @@ def rate_sweep(
         start = units_of(model, units)
         base = Bench(build_with(model, data, {"units": start}), data)
     if sites == EACH:
-        groups = [site.path for site in dropout_sites(base.model)]
+        groups = [site.path for site in settable_sites(base.model)]
         sites_of(base.model, "all")
     settings = []
     for group, each in itertools.product(groups, widths):

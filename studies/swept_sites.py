@@ -14,7 +14,7 @@ from dropout_zoo.models.resolving import (
     resolve_model,
     resolve_variant,
 )
-from dropout_zoo.models.sites import dropout_sites
+from dropout_zoo.models.sites import settable_sites
 from dropout_zoo.studies.plans import NO_DROPOUT, Model
 from dropout_zoo.training.dataset import Dataset
 
@@ -64,7 +64,7 @@ def sites_of(model: keras.Model, group: str) -> list[str]:
     Raises:
         ValueError: there is none.
     """
-    sites = dropout_sites(model)
+    sites = settable_sites(model)
     found = [site.path for site in sites if group in ("all", site.placement, site.path)]
     if not found:
         there = ", ".join(f"{site.path} ({site.placement})" for site in sites) or "none"
@@ -91,7 +91,7 @@ def rates_at(
     """
     return {
         site.path: rate if site.path in paths else site.rate if others == "given" else 0.0
-        for site in dropout_sites(model)
+        for site in settable_sites(model)
     }
 
 
@@ -111,7 +111,7 @@ def named_rates(
     Raises:
         ValueError: a rate is out of range, or there is no such site.
     """
-    given = {site.path: site.rate for site in dropout_sites(model)}
+    given = {site.path: site.rate for site in settable_sites(model)}
     named = {NO_DROPOUT: dict.fromkeys(given, 0.0)}
     for each in rates:
         if each is None:

@@ -10,7 +10,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from dropout_zoo.models.drop_block import DropBlock2D
 from dropout_zoo.models.runtime_rate import LIFTED, lifted_layer
+from dropout_zoo.models.stochastic_depth import StochasticDepth
 
 SHAPES = {
     layers.Dropout: (40, 30),
@@ -19,6 +21,8 @@ SHAPES = {
     layers.SpatialDropout3D: (20, 2, 2, 2, 30),
     layers.GaussianDropout: (40, 30),
     layers.AlphaDropout: (40, 30),
+    StochasticDepth: (60, 5, 30),
+    DropBlock2D: (20, 9, 9, 30),
 }
 DRAWS = 1_000_000
 

@@ -16,7 +16,7 @@ from matplotlib import pyplot as plt
 
 from dropout_zoo.models.checks import check_count
 from dropout_zoo.models.resolving import resolve_model
-from dropout_zoo.models.sites import dropout_sites
+from dropout_zoo.models.sites import settable_sites
 from dropout_zoo.models.structure import structure_of
 from dropout_zoo.training.dataset import Dataset
 from dropout_zoo.training.journal import JournaledTrainer
@@ -93,7 +93,7 @@ class Search:
         self.space = self.hypermodel.space
         self.objective = parse_objective(settings.objective)
         self.trials = trial_limit(settings.oracle, self.space, settings.trials, settings.epochs)
-        self.given = {site.path: site.rate for site in dropout_sites(self.model)}
+        self.given = {site.path: site.rate for site in settable_sites(self.model)}
 
     @property
     def trainings(self) -> int:

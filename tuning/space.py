@@ -75,7 +75,8 @@ def search_space(
     """Read the search space off the dropout sites of a model.
 
     Hidden, convolutional and recurrent sites are searched over 0.20, 0.25, ..., 0.50, input sites
-    over 0.20 and 0.25, output sites not at all.
+    over 0.20 and 0.25, output sites not at all. A rate that its layer learns (`ConcreteDropout`)
+    is not searched.
 
     Args:
         model: a Keras model.
@@ -87,11 +88,11 @@ def search_space(
         The space.
 
     Raises:
-        ValueError: the model has no site to search, a path names no site, or a rate is out of
-            range.
+        ValueError: the model has no site to search, a path names no site or one whose rate is
+            learnt, or a rate is out of range.
     """
     sites = dropout_sites(model)
-    known = [site.path for site in sites]
+    known = [site.path for site in sites if not site.learnt]
     named = rates if isinstance(rates, Mapping) else {}
     unknown = [path for path in named if path not in known]
     if unknown:
@@ -104,7 +105,7 @@ def search_space(
     tied: dict[str, list[str]] = {}
     leaders: dict[tuple, str] = {}
     for site in sites:
-        searched = site.placement in wanted
+        searched = site.placement in wanted and not site.learnt
         if site.path not in named and not searched:
             continue
         key = (id(site.owner), site.argument, site.rate)
@@ -118,7 +119,11 @@ def search_space(
         what = (
             "received a model without any"
             if not sites
-            else "received " + ", ".join(f"{site.path} ({site.placement})" for site in sites)
+            else "received "
+            + ", ".join(
+                f"{site.path} ({site.placement}{', a rate that is learnt' * site.learnt})"
+                for site in sites
+            )
         )
         raise ValueError(
             f"expected a dropout site with placement {' or '.join(sorted(wanted))}; {what}"

@@ -13,7 +13,7 @@ import numpy as np
 from keras_tuner.engine import trial as trial_module
 from keras_tuner.oracles import GridSearchOracle
 
-from dropout_zoo.models.sites import dropout_sites
+from dropout_zoo.models.sites import settable_sites
 from dropout_zoo.models.structure import structure_of
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.dataset import Dataset
@@ -220,7 +220,7 @@ class DropoutTuner(keras_tuner.Tuner):
             model, rates = self.hypermodel.model, self.hypermodel.space.site_rates(hp.values)
         else:
             model = self.hypermodel.build(hp)
-            rates = {site.path: site.rate for site in dropout_sites(model)}
+            rates = {site.path: site.rate for site in settable_sites(model)}
         earlier = hp.values.get("tuner/trial_id")
         member = Member(
             rates,

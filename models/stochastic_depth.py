@@ -1,0 +1,56 @@
+"""Stochastic depth: residual branches dropped as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from dropout_zoo.models.guidance import check_rate
+
+
+@keras.saving.register_keras_serializable(package="dropout_zoo")
+class StochasticDepth(keras.layers.Dropout):
+    """Drop the residual branch of whole examples while training.
+
+    It stands on the branch, before the addition: ``x + StochasticDepth(rate)(branch(x))``. Each
+    example keeps its branch with probability ``1 - rate``, and what is kept is scaled by
+    ``1 / (1 - rate)``, so that inference leaves the branch as it is. Huang et al. (2016) scale by
+    ``1 - rate`` at inference instead, and decide once for a whole batch; the expectation is the
+    same. It is `keras.layers.Dropout` with a `noise_shape` of one entry an example, whatever the
+    rank of the inputs.
+
+    Args:
+        rate: probability that an example loses its branch, in [0, 1).
+        seed: seed of the masks, or None.
+        **kwargs: what `keras.layers.Layer` takes, such as ``name`` and ``dtype``.
+
+    Input shape:
+        ``(batch, ...)`` of any rank.
+
+    Output shape:
+        The same.
+
+    Raises:
+        ValueError: the rate is out of range.
+
+    References:
+        Huang et al. 2016, arXiv:1603.09382.
+    """
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(check_rate(rate, "rate"), seed=seed, **kwargs)
+        if not self.rate:  # Keras makes none for a rate of 0, which would shift later seeds
+            self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        """Learn the rank of the inputs; called by Keras."""
+        self.noise_shape = (None, *[1] * (len(input_shape) - 1))
+        super().build(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make the layer anew."""
+        config = super().get_config()
+        del config["noise_shape"]  # follows from the inputs
+        return config
