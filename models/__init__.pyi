@@ -2,6 +2,7 @@ from .auditing import AuditReport, Finding, audit
 from .cloning import with_rates
 from .cnn import build_cnn
 from .guidance import GUIDANCE, SEARCHED_RATES, Guidance, check_rate
+from .lifting import with_runtime_rates
 from .mlp import build_mlp
 from .registry import ModelEntry, create_model, list_models, model_entry, register_model
 from .sites import DropoutSite, dropout_sites
@@ -28,4 +29,5 @@ __all__ = [
     "register_model",
     "torch_weights_to_keras",
     "with_rates",
+    "with_runtime_rates",
 ]

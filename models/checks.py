@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 
@@ -40,6 +40,25 @@ def check_count(value: object, name: str, least: int = 1) -> None:
         raise ValueError(
             f"expected {name} to be a whole number of at least {least}; received {value!r}"
         )
+
+
+def check_fraction(value: Any, name: str) -> float:
+    """Return a fraction as a float, or say what is wrong with it.
+
+    Args:
+        value: the fraction, both ends included.
+        name: the argument's name, for the message.
+
+    Returns:
+        The fraction.
+
+    Raises:
+        ValueError: the value is not a number in [0, 1].
+    """
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or not 0 <= value <= 1:
+        raise ValueError(f"expected {name} to be a number in [0, 1]; received {value!r}")
+    return float(value)
 
 
 def check_sizes(sizes: Any, name: str, example: str, least: int = 0) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ import keras
 from dropout_zoo.models.blocks import seed_drawn
 from dropout_zoo.models.graph import flat_layers, is_plain_model
 from dropout_zoo.models.guidance import check_rate
+from dropout_zoo.models.runtime_rate import plain_layer
 from dropout_zoo.models.sites import DROPOUT_FAMILY, DropoutSite, dropout_sites
 
 ConfigPath = tuple[Any, ...]  # keys and indices, from the outside in
@@ -50,7 +51,9 @@ def with_rates(model: keras.Model, rates: Mapping[str, float]) -> keras.Model:
     wanted |= {path: check_rate(rate, path) for path, rate in rates.items()}
     changed = [site for path, site in sites.items() if wanted[path] != site.rate]
     settings = _settings(model, changed, wanted)
-    clone = clone_model(model, lambda layer: same_layer(layer, settings.get(id(layer), {})))
+    clone = clone_model(
+        model, lambda layer: plain_layer(same_layer(layer, settings.get(id(layer), {})))
+    )
     copy_weights(model, clone)
     compile_alike(model, clone)
     return clone

@@ -9,6 +9,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from dropout_zoo.models.checks import check_fraction
+
 _SELU_ALPHA = 1.6732632423543772848170429916717  # as keras.layers.AlphaDropout has them
 _SELU_SCALE = 1.0507009873554804934193349852946
 _DROPPED = -_SELU_ALPHA * _SELU_SCALE  # what AlphaDropout sets a dropped unit to
@@ -18,12 +20,13 @@ class RuntimeRate:
     """What the layers below have in common: the rate as variables, and a seed generator.
 
     What a rate enters a computation as (such as ``1 / (1 - rate)``) is worked out in Python, like
-    in Keras, and kept in variables: on TensorFlow values and masks are those of the plain layer,
-    bit for bit. A rate of 0 passes every value unchanged; unlike the plain layer it advances the
-    seed generator, as any other rate does.
+    in Keras, and kept in variables: on TensorFlow and JAX the masks are those of the plain layer,
+    on TensorFlow the values too, bit for bit. A rate of 0 passes every value unchanged; unlike the
+    plain layer it advances the seed generator, as any other rate does.
 
     Attributes:
-        coefficients: the variables that the rate decides.
+        rate: fraction dropped, in [0, 1), where no factor reduces it.
+        coefficients: the variables that rate and factor decide.
     """
 
     rate: float
@@ -53,7 +56,19 @@ class RuntimeRate:
             rate: fraction dropped, in [0, 1).
         """
         self.rate = rate
-        for variable, value in zip(self.coefficients, self.coefficients_of(rate), strict=True):
+        self.set_factor(1.0)
+
+    def set_factor(self, factor: float) -> None:
+        """Drop a part of the rate, as a schedule does, without a new trace; `rate` stays.
+
+        Args:
+            factor: what the rate is multiplied with from now on, in [0, 1].
+
+        Raises:
+            ValueError: the factor is out of range.
+        """
+        values = self.coefficients_of(self.rate * check_fraction(factor, "factor"))
+        for variable, value in zip(self.coefficients, values, strict=True):
             variable.assign(value)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
@@ -62,13 +77,20 @@ class RuntimeRate:
 
     def coefficients_of(self, rate: float) -> tuple[float, ...]:
         """The numbers that a rate enters the computation as."""
-        return rate, 1 / (1 - rate)
+        return (1.0 - rate,) if _on_jax() else (rate, 1 / (1 - rate))
 
     def with_noise(self, inputs: Any) -> Any:
         """The inputs with single values, or whole feature maps, set to 0."""
+        shape, zero = self.noise_shape_of(inputs), ops.cast(0, inputs.dtype)
+        if _on_jax():
+            # There Keras keeps what lies below the keep probability, and decides in float32
+            # whatever dtype the inputs have: the same distribution, but other masks.
+            (keep,) = self.coefficients
+            kept = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator) < keep
+            return ops.where(kept, inputs / ops.cast(keep, inputs.dtype), zero)
         rate, scale = (ops.cast(c, inputs.dtype) for c in self.coefficients)
-        kept = _uniform(self.noise_shape_of(inputs), inputs.dtype, self.seed_generator) >= rate
-        return ops.where(kept, inputs * scale, ops.cast(0, inputs.dtype))
+        kept = _uniform(shape, inputs.dtype, self.seed_generator) >= rate
+        return ops.where(kept, inputs * scale, zero)
 
     def noise_shape_of(self, inputs: Any) -> Sequence[Any]:
         """Shape of the mask; an axis of length 1 is dropped or kept as a whole."""
@@ -85,18 +107,22 @@ class _RuntimeRateSpatial(RuntimeRate):
         return self._get_noise_shape(inputs)  # type: ignore[attr-defined]  # of the plain layer
 
 
+@keras.saving.register_keras_serializable("dropout_zoo")
 class RuntimeRateSpatialDropout1D(_RuntimeRateSpatial, keras.layers.SpatialDropout1D):
     """`keras.layers.SpatialDropout1D` whose rate is a variable."""
 
 
+@keras.saving.register_keras_serializable("dropout_zoo")
 class RuntimeRateSpatialDropout2D(_RuntimeRateSpatial, keras.layers.SpatialDropout2D):
     """`keras.layers.SpatialDropout2D` whose rate is a variable."""
 
 
+@keras.saving.register_keras_serializable("dropout_zoo")
 class RuntimeRateSpatialDropout3D(_RuntimeRateSpatial, keras.layers.SpatialDropout3D):
     """`keras.layers.SpatialDropout3D` whose rate is a variable."""
 
 
+@keras.saving.register_keras_serializable("dropout_zoo")
 class RuntimeRateGaussianDropout(RuntimeRate, keras.layers.GaussianDropout):
     """`keras.layers.GaussianDropout` whose rate is a variable."""
 
@@ -117,6 +143,7 @@ class RuntimeRateGaussianDropout(RuntimeRate, keras.layers.GaussianDropout):
         return inputs * noise
 
 
+@keras.saving.register_keras_serializable("dropout_zoo")
 class RuntimeRateAlphaDropout(RuntimeRate, keras.layers.AlphaDropout):
     """`keras.layers.AlphaDropout` whose rate is a variable."""
 
@@ -144,6 +171,7 @@ LIFTED: dict[type[keras.Layer], type[keras.Layer]] = {
     keras.layers.AlphaDropout: RuntimeRateAlphaDropout,
 }
 """Each plain dropout layer's class, and that of its like with a variable rate."""
+_PLAIN = {lifted: plain for plain, lifted in LIFTED.items()}
 
 
 def lifted_layer(layer: keras.Layer) -> keras.Layer:
@@ -159,6 +187,26 @@ def lifted_layer(layer: keras.Layer) -> keras.Layer:
     # The configuration of spatial dropout names a dtype where others name the policy.
     lifted.dtype_policy = layer.dtype_policy
     return lifted
+
+
+def plain_layer(layer: keras.Layer) -> keras.Layer:
+    """Make the plain like of a dropout layer whose rate is a variable.
+
+    Args:
+        layer: any layer.
+
+    Returns:
+        A new layer with the same name and settings; a layer of another kind as it is.
+    """
+    if type(layer) not in _PLAIN:
+        return layer
+    plain = _PLAIN[type(layer)].from_config(layer.get_config())
+    plain.dtype_policy = layer.dtype_policy
+    return plain
+
+
+def _on_jax() -> bool:
+    return keras.backend.backend() == "jax"
 
 
 def _concrete_shape(inputs: Any, noise_shape: Sequence[int | None] | None) -> Sequence[Any]:

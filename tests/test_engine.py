@@ -11,12 +11,12 @@ import pytest
 import tensorflow as tf
 from keras import layers, optimizers
 
-from dropout_zoo.models import build_cnn, build_mlp
+from dropout_zoo.models import build_cnn, build_mlp, with_runtime_rates
 from dropout_zoo.models.graph import flat_layers
 from dropout_zoo.training import Member, MemberTrainer, train_members
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.fit import fit_member
-from dropout_zoo.training.lift import lift, why_not_liftable
+from dropout_zoo.training.lift import why_not_liftable
 from dropout_zoo.training.members import member_rates
 from dropout_zoo.training.threads import prepare_threads
 from dropout_zoo.training.update import FUSED, fused, gains_from_fusion
@@ -363,7 +363,7 @@ def test_fit_trains_what_cannot_be_lifted_and_a_warning_says_why(reason, few_dig
 
 def test_a_lifted_model_has_the_layers_and_predictions_of_the_plain_one():
     model = MODELS["noisy net"]()
-    lifted = lift(model)
+    lifted = with_runtime_rates(model)
     assert [layer.name for layer in flat_layers(lifted)] == [
         layer.name for layer in flat_layers(model)
     ]

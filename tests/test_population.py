@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from keras import layers, optimizers
 
-from dropout_zoo.models import build_cnn, build_mlp
+from dropout_zoo.models import build_cnn, build_mlp, with_runtime_rates
 from dropout_zoo.training import Member, MemberTrainer
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.fit import fit_member
-from dropout_zoo.training.lift import lift, why_not_liftable
+from dropout_zoo.training.lift import why_not_liftable
 from dropout_zoo.training.members import member_rates
 
 SETTINGS = {"epochs": 3, "batch_size": 32}
@@ -289,7 +289,7 @@ def check_memory_is_estimated_from_above(trainer, monkeypatch):
 def check_what_can_be_lifted_has_no_reason_against_it(name):
     model = MODELS[name]()
     assert why_not_liftable(model) is None
-    assert lift(model).optimizer is not model.optimizer
+    assert with_runtime_rates(model).optimizer is not model.optimizer
 
 
 def check_what_cannot_be_vectorised_is_left_to_fit(few_digits):

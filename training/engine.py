@@ -174,11 +174,13 @@ def train_in(loop: Loop, plan: Plan, job: Job, start: Start, record: Record) -> 
     Raises:
         StoppedError: the loop was told to stop.
     """
-    member, best = job.member, None
-    loop.start(job.rates, start, member.seed)
+    member, best, holder = job.member, None, loop.holder
+    holder.start(job.rates, start, member.seed)
     if member.weights is not None:
-        loop.resume(Checkpoint.load(member.weights))
+        holder.resume(Checkpoint.load(member.weights))
     for epoch in range(member.initial_epoch, member.epochs or plan.epochs):
+        if member.schedule is not None:
+            holder.set_factor(member.schedule.factor(epoch))
         try:
             running = loop.train_epoch(plan.batch_order(member, job.rates, epoch))
             logs = running, loop.evaluate("sample"), loop.evaluate("validation")
@@ -188,9 +190,7 @@ def train_in(loop: Loop, plan: Plan, job: Job, start: Start, record: Record) -> 
             record.status, record.reason = "failed", reason_of(error)
             break
         if record.add(epoch, *logs):
-            best = loop.weights()
+            best = holder.weights_now()
         if record.finished:
             break
-    if best is None:
-        return None
-    return Checkpoint(best, *(loop.state() if plan.keep_state else ()))
+    return None if best is None else holder.checkpoint(best, plan.keep_state)

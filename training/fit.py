@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import keras
+import numpy as np
 
 from dropout_zoo.models.cloning import with_rates
-from dropout_zoo.models.graph import flat_layers
+from dropout_zoo.models.lifting import with_runtime_rates
 from dropout_zoo.training.checkpoint import Checkpoint
+from dropout_zoo.training.holder import MemberHolder
 from dropout_zoo.training.interrupts import check_interrupt
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.plan import Plan, Record
 from dropout_zoo.training.reasons import reason_of
-from dropout_zoo.training.seeding import seed_masks
 
 
 def fit_member(
@@ -35,25 +37,39 @@ def fit_member(
     record = Record(plan, member, rates)
     best = None
     model = with_rates(plan.model, rates)
-    model.set_weights(plan.start_weights(member.seed))
-    seed_masks(model, member.seed)
+    if member.schedule is not None:
+        model = with_runtime_rates(model)
+    holder = MemberHolder(model)
+    holder.start(rates, plan.start_weights(member.seed), member.seed)
     if member.weights is not None:
-        _restore(model, Checkpoint.load(member.weights))
+        holder.resume(Checkpoint.load(member.weights))
     for epoch in range(member.initial_epoch, member.epochs or plan.epochs):
         check_interrupt()
+        if member.schedule is not None:
+            holder.set_factor(member.schedule.factor(epoch))
         try:
             logs = _run_epoch(plan, model, epoch, member, rates)
         except Exception as error:  # the user's own code may raise anything
             record.status, record.reason = "failed", reason_of(error)
             break
         if record.add(epoch, *logs):
-            best = model.get_weights()
+            best = holder.weights_now()
         if record.finished:
             break
-    checkpoint = None
-    if best is not None:
-        checkpoint = Checkpoint(best, *(_state(model) if plan.keep_state else ()))
+    checkpoint = None if best is None else holder.checkpoint(best, plan.keep_state)
     return record.result(time.perf_counter() - started, checkpoint, f"{number:06d}")
+
+
+class _WeightsOfEpoch(keras.callbacks.Callback):
+    """Holds the weights at the end of an epoch, before `fit` ends: it may average them then."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        variables = self.model.trainable_variables
+        self.values = [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
+
+    def put_back(self) -> None:
+        for variable, value in zip(self.model.trainable_variables, self.values, strict=True):
+            variable.assign(value)
 
 
 def _run_epoch(
@@ -61,6 +77,7 @@ def _run_epoch(
 ) -> tuple[dict, dict, dict]:
     order = plan.batch_order(member, rates, epoch)
     weight = None if plan.sample_weight is None else plan.sample_weight[order]
+    trained = _WeightsOfEpoch()
     history = model.fit(
         plan.train[0][order],
         plan.train[1][order],
@@ -69,30 +86,14 @@ def _run_epoch(
         initial_epoch=epoch,
         epochs=epoch + 1,
         shuffle=False,
+        callbacks=[trained],
         verbose=0,
     )
+    # One call for all epochs would average the weights once, after the last.
+    trained.put_back()
     running = {name: values[-1] for name, values in history.history.items()}
     train, validation = (
         model.evaluate(*part, batch_size=plan.evaluation_batch_size, verbose=0, return_dict=True)
         for part in (plan.sample, plan.validation)
     )
     return running, train, validation
-
-
-def _state(model: keras.Model) -> tuple[list, list, list]:
-    """Weights, optimizer and seed generators as they are now."""
-    optimizer = [keras.ops.convert_to_numpy(v) for v in model.optimizer.variables]
-    seeds = [keras.ops.convert_to_numpy(generator.state) for generator in _generators(model)]
-    return model.get_weights(), optimizer, seeds
-
-
-def _restore(model: keras.Model, checkpoint: Checkpoint) -> None:
-    model.set_weights(list(checkpoint.last))
-    for variable, value in zip(model.optimizer.variables, checkpoint.optimizer, strict=True):
-        variable.assign(value)
-    for generator, value in zip(_generators(model), checkpoint.seeds, strict=True):
-        generator.state.assign(value)
-
-
-def _generators(model: keras.Model) -> list[keras.random.SeedGenerator]:
-    return [g for layer in flat_layers(model) for g in layer._seed_generators]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import pandas as pd
 
 from dropout_zoo.training.members import Member, TrainedMember, member_rates
@@ -81,7 +82,10 @@ class JournaledTrainer:
         """All that decides a training within one run: where it continues follows from these."""
         rates = member_rates(self._trainer.plan.model, member)
         epochs = member.epochs or self._trainer.plan.epochs
-        return json.dumps([list(rates.items()), member.seed, member.initial_epoch, epochs])
+        key = [list(rates.items()), member.seed, member.initial_epoch, epochs]
+        if member.schedule is not None:
+            key.append(keras.saving.serialize_keras_object(member.schedule))
+        return json.dumps(key, sort_keys=True)
 
     def _append(self, trained: TrainedMember) -> None:
         checkpoint = trained.checkpoint

@@ -1,14 +1,11 @@
-"""The lifted clone of a model: its dropout rates are variables, so one program serves them all."""
+"""Which models the engine can train: those that it can make with their rates as variables."""
 
 from __future__ import annotations
 
 import keras
 
-from dropout_zoo.models.cloning import clone_model, compile_alike, same_layer
 from dropout_zoo.models.graph import flat_layers, is_plain_model
-from dropout_zoo.models.runtime_rate import LIFTED, lifted_layer
-from dropout_zoo.models.sites import dropout_sites
-from dropout_zoo.training.jax_dropout import with_masks_of_jax
+from dropout_zoo.models.lifting import why_rates_are_fixed
 
 # What a model of one's own may override of how Keras trains; the engine's loop calls none of it.
 _TRAINING_METHODS = (
@@ -24,27 +21,6 @@ _CONVOLUTIONS = (
 )  # fmt: skip
 
 
-def lift(model: keras.Model) -> keras.Model:
-    """Clone a compiled model with every dropout layer's rate as a variable.
-
-    Args:
-        model: a compiled model of which `why_not_liftable` has nothing to say.
-
-    Returns:
-        The clone, compiled the same way, with weights, optimizer and metrics of its own.
-    """
-    on_jax = keras.backend.backend() == "jax"
-
-    def clone_layer(layer: keras.Layer) -> keras.Layer:
-        if type(layer) not in LIFTED:
-            return same_layer(layer)
-        return with_masks_of_jax(lifted_layer(layer)) if on_jax else lifted_layer(layer)
-
-    clone = clone_model(model, clone_layer)
-    compile_alike(model, clone)
-    return clone
-
-
 def why_not_liftable(model: keras.Model) -> str | None:
     """Say why a model cannot be trained by the engine's loop.
 
@@ -58,7 +34,7 @@ def why_not_liftable(model: keras.Model) -> str | None:
         return f"Keras runs on {keras.backend.backend()}, and the engine on TensorFlow or JAX"
     if not is_plain_model(model):
         return f"{type(model).__name__} is a subclassed model without a graph"
-    reason = _reason_in_training(model) or _reason_in_layers(model)
+    reason = _reason_in_training(model) or why_rates_are_fixed(model) or _reason_in_layers(model)
     if reason is None and keras.backend.backend() == "jax":
         return _reason_on_jax(model)
     return reason
@@ -99,21 +75,10 @@ def _reason_on_jax(model: keras.Model) -> str | None:
 
 
 def _reason_in_layers(model: keras.Model) -> str | None:
-    for site in dropout_sites(model):
-        if site.argument != "rate":
-            return (
-                f"the {site.argument} of recurrent layer {site.owner.name!r} is fixed by its code"
-            )
-        if site.layer is not site.owner:
-            return f"the rate of {site.path!r} is fixed by the layer {site.owner.name!r} around it"
-        if type(site.layer) not in LIFTED:
-            return (
-                f"{site.path!r} is a {type(site.layer).__name__}, a dropout layer of its own kind"
-            )
     for layer in flat_layers(model):
         if getattr(layer, "stateful", False):
             return f"layer {layer.name!r} is stateful"
         draws = bool(layer._seed_generators)
-        if draws and type(layer).__module__.partition(".")[0] != "keras":
+        if draws and type(layer).__module__.partition(".")[0] not in ("keras", "dropout_zoo"):
             return f"layer {layer.name!r} ({type(layer).__name__}) draws random numbers of its own"
     return None

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from dropout_zoo.training.checkpoint import Checkpoint
+from dropout_zoo.models.lifting import with_runtime_rates
 from dropout_zoo.training.holder import MemberHolder
-from dropout_zoo.training.lift import lift
 from dropout_zoo.training.plan import Plan
 from dropout_zoo.training.sharing import check_state, on_other_variables, state_of
 from dropout_zoo.training.streaming import Resident, Streamed
@@ -27,7 +26,7 @@ class StoppedError(Exception):
 
 
 class Loop:
-    """A lifted model with its traced functions; holds one member at a time.
+    """A lifted model with its traced functions, which train and measure the member in it.
 
     Args:
         plan: model and settings.
@@ -35,6 +34,9 @@ class Loop:
         fuse: whether TensorFlow's fused kernels do the update where there are any.
         stop: ends the call that is being made, with `StoppedError`, when it is set.
         like: a loop of the same plan, whose traced functions serve this one too.
+
+    Attributes:
+        holder: begins and continues members, and reads what they have become.
 
     Raises:
         ValueError: the model holds state that Keras does not know of.
@@ -49,25 +51,17 @@ class Loop:
         stop: threading.Event,
         like: Loop | None = None,
     ) -> None:
-        self._model = model = lift(plan.model)
+        self._model = model = with_runtime_rates(plan.model)
         self._batch_size, self._stop = plan.batch_size, stop
         if fuse and gains_from_fusion(model):
             model.optimizer = fused(model.optimizer)
             model.optimizer.build(model.trainable_variables)
-        self._holder = MemberHolder(model)
+        self.holder = MemberHolder(model)
         self._data, self._evaluation_batch_size = data, plan.evaluation_batch_size
         self._steps_a_call: dict[str, int] = {}
         # Metrics make their variables when they first see data, which a graph does not allow.
         model._symbolic_build(data_batch=plan.one_example())
         self._functions = self._traced_functions() if like is None else self._as_in(like)
-
-    def start(self, rates: Mapping[str, float], weights: Sequence[np.ndarray], seed: int) -> None:
-        """Begin a member; see `MemberHolder.start`."""
-        self._holder.start(rates, weights, seed)
-
-    def resume(self, checkpoint: Checkpoint) -> None:
-        """Go on from where an earlier training of the started member ended."""
-        self._holder.resume(checkpoint)
 
     def train_epoch(self, order: np.ndarray) -> dict[str, Any]:
         """Train one epoch.
@@ -81,9 +75,7 @@ class Loop:
         Raises:
             StoppedError: the loop was told to stop.
         """
-        logs = self._in_short_calls("train", order, self._batch_size)
-        self._model.optimizer.finalize_variable_values(self._model.trainable_weights)
-        return logs
+        return self._in_short_calls("train", order, self._batch_size)
 
     def evaluate(self, part: str) -> dict[str, Any]:
         """Measure loss and metrics with dropout off.
@@ -98,18 +90,6 @@ class Loop:
             StoppedError: the loop was told to stop.
         """
         return self._in_short_calls(part, None, self._evaluation_batch_size)
-
-    def weights(self) -> list[np.ndarray]:
-        """The weights as they are now, in the order of the plain model's."""
-        return [variable.numpy() for variable in self._holder.weights]
-
-    def state(self) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
-        """Weights, optimizer and seed generators as they are now."""
-        return (
-            self.weights(),
-            [variable.numpy() for variable in self._model.optimizer.variables],
-            [generator.state.numpy() for generator in self._holder.generators],
-        )
 
     def _traced_functions(self) -> dict[str, Any]:
         model, large = self._model, self._evaluation_batch_size

@@ -15,6 +15,7 @@ from dropout_zoo.models.guidance import check_rate
 from dropout_zoo.models.sites import dropout_sites
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.objective import Objective
+from dropout_zoo.training.schedules import RateSchedule, check_schedule
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Member:
         initial_epoch: epochs that are done already.
         weights: checkpoint of an earlier training to continue, from `TrainedMember.checkpoint`.
         label: a name for tables and messages.
+        schedule: how much of the rates applies in which epoch; None for all of them, always.
     """
 
     rates: Mapping[str, float] | Sequence[float]
@@ -38,6 +40,11 @@ class Member:
     initial_epoch: int = field(default=0, kw_only=True)
     weights: Path | None = field(default=None, kw_only=True)
     label: str | None = field(default=None, kw_only=True)
+    schedule: RateSchedule | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.schedule is not None:
+            check_schedule(self.schedule)
 
 
 @dataclass(frozen=True)
@@ -64,9 +71,10 @@ class TrainedMember:
         rates: its rate (fraction dropped) at every site of the model, by path.
         status: ``"completed"``, ``"diverged"`` (a loss that is not finite) or ``"failed"``.
         reason: why it failed or diverged, else empty.
-        curves: a row an epoch: ``epoch`` (from 1); ``loss`` and metrics as Keras reports them
-            while training; the same measured with dropout off after the epoch, on the training
-            sample (``train_``) and on the validation part (``val_``).
+        curves: a row an epoch: ``epoch`` (from 1); with a schedule ``rate_factor``, the part of
+            the rates that applied; ``loss`` and metrics as Keras reports them while training; the
+            same measured with dropout off after the epoch, on the training sample (``train_``)
+            and on the validation part (``val_``).
         objective: what its epochs were judged by.
         best_epoch: epoch with the best objective, from 1; 0 if none was finished.
         score: the objective at that epoch.
@@ -101,6 +109,31 @@ class TrainedMember:
             raise RuntimeError(f"expected a trained member, received one that {self.status}")
         model = with_rates(self._template, self.rates)
         model.set_weights(list(Checkpoint.load(self.checkpoint).best))
+        return model
+
+    def final_model(self) -> keras.Model:
+        """Build the plain Keras model as one call of `Model.fit` leaves it after the last epoch.
+
+        It is not the one that the best epoch was measured with: where the optimizer keeps an
+        average of the weights (`use_ema`), `Model.fit` replaces the weights with it at its end.
+
+        Returns:
+            A compiled model.
+
+        Raises:
+            RuntimeError: no epoch of the member was finished, or its last state was not kept.
+        """
+        checkpoint = None if self.checkpoint is None else Checkpoint.load(self.checkpoint)
+        if checkpoint is None or not checkpoint.last:
+            raise RuntimeError(
+                "expected a member that was trained with keep_state=True, received one that "
+                f"{self.status} and whose state after the last epoch is not there"
+            )
+        model = with_rates(self._template, self.rates)
+        model.set_weights(list(checkpoint.last))
+        for variable, value in zip(model.optimizer.variables, checkpoint.optimizer, strict=True):
+            variable.assign(value)
+        model.optimizer.finalize_variable_values(model.trainable_weights)
         return model
 
 

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from dropout_zoo.models.checks import check_choice, check_count
+from dropout_zoo.models.cloning import with_rates
+from dropout_zoo.models.lifting import runtime_layers
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import BestEpoch, Objective, parse_objective
@@ -154,8 +156,10 @@ class Record:
         Returns:
             Whether it is the best epoch so far.
         """
+        schedule = self.member.schedule
         row = {
             "epoch": epoch + 1,
+            **({} if schedule is None else {"rate_factor": schedule.factor(epoch)}),
             **running,
             **{f"train_{name}": value for name, value in train.items()},
             **{f"val_{name}": value for name, value in validation.items()},
@@ -229,6 +233,8 @@ def make_plan(
         )
     if not model.built:
         model.build((None, *dataset.input_shape))
+    if runtime_layers(model):
+        model = with_rates(model, {})
 
     def in_loss_form(part: Part) -> Part:
         return part[0], targets_for(model, part[1], dataset.num_classes)

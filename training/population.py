@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dropout_zoo.models.lifting import with_runtime_rates
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.holder import MemberHolder
 from dropout_zoo.training.interrupts import check_interrupt
 from dropout_zoo.training.jobs import JobSource
-from dropout_zoo.training.lift import lift
 from dropout_zoo.training.members import Job, TrainedMember
 from dropout_zoo.training.plan import Plan, Record
 from dropout_zoo.training.vectorised import State, VectorisedEpochs
@@ -51,7 +52,7 @@ class Population:
 
     def __init__(self, plan: Plan, *, most: int | None) -> None:
         self._plan = plan
-        model = lift(plan.model)
+        model = with_runtime_rates(plan.model)
         self._holder = MemberHolder(model)
         model._symbolic_build(data_batch=plan.one_example())
         self._epochs = VectorisedEpochs(model, plan)
@@ -152,6 +153,7 @@ class Population:
         members = [(place, slot) for place, slot in self._members() if slot.epoch < slot.last]
         improved = np.zeros(len(self._slots), bool)
         if members:
+            self._schedule_rates(members)
             self._state, logs = self._epochs.run(self._state, self._orders(members))
         for place, slot in members:
             of_slot = [
@@ -170,6 +172,21 @@ class Population:
                 name = f"{slot.job.number:06d}"
                 result = slot.record.result(slot.seconds, self._checkpoint(place, slot), name)
                 yield slot.job.number, result
+
+    def _schedule_rates(self, members: Sequence[tuple[int, _Slot]]) -> None:
+        """Have the members with a schedule drop as much as it says for their next epoch."""
+        columns: dict[int, dict[int, float]] = defaultdict(dict)
+        for place, slot in members:
+            schedule = slot.job.member.schedule
+            if schedule is not None:
+                factor = schedule.factor(slot.epoch)
+                for variable, value in self._holder.coefficients(slot.job.rates, factor):
+                    columns[self._places[id(variable)]][place] = value
+        trainable, fixed, _ = self._state
+        for index, by_place in columns.items():
+            column = np.array(fixed[index - len(trainable)])
+            column[list(by_place)] = list(by_place.values())
+            fixed[index - len(trainable)] = jnp.asarray(column)
 
     def _orders(self, members: Sequence[tuple[int, _Slot]]) -> np.ndarray:
         """The orders of the data: a row a slot, or one row where all members share it."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import keras
 
 from dropout_zoo.models.checks import check_choice, check_count
+from dropout_zoo.models.lifting import why_rates_are_fixed
 from dropout_zoo.training.fit import fit_member
 from dropout_zoo.training.lift import why_not_liftable
 from dropout_zoo.training.members import Job, Member, TrainedMember, member_rates
@@ -113,6 +114,7 @@ class MemberTrainer:
         )
         self._update, self._workers, self._memory_budget = update, workers, memory_budget
         self._numbers = itertools.count()
+        self._fixed = why_rates_are_fixed(self.plan.model)
         self._engine: Engine | Population | None = None
         self._began = False
 
@@ -133,7 +135,8 @@ class MemberTrainer:
             The trained members, in the order of `members`.
 
         Raises:
-            ValueError: a member's rates do not fit the model.
+            ValueError: a member's rates do not fit the model, or it has a schedule and they
+                cannot be changed while training.
             RuntimeError: `members` yields None although no member is being trained.
         """
         jobs: Iterator[Job | None] = (
@@ -153,6 +156,8 @@ class MemberTrainer:
         return [trained[number] for number in sorted(trained)]
 
     def _job(self, member: Member) -> Job:
+        if member.schedule is not None and self._fixed is not None:
+            raise ValueError(f"expected members without a schedule of the rate: {self._fixed}")
         return Job(next(self._numbers), member, member_rates(self.plan.model, member))
 
     def _start_engine(self) -> Engine | Population | None:

@@ -119,7 +119,6 @@ class VectorisedEpochs:
             self._plan.batch_size,
         )
         logs = [self._results(metrics)]
-        trainable = jax.vmap(self._finalised)(trainable, optimizer)
         for arrays in parts:
             trainable, fixed, metrics = _over_batches(
                 model.test_step,
@@ -141,15 +140,6 @@ class VectorisedEpochs:
                 return self._model.get_metrics_result()
 
         return jax.vmap(of_one)(metrics)
-
-    def _finalised(self, trainable: Values, optimizer: Values) -> Values:
-        """The weights as the end of `Model.fit` leaves them: their average, where one is kept."""
-        model = self._model
-        variables = [*model.trainable_variables, *model.optimizer.variables]
-        pairs = list(zip(variables, [*trainable, *optimizer], strict=True))
-        with keras.StatelessScope(state_mapping=pairs) as scope:
-            model.optimizer.finalize_variable_values(model.trainable_weights)
-        return [scope.get_current_value(variable) for variable in model.trainable_variables]
 
 
 def _over_batches(

@@ -1,0 +1,157 @@
+"""Members are what one call of stock `Model.fit` makes of the model, by the engine or without."""
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from keras import optimizers
+
+from dropout_zoo.models import build_mlp, dropout_sites, with_rates, with_runtime_rates
+from dropout_zoo.training import (
+    CosineRamp,
+    EarlyDropout,
+    Member,
+    MemberTrainer,
+    RateScheduler,
+)
+from dropout_zoo.training.checkpoint import Checkpoint
+from dropout_zoo.training.fit import fit_member
+from dropout_zoo.training.members import member_rates
+from dropout_zoo.training.seeding import seed_masks
+
+EPOCHS = 3
+MLP = {"units": (16, 8), "hidden_rates": (0.5, 0.3)}
+
+
+def trainer_of(model, dataset):
+    return MemberTrainer(
+        model, dataset, epochs=EPOCHS, batch_size=32, update="keras", keep_state=True
+    )
+
+
+def one_fit(trainer, member, callbacks=()):
+    """The model after one call of stock `Model.fit` on the member's batches, and its history."""
+    plan = trainer.plan
+    rates = member_rates(plan.model, member)
+    model = with_rates(plan.model, rates)
+    model.set_weights(plan.start_weights(member.seed))
+    if member.schedule is not None:
+        model = with_runtime_rates(model)
+        callbacks = [*callbacks, RateScheduler(member.schedule)]
+    seed_masks(model, member.seed)
+    x, y = plan.train
+    size, batches = plan.batch_size, []
+    for epoch in range(EPOCHS):
+        order = plan.batch_order(member, rates, epoch)
+        parts = np.split(order, range(size, len(order), size))
+        batches += [(x[part], y[part]) for part in parts]
+    signature = tuple(tf.TensorSpec([None, *array.shape[1:]], array.dtype) for array in (x, y))
+    history = model.fit(
+        tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=signature),
+        steps_per_epoch=len(batches) // EPOCHS,
+        epochs=EPOCHS,
+        validation_data=plan.validation,
+        validation_batch_size=plan.evaluation_batch_size,
+        callbacks=list(callbacks),
+        verbose=0,
+    )
+    return model, history.history
+
+
+AVERAGED = {
+    "adam": lambda: optimizers.Adam(1e-2, use_ema=True, ema_momentum=0.9),
+    "overwritten every 4 steps": lambda: optimizers.SGD(
+        0.1, use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=4
+    ),
+}
+
+
+def both_ways(trainer, member):
+    """The member as the engine trains it, and as `Model.fit` does epoch by epoch."""
+    (by_engine,) = trainer.train([member])
+    rates = member_rates(trainer.plan.model, member)
+    return by_engine, fit_member(trainer.plan, member, rates, 1000)
+
+
+def assert_equal_weights(one, other):
+    for a, b in zip(one, other, strict=True):
+        assert a.tobytes() == b.tobytes()
+
+
+def assert_history(trained, history):
+    for name in set(history) & set(trained.curves):
+        assert list(trained.curves[name]) == history[name], name
+    assert {"loss", "val_loss", "accuracy", "val_accuracy"} <= set(history)
+
+
+@pytest.mark.parametrize("optimizer", AVERAGED)
+def test_averaged_weights_are_those_of_one_fit(optimizer, few_digits, tmp_path):
+    trainer = trainer_of(build_mlp(**MLP, optimizer=AVERAGED[optimizer]()), few_digits)
+    member = Member([0.4, 0.2], seed=3)
+    keeps_best = keras.callbacks.ModelCheckpoint(
+        tmp_path / "best.weights.h5", "val_loss", save_best_only=True, save_weights_only=True
+    )
+    stock, history = one_fit(trainer, member, [keeps_best])
+    averaged = stock.get_weights()
+    stock.load_weights(tmp_path / "best.weights.h5")
+    for trained in both_ways(trainer, member):
+        assert_history(trained, history)
+        assert_equal_weights(trained.final_model().get_weights(), averaged)
+        # The average is no weight that an epoch was measured with: the best are not averaged.
+        assert_equal_weights(trained.model().get_weights(), stock.get_weights())
+    assert not np.array_equal(averaged[0], stock.get_weights()[0])
+
+
+def test_averages_go_on_where_a_training_is_continued(few_digits):
+    optimizer = AVERAGED["adam"]()
+    trainer = trainer_of(build_mlp(**MLP, optimizer=optimizer), few_digits)
+    rates = [0.4, 0.2]
+    whole, _ = both_ways(trainer, Member(rates, seed=3))
+    (begun,) = trainer.train([Member(rates, seed=3, epochs=1)])
+    rest = Member(rates, seed=3, initial_epoch=1, weights=begun.checkpoint)
+    for ended in both_ways(trainer, rest):
+        for kind in ("last", "optimizer"):
+            one, other = (getattr(Checkpoint.load(t.checkpoint), kind) for t in (whole, ended))
+            assert_equal_weights(one, other)
+
+
+def test_the_final_model_needs_the_state_after_the_last_epoch(few_digits):
+    trainer = MemberTrainer(build_mlp(**MLP), few_digits, epochs=1, batch_size=64)
+    (trained,) = trainer.train([Member({}, seed=0)])
+    with pytest.raises(RuntimeError, match="keep_state=True"):
+        trained.final_model()
+
+
+SCHEDULES = [EarlyDropout(1), CosineRamp(2)]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: type(schedule).__name__)
+def test_a_schedule_is_that_of_one_fit_with_the_callback(schedule, few_digits):
+    trainer = trainer_of(build_mlp(**MLP), few_digits)
+    member = Member([0.4, 0.2], seed=3, schedule=schedule)
+    stock, history = one_fit(trainer, member)
+    stock = with_rates(stock, {})
+    for trained in both_ways(trainer, member):
+        assert_history(trained, history)
+        assert list(trained.curves["rate_factor"]) == history["rate_factor"]
+        assert_equal_weights(trained.final_model().get_weights(), stock.get_weights())
+        assert [site.rate for site in dropout_sites(trained.model())] == [0.4, 0.2]
+        assert_equal_weights(
+            trained.final_model().get_weights(), Checkpoint.load(trained.checkpoint).last
+        )
+
+
+def test_a_continued_member_goes_on_with_its_schedule(few_digits):
+    trainer = trainer_of(build_mlp(**MLP), few_digits)
+    about = {"seed": 3, "schedule": CosineRamp(2)}
+    # Others in the same loop, with rates and a schedule of their own, leave no trace.
+    others = [Member([0.1, 0.5], seed=3, schedule=EarlyDropout(2)), Member([0.4, 0.2], seed=3)]
+    whole, *_ = trainer.train([Member([0.4, 0.2], **about), *others])
+    (begun,) = trainer.train([Member([0.4, 0.2], **about, epochs=1)])
+    rest = Member([0.4, 0.2], **about, initial_epoch=1, weights=begun.checkpoint)
+    for ended in both_ways(trainer, rest):
+        expected = whole.curves.iloc[1:].reset_index(drop=True)
+        pd.testing.assert_frame_equal(ended.curves, expected, check_exact=True)
+        one, other = (Checkpoint.load(t.checkpoint).last for t in (whole, ended))
+        assert_equal_weights(one, other)
