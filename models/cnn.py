@@ -98,7 +98,7 @@ def build_cnn(
     counts = check_sizes(filters, "filters", "(32, 64), one a convolution")
     widths = check_sizes(units, "units", "(128,), one a layer")
     check_choice(batch_norm, blocks.BATCH_NORM_ORDERS, "batch_norm")
-    check_choice(conv_dropout, ("element", "spatial"), "conv_dropout")
+    check_choice(conv_dropout, tuple(blocks.CONV_DROPOUT), "conv_dropout")
     for value, argument in (
         (kernel_size, "kernel_size"),
         (pool_size, "pool_size"),
@@ -113,10 +113,7 @@ def build_cnn(
     per_conv: Sequence[float | None] = [None] * len(counts)
     if conv_rates is not None:
         per_conv = rates_per_layer(conv_rates, counts, "conv_rates", of="filters")
-    dropout_class = {
-        "element": keras.layers.Dropout,
-        "spatial": keras.layers.SpatialDropout2D,
-    }[conv_dropout]
+    dropout_class = blocks.CONV_DROPOUT[conv_dropout]
 
     layers = [keras.Input(shape)]
     if input_rate is not None:

@@ -22,6 +22,7 @@ BUILDER_MODULES = (
     "dropout_zoo.models.mlp",
     "dropout_zoo.models.cnn",
     "dropout_zoo.models.published_nets",
+    "dropout_zoo.models.wide_resnet",
 )
 """Modules whose import registers the models of the zoo; none of them imports Keras at its top."""
 

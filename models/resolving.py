@@ -13,7 +13,11 @@ import keras
 
 from dropout_zoo.models.registry import list_models, model_entry
 
-PLACEMENT_ARGUMENTS = {"input": "input_rate", "convolutional": "conv_rates"}
+PLACEMENT_ARGUMENTS = {
+    "input": "input_rate",
+    "convolutional": "conv_rates",
+    "hidden": "hidden_rates",
+}
 """Builder arguments that add dropout of a placement which the default model lacks."""
 
 
