@@ -1,21 +1,29 @@
 from .auditing import AuditReport, Finding, audit
 from .cloning import with_rates
 from .cnn import build_cnn
+from .concrete_dropout import ConcreteDropout
+from .drop_block import DropBlock2D
+from .drop_connect import DropConnect
 from .guidance import GUIDANCE, SEARCHED_RATES, Guidance, check_rate
 from .lifting import with_runtime_rates
 from .mlp import build_mlp
 from .registry import ModelEntry, create_model, list_models, model_entry, register_model
 from .sites import DropoutSite, dropout_sites
+from .stochastic_depth import StochasticDepth
 from .torch_mlp import build_torch_mlp, keras_weights_to_torch, torch_weights_to_keras
 
 __all__ = [
     "GUIDANCE",
     "SEARCHED_RATES",
     "AuditReport",
+    "ConcreteDropout",
+    "DropBlock2D",
+    "DropConnect",
     "DropoutSite",
     "Finding",
     "Guidance",
     "ModelEntry",
+    "StochasticDepth",
     "audit",
     "build_cnn",
     "build_mlp",

@@ -35,8 +35,8 @@ def with_rates(model: keras.Model, rates: Mapping[str, float]) -> keras.Model:
         starts anew.
 
     Raises:
-        ValueError: a path names no site, a rate is out of range, or a rate cannot be set without
-            changing another one.
+        ValueError: a path names no site, a rate is out of range, a rate cannot be set without
+            changing another one, or its layer learns it.
         TypeError: the model is neither Sequential nor Functional, or one of its layers cannot be
             cloned.
     """
@@ -50,6 +50,12 @@ def with_rates(model: keras.Model, rates: Mapping[str, float]) -> keras.Model:
     wanted = {path: site.rate for path, site in sites.items()}
     wanted |= {path: check_rate(rate, path) for path, rate in rates.items()}
     changed = [site for path, site in sites.items() if wanted[path] != site.rate]
+    for site in changed:
+        if site.learnt:
+            raise ValueError(
+                f"expected sites whose rates can be set, received {site.path!r}: the layer "
+                f"learns its rate, {site.rate:.3g} so far; its initial_rate is where it starts"
+            )
     settings = _settings(model, changed, wanted)
     clone = clone_model(
         model, lambda layer: plain_layer(same_layer(layer, settings.get(id(layer), {})))

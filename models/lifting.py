@@ -49,7 +49,7 @@ def why_rates_are_fixed(model: keras.Model) -> str | None:
         The reason, as the end of a sentence; None where nothing is in the way.
     """
     for site in dropout_sites(model):
-        if isinstance(site.layer, RuntimeRate):
+        if isinstance(site.layer, RuntimeRate) or site.learnt:
             continue
         if site.argument != "rate":
             return (

@@ -10,6 +10,8 @@ import keras
 from keras import ops
 
 from dropout_zoo.models.checks import check_fraction
+from dropout_zoo.models.drop_block import DropBlock2D
+from dropout_zoo.models.stochastic_depth import StochasticDepth
 
 _SELU_ALPHA = 1.6732632423543772848170429916717  # as keras.layers.AlphaDropout has them
 _SELU_SCALE = 1.0507009873554804934193349852946
@@ -162,6 +164,24 @@ class RuntimeRateAlphaDropout(RuntimeRate, keras.layers.AlphaDropout):
         return ops.cast(slope, inputs.dtype) * dropped - ops.cast(shift, inputs.dtype)
 
 
+@keras.saving.register_keras_serializable("dropout_zoo")
+class RuntimeRateStochasticDepth(RuntimeRate, StochasticDepth):
+    """`StochasticDepth` whose rate is a variable."""
+
+
+@keras.saving.register_keras_serializable("dropout_zoo")
+class RuntimeRateDropBlock2D(RuntimeRate, DropBlock2D):
+    """`DropBlock2D` whose rate is a variable."""
+
+    def coefficients_of(self, rate: float) -> tuple[float, ...]:
+        """The rate itself: the layer works out the rest, in the graph."""
+        return (rate,)
+
+    def with_noise(self, inputs: Any) -> Any:
+        """The inputs with blocks set to 0."""
+        return self.drop_blocks(inputs, self.coefficients[0])
+
+
 LIFTED: dict[type[keras.Layer], type[keras.Layer]] = {
     keras.layers.Dropout: RuntimeRateDropout,
     keras.layers.SpatialDropout1D: RuntimeRateSpatialDropout1D,
@@ -169,6 +189,8 @@ LIFTED: dict[type[keras.Layer], type[keras.Layer]] = {
     keras.layers.SpatialDropout3D: RuntimeRateSpatialDropout3D,
     keras.layers.GaussianDropout: RuntimeRateGaussianDropout,
     keras.layers.AlphaDropout: RuntimeRateAlphaDropout,
+    StochasticDepth: RuntimeRateStochasticDepth,
+    DropBlock2D: RuntimeRateDropBlock2D,
 }
 """Each plain dropout layer's class, and that of its like with a variable rate."""
 _PLAIN = {lifted: plain for plain, lifted in LIFTED.items()}

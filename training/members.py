@@ -12,7 +12,7 @@ import pandas as pd
 
 from dropout_zoo.models.cloning import with_rates
 from dropout_zoo.models.guidance import check_rate
-from dropout_zoo.models.sites import dropout_sites
+from dropout_zoo.models.sites import settable_sites
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.training.schedules import RateSchedule, check_schedule
@@ -151,7 +151,7 @@ def member_rates(model: keras.Model, member: Member) -> dict[str, float]:
         ValueError: a rate is out of range, its path names no site, or there are not as many
             rates as sites.
     """
-    sites = {site.path: site.rate for site in dropout_sites(model)}
+    sites = {site.path: site.rate for site in settable_sites(model)}
     given = member.rates
     if not isinstance(given, Mapping):
         if len(given) != len(sites):

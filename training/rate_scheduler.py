@@ -8,7 +8,7 @@ import keras
 
 from dropout_zoo.models.lifting import runtime_layers
 from dropout_zoo.models.runtime_rate import RuntimeRate
-from dropout_zoo.models.sites import dropout_sites
+from dropout_zoo.models.sites import settable_sites
 from dropout_zoo.training.schedules import RateSchedule, check_schedule
 
 
@@ -40,7 +40,7 @@ class RateScheduler(keras.callbacks.Callback):
             ValueError: the model has no dropout, or dropout with a fixed rate.
         """
         self._layers = runtime_layers(self.model)
-        for site in dropout_sites(self.model):
+        for site in settable_sites(self.model):
             if site.path not in self._layers:
                 raise ValueError(
                     "expected a model whose dropout rates are variables, received one in which "
