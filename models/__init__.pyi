@@ -2,15 +2,19 @@ from .auditing import AuditReport, Finding, audit
 from .cloning import with_rates
 from .cnn import build_cnn
 from .concrete_dropout import ConcreteDropout
+from .diagrams import ModelDiagram, diagram
 from .drop_block import DropBlock2D
 from .drop_connect import DropConnect
 from .guidance import GUIDANCE, SEARCHED_RATES, Guidance, check_rate
 from .lifting import with_runtime_rates
+from .lstm import build_lstm
 from .mlp import build_mlp
 from .registry import ModelEntry, create_model, list_models, model_entry, register_model
 from .sites import DropoutSite, dropout_sites
 from .stochastic_depth import StochasticDepth
 from .torch_mlp import build_torch_mlp, keras_weights_to_torch, torch_weights_to_keras
+from .transformer import build_transformer
+from .vit import build_vit
 
 __all__ = [
     "GUIDANCE",
@@ -22,14 +26,19 @@ __all__ = [
     "DropoutSite",
     "Finding",
     "Guidance",
+    "ModelDiagram",
     "ModelEntry",
     "StochasticDepth",
     "audit",
     "build_cnn",
+    "build_lstm",
     "build_mlp",
     "build_torch_mlp",
+    "build_transformer",
+    "build_vit",
     "check_rate",
     "create_model",
+    "diagram",
     "dropout_sites",
     "keras_weights_to_torch",
     "list_models",
