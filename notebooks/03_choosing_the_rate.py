@@ -14,6 +14,12 @@
 
 # %% [markdown]
 # # Choosing the rate
+#
+# How much of a layer should be dropped? With too little the net learns its training examples by
+# heart, with too much it cannot learn them: the validation loss against the rate is expected to
+# have the shape of a U. Where is its floor here, how wide is it, and does it lie where the
+# guidance says? Few training examples are taken on purpose: the fewer there are, the more a net
+# overfits (`02_overfitting`), and the more there is to see.
 
 # %% tags=["parameters"]
 profile = "full"  # "fast": a few seconds, on the digits
@@ -28,23 +34,257 @@ from dropout_zoo.tuning.starting import start_keras
 start_keras(announce=False)
 
 import ipywidgets
+import matplotlib.pyplot as plt
+import pandas as pd
 
-from dropout_zoo.studies import RateCurveDisplay, rate_sweep
+from dropout_zoo.models import GUIDANCE, build_mlp
+from dropout_zoo.studies import (
+    HeatMapDisplay,
+    LearningCurveDisplay,
+    RateCurveDisplay,
+    holm_differences,
+    paired_difference,
+    rate_grid,
+    rate_sweep,
+    verdict_by_setting,
+    with_fewer_examples,
+)
+from dropout_zoo.studies.conclusions import within_one_standard_error
 from dropout_zoo.training import load_dataset
 
 full = profile == "full"
-data = load_dataset(os.environ.get("DROPOUT_ZOO_MNIST", "digits") if full else "digits")
+source = os.environ.get("DROPOUT_ZOO_MNIST", "digits") if full else "digits"
+data = with_fewer_examples(load_dataset(source), 5000 if full else 500, seed=0)
 print(f"Profile {profile}. {data.describe()}")
 
+# %% [markdown]
+# ## The answer
+#
+# The documented MLP, with the same rate at both of its hidden layers, trained at every rate on
+# the same seeds: same initial weights, same order of the data. Each training is measured at its
+# best epoch, on the validation part; the dotted line is the training loss measured with dropout
+# off.
+
 # %%
-sweep = rate_sweep("mlp", data, rates=[0.0, 0.5], seeds=2, epochs=2)
-display(Markdown(sweep.summary()))
-_ = RateCurveDisplay.from_result(sweep).plot()
+epochs, seeds = (20, 5) if full else (12, 3)
+rates = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9] if full else [0.0, 0.3, 0.6, 0.9]
+sweep = rate_sweep("mlp", data, sites="hidden", rates=rates, seeds=seeds, epochs=epochs)
 
 
 # %%
-def draw(rate):
-    print(rate)
+def show_conclusions(result):
+    display(Markdown("\n".join(f"- {sentence}" for sentence in result.conclusions)))
 
 
-ipywidgets.interactive(draw, rate=(0.0, 0.9))
+RateCurveDisplay.from_result(sweep).plot().ax_.set_yscale("log")
+plt.show()
+show_conclusions(sweep)
+
+# %% [markdown]
+# The same as an error, the share of validation examples that are classified wrongly:
+
+# %%
+RateCurveDisplay.from_result(sweep, "error").plot()
+plt.show()
+
+# %% [markdown]
+# ## What a rate does to the learning curves
+#
+# Three lines a rate: the training loss as Keras reports it, with dropout on; the training loss
+# measured after each epoch with dropout off; and the validation loss. Dropout on makes training
+# look worse than it is, so the distance that tells overfitting is the one between the last two.
+#
+# The slider goes through the rates; it needs a running kernel. Below it, for a page without
+# one, all rates side by side.
+
+# %%
+settings = {row.rate: row.setting for row in sweep.means().itertuples()}
+verdicts = verdict_by_setting(sweep)
+
+
+def show_rate(rate):
+    names = dict.fromkeys([settings[0.0], settings[rate]])
+    LearningCurveDisplay.from_result(sweep, list(names)).plot()
+    plt.show()
+    found = verdicts[settings[rate]]
+    display(Markdown("\n".join([f"Rate {rate:.1f}: {found.sentence}", *found.next_steps])))
+
+
+slider = ipywidgets.SelectionSlider(options=list(settings), value=0.0, description="rate")
+ipywidgets.interactive(show_rate, rate=slider)
+
+# %%
+figure, axes = plt.subplots(
+    2, len(settings) // 2, sharex=True, sharey=True, figsize=(2.4 * len(settings) // 2, 5.4),
+    layout="constrained", squeeze=False,
+)  # fmt: skip
+for (rate, name), axis in zip(settings.items(), axes.flat, strict=True):
+    curves = sweep.curves(name)
+    LearningCurveDisplay(
+        curves=curves[curves["epoch"] > 0], settings=[name], metrics=["loss"]
+    ).plot(axis)
+    axis.set_title(f"rate {rate:.1f}: {verdicts[name].label}", fontsize=9)
+    handles = axis.get_legend().legend_handles[1:]
+    axis.get_legend().remove()
+    axis.label_outer()
+figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
+plt.show()
+
+# %% [markdown]
+# ## Underfitting or overfitting?
+#
+# The verdict on each rate rests on measured quantities alone, with dropout off: the gap between
+# training and validation accuracy at the end, the rise of the validation loss after its lowest
+# point, and how far training is held back in comparison with the best rate (`deficit`, in units
+# of the validation loss). It is "undecided" where an interval straddles its threshold.
+
+# %%
+table = pd.DataFrame(
+    {
+        "rate": rate,
+        "verdict": verdicts[name].label,
+        **{
+            what: f"{value.mean:.3f} ({value.low:.3f} to {value.high:.3f})"
+            for what, value in verdicts[name].measured.items()
+            if what in ("gap", "rise", "deficit")
+        },
+    }
+    for rate, name in settings.items()
+)
+table.fillna("").set_index("rate")
+
+# %%
+for rate in (min(settings), max(settings)):
+    for step in verdicts[settings[rate]].next_steps:
+        display(Markdown(f"Next, from rate {rate:.1f}: {step}."))
+
+# %% [markdown]
+# ## One site at a time
+#
+# The input, the first and the second hidden layer, each alone, with no dropout elsewhere. The
+# guidance has other rates for the input than for hidden layers.
+
+# %%
+site_rates = [0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9] if full else [0.0, 0.2, 0.5]
+without = build_mlp(input_shape=data.input_shape, input_rate=0.0, hidden_rates=0.0)
+sites = rate_sweep(
+    without, data, sites="each", rates=site_rates, seeds=3 if full else 2, epochs=epochs
+)
+RateCurveDisplay.from_result(sites).plot().ax_.set_yscale("log")
+plt.show()
+show_conclusions(sites)
+
+# %% [markdown]
+# ## Fixed width, or fixed expected width?
+#
+# Dropping 90 % of 128 units leaves 13 on average: a small net that underfits. Srivastava et al.
+# (2014, Fig. 9b) therefore also hold the *expected* width: a layer of n / (1 - rate) units, of
+# which n are kept on average at every rate. They find that a high rate then costs less than at
+# fixed width (Fig. 9a).
+
+# %%
+widths = rate_sweep(
+    "mlp", data, rates=[0.0, 0.2, 0.4, 0.6, 0.8, 0.9] if full else [0.0, 0.5, 0.8],
+    width=("fixed", "expected"), seeds=3 if full else 2, epochs=epochs,
+)  # fmt: skip
+RateCurveDisplay.from_result(widths, "error").plot()
+plt.show()
+show_conclusions(widths)
+
+# %% [markdown]
+# ## Input and hidden rate together
+#
+# A grid over both: is the best input rate the same with and without dropout in the hidden layers?
+
+# %%
+grid = rate_grid(
+    "mlp", data, first="input", second="hidden", seeds=3 if full else 2, epochs=epochs,
+    first_rates=[0.0, 0.1, 0.2, 0.3] if full else [0.0, 0.2],
+    second_rates=[0.0, 0.2, 0.3, 0.4, 0.5, 0.6] if full else [0.0, 0.3, 0.5],
+)  # fmt: skip
+HeatMapDisplay.from_result(grid).plot()
+plt.show()
+show_conclusions(grid)
+
+# %% [markdown]
+# ## The guidance against the measurement
+#
+# For each swept site: the rates that the guidance names, and the rates that this measurement
+# cannot tell from the best one, by the one-standard-error rule.
+
+
+# %%
+def near_best(result, series):
+    means = result.means()
+    return within_one_standard_error(means[means["series"] == series], result.objective)["rate"]
+
+
+swept = [(sweep, "hidden", "hidden"), (sites, "input_dropout", "input")]
+swept += [(sites, f"hidden_{number}_dropout", "hidden") for number in (1, 2)]
+rows = []
+for result, series, placement in swept:
+    near = near_best(result, series)
+    guidance = GUIDANCE[placement]
+    rows.append(
+        {
+            "swept": "both hidden sites" if series == "hidden" else f"{series} alone",
+            "guidance": str(guidance),
+            "best": near.iloc[0],
+            "within one standard error": ", ".join(f"{rate:.1f}" for rate in sorted(near)),
+            "a rate of the guidance among them": any(map(guidance.includes, near)),
+        }
+    )
+pd.DataFrame(rows).set_index("swept")
+
+# %% [markdown]
+# Three findings of Srivastava et al. (2014, Fig. 9), on all of MNIST with wider nets, held against
+# ours; differences are paired by seed.
+
+
+# %%
+def error_by_seed(result, series):
+    scores = result.scores()
+    scores = scores[scores["series"] == series].assign(error=100 * (1 - scores["val_accuracy"]))
+    return scores.pivot(index="seed", columns="rate", values="error")
+
+
+def report(claim, held, numbers):
+    word = {True: "Borne out", False: "Not borne out", None: "Undecided"}[held]
+    display(Markdown(f"**{word}**: {claim}. Here: {numbers}."))
+
+
+def above_zero(difference):
+    return difference.low > 0 if difference.excludes_zero else None
+
+
+errors = error_by_seed(sweep, "hidden" if "hidden" in set(sweep.data["series"]) else "no dropout")
+flat = errors[[rate for rate in errors if 0.2 <= rate <= 0.6]]
+best = flat.mean().idxmin()
+others = holm_differences({rate: flat[rate] for rate in flat if rate != best}, flat[best])
+worse = [rate for rate, difference in others.items() if difference.excludes_zero]
+report(
+    "the error is flat for rates from 0.2 to 0.6",
+    not worse,
+    f"the lowest mean in that range is {flat[best].mean():.2f} % at rate {best:.1f}, the highest "
+    f"{flat.mean().max():.2f} % at rate {flat.mean().idxmax():.1f}; set apart from the lowest: "
+    + (", ".join(f"rate {rate:.1f}" for rate in worse) or "none"),
+)
+
+training = sweep.means("train_loss").set_index("rate")["mean"]
+report(
+    "the training error, with dropout off, rises with the rate",
+    bool(training.is_monotonic_increasing),
+    "training loss at the best epoch "
+    + ", ".join(f"{loss:.3g} ({rate:.1f})" for rate, loss in training.items()),
+)
+
+fixed, expected = (error_by_seed(widths, f"hidden, {each} width") for each in ("fixed", "expected"))
+highest = fixed.columns.max()
+saved = paired_difference(fixed[highest], expected[highest])
+report(
+    "a high rate costs less at fixed expected width than at fixed width",
+    above_zero(saved),
+    f"at rate {highest:.1f} an error of {expected[highest].mean():.2f} % instead of "
+    f"{fixed[highest].mean():.2f} %, {saved.mean:.2f} points less ({saved.low:.2f} to "
+    f"{saved.high:.2f} on {saved.pairs} paired seeds, 95 %)",
+)

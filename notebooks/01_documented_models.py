@@ -1,0 +1,342 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The documented models, and what dropout does in them
+#
+# Two small Keras nets with documented dropout placements, and the PyTorch twin of the first.
+# Where does dropout sit in them, what does it do to the numbers that flow through, in training
+# and at inference, and what does that do to the learning curves?
+#
+# In Keras the *rate* is the fraction dropped. A dropout layer at a rate of p multiplies each
+# activation by r / (1 - p) in training, where r is drawn anew for every unit of every example:
+# 0 with probability p, else 1. At inference it hands on what it receives.
+
+# %% tags=["parameters"]
+profile = "full"  # "fast": a few seconds, on the digits
+
+# %%
+import os
+
+from IPython.display import Markdown, display
+
+from dropout_zoo.tuning.starting import start_keras
+
+start_keras(announce=False)
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from dropout_zoo.models import (
+    GUIDANCE,
+    build_cnn,
+    build_mlp,
+    build_torch_mlp,
+    diagram,
+    dropout_sites,
+    keras_weights_to_torch,
+    with_rates,
+)
+from dropout_zoo.studies import LearningCurveDisplay, learning_curves, with_fewer_examples
+from dropout_zoo.studies.palette import BLUE, VERMILION
+from dropout_zoo.training import load_dataset, targets_for
+
+full = profile == "full"
+source = os.environ.get("DROPOUT_ZOO_MNIST", "digits") if full else "digits"
+data = with_fewer_examples(load_dataset(source), 5000 if full else 500, seed=0)
+print(f"Profile {profile}. {data.describe()}")
+
+# %% [markdown]
+# ## The answer
+#
+# One training image in the documented MLP, trained for a few epochs: the activations of its
+# first hidden layer as the next layer receives them, at inference, in one training step, and
+# averaged over many.
+
+# %%
+keras.utils.set_random_seed(0)
+mlp = build_mlp(input_shape=data.input_shape)
+x, y = data.train
+mlp.fit(x, targets_for(mlp, y, data.num_classes), epochs=3, verbose=0)
+
+layer = mlp.get_layer("hidden_1_dropout")
+before = keras.Model(mlp.inputs, mlp.get_layer("hidden_1").output)  # f(Wx + b)
+after = keras.Model(mlp.inputs, layer.output)  # what hidden_2 receives
+
+draws = 10_000
+image = np.repeat(x[:1], draws, axis=0)  # every copy gets a mask of its own
+activation = before.predict(x[:1], verbose=0)[0]
+dropped = keras.ops.convert_to_numpy(after(image, training=True))
+
+# %%
+order = np.argsort(-activation)
+figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), sharey=True, layout="constrained")
+shown = {
+    "at inference: all units": (activation, BLUE),
+    f"one training step: kept ones times {1 / (1 - layer.rate):g}": (dropped[0], VERMILION),
+    f"mean of {draws:,} training steps": (dropped.mean(axis=0), VERMILION),
+}
+for axis, (title, (values, colour)) in zip(axes, shown.items(), strict=True):
+    axis.bar(range(len(order)), values[order], width=1, color=colour)
+    axis.set_title(title, fontsize=10)
+    axis.set_xlabel("unit of hidden_1, by its activation")
+axes[2].step(range(len(order)), activation[order], where="mid", color="black", label="at inference")
+axes[2].legend(frameon=False)
+axes[0].set_ylabel("activation")
+plt.show()
+
+off = (dropped[:, activation > 0] == 0).mean()
+relative = np.abs(dropped.mean(axis=0) - activation).max() / activation.max()
+display(
+    Markdown(
+        f"At rate {layer.rate:g}, {off:.1%} of the active units were dropped over {draws:,} "
+        f"training steps, and the mean activation differs from that at inference by at most "
+        f"{relative:.1%} of the largest one."
+    )
+)
+
+# %% [markdown]
+# ## Where dropout sits
+#
+# The MLP and the CNN, from input to output:
+
+# %%
+display(diagram(mlp))
+
+# %%
+cnn = build_cnn(input_shape=data.input_shape)
+display(diagram(cnn))
+
+# %% [markdown]
+# `dropout_sites` lists the same for any Keras model. The documented nets leave input and
+# convolutions alone; `input_rate` and `conv_rates` put dropout there too.
+
+# %%
+everywhere = build_cnn(
+    input_shape=data.input_shape, input_rate=0.2, conv_rates=0.25, name="cnn, all layers"
+)
+pd.DataFrame(
+    {
+        "model": model.name,
+        "site": site.path,
+        "placement": site.placement,
+        "rate": site.rate,
+        "guidance": str(GUIDANCE.get(site.placement, "-")),
+    }
+    for model in (mlp, cnn, everywhere)
+    for site in dropout_sites(model)
+).set_index(["model", "site"])
+
+# %% [markdown]
+# ## The formula, checked by numbers
+#
+# The layer is documented as y = r * f(Wx + b) / (1 - rate) in training and y = f(Wx + b) at
+# inference. From what goes in and what comes out, the mask r can be read off; then each part of
+# the formula can be checked.
+
+# %%
+batch = x[:256]
+goes_in = before.predict(batch, verbose=0)
+comes_out = keras.ops.convert_to_numpy(after(batch, training=True))
+at_inference = keras.ops.convert_to_numpy(after(batch, training=False))
+mask = comes_out != 0
+counts = (~mask & (goes_in > 0)).sum(axis=1)
+active = (goes_in > 0).sum(axis=1)
+by_chance = np.sqrt(active * layer.rate * (1 - layer.rate)).mean()
+off_formula = np.abs(comes_out - mask * goes_in / (1 - layer.rate)).max()
+display(
+    Markdown(
+        f"""
+| question | measured |
+|---|---|
+| Does y = r f(Wx + b) / (1 - rate) hold? | it is off by at most {off_formula:.1g} |
+| Does inference hand on f(Wx + b)? | it is off by at most {np.abs(at_inference - goes_in).max():g} |
+| Is the fraction dropped the rate, {layer.rate:g}? | {(counts / active).mean():.3f} on average over {len(batch)} examples |
+| Is it the same number in every example? | {"no" if np.ptp(counts / active) > 0 else "yes"}: {(counts / active).min():.2f} to {(counts / active).max():.2f} of the active units |
+| Are units dropped independently? | the number dropped scatters by {(counts - active * layer.rate).std():.2f} around its expectation; independent draws give {by_chance:.2f} |
+"""  # noqa: E501 - a row of the table
+    )
+)
+
+# %% [markdown]
+# Dropout keeps the mean, not the variance. The factor r / (1 - rate) has mean 1 and variance
+# rate / (1 - rate): what training adds as noise grows without bound as the rate goes to 1.
+
+# %%
+ones = np.ones((200, 1000), "float32")
+measured = []
+for rate in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
+    factor = keras.ops.convert_to_numpy(keras.layers.Dropout(rate, seed=0)(ones, training=True))
+    measured.append((rate, factor.mean(), factor.var()))
+table = pd.DataFrame(measured, columns=["rate", "mean of r / (1 - rate)", "its variance"])
+table["rate / (1 - rate)"] = table["rate"] / (1 - table["rate"])
+
+figure, axis = plt.subplots(figsize=(5.2, 3.4), layout="constrained")
+axis.plot(table["rate"], table["rate / (1 - rate)"], "-", color="black", label="rate / (1 - rate)")
+axis.plot(table["rate"], table["its variance"], "o", color=BLUE, label="variance, measured")
+axis.plot(
+    table["rate"], table["mean of r / (1 - rate)"], "s", color=VERMILION, label="mean, measured"
+)
+axis.set_xlabel("dropout rate (fraction dropped)")
+axis.set_ylabel("of the factor r / (1 - rate)")
+axis.legend(frameon=False)
+plt.show()
+table.round(3).set_index("rate")
+
+# %% [markdown]
+# ### Mask outside or inside the activation?
+#
+# Some texts write f(r (Wx + b)) / (1 - rate), with the mask inside the activation f. And a
+# `Dropout` layer put before an `Activation` layer computes a third thing, f(r (Wx + b) /
+# (1 - rate)). For which f do they agree with r f(Wx + b) / (1 - rate), and which keeps the mean?
+
+# %%
+rng = np.random.default_rng(0)
+kernel, bias = (keras.ops.convert_to_numpy(w) for w in mlp.get_layer("hidden_1").weights)
+z = batch.reshape(len(batch), -1) @ kernel + bias
+rate = layer.rate
+r = rng.random((200, *z.shape), dtype=np.float32) >= rate
+rows = []
+for name in ("relu", "tanh", "sigmoid", "softplus"):
+    f = keras.activations.get(name)
+
+    def of(values, f=f):
+        return keras.ops.convert_to_numpy(f(values))
+
+    without = of(z)
+    forms = {
+        "r f(z) / (1 - rate)": r * without / (1 - rate),
+        "f(r z) / (1 - rate)": of(r * z) / (1 - rate),
+        "f(r z / (1 - rate))": of(r * z / (1 - rate)),
+    }
+    first = forms["r f(z) / (1 - rate)"]
+    for form, values in forms.items():
+        rows.append(
+            {
+                "activation f": name,
+                "form": form,
+                "same as the first": bool(np.allclose(values, first, atol=1e-5)),
+                "mean output": values.mean(),
+                "mean without dropout": without.mean(),
+            }
+        )
+pd.DataFrame(rows).round(3).set_index(["activation f", "form"])
+
+# %% [markdown]
+# ## A rate of 0 is the control
+#
+# Whoever compares dropout with no dropout should change nothing else. `with_rates` sets the
+# rates of a model and keeps layers and weights.
+
+# %%
+control = with_rates(mlp, {site.path: 0.0 for site in dropout_sites(mlp)})
+in_training = keras.ops.convert_to_numpy(control(batch, training=True))
+display(
+    Markdown(
+        f"""
+| | documented | control |
+|---|---|---|
+| layers | {len(mlp.layers)} | {len(control.layers)} |
+| parameters | {mlp.count_params():,} | {control.count_params():,} |
+| rates | {", ".join(f"{site.rate:g}" for site in dropout_sites(mlp))} | {", ".join(f"{site.rate:g}" for site in dropout_sites(control))} |
+| output at inference, largest difference from the documented net | 0 | {np.abs(control.predict(batch, verbose=0) - mlp.predict(batch, verbose=0)).max():g} |
+| output in training, largest difference from that at inference | {np.abs(keras.ops.convert_to_numpy(mlp(batch, training=True)) - mlp.predict(batch, verbose=0)).max():.2g} | {np.abs(in_training - control.predict(batch, verbose=0)).max():g} |
+"""  # noqa: E501 - a row of the table
+    )
+)
+
+# %% [markdown]
+# ## The PyTorch twin
+#
+# The same net in PyTorch returns logits, so that softmax is left to its loss. With the weights of
+# the Keras net, does it compute the same? And does its dropout follow the same formula?
+
+# %%
+import torch
+
+twin = keras_weights_to_torch(mlp, build_torch_mlp())
+print(twin)
+with torch.no_grad():
+    inputs = torch.from_numpy(batch.copy())
+    probabilities = torch.softmax(twin(inputs), dim=1).numpy()
+    hidden = torch.relu(twin.fc1(inputs.flatten(1)))
+    twin.dropout1.train()
+    torch.manual_seed(0)
+    torch_out = twin.dropout1(hidden).numpy()
+    twin.eval()
+predicted = mlp.predict(batch, verbose=0)
+torch_mask = torch_out != 0
+off_torch = np.abs(torch_out - torch_mask * hidden.numpy() / (1 - twin.dropout1.p)).max()
+agree = (probabilities.argmax(axis=1) == predicted.argmax(axis=1)).mean()
+display(
+    Markdown(
+        f"On {len(batch)} images the two nets' probabilities differ by at most "
+        f"{np.abs(probabilities - predicted).max():.1g}, and they name the same class for "
+        f"{agree:.1%}. In training, PyTorch's dropout is off the formula by at most "
+        f"{off_torch:.1g}."
+    )
+)
+
+# %% [markdown]
+# ## What that does to the learning curves
+#
+# Keras reports the training metric of an epoch with dropout on. Measured again with dropout off,
+# on the same weights, it is another number. Both nets are trained with their documented rates and
+# without dropout, paired by seed.
+
+# %%
+epochs = 20 if full else 8
+runs = {
+    name: learning_curves(name, data, rates=[None], seeds=seeds, epochs=length)
+    for name, seeds, length in (
+        ("mlp", 5 if full else 3, epochs),
+        ("cnn", 3 if full else 2, epochs // 2),
+    )
+}
+for name, result in runs.items():
+    LearningCurveDisplay.from_result(result).plot().figure_.suptitle(name)
+    plt.show()
+    display(Markdown("\n".join(f"- {sentence}" for sentence in result.conclusions)))
+
+# %% [markdown]
+# *Why is validation better than training?* A question that comes back often. The answer is in
+# the same weights, measured both ways:
+
+# %%
+rows = []
+for name, result in runs.items():
+    for setting, group in result.scores().groupby("setting", sort=False):
+        rows.append(
+            {
+                "model": name,
+                "setting": setting,
+                "training, dropout on": group["accuracy"].mean(),
+                "training, dropout off": group["train_accuracy"].mean(),
+                "validation": group["val_accuracy"].mean(),
+            }
+        )
+table = pd.DataFrame(rows).set_index(["model", "setting"])
+seeming = table["validation"] > table["training, dropout on"]
+real = table["validation"] > table["training, dropout off"]
+display((100 * table).round(2).add_suffix(" (accuracy, %)"))
+for model, setting in table.index[seeming]:
+    still = "so it is with dropout off too" if real[model, setting] else (
+        "with dropout off it is the other way round: the metric that Keras reports was measured "
+        "with units dropped, and while the weights were still changing"
+    )  # fmt: skip
+    display(Markdown(f"{model}, {setting}: validation looks better than training; {still}."))
+if not seeming.any():
+    display(Markdown("In none of these trainings does validation look better than training."))
