@@ -95,26 +95,6 @@ def test_answers_without_importing_keras(arguments):
     assert ran.stdout.strip()
 
 
-def test_list_shows_what_is_registered():
-    shown = run("list").output
-    for words in ("mlp", "109,386", "hidden_1_dropout 0.50", "cnn", "225,034"):
-        assert words in shown
-    assert max(map(len, shown.splitlines())) <= 80
-    entries = json.loads(run("list", "m*", "--json").output)
-    assert [(entry["name"], entry["parameters"]) for entry in entries] == [("mlp", 109_386)]
-    assert (
-        "No model matches" in run("list", "z*").output or "matches 'z*'" in run("list", "z*").output
-    )
-
-
-def test_show_tells_sites_and_guidance():
-    answered = run("show", "mlp")
-    assert answered.exit_code == 0
-    for words in ("hidden_2_dropout", "0.30", "0.40-0.50", "Srivastava", "109,386"):
-        assert words in answered.output
-    assert run("show", "mpl").exit_code == 2
-
-
 def test_tune_ends_with_a_sentence_and_a_folder(here):
     data = data_file(here / "data.npz")
     answered = run("tune", "mlp", "--data", data, *QUICK, "--out", here / "run")

@@ -17,6 +17,7 @@ from dropout_zoo.tuning.cli_options import (
     numbers_in,
     print_table,
 )
+from dropout_zoo.tuning.models_cli import list_command, show_command
 from dropout_zoo.tuning.starting import start_keras
 from dropout_zoo.tuning.sweep_cli import sweep_command
 
@@ -28,78 +29,6 @@ if TYPE_CHECKING:
 @click.version_option(package_name="dropout-zoo")
 def main() -> None:
     """Dropout in Keras: documented models, and a search for the rates that shows its evidence."""
-
-
-@main.command("list")
-@click.argument("pattern", default="*")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_command(pattern: str, as_json: bool) -> None:
-    """List the registered models whose names match PATTERN (wildcards; default: all)."""
-    from dropout_zoo.models.registry import list_models, model_entry
-
-    entries = [model_entry(name) for name in list_models(pattern)]
-    if as_json:
-        shown = [
-            {
-                "name": entry.name,
-                "family": entry.family,
-                "parameters": entry.parameters,
-                "sites": dict(entry.sites),
-                "source": entry.source,
-            }
-            for entry in entries
-        ]
-        click.echo(json.dumps(shown, indent=2))
-        return
-    if not entries:
-        click.echo(
-            f"No registered model matches {pattern!r}; there are {', '.join(list_models())}."
-        )
-        return
-    print_table(
-        ["name", "family", "parameters", "sites and rates", "source"],
-        [
-            [
-                entry.name,
-                entry.family,
-                f"{entry.parameters:,}",
-                "\n".join(f"{path} {rate:.2f}" for path, rate in entry.sites.items()),
-                entry.source,
-            ]
-            for entry in entries
-        ],
-    )
-
-
-@main.command("show")
-@click.argument("model")
-def show_command(model: str) -> None:
-    """Show MODEL: its layers, its dropout sites, their placements, and the guidance.
-
-    MODEL is a registered name or package.module:function.
-    """
-    with answering_errors():
-        start_keras()
-        from dropout_zoo.models.guidance import GUIDANCE
-        from dropout_zoo.models.resolving import resolve_model
-        from dropout_zoo.models.sites import dropout_sites
-
-        shown = resolve_model(model)
-        sites = dropout_sites(shown)
-        shown.summary(print_fn=click.echo)
-        rows = [
-            [
-                site.path,
-                site.placement,
-                f"{site.rate:.2f}",
-                str(GUIDANCE.get(site.placement, "-")),
-            ]
-            for site in sites
-        ]
-        print_table(["dropout site", "placement", "rate", "guidance"], rows)
-        for placement in dict.fromkeys(site.placement for site in sites):
-            if placement in GUIDANCE:
-                click.echo(f"{placement}: {GUIDANCE[placement].source}")
 
 
 @main.command("tune")
@@ -250,4 +179,6 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
 
 
 main.add_command(audit_command)
+main.add_command(list_command)
+main.add_command(show_command)
 main.add_command(sweep_command)
