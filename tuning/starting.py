@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -35,6 +36,8 @@ def start_keras(announce: bool = True) -> None:
                 from dropout_zoo.training.threads import prepare_threads
 
                 prepare_threads()
+                # It warns of retracing, which many different models make it do.
+                logging.getLogger("tensorflow").setLevel(logging.ERROR)
             keras.ops.zeros(())  # starts the runtime, which looks for devices aloud
         except BaseException:
             os.dup2(standard_error, 2)
