@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Pair = tuple[Array, Array]
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "regression", "reconstruction"]
 
 
 class DataError(ValueError):

@@ -35,11 +35,12 @@ class Dataset:
 
     Args:
         train: Pair `(x, y)`: float32 inputs of shape `(examples, ...)`, and int32 labels from 0
-            or float32 targets of shape `(examples,)`. All arrays become read-only.
+            or float32 targets of shape `(examples,)`; for a reconstruction the inputs, flattened
+            to `(examples, features)`. All arrays become read-only.
         validation: Pair of the same form.
         test: Pair of the same form.
-        task: `"classification"` or `"regression"`.
-        num_classes: Number of classes; None for a regression.
+        task: `"classification"`, `"regression"` or `"reconstruction"`.
+        num_classes: Number of classes; None for a regression and a reconstruction.
         class_names: Names in the order of the class numbers, or None.
         source: Where the data come from, such as `digits` or a file name.
         sample_weight: Weights of the training examples, float32 of shape `(examples,)`, or None.
@@ -117,6 +118,21 @@ class Dataset:
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input, without the batch axis."""
         return tuple(self.train[0].shape[1:])
+
+    def as_reconstruction(self) -> Dataset:
+        """Make each input its own target, as an autoencoder wants.
+
+        Returns:
+            The same examples, their inputs flattened to `(examples, features)` as targets, which
+            share the memory of the inputs; the labels are left out.
+        """
+        pairs = [(x, x.reshape(len(x), -1)) for x, _ in self._parts().values()]
+        return Dataset(
+            *pairs,
+            task="reconstruction",
+            source=self.source,
+            sample_weight=self.sample_weight,
+        )
 
     def class_counts(self) -> dict[str, list[int]] | None:
         """Count the examples of each class.

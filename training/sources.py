@@ -12,9 +12,10 @@ from dropout_zoo.training.arrays import DataError, Examples, Part, Task, is_inte
 from dropout_zoo.training.dataset import Dataset, check_examples, split_arrays
 from dropout_zoo.training.files import read_npz, read_table
 from dropout_zoo.training.images import read_image_folder
+from dropout_zoo.training.topics import make_topics
 
 KERAS_SETS = ("mnist", "fashion_mnist", "cifar10")
-NAMED_SETS = ("digits", *KERAS_SETS)
+NAMED_SETS = ("digits", "topics", *KERAS_SETS)
 TABLES = (".csv", ".parquet")
 PATHS = "a .npz, .csv or .parquet file, or a folder of images with one sub-folder a class"
 DEFAULT_MAX_BYTES = 4 * 1024**3
@@ -43,13 +44,14 @@ def load_dataset(
     order, their names kept.
 
     Args:
-        source: `digits` (embedded, 28 x 28), `mnist`, `fashion_mnist` or `cifar10` (downloaded by
-            Keras), or the path of a `.npz` (`x_train`, `y_train`, `x_test`, `y_test`, or `x`,
+        source: `digits` (embedded, 28 x 28), `topics` (generated sequences of 32 tokens; see
+            `make_topics`), `mnist`, `fashion_mnist` or `cifar10` (downloaded by Keras), or the path of a `.npz` (`x_train`, `y_train`, `x_test`, `y_test`, or `x`,
             `y`), a `.csv`, a `.parquet`, or a folder of images with one sub-folder a class.
         target: Target column of a table.
         image_size: `(height, width)` in pixels, or one number for both, to resize the images of
             a folder.
-        task: `"classification"` or `"regression"`; None infers it.
+        task: `"classification"` or `"regression"`; None infers it. `"reconstruction"` makes the
+            inputs the targets, and uses the labels to stratify the split only.
         seed: Seed of the split, from 0 to 2**32 - 1.
         split: Fractions of training, validation and test part, larger than 0, together 1.
         max_bytes: Largest size of the data, uncompressed, in bytes.
@@ -68,7 +70,8 @@ def load_dataset(
     if not is_integer(max_bytes) or max_bytes < 1:
         raise ValueError(f"max_bytes: expected a positive integer, received {max_bytes!r}")
     examples = _read(source, target, image_size, max_bytes)
-    pairs, targets = check_examples(examples, task=task)
+    reconstruct = task == "reconstruction"
+    pairs, targets = check_examples(examples, task=None if reconstruct else task)
     label_name = examples.parts[0].y_name
     if len(pairs) > 1:
         kept = split[0] + split[1]
@@ -84,7 +87,7 @@ def load_dataset(
         name=label_name,
     )
     train, validation, test = [*parts, *pairs[1:]]
-    return Dataset(
+    dataset = Dataset(
         train=train,
         validation=validation,
         test=test,
@@ -93,6 +96,7 @@ def load_dataset(
         class_names=targets.class_names,
         source=str(source) if source in NAMED_SETS else Path(source).name,
     )
+    return dataset.as_reconstruction() if reconstruct else dataset
 
 
 def _read(
@@ -113,6 +117,9 @@ def _read(
         )
     if source == "digits":
         return _read_digits()
+    if source == "topics":
+        tokens, topics = make_topics()
+        return Examples((Part("topics: tokens", tokens, "topics: labels", topics),))
     if named:
         return _download(str(source))
     if is_folder:

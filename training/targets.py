@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -26,12 +27,14 @@ def targets_for(model: keras.Model, y: Array, num_classes: int | None) -> Array:
 
     Args:
         model: A compiled model with one output of shape `(batch, units)`.
-        y: Integer labels from 0 or float targets, of shape `(examples,)`.
-        num_classes: Number of classes; None for a regression.
+        y: Integer labels from 0 or float targets, of shape `(examples,)`; for a reconstruction
+            the flattened inputs, of shape `(examples, features)`.
+        num_classes: Number of classes; None for a regression and a reconstruction.
 
     Returns:
         int32 of shape `(examples,)` for a sparse loss; otherwise float32, of shape
-        `(examples, 1)` for a model with one output unit, or one-hot `(examples, num_classes)`.
+        `(examples, 1)` for a model with one output unit, one-hot `(examples, num_classes)`, or
+        `(examples, features)`.
 
     Raises:
         ValueError: If the model is not compiled, has several outputs, or does not fit the data.
@@ -59,6 +62,7 @@ def targets_for(model: keras.Model, y: Array, num_classes: int | None) -> Array:
             + (" (or 1 for both)" if one_unit_fits else "")
             + f", received {units}; change the last layer, or use other data"
             + ("" if units != 1 or num_classes == 2 else ", or set the task to regression")
+            + (", or set the task to reconstruction" if _is_as_wide(model, units) else "")
         )
     if sparse:
         return y.astype(np.int32)
@@ -88,10 +92,10 @@ def _loss_function(model: keras.Model) -> Callable[..., Any]:
 
 def _check_values(y: Array, num_classes: int | None) -> Array:
     y = np.asarray(y)
+    if num_classes is None and y.ndim in (1, 2):
+        return y
     if y.ndim != 1:
         raise ValueError(f"y: expected shape (examples,), received {y.shape}")
-    if num_classes is None:
-        return y
     if not is_integer(num_classes) or num_classes < 2:
         raise ValueError(f"num_classes: expected an integer from 2, received {num_classes!r}")
     if y.dtype.kind not in "iu" or (y.size and not 0 <= y.min() <= y.max() < num_classes):
@@ -121,6 +125,12 @@ def _output_units(model: keras.Model) -> int | None:
     return int(shape[1])
 
 
+def _is_as_wide(model: keras.Model, units: int) -> bool:
+    """Whether a model has as many outputs as inputs, as an autoencoder has."""
+    shape = getattr(model, "input_shape", None)
+    return isinstance(shape, tuple) and None not in shape[1:] and units == math.prod(shape[1:])
+
+
 def _regression_targets(
     loss: Callable[..., Any], y: Array, units: int | None, *, classes_only: bool
 ) -> Array:
@@ -129,7 +139,14 @@ def _regression_targets(
             f"model: expected a loss for a regression, such as mse, received "
             f"{getattr(loss, '__name__', loss)}, which is for classes"
         )
-    if units not in (None, 1):
+    if y.ndim == 2:
+        if units not in (None, y.shape[1]):
+            raise ValueError(
+                f"model: expected {y.shape[1]} output units, one for each feature to reconstruct, "
+                f"received {units}; take a model that reproduces its input, such as "
+                "'autoencoder', or set another task"
+            )
+    elif units not in (None, 1):
         raise ValueError(
             f"model: expected 1 output unit for a regression, received {units}; several outputs "
             "are not supported: change the last layer to one unit"
@@ -139,4 +156,4 @@ def _regression_targets(
             f"y: expected targets from 0 to 1 for {loss.__name__}, received {y.min()} to "
             f"{y.max()}; use a loss such as mse"
         )
-    return y.astype(np.float32)[:, None]
+    return y.astype(np.float32).reshape(len(y), -1)

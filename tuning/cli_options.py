@@ -24,7 +24,9 @@ def data_options(command: Command) -> Command:
     for option in (
         click.option("--split", metavar="A,B,C", help="Fractions of train, validation and test."),
         click.option(
-            "--task", type=click.Choice(["classification", "regression"]), help="What y means."
+            "--task",
+            type=click.Choice(["classification", "regression", "reconstruction"]),
+            help="What y means; reconstruction: the input itself is what a model shall put out.",
         ),
         click.option("--image-size", metavar="N or H,W", help="Resize the images of a folder."),
         click.option("--target", metavar="COLUMN", help="Target column of a .csv or .parquet."),
