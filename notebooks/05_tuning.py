@@ -1,0 +1,297 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Tuning the dropout rates of one's own model
+#
+# You have a compiled Keras model with dropout in it, and your own arrays. Which rates should it
+# have, and is that better than no dropout at all? This notebook takes such a model from the audit
+# to the saved file, and reads everything that comes out on the way.
+
+# %% tags=["parameters"]
+profile = "full"  # "fast": a few seconds, on the digits
+
+# %%
+import os
+import tempfile
+from pathlib import Path
+
+from IPython.display import Markdown, display
+
+from dropout_zoo.tuning.starting import start_keras
+
+start_keras(announce=False)
+
+import keras
+import keras_tuner
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from dropout_zoo.models import audit, dropout_sites, with_rates
+from dropout_zoo.studies import with_fewer_examples
+from dropout_zoo.training import Dataset, load_dataset
+from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner, search_space, tune
+
+full = profile == "full"
+source = os.environ.get("DROPOUT_ZOO_MNIST", "digits") if full else "digits"
+
+# %% [markdown]
+# Your arrays: here images and labels, already split into three parts. Nothing below sees the test
+# part except the winner, once. `Dataset.from_arrays` checks the arrays and says what is wrong with
+# them.
+
+# %%
+stand_in = with_fewer_examples(load_dataset(source), 2000 if full else 500, seed=0)
+(x_train, y_train), (x_validation, y_validation), (x_test, y_test) = (
+    stand_in.train, stand_in.validation, stand_in.test,
+)  # fmt: skip
+
+data = Dataset.from_arrays(
+    train=(x_train, y_train),
+    validation=(x_validation, y_validation),
+    test=(x_test, y_test),
+    source=f"arrays of {stand_in.source}",
+)
+print(f"Profile {profile}. {data.describe()}")
+
+# %% [markdown]
+# Your model: any compiled Keras model. This one holds a mistake that is made often.
+
+# %%
+model = keras.Sequential(
+    [
+        keras.Input(data.input_shape),
+        keras.layers.Flatten(),
+        keras.layers.Dense(256, activation="relu"),
+        keras.layers.Dropout(0.8, name="first_dropout"),
+        keras.layers.Dense(64, activation="relu"),
+        keras.layers.Dropout(0.8, name="second_dropout"),
+        keras.layers.Dense(data.num_classes, activation="softmax"),
+    ],
+    name="my_model",
+)
+model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+
+# %% [markdown]
+# ## The answer
+#
+# The audit reads the model before anything is trained; where the mistake is only a rate, it says
+# which rate to set.
+
+# %%
+report = audit(model)
+print(report)
+model = with_rates(model, report.fixing_rates())
+
+# %% [markdown]
+# Then the search. Every trial trains the model with other rates, at its two dropout sites, on the
+# same seed; the best of them are trained again on fresh seeds, beside the model without dropout
+# and with the rates it came with.
+
+# %%
+run = Path(tempfile.mkdtemp()) / "run"
+settings = {
+    "oracle": "bayesian",
+    "rates": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7] if full else [0.2, 0.4, 0.6],
+    "trials": 24 if full else 5,
+    "epochs": 25 if full else 10,
+    "finalists": 4 if full else 2,
+    "seeds": 5 if full else 3,
+}
+result = tune(model, data, **settings, directory=run, progress=False)
+
+# %%
+result.plot()
+plt.show()
+display(Markdown(f"> {result.sentence}"))
+
+# %% [markdown]
+# ## Step by step
+#
+# ### What is searched
+#
+# The space is read off the model: a hyperparameter for each dropout site. Without `rates` it
+# would be the range of the guidance.
+
+# %%
+for name, guidance, tried in (
+    (path, search_space(model).choices[path], result.space.choices[path])
+    for path in result.space.choices
+):
+    print(f"{name}: tried {tried}")
+    print(f"{'':{len(name)}}  without rates={{}}: {guidance}")
+print(f"{result.space.size} settings in the whole grid, {settings['trials']} trials")
+
+# %% [markdown]
+# ### The trials
+#
+# A row a trial, and a row for each of the two controls: its rates, its score (the objective at
+# the best epoch), and what else was measured there. `train_loss` is the training loss with dropout
+# off, `loss` what Keras reports.
+
+# %%
+columns = ["setting", "role", *result.space.choices, "score", "best_epoch"]
+columns += ["loss", "train_loss", "val_loss", "val_accuracy"]
+trials = result.trials.sort_values("score")[columns]
+trials.assign(setting=trials["setting"].where(trials["role"] == "control", "")).head(12).round(4)
+
+# %% [markdown]
+# A search picks the lowest of many noisy scores, on a single seed: the best trial looks better
+# than it is. How far was the choice favoured by chance? The scores of the finalists, in the search
+# and on fresh seeds:
+
+# %%
+sites = list(result.space.choices)
+finalists = result.comparison[result.comparison["role"] == "finalist"]
+searched = result.trials[result.trials["role"] == "trial"].set_index(sites)["score"]
+compared = finalists[[*sites, "mean"]].assign(
+    in_the_search=[searched.loc[tuple(rates)] for rates in finalists[sites].to_numpy()]
+)
+lost = (compared["mean"] - compared["in_the_search"]).mean()
+display(compared.rename(columns={"mean": "on fresh seeds"}).round(4).set_index(sites))
+display(
+    Markdown(
+        f"On fresh seeds the finalists' {result.objective.name} is {abs(lost):.4f} "
+        f"{'higher' if lost > 0 else 'lower'} on average than in the search that chose them."
+    )
+)
+
+# %% [markdown]
+# ### The finalists, with intervals
+#
+# The answer rests on these: gains over no dropout, paired by seed, with intervals that hold for
+# all finalists together (Holm's method).
+
+# %%
+print(result.summary())
+
+# %%
+gains = result.comparison.dropna(subset=["gain"]).iloc[::-1]
+figure, axis = plt.subplots(figsize=(7.5, 0.5 * len(gains) + 1.4), layout="constrained")
+axis.errorbar(
+    gains["gain"], range(len(gains)), fmt="o", capsize=4, color="#0072B2",
+    xerr=[gains["gain"] - gains["low"], gains["high"] - gains["gain"]],
+)  # fmt: skip
+axis.axvline(0, color="black", linestyle="--", label="no dropout")
+axis.set_yticks(
+    range(len(gains)),
+    [
+        f"{row.setting}: " + ", ".join(f"{getattr(row, site):.2f}" for site in sites)
+        for row in gains.itertuples()
+    ],
+)
+axis.set_ylim(-0.6, len(gains) - 0.4)
+axis.set_xlabel(f"gain in {result.objective.name} over no dropout (right is better)")
+axis.legend(frameon=False)
+plt.show()
+
+# %% [markdown]
+# ### The best model
+#
+# A plain Keras model with plain `Dropout` layers at the chosen rates, with the weights of its best
+# seed and epoch. It needs nothing of this package.
+
+# %%
+best = result.best_model()
+best.save(run.parent / "my_model.keras")
+loaded = keras.models.load_model(run.parent / "my_model.keras")
+same = np.array_equal(
+    loaded.predict(x_test[:100], verbose=0), best.predict(x_test[:100], verbose=0)
+)
+display(
+    Markdown(
+        f"""
+| | |
+|---|---|
+| rates | {", ".join(f"{site.path} {site.rate:.2f}" for site in dropout_sites(loaded))} |
+| layers | {", ".join(type(layer).__name__ for layer in loaded.layers)} |
+| on the test part | {", ".join(f"{name} {value:.4f}" for name, value in result.test.items())} |
+| predicts the same after saving and loading | {"yes" if same else "no"} |
+"""
+    )
+)
+
+# %% [markdown]
+# ### The run's folder
+#
+# Everything that decided is in it.
+
+# %%
+meanings = {
+    "search.json": "all that decides the outcome: settings, space, model, data, versions",
+    "trials.csv": "a row a trial and control of the search",
+    "finalists.csv": "a row a finalist or control, and seed",
+    "curves.parquet": "a row an epoch of every training",
+    "outcome.json": "the answer, for a program",
+    "rates.png": "the plot",
+    "best.keras": "the best model",
+}
+pd.DataFrame(
+    {"file": path.name, "holds": meanings.get(path.name, "not documented")}
+    for path in sorted(run.iterdir())
+).set_index("file")
+
+# %%
+curves = pd.read_parquet(run / "curves.parquet")
+print(f"{curves['setting'].nunique()} settings, {len(curves):,} epochs; columns:")
+print(", ".join(curves.columns))
+
+# %% [markdown]
+# ### Going on with a run that was cut off
+#
+# Each training is kept as soon as it is finished. The same call with `resume=True` takes what is
+# there and trains the rest, even after `kill -9`; on the command line it is `--resume`. Here the
+# run is complete, so that nothing is left to train. With another setting it is refused: the
+# answer would be to another question.
+
+# %%
+again = tune(model, data, **settings, directory=run, resume=True, progress=False)
+print(f"The same answer: {again.sentence == result.sentence}")
+try:
+    other = settings | {"epochs": settings["epochs"] + 1}
+    tune(model, data, **other, directory=run, resume=True, progress=False)
+except ValueError as error:
+    print(str(error).replace(str(run), "RUN"))
+
+# %% [markdown]
+# ## With KerasTuner's own pieces
+#
+# Whoever has a search of KerasTuner already keeps it. `DropoutTuner` takes any of its oracles and
+# trains many trials at a time; its results are read as always.
+
+# %%
+oracle = keras_tuner.oracles.RandomSearchOracle(
+    objective=keras_tuner.Objective("val_loss", "min"), max_trials=6 if full else 3, seed=1
+)
+tuner = DropoutTuner(
+    oracle, DropoutHyperModel(model), directory=run.parent, project_name="own_oracle"
+)
+tuner.search(data, epochs=settings["epochs"])
+pd.DataFrame(
+    {**trial.hyperparameters.values, "val_loss": trial.score, "best epoch": trial.best_step}
+    for trial in oracle.get_best_trials(6)
+).round(4)
+
+# %% [markdown]
+# And the other way round: any tuner of KerasTuner takes `DropoutHyperModel` as its search space.
+# It trains one trial after the other by `Model.fit`.
+
+# %%
+plain = keras_tuner.RandomSearch(
+    DropoutHyperModel(model), "val_loss", max_trials=2, seed=1,
+    directory=run.parent, project_name="plain",
+)  # fmt: skip
+plain.search(x_train, y_train, validation_data=(x_validation, y_validation), epochs=3, verbose=0)
+print(plain.get_best_hyperparameters()[0].values)
