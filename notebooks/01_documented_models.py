@@ -73,16 +73,21 @@ x, y = data.train
 mlp.fit(x, targets_for(mlp, y, data.num_classes), epochs=3, verbose=0)
 
 layer = mlp.get_layer("hidden_1_dropout")
-before = keras.Model(mlp.inputs, mlp.get_layer("hidden_1").output)  # f(Wx + b)
-after = keras.Model(mlp.inputs, layer.output)  # what hidden_2 receives
+before = keras.Model(mlp.inputs[0], mlp.get_layer("hidden_1").output)  # f(Wx + b)
+after = keras.Model(mlp.inputs[0], layer.output)  # what hidden_2 receives
+
+
+def outputs_of(model, inputs, training=False):
+    return keras.ops.convert_to_numpy(model(inputs, training=training))
+
 
 draws = 10_000
 image = np.repeat(x[:1], draws, axis=0)  # every copy gets a mask of its own
-activation = before.predict(x[:1], verbose=0)[0]
-dropped = keras.ops.convert_to_numpy(after(image, training=True))
+activation = outputs_of(before, x[:1])[0]
+dropped = outputs_of(after, image, training=True)
 
 # %%
-order = np.argsort(-activation)
+order = np.argsort(-activation)[: (activation > 0).sum()]
 figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), sharey=True, layout="constrained")
 shown = {
     "at inference: all units": (activation, BLUE),
@@ -92,7 +97,7 @@ shown = {
 for axis, (title, (values, colour)) in zip(axes, shown.items(), strict=True):
     axis.bar(range(len(order)), values[order], width=1, color=colour)
     axis.set_title(title, fontsize=10)
-    axis.set_xlabel("unit of hidden_1, by its activation")
+    axis.set_xlabel("active units of hidden_1, in order")
 axes[2].step(range(len(order)), activation[order], where="mid", color="black", label="at inference")
 axes[2].legend(frameon=False)
 axes[0].set_ylabel("activation")
@@ -149,37 +154,45 @@ pd.DataFrame(
 
 # %%
 batch = x[:256]
-goes_in = before.predict(batch, verbose=0)
-comes_out = keras.ops.convert_to_numpy(after(batch, training=True))
-at_inference = keras.ops.convert_to_numpy(after(batch, training=False))
+goes_in = outputs_of(before, batch)
+comes_out = outputs_of(after, batch, training=True)
 mask = comes_out != 0
-counts = (~mask & (goes_in > 0)).sum(axis=1)
-active = (goes_in > 0).sum(axis=1)
-by_chance = np.sqrt(active * layer.rate * (1 - layer.rate)).mean()
 off_formula = np.abs(comes_out - mask * goes_in / (1 - layer.rate)).max()
-display(
-    Markdown(
-        f"""
-| question | measured |
-|---|---|
-| Does y = r f(Wx + b) / (1 - rate) hold? | it is off by at most {off_formula:.1g} |
-| Does inference hand on f(Wx + b)? | it is off by at most {np.abs(at_inference - goes_in).max():g} |
-| Is the fraction dropped the rate, {layer.rate:g}? | {(counts / active).mean():.3f} on average over {len(batch)} examples |
-| Is it the same number in every example? | {"no" if np.ptp(counts / active) > 0 else "yes"}: {(counts / active).min():.2f} to {(counts / active).max():.2f} of the active units |
-| Are units dropped independently? | the number dropped scatters by {(counts - active * layer.rate).std():.2f} around its expectation; independent draws give {by_chance:.2f} |
-"""  # noqa: E501 - a row of the table
-    )
-)
+off_inference = np.abs(outputs_of(after, batch) - goes_in).max()
+active = (goes_in > 0).sum(axis=1)
+count = (~mask & (goes_in > 0)).sum(axis=1)
+share = count / active
+scatter = (count - active * layer.rate).std()
+by_chance = np.sqrt((active * layer.rate * (1 - layer.rate)).mean())
+same = "yes" if np.ptp(share) == 0 else "no"
+answers = {
+    "Does y = r f(Wx + b) / (1 - rate) hold in training?": f"off by at most {off_formula:.1g}",
+    "Is it f(Wx + b) at inference?": f"off by at most {off_inference:.1g}",
+    f"Is the fraction dropped the rate, {layer.rate:g}?": f"{share.mean():.3f} on average",
+    "Is it the same in every example?": f"{same}: from {share.min():.2f} to {share.max():.2f}",
+    "Is each unit dropped independently of the others?": (
+        f"the number dropped scatters by {scatter:.2f}; independent draws give {by_chance:.2f}"
+    ),
+}
+
+
+def show_table(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
+    display(Markdown("\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)))
+
+
+show_table(["question", f"measured on {len(batch)} images"], answers.items())
 
 # %% [markdown]
-# Dropout keeps the mean, not the variance. The factor r / (1 - rate) has mean 1 and variance
-# rate / (1 - rate): what training adds as noise grows without bound as the rate goes to 1.
+# By its definition the factor r / (1 - rate) has mean 1 and variance rate / (1 - rate): the mean of
+# an activation stays, and the noise that training adds grows without bound as the rate goes to 1.
+# The layer's own masks, 200,000 units a rate:
 
 # %%
 ones = np.ones((200, 1000), "float32")
 measured = []
 for rate in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
-    factor = keras.ops.convert_to_numpy(keras.layers.Dropout(rate, seed=0)(ones, training=True))
+    factor = outputs_of(keras.layers.Dropout(rate, seed=0), ones, training=True)
     measured.append((rate, factor.mean(), factor.var()))
 table = pd.DataFrame(measured, columns=["rate", "mean of r / (1 - rate)", "its variance"])
 table["rate / (1 - rate)"] = table["rate"] / (1 - table["rate"])
@@ -243,20 +256,17 @@ pd.DataFrame(rows).round(3).set_index(["activation f", "form"])
 
 # %%
 control = with_rates(mlp, {site.path: 0.0 for site in dropout_sites(mlp)})
-in_training = keras.ops.convert_to_numpy(control(batch, training=True))
-display(
-    Markdown(
-        f"""
-| | documented | control |
-|---|---|---|
-| layers | {len(mlp.layers)} | {len(control.layers)} |
-| parameters | {mlp.count_params():,} | {control.count_params():,} |
-| rates | {", ".join(f"{site.rate:g}" for site in dropout_sites(mlp))} | {", ".join(f"{site.rate:g}" for site in dropout_sites(control))} |
-| output at inference, largest difference from the documented net | 0 | {np.abs(control.predict(batch, verbose=0) - mlp.predict(batch, verbose=0)).max():g} |
-| output in training, largest difference from that at inference | {np.abs(keras.ops.convert_to_numpy(mlp(batch, training=True)) - mlp.predict(batch, verbose=0)).max():.2g} | {np.abs(in_training - control.predict(batch, verbose=0)).max():g} |
-"""  # noqa: E501 - a row of the table
-    )
-)
+rows = {"layers": [], "parameters": [], "rates": [], "inference": [], "training": []}
+for net in (mlp, control):
+    inference = outputs_of(net, batch)
+    rows["layers"].append(len(net.layers))
+    rows["parameters"].append(f"{net.count_params():,}")
+    rows["rates"].append(", ".join(f"{site.rate:g}" for site in dropout_sites(net)))
+    off = np.abs(inference - outputs_of(mlp, batch)).max()
+    rows["inference"].append(f"{off:.2g} off the documented net at most")
+    off = np.abs(outputs_of(net, batch, training=True) - inference).max()
+    rows["training"].append(f"{off:.2g} off its inference at most")
+show_table(["", "documented", "control"], ([name, *values] for name, values in rows.items()))
 
 # %% [markdown]
 # ## The PyTorch twin
@@ -277,7 +287,7 @@ with torch.no_grad():
     torch.manual_seed(0)
     torch_out = twin.dropout1(hidden).numpy()
     twin.eval()
-predicted = mlp.predict(batch, verbose=0)
+predicted = outputs_of(mlp, batch)
 torch_mask = torch_out != 0
 off_torch = np.abs(torch_out - torch_mask * hidden.numpy() / (1 - twin.dropout1.p)).max()
 agree = (probabilities.argmax(axis=1) == predicted.argmax(axis=1)).mean()

@@ -126,12 +126,8 @@ display(Markdown(f"> {result.sentence}"))
 # would be the range of the guidance.
 
 # %%
-for name, guidance, tried in (
-    (path, search_space(model).choices[path], result.space.choices[path])
-    for path in result.space.choices
-):
-    print(f"{name}: tried {tried}")
-    print(f"{'':{len(name)}}  without rates={{}}: {guidance}")
+for name, rates in result.space.choices.items():
+    print(f"{name}: tried {rates}; the guidance: {search_space(model).choices[name]}")
 print(f"{result.space.size} settings in the whole grid, {settings['trials']} trials")
 
 # %% [markdown]
@@ -148,9 +144,8 @@ trials = result.trials.sort_values("score")[columns]
 trials.assign(setting=trials["setting"].where(trials["role"] == "control", "")).head(12).round(4)
 
 # %% [markdown]
-# A search picks the lowest of many noisy scores, on a single seed: the best trial looks better
-# than it is. How far was the choice favoured by chance? The scores of the finalists, in the search
-# and on fresh seeds:
+# A search picks the lowest of many noisy scores, each of a single seed. How far was the choice
+# favoured by chance? The scores of the finalists, in the search and on fresh seeds:
 
 # %%
 sites = list(result.space.choices)
@@ -160,7 +155,11 @@ compared = finalists[[*sites, "mean"]].assign(
     in_the_search=[searched.loc[tuple(rates)] for rates in finalists[sites].to_numpy()]
 )
 lost = (compared["mean"] - compared["in_the_search"]).mean()
-display(compared.rename(columns={"mean": "on fresh seeds"}).round(4).set_index(sites))
+display(
+    compared.rename(columns={"mean": "on fresh seeds", "in_the_search": "in the search"})
+    .round(4)
+    .set_index(sites)
+)
 display(
     Markdown(
         f"On fresh seeds the finalists' {result.objective.name} is {abs(lost):.4f} "
@@ -238,10 +237,8 @@ meanings = {
     "rates.png": "the plot",
     "best.keras": "the best model",
 }
-pd.DataFrame(
-    {"file": path.name, "holds": meanings.get(path.name, "not documented")}
-    for path in sorted(run.iterdir())
-).set_index("file")
+rows = [f"| {path.name} | {meanings.get(path.name, '')} |" for path in sorted(run.iterdir())]
+display(Markdown("\n".join(["| file | holds |", "|---|---|", *rows])))
 
 # %%
 curves = pd.read_parquet(run / "curves.parquet")
