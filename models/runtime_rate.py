@@ -99,6 +99,7 @@ class RuntimeRate:
         return _concrete_shape(inputs, self.noise_shape)  # type: ignore[attr-defined]
 
 
+@keras.saving.register_keras_serializable("dropout_zoo")
 class RuntimeRateDropout(RuntimeRate, keras.layers.Dropout):
     """`keras.layers.Dropout` whose rate is a variable."""
 

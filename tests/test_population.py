@@ -16,7 +16,7 @@ import pytest
 from keras import layers, optimizers
 
 from dropout_zoo.models import build_cnn, build_mlp, with_runtime_rates
-from dropout_zoo.training import Member, MemberTrainer
+from dropout_zoo.training import CosineRamp, EarlyDropout, Member, MemberTrainer
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.fit import fit_member
 from dropout_zoo.training.lift import why_not_liftable
@@ -117,6 +117,7 @@ MODELS = {
         kernel_constraint=keras.constraints.MaxNorm(1.0),
     ),
     "adamw": lambda: build_mlp(**MLP, optimizer=optimizers.AdamW(1e-3)),
+    "averaged": lambda: build_mlp(**MLP, optimizer=optimizers.SGD(0.1, use_ema=True)),
     "noisy net": noisy_net,
 }
 
@@ -196,6 +197,23 @@ def check_a_member_that_continues_equals_one_that_was_not_interrupted(trainer):
     together = np.concatenate([begun.curves["val_loss"], ended.curves["val_loss"]])
     np.testing.assert_allclose(together, whole.curves["val_loss"], rtol=1e-4)
     assert done.status == "completed" and done.curves.empty and done.checkpoint is None
+
+
+def check_schedules_in_company_are_those_of_fit(trainer):
+    about = {"seed": 1, "schedule": CosineRamp(2)}
+    others = [Member([0.0, 0.2], seed=0), Member([0.3, 0.4], seed=1, schedule=EarlyDropout(1))]
+    *company, whole = trainer.train([*others, Member([0.5, 0.4], **about)])
+    (alone,) = trainer.train(others[:1])
+    assert_close(company[0], alone)
+    for trained in (company[1], whole):
+        member = trained.member
+        rates = member_rates(trainer.plan.model, member)
+        assert_close(trained, fit_member(trainer.plan, member, rates, 1000))
+    assert list(company[1].curves["rate_factor"]) == [1, 0, 0]
+    (begun,) = trainer.train([Member([0.5, 0.4], **about, epochs=1)])
+    rest = Member([0.5, 0.4], **about, initial_epoch=1, weights=begun.checkpoint)
+    ended = trainer.train([*others, rest])[-1]
+    np.testing.assert_allclose(ended.curves, whole.curves[1:], rtol=1e-4)
 
 
 def check_what_diverges_does_not_touch_the_others(trainer_of_two, tmp_path):

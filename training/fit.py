@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-import numpy as np
 
 from dropout_zoo.models.cloning import with_rates
 from dropout_zoo.models.lifting import with_runtime_rates
@@ -64,8 +63,7 @@ class _WeightsOfEpoch(keras.callbacks.Callback):
     """Holds the weights at the end of an epoch, before `fit` ends: it may average them then."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        variables = self.model.trainable_variables
-        self.values = [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
+        self.values = [variable.numpy() for variable in self.model.trainable_variables]
 
     def put_back(self) -> None:
         for variable, value in zip(self.model.trainable_variables, self.values, strict=True):

@@ -89,8 +89,7 @@ class MemberHolder:
 
 
 def _values(variables: Sequence[keras.Variable]) -> list[np.ndarray]:
-    # Copies: on PyTorch an array shares the memory of its variable.
-    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+    return [variable.numpy() for variable in variables]
 
 
 def _assign(variables: Sequence[Any], values: Sequence[np.ndarray]) -> None:
