@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from dropout_zoo.models.checks import check_count
+from dropout_zoo.models.checks import check_count, check_sizes
 from dropout_zoo.models.maxout import Maxout
 
 BATCH_NORM_ORDERS = (None, "before_dropout", "after_dropout")
@@ -124,6 +124,34 @@ def dense_stack(
             dense = Maxout(width, pieces, **settings)
         layers += [dense, *regularized(name, rate, batch_norm)]
     return layers
+
+
+def embedded_tokens(
+    input_shape: Sequence[int], vocabulary_size: int, width: int
+) -> tuple[Any, Any]:
+    """The input of a model for sequences of tokens, and the tokens' embeddings.
+
+    Args:
+        input_shape: length of a sequence, as ``(32,)``.
+        vocabulary_size: number of different tokens.
+        width: length of an embedding.
+
+    Returns:
+        The input, int32 of shape ``(batch, length)``, and the embeddings, shape ``(batch, length,
+        width)``.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    shape = check_sizes(input_shape, "input_shape", "(32,), the length of a sequence", least=1)
+    if len(shape) != 1:
+        raise ValueError(
+            f"expected input_shape to be (length,), sequences of tokens; received {shape}"
+        )
+    check_count(vocabulary_size, "vocabulary_size")
+    check_count(width, "width")
+    inputs = keras.Input(shape, dtype="int32")
+    return inputs, keras.layers.Embedding(vocabulary_size, width, name="embedding")(inputs)
 
 
 def classifier(num_classes: int | None, kernel_constraint: Any = None) -> keras.layers.Dense:

@@ -23,6 +23,10 @@ BUILDER_MODULES = (
     "dropout_zoo.models.cnn",
     "dropout_zoo.models.published_nets",
     "dropout_zoo.models.wide_resnet",
+    "dropout_zoo.models.autoencoder",
+    "dropout_zoo.models.lstm",
+    "dropout_zoo.models.transformer",
+    "dropout_zoo.models.vit",
 )
 """Modules whose import registers the models of the zoo; none of them imports Keras at its top."""
 
@@ -176,14 +180,14 @@ def model_entry(name: str) -> ModelEntry:
         The entry.
 
     Raises:
-        ValueError: there is no such model; the message names the nearest ones.
+        ValueError: there is no such model; the message names the nearest ones, if any is near.
     """
     _load_builders()
     if name not in _entries:
-        near = difflib.get_close_matches(str(name), _entries, n=3, cutoff=0.4) or sorted(_entries)
+        near = difflib.get_close_matches(str(name).lower(), _entries, n=3, cutoff=0.4)
         raise ValueError(
             f"expected the name of a registered model, received {name!r}; "
-            f"the nearest: {', '.join(near)}"
+            + (f"the nearest: {', '.join(near)}" if near else "list_models() names them all")
         )
     return _entries[name]
 

@@ -12,6 +12,7 @@ import keras
 from dropout_zoo.models.concrete_dropout import ConcreteDropout
 from dropout_zoo.models.drop_connect import DropConnect
 from dropout_zoo.models.graph import Graph, GraphLayer, inner_layers, read_graph
+from dropout_zoo.models.position_embedding import PositionEmbedding
 
 DROPOUT_FAMILY: tuple[type[keras.Layer], ...] = (
     keras.layers.Dropout,  # and with it SpatialDropout1D, 2D and 3D, DropBlock2D, StochasticDepth
@@ -32,6 +33,7 @@ _HAND_ON: tuple[type[keras.Layer], ...] = (
     keras.layers.RMSNormalization,
     keras.layers.Normalization,
     keras.layers.Embedding,
+    PositionEmbedding,
     keras.layers.PReLU,
 )
 # Layers after which a feature map has no spatial axes any more.

@@ -13,6 +13,7 @@ from .schedules import (
 from .sources import load_dataset
 from .targets import targets_for
 from .threads import prepare_threads
+from .topics import make_topics
 from .train import MemberTrainer, train_members
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "RateScheduler",
     "TrainedMember",
     "load_dataset",
+    "make_topics",
     "parse_objective",
     "prepare_threads",
     "targets_for",

@@ -45,8 +45,9 @@ def load_dataset(
 
     Args:
         source: `digits` (embedded, 28 x 28), `topics` (generated sequences of 32 tokens; see
-            `make_topics`), `mnist`, `fashion_mnist` or `cifar10` (downloaded by Keras), or the path of a `.npz` (`x_train`, `y_train`, `x_test`, `y_test`, or `x`,
-            `y`), a `.csv`, a `.parquet`, or a folder of images with one sub-folder a class.
+            `make_topics`), `mnist`, `fashion_mnist` or `cifar10` (downloaded by Keras), or the
+            path of a `.npz` (`x_train`, `y_train`, `x_test`, `y_test`, or `x`, `y`), a `.csv`, a
+            `.parquet`, or a folder of images with one sub-folder a class.
         target: Target column of a table.
         image_size: `(height, width)` in pixels, or one number for both, to resize the images of
             a folder.

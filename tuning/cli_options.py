@@ -34,8 +34,8 @@ def data_options(command: Command) -> Command:
             "--data",
             default="digits",
             show_default=True,
-            help="digits, mnist, fashion_mnist, cifar10; a .npz, .csv or .parquet file; or a "
-            "folder of images with one sub-folder a class.",
+            help="digits, topics (generated text), mnist, fashion_mnist, cifar10; a .npz, .csv or "
+            ".parquet file; or a folder of images with one sub-folder a class.",
         ),
     ):
         command = option(command)
