@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from dropout_zoo.models.registry import list_models, model_entry
+from dropout_zoo.models.registry import model_entry
 
 PLACEMENT_ARGUMENTS = {
     "input": "input_rate",
@@ -147,8 +147,8 @@ def _registered_builder(name: str) -> Callable[..., keras.Model]:
         return model_entry(name).builder
     except ValueError as error:
         raise ValueError(
-            f"{error}; registered are {', '.join(list_models())}, and a model of your own is "
-            "given as package.module:function"
+            f"{error}; `dropout-zoo list` shows all that are registered, and a model of your own "
+            "is given as package.module:function"
         ) from None
 
 

@@ -164,6 +164,7 @@ def find_model(text: str, dataset: Dataset | None = None) -> tuple[keras.Model, 
 def _load_file(path: Path) -> keras.Model:
     import keras
 
+    from dropout_zoo.models.loading import load_saved_model
     from dropout_zoo.training.reasons import reason_of
 
     if path.suffix != SUFFIX:
@@ -175,7 +176,7 @@ def _load_file(path: Path) -> keras.Model:
         raise ValueError(f"expected a {SUFFIX} file, received {path}, which is no file")
     for compiled in (True, False):  # a loss of one's own cannot be loaded, the graph still can
         try:
-            loaded = keras.saving.load_model(path, compile=compiled, safe_mode=True)
+            loaded = load_saved_model(path, compile=compiled)
         except Exception as error:  # what is in the file may raise anything
             # Keras puts the settings of all layers around it before the reason itself.
             reason = reason_of(ValueError(str(error).rpartition("Exception encountered: ")[2]))

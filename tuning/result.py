@@ -14,6 +14,7 @@ import keras
 import pandas as pd
 from matplotlib.axes import Axes
 
+from dropout_zoo.models.loading import load_saved_model
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning import run_folder
 from dropout_zoo.tuning.display import RatesDisplay
@@ -69,7 +70,7 @@ class TuningResult:
         """
         if self._model is not None:
             return self._model
-        return keras.models.load_model(self.directory / run_folder.BEST_MODEL)
+        return load_saved_model(self.directory / run_folder.BEST_MODEL)
 
     @classmethod
     def load(cls, directory: str | Path) -> TuningResult:
