@@ -1,0 +1,119 @@
+"""The benchmark table as Markdown, and its place in the README."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+MARKS = re.compile(r"(<!-- zoo table -->\n).*?(<!-- end of zoo table -->)", re.DOTALL)
+
+_HEAD = (
+    "| model | data | epochs | seeds | s | no dropout | default rates | tuned rates | published |",
+    "|---|---|---|---|---|---|---|---|---|",
+)
+_CAPTION = """\
+Test error in percent (of the autoencoder the loss, times 100), mean and standard deviation over
+the seeds, at the epoch that was best on the validation part. In brackets the difference from no
+dropout, paired by seed, with its interval (95 % for both together, by Holm's method); in bold
+where that excludes 0. Rates are tuned by `tune` with few trials, on one seed and on validation
+data only. The training sets are small and the epochs few, so that the whole table takes about a
+quarter of an hour on two cores: the published figures, of 60,000 examples and many more updates,
+are there to tell what the nets can do, not as a goal. "s" is seconds a training on one core.
+Made by `python benchmarks/zoo_table.py`; numbers and seeds are in
+[benchmarks/zoo_table.json](benchmarks/zoo_table.json)."""
+
+
+def markdown(table: Mapping[str, Any]) -> str:
+    """The table as Markdown.
+
+    Args:
+        table: what `benchmarks/zoo_table.json` holds.
+
+    Returns:
+        Table, caption, and what was not run.
+    """
+    parts = []
+    if table["rows"]:
+        parts.append("\n".join([*_HEAD, *map(_row, table["rows"])]))
+        parts.append(_CAPTION)
+    if table["not_run"]:
+        lines = ["| not run | why | published |", "|---|---|---|"]
+        lines += [
+            f"| {each['model']} | {each['reason']} | {each['published'] or '-'} |"
+            for each in table["not_run"]
+        ]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def with_table(page: str, table: Mapping[str, Any]) -> str:
+    """A page with the table between its marks.
+
+    Args:
+        page: the page.
+        table: what `benchmarks/zoo_table.json` holds.
+
+    Returns:
+        The page.
+
+    Raises:
+        ValueError: the page does not have the marks once.
+    """
+    changed, count = MARKS.subn(lambda found: f"{found[1]}{markdown(table)}\n{found[2]}", page)
+    if count != 1:
+        raise ValueError(f"expected one marked table in the page, found {count}")
+    return changed
+
+
+def _row(row: Mapping[str, Any]) -> str:
+    settings = row["settings"]
+    cells = [
+        row["model"],
+        f"{row['data']}, {row['examples']['train']:,}",
+        row["epochs"],
+        len(row["seeds"]),
+        f"{row['seconds']:.1f}",
+        _errors(settings["none"]),
+        _setting(settings["default"]),
+        _tuned(settings),
+        row["published"] or "-",
+    ]
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def _setting(setting: Mapping[str, Any]) -> str:
+    if not any(setting["rates"].values()):
+        return "no dropout"
+    difference = setting["difference"]
+    if difference is None or setting["mean"] is None:
+        return _errors(setting)
+    text = f"{_signed(difference['mean'])}"
+    if difference["low"] is not None:
+        text += f", {_signed(difference['low'])} to {_signed(difference['high'])}"
+        if difference["low"] > 0 or difference["high"] < 0:
+            text = f"**{text}**"
+    return f"{_errors(setting)} ({text})"
+
+
+def _errors(setting: Mapping[str, Any]) -> str:
+    if setting["mean"] is None:
+        return str(setting["reason"])
+    spread = "" if setting["std"] is None else f" ± {setting['std']:.2f}"
+    return f"{setting['mean']:.2f}{spread}"
+
+
+def _tuned(settings: Mapping[str, Any]) -> str:
+    rates = settings["tuned"]["rates"]
+    if rates == settings["default"]["rates"] and any(rates.values()):
+        return "the default rates"
+    text = _setting(settings["tuned"])
+    if not any(rates.values()):
+        return text
+    if len(rates) > 6:
+        return f"{text}; rates {min(rates.values()):.2f} to {max(rates.values()):.2f}"
+    return f"{text}; rates {', '.join(f'{rate:.2f}' for rate in rates.values())}"
+
+
+def _signed(number: float) -> str:
+    return f"{number:+.2f}"

@@ -1,0 +1,126 @@
+"""The zoo's benchmark table: no dropout, default rates and tuned rates, beside published figures.
+
+    python benchmarks/zoo_table.py --mnist mnist.npz [--only NAME ...] [--dry-run] [--quick]
+
+Trains what `zoo_works.py` says of each registered model, on the same seeds with every setting;
+`tune` chooses the tuned rates on validation data. After each model, writes `zoo_table.json` and
+the table in README.md. What was cut off goes on where it stopped when the command is given again:
+finished trainings are kept in `runs/zoo_table`, in a folder for each model and its settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from zoo_page import with_table
+from zoo_training import estimate_seconds, row_of
+from zoo_works import PUBLISHED, NotRun, Work, work_for
+
+from dropout_zoo.models.registry import list_models, model_entry
+from dropout_zoo.training.threads import usable_cores
+from dropout_zoo.tuning.cli_options import answering_errors
+from dropout_zoo.tuning.starting import start_keras
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).with_suffix(".json")
+README = ROOT / "README.md"
+RUNS = ROOT / "runs" / "zoo_table"
+
+
+def main() -> None:
+    """Run the works that are asked for, and keep the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mnist", default=os.environ.get("DROPOUT_ZOO_MNIST"))
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="registered names to run")
+    parser.add_argument("--dry-run", action="store_true", help="say how long it would take")
+    parser.add_argument("--quick", action="store_true", help="a rehearsal; its table is not kept")
+    parser.add_argument("--page", action="store_true", help="write the README's table anew only")
+    arguments = parser.parse_args()
+    with answering_errors():
+        names = arguments.only or list_models()
+        works = [work_for(model_entry(name)) for name in names]
+        if arguments.page:
+            works = []
+        planned = [each for each in works if isinstance(each, Work)]
+        without = [each for each in planned if each.data == "mnist" and not arguments.mnist]
+        for work in without:
+            print(f"{work.model}: needs MNIST, --mnist mnist.npz", file=sys.stderr)
+        runnable = [each for each in planned if each not in without]
+        if arguments.quick:
+            runnable = [work.quick() for work in runnable]
+        if runnable:
+            start_keras()
+        if arguments.dry_run:
+            print_estimates(runnable, arguments.mnist)
+            return
+        known = read_rows()
+        for work in runnable:
+            row = row_of(work, arguments.mnist, None if arguments.quick else RUNS)
+            known[work.model] = row
+            print(one_line(row), flush=True)
+            if not arguments.quick:
+                write(known)
+        if not runnable and not arguments.quick:
+            write(known)
+
+
+def one_line(row: Mapping[str, Any]) -> str:
+    """A row as a line on the terminal."""
+    told = [
+        f"{name} {each['reason'] or format(each['mean'], '.2f')}"
+        for name, each in row["settings"].items()
+    ]
+    return f"{row['model']}: {row['measure']}: {', '.join(told)}; {row['seconds']:.1f} s a training"
+
+
+def print_estimates(works: Sequence[Work], mnist: str | None) -> None:
+    """Say how long each work takes: by what it took before, else by training for a few epochs."""
+    from dropout_zoo.tuning.progress import duration
+
+    known, total = read_rows(), 0.0
+    for work in works:
+        row = known.get(work.model)
+        same = row is not None and row["work"] == json.loads(json.dumps(asdict(work)))
+        seconds = estimate_seconds(work, mnist, row["seconds"] if row and same else None)
+        total += seconds
+        print(f"{work.model}: {work.trainings} trainings, about {duration(seconds)}", flush=True)
+    print(f"in all about {duration(total)} on {usable_cores()} quiet cores")
+
+
+def read_rows() -> dict[str, dict[str, Any]]:
+    """The rows that are kept, by model."""
+    if not RESULTS.exists():
+        return {}
+    return {row["model"]: row for row in json.loads(RESULTS.read_text())["rows"]}
+
+
+def write(rows: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the table, with every registered model, and its place in the README."""
+    entries = [model_entry(name) for name in list_models()]
+    reasons = {}
+    for entry in entries:
+        if entry.name not in rows:
+            planned = work_for(entry)
+            reasons[entry.name] = planned.reason if isinstance(planned, NotRun) else "not run yet"
+    table = {
+        "rows": [rows[entry.name] for entry in entries if entry.name in rows],
+        "not_run": [
+            {"model": name, "reason": reason, "published": PUBLISHED.get(name, "")}
+            for name, reason in reasons.items()
+        ],
+    }
+    RESULTS.write_text(json.dumps(table, indent=1, allow_nan=False) + "\n")
+    README.write_text(with_table(README.read_text(), table))
+
+
+if __name__ == "__main__":
+    main()

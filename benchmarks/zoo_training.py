@@ -1,0 +1,285 @@
+"""Training and scoring one model of the benchmark table, so that it can be cut off and resumed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from zoo_works import FINAL_SEEDS, PUBLISHED, Work
+
+from dropout_zoo.models.registry import model_entry
+from dropout_zoo.training.threads import usable_cores
+
+DATA_NAMES = {"mnist": "MNIST", "topics": "topics", "breast_cancer": "breast cancer"}
+MNIST_SPLIT = (5 / 7, 1 / 7, 1 / 7)  # of its 60,000: 50,000 to train on, 10,000 to validate
+DATA_SEED = 0
+FIRST_SEED = 100
+
+
+def row_of(work: Work, mnist: str | None, runs: Path | None) -> dict[str, Any]:
+    """Train and score one model.
+
+    Args:
+        work: what to train.
+        mnist: the file of MNIST, if there is one.
+        runs: folder of the runs, which are resumed; None for a temporary one.
+
+    Returns:
+        A row of the table, as plain data.
+    """
+    from dropout_zoo.models.structure import structure_of
+    from dropout_zoo.training.provenance import describe_data, versions
+    from dropout_zoo.tuning import tune
+
+    dataset = data_of(work, mnist)
+    model = model_of(work, dataset)
+    description = {
+        "work": asdict(work),
+        "structure": structure_of(model),
+        "data": describe_data(dataset),
+        "versions": versions(),
+    }
+    key = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:8]
+    with tempfile.TemporaryDirectory(prefix="dropout-zoo-") as temporary:
+        folder = (runs or Path(temporary)) / f"{work.model}-{key}"
+        print(f"{work.model}: up to {work.trainings} trainings ...", file=sys.stderr, flush=True)
+        tuned = tune(
+            model,
+            dataset,
+            oracle="random",
+            rates=work.rates,
+            trials=work.trials,
+            epochs=work.epochs,
+            batch_size=work.batch_size,
+            objective=objective_of(work),
+            finalists=1,
+            seeds=FINAL_SEEDS,
+            directory=folder / "tune",
+            resume=True,
+        )
+        scored = score(work, model, dataset, dict(tuned.best_rates), folder / "seeds", description)
+    entry = model_entry(work.model)
+    return {
+        "model": work.model,
+        "family": entry.family,
+        "parameters": model.count_params(),
+        "data": DATA_NAMES.get(work.data, work.data),
+        "examples": description["data"]["examples"],
+        "epochs": work.epochs,
+        "batch_size": work.batch_size,
+        "measure": "test loss times 100" if work.task else "test error in percent",
+        "seeds": seeds_of(work),
+        "trials": work.trials,
+        **scored,
+        "published": PUBLISHED.get(work.model, ""),
+        "work": description["work"],
+        "versions": description["versions"],
+        "machine": {
+            "cores": usable_cores(),
+            "processor": platform.processor() or platform.machine(),
+        },
+    }
+
+
+def score(
+    work: Work,
+    model: Any,
+    dataset: Any,
+    tuned: dict[str, float],
+    path: Path,
+    description: dict[str, Any],
+) -> dict[str, Any]:
+    """Train no dropout, the default rates and the tuned ones on fresh seeds, and test them.
+
+    Returns:
+        ``settings`` and ``seconds`` of the row.
+    """
+    from dropout_zoo.models.sites import dropout_sites
+    from dropout_zoo.training.journal import JournaledTrainer
+    from dropout_zoo.training.members import Member
+    from dropout_zoo.training.train import MemberTrainer
+    from dropout_zoo.tuning.run_folder import JOURNAL, OUTCOME, RunFolder
+    from dropout_zoo.tuning.run_folder import SETTINGS as DESCRIPTION
+
+    default = {site.path: site.rate for site in dropout_sites(model)}
+    rates = {"none": dict.fromkeys(default, 0.0), "default": default, "tuned": tuned}
+    files = (DESCRIPTION, OUTCOME)
+    described = description | {"rates": rates}
+    with RunFolder(path, described, resume=True, files=files) as folder:
+        if folder.complete:
+            return json.loads((path / OUTCOME).read_text())
+        trainer = MemberTrainer(
+            model,
+            dataset,
+            epochs=work.epochs,
+            batch_size=work.batch_size,
+            objective=objective_of(work),
+            directory=folder.fresh_state_folder("weights"),
+        )
+        # The same rates twice, such as tuned ones that are none, are trained once.
+        unique = {json.dumps(each): each for each in rates.values()}
+        members = [Member(each, seed) for each in unique.values() for seed in seeds_of(work)]
+        results = JournaledTrainer(trainer, folder.state / JOURNAL).train(members)
+        by_rates: dict[str, list[Any]] = {}
+        for trained in results:
+            by_rates.setdefault(json.dumps(dict(trained.rates)), []).append(trained)
+        tested = {key: test_errors(work, group, dataset) for key, group in by_rates.items()}
+        outcome = {
+            "settings": compared(
+                {name: tested[json.dumps(each)] for name, each in rates.items()}, rates
+            ),
+            "seconds": float(np.mean([each.seconds for each in by_rates[json.dumps(default)]])),
+        }
+        folder.write_json(OUTCOME, outcome)
+    return outcome
+
+
+def estimate_seconds(work: Work, mnist: str | None, training: float | None = None) -> float:
+    """Estimate how long a work takes on quiet cores.
+
+    Args:
+        work: the work.
+        mnist: the file of MNIST, if there is one.
+        training: seconds that one training takes; None to find out by a few epochs.
+
+    Returns:
+        Seconds for all of its trainings.
+    """
+    from dropout_zoo.training.lift import why_not_liftable
+    from dropout_zoo.training.members import Member
+    from dropout_zoo.training.train import MemberTrainer
+
+    dataset = data_of(work, mnist)
+    model = model_of(work, dataset)
+    # Model.fit trains one member after another.
+    cores = usable_cores() if why_not_liftable(model) is None else 1
+    if training is None:
+        trainer = MemberTrainer(
+            model,
+            dataset,
+            epochs=work.epochs,
+            batch_size=work.batch_size,
+            objective=objective_of(work),
+        )
+        took = []
+        for epochs in (1, 1, 2):  # the first traces
+            started = time.process_time()
+            trainer.train([Member({}, 0, epochs=epochs)])
+            took.append(time.process_time() - started)
+        training = took[1] + (took[2] - took[1]) * (work.epochs - 1)
+    return training * work.trainings / cores
+
+
+def test_errors(work: Work, group: Sequence[Any], dataset: Any) -> list[float] | str:
+    """The measure of each trained member on the test part, or why one was not trained."""
+    from dropout_zoo.training.targets import targets_for
+
+    failed = [each for each in group if each.status != "completed"]
+    if failed:
+        return f"{failed[0].status} on {len(failed)} of {len(group)} seeds"
+    # Dropout is off: one model, traced once, serves the weights of all.
+    x, y = dataset.test
+    model = group[0].model()
+    wanted = targets_for(model, y, dataset.num_classes)
+    errors = []
+    for trained in group:
+        model.set_weights(trained.model().get_weights())
+        measured = model.evaluate(x, wanted, batch_size=256, verbose=0, return_dict=True)
+        errors.append(100 * (measured["loss"] if work.task else 1 - measured["accuracy"]))
+    return [float(error) for error in errors]
+
+
+def compared(
+    errors: dict[str, list[float] | str], rates: dict[str, dict[str, float]]
+) -> dict[str, Any]:
+    """Mean, deviation and paired difference from no dropout of each setting."""
+    from dropout_zoo.studies.comparison import holm_differences
+
+    none = errors["none"]
+    values = {
+        name: found
+        for name, found in errors.items()
+        if isinstance(found, list) and rates[name] != rates["none"]
+    }
+    differences = holm_differences(values, none) if values and isinstance(none, list) else {}
+    settings = {}
+    for name, found in errors.items():
+        several = isinstance(found, list) and len(found) > 1
+        difference = differences.get(name)
+        settings[name] = {
+            "rates": rates[name],
+            "errors": found if isinstance(found, list) else None,
+            "reason": "" if isinstance(found, list) else found,
+            "mean": float(np.mean(found)) if isinstance(found, list) else None,
+            "std": float(np.std(found, ddof=1)) if several else None,
+            "difference": difference
+            and {key: finite(value) for key, value in difference._asdict().items()},
+        }
+    return settings
+
+
+def seeds_of(work: Work) -> list[int]:
+    """The seeds of every setting; none is one of the search, which counts from 0."""
+    return list(range(FIRST_SEED, FIRST_SEED + work.seeds))
+
+
+def objective_of(work: Work) -> str:
+    """What decides on validation data."""
+    return "val_loss" if work.task else "val_accuracy"
+
+
+def model_of(work: Work, dataset: Any) -> Any:
+    """The model of a work, with its default rates."""
+    from dropout_zoo.models.resolving import resolve_variant
+
+    shape, classes = dataset.input_shape, dataset.num_classes
+    return resolve_variant(work.model, {}, input_shape=shape, num_classes=classes)
+
+
+@cache
+def data_of(work: Work, mnist: str | None) -> Any:
+    """The data of a work."""
+    from dropout_zoo.studies.training_parts import with_fewer_examples
+    from dropout_zoo.training import load_dataset
+    from dropout_zoo.training.split import stratified_sample
+
+    if work.data == "breast_cancer":
+        dataset = _breast_cancer()
+    elif work.data == "mnist":
+        dataset = load_dataset(str(mnist), split=MNIST_SPLIT, seed=DATA_SEED)
+    else:
+        dataset = load_dataset(work.data, seed=DATA_SEED)
+    x, y = dataset.validation
+    if work.validation is not None and work.validation < len(y):
+        chosen = stratified_sample(y, work.validation, seed=DATA_SEED)
+        dataset = replace(dataset, validation=(x[chosen], y[chosen]))
+    if work.train is not None:
+        dataset = with_fewer_examples(dataset, work.train, DATA_SEED)
+    return dataset.as_reconstruction() if work.task == "reconstruction" else dataset
+
+
+def _breast_cancer() -> Any:
+    from sklearn.datasets import load_breast_cancer
+
+    from dropout_zoo.training import Dataset
+    from dropout_zoo.training.split import split_arrays
+
+    x, y = load_breast_cancer(return_X_y=True)
+    parts = split_arrays(x.astype("float32"), y.astype("int32"), seed=DATA_SEED)
+    return Dataset.from_arrays(*parts, source="breast_cancer")
+
+
+def finite(value: Any) -> Any:
+    """The same with None in place of what JSON does not know."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,131 @@
+"""The benchmark table of the zoo: what it trains, what it writes, and that the README shows it."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dropout_zoo.models import list_models, model_entry
+
+ROOT = Path(__file__).parent.parent
+BENCHMARKS = ROOT / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def programs():
+    """The modules of the program, which is a folder of scripts and no package."""
+    sys.path.insert(0, str(BENCHMARKS))
+    names = ("zoo_works", "zoo_page", "zoo_training", "zoo_table")
+    yield {name: importlib.import_module(name) for name in names}
+    sys.path.remove(str(BENCHMARKS))
+
+
+def kept():
+    return json.loads((BENCHMARKS / "zoo_table.json").read_text())
+
+
+def test_the_readme_shows_what_was_measured(programs):
+    page = (ROOT / "README.md").read_text()
+    assert programs["zoo_page"].with_table(page, kept()) == page
+
+
+def test_every_registered_model_is_in_the_table():
+    table = kept()
+    shown = [each["model"] for each in (*table["rows"], *table["not_run"])]
+    assert sorted(shown) == list_models()
+    assert all(each["reason"] for each in table["not_run"])
+
+
+def test_every_number_follows_from_the_seeds_errors():
+    for row in kept()["rows"]:
+        none = row["settings"]["none"]["errors"]
+        for setting in row["settings"].values():
+            if setting["errors"] is None:
+                assert setting["reason"]
+                continue
+            assert len(setting["errors"]) == len(row["seeds"])
+            assert setting["mean"] == pytest.approx(np.mean(setting["errors"]))
+            assert setting["std"] == pytest.approx(np.std(setting["errors"], ddof=1))
+            if setting["difference"]:
+                difference = np.subtract(setting["errors"], none)
+                assert setting["difference"]["mean"] == pytest.approx(difference.mean())
+
+
+def test_every_work_is_of_a_registered_model_and_every_other_has_a_reason(programs):
+    works = programs["zoo_works"]
+    planned = {work.model for work in works.WORKS}
+    assert planned <= set(list_models())
+    assert set(works.PUBLISHED) <= set(list_models())
+    for name in list_models():
+        found = works.work_for(model_entry(name))
+        assert isinstance(found, works.Work) == (name in planned)
+    excused = {
+        name: works.work_for(model_entry(name)).reason for name in set(list_models()) - planned
+    }
+    assert "SVHN cannot be had offline" in excused["srivastava_cnn"]
+    assert "too many for two cores" in excused["srivastava_8192x2"]
+
+
+def test_a_work_is_trained_scored_and_not_trained_again(programs, tmp_path):
+    work = programs["zoo_works"].Work(
+        "mlp", "digits", epochs=2, train=150, validation=90, seeds=2, trials=2, batch_size=32
+    )
+    row_of = programs["zoo_training"].row_of
+    row = row_of(work, None, tmp_path)
+    json.dumps(row, allow_nan=False)
+    assert row["examples"]["train"] == 150
+    assert row["settings"]["default"]["rates"] == dict(model_entry("mlp").sites)
+    assert not any(row["settings"]["none"]["rates"].values())
+    assert all(0 < error < 100 for error in row["settings"]["none"]["errors"])
+    difference = row["settings"]["default"]["difference"]
+    assert difference["low"] < difference["mean"] < difference["high"]
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    assert row_of(work, None, tmp_path) == row
+    after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def row(none, default, tuned, tuned_rate=0.2):
+    """A row with these errors, and the differences that the program computes."""
+    rates = {"none": {"drop": 0.0}, "default": {"drop": 0.5}, "tuned": {"drop": tuned_rate}}
+    compared = importlib.import_module("zoo_training").compared
+    return {
+        "model": "net",
+        "data": "digits",
+        "examples": {"train": 1000},
+        "epochs": 3,
+        "seeds": [100, 101, 102],
+        "seconds": 1.25,
+        "settings": compared({"none": none, "default": default, "tuned": tuned}, rates),
+        "published": "",
+    }
+
+
+def test_the_page_tells_what_sets_itself_apart(programs):
+    told = programs["zoo_page"].markdown(
+        {"rows": [row([5.0, 6.0, 7.0], [3.0, 4.1, 4.9], [5.0, 6.5, 6.5])], "not_run": []}
+    )
+    cells = [cell.strip() for cell in told.splitlines()[2].split("|")]
+    assert cells[1:6] == ["net", "digits, 1,000", "3", "3", "1.2"]
+    assert cells[6] == "6.00 ± 1.00"
+    assert cells[7].startswith("4.00 ± 0.95 (**-2.00, ")
+    assert cells[8].startswith("6.00 ± 0.87 (+0.00, ")
+    assert cells[8].endswith("; rates 0.20")
+
+
+def test_the_page_tells_of_failures_and_of_rates_that_are_others(programs):
+    markdown = programs["zoo_page"].markdown
+    failed = "diverged on 1 of 3 seeds"
+    assert failed in markdown({"rows": [row([5.0, 6.0, 7.0], failed, failed)], "not_run": []})
+    same = row([5.0, 6.0, 7.0], [3.0, 4.0, 5.0], [3.0, 4.0, 5.0], tuned_rate=0.5)
+    assert "| the default rates |" in markdown({"rows": [same], "not_run": []})
+    nothing = row([5.0, 6.0, 7.0], [3.0, 4.0, 5.0], [5.0, 6.0, 7.0], tuned_rate=0.0)
+    assert "| no dropout |" in markdown({"rows": [nothing], "not_run": []})
+
+
+def test_a_page_without_marks_is_refused(programs):
+    with pytest.raises(ValueError, match="expected one marked table"):
+        programs["zoo_page"].with_table("no marks", {"rows": [], "not_run": []})
