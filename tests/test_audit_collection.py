@@ -4,7 +4,7 @@ import keras
 import pytest
 from keras import layers, ops
 
-from dropout_zoo.models import audit, build_cnn, build_mlp
+from dropout_zoo.models import audit, build_cnn, build_mlp, create_model, list_models
 
 APPLICATIONS = {
     # name: (side of the images, findings with the classifier, findings without it)
@@ -83,6 +83,33 @@ ZOO = {
 def test_the_zoo(name):
     build, arguments, expected = ZOO[name]
     assert found(build(**arguments)) == expected
+
+
+# Of every registered model that has any; the control comes without dropout, the small rate is
+# that of its source, and single values of feature maps are dropped as the papers did.
+REGISTERED = {
+    "lstm": {("DZ125", "lstm_1/cell/recurrent_dropout")},
+    "srivastava_800x2_logistic": {
+        ("DZ112", "hidden_2"),
+        ("DZ203", "hidden_1_dropout"),
+        ("DZ203", "hidden_2_dropout"),
+    },
+    "srivastava_cnn": {
+        ("DZ105", "conv_1_dropout"),
+        ("DZ105", "conv_2_dropout"),
+        ("DZ204", "input_dropout"),
+    },
+    "tabular_mlp": {("DZ204", "hidden_1_dropout"), ("DZ204", "hidden_2_dropout")},
+    "wide_resnet_10_1": {("DZ105", f"group_{group}_block_1_dropout") for group in (1, 2, 3)},
+    "wide_resnet_16_4": {
+        ("DZ105", f"group_{group}_block_{block}_dropout") for group in (1, 2, 3) for block in (1, 2)
+    },
+}
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_registered_models(name):
+    assert found(create_model(name)) == REGISTERED.get(name, set())
 
 
 def transformer_block():

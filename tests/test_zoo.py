@@ -1,0 +1,117 @@
+"""Every dense, convolutional and residual entry: saved, trained by the engine, searched, swept."""
+
+import keras
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer
+
+from dropout_zoo.models import create_model, dropout_sites, list_models, model_entry
+from dropout_zoo.models.resolving import resolve_model
+from dropout_zoo.studies import Execution, capacity_sweep
+from dropout_zoo.training import Dataset, Member, targets_for, train_members
+from dropout_zoo.training.lift import why_not_liftable
+from dropout_zoo.training.split import split_arrays
+from dropout_zoo.tuning.search import Search, TuningSettings
+
+FAMILIES = ("MLP", "CNN", "wide ResNet", "autoencoder")
+ENTRIES = [name for name in list_models() if model_entry(name).family in FAMILIES]
+HEAVY = {
+    "srivastava_4096x2",
+    "srivastava_8192x2",
+    "srivastava_cnn",
+    "wide_resnet_16_4",
+    "wide_resnet_16_4_after_norm",
+}
+"""Seconds to minutes a step on two cores: built and counted by default, trained if asked for."""
+
+MARKED = [pytest.param(name, marks=[pytest.mark.slow] * (name in HEAVY)) for name in ENTRIES]
+LIGHT = [name for name in ENTRIES if name not in HEAVY]
+
+
+@pytest.fixture(scope="module")
+def tumours() -> Dataset:
+    """Thirty features in units of their own, from 0.001 to 4,000; two classes."""
+    x, y = load_breast_cancer(return_X_y=True)
+    parts = split_arrays(x[:300].astype("float32"), y[:300], fractions=(0.7, 0.15, 0.15), seed=0)
+    return Dataset.from_arrays(*parts, source="breast cancer")
+
+
+@pytest.fixture
+def data_of(few_digits, tumours):
+    """Small real data that fit an entry, as large as its source had them."""
+
+    def choose(name):
+        entry = model_entry(name)
+        if entry.family == "autoencoder":
+            return few_digits.as_reconstruction()
+        if len(entry.input_shape) == 1:
+            return tumours
+        if entry.input_shape[-1] == 3:
+            return in_colours(few_digits)
+        return few_digits
+
+    return choose
+
+
+def in_colours(digits):
+    """The digits as images of 32 x 32 with three channels."""
+    parts = [
+        (np.pad(x, ((0, 0), (2, 2), (2, 2)))[..., None].repeat(3, axis=-1)[:60], y[:60])
+        for x, y in (digits.train, digits.validation, digits.test)
+    ]
+    return Dataset.from_arrays(*parts, source="digits in colours")
+
+
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")  # untrained
+@pytest.mark.parametrize("name", LIGHT)
+def test_saved_and_reloaded_it_is_the_same(name, tmp_path):
+    model = create_model(name)
+    model.save(tmp_path / "model.keras")
+    reloaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    assert [(s.path, s.rate) for s in dropout_sites(reloaded)] == list(
+        model_entry(name).sites.items()
+    )
+    x = np.random.default_rng(0).random((3, *model.input_shape[1:])).astype("float32")
+    np.testing.assert_allclose(np.asarray(reloaded(x)), np.asarray(model(x)), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", MARKED)
+def test_an_epoch_in_the_engine_lowers_the_loss(name, data_of):
+    data = data_of(name)
+    model = resolve_model(name, input_shape=data.input_shape, num_classes=data.num_classes)
+    assert why_not_liftable(model) is None
+    member = Member(dict(model_entry(name).sites), seed=1)
+    (trained,) = train_members(
+        model, [member], data, epochs=1, batch_size=10, initial_weights="keep"
+    )
+    assert trained.status == "completed", trained.reason
+    assert trained.rates == dict(model_entry(name).sites)
+    x, y = data.validation
+    before = model.evaluate(x, targets_for(model, y, data.num_classes), verbose=0)[0]
+    assert trained.curves["val_loss"].iloc[0] < before
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_a_search_knows_what_to_search(name, data_of):
+    data = data_of(name)
+    search = Search(name, data, TuningSettings(rates=(0.2, 0.5)))
+    assert search.given == dict(model_entry(name).sites)
+    assert search.trials == 2 ** len(search.space.choices)
+    assert {path for group in search.space.sites.values() for path in group} == set(search.given)
+
+
+def test_a_sweep_of_the_width_of_a_variant_keeps_its_other_arguments(few_digits):
+    result = capacity_sweep(
+        "srivastava_1024x3",
+        few_digits,
+        units=[(8, 8), (16, 8)],
+        epochs=1,
+        seeds=1,
+        execution=Execution(workers=1),
+    )
+    assert set(result.data["units"]) == {"8-8", "16-8"}
+    assert set(result.data["parameters"]) == {
+        784 * 8 + 8 + 8 * 8 + 8 + 90,
+        784 * 16 + 16 + 16 * 8 + 8 + 90,
+    }
+    assert set(result.data["status"]) == {"completed"}
