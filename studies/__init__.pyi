@@ -6,6 +6,7 @@ from .curves import epoch_sweep, learning_curves
 from .difference_display import DifferenceDisplay
 from .examination import examine
 from .factor_display import FactorCurveDisplay
+from .gaps import generalization_gaps
 from .learning_display import LearningCurveDisplay
 from .map_display import HeatMapDisplay
 from .methods import compare_methods
@@ -22,6 +23,7 @@ from .stress import imbalance_sweep, label_noise_sweep
 from .thresholds import Thresholds
 from .training_parts import with_fewer_examples
 from .uncertainty_displays import MonteCarloDisplay, ReliabilityDisplay
+from .uncertainty_study import predictive_uncertainty
 from .unit_displays import ActivationDisplay, FeatureDisplay
 from .verdicts import Verdict, verdict, verdict_by_setting
 
@@ -51,6 +53,7 @@ __all__ = [
     "data_size_sweep",
     "epoch_sweep",
     "examine",
+    "generalization_gaps",
     "holm_differences",
     "imbalance_sweep",
     "label_noise_sweep",
@@ -59,6 +62,7 @@ __all__ = [
     "monte_carlo_convergence",
     "paired_difference",
     "placement_sweep",
+    "predictive_uncertainty",
     "rate_grid",
     "rate_size_map",
     "rate_sweep",

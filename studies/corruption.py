@@ -1,15 +1,16 @@
-"""Corrupted data: wrong labels, a class made rare, noise and missing pixels in the inputs."""
+"""Corrupted data: wrong labels, a rare class; noise, missing pixels and rotation of inputs."""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
 from dropout_zoo.models.checks import check_choice
 from dropout_zoo.models.guidance import check_rate
 from dropout_zoo.studies.training_parts import with_training_part
 from dropout_zoo.training.dataset import Dataset
 
-CORRUPTIONS = ("gaussian noise", "missing pixels")
+CORRUPTIONS = ("gaussian noise", "missing pixels", "rotation")
 
 
 def with_wrong_labels(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, np.ndarray]:
@@ -63,18 +64,25 @@ def corrupted(x: np.ndarray, kind: str, level: float, seed: int) -> np.ndarray:
 
     Args:
         x: inputs, float32, shape `(examples, ...)`.
-        kind: ``"gaussian noise"`` or ``"missing pixels"``.
-        level: standard deviation of the noise as a share of the largest absolute input; or share
-            of the values set to 0, in [0, 1).
+        kind: ``"gaussian noise"``, ``"missing pixels"``, or of images ``"rotation"``.
+        level: standard deviation of the noise as a share of the largest absolute input; share of
+            the values set to 0, in [0, 1); or degrees counterclockwise.
         seed: decides the noise.
 
     Returns:
         The corrupted inputs.
 
     Raises:
-        ValueError: there is no such kind, or the level is out of range.
+        ValueError: there is no such kind, the level is out of range, or the inputs are no images.
     """
     check_choice(kind, CORRUPTIONS, "levels")
+    if kind == "rotation":
+        if x.ndim not in (3, 4):
+            raise ValueError(
+                "expected images, of shape (examples, height, width) with or without channels, to "
+                f"rotate; received {x.shape}"
+            )
+        return ndimage.rotate(x, level, axes=(2, 1), reshape=False, order=1)
     rng = np.random.default_rng(seed)
     if kind == "missing pixels":
         share = check_rate(level, f"levels[{kind!r}]")

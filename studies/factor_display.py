@@ -35,6 +35,7 @@ FACTORS = {
     "label_noise_sweep": Factor("noise", "share of wrong training labels", False),
     "imbalance_sweep": Factor("imbalance", "examples there were for each that is kept", True),
     "robustness": Factor("severity", "severity of the corruption at test", False),
+    "predictive_uncertainty": Factor("severity", "severity of the corruption at test", False),
 }
 """By kind of the study, the factor along which it is drawn."""
 
@@ -122,7 +123,8 @@ class FactorCurveDisplay:
 def _series(drawn: pd.DataFrame) -> pd.Series:
     """The line of each training: neither depths of a model nor corruptions are joined."""
     if "corruption" in drawn:
-        return drawn["dropout"] + ", " + drawn["corruption"]
+        name = drawn["predictor" if "predictor" in drawn else "dropout"]
+        return name if drawn["corruption"].nunique() == 1 else name + ", " + drawn["corruption"]
     if "layers" not in drawn or drawn["layers"].nunique() == 1:
         return drawn["dropout"]
     plural = drawn["layers"].map(lambda count: "hidden layer" + "s" * (count > 1))

@@ -52,6 +52,11 @@ AFTER_TRAINING = {
     "memorised": "share of the wrong labels learnt by heart",
     "rare_recall": "recall of the rare class",
     "corrupted_accuracy": "error (%) on corrupted inputs",
+    "corrupted_loss": "cross-entropy (nats) on corrupted inputs",
+    "ece": "expected calibration error",
+    "entropy": "mean entropy of the prediction (nats)",
+    "mutual_information": "mean mutual information (nats)",
+    "gap": "gap after the last epoch (points of accuracy, dropout off)",
 }
 """Labels of what studies measure after a training."""
 

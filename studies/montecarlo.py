@@ -73,17 +73,17 @@ def monte_carlo(
     passes = _passes(model, x, samples, seed, batch_size)
     # Around the first pass, so that small spreads survive the subtraction of squares.
     first = next(passes)
-    total, squares, entropies = np.zeros_like(first), np.zeros_like(first), _entropy(first)
+    total, squares, entropies = np.zeros_like(first), np.zeros_like(first), row_entropy(first)
     for outputs in passes:
         total = total + (outputs - first)
         squares = squares + (outputs - first) ** 2
-        entropies = entropies + _entropy(outputs)
+        entropies = entropies + row_entropy(outputs)
     offset = total / samples
     mean = first + offset
     std = np.sqrt(np.maximum(squares / samples - offset**2, 0))
     if not _are_probabilities(model, mean):
         return MonteCarloPrediction(mean, std, None, None, samples)
-    entropy = _entropy(mean)
+    entropy = row_entropy(mean)
     information = np.maximum(entropy - entropies / samples, 0)
     return MonteCarloPrediction(mean, std, entropy, information, samples)
 
@@ -132,12 +132,16 @@ def monte_carlo_convergence(
         )
     passes = np.stack(list(_passes(model, x, max(samples), seed, batch_size)))
     rng = np.random.default_rng(seed)
-    rows = [{"samples": 0, "repeat": 0, **_scores(scaled, y)}]
+    rows = [{"samples": 0, "repeat": 0, **proper_scores(scaled, y)}]
     for count in sorted(set(samples)):
         for repeat in range(repeats):
             chosen = rng.choice(len(passes), count, replace=False)
             rows.append(
-                {"samples": count, "repeat": repeat, **_scores(passes[chosen].mean(axis=0), y)}
+                {
+                    "samples": count,
+                    "repeat": repeat,
+                    **proper_scores(passes[chosen].mean(axis=0), y),
+                }
             )
     data = pd.DataFrame(rows)
     return StudyResult(
@@ -185,8 +189,15 @@ def _shares_masks(model: keras.Model) -> bool:
     return any(shape is not None and shape[0] == 1 for shape in shapes)
 
 
-def _entropy(outputs: np.ndarray) -> np.ndarray:
-    """Entropy of each row in nats; of one column, that of a yes or no."""
+def row_entropy(outputs: np.ndarray) -> np.ndarray:
+    """Compute the entropy of predicted probabilities.
+
+    Args:
+        outputs: shape `(examples, classes)`; one column is the probability of a yes.
+
+    Returns:
+        Entropy of each row in nats.
+    """
     if outputs.shape[-1] == 1:
         outputs = np.concatenate([outputs, 1 - outputs], axis=-1)
     clipped = np.clip(outputs, 1e-12, 1)
@@ -206,7 +217,16 @@ def _are_probabilities(model: keras.Model, outputs: np.ndarray) -> bool:
     return getattr(model.layers[-1], "activation", None) is keras.activations.sigmoid
 
 
-def _scores(probabilities: np.ndarray, y: np.ndarray) -> dict[str, float]:
+def proper_scores(probabilities: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """Score predicted probabilities.
+
+    Args:
+        probabilities: shape `(examples, classes)`.
+        y: the classes, whole numbers from 0, shape `(examples,)`.
+
+    Returns:
+        ``error`` in percent, and ``loss``, the cross-entropy in nats.
+    """
     likelihood = np.clip(probabilities[np.arange(len(y)), y], 1e-12, 1)
     return {
         "error": 100 * float((probabilities.argmax(axis=1) != y).mean()),

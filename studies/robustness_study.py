@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from dropout_zoo.studies.corruption import CORRUPTIONS, corrupted
+from dropout_zoo.studies.corruption import corrupted
 from dropout_zoo.studies.plans import NO_DROPOUT, Execution, FitSettings, Model, Setting
 from dropout_zoo.studies.results import TrainingStudyResult
 from dropout_zoo.studies.stress import (
@@ -42,8 +42,8 @@ def robustness(
         model: what `label_noise_sweep` takes.
         dataset: a classification, or what `load_dataset` takes.
         levels: by corruption the levels: ``"gaussian noise"`` as a share of the largest input
-            value (standard deviation), ``"missing pixels"`` as the share set to 0; None for 0,
-            0.1, 0.2, 0.3, 0.5 of both.
+            value (standard deviation), ``"missing pixels"`` as the share set to 0,
+            ``"rotation"`` of images in degrees; None for 0, 0.1, 0.2, 0.3, 0.5 of the first two.
         rates: the settings beside no dropout, as in `learning_curves`.
         sites: where a single rate applies.
         seeds: number of seeds, or the seeds.
@@ -60,7 +60,9 @@ def robustness(
         RuntimeError: every training failed.
     """
     data = as_classification(dataset)
-    wanted = levels or dict.fromkeys(CORRUPTIONS, (0.0, 0.1, 0.2, 0.3, 0.5))
+    wanted = levels or dict.fromkeys(
+        ("gaussian noise", "missing pixels"), (0.0, 0.1, 0.2, 0.3, 0.5)
+    )
     x, y = data.validation
     inputs = {
         (kind, float(level)): corrupted(x, kind, level, seed=0)

@@ -153,6 +153,27 @@ def test_every_method_of_the_list_is_there():
         assert isinstance(option.arguments["kernel_regularizer"], keras.regularizers.L2)
 
 
+@pytest.mark.slow
+def test_the_whole_list_runs_in_one_race(digits):
+    target, others = split_classes(digits, [5, 6, 7, 8, 9])
+    result = compare_methods(
+        "mlp", target, examples=100, transfer=others, epochs=2, seeds=2, tuning_seeds=1
+    )
+    every = {*remedies((128, 64), is_image=True), "more data", "transfer"}
+    scores = result.scores()
+    assert set(scores["method"]) == every
+    assert result.failures().empty
+    assert (scores.groupby("method")["seed"].apply(sorted).map(tuple) == (0, 1)).all()
+    tuned = {entry["method"] for entry in result.settings["arguments"]["tuning"]}
+    assert tuned == every
+    gains = result.gains()
+    assert set(gains["setting"]) == every - {NONE}
+    assert set(gains["control"]) == {NONE}
+    labels = DifferenceDisplay.from_result(result).plot().ax_.get_yticklabels()
+    assert {label.get_text() for label in labels} == every - {NONE}
+    plt.close("all")
+
+
 def test_augmented_copies_are_the_same_digits_moved(few_digits):
     data = with_augmented_copies(few_digits, "shift and rotate", 2, seed=0)
     count = len(few_digits.train[1])

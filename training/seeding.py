@@ -97,6 +97,8 @@ def seed_masks(model: keras.Model, seed: int) -> None:
             # Several generators in one layer are rare; they must differ all the same.
             start = (mask_seed(seed, index) + offset) % _SEED_LIMIT
             generator.state.assign([start, 0])
+            # On PyTorch Keras's dropout passes over a generator that was not given a seed.
+            generator._initial_seed = start
 
 
 def _drawn(stream: int, seed: int, index: int) -> int:
