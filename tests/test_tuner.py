@@ -1,5 +1,10 @@
 """`DropoutTuner` as a KerasTuner user meets it."""
 
+import importlib.util
+import os
+import subprocess
+import sys
+
 import keras
 import keras_tuner
 import numpy as np
@@ -14,6 +19,57 @@ from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner
 
 RATES = [0.1, 0.3, 0.5]
 QUIET = {"max_consecutive_failed_trials": 100, "seed": 1}
+
+
+ON_JAX = """
+import sys
+
+import numpy as np
+from keras_tuner import oracles
+
+from dropout_zoo.models import build_mlp
+from dropout_zoo.training import Dataset, MemberTrainer
+from dropout_zoo.training.threads import usable_cores
+from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner
+
+random = np.random.default_rng(0)
+x, y = random.normal(size=(40, 6)).astype("float32"), random.integers(0, 3, 40)
+data = Dataset.from_arrays((x, y), (x, y), (x, y))
+hypermodel = DropoutHyperModel(
+    build_mlp(input_shape=(6,), num_classes=3, units=(4,), hidden_rates=0.4),
+    [0.1 * number for number in range(9)],
+)
+
+
+def build(hp):
+    return build_mlp(
+        input_shape=(6,), num_classes=3, units=(4,),
+        hidden_rates=hp.Choice("rate", hypermodel.space.choices["hidden_1_dropout"]),
+    )
+
+
+class Counted(MemberTrainer):
+    def train(self, members, on_result=None):
+        sizes.append(len(members))
+        return super().train(members, on_result)
+
+
+cores = usable_cores()
+trainer = Counted(hypermodel.model, data, epochs=1, batch_size=64, keep_state=True)
+assert trainer.members_at_once > 100
+by_cores = [min(cores, 9 - done) for done in range(0, 9, cores)]
+first = min(cores, 9)
+for name, oracle, wanted, expected in (
+    ("grid", oracles.GridSearchOracle("val_loss"), hypermodel, [9]),
+    ("random", oracles.RandomSearchOracle("val_loss", max_trials=6), hypermodel, [6]),
+    ("learns", oracles.BayesianOptimizationOracle("val_loss", max_trials=9), hypermodel, by_cores),
+    ("built", oracles.GridSearchOracle("val_loss"), build, [first, 9 - first][: 1 + (first < 9)]),
+):
+    sizes = []
+    DropoutTuner(oracle, wanted, directory=sys.argv[1], project_name=name).search_with(trainer)
+    assert sizes == expected, (name, sizes)
+print("all is well")
+"""
 
 
 def model():
@@ -165,3 +221,13 @@ def test_a_model_of_another_shape_of_graph_is_searched_too(few_digits, tmp_path)
     tuner.search(few_digits, epochs=1)
     assert len(tuner.oracle.get_best_trials(5)) == 3
     assert isinstance(tuner, keras_tuner.Tuner)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
+def test_on_jax_oracles_that_need_no_results_are_asked_for_all_that_memory_holds(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", ON_JAX, str(tmp_path)],
+        env=os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.stdout.strip().endswith("all is well"), done.stderr[-3000:]

@@ -47,10 +47,13 @@ class Engine:
         fuse: whether TensorFlow's fused kernels do the update where there are any.
         memory_budget: bytes up to which the data are brought into memory; larger ones are
             streamed.
+
+    Attributes:
+        most: the largest number of members that are trained at the same time.
     """
 
     def __init__(self, plan: Plan, *, loops: int, fuse: bool, memory_budget: int) -> None:
-        self._plan, self._most, self._fuse = plan, loops, fuse
+        self._plan, self.most, self._fuse = plan, loops, fuse
         self._data = examples_of(plan, memory_budget, loops)
         self._stop = threading.Event()
         self._jobs: queue.SimpleQueue[tuple[Job, Start] | None] = queue.SimpleQueue()
@@ -83,7 +86,7 @@ class Engine:
         jobs, pending = JobSource(source), 0
         try:
             while True:
-                for job in jobs.take(pending, self._most + ahead):
+                for job in jobs.take(pending, self.most + ahead):
                     self._jobs.put((job, self._plan.start_weights(job.member.seed)))
                     pending += 1
                     self._start_thread(pending)
@@ -118,7 +121,7 @@ class Engine:
     def _start_thread(self, pending: int) -> None:
         """Start one more thread where more jobs are pending than threads are running."""
         running = len(self._threads)
-        if running == min(pending, self._most):
+        if running == min(pending, self.most):
             return
         if running == len(self._loops):
             self._add_loop()

@@ -78,6 +78,11 @@ class JournaledTrainer:
         results = restored | {self._key(result.member): result for result in fresh}
         return [results[key] for key in keys]
 
+    @property
+    def members_at_once(self) -> int:
+        """The largest number of members that are trained at the same time."""
+        return self._trainer.members_at_once
+
     def _key(self, member: Member) -> str:
         """All that decides a training within one run: where it continues follows from these."""
         rates = member_rates(self._trainer.plan.model, member)

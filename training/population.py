@@ -48,6 +48,9 @@ class Population:
     Args:
         plan: model, data and settings.
         most: the largest number of members at once; None for as many as memory holds.
+
+    Attributes:
+        most: the largest number of members that are trained at the same time.
     """
 
     def __init__(self, plan: Plan, *, most: int | None) -> None:
@@ -58,7 +61,7 @@ class Population:
         self._epochs = VectorisedEpochs(model, plan)
         self._epochs.traced()  # a model that cannot be vectorised says so here
         fitting = members_that_fit(self._epochs.bytes_a_member())
-        self._most = fitting if most is None else min(most, fitting)
+        self.most = fitting if most is None else min(most, fitting)
         places = [
             *model.trainable_variables,
             *model.non_trainable_variables,
@@ -93,7 +96,7 @@ class Population:
         try:
             while True:
                 under_way = len(self._members())
-                new = list(jobs.take(under_way, self._most))
+                new = list(jobs.take(under_way, self.most))
                 if not under_way and not new:
                     return trained
                 self._start(new)
@@ -136,7 +139,7 @@ class Population:
             return
         known = [w for w in self._widths if wanted <= w <= _WIDEST_RATIO * wanted]
         # One that grows now may grow again.
-        width = min(known, default=min(self._most, max(wanted, 2 * width * (wanted > width))))
+        width = min(known, default=min(self.most, max(wanted, 2 * width * (wanted > width))))
         self._widths.add(width)
         places = [place for place, _ in members]
         rows = np.array(places + [0] * (width - len(places)))

@@ -145,20 +145,30 @@ class MemberTrainer:
         known = isinstance(members, Sequence)
         if known:  # what does not fit is found before any training
             jobs = iter(list(jobs))
-        if not self._began:
-            # Once: a folder that is deleted meanwhile is not to rise again half empty.
-            self.plan.directory.mkdir(parents=True, exist_ok=True)
-            self._engine, self._began = self._start_engine(), True
-        if self._engine is None:
+        engine = self._begun_engine()
+        if engine is None:
             return [self._fit(job, on_result) for job in jobs]
         ahead = (self._workers or usable_cores()) if known else 0
-        trained = self._engine.run(jobs, ahead=ahead, on_result=on_result)
+        trained = engine.run(jobs, ahead=ahead, on_result=on_result)
         return [trained[number] for number in sorted(trained)]
+
+    @property
+    def members_at_once(self) -> int:
+        """The largest number of members that are trained at the same time."""
+        engine = self._begun_engine()
+        return 1 if engine is None else engine.most
 
     def _job(self, member: Member) -> Job:
         if member.schedule is not None and self._fixed is not None:
             raise ValueError(f"expected members without a schedule of the rate: {self._fixed}")
         return Job(next(self._numbers), member, member_rates(self.plan.model, member))
+
+    def _begun_engine(self) -> Engine | Population | None:
+        if not self._began:
+            # Once: a folder that is deleted meanwhile is not to rise again half empty.
+            self.plan.directory.mkdir(parents=True, exist_ok=True)
+            self._engine, self._began = self._start_engine(), True
+        return self._engine
 
     def _start_engine(self) -> Engine | Population | None:
         """The engine, or None where `Model.fit` has to train, which a warning tells."""
@@ -173,7 +183,7 @@ class MemberTrainer:
             except Exception as error:  # the user's own code may not run in a graph
                 reason = f"{type(error).__name__}: {error}"
         warnings.warn(
-            f"Model.fit trains the members, one after another, because {reason}", stacklevel=3
+            f"Model.fit trains the members, one after another, because {reason}", stacklevel=4
         )
         return None
 
@@ -182,7 +192,7 @@ class MemberTrainer:
 
         workers = self._workers or usable_cores()
         if not prepare_threads(workers):
-            warnings.warn(_SLOW_THREADS, stacklevel=4)
+            warnings.warn(_SLOW_THREADS, stacklevel=5)
         return Engine(
             self.plan,
             loops=workers,

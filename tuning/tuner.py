@@ -11,7 +11,7 @@ import keras
 import keras_tuner
 import numpy as np
 from keras_tuner.engine import trial as trial_module
-from keras_tuner.oracles import GridSearchOracle
+from keras_tuner.oracles import GridSearchOracle, HyperbandOracle, RandomSearchOracle
 
 from dropout_zoo.models.sites import settable_sites
 from dropout_zoo.models.structure import structure_of
@@ -28,9 +28,16 @@ Status = trial_module.TrialStatus
 OnResult = Callable[[TrainedMember], None]
 Arrays = tuple[np.ndarray, np.ndarray]
 
+# They tell trial after trial without waiting for results; Hyperband says where it has to wait.
+_PATIENT_ORACLES = (GridSearchOracle, RandomSearchOracle, HyperbandOracle)
+
 
 class Trainer(Protocol):
     """What trains members: a `MemberTrainer`, or one that keeps a journal."""
+
+    @property
+    def members_at_once(self) -> int:
+        """See `MemberTrainer.members_at_once`."""
 
     def train(
         self, members: Sequence[Member], on_result: OnResult | None = None
@@ -50,8 +57,10 @@ class DropoutTuner(keras_tuner.Tuner):
         hypermodel: a compiled Keras model, whose dropout sites are then searched; a
             `DropoutHyperModel`; or any hypermodel or function that builds a compiled model.
             Trials whose models differ in dropout rates alone are trained together.
-        batch: number of trials that are asked for at once; None for one a usable core. More of
-            them keep all cores busy, fewer let an oracle that learns learn sooner.
+        batch: number of trials that are asked for at once. More of them keep the machine busy,
+            fewer let an oracle that learns learn sooner. None for one a usable core; on JAX, of a
+            grid, random search or Hyperband, for as many as are trained at once: their next
+            trials do not hang on single results.
         seed: seed of every trial's initial weights, data order and masks, a whole number >= 0.
         directory: folder that holds projects; state and weights go there.
         project_name: name of this search's folder in it.
@@ -69,7 +78,7 @@ class DropoutTuner(keras_tuner.Tuner):
         project_name: str | None = None,
         overwrite: bool = False,
     ) -> None:
-        self.batch = batch or usable_cores()
+        self.batch = batch
         self.seed = seed
         self.results: dict[str, TrainedMember] = {}
         if isinstance(hypermodel, keras.Model):
@@ -175,7 +184,8 @@ class DropoutTuner(keras_tuner.Tuner):
         self.save()
         self.on_search_begin()
         failures: set[str] = set()
-        while trials := self._next_trials():
+        batch = self._first_batch(trainer_of)
+        while trials := self._next_trials(batch):
             groups: dict[int, tuple[Trainer, list[tuple[trial_module.Trial, Member]]]] = {}
             for trial in trials:
                 try:
@@ -185,6 +195,8 @@ class DropoutTuner(keras_tuner.Tuner):
                     continue
                 trainer = trainer_of(model)
                 groups.setdefault(id(trainer), (trainer, []))[1].append((trial, member))
+            if self.batch is None and self._asks_for_many():
+                batch = max([batch, *(trainer.members_at_once for trainer, _ in groups.values())])
             for trainer, group in groups.values():
                 results = trainer.train([member for _, member in group], on_result)
                 for (trial, _), result in zip(group, results, strict=True):
@@ -195,12 +207,22 @@ class DropoutTuner(keras_tuner.Tuner):
                 raise RuntimeError(f"every trial failed: {'; '.join(sorted(failures))}")
         self.on_search_end()
 
-    def _next_trials(self) -> list[trial_module.Trial]:
+    def _first_batch(self, trainer_of: Callable[[keras.Model], Trainer]) -> int:
+        if self.batch is not None:
+            return self.batch
+        if self._asks_for_many() and isinstance(self.hypermodel, DropoutHyperModel):
+            return trainer_of(self.hypermodel.model).members_at_once
+        return usable_cores()  # until a model has been built
+
+    def _asks_for_many(self) -> bool:
+        return keras.backend.backend() == "jax" and isinstance(self.oracle, _PATIENT_ORACLES)
+
+    def _next_trials(self, batch: int) -> list[trial_module.Trial]:
         """Trials to be trained together; none when the oracle has stopped."""
         trials: list[trial_module.Trial] = []
         # The same id would be given the same trial again. Trials that a search left running when
         # it was cut off come first: their ids are theirs again.
-        for number in range(self.batch):
+        for number in range(batch):
             trial = self.oracle.create_trial(f"{self.tuner_id}-{number}")
             # Idle: what comes next depends on trials that are in this batch.
             if trial.status != Status.RUNNING:
