@@ -64,7 +64,11 @@ def main() -> None:
             return
         known = read_rows()
         for work in runnable:
-            row = row_of(work, arguments.mnist, None if arguments.quick else RUNS)
+            try:
+                row = row_of(work, arguments.mnist, None if arguments.quick else RUNS)
+            except KeyboardInterrupt:
+                print("To go on: the same command.", file=sys.stderr)
+                raise
             known[work.model] = row
             print(one_line(row), flush=True)
             if not arguments.quick:

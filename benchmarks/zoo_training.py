@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from zoo_works import FINAL_SEEDS, PUBLISHED, Work
+from zoo_works import PUBLISHED, Work
 
 from dropout_zoo.models.registry import model_entry
 from dropout_zoo.training.threads import usable_cores
@@ -64,7 +64,7 @@ def row_of(work: Work, mnist: str | None, runs: Path | None) -> dict[str, Any]:
             batch_size=work.batch_size,
             objective=objective_of(work),
             finalists=1,
-            seeds=FINAL_SEEDS,
+            seeds=work.final_seeds,
             directory=folder / "tune",
             resume=True,
         )

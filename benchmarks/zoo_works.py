@@ -20,9 +20,6 @@ NO_DATA = ("SVHN", "CIFAR-10", "CIFAR-100", "ImageNet")
 LARGEST = 5_000_000
 """Number of parameters above which a model is too large for this table on two cores."""
 
-FINAL_SEEDS = 2
-"""Seeds on which `tune` trains its finalist and the controls, before it names the best rates."""
-
 
 @dataclass(frozen=True)
 class Work:
@@ -36,6 +33,8 @@ class Work:
         validation: the same of the validation part.
         seeds: number of seeds for each setting.
         trials: trials of the search on one seed, before that.
+        final_seeds: seeds on which the search trains its finalist and the controls again, before
+            it names the best rates.
         rates: rates that the search tries at each site; None for the guidance.
         batch_size: examples a step.
         task: ``"reconstruction"`` where the input is the target, else None.
@@ -44,18 +43,19 @@ class Work:
     model: str
     data: str = "mnist"
     epochs: int = 10
-    train: int | None = 5000
-    validation: int | None = 2000
+    train: int | None = 3000
+    validation: int | None = 1000
     seeds: int = 3
-    trials: int = 4
+    trials: int = 3
+    final_seeds: int = 1
     rates: tuple[float, ...] | None = None
     batch_size: int = 128
     task: str | None = None
 
     @property
     def trainings(self) -> int:
-        """Number of trainings at most: the search, its controls and finalist, and all seeds."""
-        return self.trials + 2 + 3 * FINAL_SEEDS + 3 * self.seeds
+        """Number of trainings at most: the search with its controls and finalist, and all seeds."""
+        return self.trials + 2 + 3 * self.final_seeds + 3 * self.seeds
 
     def quick(self) -> Work:
         """A rehearsal of the same that takes moments."""
@@ -63,22 +63,22 @@ class Work:
 
 
 WORKS = (
-    Work("mlp", epochs=15, train=10_000, trials=10, seeds=5),
-    Work("cnn", epochs=5, train=4000),
-    Work("srivastava_800x2_logistic", epochs=12, train=3000),
-    Work("srivastava_1024x3_logistic", epochs=12, train=3000, trials=3),
-    Work("srivastava_1024x3", epochs=12, train=3000, trials=3),
-    Work("srivastava_1024_1024_2048", epochs=12, train=3000, trials=3),
-    Work("goodfellow_maxout_240x2", epochs=12, train=3000),
-    Work("autoencoder", task="reconstruction"),
+    Work("mlp", epochs=15, train=10_000, validation=2000, trials=10, final_seeds=2, seeds=5),
+    Work("cnn", epochs=5, train=4000, validation=2000, trials=4, final_seeds=2),
+    Work("srivastava_800x2_logistic", epochs=10, train=3000),
+    Work("srivastava_1024x3_logistic", epochs=8, train=3000),
+    Work("srivastava_1024x3", epochs=8, train=3000),
+    Work("srivastava_1024_1024_2048", epochs=8, train=3000),
+    Work("goodfellow_maxout_240x2", epochs=8, train=3000),
+    Work("autoencoder", train=5000, trials=5, final_seeds=2, seeds=5, task="reconstruction"),
     Work("tabular_mlp", "breast_cancer", epochs=30, train=None, validation=None, trials=10,
-         seeds=5, rates=LOW_RATES, batch_size=32),
-    Work("lstm", "topics", epochs=8, train=None, validation=None, trials=3),
-    Work("transformer", "topics", epochs=12, train=None, validation=None, seeds=5,
-         rates=LOW_RATES, batch_size=32),
-    Work("vit", epochs=6, train=2000, trials=3, rates=LOW_RATES),
-    Work("wide_resnet_10_1", epochs=6, train=2000, validation=1000, trials=3),
-    Work("wide_resnet_10_1_after_norm", epochs=6, train=2000, validation=1000, trials=3),
+         final_seeds=2, seeds=5, rates=LOW_RATES, batch_size=32),
+    Work("lstm", "topics", epochs=8, train=None, validation=None, batch_size=64),
+    Work("transformer", "topics", epochs=10, train=None, validation=None, batch_size=64,
+         rates=LOW_RATES),
+    Work("vit", epochs=5, train=1000, validation=500, batch_size=64, rates=LOW_RATES),
+    Work("wide_resnet_10_1", epochs=5, train=1000, validation=500, batch_size=64),
+    Work("wide_resnet_10_1_after_norm", epochs=5, train=1000, validation=500, batch_size=64),
 )  # fmt: skip
 
 PUBLISHED = {

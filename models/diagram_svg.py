@@ -211,7 +211,7 @@ def _told(drawing: Drawing) -> str:
     parts = [f"{drawing.summary()}."]
     parts += [f"{drawing.note}."] if drawing.note else []
     parts += [
-        f"{site.path}: {site.describe()}." for layer in drawing.layers for site in layer.sites
+        f"{site.name}: {site.describe()}." for layer in drawing.layers for site in layer.sites
     ]
     return " ".join(parts)
 

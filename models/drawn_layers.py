@@ -16,15 +16,21 @@ class DrawnSite:
     """A dropout site in a diagram.
 
     Attributes:
-        path: path of the site, as `dropout_sites` gives it.
-        rates: its rate (fraction dropped); one for each repetition where layers are drawn once
-            for several.
+        paths: path of the site, as `dropout_sites` gives it; one for each repetition where layers
+            are drawn once for several.
+        rates: its rate (fraction dropped), or as many rates.
         placement: its placement, as `dropout_sites` gives it.
     """
 
-    path: str
+    paths: tuple[str, ...]
     rates: tuple[float, ...]
     placement: str
+
+    @property
+    def name(self) -> str:
+        """Its path, or the first and the last of them."""
+        first, last = self.paths[0], self.paths[-1]
+        return first if first == last else f"{first} to {last}"
 
     def describe(self) -> str:
         """Rate, placement and guidance as a person reads them."""
@@ -110,7 +116,7 @@ class DrawnLayer:
         return [
             site.describe()
             if self.drops
-            else f"{site.path.removeprefix(f'{self.path}/')}: {site.describe()}"
+            else f"{site.paths[0].removeprefix(f'{self.path}/')}: {site.describe()}"
             for site in self.sites
         ]
 

@@ -120,7 +120,7 @@ def _sites_in(operation: Any, sites: Sequence[DropoutSite]) -> tuple[DrawnSite, 
         return ()
     held = {id(layer) for layer in [operation, *flat_layers(operation)]}
     return tuple(
-        DrawnSite(_printable(site.path), (site.rate,), site.placement)
+        DrawnSite((_printable(site.path),), (site.rate,), site.placement)
         for site in sites
         if id(site.layer) in held
     )

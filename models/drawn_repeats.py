@@ -172,7 +172,7 @@ def _merged(copies: Sequence[DrawnLayer]) -> DrawnLayer:
         parameters=None if None in parameters else sum(filter(None, parameters)),
         sites=tuple(
             DrawnSite(
-                f"{sites[0].path} to {sites[-1].path}",
+                tuple(path for site in sites for path in site.paths),
                 tuple(rate for site in sites for rate in site.rates),
                 sites[0].placement,
             )

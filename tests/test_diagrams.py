@@ -98,11 +98,14 @@ def test_residual_branches_run_beside_the_layers_that_they_pass_by():
 def test_every_weight_and_every_site_is_told_once(model):
     drawing = diagram(model).drawing
     assert sum(layer.parameters for layer in drawing.layers) == model.count_params()
-    told = {site.path: site.rates for layer in drawing.layers for site in layer.sites}
-    drawn_once = {path for path in told if " to " not in path}
-    sites = {site.path: site for site in dropout_sites(model)}
-    assert drawn_once <= set(sites)
-    assert sum(len(rates) for rates in told.values()) == len(sites)
+    told = [
+        (path, rate)
+        for layer in drawing.layers
+        for site in layer.sites
+        for path, rate in zip(site.paths, site.rates, strict=True)
+    ]
+    # A layer that is called again is drawn again.
+    assert set(told) == {(site.path, site.rate) for site in dropout_sites(model)}
 
 
 def test_what_is_computed_runs_down_its_lane_to_the_last_layer_that_uses_it(model):
@@ -238,7 +241,7 @@ def test_the_picture_is_whole_and_told_in_words(model):
     for layer in drawn.drawing.layers:
         assert layer.name in written
         for site, told in zip(layer.sites, layer.told_sites(), strict=True):
-            assert f"{site.path}: {site.describe()}" in description
+            assert f"{site.name}: {site.describe()}" in description
             assert f"◆ {told}" in written
     # Dropout has marks and lines of its own, so that colour never tells it alone.
     kinds = [each.attrib.get("class") for each in root.iter()]
