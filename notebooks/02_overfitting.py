@@ -1,0 +1,301 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Overfitting, seen
+#
+# A net overfits when it does better on what it was trained on than on what it has not seen. Four
+# causes are named for it: too few training examples, too large a net, training for too long, and
+# wrong labels, which can only be learnt by heart. Each is turned up here by itself, with and
+# without dropout. The base is a thousand MNIST digits, not all 60,000: on all of them there is
+# little overfitting to see, and dropout gains at most some tenths of a point (Srivastava et al.
+# 2014, Fig. 10).
+
+# %% tags=["parameters"]
+profile = "full"  # "fast": a few seconds, on the digits
+
+# %%
+import logging
+import os
+
+from IPython.display import Markdown, display
+
+from dropout_zoo.tuning.starting import start_keras
+
+start_keras(announce=False)
+logging.getLogger("tensorflow").setLevel(logging.ERROR)  # many small models are no fault
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from dropout_zoo.studies import (
+    FactorCurveDisplay,
+    LearningCurveDisplay,
+    capacity_sweep,
+    data_size_sweep,
+    epoch_sweep,
+    generalization_gaps,
+    label_noise_sweep,
+    paired_difference,
+    verdict_by_setting,
+    with_fewer_examples,
+)
+from dropout_zoo.training import load_dataset
+
+full = profile == "full"
+source = os.environ.get("DROPOUT_ZOO_MNIST", "digits") if full else "digits"
+# Of MNIST's training part a smaller share for validation: it is gone through after every epoch.
+large = source != "digits"
+data = load_dataset(source, split=(0.80, 0.05, 0.15) if large else (0.70, 0.15, 0.15))
+few = with_fewer_examples(data, 1000 if large else 300, seed=0)
+seeds = 5 if full else 2
+print(f"Profile {profile}. {few.describe()}")
+
+# %% [markdown]
+# ## The answer
+#
+# The documented MLP (784-128-64-10) without dropout, and "as given", with its rates of 0.5 and
+# 0.3. The *gap* is the accuracy on training examples less that on validation examples, after the
+# last epoch. Both are measured with dropout off: with dropout on, training would look worse than
+# it is.
+
+# %%
+sizes = data_size_sweep(
+    "mlp", with_fewer_examples(data, 20_000 if large else 1000, seed=0), seeds=seeds,
+    sizes=[100, 500, 1000, 5000, 20_000] if large else [100, 300, 1000],
+    epochs=6 if full else 4, stretch=10, subsets="fresh" if full else "shared",
+)  # fmt: skip
+widths = [(8,), (32,), (128,), (512,), (2048,)] if full else [(8,), (512,)]
+capacity = capacity_sweep("mlp", few, units=widths, seeds=seeds, epochs=30 if full else 15)
+long = epoch_sweep("mlp", few, seeds=seeds, epochs=100 if full else 40)
+noise = label_noise_sweep(
+    "mlp", few, noise=[0.0, 0.1, 0.2, 0.4] if full else [0.0, 0.2, 0.4], seeds=seeds,
+    epochs=50 if full else 25,
+)  # fmt: skip
+
+# %%
+size_gaps, capacity_gaps, long_gaps = map(generalization_gaps, (sizes, capacity, long))
+figure, axes = plt.subplots(2, 2, figsize=(13, 8), layout="constrained")
+FactorCurveDisplay.from_result(size_gaps).plot(axes[0, 0])
+FactorCurveDisplay.from_result(capacity_gaps).plot(axes[0, 1])
+LearningCurveDisplay(
+    curves=long.data[long.data["epoch"] > 0], settings=long.means()["setting"], metrics=["loss"]
+).plot(axes[1, 0])
+FactorCurveDisplay.from_result(noise, "memorised").plot(axes[1, 1])
+titles = ["Too few examples", "Too large a net", "Too long a training", "Wrong labels"]
+for axis, title in zip(axes.flat, titles, strict=True):
+    axis.set_title(title)
+    axis.set_ylabel(axis.get_ylabel().replace(" (points", "\n(points"))
+plt.show()
+
+
+# %%
+def change(row):
+    """How far dropout lowers what is bad, from a row of gains or a paired difference."""
+    lower, low, high = row
+    clear = "" if low > 0 or high < 0 else ", not set apart from nothing"
+    word = "lower" if lower >= 0 else "higher"
+    return f"{abs(lower):.1f} points {word} with dropout ({low:.1f} to {high:.1f}{clear})"
+
+
+def memorised(result):
+    """By share of wrong labels what dropout takes off the memorised share, paired by seed."""
+    found = {}
+    for share, group in result.scores().dropna(subset="memorised").groupby("noise"):
+        by_seed = 100 * group.pivot(index="seed", columns="dropout", values="memorised")
+        found[share] = paired_difference(by_seed["no dropout"], by_seed["as given"])
+    return found
+
+
+lines = []
+for title, gaps in zip(titles, (size_gaps, capacity_gaps, long_gaps), strict=False):
+    alone = gaps.means().query("dropout == 'no dropout'").set_index("setting")["mean"]
+    most, least = alone.idxmax(), alone.idxmin()
+    row = gaps.gains().set_index("control").loc[most, ["gain", "low", "high"]]
+    text = f"the gap is {alone[most]:.1f} points ({most})"
+    text += f", and {alone[least]:.1f} ({least})" if len(alone) > 1 else ""
+    lines.append(f"- **{title}**: {text}; the first is {change(row)}.")
+share, found = max(memorised(noise).items())
+known = noise.means("memorised").set_index(["noise", "dropout"])["mean"]
+lines.append(
+    f"- **Wrong labels**: with {share:.0%} of them and no dropout "
+    f"{100 * known[share, 'no dropout']:.1f} % are learnt by heart; that is {change(found[:3])}."
+)
+lines.append(f"- Differences are paired over {seeds} seeds, intervals at 95 % by Student's t.")
+display(Markdown("\n".join(lines)))
+
+
+# %% [markdown]
+# ## Too few examples
+#
+# Small parts are trained for more epochs, for as many updates as far as ten times the epochs go;
+# each seed draws its own examples, so that the intervals hold the luck of the draw.
+
+
+# %%
+def show(result):
+    display(Markdown("\n".join(f"- {sentence}" for sentence in result.conclusions)))
+
+
+def show_verdicts(result):
+    rows = {}
+    for name, found in verdict_by_setting(result).items():
+        numbers = {
+            what: f"{value.mean:.3f} ({value.low:.3f} to {value.high:.3f})"
+            for what, value in found.measured.items()
+            if what in ("gap", "rise")
+        }
+        rows[name] = {"verdict": found.label, **numbers}
+    display(pd.DataFrame.from_dict(rows, orient="index"))
+
+
+def report(claim, held, numbers):
+    word = {True: "Borne out", False: "Not borne out", None: "Undecided"}[held]
+    display(Markdown(f"**{word}**: {claim}. Here: {numbers}."))
+
+
+FactorCurveDisplay.from_result(sizes, "error").plot()
+plt.show()
+show(size_gaps)
+
+# %% [markdown]
+# The verdict on each setting compares the gap (in accuracy, at the end of training) and the rise
+# of the validation loss after its minimum with thresholds; where an interval holds its threshold
+# it says "undecided".
+
+# %%
+show_verdicts(sizes)
+
+# %% [markdown]
+# Srivastava et al. (2014, Fig. 10) trained 784-1024-1024-2048-10 on 100 to 50,000 digits and saw
+# no gain from dropout at 100 and at 500 examples, then a gain that grows and declines again.
+
+# %%
+gains = sizes.gains("val_accuracy").set_index("examples")
+points = {
+    size: f"{100 * row['gain']:+.2f} ({100 * row['low']:+.2f} to {100 * row['high']:+.2f})"
+    for size, row in gains.iterrows()
+}
+display(pd.Series(points, name="gain of dropout, points of validation accuracy").to_frame())
+small = gains[gains.index <= 500]
+clear = [f"{size} examples" for size in small.index[small["low"] > 0]]
+report(
+    "with 100 to 500 examples dropout does not help",
+    False if clear else True if (small["gain"] <= 0).all() else None,
+    f"a gain with an interval above 0 at {', '.join(clear) or 'neither'}, mean gains "
+    + ", ".join(f"{100 * gain:+.2f} points ({size})" for size, gain in small["gain"].items()),
+)
+by_seed = 100 * sizes.pairs("val_accuracy").merge(
+    gains.reset_index()[["setting", "examples"]]
+).pivot(index="seed", columns="examples", values="gain")
+peak, ends = gains["gain"].idxmax(), [by_seed.columns.min(), by_seed.columns.max()]
+below = {end: paired_difference(by_seed[peak], by_seed[end]) for end in ends if end != peak}
+report(
+    "the gain grows with the number of examples, then declines",
+    len(below) == 2 and (all(each.low > 0 for each in below.values()) or None),
+    f"the largest mean gain is that at {peak:,} examples; it is "
+    + ", and ".join(
+        f"{each.mean:.2f} points ({each.low:.2f} to {each.high:.2f}) above that at {end:,}"
+        for end, each in below.items()
+    ),
+)
+
+# %% [markdown]
+# ## Too large a net
+#
+# One hidden layer of more and more units, on the same few examples. Does the validation error
+# rise with the size, or only the gap?
+
+# %%
+FactorCurveDisplay.from_result(capacity, "error").plot()
+plt.show()
+show(capacity_gaps)
+show_verdicts(capacity)
+
+# %%
+errors = capacity.scores().assign(error=lambda scores: 100 * (1 - scores["val_accuracy"]))
+alone = errors[errors["dropout"] == "no dropout"].pivot(
+    index="seed", columns="parameters", values="error"
+)
+smallest, largest = alone.columns.min(), alone.columns.max()
+more = paired_difference(alone[largest], alone[smallest])
+report(
+    "a larger net without dropout is worse on what it has not seen",
+    more.low > 0 if more.excludes_zero else None,
+    f"a validation error of {alone[largest].mean():.2f} % with {largest:,} parameters, "
+    f"{alone[smallest].mean():.2f} % with {smallest:,}: {more.mean:+.2f} points ({more.low:+.2f} "
+    f"to {more.high:+.2f} on {more.pairs} paired seeds)",
+)
+
+# %% [markdown]
+# ## Too long a training
+#
+# The same net on the same examples, for many epochs: when does the validation loss turn?
+
+# %%
+LearningCurveDisplay.from_result(long).plot()
+plt.show()
+show(long)
+show_verdicts(long)
+
+# %%
+turns = long.scores().pivot(index="seed", columns="dropout", values="best_epoch")
+later = paired_difference(turns["as given"], turns["no dropout"])
+report(
+    "dropout puts off the turn of the validation loss",
+    later.low > 0 if later.excludes_zero else None,
+    f"from epoch {turns['no dropout'].mean():.1f} to epoch {turns['as given'].mean():.1f}, "
+    f"{later.mean:+.1f} epochs ({later.low:+.1f} to {later.high:+.1f} on {later.pairs} paired "
+    "seeds); Srivastava et al. (2014, Appendix A) expect training to take 2 to 3 times as long: "
+    f"here {turns['as given'].mean() / turns['no dropout'].mean():.1f} times",
+)
+
+# %% [markdown]
+# ## Wrong labels
+#
+# A share of the training labels is made wrong; validation labels stay right. What is
+# *memorised* is the share of the wrong labels that the net has learnt to predict.
+
+# %%
+figure, axes = plt.subplots(1, 2, figsize=(12, 4), layout="constrained")
+FactorCurveDisplay.from_result(noise, "memorised").plot(axes[0])
+FactorCurveDisplay.from_result(noise, "clean_accuracy").plot(axes[1])
+axes[0].get_legend().remove()
+plt.show()
+show(noise)
+
+# %% [markdown]
+# Arpit et al. (2017): dropout hinders the memorising of noisy labels.
+
+# %%
+rows = memorised(noise)
+report(
+    "dropout hinders the memorising of wrong labels",
+    all(row.low > 0 for row in rows.values()) or (None if rows[share].mean > 0 else False),
+    "; ".join(
+        f"with {share:.0%} wrong labels the memorised share is {change(row[:3])}"
+        for share, row in rows.items()
+    ),
+)
+clean = noise.gains("clean_accuracy").set_index("noise")
+noisy = clean[clean.index > 0]
+report(
+    "and so keeps more of what is right",
+    bool((noisy["low"] > 0).all()) or (None if (noisy["gain"] > 0).all() else False),
+    "; ".join(
+        f"{100 * row['gain']:+.1f} points of accuracy with {share:.0%} wrong labels "
+        f"({100 * row['low']:+.1f} to {100 * row['high']:+.1f})"
+        for share, row in clean.iterrows()
+    ),
+)

@@ -1,0 +1,348 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Uncertainty
+#
+# What does dropout say about what a net does not know? Left on at prediction, it turns one net
+# into a crowd: the mean of many passes is the prediction, and what they disagree about is a
+# measure of uncertainty (Gal and Ghahramani 2016). Is that mean better than the single pass with
+# dropout off, is it right as often as it says, and does it notice what it has never seen?
+
+# %% tags=["parameters"]
+profile = "full"  # "fast": a few seconds, on the digits
+
+# %%
+import logging
+import os
+from dataclasses import replace
+
+from IPython.display import Markdown, display
+
+from dropout_zoo.tuning.starting import start_keras
+
+start_keras(announce=False)
+logging.getLogger("tensorflow").setLevel(logging.ERROR)  # many small models are no fault
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from scipy.stats import entropy
+from sklearn.metrics import roc_auc_score
+
+from dropout_zoo.models import build_mlp
+from dropout_zoo.studies import (
+    ActivationDisplay,
+    FactorCurveDisplay,
+    FeatureDisplay,
+    MonteCarloDisplay,
+    ReliabilityDisplay,
+    calibration,
+    coadaptation,
+    holm_differences,
+    monte_carlo,
+    monte_carlo_convergence,
+    paired_difference,
+    predictive_uncertainty,
+    split_classes,
+    with_fewer_examples,
+)
+from dropout_zoo.studies.corruption import corrupted
+from dropout_zoo.training import Member, load_dataset, train_members
+
+full = profile == "full"
+source = os.environ.get("DROPOUT_ZOO_MNIST", "digits") if full else "digits"
+# Of MNIST's training part a smaller share for validation: it is gone through after every epoch.
+large = source != "digits"
+data = load_dataset(source, split=(0.80, 0.05, 0.15) if large else (0.70, 0.15, 0.15))
+few = with_fewer_examples(data, 2000 if large else 500, seed=0)
+seeds, epochs, samples = (5, 20, 50) if full else (2, 10, 20)
+print(f"Profile {profile}. {few.describe()}")
+
+# %% [markdown]
+# ## The answer
+#
+# Four predictors: the documented MLP without dropout; with dropout ("as given", rates 0.5 and
+# 0.3) by *weight scaling*, which is what Keras does at inference (dropout off, one pass); the same
+# net by the average of passes with dropout on (*Monte Carlo*); and an ensemble of nets without
+# dropout. They see digits as they are, turned, and under noise: the more these change, the less
+# sure a predictor should be. The *expected calibration error* is the distance between confidence
+# and accuracy (Guo et al. 2017); it and all that follows is measured on test examples.
+
+# %%
+study = predictive_uncertainty(
+    "mlp", few, samples=samples, ensemble=5 if full else 3, seeds=seeds, epochs=epochs,
+    examples=1000 if full else 200,
+    levels={
+        "rotation": [0, 15, 30, 45, 60, 90] if full else [0, 30, 60],
+        "gaussian noise": [0, 0.2, 0.4, 0.6] if full else [0, 0.4],
+    },
+)  # fmt: skip
+drawn = {
+    "rotation": "rotation of the test digits (degrees)",
+    "gaussian noise": "noise on the test digits (standard deviation, of the largest pixel)",
+}
+
+
+# %%
+def draw(metric, axes):
+    for axis, (corruption, label) in zip(axes, drawn.items(), strict=True):
+        part = study.data[study.data["corruption"] == corruption].dropna(subset=metric)
+        FactorCurveDisplay.from_result(replace(study, data=part), metric).plot(axis)
+        axis.set_xlabel(label)
+    axes[0].get_legend().remove()
+
+
+figure, axes = plt.subplots(2, 2, figsize=(13, 8), layout="constrained")
+draw("entropy", axes[0])
+draw("ece", axes[1])
+axes[1, 1].get_legend().remove()
+plt.show()
+
+
+# %%
+def show(result):
+    display(Markdown("\n".join(f"- {sentence}" for sentence in result.conclusions)))
+
+
+show(study)
+
+# %% [markdown]
+# Error and cross-entropy of the same predictors. A prediction that is wrong and sure costs most
+# cross-entropy.
+
+# %%
+figure, axes = plt.subplots(2, 2, figsize=(13, 8), layout="constrained")
+draw("corrupted_accuracy", axes[0])
+draw("corrupted_loss", axes[1])
+axes[1, 1].get_legend().remove()
+plt.show()
+
+# %% [markdown]
+# ## How many passes?
+#
+# Srivastava et al. (2014, Fig. 11) averaged k passes: at about k = 50 the average is as good as
+# weight scaling, beyond that slightly better, but within one standard deviation. One of our nets:
+
+
+# %%
+def trained_pairs(dataset, numbers):
+    """Nets without dropout and with it, by seed: the same weights at the start of both."""
+    members = [Member(rates, seed) for rates in ([0.0, 0.0], [0.5, 0.3]) for seed in numbers]
+    model = build_mlp(input_shape=dataset.input_shape, num_classes=dataset.num_classes)
+    found = train_members(model, members, dataset, epochs=epochs, batch_size=32)
+    models = [each.model() for each in found]
+    return list(zip(models[: len(numbers)], models[len(numbers) :], strict=True))
+
+
+x, y = (part[: 2000 if full else 200] for part in few.test)
+[(plain, dropped)] = trained_pairs(few, [0])
+passes = monte_carlo_convergence(
+    dropped, x, y, repeats=20 if full else 5,
+    samples=(1, 2, 5, 10, 20, 50, 100, 200) if full else (1, 5, 20),
+)  # fmt: skip
+figure, axes = plt.subplots(1, 2, figsize=(13, 4), layout="constrained")
+for axis, metric in zip(axes, ("error", "loss"), strict=True):
+    MonteCarloDisplay.from_result(passes, metric).plot(axis)
+axes[0].get_legend().remove()
+plt.show()
+show(passes)
+
+
+# %%
+def report(claim, held, numbers):
+    word = {True: "Borne out", False: "Not borne out", None: "Undecided"}[held]
+    display(Markdown(f"**{word}**: {claim}. Here: {numbers}."))
+
+
+averages = passes.data[passes.data["samples"] > 0].groupby("samples")["error"]
+scaled = passes.data.loc[passes.data["samples"] == 0, "error"].iloc[0]
+reached = [k for k, group in averages if group.mean() - group.std() <= scaled]
+first = f"k = {reached[0]}" if reached else "none"
+report(
+    "the average of about 50 passes is as good as weight scaling, within one standard deviation",
+    bool(reached) and reached[0] <= 50,
+    f"error {scaled:.2f} % by weight scaling; the first k within one standard deviation of it is "
+    f"{first} of {', '.join(str(k) for k, _ in averages)}",
+)
+
+# %% [markdown]
+# The same question over all seeds, on the unchanged test digits of the study above: the
+# difference between the average and weight scaling, paired by net.
+
+
+# %%
+def compare(claim, one, other, metric, larger_is_better, unit=1.0):
+    """Hold a claim that one predictor beats another on clean test digits, paired by seed."""
+    clean = study.scores().query("corruption == 'rotation' and severity == 0")
+    by_seed = unit * clean.pivot(index="seed", columns="predictor", values=metric)
+    pair = (one, other) if larger_is_better else (other, one)
+    more = paired_difference(by_seed[pair[0]], by_seed[pair[1]])
+    report(
+        claim,
+        more.low > 0 if more.excludes_zero else None,
+        f"{by_seed[one].mean():.3g} against {by_seed[other].mean():.3g}, better by {more.mean:.2g} "
+        f"({more.low:.2g} to {more.high:.2g} on {more.pairs} paired seeds, 95 %)",
+    )
+
+
+average, scaling = f"as given, {samples} passes", "as given, weight scaling"
+claim = f"the average of {samples} passes"
+compare(
+    f"{claim} is more often right than weight scaling (accuracy in percent)",
+    average, scaling, "corrupted_accuracy", True, 100,
+)  # fmt: skip
+compare(f"{claim} has a lower cross-entropy", average, scaling, "corrupted_loss", False)
+compare(f"{claim} is better calibrated", average, scaling, "ece", False)
+[crowd] = {name for name in study.data["predictor"] if name.startswith("ensemble")}
+compare(f"{claim} has a lower cross-entropy than the {crowd}", average, crowd,
+        "corrupted_loss", False)  # fmt: skip
+
+# %% [markdown]
+# ## As often right as it says?
+#
+# Reliability on the test digits as they are, and turned by 45 degrees, of one net each: on the
+# dotted line a predictor is right as often as it says; below it, it is too sure.
+
+# %%
+figure, axes = plt.subplots(1, 2, figsize=(14, 4.6), layout="constrained")
+lines = []
+for axis, angle in zip(axes, (0, 45), strict=True):
+    turned = corrupted(x, "rotation", angle, seed=0)
+    outputs = {
+        "no dropout": plain.predict(turned, verbose=0),
+        "weight scaling": dropped.predict(turned, verbose=0),
+        f"{samples} passes": monte_carlo(dropped, turned, samples).mean,
+    }
+    calibrations = {name: calibration(each, y, bins=10) for name, each in outputs.items()}
+    ReliabilityDisplay.from_result(calibrations).plot(axis)
+    where = f"turned by {angle} degrees" if angle else "as they are"
+    axis.set_title(where, loc="left")
+    lines += [f"- {where}, {name}: {each.summary()}" for name, each in calibrations.items()]
+plt.show()
+display(Markdown("\n".join(lines)))
+
+# %% [markdown]
+# ## What it is unsure about
+#
+# The entropy of the mean is all uncertainty; the *mutual information* is what the passes disagree
+# about (Gal and Ghahramani 2016). The test digits with the most of either, with the class that
+# was predicted, the right one, and the amount in nats:
+
+# %%
+found = monte_carlo(dropped, x, samples)
+amounts = {"mutual\ninformation": found.mutual_information, "entropy": found.entropy}
+figure, axes = plt.subplots(2, 10, figsize=(13, 3.8), layout="constrained")
+for across, (name, values) in zip(axes, amounts.items(), strict=True):
+    for axis, index in zip(across, np.argsort(-values), strict=False):
+        axis.imshow(x[index], cmap="gray_r")
+        guess = found.mean[index].argmax()
+        axis.set_title(f"{guess}, right: {y[index]}\n{values[index]:.2f}", fontsize=9)
+        axis.set_xticks([])
+        axis.set_yticks([])
+    across[0].set_ylabel(name)
+plt.show()
+
+# %%
+right = found.mean.argmax(axis=1) == y
+table = {
+    name.replace("\n", " "): [values[which].mean() for which in (right, ~right)]
+    for name, values in amounts.items()
+}
+pd.DataFrame(
+    {"examples": [right.sum(), (~right).sum()], **table},
+    index=["predicted right", "predicted wrong"],
+).round(3)
+
+# %% [markdown]
+# ## Does it notice what it has never seen?
+#
+# Nets that have been trained on the digits 0 to 7 alone are shown 8 and 9 as well. How well does
+# an uncertainty tell the classes never seen from those that were? The measure is the area under
+# the ROC curve: 0.5 is chance, 1 is certain.
+
+# %%
+seen, unseen = split_classes(few, [0, 1, 2, 3, 4, 5, 6, 7])
+known, new = (part.test[0][: 1000 if full else 100] for part in (seen, unseen))
+inputs, is_new = np.concatenate([known, new]), np.repeat([0, 1], [len(known), len(new)])
+rows = []
+for without, with_dropout in trained_pairs(seen, range(seeds)):
+    crowd = monte_carlo(with_dropout, inputs, samples)
+    scaled = with_dropout.predict(inputs, verbose=0)
+    signs = {
+        "no dropout, entropy": entropy(without.predict(inputs, verbose=0), axis=1),
+        "weight scaling, entropy": entropy(scaled, axis=1),
+        f"{samples} passes, entropy": crowd.entropy,
+        f"{samples} passes, mutual information": crowd.mutual_information,
+    }
+    rows.append({name: roc_auc_score(is_new, sign) for name, sign in signs.items()})
+areas = pd.DataFrame(rows)
+gains = holm_differences(
+    {name: areas[name] for name in areas.columns[1:]}, areas["no dropout, entropy"]
+)
+table = areas.mean().to_frame("area under the ROC curve").round(3)
+table["more than no dropout"] = pd.Series(
+    {name: f"{g.mean:+.3f} ({g.low:+.3f} to {g.high:+.3f})" for name, g in gains.items()}
+)
+table.fillna("")
+
+# %%
+for name, gain in gains.items():
+    report(
+        f"{name} tells unseen classes better than the entropy without dropout",
+        gain.low > 0 if gain.excludes_zero else None,
+        f"an area of {areas[name].mean():.3f} against {areas['no dropout, entropy'].mean():.3f}, "
+        f"{gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f} on {gain.pairs} paired seeds, by "
+        "Holm's method)",
+    )
+
+# %% [markdown]
+# ## What dropout does to single units
+#
+# Why would many thinned nets know more than one? Srivastava et al. (2014, Figs. 7 and 8) looked at
+# a ReLU autoencoder of 256 units: with a rate of 0.5 its features stand on their own as strokes,
+# and the mean hidden activation falls from about 2.0 to 0.7. Here the first layer of a classifier
+# with 256 units is measured on validation digits: what a unit adds to the loss when it is taken
+# away, how active it is, and how much it is like the others.
+
+# %%
+units = coadaptation(
+    build_mlp(input_shape=few.input_shape, units=(256,) if full else (32,), hidden_rates=0.5),
+    few, seeds=3 if full else 2, epochs=epochs,
+)  # fmt: skip
+ActivationDisplay.from_result(units).plot()
+plt.show()
+show(units)
+
+# %%
+FeatureDisplay.from_result(units, units=36 if full else 16).plot()
+plt.show()
+
+# %%
+means = (
+    units.data.groupby(["seed", "dropout"])[["mean_activation", "active_share"]].mean().unstack()
+)
+for measure, claim in [
+    ("mean_activation", "with dropout the mean hidden activation falls"),
+    ("active_share", "with dropout units are active on fewer examples"),
+]:
+    table = means[measure]
+    [with_dropout] = [name for name in table if name != "no dropout"]
+    less = paired_difference(table["no dropout"], table[with_dropout])
+    report(
+        f"{claim} (Srivastava et al. 2014, Fig. 8)",
+        less.low > 0 if less.excludes_zero else None,
+        f"from {table['no dropout'].mean():.3f} to {table[with_dropout].mean():.3f}, lower by "
+        f"{less.mean:.3f} ({less.low:.3f} to {less.high:.3f} on {less.pairs} paired seeds, 95 %)",
+    )
