@@ -72,8 +72,8 @@ examples = 1000 if large else 200
 race = compare_methods(
     "mlp", target, examples=examples, transfer=with_fewer_examples(others, 5000, seed=0),
     methods=None if full else [
-        "L2", "max-norm", "dropout", "dropout + L2", "dropout + max-norm",
-        "batch norm, then dropout", "dropout, then batch norm", "flips", "more data",
+        "L2", "dropout", "dropout + L2", "batch norm, then dropout", "dropout, then batch norm",
+        "flips", "more data",
     ],
     epochs=30 if full else 8, seeds=5 if full else 2, tuning_seeds=2 if full else 1,
 )  # fmt: skip
@@ -122,17 +122,6 @@ errors = pd.DataFrame(
     }
 )
 means = errors.groupby("method", sort=False)[["training", "validation"]].mean()
-figure, axis = plt.subplots(figsize=(7.5, 5), layout="constrained")
-axis.axline((0, 0), slope=1, linestyle=":", color="grey")
-for number, row in enumerate(means.itertuples(), start=1):
-    axis.text(row.training, row.validation, str(number), ha="center", va="center")
-axis.margins(0.1)
-axis.set_xlabel("training error, dropout off (%)")
-axis.set_ylabel("validation error (%)")
-axis.update_datalim(means.to_numpy())
-axis.autoscale_view()
-axis.set_title("numbers: the methods of the table below; dotted: no gap", fontsize=9, loc="right")
-plt.show()
 table = means.assign(gap=means["validation"] - means["training"]).round(2)
 table.insert(0, "number", range(1, len(table) + 1))
 display(table)
@@ -164,6 +153,8 @@ def report(claim, held, numbers):
 
 def compare(claim, better, worse):
     """Hold a claim that one method beats another against errors paired by seed."""
+    if not {better, worse} <= set(by_seed):
+        return  # the fast profile leaves methods out
     more = paired_difference(by_seed[worse], by_seed[better])
     report(
         claim,
@@ -206,7 +197,7 @@ compare("flipped digits harm", "none", "flips")
 # %%
 few = with_fewer_examples(target, examples, seed=0)
 folds = compare_methods(
-    "mlp", few, examples=examples, methods=["dropout"], folds=5 if full else 3,
+    "mlp", few, examples=examples, methods=["dropout"], folds=5 if full else 2,
     epochs=20 if full else 4, tuning_seeds=1,
 )  # fmt: skip
 show(folds)
