@@ -119,8 +119,8 @@ class _Page:
             yield TextLine(below + line, drops)
         room = max(self._width - len(below) - 2, 16)
         for told in layer.told_sites():
-            for place, line in enumerate(textwrap.wrap(told, room)):
-                yield TextLine(f"{below}{'  ' if place else '└ '}{line}", True)
+            for count, line in enumerate(textwrap.wrap(told, room)):
+                yield TextLine(f"{below}{'  ' if count else '└ '}{line}", True)
 
     def _labels(self, number: int) -> list[str]:
         """Name and description on one line, or on as many as they need."""
