@@ -70,8 +70,9 @@ class ModelEntry:
 
     def _default(self, argument: str) -> Any:
         parameter = inspect.signature(self.builder).parameters.get(argument)
-        known = parameter is not None and parameter.default is not inspect.Parameter.empty
-        return parameter.default if known else None
+        if parameter is None or parameter.default is inspect.Parameter.empty:
+            return None
+        return parameter.default
 
 
 _entries: dict[str, ModelEntry] = {}

@@ -126,9 +126,11 @@ class Dataset:
             The same examples, their inputs flattened to `(examples, features)` as targets, which
             share the memory of the inputs; the labels are left out.
         """
-        pairs = [(x, x.reshape(len(x), -1)) for x, _ in self._parts().values()]
+        parts = {name: (x, x.reshape(len(x), -1)) for name, (x, _) in self._parts().items()}
         return Dataset(
-            *pairs,
+            train=parts["train"],
+            validation=parts["validation"],
+            test=parts["test"],
             task="reconstruction",
             source=self.source,
             sample_weight=self.sample_weight,

@@ -92,10 +92,10 @@ def _loss_function(model: keras.Model) -> Callable[..., Any]:
 
 def _check_values(y: Array, num_classes: int | None) -> Array:
     y = np.asarray(y)
-    if num_classes is None and y.ndim in (1, 2):
-        return y
-    if y.ndim != 1:
+    if y.ndim != 1 and (num_classes is not None or y.ndim != 2):
         raise ValueError(f"y: expected shape (examples,), received {y.shape}")
+    if num_classes is None:
+        return y
     if not is_integer(num_classes) or num_classes < 2:
         raise ValueError(f"num_classes: expected an integer from 2, received {num_classes!r}")
     if y.dtype.kind not in "iu" or (y.size and not 0 <= y.min() <= y.max() < num_classes):
