@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -59,7 +60,7 @@ def encoder(
     x = PositionEmbedding(name="positions")(x)
     rate = builder_rate(embedding_rate, "embedding_rate")
     x = blocks.dropout(rate, "embedding_dropout")(x)
-    rates: list[float | None] = [None] * num_blocks
+    rates: Sequence[float | None] = [None] * num_blocks
     if depth_rate is not None:
         rates = depth_rates(builder_rate(depth_rate, "depth_rate"), num_blocks)
     for number, block_rate in enumerate(rates, start=1):
