@@ -53,6 +53,11 @@ def no_dropout():
     model.compile("adam", "sparse_categorical_crossentropy")
     return model
 
+def eager():
+    model = small()
+    model.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
+    return model
+
 value = 3
 """
 
@@ -119,6 +124,15 @@ def test_tune_takes_a_function_of_the_user_and_prints_json(here, own):
     assert folder.parent.name == "runs"
     assert folder.name.startswith("small-data-")
     assert json.loads((folder / "outcome.json").read_text()) == outcome
+
+
+def test_a_model_that_the_engine_cannot_take_is_told_in_a_plain_line(here, own):
+    data = data_file(here / "data.npz")
+    answered = run("tune", f"{own}:eager", "--data", data, *QUICK, "--rates", "0.2")
+    assert answered.exit_code == 0, answered.output
+    told = [line for line in answered.stderr.splitlines() if "Model.fit trains" in line]
+    assert len(told) == 1
+    assert told[0].startswith("Warning: Model.fit trains the members, one after another, because")
 
 
 def test_dry_run_writes_nothing(here):

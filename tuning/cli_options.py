@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -116,7 +117,8 @@ def answering_errors() -> Iterator[None]:
     from dropout_zoo.training.interrupts import interruptible
 
     try:
-        with interruptible():
+        with warnings.catch_warnings(), interruptible():
+            warnings.showwarning = _show_plainly
             yield
     except (ValueError, TypeError) as error:
         _leave(f"Error: {error}", WRONG_USE)
@@ -126,6 +128,11 @@ def answering_errors() -> Iterator[None]:
         _leave(f"Error: cannot use {error.filename or 'a file'}: {error.strerror}", FAILED)
     except KeyboardInterrupt:
         _leave("Interrupted.", INTERRUPTED)
+
+
+def _show_plainly(message: Warning | str, *_where: Any) -> None:
+    """Warn without the line of code that Python names, which is ours."""
+    click.echo(f"Warning: {message}", err=True)
 
 
 def _leave(message: str, status: int) -> NoReturn:
