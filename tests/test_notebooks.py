@@ -82,6 +82,7 @@ def test_the_committed_run_is_the_full_profile_on_mnist(source):
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
 
 
+@pytest.mark.slow
 @EACH
 def test_runs_in_the_fast_profile_and_shows_what_the_committed_run_shows(source, tmp_path):
     if "import torch" in source.read_text():

@@ -114,7 +114,7 @@ def test_killed_at_any_moment_it_resumes_to_the_same_answer(tmp_path, compare, k
     compare(tmp_path, kills)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("compare", "kills"), [(kill_searches_and_compare, 1000), (kill_sweeps_and_compare, 200)]
 )
