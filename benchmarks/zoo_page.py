@@ -16,10 +16,10 @@ _CAPTION = """\
 Test error in percent (of the autoencoder the loss, times 100), mean and standard deviation over
 the seeds, at the epoch that was best on the validation part. In brackets the difference from no
 dropout, paired by seed, with its interval (95 % for both together, by Holm's method); in bold
-where that excludes 0. Rates are tuned by `tune` with few trials, on one seed and on validation
-data only. The training sets are small and the epochs few, so that the whole table takes about a
-quarter of an hour on two cores: the published figures, of 60,000 examples and many more updates,
-are there to tell what the nets can do, not as a goal. "s" is seconds a training on one core.
+where that excludes 0. Rates are tuned by `tune` with few trials and seeds, on validation data
+only. The training sets are small and the epochs few, so that two cores can do it: the published
+figures, of 60,000 examples and many more updates, are there to tell what the nets can do, not as a
+goal. "s" is seconds a training on one core.
 Made by `python benchmarks/zoo_table.py`; numbers and seeds are in
 [benchmarks/zoo_table.json](benchmarks/zoo_table.json)."""
 

@@ -345,11 +345,12 @@ counts = pd.DataFrame(rows).set_index(["model", "setting"])
 display(counts)
 for (name, setting), row in counts.iterrows():
     seeming, real = row["looks better"], row["is better, dropout off"]
+    dropped = "" if setting == "no dropout" else "with units dropped, and "
     if seeming > real:
         display(
             Markdown(
                 f"{name}, {setting}: in {seeming} of {row['epochs']} epochs validation looks "
-                f"better than training, and in {real} it is: for the others the training metric "
-                "was measured with units dropped, and while the weights were still changing."
+                f"better than training, and in {real} it is: for the others Keras measured the "
+                f"training metric {dropped}while the weights were still changing."
             )
         )
