@@ -422,4 +422,7 @@ def test_fused_kernels_learn_what_keras_learns(few_digits):
     (by_kernel,) = train_members(model, [member], few_digits, **SETTINGS | {"update": "auto"})
     (by_keras,) = train_members(model, [member], few_digits, **SETTINGS)
     assert by_kernel.score == pytest.approx(by_keras.score, rel=1e-4)
-    assert by_kernel.score != by_keras.score or not gains_from_fusion(model)
+    # The last digits tell that kernels were at work; scores may agree to all of theirs.
+    weights = zip(*(each.model().get_weights() for each in (by_kernel, by_keras)), strict=True)
+    agree = all(np.array_equal(a, b) for a, b in weights)
+    assert agree != gains_from_fusion(model)
