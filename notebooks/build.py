@@ -9,13 +9,16 @@ Profiles and conventions: README.md.
 from __future__ import annotations
 
 import argparse
+import base64
 import os
 import time
+from io import BytesIO
 from pathlib import Path
 
 import jupytext
 import nbformat
 import papermill
+from PIL import Image
 
 HERE = Path(__file__).parent
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -60,7 +63,16 @@ def stripped(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
             if output.get("data", {}).pop(WIDGET, None) is not None:
                 # Without a kernel it would be an error message in the place of a control.
                 output.data["text/plain"] = "(A live control: run the notebook to use it.)"
+            if "image/png" in output.get("data", {}):
+                output.data["image/png"] = with_palette(output.data["image/png"])
     return notebook
+
+
+def with_palette(png: str) -> str:
+    """Reduce an image in base64 to 256 colours: it looks the same, and is a third of the size."""
+    image, file = Image.open(BytesIO(base64.b64decode(png))), BytesIO()
+    image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, "png", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def main() -> None:
