@@ -77,7 +77,8 @@ def is_always_one(model: keras.Model, x: np.ndarray) -> bool:
         Whether it does, as a softmax over one unit does.
     """
     outputs = _outputs(model, x)
-    return outputs.shape[1:] == (1,) and bool((outputs == 1).all())
+    # Not every processor divides a number by itself to exactly 1, least of all in half precision.
+    return outputs.shape[1:] == (1,) and np.allclose(outputs, 1, rtol=0, atol=1e-3)
 
 
 def _outputs(model: keras.Model, x: np.ndarray) -> np.ndarray:

@@ -104,7 +104,13 @@ def assert_identical(first, second):
             assert a.tobytes() == b.tobytes(), kind
 
 
-@pytest.mark.parametrize("name", MODELS)
+FIRST = ("mlp", "cnn", "batch norm")
+"""The others take long, and go through the same code but for their layers and optimizers."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in FIRST)) for name in MODELS]
+)
 def test_members_are_those_of_fit_bit_for_bit(name, few_digits):
     model = MODELS[name]()
     trainer = trainer_of(model, few_digits, class_weight={0: 3.0, 4: 0.5}, workers=2)

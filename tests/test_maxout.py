@@ -122,7 +122,14 @@ np.testing.assert_allclose(*outputs, atol=1e-6)
 """
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "tensorflow",
+        pytest.param("jax", marks=pytest.mark.slow),
+        pytest.param("torch", marks=pytest.mark.slow),
+    ],
+)
 def test_it_learns_and_is_saved_on_every_backend(backend, tmp_path):
     if not importlib.util.find_spec(backend):
         pytest.skip(f"needs {backend}")

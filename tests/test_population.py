@@ -67,6 +67,7 @@ def on_jax(*command):
 
 
 @pytest.mark.skipif(NO_JAX, reason="jax is not installed")
+@pytest.mark.slow
 def test_population_on_jax():
     checks = ("-o", "python_functions=check_*", "-p", "no:cacheprovider")
     done = on_jax("-m", "pytest", "-q", "--import-mode=importlib", *checks, __file__)

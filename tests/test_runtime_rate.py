@@ -145,7 +145,10 @@ def test_the_mixed_policy_of_spatial_dropout_is_kept():
     assert lifted_layer(layers.SpatialDropout1D(0.3, dtype=policy)).dtype_policy == policy
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize(
+    "backend",
+    [pytest.param("jax", marks=pytest.mark.slow), pytest.param("torch", marks=pytest.mark.slow)],
+)
 def test_frequencies_without_tensorflow(backend):
     pytest.importorskip(backend)
     environment = os.environ | {"KERAS_BACKEND": backend}

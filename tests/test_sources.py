@@ -133,7 +133,7 @@ def test_the_loader_needs_neither_keras_nor_tensorflow(tmp_path):
 
 
 def test_unknown_sources_are_refused(tmp_path):
-    refused("expected digits, mnist, .*received no such file", "nonsense")
+    refused("expected digits, topics, mnist, .*received no such file", "nonsense")
     refused("no such file", tmp_path / "missing.npz")
     refused("received a file ending in '.txt'", save_csv(tmp_path / "a.txt", "a"))
     os.mkfifo(tmp_path / "pipe.npz")

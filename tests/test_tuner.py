@@ -224,6 +224,7 @@ def test_a_model_of_another_shape_of_graph_is_searched_too(few_digits, tmp_path)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
+@pytest.mark.slow
 def test_on_jax_oracles_that_need_no_results_are_asked_for_all_that_memory_holds(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", ON_JAX, str(tmp_path)],
