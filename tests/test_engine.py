@@ -104,7 +104,7 @@ def assert_identical(first, second):
             assert a.tobytes() == b.tobytes(), kind
 
 
-FIRST = ("mlp", "cnn", "batch norm")
+FIRST = ("mlp", "cnn")
 """The others take long, and go through the same code but for their layers and optimizers."""
 
 

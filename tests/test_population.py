@@ -75,6 +75,7 @@ def test_population_on_jax():
 
 
 @pytest.mark.skipif(NO_JAX, reason="jax is not installed")
+@pytest.mark.slow
 def test_training_needs_no_tensorflow():
     done = on_jax("-c", WITHOUT_TENSORFLOW)
     assert done.returncode == 0, done.stderr[-3000:]

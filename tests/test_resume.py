@@ -108,7 +108,11 @@ def kill_sweeps_and_compare(folder: Path, kills: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("compare", "kills"), [(kill_searches_and_compare, 60), (kill_sweeps_and_compare, 10)]
+    ("compare", "kills"),
+    [
+        (kill_searches_and_compare, 60),
+        pytest.param(kill_sweeps_and_compare, 30, marks=pytest.mark.slow),
+    ],
 )
 def test_killed_at_any_moment_it_resumes_to_the_same_answer(tmp_path, compare, kills):
     compare(tmp_path, kills)

@@ -33,7 +33,9 @@ def results_of(dataset, **arguments):
 
 
 @pytest.mark.parametrize(
-    ("budget", "workers"), [(1, 2), (3 * 70 * EXAMPLE, 1)], ids=["a batch", "two batches"]
+    ("budget", "workers"),
+    [(1, 2), pytest.param(3 * 70 * EXAMPLE, 1, marks=pytest.mark.slow)],
+    ids=["a batch", "two batches"],
 )
 def test_streamed_and_resident_data_give_the_same_bits(budget, workers, few_digits):
     kind, resident = results_of(few_digits, workers=2)
