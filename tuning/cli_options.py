@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 import click
 
@@ -130,7 +130,14 @@ def answering_errors() -> Iterator[None]:
         _leave("Interrupted.", INTERRUPTED)
 
 
-def _show_plainly(message: Warning | str, *_where: Any) -> None:
+def _show_plainly(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """Warn without the line of code that Python names, which is ours."""
     click.echo(f"Warning: {message}", err=True)
 
