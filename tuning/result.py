@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from dropout_zoo.models.loading import load_saved_model
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning import run_folder
+from dropout_zoo.tuning.csv_tables import read_csv
 from dropout_zoo.tuning.display import RatesDisplay
 from dropout_zoo.tuning.space import SearchSpace
 
@@ -93,7 +94,7 @@ class TuningResult:
             for name in (run_folder.OUTCOME, run_folder.SETTINGS)
         )
         trials, finalists = (
-            pd.read_csv(path / name, dtype={"reason": "str"}).fillna({"reason": ""})
+            read_csv(path / name, dtype={"reason": "str"}).fillna({"reason": ""})
             for name in (run_folder.TRIALS, run_folder.FINALISTS)
         )
         return cls(

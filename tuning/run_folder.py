@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pandas as pd
 
+from dropout_zoo.tuning.csv_tables import write_csv
+
 if TYPE_CHECKING:
     import keras
     from matplotlib.figure import Figure
@@ -132,7 +134,7 @@ class RunFolder:
         """Write a table as CSV or Parquet, by its name's ending."""
         with self._replacing(name) as temporary:
             if name.endswith(".csv"):
-                table.to_csv(temporary, index=False)
+                write_csv(table, temporary)
             else:
                 table.to_parquet(temporary, index=False)
 
