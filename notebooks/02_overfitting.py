@@ -104,6 +104,8 @@ plt.show()
 def change(row):
     """How far dropout lowers what is bad, from a row of gains or a paired difference."""
     lower, low, high = row
+    if lower < 0:  # the interval is that of the number shown
+        low, high = -high, -low
     clear = "" if low > 0 or high < 0 else ", not set apart from nothing"
     word = "lower" if lower >= 0 else "higher"
     return f"{abs(lower):.1f} points {word} with dropout ({low:.1f} to {high:.1f}{clear})"

@@ -26,6 +26,8 @@ profile = "full"  # "fast": a few seconds, on the digits
 
 # %%
 import os
+from html import escape
+from io import BytesIO
 
 from IPython.display import Markdown, display
 
@@ -108,16 +110,31 @@ settings = {row.rate: row.setting for row in sweep.means().itertuples()}
 verdicts = verdict_by_setting(sweep)
 
 
-def show_rate(rate):
+def picture(rate):
     names = dict.fromkeys([settings[0.0], settings[rate]])
-    LearningCurveDisplay.from_result(sweep, list(names)).plot()
-    plt.show()
+    figure, file = LearningCurveDisplay.from_result(sweep, list(names)).plot().figure_, BytesIO()
+    figure.savefig(file, format="png", dpi=72)
+    plt.close(figure)
+    return file.getvalue()
+
+
+def words(rate):
     found = verdicts[settings[rate]]
-    display(Markdown("\n\n".join([f"Rate {rate:.1f}: {found.sentence}", *found.next_steps])))
+    paragraphs = [f"Rate {rate:.1f}: {found.sentence}", *found.next_steps]
+    return "".join(f"<p>{escape(text)}</p>" for text in paragraphs)
 
 
+pictures = {rate: picture(rate) for rate in settings}
 slider = ipywidgets.SelectionSlider(options=list(settings), value=0.0, description="rate")
-ipywidgets.interactive(show_rate, rate=slider)
+image, text = ipywidgets.Image(value=pictures[0.0]), ipywidgets.HTML(words(0.0))
+
+
+def show_rate(change):
+    image.value, text.value = pictures[change.new], words(change.new)
+
+
+slider.observe(show_rate, "value")
+ipywidgets.VBox([slider, image, text])
 
 # %%
 figure, axes = plt.subplots(

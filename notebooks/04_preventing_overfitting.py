@@ -42,7 +42,7 @@ from dropout_zoo.studies import (
     DifferenceDisplay,
     FitSettings,
     compare_methods,
-    paired_difference,
+    holm_differences,
     placement_sweep,
     split_classes,
     with_fewer_examples,
@@ -123,7 +123,6 @@ errors = pd.DataFrame(
 )
 means = errors.groupby("method", sort=False)[["training", "validation"]].mean()
 table = means.assign(gap=means["validation"] - means["training"]).round(2)
-table.insert(0, "number", range(1, len(table) + 1))
 display(table)
 
 # %% [markdown]
@@ -151,42 +150,60 @@ def report(claim, held, numbers):
     display(Markdown(f"**{word}**: {claim}. Here: {numbers}."))
 
 
-def compare(claim, better, worse):
-    """Hold a claim that one method beats another against errors paired by seed."""
-    if not {better, worse} <= set(by_seed):
-        return  # the fast profile leaves methods out
-    more = paired_difference(by_seed[worse], by_seed[better])
-    report(
-        claim,
-        more.low > 0 if more.excludes_zero else None,
-        f"{better} {by_seed[better].mean():.2f} %, {worse} {by_seed[worse].mean():.2f} %, a "
-        f"difference of {more.mean:+.2f} points ({more.low:+.2f} to {more.high:+.2f} on "
-        f"{more.pairs} paired seeds, 95 %)",
-    )
+def compare(claims, by_seed):
+    """Hold claims that one method beats another against errors paired by seed, all together."""
+    gains = {
+        claim: by_seed[worse] - by_seed[better]
+        for claim, better, worse in claims
+        if {better, worse} <= set(by_seed)  # the fast profile leaves methods out
+    }
+    corrected = holm_differences(gains, [0.0] * len(by_seed))
+    for claim, better, worse in claims:
+        if claim in corrected:
+            more = corrected[claim]
+            report(
+                claim,
+                more.low > 0 if more.excludes_zero else None,
+                f"{better} {by_seed[better].mean():.2f} %, {worse} {by_seed[worse].mean():.2f} %, "
+                f"a difference of {more.mean:+.2f} points ({more.low:+.2f} to {more.high:+.2f}, "
+                f"{more.pairs} paired seeds)",
+            )
+    display(Markdown(f"Intervals: 95 % for {len(corrected)} claims together (Holm)."))
 
 
-compare("dropout adds to L2 (Srivastava et al. 2014, Table 9)", "dropout + L2", "L2")
 compare(
-    "dropout adds to max-norm (Srivastava et al. 2014, Table 9)", "dropout + max-norm", "max-norm"
+    [
+        (
+            "dropout adds to L2 (Srivastava et al. 2014, Table 9)",
+            "dropout + L2",
+            "L2",
+        ),
+        (
+            "dropout adds to max-norm (Srivastava et al. 2014, Table 9)",
+            "dropout + max-norm",
+            "max-norm",
+        ),
+        (
+            "max-norm is the better companion of dropout (Srivastava et al. 2014, Table 9)",
+            "dropout + max-norm",
+            "dropout + L2",
+        ),
+        (
+            "batch norm with dropout is worse than dropout alone in an MLP (Garbin et al. 2020, "
+            "who find it often so)",
+            "dropout",
+            "batch norm, then dropout",
+        ),
+        (
+            "dropout belongs after batch norm, not before it (Li et al. 2018, on DenseNet)",
+            "batch norm, then dropout",
+            "dropout, then batch norm",
+        ),
+        ("more data beat dropout", "more data", "dropout"),
+        ("flipped digits harm", "none", "flips"),
+    ],
+    by_seed,
 )
-compare(
-    "max-norm is the better companion of dropout (Srivastava et al. 2014, Table 9)",
-    "dropout + max-norm",
-    "dropout + L2",
-)
-compare(
-    "batch norm with dropout is worse than dropout alone in an MLP (Garbin et al. 2020, who find "
-    "it often so)",
-    "dropout",
-    "batch norm, then dropout",
-)
-compare(
-    "dropout belongs after batch norm, not before it (Li et al. 2018, on DenseNet)",
-    "batch norm, then dropout",
-    "dropout, then batch norm",
-)
-compare("more data beat dropout", "more data", "dropout")
-compare("flipped digits harm", "none", "flips")
 
 # %% [markdown]
 # ## Cross-validation measures, it does not prevent
@@ -233,4 +250,4 @@ show(placements)
 # %%
 scores = placements.scores()
 by_seed = 100 * (1 - scores.pivot(index="seed", columns="setting", values="val_accuracy"))
-compare("dropout in all layers beats the dense layers alone", "all", "dense only")
+compare([("dropout in all layers beats the dense layers alone", "all", "dense only")], by_seed)

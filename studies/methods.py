@@ -64,7 +64,7 @@ def compare_methods(
 
     Args:
         model: a registered name or a builder function with the arguments that the methods change:
-            ``kernel_regularizer``, ``kernel_constraint``, ``batch_norm``, ``units``.
+            ``kernel_regularizer``, ``max_norm``, ``batch_norm``, ``units``.
         dataset: a `Dataset`, or what `load_dataset` takes.
         methods: names of methods; None for all that model and data allow. No method at all is
             always among them.

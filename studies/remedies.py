@@ -57,7 +57,7 @@ def remedies(units: Sequence[int] | None, is_image: bool) -> dict[str, list[Opti
     """
     # Options that share a model share its arguments, and the model is traced once for them.
     l2 = {v: {"kernel_regularizer": keras.regularizers.L2(v)} for v in STRENGTHS}
-    max_norm = {v: {"kernel_constraint": keras.constraints.MaxNorm(v)} for v in NORMS}
+    max_norm = {v: {"max_norm": v} for v in NORMS}
     before, after = ({"batch_norm": f"{order}_dropout"} for order in ("before", "after"))
     found = {
         NONE: [Option("")],

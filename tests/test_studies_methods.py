@@ -22,12 +22,12 @@ ALONE = Execution(workers=1)
 
 
 def small(
-    units=(12,), kernel_regularizer=None, kernel_constraint=None, batch_norm=None,
+    units=(12,), kernel_regularizer=None, max_norm=None, batch_norm=None,
     input_shape=(28, 28), num_classes=10,
 ):  # fmt: skip
     return build_mlp(
         input_shape=input_shape, num_classes=num_classes, units=units, hidden_rates=0.0,
-        kernel_regularizer=kernel_regularizer, kernel_constraint=kernel_constraint,
+        kernel_regularizer=kernel_regularizer, max_norm=max_norm,
         batch_norm=batch_norm,
     )  # fmt: skip
 

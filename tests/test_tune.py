@@ -293,7 +293,7 @@ def test_nothing_may_beat_no_dropout():
 
 def test_the_edge_of_the_range_is_pointed_out():
     found = compare(entries(none=[0.5, 0.6], as_given=[0.5, 0.6], at_50=[0.3, 0.4]), LOSS, Space)
-    assert "on the edge of what was tried at hidden: a wider --rates" in found.sentence
+    assert "on the edge of what was tried at hidden: a wider range of rates" in found.sentence
 
 
 def test_the_rates_as_given_may_win():

@@ -165,8 +165,8 @@ def _sentence(
     edge = space.on_edge(rates) if winner != GIVEN else []
     if edge:
         sentences.append(
-            f"The best lies on the edge of what was tried at {', '.join(edge)}: a wider --rates "
-            "may do better."
+            f"The best lies on the edge of what was tried at {', '.join(edge)}: a wider "
+            "range of rates may do better."
         )
     return " ".join(sentences)
 
