@@ -168,7 +168,8 @@ def compare(claims, by_seed):
                 f"a difference of {more.mean:+.2f} points ({more.low:+.2f} to {more.high:+.2f}, "
                 f"{more.pairs} paired seeds)",
             )
-    display(Markdown(f"Intervals: 95 % for {len(corrected)} claims together (Holm)."))
+    count = f"{len(corrected)} claims together (Holm)" if len(corrected) > 1 else "this claim"
+    display(Markdown(f"Intervals: 95 % for {count}."))
 
 
 compare(
