@@ -53,7 +53,8 @@ class Loop:
     ) -> None:
         self._model = model = with_runtime_rates(plan.model)
         self._batch_size, self._stop = plan.batch_size, stop
-        if fuse and gains_from_fusion(model):
+        self._fused = fuse and gains_from_fusion(model)
+        if self._fused:
             model.optimizer = fused(model.optimizer)
             model.optimizer.build(model.trainable_variables)
         self.holder = MemberHolder(model)
@@ -96,8 +97,15 @@ class Loop:
         functions = {
             "train": self._traced(model.train_step, "train", self._batch_size),
             "sample": self._traced(model.test_step, "sample", large),
-            "validation": self._traced(model.test_step, "validation", large),
         }
+        sample, validation = (
+            (self._data.specs(part), self._data.count(part)) for part in ("sample", "validation")
+        )
+        functions["validation"] = (
+            functions["sample"]
+            if sample == validation
+            else self._traced(model.test_step, "validation", large)
+        )
         for function in functions.values():
             check_state(function, state_of(model))
         return functions
@@ -107,6 +115,11 @@ class Loop:
     ) -> Any:
         """Trace a function that makes the steps from one number up to another."""
         model, gather = self._model, self._data.gathers(part)
+        # Batches of a size known beforehand save a small net a tenth of its time: what a graph does
+        # about shapes is done while tracing. But then it also divides by rounded reciprocals, which
+        # moves the last bit. The fused update differs from Keras's there anyway.
+        known = self._fused
+        left = self._data.count(part) % batch_size if known else 0
 
         def steps(
             arrays: tuple[tf.Tensor, ...],
@@ -115,18 +128,28 @@ class Loop:
             last: tf.Tensor,
             begins: tf.Tensor,
         ) -> Any:
-            def make_step(number: tf.Tensor) -> tf.Tensor:
-                rows = slice(number * batch_size, (number + 1) * batch_size)
-                step(
-                    tuple(
-                        tf.gather(array, positions[rows]) if gather else array[rows]
-                        for array in arrays
-                    )
-                )
+            count = tf.shape(positions if gather else arrays[0])[0]
+            whole = count // batch_size if known else last
+
+            def make_step(number: tf.Tensor, size: int = batch_size) -> tf.Tensor:
+                begin = number * batch_size
+                rows = begin, size if known else tf.minimum(size, count - begin)
+                if gather:
+                    chosen = _rows(positions, *rows)
+                    step(tuple(tf.gather(array, chosen) for array in arrays))
+                else:
+                    step(tuple(_rows(array, *rows) for array in arrays))
                 return number + 1
 
             tf.cond(begins, lambda: _done(model.reset_metrics()), lambda: True)
-            tf.while_loop(lambda number: number < last, make_step, [first], parallel_iterations=1)
+            tf.while_loop(
+                lambda number: number < tf.minimum(last, whole),
+                make_step,
+                [first],
+                parallel_iterations=1,
+            )
+            if left:
+                tf.cond(last > whole, lambda: _done(make_step(whole, left)), lambda: True)
             return model.get_metrics_result()
 
         number = tf.TensorSpec([], tf.int32)
@@ -165,7 +188,13 @@ class Loop:
         return {name: _as_python(value) for name, value in sorted(logs.items())}
 
 
-def _done(_: None) -> bool:
+def _rows(array: tf.Tensor, begin: tf.Tensor, size: int | tf.Tensor) -> tf.Tensor:
+    """Some rows of an array; their number is part of the shape where it is no tensor."""
+    others = array.shape[1:]
+    return tf.slice(array, [begin, *[0] * len(others)], [size, *others])
+
+
+def _done(_: Any) -> bool:
     """What both ways of a condition in a graph have to return: something."""
     return True
 

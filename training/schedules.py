@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
 
@@ -11,13 +12,14 @@ import keras
 from dropout_zoo.models.checks import check_count, check_fraction
 
 
-class RateSchedule:
+class RateSchedule(ABC):
     """What schedules of the rate have in common; a schedule of one's own is a subclass.
 
     A frozen dataclass needs to define `factor` only. Register it with
     `keras.saving.register_keras_serializable` to have it saved and loaded.
     """
 
+    @abstractmethod
     def factor(self, epoch: int) -> float:
         """The part of the rates that applies while an epoch is trained.
 
@@ -28,7 +30,6 @@ class RateSchedule:
         Returns:
             What the rates are multiplied with, in [0, 1].
         """
-        raise NotImplementedError(f"expected {type(self).__name__} to define factor(epoch)")
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make the schedule anew, as `keras.saving` wants them."""
@@ -116,9 +117,9 @@ class _Ramp(RateSchedule):
         way = self._way(min(epoch / self.epochs, 1.0))
         return (1 - way) * self.start + way * self.end
 
+    @abstractmethod
     def _way(self, share: float) -> float:
         """How far a share of the epochs leads from `start` to `end`."""
-        raise NotImplementedError
 
 
 @keras.saving.register_keras_serializable("dropout_zoo")

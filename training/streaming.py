@@ -48,6 +48,10 @@ class Resident:
                 for part, arrays in parts.items()
             }
 
+    def count(self, part: str) -> int:
+        """Number of the examples."""
+        return len(self._parts[part][0])
+
     def gathers(self, part: str) -> bool:
         """Whether the examples are to be gathered by their positions."""
         return part == "train"
@@ -87,6 +91,10 @@ class Streamed:
 
     def __init__(self, parts: dict[str, Arrays], block_bytes: int) -> None:
         self._parts, self._block_bytes = parts, block_bytes
+
+    def count(self, part: str) -> int:
+        """Number of the examples."""
+        return len(self._parts[part][0])
 
     def gathers(self, part: str) -> bool:
         """Whether the examples are to be gathered by their positions: they come in order."""

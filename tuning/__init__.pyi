@@ -1,6 +1,6 @@
 from .display import RatesDisplay
+from .one_call import tune
 from .result import TuningResult
-from .search import tune
 from .space import DropoutHyperModel, SearchSpace, search_space
 from .tuner import DropoutTuner
 

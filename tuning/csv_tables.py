@@ -46,7 +46,7 @@ def _in_texts(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame
     table = table.rename(columns=changed)
     return table.assign(
         **{
-            name: table[name].map(changed)
+            name: table[name].map(changed).astype(table[name].dtype)
             for name in table.columns
             if not pd.api.types.is_numeric_dtype(table[name])
         }
