@@ -1,10 +1,6 @@
 """The models on each of Keras's backends, each in its own process: Keras reads it once."""
 
-import importlib.util
-import os
-import subprocess
-import sys
-
+import backends
 import pytest
 
 PROGRAM = """
@@ -84,25 +80,6 @@ print("all is well")
 """
 
 
-@pytest.mark.parametrize(
-    "backend",
-    [
-        "tensorflow",
-        pytest.param("torch", marks=pytest.mark.slow),
-        pytest.param("jax", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("backend", backends.ALL)
 def test_models_on_backend(backend, tmp_path):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, backend, str(tmp_path)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.strip().endswith("all is well")
+    backends.run_on(backend, "-c", PROGRAM, backend, tmp_path)

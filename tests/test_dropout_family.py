@@ -1,12 +1,9 @@
 """DropConnect, DropBlock, stochastic depth and concrete dropout: masks, sites, saving, training."""
 
-import importlib.util
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+import backends
 import keras
 import numpy as np
 import pytest
@@ -33,28 +30,9 @@ from dropout_zoo.tuning.space import search_space
 CHECKS = Path(__file__).parent / "dropout_family_checks.py"
 
 
-@pytest.mark.parametrize(
-    "backend",
-    [
-        "tensorflow",
-        pytest.param("torch", marks=pytest.mark.slow),
-        pytest.param("jax", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("backend", backends.ALL)
 def test_masks_saving_and_learning_on_backend(backend, tmp_path):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(
-        [sys.executable, str(CHECKS), backend, str(tmp_path)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.strip().endswith("all is well")
+    backends.run_on(backend, CHECKS, backend, tmp_path)
 
 
 @pytest.mark.parametrize(

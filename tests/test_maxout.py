@@ -1,10 +1,6 @@
 """Maxout units, on each of Keras's backends."""
 
-import importlib.util
-import os
-import subprocess
-import sys
-
+import backends
 import keras
 import numpy as np
 import pytest
@@ -119,22 +115,10 @@ model.save(path)
 reloaded = keras.models.load_model(path, safe_mode=True)
 outputs = [keras.ops.convert_to_numpy(each(x)) for each in (model, reloaded)]
 np.testing.assert_allclose(*outputs, atol=1e-6)
+print("all is well")
 """
 
 
-@pytest.mark.parametrize(
-    "backend",
-    [
-        "tensorflow",
-        pytest.param("jax", marks=pytest.mark.slow),
-        pytest.param("torch", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("backend", backends.ALL)
 def test_it_learns_and_is_saved_on_every_backend(backend, tmp_path):
-    if not importlib.util.find_spec(backend):
-        pytest.skip(f"needs {backend}")
-    subprocess.run(
-        [sys.executable, "-c", PROGRAM, backend, str(tmp_path / "model.keras")],
-        env={**os.environ, "KERAS_BACKEND": backend},
-        check=True,
-    )
+    backends.run_on(backend, "-c", PROGRAM, backend, tmp_path / "model.keras")

@@ -1,10 +1,6 @@
 """Monte-Carlo dropout on Keras's other backends, each in its own process."""
 
-import importlib.util
-import os
-import subprocess
-import sys
-
+import backends
 import pytest
 
 PROGRAM = """
@@ -39,18 +35,6 @@ print("all is well")
 """
 
 
-@pytest.mark.parametrize("backend", ["torch", pytest.param("jax", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("backend", backends.WITHOUT_TENSORFLOW)
 def test_monte_carlo_on_backend(backend):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, backend],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.strip().endswith("all is well")
+    backends.run_on(backend, "-c", PROGRAM, backend)

@@ -1,13 +1,10 @@
 """Schedules of the rate, and the callback that follows them on each of Keras's backends."""
 
 import dataclasses
-import importlib.util
 import json
 import math
-import os
-import subprocess
-import sys
 
+import backends
 import keras
 import numpy as np
 import pytest
@@ -84,7 +81,9 @@ after = model.fit(x, y, epochs=1, **settings).history["dropped"][0]
 assert abs(after - 0.6) < 0.01, after  # the layers have their own rates again
 
 assert [site.rate for site in dropout_sites(model)] == [0.6]
-path = sys.argv[1] + "/model.keras"
+backend, folder = sys.argv[1:]
+assert keras.backend.backend() == backend
+path = folder + "/model.keras"
 model.save(path)
 expected = ops.convert_to_numpy(model(x))
 for other in (keras.models.load_model(path), with_rates(model, {})):
@@ -98,7 +97,7 @@ except ValueError as error:
     assert "'drop' is a plain Dropout" in str(error) and "with_runtime_rates" in str(error)
 else:
     raise AssertionError("expected a model with fixed rates to be refused")
-print("all is well on", keras.backend.backend())
+print("all is well")
 """
 
 
@@ -148,23 +147,9 @@ def test_what_is_no_schedule_is_refused(use, given):
         use(given)
 
 
-@pytest.mark.parametrize(
-    "backend",
-    [
-        "tensorflow",
-        pytest.param("jax", marks=pytest.mark.slow),
-        pytest.param("torch", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("backend", backends.ALL)
 def test_masks_follow_the_callback_on_backend(backend, tmp_path):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    environment = os.environ | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run(
-        [sys.executable, "-c", CALLBACK, str(tmp_path)],
-        env=environment, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.stdout.strip().endswith(f"all is well on {backend}"), done.stderr[-3000:]
+    backends.run_on(backend, "-c", CALLBACK, backend, tmp_path)
 
 
 def test_the_callback_refuses_a_model_without_dropout():

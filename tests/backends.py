@@ -1,0 +1,36 @@
+"""Programs that tests run on one of Keras's backends, each in a process of its own."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import pytest
+
+WITHOUT_TENSORFLOW = [
+    pytest.param("torch", marks=pytest.mark.slow),
+    pytest.param("jax", marks=pytest.mark.slow),
+]
+ALL = ["tensorflow", *WITHOUT_TENSORFLOW]
+
+
+def run_on(backend, *arguments):
+    """Run Python with some arguments; its last words have to be "all is well"."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    # A machine that runs the tests may have an accelerator that they are not for.
+    settings = {
+        "KERAS_BACKEND": backend,
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",  # compiles faster
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.strip().endswith("all is well")
