@@ -79,8 +79,8 @@ def _finding(rows: Sequence[Mapping[str, Any]]) -> str:
         f"Of {len(dropped)} models with dropout at their default rates, it lowers the error of "
         f"{lower} and raises that of {higher}, by intervals that exclude 0; the other "
         f"{len(found) - len(clear)} are undecided. For {without} of {len(rows)} models `tune` "
-        "found nothing better than no dropout. That holds for the small training sets and few epochs of "
-        "this table."
+        "found nothing better than no dropout. That holds for the small training sets and few "
+        "epochs of this table."
     )
 
 
