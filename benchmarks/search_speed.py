@@ -67,8 +67,8 @@ WORKS = (
         (tuple(SEARCHED), tuple(SEARCHED)), ("stock", "zoo", "zoo_keras", "torch"), 15,
     ),
     Work(
-        "CNN, MNIST, batch 128", "cnn", "mnist", 128, 1,
-        (tuple(SEARCHED[:6]),), ("stock", "zoo"), 2.2,
+        "CNN, MNIST, batch 128, float32", "cnn", "mnist", 128, 1,
+        (tuple(SEARCHED[:6]),), ("stock", "stock_onednn", "zoo"), 2.2,
     ),
     Work(
         "CNN, MNIST, batch 128, bfloat16", "cnn", "mnist", 128, 1,
@@ -181,9 +181,11 @@ def contend(work: Work, contender: str, mnist: str | None) -> dict[str, Any]:
 
     data = load_dataset("digits" if work.data == "digits" else mnist, split=SPLIT)
     if contender.startswith("zoo"):
-        from dropout_zoo.training.threads import prepare_threads
+        from dropout_zoo.tuning.starting import start_keras
 
-        prepare_threads()
+        start_keras(announce=False, model=work.model)  # as the command line does
+    elif contender == "stock_onednn":
+        os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
     import keras
 
     if contender.endswith("bfloat16"):
@@ -192,9 +194,8 @@ def contend(work: Work, contender: str, mnist: str | None) -> dict[str, Any]:
 
     model = create_model(work.model, input_shape=data.input_shape, num_classes=data.num_classes)
     steps = -(-len(data.train[0]) // work.batch_size) * work.epochs * work.trials
-    run = {"torch": run_torch, "stock": run_stock, "stock_bfloat16": run_stock}.get(
-        contender, run_zoo
-    )
+    stock = ("stock", "stock_onednn", "stock_bfloat16")
+    run = run_torch if contender == "torch" else run_stock if contender in stock else run_zoo
     before = resident_mb()
     with tempfile.TemporaryDirectory() as folder:
         seconds, best = run(work, model, data, folder, contender)

@@ -115,7 +115,7 @@ def tune_command(
         if resume and overwrite:
             raise ValueError("expected --resume or --overwrite, received both")
         dataset = load_data(data, target, image_size, task, split, seed)
-        start_keras()
+        start_keras(model=model)
         from dropout_zoo.tuning.search import Search, TuningSettings
 
         settings = TuningSettings(

@@ -105,7 +105,7 @@ def sweep_command(
             raise ValueError("expected --resume or --overwrite, received both")
         ranges = _ranges(kind, rates=rates, sizes=sizes, units=units, methods=methods)
         dataset = load_data(data, target, image_size, task, split, data_seed)
-        start_keras()
+        start_keras(model=model)
         from dropout_zoo.studies.plans import FitSettings
 
         default = "val_accuracy" if kind == "methods" and dataset.num_classes else "val_loss"

@@ -1,0 +1,39 @@
+"""How the command line starts Keras: kernels that suit the model that will be trained."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import os
+import sys
+
+from dropout_zoo.tuning.starting import start_keras
+
+start_keras(announce=False, model=sys.argv[1])
+assert "keras" in sys.modules
+print(os.environ.get("TF_ENABLE_ONEDNN_OPTS"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "expected"),
+    [
+        ("mlp", None, "None"),
+        ("cnn", None, "1"),
+        ("wide_resnet_10_1", "0", "0"),
+        ("package.module:function", None, "None"),
+    ],
+)
+def test_onednn_is_for_convolutions_and_the_users_word_is_the_last(model, given, expected):
+    environment = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, model],
+        env=environment | ({} if given is None else {"TF_ENABLE_ONEDNN_OPTS": given}),
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip() == expected
