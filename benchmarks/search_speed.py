@@ -98,17 +98,18 @@ def main() -> None:
     ]
     rows = [row for work in works for row in compare(work, arguments.mnist, arguments.repeat)]
     peak = in_process("--run", works[0].name, "peak", mnist=arguments.mnist)
+    known = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
+    measured = {row["work"] for row in rows}
+    rows = [row for row in known if row["work"] not in measured] + rows
     for row in rows:
         row["share_of_peak"] = row["flop_per_second"] / peak["flop_per_second"]
     report(rows, peak["flop_per_second"])
-    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"rows": []}
-    kept = [r for r in known["rows"] if r["work"] not in {row["work"] for row in rows}]
     machine = {
         "cores": len(os.sched_getaffinity(0)),
         "processor": platform.processor() or platform.machine(),
         "matmul_flop_per_second": peak["flop_per_second"],
     }
-    RESULTS.write_text(json.dumps({"machine": machine, "rows": kept + rows}, indent=1) + "\n")
+    RESULTS.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
 
 
 def compare(work: Work, mnist: str | None, repeat: int) -> list[dict[str, Any]]:

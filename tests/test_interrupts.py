@@ -1,6 +1,7 @@
 """Interrupts: those that Python swallows end a training all the same."""
 
 import signal
+import sys
 
 import pytest
 
@@ -19,7 +20,7 @@ class Swallows:
         signal.raise_signal(self.number)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_swallowed_interrupt_ends_the_training(few_digits, number):
     finished = []
@@ -35,6 +36,22 @@ def test_a_swallowed_interrupt_ends_the_training(few_digits, number):
     with interruptible(), pytest.raises(KeyboardInterrupt):
         train_members(model, members, few_digits, epochs=2, batch_size=32, on_result=first_result)
     assert 1 <= len(finished) < 50
+
+
+def test_other_exceptions_that_python_ignores_are_told(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda ignored: told.append(ignored.exc_type))
+    hook = sys.unraisablehook
+
+    class Fails:
+        def __del__(self):
+            raise OSError
+
+    with interruptible():
+        fails = Fails()
+        del fails
+    assert told == [OSError]
+    assert sys.unraisablehook is hook
 
 
 def test_signals_raise_at_once_and_handlers_come_back():

@@ -7,6 +7,7 @@ other; libraries that clean up there make that likely enough to happen.
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,10 +27,16 @@ def interruptible() -> Iterator[None]:
         _asked.set()
         raise KeyboardInterrupt
 
+    def tell(ignored: sys.UnraisableHookArgs) -> None:
+        if ignored.exc_type is not KeyboardInterrupt:  # which is not lost
+            tell_before(ignored)
+
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    tell_before, sys.unraisablehook = sys.unraisablehook, tell
     try:
         yield
     finally:
+        sys.unraisablehook = tell_before
         for number, handler in before.items():
             signal.signal(number, handler)
         _asked.clear()
