@@ -99,8 +99,8 @@ def main() -> None:
     rows = [row for work in works for row in compare(work, arguments.mnist, arguments.repeat)]
     peak = in_process("--run", works[0].name, "peak", mnist=arguments.mnist)
     known = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
-    measured = {row["work"] for row in rows}
-    rows = [row for row in known if row["work"] not in measured] + rows
+    kept = {work.name for work in WORKS} - {row["work"] for row in rows}
+    rows = [row for row in known if row["work"] in kept] + rows
     for row in rows:
         row["share_of_peak"] = row["flop_per_second"] / peak["flop_per_second"]
     report(rows, peak["flop_per_second"])
