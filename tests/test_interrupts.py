@@ -38,6 +38,16 @@ def test_a_swallowed_interrupt_ends_the_training(few_digits, number):
     assert 1 <= len(finished) < 50
 
 
+def test_what_a_library_makes_of_an_interrupt_is_one():
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise SystemError("a call returned with an exception set") from None
+    with pytest.raises(SystemError), interruptible():
+        raise SystemError("none was asked for")
+
+
 def test_other_exceptions_that_python_ignores_are_told(monkeypatch):
     told = []
     monkeypatch.setattr(sys, "unraisablehook", lambda ignored: told.append(ignored.exc_type))

@@ -20,7 +20,9 @@ _asked = threading.Event()
 def interruptible() -> Iterator[None]:
     """Have SIGINT and SIGTERM raise `KeyboardInterrupt`, and `check_interrupt` after them.
 
-    Works in the main thread, as signals do; the handlers from before come back at the end.
+    What libraries make of a `KeyboardInterrupt` that they catch, such as a `SystemError`, leaves
+    as one too. Works in the main thread, as signals do; the handlers from before come back at the
+    end.
     """
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -35,6 +37,10 @@ def interruptible() -> Iterator[None]:
     tell_before, sys.unraisablehook = sys.unraisablehook, tell
     try:
         yield
+    except Exception as error:
+        if _asked.is_set():
+            raise KeyboardInterrupt from error
+        raise
     finally:
         sys.unraisablehook = tell_before
         for number, handler in before.items():
