@@ -82,4 +82,4 @@ print("all is well")
 
 @pytest.mark.parametrize("backend", backends.ALL)
 def test_models_on_backend(backend, tmp_path):
-    backends.run_on(backend, "-c", PROGRAM, backend, tmp_path)
+    assert backends.last_words(backend, "-c", PROGRAM, backend, tmp_path) == backends.WELL

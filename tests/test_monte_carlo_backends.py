@@ -37,4 +37,4 @@ print("all is well")
 
 @pytest.mark.parametrize("backend", backends.WITHOUT_TENSORFLOW)
 def test_monte_carlo_on_backend(backend):
-    backends.run_on(backend, "-c", PROGRAM, backend)
+    assert backends.last_words(backend, "-c", PROGRAM, backend) == backends.WELL

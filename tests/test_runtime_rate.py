@@ -147,4 +147,4 @@ def test_the_mixed_policy_of_spatial_dropout_is_kept():
 
 @pytest.mark.parametrize("backend", backends.WITHOUT_TENSORFLOW)
 def test_frequencies_without_tensorflow(backend):
-    backends.run_on(backend, "-c", FREQUENCIES, backend)
+    assert backends.last_words(backend, "-c", FREQUENCIES, backend) == backends.WELL

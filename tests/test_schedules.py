@@ -149,7 +149,7 @@ def test_what_is_no_schedule_is_refused(use, given):
 
 @pytest.mark.parametrize("backend", backends.ALL)
 def test_masks_follow_the_callback_on_backend(backend, tmp_path):
-    backends.run_on(backend, "-c", CALLBACK, backend, tmp_path)
+    assert backends.last_words(backend, "-c", CALLBACK, backend, tmp_path) == backends.WELL
 
 
 def test_the_callback_refuses_a_model_without_dropout():

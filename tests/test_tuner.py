@@ -221,4 +221,4 @@ def test_a_model_of_another_shape_of_graph_is_searched_too(few_digits, tmp_path)
 
 @pytest.mark.slow
 def test_on_jax_oracles_that_need_no_results_are_asked_for_all_that_memory_holds(tmp_path):
-    backends.run_on("jax", "-c", ON_JAX, tmp_path)
+    assert backends.last_words("jax", "-c", ON_JAX, tmp_path) == backends.WELL
