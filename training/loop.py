@@ -98,9 +98,7 @@ class Loop:
             "train": self._traced(model.train_step, "train", self._batch_size),
             "sample": self._traced(model.test_step, "sample", large),
         }
-        sample, validation = (
-            (self._data.specs(part), self._data.count(part)) for part in ("sample", "validation")
-        )
+        sample, validation = self._data.specs("sample"), self._data.specs("validation")
         functions["validation"] = (
             functions["sample"]
             if sample == validation
@@ -117,8 +115,9 @@ class Loop:
         model, gather = self._model, self._data.gathers(part)
         # Batches of a size known beforehand save a small net a tenth of its time: what a graph does
         # about shapes is done while tracing. But then it also divides by rounded reciprocals, which
-        # moves the last bit. The fused update differs from Keras's there anyway.
-        known = self._fused
+        # moves the last bit. The fused update differs from Keras's there anyway. Evaluation gains
+        # nothing that can be measured.
+        known = self._fused and part == "train"
         left = self._data.count(part) % batch_size if known else 0
 
         def steps(

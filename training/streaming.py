@@ -58,7 +58,9 @@ class Resident:
 
     def specs(self, part: str) -> tuple[tf.TensorSpec, ...]:
         """What the arrays of a piece look like."""
-        return tuple(tf.TensorSpec(array.shape, array.dtype) for array in self._parts[part])
+        return tuple(
+            tf.TensorSpec([None, *array.shape[1:]], array.dtype) for array in self._parts[part]
+        )
 
     def pieces(
         self, part: str, order: np.ndarray | None, batch_size: int, most: Callable[[], int]
