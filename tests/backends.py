@@ -7,11 +7,8 @@ import sys
 
 import pytest
 
-WITHOUT_TENSORFLOW = [
-    pytest.param("torch", marks=pytest.mark.slow),
-    pytest.param("jax", marks=pytest.mark.slow),
-]
-ALL = ["tensorflow", *WITHOUT_TENSORFLOW]
+ALL = [pytest.param(name, marks=pytest.mark.slow) for name in ("tensorflow", "torch", "jax")]
+WITHOUT_TENSORFLOW = ALL[1:]
 
 
 WELL = "all is well"

@@ -121,4 +121,7 @@ print("all is well")
 
 @pytest.mark.parametrize("backend", backends.ALL)
 def test_it_learns_and_is_saved_on_every_backend(backend, tmp_path):
-    assert backends.last_words(backend, "-c", PROGRAM, backend, tmp_path / "model.keras") == backends.WELL
+    assert (
+        backends.last_words(backend, "-c", PROGRAM, backend, tmp_path / "model.keras")
+        == backends.WELL
+    )

@@ -21,10 +21,10 @@ print(os.environ.get("TF_ENABLE_ONEDNN_OPTS"))
 @pytest.mark.parametrize(
     ("model", "given", "expected"),
     [
-        ("mlp", None, "None"),
+        pytest.param("mlp", None, "None", marks=pytest.mark.slow),
         ("cnn", None, "1"),
         ("wide_resnet_10_1", "0", "0"),
-        ("package.module:function", None, "None"),
+        pytest.param("package.module:function", None, "None", marks=pytest.mark.slow),
     ],
 )
 def test_onednn_is_for_convolutions_and_the_users_word_is_the_last(model, given, expected):

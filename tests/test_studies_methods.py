@@ -200,6 +200,7 @@ def test_synthetic_examples_lie_between_two_of_their_class(few_digits):
         assert ((image.ravel() >= low) & (image.ravel() <= high)).all()
 
 
+@pytest.mark.slow
 def test_transfer_brings_the_hidden_layers_of_other_classes(few_digits):
     target, source = split_classes(few_digits, [0, 1, 2, 3, 4])
     assert (target.num_classes, source.num_classes) == (5, 5)

@@ -117,6 +117,7 @@ def test_the_lstm_drops_the_same_at_all_time_steps():
         assert len(np.unique(received[:, 0], axis=0)) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", SMALL)
 def test_one_epoch_lowers_the_loss(build, topics, few_digits):
     keras.utils.set_random_seed(0)
