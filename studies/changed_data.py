@@ -42,14 +42,19 @@ def with_augmented_copies(dataset: Dataset, kind: str, copies: int, seed: int) -
             f"augment; received {x.shape}: leave augmentation out"
         )
     rng = np.random.default_rng(seed)
-    changed = [x]
+    images = [x]
     for _ in range(copies):
-        changed.append(x[:, :, ::-1] if kind == "flip" else _moved(x, rng))
+        images.append(x[:, :, ::-1] if kind == "flip" else _moved(x, rng))
+    changed = np.ascontiguousarray(np.concatenate(images))
+    weight = dataset.sample_weight
     return with_training_part(
         dataset,
-        np.ascontiguousarray(np.concatenate(changed)),
-        np.tile(y, copies + 1),
+        changed,
+        changed.reshape(len(changed), -1)
+        if dataset.task == "reconstruction"
+        else np.concatenate([y] * (copies + 1)),
         f"{copies} copies ({kind}), seed {seed}",
+        None if weight is None else np.tile(weight, copies + 1),
     )
 
 
@@ -62,12 +67,13 @@ def with_synthetic_examples(dataset: Dataset, share: float, seed: int) -> Datase
         seed: decides which, and where between them.
 
     Returns:
-        The data.
+        The data; an example that is made weighs as much as the one it starts from.
     """
     x, y = dataset.train
+    weight = dataset.sample_weight
     rng = np.random.default_rng(seed)
     flat = x.reshape(len(x), -1)
-    made, labels = [], []
+    made, labels, weights = [], [], [] if weight is None else [weight]
     for label in np.unique(y):
         members = flat[y == label]
         wanted = round(share * len(members))
@@ -81,11 +87,14 @@ def with_synthetic_examples(dataset: Dataset, share: float, seed: int) -> Datase
         along = rng.random((wanted, 1), dtype=np.float32)
         made.append(members[starts] + along * (members[ends] - members[starts]))
         labels.append(np.full(wanted, label, y.dtype))
+        if weight is not None:
+            weights.append(weight[y == label][starts])
     return with_training_part(
         dataset,
         np.concatenate([x, *(each.reshape(-1, *x.shape[1:]).astype(x.dtype) for each in made)]),
         np.concatenate([y, *labels]),
         f"{share:g} synthetic examples each, seed {seed}",
+        np.concatenate(weights) if weights else None,
     )
 
 

@@ -121,7 +121,7 @@ def coadaptation(
         data=units,
         settings=plan.describe(data) | {"edges": edges.tolist(), "input_shape": shape},
         versions=versions(),
-        conclusions=tuple(_conclude(units)),
+        conclusions=(*_failures(trained), *_conclude(units)),
     )
 
 
@@ -186,6 +186,14 @@ def _correlation(values: np.ndarray) -> np.ndarray:
         matrix = np.abs(np.corrcoef(values[:, varying], rowvar=False))
         found[varying] = (matrix.sum(axis=1) - 1) / (len(matrix) - 1)
     return found
+
+
+def _failures(trained: pd.DataFrame) -> list[str]:
+    failed = trained[trained["status"] != "completed"].drop_duplicates("training")
+    return [
+        f"{row.setting}: seed {row.seed} {row.status} ({row.reason})."
+        for row in failed.itertuples()
+    ]
 
 
 def _conclude(units: pd.DataFrame) -> list[str]:

@@ -61,7 +61,8 @@ def best_sentence(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -> 
     order = ranked(result.means(), result.objective)
     best = order.iloc[0]
     name, seeds = str(best["setting"]), int(best["seeds"])
-    measured = f"{result.objective.name} {best['mean']:.4g}, mean of {count_of(seeds, 'seed')}"
+    unit = repeated_on(result)
+    measured = f"{result.objective.name} {best['mean']:.4g}, mean of {count_of(seeds, unit)}"
     control = result.controls.get(name)
     if control is None:
         if name in result.controls.values():
@@ -70,15 +71,21 @@ def best_sentence(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -> 
     gains = result.gains(level=level).set_index("setting")
     if name not in gains.index:
         return f"Best: {name} ({measured}); {control} failed, so that there is no comparison."
-    return f"Best: {name} ({measured}), {gain_clause(gains.loc[name], control)}."
+    return f"Best: {name} ({measured}), {gain_clause(gains.loc[name], control, unit)}."
 
 
-def gain_clause(gain: pd.Series, control: str) -> str:
+def repeated_on(result: TrainingStudyResult) -> str:
+    """What tells the repetitions of a setting apart: ``"seed"``, or ``"fold"`` of the data."""
+    return "fold" if result.settings["arguments"].get("folds") else "seed"
+
+
+def gain_clause(gain: pd.Series, control: str, unit: str = "seed") -> str:
     """Say by how much a setting beats its control, and how sure that is.
 
     Args:
         gain: a row of `TrainingStudyResult.gains`.
         control: name of the control.
+        unit: what pairs them, as `repeated_on` says.
 
     Returns:
         A part of a sentence.
@@ -86,9 +93,9 @@ def gain_clause(gain: pd.Series, control: str) -> str:
     pairs = int(gain["pairs"])
     better = f"{abs(gain['gain']):.2g} {'better' if gain['gain'] >= 0 else 'worse'} than {control}"
     if pairs == 1:
-        return f"{better} on a single seed, which proves nothing"
+        return f"{better} on a single {unit}, which proves nothing"
     interval = (
-        f"{gain['low']:.2g} to {gain['high']:.2g} on {pairs} paired seeds, {gain['level']:.3g} "
+        f"{gain['low']:.2g} to {gain['high']:.2g} on {pairs} paired {unit}s, {gain['level']:.3g} "
         "confidence"
     )
     if gain["low"] > 0 or gain["high"] < 0:
@@ -131,9 +138,10 @@ def method_sentence(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -
     seeds = result.settings["seeds"]
     if len(seeds) == 1:
         return "A single seed: there are no intervals, and nothing is proven."
-    text = f"Intervals: Student's t over {len(seeds)} seeds, {level:.0%}"
+    unit = repeated_on(result)
+    text = f"Intervals: Student's t over {len(seeds)} {unit}s, {level:.0%}"
     if result.controls:
-        text += ", differences paired by seed and corrected by Holm's method for all of them"
+        text += f", differences paired by {unit} and corrected by Holm's method for all of them"
     return f"{text}."
 
 

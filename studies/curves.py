@@ -154,7 +154,7 @@ def _conclude_turns(result: TrainingStudyResult) -> list[str]:
 def _rise(curves: pd.DataFrame, objective: str) -> float:
     """How far the last epoch is off the best one, as a share of it, mean over the seeds."""
     shares = []
-    for _, group in curves[curves["epoch"] > 0].groupby("seed"):
+    for _, group in curves[curves["status"] == "completed"].groupby("seed"):
         by_epoch = group.set_index("epoch")[objective]
         best = by_epoch.loc[group["best_epoch"].iloc[0]]
         shares.append(abs(by_epoch.iloc[-1] - best) / max(abs(best), 1e-12))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -33,16 +33,17 @@ class LearningCurveDisplay:
 
     Args:
         curves: a row an epoch of each training, with ``setting``, ``seed`` and ``epoch``.
-        settings: the settings to draw, in order.
+        settings: the settings to draw, by name their place in the study, from 0: a setting looks
+            the same whichever others are drawn.
         metrics: metrics to draw, a panel each, such as ``("accuracy", "loss")``; an accuracy is
             drawn as its error in percent.
     """
 
     def __init__(
-        self, *, curves: pd.DataFrame, settings: Sequence[str], metrics: Sequence[str]
+        self, *, curves: pd.DataFrame, settings: Mapping[str, int], metrics: Sequence[str]
     ) -> None:
         self.curves = curves
-        self.settings = list(settings)
+        self.settings = dict(settings)
         self.metrics = list(metrics)
         self.axes_: list[Axes] = []
         self.figure_: Figure | None = None
@@ -63,12 +64,13 @@ class LearningCurveDisplay:
         Raises:
             ValueError: there is no such setting.
         """
-        names = list(dict.fromkeys(result.data["setting"])) if settings is None else list(settings)
+        known = list(dict.fromkeys(result.data["setting"]))
+        names = known if settings is None else list(settings)
         curves = pd.concat([result.curves(name) for name in names], ignore_index=True)
         accuracy = accuracy_name(result.metrics)
         return cls(
             curves=curves[curves["epoch"] > 0],
-            settings=names,
+            settings={name: known.index(name) for name in names},
             metrics=[accuracy, "loss"] if accuracy else ["loss"],
         )
 
@@ -103,7 +105,7 @@ class LearningCurveDisplay:
         return self
 
     def _styles(self) -> dict[str, tuple[str, str]]:
-        return {name: setting_style(number) for number, name in enumerate(self.settings)}
+        return {name: setting_style(number) for name, number in self.settings.items()}
 
     def _panel(self, axis: Axes, metric: str) -> None:
         for name, (colour, marker) in self._styles().items():

@@ -51,7 +51,8 @@ class HeatMapDisplay:
 
         Args:
             result: the result of `rate_grid`, `rate_width_map` or `rate_size_map`.
-            metric: a column of its scores; None for the objective.
+            metric: a column of its scores, with ``:min`` or ``:max`` behind it where its name does
+                not tell which is better; None for the objective.
 
         Returns:
             The display, not yet drawn.
@@ -74,11 +75,12 @@ class HeatMapDisplay:
                 f"received that of {result.kind}"
             )
         (x, xlabel), (y, ylabel) = axes[result.kind]
-        drawn = metric or result.objective.name
+        objective = result.objective_of(metric)
+        drawn = objective.name
         scores = result.scores()
         scores = scores.assign(drawn=drawn_values(scores[drawn], drawn))
         values = scores.pivot_table(index=y, columns=x, values="drawn", aggfunc="mean")
-        smaller = readable(drawn)[1] == "error" or result.objective.direction == "min"
+        smaller = readable(drawn)[1] == "error" or objective.direction == "min"
         flat = values.to_numpy().argmin() if smaller else values.to_numpy().argmax()
         return cls(
             values=values,

@@ -47,6 +47,11 @@ def drawn_values(values: pd.Series, metric: str) -> pd.Series:
     return values
 
 
+def rate_text(rate: float) -> str:
+    """Write a rate with two digits behind the point, or with more where it has them."""
+    return f"{rate:.2f}" if rate == round(rate, 2) else f"{rate:g}"
+
+
 AFTER_TRAINING = {
     "clean_accuracy": "error (%) on right labels after the last epoch",
     "memorised": "share of the wrong labels learnt by heart",

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from inspect import Parameter
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pandas as pd
 
 from dropout_zoo.models.checks import check_count
 from dropout_zoo.models.resolving import builder_arguments
+from dropout_zoo.models.sites import settable_sites
 from dropout_zoo.studies.conclusions import (
     best_sentence,
     failure_sentences,
@@ -32,11 +34,12 @@ from dropout_zoo.studies.plans import (
 )
 from dropout_zoo.studies.remedies import NONE, Option, remedies
 from dropout_zoo.studies.results import TrainingStudyResult
-from dropout_zoo.studies.swept_sites import build_with, units_of
+from dropout_zoo.studies.swept_sites import build_with, reads_tokens, units_of
 from dropout_zoo.studies.training_parts import fold_of, with_fewer_examples
 from dropout_zoo.studies.trainings import announce, result_of, train_settings
 from dropout_zoo.studies.transfer import transferred_model
 from dropout_zoo.training.dataset import Dataset
+from dropout_zoo.training.provenance import describe_data
 
 MORE_DATA, TRANSFER = "more data", "transfer"
 
@@ -67,7 +70,7 @@ def compare_methods(
             ``kernel_regularizer``, ``max_norm``, ``batch_norm``, ``units``.
         dataset: a `Dataset`, or what `load_dataset` takes.
         methods: names of methods; None for all that model and data allow. No method at all is
-            always among them.
+            always among them, without those that the builder has by default.
         examples: training examples of all methods but more data, which takes all there are; None
             for half of them.
         transfer: data with the same inputs, such as other classes of the same data (see
@@ -98,7 +101,8 @@ def compare_methods(
     check_count(tuning_seeds, "tuning_seeds")
     data = with_fewer_examples(whole, examples, seed=0)
     fit = fit or FitSettings(objective="val_mae" if whole.num_classes is None else "val_accuracy")
-    options = _options(model, data, count, examples, transfer, methods)
+    plain = _without_methods(model)
+    options = _options(model, plain, data, count, examples, transfer, methods)
     race_seeds = as_seeds(seeds) if folds is None else list(range(_check_folds(folds)))
     if folds is not None:  # they have to be the same examples for all methods
         options.pop(MORE_DATA, None)
@@ -111,7 +115,8 @@ def compare_methods(
     for method, option in by_name.values():
         key = _bench_key(method, option)
         if key not in benches:
-            benches[key] = _bench(model, data, whole, transfer, method, option, epochs)
+            arguments = plain | dict(option.arguments)
+            benches[key] = _bench(model, arguments, data, whole, transfer, method, option, epochs)
     settings = [
         _setting(name, method, option, benches[_bench_key(method, option)])
         for name, (method, option) in by_name.items()
@@ -123,7 +128,12 @@ def compare_methods(
         seeds=[max(race_seeds) + 1 + number for number in range(tuning_seeds)],
         epochs=epochs,
         fit=fit,
-        arguments={"examples": examples, "folds": folds, "race_seeds": race_seeds},
+        arguments={
+            "examples": examples,
+            "folds": folds,
+            "race_seeds": race_seeds,
+            "transfer": None if transfer is None else describe_data(transfer),
+        },
         later=len(options) * len(race_seeds),
     )
     announce(plan, data, execution)
@@ -155,11 +165,28 @@ def compare_methods(
         arguments={**plan.arguments, "tuning": _tuning_record(tuned)},
     )
     table = _at_counting_epoch(train_settings(race, execution, phase="race-"))
-    return result_of(race, data, table, partial(_conclude, folds))
+    ends = {
+        method: {of_method[0].label, of_method[-1].label}
+        for method, of_method in options.items()
+        if len(of_method) > 1
+    }
+    return result_of(race, data, table, partial(_conclude, folds, ends))
+
+
+def _without_methods(model: Model) -> dict[str, Any]:
+    """Arguments of the builder that leave out what the methods put in, and keep their sites."""
+    known = builder_arguments(model)
+    arguments: dict[str, Any] = {
+        name: None
+        for name in ("kernel_regularizer", "kernel_constraint", "max_norm", "batch_norm")
+        if known.get(name, Parameter.empty) not in (None, False, Parameter.empty)
+    }
+    return arguments | ({"hidden_rates": 0.0} if "hidden_rates" in known else {})
 
 
 def _options(
     model: Model,
+    plain: Mapping[str, Any],
     data: Dataset,
     count: int,
     examples: int,
@@ -174,7 +201,10 @@ def _options(
         for name, options in found.items()
         if all(argument in known for option in options for argument in option.arguments)
     }
-    if data.num_classes is None:
+    built = build_with(model, data, plain)
+    if all(site.placement != "hidden" for site in settable_sites(built)):
+        found = {name: each for name, each in found.items() if not any(o.rate for o in each)}
+    if data.num_classes is None or reads_tokens(built):  # nothing lies between two tokens
         found.pop("synthetic data", None)
     if examples < count:
         found[MORE_DATA] = [Option("", updates=count / examples)]
@@ -200,6 +230,7 @@ def _bench_key(method: str, option: Option) -> Any:
 
 def _bench(
     model: Model,
+    arguments: Mapping[str, Any],
     data: Dataset,
     whole: Dataset,
     transfer: Dataset | None,
@@ -212,9 +243,9 @@ def _bench(
         part = partial(option.change, data, 0)
     weights = None
     if method == TRANSFER and transfer is not None:
-        built, weights = transferred_model(model, data, transfer, epochs), "keep"
+        built, weights = transferred_model(model, arguments, data, transfer, epochs), "keep"
     else:
-        built = build_with(model, data, option.arguments)
+        built = build_with(model, data, arguments)
     return Bench(
         built,
         part,
@@ -271,18 +302,27 @@ def _nothing(result: TrainingStudyResult) -> list[str]:
     return []
 
 
-def _conclude(folds: int | None, result: TrainingStudyResult) -> list[str]:
+def _conclude(
+    folds: int | None, ends: Mapping[str, set[str]], result: TrainingStudyResult
+) -> list[str]:
     sentences = [best_sentence(result), gain_counts(result)]
     chosen: Mapping[str, str] = dict(
         zip(result.data["setting"], result.data["option"], strict=True)
     )
     values = [f"{name} {option}" for name, option in chosen.items() if option]
     sentences.append(f"Chosen on the validation part: {' | '.join(values)}." if values else "")
+    at_ends = [
+        f"{name} {option}" for name, option in chosen.items() if option in ends.get(name, ())
+    ]
+    if at_ends:
+        sentences.append(
+            "Of these at an end of what was tried, beyond which more may be gained: "
+            f"{' | '.join(at_ends)}."
+        )
     if folds is not None:
         spread = result.means().set_index("setting").loc[NONE, "std"]
         sentences.append(
-            f"Pairs are {folds} folds, not seeds: {result.objective.name} without any method "
-            f"spreads by {spread:.2g} over them. That measures the dependence on the data and "
-            "cures nothing."
+            f"{result.objective.name} without any method spreads by {spread:.2g} over {folds} "
+            "folds. That measures the dependence on the data and cures nothing."
         )
     return [*filter(None, sentences), *failure_sentences(result), method_sentence(result)]

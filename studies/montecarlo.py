@@ -185,8 +185,11 @@ def _passes(
 
 def _shares_masks(model: keras.Model) -> bool:
     """Whether the examples of a batch are dropped alike somewhere."""
-    shapes = [getattr(site.layer, "noise_shape", None) for site in dropout_sites(model)]
-    return any(shape is not None and shape[0] == 1 for shape in shapes)
+    layers = [site.layer for site in dropout_sites(model)]
+    shapes = [getattr(layer, "noise_shape", None) for layer in layers]
+    return any(shape is not None and shape[0] == 1 for shape in shapes) or any(
+        not getattr(layer, "per_example", True) for layer in layers
+    )
 
 
 def row_entropy(outputs: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dropout_zoo.studies.measures import rate_text
 from dropout_zoo.studies.thresholds import Measured
 
 
@@ -53,11 +54,13 @@ def _against_overfitting(
     if best_rate is None or rate is None:
         remedy = f"{'raise the dropout rate' if rate else 'add dropout'}, or bring more data"
     elif rate < best_rate:
-        remedy = f"raise the dropout rate to {best_rate:.2f}, the best here, or bring more data"
+        remedy = (
+            f"raise the dropout rate to {rate_text(best_rate)}, the best here, or bring more data"
+        )
     else:
         remedy = (
-            f"no rate above {best_rate:.2f} has a lower validation loss here: bring more data, or "
-            "try another method"
+            f"no rate above {rate_text(best_rate)} has a lower validation loss here: bring more "
+            "data, or try another method"
         )
     steps = [f"{' and '.join(reasons)}: {remedy}"]
     if rise.above:
@@ -73,7 +76,7 @@ def _against_underfitting(
     gap, fall = measured["gap"], measured["fall"]
     lower = "lower the dropout rate" if rate else "widen the model"
     if rate is not None and best_rate is not None and rate > best_rate:
-        lower += f" to {best_rate:.2f}, the best here"
+        lower += f" to {rate_text(best_rate)}, the best here"
     if fall.above:
         return [
             f"validation loss with dropout off still falls, {fall.mean:.1%} at the end, and the "

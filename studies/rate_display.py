@@ -17,7 +17,7 @@ from dropout_zoo.studies.measures import (
     accuracy_name,
     axis_label,
     drawn_values,
-    readable,
+    rate_text,
     split_part,
 )
 from dropout_zoo.studies.palette import BLACK, GREY, ORANGE, RATE_AXIS, SKY, setting_style
@@ -34,11 +34,13 @@ class RateCurveDisplay:
     """A metric at the best epoch against the dropout rate.
 
     Args:
-        scores: a row a training, with ``series``, ``rate``, `metric` and its training twin.
+        scores: a row a training, with ``series``, ``rate``, `metric` and, if it has one, its
+            training twin.
         metric: what is drawn: a column of `scores`; an accuracy is drawn as its error in percent.
-        optimum: rate with the best mean, in the series that holds it.
+        optimum: rate with the best mean.
+        series: the series that holds it, whose verdicts are shaded.
         alike: rates within one standard error of it.
-        labels: verdict by rate, of the series that holds the optimum.
+        labels: verdict by rate, of that series.
     """
 
     def __init__(
@@ -47,12 +49,14 @@ class RateCurveDisplay:
         scores: pd.DataFrame,
         metric: str,
         optimum: float,
+        series: str,
         alike: tuple[float, float],
         labels: Mapping[float, str],
     ) -> None:
         self.scores = scores
         self.metric = metric
         self.optimum = optimum
+        self.series = series
         self.alike = alike
         self.labels = dict(labels)
         self.ax_: Axes | None = None
@@ -70,22 +74,19 @@ class RateCurveDisplay:
 
         Args:
             result: the result.
-            metric: a column of its scores, or ``"error"`` for the error on the validation part;
-                None for the objective.
+            metric: a column of its scores, with ``:min`` or ``:max`` behind it where its name does
+                not tell which is better, or ``"error"`` for the error on the validation part; None
+                for the objective.
             thresholds: of the verdicts that shade the rates; None for the defaults.
 
         Returns:
             The display, not yet drawn.
         """
-        drawn = metric or result.objective.name
         if metric == "error":
-            drawn = f"val_{accuracy_name(result.metrics)}"
-        objective = result.objective
+            metric = f"val_{accuracy_name(result.metrics)}"
+        objective = result.objective_of(metric)
+        drawn = objective.name
         means = result.means(drawn)
-        if drawn != objective.name:
-            objective = objective._replace(
-                name=drawn, direction="max" if readable(drawn)[1] == "error" else "min"
-            )
         best = ranked(means, objective).iloc[0]
         series = means[means["series"] == best["series"]]
         alike = within_one_standard_error(series, objective)["rate"]
@@ -94,6 +95,7 @@ class RateCurveDisplay:
             scores=result.scores(),
             metric=drawn,
             optimum=float(best["rate"]),
+            series=str(best["series"]),
             alike=(float(alike.min()), float(alike.max())),
             labels={
                 float(row.rate): verdicts[str(row.setting)].label for row in series.itertuples()
@@ -110,11 +112,10 @@ class RateCurveDisplay:
             The display itself, with `figure_`, `ax_` and the twin `keep_axis_`.
         """
         self.figure_, [axis] = axes_for(ax, 1, "the curve", (7.2, 4.4))
+        drawn = self.scores.assign(drawn=drawn_values(self.scores[self.metric], self.metric))
         training = f"train_{split_part(self.metric)[1]}"
-        drawn = self.scores.assign(
-            drawn=drawn_values(self.scores[self.metric], self.metric),
-            training=drawn_values(self.scores[training], training),
-        )
+        if training in self.scores:
+            drawn["dropout_off"] = drawn_values(self.scores[training], training)
         series = [name for name, group in drawn.groupby("series", sort=False) if len(group)]
         many = len(series) > 1
         for number, name in enumerate(series):
@@ -129,12 +130,13 @@ class RateCurveDisplay:
                 axis, rows, "rate", "drawn", colour=colour, marker=marker,
                 label=f"{name}: validation" if many else "validation",
             )  # fmt: skip
-            mean = rows.groupby("rate")["training"].mean()
-            axis.plot(
-                mean.index, mean, ":", color=colour,
-                label=f"{name}: training, dropout off" if many else "training, dropout off",
-            )  # fmt: skip
-        self._mark(axis)
+            if "dropout_off" in rows:
+                mean = rows.groupby("rate")["dropout_off"].mean()
+                axis.plot(
+                    mean.index, mean, ":", color=colour,
+                    label=f"{name}: training, dropout off" if many else "training, dropout off",
+                )  # fmt: skip
+        self._mark(axis, f"{self.series}: " if many else "")
         axis.set_xlabel(RATE_AXIS)
         axis.set_ylabel(axis_label(self.metric))
         axis.set_xlim(-0.03, max(self.scores["rate"]) + 0.03)
@@ -145,17 +147,17 @@ class RateCurveDisplay:
         self.ax_ = axis
         return self
 
-    def _mark(self, axis: Axes) -> None:
+    def _mark(self, axis: Axes, whose: str) -> None:
         axis.axvline(
             self.optimum, color=GREY, linestyle="-.", zorder=1,
-            label=f"best rate {self.optimum:.2f}",
+            label=f"{whose}best rate {rate_text(self.optimum)}",
         )  # fmt: skip
         low, high = self.alike
         # Drawn along the bottom: shades already fill the height.
         axis.plot(
             [low, high], [0.02, 0.02], color=GREY, linewidth=5, solid_capstyle="butt",
             transform=axis.get_xaxis_transform(), marker="|", markersize=12, markeredgewidth=2,
-            label=f"within one standard error: {low:.2f} to {high:.2f}",
+            label=f"{whose}within one standard error: {rate_text(low)} to {rate_text(high)}",
         )  # fmt: skip
         named: set[str] = set()
         for (left, right), label in _spans(self.labels):
@@ -163,7 +165,8 @@ class RateCurveDisplay:
                 colour, hatch = SHADES[label]
                 axis.axvspan(
                     left, right, facecolor=colour, edgecolor=colour, alpha=0.18, hatch=hatch,
-                    linewidth=0, zorder=0, label=label if label not in named else f"_{label}",
+                    linewidth=0, zorder=0,
+                    label=f"{whose}{label}" if label not in named else f"_{label}",
                 )  # fmt: skip
                 named.add(label)
 

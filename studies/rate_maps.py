@@ -13,6 +13,7 @@ from dropout_zoo.studies.conclusions import (
     method_sentence,
     ranked,
 )
+from dropout_zoo.studies.measures import rate_text
 from dropout_zoo.studies.plans import (
     NO_DROPOUT,
     Bench,
@@ -80,7 +81,7 @@ def rate_width_map(
         bench = Bench(build_with(model, data, {"units": counts}), data)
         paths = sites_of(bench.model, "hidden")
         for rate in check_rates(rates):
-            name = f"width x {width:g}, {f'rate {rate:.2f}' if rate else NO_DROPOUT}"
+            name = f"width x {width:g}, {f'rate {rate_text(rate)}' if rate else NO_DROPOUT}"
             if rate:
                 controls[name] = f"width x {width:g}, {NO_DROPOUT}"
             factors = {"width": width, "parameters": bench.model.count_params(), "rate": rate}
@@ -142,7 +143,7 @@ def rate_size_map(
         benches_by_size(built, data, counts, subsets, stretch, as_seeds(seeds), epochs),
         check_rates(rates),
     ):
-        name = f"{examples:,} examples, {f'rate {rate:.2f}' if rate else NO_DROPOUT}"
+        name = f"{examples:,} examples, {f'rate {rate_text(rate)}' if rate else NO_DROPOUT}"
         if rate:
             controls[name] = f"{examples:,} examples, {NO_DROPOUT}"
         each = rates_at(built, paths, rate, others="none")
@@ -166,7 +167,7 @@ def _conclude_map(factor: str, result: TrainingStudyResult) -> list[str]:
         order = ranked(group, result.objective)
         if len(order):
             sentences.append(
-                f"{factor} {value:g}: the best mean is at rate {order.iloc[0]['rate']:.2f} "
+                f"{factor} {value:g}: the best mean is at rate {rate_text(order.iloc[0]['rate'])} "
                 f"({result.objective.name} {order.iloc[0]['mean']:.4g})."
             )
     return [*sentences, gain_counts(result), *failure_sentences(result), method_sentence(result)]

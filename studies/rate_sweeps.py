@@ -18,6 +18,7 @@ from dropout_zoo.studies.conclusions import (
     ranked,
     within_one_standard_error,
 )
+from dropout_zoo.studies.measures import rate_text
 from dropout_zoo.studies.plans import (
     NO_DROPOUT,
     Bench,
@@ -75,7 +76,7 @@ def rate_sweep(
         rates: rates (fractions dropped, in [0, 1)); 0 is always among them.
         width: ``"fixed"`` keeps the widths; ``"expected"`` trains ``units / (1 - rate)`` units,
             so that as many are kept on average at every rate (Srivastava et al. 2014, Fig. 9b);
-            both may be given.
+            both may be given. It widens all hidden layers: `sites` has to name all of them.
         units: widths of the hidden layers at a rate of 0; None for the model's own.
         seeds: number of seeds, or the seeds.
         epochs: epochs of each training.
@@ -84,7 +85,8 @@ def rate_sweep(
 
     Returns:
         The result, with the factors ``series`` (what is swept), ``rate`` and ``parameters``. The
-        control without any dropout is a series of its own where a rate of 0 leaves some.
+        control without any dropout is a series of its own where a rate of 0 leaves some, or where
+        there are several series.
 
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
@@ -99,6 +101,11 @@ def rate_sweep(
     base = Bench(model_with_sites(model, data, groups), data)
     start: tuple[int, ...] = ()
     if units is not None or "expected" in widths:
+        if sites not in ("hidden", "all"):
+            raise ValueError(
+                "expected sites to be 'hidden' or 'all' where widths are given or change, which "
+                f"are those of all hidden layers; received {sites!r}"
+            )
         start = units_of(model, units)
         base = Bench(build_with(model, data, {"units": start}), data)
     if sites == EACH:
@@ -115,7 +122,7 @@ def rate_sweep(
             paths = sites_of(bench.model, group)
             settings.append(
                 Setting(
-                    f"{series} {rate:.2f}",
+                    f"{series} {rate_text(rate)}",
                     _factors(series, rate, bench),
                     rates_at(bench.model, paths, rate),
                     bench,
@@ -181,7 +188,8 @@ def rate_grid(
     for one, other in itertools.product(*grid):
         rates = rates_at(bench.model, paths[0], one, others="none")
         rates |= dict.fromkeys(paths[1], other)
-        name = f"{first} {one:.2f}, {second} {other:.2f}" if one or other else NO_DROPOUT
+        name = f"{first} {rate_text(one)}, {second} {rate_text(other)}"
+        name = name if one or other else NO_DROPOUT
         settings.append(Setting(name, {"first_rate": one, "second_rate": other}, rates, bench))
     plan = StudyPlan(
         kind="rate_grid",
@@ -226,16 +234,13 @@ def _curve_sentences(series: str, means: pd.DataFrame, result: TrainingStudyResu
     best = float(order.iloc[0]["rate"])
     alike = sorted(within_one_standard_error(means, result.objective)["rate"])
     sentences = [
-        f"{series}: lowest at rate {best:.2f}; within one standard error of it: "
-        f"{', '.join(f'{rate:.2f}' for rate in alike)}."
-        if result.objective.direction == "min"
-        else f"{series}: highest at rate {best:.2f}; within one standard error of it: "
-        f"{', '.join(f'{rate:.2f}' for rate in alike)}."
+        f"{series}: {'lowest' if result.objective.direction == 'min' else 'highest'} at rate "
+        f"{rate_text(best)}; within one standard error of it: {', '.join(map(rate_text, alike))}."
     ]
     if best == max(means["rate"]):
         sentences.append(
-            f"{series}: the best rate is the largest that was tried, {best:.2f}: a larger one may "
-            "do better."
+            f"{series}: the best rate is the largest that was tried, {rate_text(best)}: a larger "
+            "one may do better."
         )
     return sentences
 

@@ -129,15 +129,41 @@ class TrainingStudyResult(StudyResult):
 
         Returns:
             The columns of `data`, where ``epoch`` is the best epoch, and ``score``, the objective
-            there; NaN for trainings that were not completed.
+            there. What was measured, the best epoch included, is NaN for trainings that were not
+            completed.
         """
         data = self.data
         last = data.groupby("training")["epoch"].transform("max")
         wanted = data["best_epoch"].where(data["best_epoch"] > 0, last)
         table = data[data["epoch"] == wanted].reset_index(drop=True)
+        given = {"training", "setting", "seed", "status", "reason", "seconds", "epoch"}
+        measured = [
+            name
+            for name in table.columns
+            if name not in given | set(self.factors) and not name.startswith("rate/")
+        ]
         failed = (table["status"] != "completed").to_numpy()
-        table.loc[failed, self.metrics] = math.nan
+        if failed.any():
+            table = table.astype(dict.fromkeys(measured, float))
+            table.loc[failed, measured] = math.nan
         return table.assign(score=table[self.objective.name].astype(float))
+
+    def objective_of(self, metric: str | None) -> Objective:
+        """Say how a column of `scores` is judged.
+
+        Args:
+            metric: the column, with ``:min`` or ``:max`` behind it where its name does not tell
+                which is better; None for the objective.
+
+        Returns:
+            Its name and direction.
+
+        Raises:
+            ValueError: the direction is neither given nor known.
+        """
+        if metric in (None, "score", self.objective.name):
+            return self.objective
+        return parse_objective(metric)
 
     def means(self, metric: str = "score", level: float = DEFAULT_LEVEL) -> pd.DataFrame:
         """Give a row a setting: mean over its seeds, and its interval by Student's t.
@@ -211,7 +237,7 @@ class TrainingStudyResult(StudyResult):
             ``setting``, ``control``, ``seed`` and ``gain``, positive where the setting is better.
             Settings that failed on a seed, or whose control did, are left out.
         """
-        sign = 1.0 if self._is_larger_better(metric) else -1.0
+        sign = 1.0 if self.objective_of(metric).direction == "max" else -1.0
         by_setting = {
             name: group.set_index("seed")[metric].astype(float)
             for name, group in self.scores().groupby("setting", sort=False)
@@ -249,11 +275,6 @@ class TrainingStudyResult(StudyResult):
                 f"expected the name of a setting, one of {', '.join(known)}; received {setting!r}"
             )
         return self.data[self.data["setting"] == setting].reset_index(drop=True)
-
-    def _is_larger_better(self, metric: str) -> bool:
-        if metric in ("score", self.objective.name):
-            return self.objective.direction == "max"
-        return parse_objective(metric).direction == "max"
 
     def _described(self) -> dict[str, Any]:
         return super()._described() | {

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from dropout_zoo.studies.conclusions import failure_sentences
 from dropout_zoo.studies.corruption import corrupted
 from dropout_zoo.studies.plans import NO_DROPOUT, Execution, FitSettings, Model, Setting
 from dropout_zoo.studies.results import TrainingStudyResult
@@ -18,7 +19,7 @@ from dropout_zoo.studies.stress import (
     plan_levels,
     predicted_classes,
 )
-from dropout_zoo.studies.swept_sites import Wanted, model_with_sites
+from dropout_zoo.studies.swept_sites import Wanted, model_with_sites, reads_tokens
 from dropout_zoo.studies.trainings import announce, result_of, train_settings
 from dropout_zoo.training.dataset import Dataset
 from dropout_zoo.training.members import TrainedMember
@@ -70,6 +71,11 @@ def robustness(
         for level in each
     }
     built = model_with_sites(model, data, [sites])
+    if reads_tokens(built):
+        raise ValueError(
+            f"expected a model of quantities, received {built.name!r}, which reads tokens: noise "
+            "and missing values make other tokens of them"
+        )
     measured: list[dict[str, Any]] = []
 
     def measure(setting: Setting, trained: TrainedMember) -> Mapping[str, Any]:
@@ -99,7 +105,12 @@ def robustness(
 
 def _by_corruption(whole: TrainingStudyResult, measured: pd.DataFrame) -> TrainingStudyResult:
     """One row for each training and corruption, in place of the learning curves."""
-    about = whole.scores().drop(columns=["epoch", *whole.metrics, "score", "training", "setting"])
+    scores = whole.scores()
+    about = (
+        scores[scores["status"] == "completed"]
+        .drop(columns=["epoch", *whole.metrics, "score", "training", "setting"])
+        .astype({"best_epoch": int})
+    )
     table = measured.merge(about, on=["dropout", "seed"], validate="many_to_one")
     where = table["corruption"] + " " + table["severity"].map("{:g}".format)
     table.insert(0, "training", range(len(table)))
@@ -115,4 +126,5 @@ def _by_corruption(whole: TrainingStudyResult, measured: pd.DataFrame) -> Traini
         factors=["corruption", "severity", "dropout"],
         controls=dict(zip(table["setting"][compared], control[compared], strict=True)),
     )
-    return replace(result, conclusions=tuple(conclude_gains(("corrupted_accuracy",), result)))
+    gains = conclude_gains(("corrupted_accuracy",), result)
+    return replace(result, conclusions=(*failure_sentences(whole), *gains))

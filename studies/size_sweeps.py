@@ -15,6 +15,7 @@ from dropout_zoo.studies.conclusions import (
     gain_clause,
     method_sentence,
 )
+from dropout_zoo.studies.measures import rate_text
 from dropout_zoo.studies.plans import (
     NO_DROPOUT,
     Bench,
@@ -153,7 +154,7 @@ def capacity_sweep(
         shape = "-".join(map(str, each))
         paths = sites_of(bench.model, "hidden")
         for rate in check_rates(rates):
-            dropout = f"rate {rate:.2f}" if rate else NO_DROPOUT
+            dropout = f"rate {rate_text(rate)}" if rate else NO_DROPOUT
             name = f"{shape} units, {dropout}"
             if rate:
                 controls[name] = f"{shape} units, {NO_DROPOUT}"

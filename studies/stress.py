@@ -86,7 +86,7 @@ def label_noise_sweep(
         clean = predicted_classes(last, data.validation[0]) == data.validation[1]
         return {"clean_accuracy": float(clean.mean()), "memorised": float(np.mean(learnt))}
 
-    levels = {share: (f"{share:.0%} wrong labels", part) for share, (part, _) in parts.items()}
+    levels = {share: (f"{100 * share:g}% wrong labels", part) for share, (part, _) in parts.items()}
     plan = plan_levels(
         "label_noise_sweep", "noise", levels, built, rates, sites, seeds, epochs, fit
     )
@@ -150,6 +150,7 @@ def imbalance_sweep(
     plan = plan_levels(
         "imbalance_sweep", "imbalance", levels, built, rates, sites, seeds, epochs, fit
     )
+    plan = replace(plan, arguments={**plan.arguments, "rare": rare})
     conclude = partial(conclude_gains, ("rare_recall",))
     return run_plan(plan, data, execution or Execution(), conclude, measure)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from dropout_zoo.models.graph import flat_layers
 from dropout_zoo.models.guidance import check_rate
 from dropout_zoo.models.resolving import (
     PLACEMENT_ARGUMENTS,
@@ -15,6 +16,7 @@ from dropout_zoo.models.resolving import (
     resolve_variant,
 )
 from dropout_zoo.models.sites import settable_sites
+from dropout_zoo.studies.measures import rate_text
 from dropout_zoo.studies.plans import NO_DROPOUT, Model
 from dropout_zoo.training.dataset import Dataset
 
@@ -119,11 +121,12 @@ def named_rates(
         elif isinstance(each, Mapping):
             for path in each:
                 sites_of(model, path)
-            name = ", ".join(f"{path} {rate:.2f}" for path, rate in each.items())
+            name = ", ".join(f"{path} {rate_text(rate)}" for path, rate in each.items())
             wanted = given | {path: check_rate(rate, path) for path, rate in each.items()}
         else:
             rate = check_rate(each, "rates")
-            name, wanted = f"rate {rate:.2f}", rates_at(model, sites_of(model, sites), rate)
+            name = f"rate {rate_text(rate)}"
+            wanted = rates_at(model, sites_of(model, sites), rate)
         if wanted not in named.values():
             named[name] = wanted
     return named
@@ -170,6 +173,11 @@ def build_with(model: Model, dataset: Dataset, arguments: Mapping[str, Any]) -> 
         input_shape=dataset.input_shape,
         num_classes=dataset.num_classes,
     )
+
+
+def reads_tokens(model: keras.Model) -> bool:
+    """Whether the inputs of a model are numbers of tokens, of which none is larger or smaller."""
+    return any(isinstance(layer, keras.layers.Embedding) for layer in flat_layers(model))
 
 
 def units_of(model: Model, units: Sequence[int] | None) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ def with_training_part(
     Args:
         dataset: the data.
         x: training inputs, float32, shape `(examples, ...)`.
-        y: their labels or targets, shape `(examples,)`.
+        y: their labels or targets, shape `(examples, ...)`.
         changed: what was done, for the source.
         weight: weight of each training example, or None.
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 
+from dropout_zoo.models.cloning import with_rates
 from dropout_zoo.models.graph import flat_layers
 from dropout_zoo.studies.plans import Model
 from dropout_zoo.studies.swept_sites import build_with
@@ -16,20 +20,26 @@ _SEED = 0
 
 
 def transferred_model(
-    model: Model, dataset: Dataset, source: Dataset, epochs: int, batch_size: int = 32
+    model: Model,
+    arguments: Mapping[str, Any],
+    dataset: Dataset,
+    source: Dataset,
+    epochs: int,
+    batch_size: int = 32,
 ) -> keras.Model:
     """Build a model for a data set, with the hidden layers that another one has trained.
 
     Args:
         model: a registered name or a builder function.
+        arguments: arguments of the builder that differ from its defaults.
         dataset: the data the model is for.
         source: the data its hidden layers are trained on; the inputs have the same shape.
         epochs: epochs of that training.
         batch_size: examples a step of it.
 
     Returns:
-        A compiled model. Layers whose shapes fit, the last one aside, have the trained weights,
-        the others fresh ones.
+        A compiled model of its own. Layers whose shapes fit, the last one aside, have the trained
+        weights, the others fresh ones.
 
     Raises:
         ValueError: the inputs of the two data sets have different shapes.
@@ -40,11 +50,11 @@ def transferred_model(
             f"expected transfer data with inputs of shape {dataset.input_shape}, received "
             f"{source.input_shape}"
         )
-    teacher = build_with(model, source, {})
+    teacher = build_with(model, source, arguments)
     [trained] = train_members(
         teacher, [Member({}, _SEED)], source, epochs=epochs, batch_size=batch_size
     )
-    built = build_with(model, dataset, {})
+    built = with_rates(build_with(model, dataset, arguments), {})  # never the caller's own
     built.set_weights(fresh_weights(built, _SEED))
     layers = zip(flat_layers(trained.model()), flat_layers(built), strict=True)
     weighted = [(old, new) for old, new in layers if new.weights]

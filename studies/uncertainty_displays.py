@@ -134,7 +134,8 @@ class ReliabilityDisplay:
             axis.bar(
                 bins["left"], 0.12 * bins["examples"] / largest, align="edge",
                 width=bins["right"] - bins["left"], color=colour, alpha=0.25, edgecolor=BLACK,
-                linewidth=0.5, label=f"_{name}: examples",
+                hatch=("", "//", "..", "xx")[number % 4], linewidth=0.5,
+                label=f"_{name}: examples",
             )  # fmt: skip
         axis.set_xlim(0, 1)
         axis.set_ylim(0, 1)

@@ -87,6 +87,14 @@ def verdict(
     total = curves["seed"].nunique()
     lost = total - len(sound)
     if total == 0 or lost / total >= limits.diverged:
+        reasons = _reasons_of_failures(curves)
+        if reasons:
+            return Verdict(
+                UNDECIDED,
+                f"undecided: {lost} of {total} seeds failed ({reasons}).",
+                next_steps=("mend what makes trainings fail, and run the study again",),
+                seeds=len(sound),
+            )
         return Verdict(
             DIVERGED,
             f"diverged: {lost} of {total} seeds did not keep a finite loss.",
@@ -180,6 +188,13 @@ def _check_columns(curves: pd.DataFrame) -> None:
             f"{', '.join(missing)}: take them from a study, or from TrainedMember.curves with "
             "its seed"
         )
+
+
+def _reasons_of_failures(curves: pd.DataFrame) -> str:
+    """Why trainings failed other than by a loss that is not finite."""
+    if "status" not in curves or "reason" not in curves:
+        return ""
+    return "; ".join(sorted(set(curves.loc[curves["status"] == "failed", "reason"])))
 
 
 def _finite_seeds(curves: pd.DataFrame) -> list[int]:

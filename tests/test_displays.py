@@ -1,5 +1,7 @@
 """Displays: every series is there, on the right axes, under the right label."""
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -14,11 +16,13 @@ from dropout_zoo.studies import (
     RateCurveDisplay,
     capacity_sweep,
     data_size_sweep,
+    generalization_gaps,
     rate_grid,
     rate_sweep,
 )
 from dropout_zoo.studies.palette import COLOURS, setting_style
 from dropout_zoo.studies.plans import NO_DROPOUT
+from dropout_zoo.training.objective import Objective
 
 RATE_LABEL = "dropout rate (fraction dropped)"
 QUICK = {"epochs": 2, "seeds": 2, "execution": Execution(workers=1)}
@@ -198,3 +202,44 @@ def test_no_two_settings_look_the_same():
     assert len(set(styles)) == 49
     assert [to_hex(colour).upper() for colour, _ in styles[:7]] == list(COLOURS)
     assert len({marker for _, marker in styles[:7]}) == 7
+
+
+def test_a_setting_looks_the_same_whichever_others_are_drawn(sweep):
+    name = "hidden 0.95"
+    whole = LearningCurveDisplay.from_result(sweep).plot()
+    alone = LearningCurveDisplay.from_result(sweep, [name]).plot()
+    label = f"{name}, validation"
+    one, other = (lines(display.axes_[0])[label] for display in (whole, alone))
+    assert one.get_color() == other.get_color()
+    assert one.get_marker() == other.get_marker()
+    assert one.get_color() != lines(whole.axes_[0])[f"{NO_DROPOUT}, validation"].get_color()
+
+
+def test_of_several_series_the_marks_name_theirs(few_digits):
+    result = rate_sweep(
+        build_mlp(units=(16, 8), hidden_rates=0.5), few_digits, sites="each", rates=(0.3, 0.9),
+        **QUICK,
+    )  # fmt: skip
+    display = RateCurveDisplay.from_result(result).plot()
+    assert display.series in ("hidden_1_dropout", "hidden_2_dropout", NO_DROPOUT)
+    marked = [text for text in legend(display.ax_) if "best rate" in text or "standard" in text]
+    assert len(marked) == 2
+    assert all(text.startswith(f"{display.series}: ") for text in marked)
+
+
+def test_gaps_are_drawn_without_a_training_twin(sweep):
+    display = RateCurveDisplay.from_result(generalization_gaps(sweep)).plot()
+    assert "validation" in lines(display.ax_)
+    assert "training, dropout off" not in lines(display.ax_)
+
+
+def test_the_best_of_another_metric_is_best_by_that_metric(sweep, few_digits):
+    larger = {"objective": Objective("val_accuracy", "max")}
+    result = replace(sweep, **larger)
+    losses = result.scores().groupby("rate")["val_loss"].mean()
+    assert RateCurveDisplay.from_result(result, "val_loss").optimum == losses.idxmin()
+    assert RateCurveDisplay.from_result(result, "val_loss:max").optimum == losses.idxmax()
+    grid = rate_grid("mlp", few_digits, first_rates=(0.2,), second_rates=(0.5, 0.9), **QUICK)
+    drawn = HeatMapDisplay.from_result(replace(grid, **larger), "val_loss")
+    row, column = drawn.best
+    assert drawn.values.iloc[row, column] == drawn.values.to_numpy().min()

@@ -8,7 +8,7 @@ from keras import layers
 from matplotlib.container import ErrorbarContainer
 from scipy import stats
 
-from dropout_zoo.models import build_mlp, dropout_sites
+from dropout_zoo.models import DropConnect, build_mlp, dropout_sites
 from dropout_zoo.studies import (
     MonteCarloDisplay,
     ReliabilityDisplay,
@@ -207,3 +207,19 @@ def test_the_reliability_curve_shows_every_calibration(trained, few_digits):
     assert axis.get_ylabel() == "accuracy"
     assert (axis.get_xlim(), axis.get_ylim()) == ((0, 1), (0, 1))
     plt.close(axis.figure)
+
+
+@pytest.mark.parametrize("per_example", [True, False])
+def test_every_pass_draws_its_own_mask(few_digits, per_example):
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28)),
+            layers.Flatten(),
+            DropConnect(16, 0.5, per_example=per_example),
+            layers.Dense(10, "softmax"),
+        ]
+    )
+    x = few_digits.test[0][:3]
+    two, six = (monte_carlo(model, x, samples=samples) for samples in (2, 6))
+    assert (two.std.max(axis=1) > 0).all()
+    assert not np.allclose(two.mean, six.mean)

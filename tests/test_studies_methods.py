@@ -1,5 +1,7 @@
 """Placements and methods: what differs between the settings, and that nothing else does."""
 
+from dataclasses import replace
+
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,12 +13,14 @@ from dropout_zoo.studies import (
     Execution,
     compare_methods,
     placement_sweep,
+    robustness,
     split_classes,
 )
 from dropout_zoo.studies.changed_data import with_augmented_copies, with_synthetic_examples
 from dropout_zoo.studies.plans import NO_DROPOUT
 from dropout_zoo.studies.remedies import NONE, remedies
 from dropout_zoo.studies.transfer import transferred_model
+from dropout_zoo.training import load_dataset
 
 ALONE = Execution(workers=1)
 
@@ -243,3 +247,85 @@ def test_the_differences_are_drawn_with_intervals_seeds_and_names(race):
         "gain over none (validation error, percentage points, right is better)"
     )
     plt.close(axis.figure)
+
+
+def test_dropout_drops_in_a_net_that_has_it_only_when_asked(few_digits):
+    def bare(hidden_rates=None, kernel_regularizer=None, input_shape=(28, 28), num_classes=10):
+        model = keras.Sequential([keras.Input(input_shape), keras.layers.Flatten()])
+        model.add(keras.layers.Dense(8, "relu", kernel_regularizer=kernel_regularizer))
+        if hidden_rates is not None:
+            model.add(keras.layers.Dropout(hidden_rates, name="late"))
+        model.add(keras.layers.Dense(num_classes, "softmax"))
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    settings = {"epochs": 1, "seeds": 2, "tuning_seeds": 1, "execution": ALONE}
+    result = compare_methods(bare, few_digits, methods=["dropout"], **settings)
+    rates = result.data.groupby("setting")["rate/late"].first()
+    assert rates[NONE] == 0.0
+    assert rates["dropout"] > 0.0
+
+    def never(kernel_regularizer=None, input_shape=(28, 28), num_classes=10):
+        return bare(None, kernel_regularizer, input_shape, num_classes)
+
+    with pytest.raises(ValueError, match=r"which are none, L1, L2.* received 'dropout'"):
+        compare_methods(never, few_digits, methods=["dropout"], **settings)
+
+
+def test_no_method_is_without_those_that_the_builder_has_by_default(few_digits):
+    seen = []
+
+    def held(max_norm=3.0, kernel_regularizer=None, input_shape=(28, 28), num_classes=10):
+        seen.append((max_norm, kernel_regularizer is not None))
+        return small((8,), kernel_regularizer, max_norm, None, input_shape, num_classes)
+
+    compare_methods(
+        held, few_digits, methods=["L2", "max-norm"], epochs=1, seeds=2, tuning_seeds=1,
+        execution=ALONE,
+    )  # fmt: skip
+    assert (None, False) in seen
+    assert (None, True) in seen
+    assert (3.0, True) not in seen
+
+
+def test_transfer_leaves_the_model_of_the_caller_alone(few_digits):
+    model = small()
+    before = model.get_weights()
+    built = transferred_model(model, {}, few_digits, few_digits, epochs=1)
+    assert built is not model
+    assert not np.array_equal(built.get_weights()[0], before[0])
+    for now, old in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, old)
+
+
+def test_copies_have_the_targets_and_the_weights_of_what_they_copy(few_digits):
+    weight = np.linspace(0.5, 1.5, len(few_digits.train[1]), dtype="float32")
+    weighted = replace(few_digits, sample_weight=weight)
+    copied = with_augmented_copies(weighted.as_reconstruction(), "shift and rotate", 2, seed=0)
+    x, y = copied.train
+    np.testing.assert_array_equal(y, x.reshape(len(x), -1))
+    np.testing.assert_array_equal(copied.sample_weight, np.tile(weight, 3))
+    made = with_synthetic_examples(weighted, 0.5, seed=0)
+    assert made.sample_weight.shape == made.train[1].shape
+    np.testing.assert_array_equal(made.sample_weight[: len(weight)], weight)
+    assert set(made.sample_weight) == set(weight)
+
+
+def test_tokens_are_not_changed_into_others():
+    tokens = load_dataset("topics")
+    with pytest.raises(ValueError, match="received 'synthetic data'"):
+        compare_methods("lstm", tokens, methods=["synthetic data"], execution=ALONE)
+    with pytest.raises(ValueError, match="reads tokens"):
+        robustness("lstm", tokens, execution=ALONE)
+
+
+def test_an_option_at_the_end_of_its_range_is_told(race):
+    chosen = race.data.groupby("setting")["option"].first()
+    ends = {
+        name: {options[0].label, options[-1].label}
+        for name, options in remedies((12,), is_image=True).items()
+        if len(options) > 1
+    }
+    told = next(line for line in race.summary().splitlines() if "at an end" in line)
+    for name, option in chosen.items():
+        assert (f"{name} {option}" in told) == (option in ends.get(name, ())), (name, option)

@@ -220,6 +220,7 @@ def test_what_was_finished_is_not_trained_again(model, few_digits, tmp_path):
         ({"rates": (0.5, 1.0)}, r"expected rates\[1\] to be in \[0, 1\)"),
         ({"sites": "kitchen"}, "expected sites to be 'all', a placement or a path"),
         ({"width": "wide"}, "expected width to be one of"),
+        ({"width": "expected", "sites": "input"}, "expected sites to be 'hidden' or 'all' where"),
         ({"seeds": 0}, "seeds to be a whole number of at least 1"),
         ({"seeds": [1, 1]}, "different whole numbers"),
         ({"fit": FitSettings(batch_size=0)}, "batch_size to be a whole number"),

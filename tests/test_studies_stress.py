@@ -12,6 +12,7 @@ from dropout_zoo.studies import (
     FactorCurveDisplay,
     FeatureDisplay,
     coadaptation,
+    epoch_sweep,
     imbalance_sweep,
     label_noise_sweep,
     robustness,
@@ -205,3 +206,62 @@ def test_activations_are_drawn_as_shares_of_each_setting(units):
     with pytest.raises(ValueError, match="expected the result of coadaptation"):
         ActivationDisplay.from_result(type(units)("rate_sweep", units.data, {}, {}, ()))
     plt.close(display.figure_)
+
+
+@keras.saving.register_keras_serializable("tests")
+class SometimesNaN(keras.initializers.GlorotUniform):
+    """Weights that are no numbers, for about every other seed."""
+
+    def __call__(self, shape, dtype=None):
+        values = super().__call__(shape, dtype)
+        return keras.ops.where(keras.ops.sum(values) > 0, values, np.nan)
+
+
+@pytest.fixture(scope="module")
+def sometimes_lost():
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(8, "relu", kernel_initializer=SometimesNaN()),
+            keras.layers.Dropout(0.5),
+            keras.layers.Dense(10, "softmax"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+@pytest.mark.parametrize("study", [epoch_sweep, label_noise_sweep, robustness, coadaptation])
+def test_seeds_that_diverge_are_told_and_left_out(sometimes_lost, few_digits, study):
+    result = study(sometimes_lost, few_digits, epochs=2, seeds=6, execution=ALONE)
+    assert "diverged" in result.summary()
+    if study in (epoch_sweep, label_noise_sweep):
+        scores = result.scores()
+        lost = scores["status"] == "diverged"
+        assert 0 < lost.sum() < len(scores)
+        assert scores.loc[lost, "best_epoch"].isna().all()
+        assert scores.loc[~lost, "best_epoch"].notna().all()
+    if study is epoch_sweep:
+        assert (result.means("best_epoch")["seeds"] < 6).all()
+        assert "nan% off" not in result.summary()
+
+
+def test_another_rare_class_is_another_study(model, few_digits, tmp_path):
+    settings = {"ratios": (10,), "epochs": 1, "seeds": 2}
+    execution = Execution(directory=tmp_path / "study", workers=1)
+    imbalance_sweep(model, few_digits, rare=0, **settings, execution=execution)
+    with pytest.raises(ValueError, match="expected a folder of the same study"):
+        imbalance_sweep(model, few_digits, rare=3, **settings, execution=execution)
+
+
+def test_levels_of_noise_and_rates_that_differ_little_are_settings_of_their_own(model, few_digits):
+    result = label_noise_sweep(
+        model, few_digits, noise=(0.101, 0.104), rates=(0.12, 0.125), epochs=1, seeds=1,
+        execution=ALONE,
+    )  # fmt: skip
+    assert list(dict.fromkeys(result.data["setting"])) == [
+        f"{noise}% wrong labels, {dropout}"
+        for noise in ("10.1", "10.4")
+        for dropout in ("no dropout", "rate 0.12", "rate 0.125")
+    ]

@@ -180,3 +180,28 @@ def test_an_interrupted_sweep_goes_on_where_it_was(here):
         first.data.drop(columns="seconds"), second.data.drop(columns="seconds")
     )
     assert json.loads(whole.stdout)["conclusions"] == json.loads(resumed.stdout)["conclusions"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["data-size", "--sizes", "32.7"], "expected --sizes to be whole numbers"),
+        (["data-size", "--sizes", "inf"], "--sizes"),
+        (["capacity", "--units", "8-inf"], "--units"),
+        (["capacity", "--sites", "input"], "received --sites, which is of rate and data-size"),
+    ],
+)
+def test_wrong_ranges_are_told(here, arguments, words):
+    answered = run(*arguments, "--data", "data.npz", *QUICK)
+    assert answered.exit_code == 2
+    assert words in answered.stderr
+    assert "Traceback" not in answered.output
+
+
+def test_the_methods_are_raced_on_a_reconstruction(here):
+    answered = run(
+        "methods", "autoencoder", "--task", "reconstruction", "--data", "data.npz",
+        "--methods", "augmentation", *QUICK,
+    )  # fmt: skip
+    assert answered.exit_code == 0, answered.output
+    assert "val_mae" in answered.stdout

@@ -189,3 +189,11 @@ def test_real_trainings_with_and_without_too_much_dropout(few_digits):
     assert found["rate 0.95"].label == "underfitting"
     assert found[NO_DROPOUT].label != "underfitting"
     assert found["rate 0.95"].sentence in result.summary()
+
+
+def test_trainings_that_failed_are_told_as_failed():
+    failed = curves(2.0, 2.0, status="failed", reason="disk is full")
+    found = verdict(failed)
+    assert found.label == "undecided"
+    assert "disk is full" in found.sentence
+    assert "learning rate" not in " ".join(found.next_steps)

@@ -19,6 +19,7 @@ from dropout_zoo.tuning.cli_options import (
     load_data,
     numbers_in,
     print_table,
+    whole_numbers_in,
 )
 from dropout_zoo.tuning.starting import start_keras
 
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
 KINDS = ("rate", "data-size", "capacity", "placement", "methods")
 _RANGES: dict[str, tuple[str, ...]] = {
-    "rate": ("rates",),
-    "data-size": ("rates", "sizes"),
+    "rate": ("rates", "sites"),
+    "data-size": ("rates", "sites", "sizes"),
     "capacity": ("rates", "units"),
     "placement": (),
     "methods": ("methods",),
@@ -44,9 +45,8 @@ _RANGES: dict[str, tuple[str, ...]] = {
 @click.option("--rates", metavar="R,R,...", help="Rates to train with, beside no dropout.")
 @click.option(
     "--sites",
-    default="hidden",
-    show_default=True,
-    help="Of rate and data-size: all, a placement, the path of a site; of rate also each.",
+    help="Of rate and data-size: all, a placement, the path of a site; of rate also each.  "
+    "[default: hidden]",
 )
 @click.option("--sizes", metavar="N,N,...", help="Of data-size: numbers of training examples.")
 @click.option(
@@ -55,7 +55,9 @@ _RANGES: dict[str, tuple[str, ...]] = {
 @click.option("--methods", metavar="M,M,...", help="Of methods: the methods, beside none.")
 @click.option("--epochs", type=int, default=20, show_default=True, help="Epochs of a training.")
 @click.option("--batch-size", type=int, default=32, show_default=True, help="Examples a step.")
-@click.option("--objective", help="What decides.  [default: val_loss; of methods val_accuracy]")
+@click.option(
+    "--objective", help="What decides.  [default: val_loss; of methods val_accuracy or val_mae]"
+)
 @click.option("--patience", type=int, help="Stop a training after so many epochs without gain.")
 @click.option("--seeds", type=int, default=5, show_default=True, help="Seeds of each setting.")
 @click.option(
@@ -75,7 +77,7 @@ def sweep_command(
     task: str | None,
     split: str | None,
     rates: str | None,
-    sites: str,
+    sites: str | None,
     sizes: str | None,
     units: str | None,
     methods: str | None,
@@ -95,6 +97,7 @@ def sweep_command(
 
     KIND is rate, data-size, capacity, placement or methods. MODEL is a registered name, or
     package.module:function; capacity and methods need a function with the arguments they change.
+    methods trains on half of the training examples, so that "more data" has more.
 
     Exit status: 0 done, 1 every training failed, 2 wrong use or bad data, 130 interrupted.
     """
@@ -103,18 +106,19 @@ def sweep_command(
             raise ValueError("expected --out with --resume or --overwrite: the folder of the sweep")
         if resume and overwrite:
             raise ValueError("expected --resume or --overwrite, received both")
-        ranges = _ranges(kind, rates=rates, sizes=sizes, units=units, methods=methods)
+        ranges = _ranges(kind, rates=rates, sites=sites, sizes=sizes, units=units, methods=methods)
         dataset = load_data(data, target, image_size, task, split, data_seed)
         start_keras(model=model)
         from dropout_zoo.studies.plans import FitSettings
 
-        default = "val_accuracy" if kind == "methods" and dataset.num_classes else "val_loss"
+        default = "val_loss"
+        if kind == "methods":  # the loss of L1 and L2 holds their penalty
+            default = "val_mae" if dataset.num_classes is None else "val_accuracy"
         study = _study(
             kind,
             model,
             dataset,
             ranges,
-            sites,
             seeds,
             epochs,
             FitSettings(batch_size=batch_size, objective=objective or default, patience=patience),
@@ -146,7 +150,6 @@ def _study(
     model: str,
     dataset: Dataset,
     ranges: dict[str, Any],
-    sites: str,
     seeds: int,
     epochs: int,
     fit: Any,
@@ -155,8 +158,8 @@ def _study(
     import dropout_zoo.studies as studies
 
     functions: dict[str, Study] = {
-        "rate": partial(studies.rate_sweep, sites=sites),
-        "data-size": partial(studies.data_size_sweep, sites=sites),
+        "rate": studies.rate_sweep,
+        "data-size": studies.data_size_sweep,
         "capacity": studies.capacity_sweep,
         "placement": studies.placement_sweep,
         "methods": studies.compare_methods,
@@ -176,14 +179,17 @@ def _ranges(kind: str, **given: str | None) -> dict[str, Any]:
                 f"expected of {kind} no range but {known}; received --{name}, which is of "
                 f"{' and '.join(each for each, names in _RANGES.items() if name in names)}"
             )
-        if name == "methods":
+        if name == "sites":
+            found[name] = text
+        elif name == "methods":
             found[name] = [each.strip() for each in text.split(",")]
         elif name == "units":
-            each = [numbers_in(part.replace("-", ","), "--units") for part in text.split(",")]
-            found[name] = [[int(count) for count in counts] for counts in each]
+            parts = [part.replace("-", ",") for part in text.split(",")]
+            found[name] = [whole_numbers_in(part, "--units") for part in parts]
+        elif name == "sizes":
+            found[name] = whole_numbers_in(text, "--sizes")
         else:
-            numbers = numbers_in(text, f"--{name}")
-            found[name] = [int(n) for n in numbers] if name == "sizes" else numbers
+            found[name] = numbers_in(text, f"--{name}")
     return found
 
 
