@@ -11,11 +11,10 @@ import keras
 
 from dropout_zoo.models.checks import check_count
 from dropout_zoo.models.sites import settable_sites
-from dropout_zoo.models.structure import structure_of
 from dropout_zoo.training.dataset import Dataset
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import Objective, parse_objective
-from dropout_zoo.training.provenance import describe_data
+from dropout_zoo.training.provenance import as_json, describe_data, describe_model
 from dropout_zoo.training.sources import load_dataset
 
 Model = keras.Model | str | Callable[..., keras.Model]
@@ -174,17 +173,13 @@ class StudyPlan:
         fit["objective"] = f"{objective.name}:{objective.direction}"
         return {
             "study": self.kind,
-            "arguments": dict(self.arguments),
+            "arguments": as_json(self.arguments),
             "seeds": list(self.seeds),
             "epochs": self.epochs,
             "fit": fit,
             "settings": {each.name: dict(each.rates) for each in self.settings},
             "models": [
-                {
-                    "name": bench.model.name,
-                    "parameters": bench.model.count_params(),
-                    "structure": structure_of(bench.model),
-                }
+                describe_model(bench.model, bench.initial_weights or self.fit.initial_weights)
                 for bench in self.benches
             ],
             "data": describe_data(dataset),

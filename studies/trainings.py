@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -200,7 +201,14 @@ def _claim(directory: Path, description: Mapping[str, Any]) -> None:
             f"expected a folder of the same study, received {directory}, where one with other "
             "settings, data or versions keeps its trainings; choose another folder"
         )
-    path.write_text(text)
+    if not path.is_file():
+        partial = path.with_suffix(".part")
+        try:
+            partial.write_text(text)
+            os.replace(partial, path)
+        except OSError as error:  # a full disk does not say which file it was
+            partial.unlink(missing_ok=True)
+            raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _rows(

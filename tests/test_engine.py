@@ -213,6 +213,46 @@ def test_what_diverges_or_fails_does_not_touch_the_others(few_digits, tmp_path):
     assert failed.status == "failed" and "too large a value" in failed.reason
 
 
+@pytest.mark.parametrize("make", [optimizers.Adam, optimizers.SGD, optimizers.RMSprop])
+def test_what_diverges_leaves_nothing_in_a_fused_update(few_digits, tmp_path, make):
+    trainer = trainer_of(
+        build_mlp(**MLP, optimizer=make(1e-3)), few_digits, update="auto", workers=1
+    )
+    (healthy,) = trainer.train([Member([0.3, 0.3], seed=0, epochs=1)])
+    found = Checkpoint.load(healthy.checkpoint)
+    lost = [np.full_like(array, np.nan) for array in found.last]
+    damaged = Checkpoint(found.best, lost, found.optimizer, found.seeds).save(tmp_path / "nan.npz")
+    diverged, after = trainer.train(
+        [
+            Member([0.3, 0.3], seed=0, initial_epoch=1, epochs=2, weights=damaged),
+            Member([0.3, 0.3], seed=0, epochs=1),
+        ]
+    )
+    assert diverged.status == "diverged"
+    assert_identical(healthy, after)
+
+
+def test_what_cannot_be_continued_is_told(few_digits):
+    (ended,) = trainer_of(build_mlp(**MLP), few_digits, keep_state=False).train(
+        [Member([0.3, 0.3], seed=0, epochs=1)]
+    )
+    trainer = trainer_of(build_mlp(**MLP), few_digits)
+    goes_on = {"initial_epoch": 1, "epochs": 2}
+    with pytest.raises(ValueError, match="keep_state=True"):
+        trainer.train([Member([0.3, 0.3], seed=0, **goes_on, weights=ended.checkpoint)])
+    with pytest.raises(ValueError, match="expected weights to continue from at initial_epoch=1"):
+        trainer.train([Member([0.3, 0.3], seed=0, **goes_on)])
+
+
+def test_trainings_in_one_folder_keep_their_weights(few_digits, tmp_path):
+    settings = {"epochs": 1, "batch_size": 32, "directory": tmp_path}
+    (first,) = train_members(build_mlp(**MLP), [Member([0.3, 0.3], 0)], few_digits, **settings)
+    before = first.model().get_weights()
+    train_members(build_mlp(**MLP), [Member([0.5, 0.5], 1)], few_digits, **settings)
+    for one, other in zip(before, first.model().get_weights(), strict=True):
+        assert np.array_equal(one, other)
+
+
 def test_early_stopping_and_the_best_weights(few_digits):
     # With so large a learning rate the loss grows again long before the last epoch.
     model = build_mlp(**MLP, optimizer=optimizers.SGD(1.0))

@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,7 +21,7 @@ from dropout_zoo.models.structure import structure_of
 from dropout_zoo.studies import StudyResult
 from dropout_zoo.training import Member, MemberTrainer
 from dropout_zoo.training.journal import JournaledTrainer
-from dropout_zoo.tuning import TuningResult, tune
+from dropout_zoo.tuning import TuningResult, search, tune
 from dropout_zoo.tuning.run_folder import RunFolder
 
 QUICK = {"rates": [0.2, 0.5], "epochs": 1, "finalists": 1, "seeds": 2, "progress": False}
@@ -203,11 +204,12 @@ def test_overwrite_removes_the_run_and_nothing_else(few_digits, tmp_path):
 
 
 def test_a_folder_in_use_is_refused_with_the_process_that_uses_it(tmp_path):
-    second = RunFolder(tmp_path / "run", {"a": 1}, resume=True)
+    description = {"data": {}, "versions": {}}
+    second = RunFolder(tmp_path / "run", description, resume=True)
     held = rf"in use by process {os.getpid()} since \d{{4}}-"
-    with RunFolder(tmp_path / "run", {"a": 1}), pytest.raises(ValueError, match=held):
+    with RunFolder(tmp_path / "run", description), pytest.raises(ValueError, match=held):
         second.__enter__()
-    with RunFolder(tmp_path / "run", {"a": 1}, resume=True) as folder:
+    with RunFolder(tmp_path / "run", description, resume=True) as folder:
         assert folder.state.is_dir()  # the lock of a holder that is gone is taken over
 
 
@@ -245,3 +247,55 @@ def test_the_structure_of_a_model_does_not_hang_on_its_names():
         build_mlp(units=(8,), hidden_rates=(0.4,), batch_norm="before_dropout"),
     ]
     assert len({structure_of(other) for other in [model(), *others]}) == 5
+
+
+@pytest.mark.parametrize("how", [{"overwrite": True}, {"resume": True}])
+@pytest.mark.parametrize("name", ["state/notes.txt", "trials.csv", "best.keras", "search.json"])
+def test_files_that_are_no_runs_are_left_alone(few_digits, tmp_path, name, how):
+    own = tmp_path / "own" / name
+    own.parent.mkdir(parents=True)
+    own.write_text('{"mine": 1}')
+    with pytest.raises(ValueError, match="expected"):
+        tune(model(), few_digits, **QUICK, directory=tmp_path / "own", **how)
+    assert own.read_text() == '{"mine": 1}'
+    assert [path for path in (tmp_path / "own").rglob("*") if path.is_file()] == [own]
+
+
+def test_a_damaged_settings_file_is_named(few_digits, tmp_path):
+    run = tmp_path / "run"
+    tune(model(), few_digits, **QUICK, directory=run)
+    (run / "search.json").write_text('{"settings": ')
+    with pytest.raises(ValueError, match=r"settings of a run in .*search\.json"):
+        tune(model(), few_digits, **QUICK, directory=run, resume=True)
+
+
+def test_a_journal_without_its_settings_is_not_resumed(few_digits, tmp_path, monkeypatch):
+    cut_off = tmp_path / "cut-off"
+
+    def fail(result, folder):
+        raise InterruptedError("cut off")
+
+    with monkeypatch.context() as patched, pytest.raises(InterruptedError):
+        patched.setattr(search, "_write", fail)
+        tune(model(), few_digits, **QUICK, directory=cut_off)
+    assert (cut_off / "state" / "journal.jsonl").stat().st_size
+    for name in ("search.json", "trials.csv", "finalists.csv"):
+        (cut_off / name).unlink()
+    other = QUICK | {"epochs": 2, "batch_size": 8}
+    result = tune(model(), few_digits, **other, directory=cut_off, resume=True)
+    whole = tune(model(), few_digits, **other)
+    pd.testing.assert_frame_equal(
+        result.trials.drop(columns="seconds"), whole.trials.drop(columns="seconds")
+    )
+
+
+def test_weights_that_are_kept_are_part_of_the_search(few_digits, tmp_path):
+    settings = QUICK | {"initial_weights": "keep", "directory": tmp_path / "run"}
+    one = model()
+    tune(one, few_digits, **settings)
+    tune(one, few_digits, **settings, resume=True)
+    other = keras.models.clone_model(one)
+    other.compile(one.optimizer.__class__(), one.loss, metrics=["accuracy"])
+    other.set_weights([array + 0.1 for array in one.get_weights()])
+    with pytest.raises(ValueError, match=r"model\.weights"):
+        tune(other, few_digits, **settings, resume=True)

@@ -263,3 +263,34 @@ def test_a_model_that_does_not_fit_the_data_is_refused_before_training(few_digit
         train_members(
             build_mlp(compile=False), [Member([0.1, 0.1], seed=1)], few_digits, **SETTINGS
         )
+
+
+@keras.saving.register_keras_serializable("tests")
+class DrawsUnseeded(keras.initializers.Initializer):
+    """As a custom initializer may: from Keras's random functions, without a seed."""
+
+    def __call__(self, shape, dtype=None):
+        return keras.random.normal(shape, stddev=0.1, dtype=dtype)
+
+
+def test_a_seed_decides_what_a_custom_initializer_draws(few_digits):
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(8, "relu", kernel_initializer=DrawsUnseeded()),
+            keras.layers.Dropout(0.4),
+            keras.layers.Dense(10, "softmax"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy")
+    keras.utils.set_random_seed(1)
+    before = keras.ops.convert_to_numpy(keras.random.normal((3,)))
+    keras.utils.set_random_seed(1)
+    assert equal(fresh_weights(model, 1), fresh_weights(model, 1))
+    assert not equal(fresh_weights(model, 1), fresh_weights(model, 2))
+    # What is drawn elsewhere is left as it was.
+    assert np.array_equal(keras.ops.convert_to_numpy(keras.random.normal((3,))), before)
+    members = [Member([0.4], 1), Member([0.4], 2)]
+    first, other = (train_members(model, members, few_digits, **SETTINGS)[0] for _ in range(2))
+    assert first.curves.equals(other.curves)

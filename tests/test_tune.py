@@ -323,5 +323,55 @@ def test_finalists_are_chosen_once_each_and_never_the_given_rates():
             (0.2, 0.3, "completed"),
         ]
     ]
-    assert choose_finalists(trials, 5, LOSS, {"hidden": 0.3}) == [{"hidden": 0.4}, {"hidden": 0.2}]
-    assert choose_finalists(trials, 1, ACCURACY, {"hidden": 0.3}) == [{"hidden": 0.2}]
+    given = [{"hidden": 0.3}]
+    assert choose_finalists(trials, 5, LOSS, given) == [{"hidden": 0.4}, {"hidden": 0.2}]
+    assert choose_finalists(trials, 1, ACCURACY, given) == [{"hidden": 0.2}]
+    assert choose_finalists(trials, 5, LOSS, [*given, {"hidden": 0.4}]) == [{"hidden": 0.2}]
+
+
+def test_a_metric_with_a_value_for_each_class_has_a_column_for_each(few_digits, tmp_path):
+    model = build_mlp(units=(8,), hidden_rates=(0.4,))
+    model.compile("adam", "categorical_crossentropy", metrics=[keras.metrics.F1Score()])
+    settings = QUICK | {"objective": "val_f1_score_3:max", "finalists": 1, "seeds": 2}
+    result = tune(model, few_digits, **settings, directory=tmp_path / "run")
+    columns = {f"{part}f1_score_{label}" for part in ("", "train_", "val_") for label in range(10)}
+    assert columns <= set(result.curves.columns)
+    assert {f"f1_score_{label}" for label in range(10)} <= result.test.keys()
+    again = tune(model, few_digits, **settings, directory=tmp_path / "run", resume=True)
+    assert again.outcome() == result.outcome()
+
+
+def test_arguments_may_be_numpys(few_digits, tmp_path):
+    plain = {"epochs": 2, "seeds": 2, "seed": 3, "finalists": 1, "progress": False}
+    numpys = {k: v if k == "progress" else np.int64(v) for k, v in plain.items()}
+    weights = dict(zip(np.unique(few_digits.train[1]), np.linspace(0.5, 1.5, 10), strict=True))
+    model = build_mlp(units=(8,), hidden_rates=(0.4,))
+    one = tune(
+        model, few_digits, rates=np.array([0.2, 0.5]), class_weight=weights, **numpys,
+        directory=tmp_path / "run",
+    )  # fmt: skip
+    other = tune(
+        model, few_digits, rates=[0.2, 0.5], **plain,
+        class_weight={int(label): float(weight) for label, weight in weights.items()},
+    )  # fmt: skip
+    drop = ["seconds"]
+    pd.testing.assert_frame_equal(one.trials.drop(columns=drop), other.trials.drop(columns=drop))
+
+
+def test_a_test_part_without_a_finite_loss_is_told_as_not_measured(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.random((60, 3), dtype="float32"), rng.random(60, dtype="float32")
+    data = Dataset.from_arrays((x, y), (x, y), (x, np.full_like(y, 1e30)))
+    model = build_mlp(input_shape=(3,), num_classes=None, units=(4,), hidden_rates=(0.4,))
+    result = tune(model, data, **QUICK, directory=tmp_path / "run")
+    assert result.outcome()["test"]["loss"] is None
+    loaded = tune(model, data, **QUICK, directory=tmp_path / "run", resume=True)
+    assert loaded.outcome() == result.outcome()
+
+
+def test_nothing_is_trained_twice_where_a_trial_is_a_control(few_digits):
+    model = build_mlp(units=(8,), hidden_rates=(0.0,))
+    result = tune(model, few_digits, **QUICK | {"rates": [0.0, 0.2], "finalists": 2, "seeds": 2})
+    assert set(result.finalists["setting"]) == {NONE, GIVEN, "finalist 1"}
+    rates = result.finalists.query("setting == 'finalist 1'")["hidden_1_dropout"]
+    assert set(rates) == {0.2}

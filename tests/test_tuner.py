@@ -1,5 +1,7 @@
 """`DropoutTuner` as a KerasTuner user meets it."""
 
+import json
+
 import backends
 import keras
 import keras_tuner
@@ -222,3 +224,70 @@ def test_a_model_of_another_shape_of_graph_is_searched_too(few_digits, tmp_path)
 @pytest.mark.slow
 def test_on_jax_oracles_that_need_no_results_are_asked_for_all_that_memory_holds(tmp_path):
     assert backends.last_words("jax", "-c", ON_JAX, tmp_path) == backends.WELL
+
+
+@pytest.mark.parametrize("cut_off_after", [0, 1, 3])
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_grid_that_was_cut_off_is_tried_whole(few_digits, tmp_path, cut_off_after, lost):
+    wanted = DropoutHyperModel(build_mlp(units=(4, 4), hidden_rates=(0.4, 0.3)), RATES)
+    tuner = make(tmp_path, grid(), wanted, batch=2)
+    ended = []
+
+    class CutOffError(Exception):
+        pass
+
+    def count(trial):
+        if len(ended) == cut_off_after:
+            raise CutOffError
+        ended.append(trial.trial_id)
+        keep(trial)
+
+    keep, tuner.on_trial_end = tuner.on_trial_end, count
+    with pytest.raises(CutOffError):
+        tuner.search(few_digits, epochs=1)
+    if lost:  # killed after a trial's file was written, and before that of the oracle
+        path = tmp_path / "search" / "oracle.json"
+        state = json.loads(path.read_text())
+        state["ongoing_trials"] = {}
+        state["start_order"].pop()
+        path.write_text(json.dumps(state))
+    again = make(tmp_path, grid(), wanted, batch=2)
+    again.search(few_digits, epochs=1)
+    trials = again.oracle.trials.values()
+    assert {trial.status for trial in trials} == {"COMPLETED"}
+    assert len(trials) == 9
+    assert len({tuple(sorted(t.hyperparameters.values.items())) for t in trials}) == 9
+
+
+def test_only_completed_trials_are_best(few_digits, tmp_path):
+    def build(hp):
+        rate = hp.Choice("rate", [0.1, 0.2])
+        if rate == 0.2:
+            raise ArithmeticError("not this one")
+        return build_mlp(units=(4,), hidden_rates=rate)
+
+    tuner = make(tmp_path, grid(), build)
+    assert tuner.get_best_models() == []
+    tuner.search(few_digits, epochs=1)
+    assert [dropout_sites(best)[0].rate for best in tuner.get_best_models(2)] == [0.1]
+
+
+def test_results_can_be_used_after_the_search(few_digits, tmp_path):
+    tuner = make(tmp_path, grid())
+    tuner.search(few_digits, epochs=1)
+    for trial_id, result in tuner.results.items():
+        kept = tuner.load_model(tuner.oracle.trials[trial_id])
+        for one, other in zip(result.model().get_weights(), kept.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_hypermodel_with_a_fit_of_its_own_is_refused(tmp_path):
+    class Fits(keras_tuner.HyperModel):
+        def build(self, hp):
+            return build_mlp(units=(4,), hidden_rates=hp.Choice("rate", [0.1, 0.2]))
+
+        def fit(self, hp, model, *args, **kwargs):
+            return model.fit(*args, batch_size=hp.Choice("batch", [8, 16]), **kwargs)
+
+    with pytest.raises(ValueError, match="received Fits with a fit of its own"):
+        make(tmp_path, grid(), Fits())

@@ -49,6 +49,9 @@ class MemberHolder:
             layer.set_rate(rates[path])
         _assign(self.weights, weights)
         _assign(self.model.optimizer.variables, self._optimizer_start)
+        # What a diverged member leaves there is no number, and stays none multiplied by 0.
+        for variable in getattr(self.model.optimizer, "scratch", ()):
+            variable.assign(np.zeros(variable.shape, "float32"))
         seed_masks(self.model, seed)
 
     def resume(self, checkpoint: Checkpoint) -> None:

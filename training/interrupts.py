@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_asked = threading.Event()
+# No `threading.Event`: setting one takes a lock, which a second signal would wait for in vain.
+_asked: list[int] = []
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def interruptible() -> Iterator[None]:
     """
 
     def handle(number: int, frame: FrameType | None) -> None:
-        _asked.set()
+        _asked.append(number)
         raise KeyboardInterrupt
 
     def tell(ignored: sys.UnraisableHookArgs) -> None:
@@ -38,7 +38,7 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if _asked.is_set():
+        if _asked:
             raise KeyboardInterrupt from error
         raise
     finally:
@@ -54,5 +54,5 @@ def check_interrupt() -> None:
     Raises:
         KeyboardInterrupt: a signal has come since `interruptible` began.
     """
-    if _asked.is_set():
+    if _asked:
         raise KeyboardInterrupt

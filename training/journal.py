@@ -59,7 +59,11 @@ class JournaledTrainer:
             OSError: the journal cannot be written.
         """
         keys = [self._key(member) for member in members]
-        missing = [m for m, key in zip(members, keys, strict=True) if key not in self._records]
+        missing = {
+            key: member
+            for key, member in zip(keys, members, strict=True)
+            if key not in self._records
+        }
 
         def finished(trained: TrainedMember) -> None:
             self._append(trained)
@@ -74,7 +78,7 @@ class JournaledTrainer:
         for trained in restored.values():
             if self._on_restored is not None:
                 self._on_restored(trained)
-        fresh = self._trainer.train(missing, finished) if missing else []
+        fresh = self._trainer.train(list(missing.values()), finished) if missing else []
         results = restored | {self._key(result.member): result for result in fresh}
         return [results[key] for key in keys]
 

@@ -51,7 +51,10 @@ def _reason_in_training(model: keras.Model) -> str | None:
         return "the model is compiled with run_eagerly=True"
     if keras.backend.backend() == "tensorflow":
         if model.jit_compile:
-            return "the model is compiled with jit_compile=True"
+            return (
+                "the model is compiled with jit_compile=True, which is Keras's default where there "
+                "is a GPU; with KERAS_BACKEND=jax members are trained together there"
+            )
         if model._distribute_strategy is not None:
             return "the model was made under a tf.distribute strategy"
     return None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 # Ends of metric names, as Keras spells them.
 _LARGER_IS_BETTER = (
@@ -71,6 +74,23 @@ def parse_objective(text: str | Objective) -> Objective:
             f"such as 'val_score:max'; received {text!r}"
         )
     return Objective(name, direction)
+
+
+def as_columns(measured: Mapping[str, Any]) -> dict[str, float]:
+    """Give each number a column of its own.
+
+    Args:
+        measured: values of metrics; some, such as a score by class, are arrays.
+
+    Returns:
+        Numbers by name; those of an array as ``<name>_0``, ``<name>_1`` and so on.
+    """
+    columns: dict[str, float] = {}
+    for name, value in measured.items():
+        numbers = np.ravel(value)
+        many = np.ndim(value) > 0
+        columns |= {f"{name}_{i}" if many else name: float(n) for i, n in enumerate(numbers)}
+    return columns
 
 
 @dataclass

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ from dropout_zoo.models.cloning import with_rates
 from dropout_zoo.models.lifting import runtime_layers
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.members import Member, TrainedMember
-from dropout_zoo.training.objective import BestEpoch, Objective, parse_objective
+from dropout_zoo.training.objective import BestEpoch, Objective, as_columns, parse_objective
 from dropout_zoo.training.reasons import reason_of
 from dropout_zoo.training.seeding import batch_order, fresh_weights
 from dropout_zoo.training.targets import targets_for
@@ -141,15 +141,15 @@ class Record:
     def add(
         self,
         epoch: int,
-        running: Mapping[str, float],
-        train: Mapping[str, float],
-        validation: Mapping[str, float],
+        running: Mapping[str, Any],
+        train: Mapping[str, Any],
+        validation: Mapping[str, Any],
     ) -> bool:
         """Take down an epoch.
 
         Args:
             epoch: its number, from 0.
-            running: loss and metrics while training.
+            running: loss and metrics while training; a metric may be an array.
             train: the same afterwards on the training sample, with dropout off.
             validation: the same on the validation part.
 
@@ -157,6 +157,7 @@ class Record:
             Whether it is the best epoch so far.
         """
         schedule = self.member.schedule
+        running, train, validation = map(as_columns, (running, train, validation))
         row = {
             "epoch": epoch + 1,
             **({} if schedule is None else {"rate_factor": schedule.factor(epoch)}),
@@ -264,7 +265,7 @@ def _try_out(model: keras.Model, validation: Part, objective: Objective) -> None
     """Evaluate one example, so that what does not fit is found before any training."""
     x, y = validation
     try:
-        measured = model.evaluate(x[:1], y[:1], verbose=0, return_dict=True)
+        measured = as_columns(model.evaluate(x[:1], y[:1], verbose=0, return_dict=True))
     except Exception as error:  # the user's own code may raise anything
         raise ValueError(
             f"expected a model that takes inputs of shape {x.shape[1:]}; {model.name!r} fails on "

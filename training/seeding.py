@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.src.random.seed_generator import global_seed_generator
 
 from dropout_zoo.models.cloning import clone_model, copy_layer_weights, same_layer
 from dropout_zoo.models.graph import flat_layers
@@ -107,17 +108,21 @@ def _drawn(stream: int, seed: int, index: int) -> int:
 
 
 def _seed_globals(seed: int) -> None:
-    # Keras's initializers take their seeds from Python's generator, custom ones may use NumPy's.
+    # Keras's initializers take their seeds from Python's generator, custom ones may use NumPy's or
+    # the one that Keras's random functions have without a seed.
     random.seed(seed)
     np.random.seed(seed)
+    global_seed_generator().state.assign([seed, 0])
 
 
 @contextmanager
 def _globals_restored() -> Iterator[None]:
     python_state, numpy_state = random.getstate(), np.random.get_state()
+    keras_state = keras.ops.convert_to_numpy(global_seed_generator().state)
     try:
         yield
     finally:
+        global_seed_generator().state.assign(keras_state)
         random.setstate(python_state)
         np.random.set_state(numpy_state)
 

@@ -13,6 +13,7 @@ import keras
 
 from dropout_zoo.models.checks import check_choice, check_count
 from dropout_zoo.models.lifting import why_rates_are_fixed
+from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.fit import fit_member
 from dropout_zoo.training.lift import why_not_liftable
 from dropout_zoo.training.members import Job, Member, TrainedMember, member_rates
@@ -113,7 +114,10 @@ class MemberTrainer:
             folder=folder,
         )
         self._update, self._workers, self._memory_budget = update, workers, memory_budget
-        self._numbers = itertools.count()
+        # Weights that are there already, of an earlier trainer, stay.
+        stems = [path.stem for path in Path(directory).glob("*.npz")]
+        used = [int(stem) for stem in stems if stem.isdigit()]
+        self._numbers = itertools.count(max(used, default=-1) + 1)
         self._fixed = why_rates_are_fixed(self.plan.model)
         self._engine: Engine | Population | None = None
         self._began = False
@@ -161,6 +165,16 @@ class MemberTrainer:
     def _job(self, member: Member) -> Job:
         if member.schedule is not None and self._fixed is not None:
             raise ValueError(f"expected members without a schedule of the rate: {self._fixed}")
+        if member.weights is not None and not Checkpoint.load(member.weights).last:
+            raise ValueError(
+                f"expected weights to continue from, received {member.weights}, which holds those "
+                "of the best epoch alone; train with keep_state=True to continue later"
+            )
+        if member.initial_epoch and member.weights is None:
+            raise ValueError(
+                f"expected weights to continue from at initial_epoch={member.initial_epoch}, "
+                "received none"
+            )
         return Job(next(self._numbers), member, member_rates(self.plan.model, member))
 
     def _begun_engine(self) -> Engine | Population | None:

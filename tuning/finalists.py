@@ -42,7 +42,10 @@ class Comparison:
 
 
 def choose_finalists(
-    trials: Sequence[TrainedMember], count: int, objective: Objective, given: Mapping[str, float]
+    trials: Sequence[TrainedMember],
+    count: int,
+    objective: Objective,
+    controls: Sequence[Mapping[str, float]],
 ) -> list[dict[str, float]]:
     """The rates of the best trials.
 
@@ -50,7 +53,7 @@ def choose_finalists(
         trials: the trials.
         count: number of settings at most.
         objective: what they are judged by.
-        given: rates that the model came with; a control already, so that they are passed over.
+        controls: rates that are trained beside them anyway, and passed over.
 
     Returns:
         Rates by site path, best first, no setting twice.
@@ -60,7 +63,7 @@ def choose_finalists(
     chosen: list[dict[str, float]] = []
     for trial in ranked:
         rates = dict(trial.rates)
-        if rates != dict(given) and rates not in chosen:
+        if rates not in controls and rates not in chosen:
             chosen.append(rates)
     return chosen[:count]
 

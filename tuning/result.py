@@ -106,7 +106,7 @@ class TuningResult:
             best_rates=outcome["best_rates"],
             sentence=outcome["sentence"],
             objective=Objective(**outcome["objective"]),
-            test=outcome["test"],
+            test={n: math.nan if value is None else value for n, value in outcome["test"].items()},
             space=SearchSpace(
                 choices={name: tuple(rates) for name, rates in search["space"].items()},
                 sites={name: tuple(paths) for name, paths in search["sites"].items()},
@@ -151,7 +151,7 @@ class TuningResult:
                 {key: _plain(value) for key, value in row.items()}
                 for row in self.comparison.to_dict("records")
             ],
-            "test": dict(self.test),
+            "test": {name: _plain(value) for name, value in self.test.items()},
             "trainings": self.trainings,
             "search_seconds": round(self.search_seconds, 3),
             "finalist_seconds": round(self.finalist_seconds, 3),

@@ -66,14 +66,18 @@ class RunFolder:
         self._description = json.loads(json.dumps(description))
         found = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
         strange = [name for name in found if name not in (*files, STATE)]
+        if SETTINGS not in found:  # written first: without it, nothing there is a run's
+            strange = [name for name in found if name != STATE or not _is_of_a_run(path / STATE)]
         if strange or (found and not resume and not overwrite):
             raise ValueError(
                 f"expected a new or empty folder for the run, received {path}, which holds "
                 + (f"{strange[0]}; choose another with --out" if strange else
                    "a run; --resume goes on with it, --overwrite removes it")
             )  # fmt: skip
-        if resume and SETTINGS in found:
-            self._check_same(json.loads((path / SETTINGS).read_text()))
+        if SETTINGS in found:
+            written = _read_settings(path / SETTINGS)
+            if resume:
+                self._check_same(written)
         self._overwrite = overwrite and not resume
         self._lock: BinaryIO | None = None
 
@@ -83,14 +87,15 @@ class RunFolder:
             self._lock = _locked(self.state / _LOCK)
         except OSError as error:
             raise ValueError(f"cannot make the folder {self.path}: {error.strerror}") from error
+        # In an order that leaves no tables of one run under the settings of another if it is cut
+        # off: what says that a run is complete goes first, what says which it is goes last.
         if self._overwrite:
-            for name in self._files:
+            (self.path / OUTCOME).unlink(missing_ok=True)
+        if self._overwrite or not (self.path / SETTINGS).exists():
+            self._clear_state()
+        if self._overwrite:
+            for name in sorted(self._files, key=lambda name: name == SETTINGS):
                 (self.path / name).unlink(missing_ok=True)
-            for entry in self.state.iterdir():
-                if entry.is_dir():
-                    shutil.rmtree(entry)
-                elif entry.name != _LOCK:
-                    entry.unlink()
         if not (self.path / SETTINGS).exists():
             self.write_json(SETTINGS, self._description)
         return self
@@ -163,6 +168,13 @@ class RunFolder:
         with self._replacing(name) as temporary:
             write(temporary)
 
+    def _clear_state(self) -> None:
+        for entry in self.state.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry.name != _LOCK:
+                entry.unlink()
+
     def _check_same(self, written: Mapping[str, Any]) -> None:
         differences = list(_differences(written, self._description))
         if differences:
@@ -191,6 +203,24 @@ class RunFolder:
         finally:
             if temporary is not None:
                 Path(temporary).unlink(missing_ok=True)
+
+
+def _is_of_a_run(state: Path) -> bool:
+    """Whether a folder of that name is what a run left that had only begun."""
+    return state.is_dir() and ((state / _LOCK).exists() or not any(state.iterdir()))
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"expected the settings of a run in {path}: {error}") from None
+    if not isinstance(settings, dict) or not {"data", "versions"} <= settings.keys():
+        raise ValueError(
+            f"expected the settings of a run in {path}, which holds something else; choose another "
+            "folder with --out"
+        )
+    return settings
 
 
 def _locked(path: Path) -> BinaryIO:

@@ -17,12 +17,11 @@ from matplotlib import pyplot as plt
 from dropout_zoo.models.checks import check_count
 from dropout_zoo.models.resolving import resolve_model
 from dropout_zoo.models.sites import settable_sites
-from dropout_zoo.models.structure import structure_of
 from dropout_zoo.training.dataset import Dataset
 from dropout_zoo.training.journal import JournaledTrainer
 from dropout_zoo.training.members import Member, TrainedMember
-from dropout_zoo.training.objective import parse_objective
-from dropout_zoo.training.provenance import describe_data, versions
+from dropout_zoo.training.objective import as_columns, parse_objective
+from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
 from dropout_zoo.training.targets import targets_for
 from dropout_zoo.training.train import MemberTrainer
 from dropout_zoo.tuning import run_folder
@@ -75,6 +74,7 @@ class Search:
     """
 
     def __init__(self, model: ModelArgument, dataset: Dataset, settings: TuningSettings) -> None:
+        settings = TuningSettings(**as_json(asdict(settings)))  # NumPy's numbers as Python's
         check_count(settings.finalists, "finalists")
         check_count(settings.seeds, "seeds")
         check_count(settings.seed, "seed", least=0)
@@ -229,7 +229,7 @@ class Search:
             verbose=0,
             return_dict=True,
         )
-        return {name: float(value) for name, value in measured.items()}
+        return as_columns(measured)
 
     def describe(self) -> dict[str, Any]:
         """Everything that decides the outcome, as plain data.
@@ -244,11 +244,7 @@ class Search:
             "space": {name: list(rates) for name, rates in self.space.choices.items()},
             "sites": {name: list(paths) for name, paths in self.space.sites.items()},
             "given_rates": self.given,
-            "model": {
-                "name": self.model.name,
-                "parameters": self.model.count_params(),
-                "structure": structure_of(self.model),
-            },
+            "model": describe_model(self.model, self.settings.initial_weights),
             "data": describe_data(self.dataset),
             "versions": versions(),
         }
@@ -291,7 +287,8 @@ class Search:
         """Train finalists and controls on the same fresh seeds."""
         settings = self.settings
         trials = [entry.result for entry in searched if entry.role == "trial"]
-        best = choose_finalists(trials, settings.finalists, self.objective, self.given)
+        controls = list(self._controls().values())
+        best = choose_finalists(trials, settings.finalists, self.objective, controls)
         names = {f"finalist {n}": rates for n, rates in enumerate(best, start=1)}
         progress.fewer(len(searched) + (len(names) + 2) * settings.seeds)
         progress.phase("finalists")

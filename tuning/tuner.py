@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cmp_to_key
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,6 +32,10 @@ Arrays = tuple[np.ndarray, np.ndarray]
 
 # They tell trial after trial without waiting for results; Hyperband says where it has to wait.
 _PATIENT_ORACLES = (GridSearchOracle, RandomSearchOracle, HyperbandOracle)
+
+
+# Each holds the data and traced functions.
+_TRAINERS_KEPT = 4
 
 
 class Trainer(Protocol):
@@ -65,6 +71,9 @@ class DropoutTuner(keras_tuner.Tuner):
         directory: folder that holds projects; state and weights go there.
         project_name: name of this search's folder in it.
         overwrite: whether to begin anew where the project exists; else it is continued.
+
+    Raises:
+        ValueError: the hypermodel has a `fit` of its own.
     """
 
     def __init__(
@@ -83,6 +92,12 @@ class DropoutTuner(keras_tuner.Tuner):
         self.results: dict[str, TrainedMember] = {}
         if isinstance(hypermodel, keras.Model):
             hypermodel = DropoutHyperModel(hypermodel)
+        if getattr(type(hypermodel), "fit", None) not in (None, keras_tuner.HyperModel.fit):
+            raise ValueError(
+                "expected a hypermodel that Model.fit trains, received "
+                f"{type(hypermodel).__name__} with a fit of its own, which would not be called; "
+                "use keras_tuner's own tuners"
+            )
         super().__init__(
             oracle=oracle,
             hypermodel=hypermodel,
@@ -134,8 +149,9 @@ class DropoutTuner(keras_tuner.Tuner):
 
         def trainer_of(model: keras.Model) -> Trainer:
             structure = structure_of(model, rates=False)
-            if structure not in trainers:
-                trainers[structure] = MemberTrainer(
+            trainer = trainers.pop(structure, None)
+            if trainer is None:
+                trainer = MemberTrainer(
                     model,
                     data,
                     epochs=epochs,
@@ -145,12 +161,40 @@ class DropoutTuner(keras_tuner.Tuner):
                     keep_state=True,
                     directory=weights / structure,
                 )
-            return trainers[structure]
+            trainers[structure] = trainer
+            while len(trainers) > _TRAINERS_KEPT:  # those that served last, longest ago
+                del trainers[next(iter(trainers))]
+            return trainer
 
         try:
             self._search(trainer_of, None)
         finally:
             shutil.rmtree(weights, ignore_errors=True)
+
+    def reload(self) -> None:
+        """Read the state of a search that was cut off, so that it goes on with all that is left."""
+        super().reload()
+        oracle = self.oracle
+        for trial_id, trial in sorted(oracle.trials.items()):
+            # A kill comes between the files of a trial and of the oracle, too.
+            if trial_id not in oracle.start_order:
+                oracle.start_order.append(trial_id)
+            if trial.status == Status.RUNNING and trial_id not in oracle._retry_queue:
+                oracle._retry_queue.append(trial_id)
+        if isinstance(oracle, GridSearchOracle):
+            _know_tried_again(oracle)
+
+    def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
+        """Build the models of the best trials that were completed.
+
+        Args:
+            num_models: how many at most.
+
+        Returns:
+            Compiled models with their weights at the best epoch, best first.
+        """
+        completed = [t for t in self.oracle.trials.values() if t.status == Status.COMPLETED]
+        return super().get_best_models(min(num_models, len(completed))) if completed else []
 
     def search_with(self, trainer: Trainer, on_result: OnResult | None = None) -> None:
         """Search with a trainer of one's own, for a hypermodel that varies nothing but rates.
@@ -255,9 +299,11 @@ class DropoutTuner(keras_tuner.Tuner):
         return model, member
 
     def _report(self, trial: trial_module.Trial, result: TrainedMember, failures: set[str]) -> None:
-        self.results[trial.trial_id] = result
         if result.checkpoint is not None:
-            shutil.copyfile(result.checkpoint, self._checkpoint(trial.trial_id))
+            kept = self._checkpoint(trial.trial_id)
+            shutil.copyfile(result.checkpoint, kept)
+            result = replace(result, checkpoint=kept)
+        self.results[trial.trial_id] = result
         if result.status != "completed":
             self._fail(trial, result.reason, failures)
             return
@@ -274,3 +320,17 @@ class DropoutTuner(keras_tuner.Tuner):
 
     def _checkpoint(self, trial_id: str) -> Path:
         return Path(self.get_trial_dir(trial_id)) / "checkpoint.npz"
+
+
+def _know_tried_again(oracle: GridSearchOracle) -> None:
+    """Tell a grid oracle what it does not save: the order of its trials, from which it goes on."""
+
+    def by_values(one: str, other: str) -> int:
+        values = (oracle.trials[trial_id].hyperparameters.values for trial_id in (one, other))
+        return oracle._compare(*values)
+
+    ordered = sorted(oracle.trials, key=cmp_to_key(by_values))
+    oracle._ordered_ids = type(oracle._ordered_ids)()
+    for trial_id in ordered:
+        oracle._ordered_ids.insert(trial_id)
+    oracle._populate_next = ordered
