@@ -89,9 +89,7 @@ size_gaps, capacity_gaps, long_gaps = map(generalization_gaps, (sizes, capacity,
 figure, axes = plt.subplots(2, 2, figsize=(13, 8), layout="constrained")
 FactorCurveDisplay.from_result(size_gaps).plot(axes[0, 0])
 FactorCurveDisplay.from_result(capacity_gaps).plot(axes[0, 1])
-LearningCurveDisplay(
-    curves=long.data[long.data["epoch"] > 0], settings=long.means()["setting"], metrics=["loss"]
-).plot(axes[1, 0])
+LearningCurveDisplay.from_result(long, metrics=["loss"]).plot(axes[1, 0])
 FactorCurveDisplay.from_result(noise, "memorised").plot(axes[1, 1])
 titles = ["Too few examples", "Too large a net", "Too long a training", "Wrong labels"]
 for axis, title in zip(axes.flat, titles, strict=True):

@@ -142,10 +142,7 @@ figure, axes = plt.subplots(
     layout="constrained", squeeze=False,
 )  # fmt: skip
 for (rate, name), axis in zip(settings.items(), axes.flat, strict=True):
-    curves = sweep.curves(name)
-    LearningCurveDisplay(
-        curves=curves[curves["epoch"] > 0], settings=[name], metrics=["loss"]
-    ).plot(axis)
+    LearningCurveDisplay.from_result(sweep, [name], ["loss"]).plot(axis)
     axis.set_title(f"rate {rate:.1f}: {verdicts[name].label}", fontsize=9)
     handles = axis.get_legend().legend_handles[1:]
     axis.get_legend().remove()

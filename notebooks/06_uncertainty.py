@@ -189,11 +189,14 @@ def compare(claim, one, other, metric, larger_is_better, unit=1.0):
     by_seed = unit * clean.pivot(index="seed", columns="predictor", values=metric)
     pair = (one, other) if larger_is_better else (other, one)
     more = paired_difference(by_seed[pair[0]], by_seed[pair[1]])
+    ends, word = (more.low, more.high), "better"
+    if more.mean < 0:  # the interval is that of the number shown
+        ends, word = (-more.high, -more.low), "worse"
     report(
         claim,
         more.low > 0 if more.excludes_zero else None,
-        f"{by_seed[one].mean():.3g} against {by_seed[other].mean():.3g}, better by {more.mean:.2g} "
-        f"({more.low:.2g} to {more.high:.2g} on {more.pairs} paired seeds, 95 %)",
+        f"{by_seed[one].mean():.3g} against {by_seed[other].mean():.3g}, {word} by "
+        f"{abs(more.mean):.2g} ({ends[0]:.2g} to {ends[1]:.2g} on {more.pairs} paired seeds, 95 %)",
     )
 
 

@@ -69,7 +69,7 @@ def stripped(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def with_palette(png: str) -> str:
-    """Reduce an image in base64 to 256 colours: it looks the same, and is a third of the size."""
+    """Reduce an image in base64 to 256 colours, a third of the size; colour bars show steps."""
     image, file = Image.open(BytesIO(base64.b64decode(png))), BytesIO()
     image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, "png", optimize=True)
     return base64.b64encode(file.getvalue()).decode()

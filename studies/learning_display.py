@@ -50,13 +50,17 @@ class LearningCurveDisplay:
 
     @classmethod
     def from_result(
-        cls, result: TrainingStudyResult, settings: Sequence[str] | None = None
+        cls,
+        result: TrainingStudyResult,
+        settings: Sequence[str] | None = None,
+        metrics: Sequence[str] | None = None,
     ) -> LearningCurveDisplay:
         """Take what is to be drawn from a study.
 
         Args:
             result: the study.
             settings: names of settings; None for all.
+            metrics: a panel each; None for the accuracy, if there is one, and the loss.
 
         Returns:
             The display, not yet drawn.
@@ -67,11 +71,13 @@ class LearningCurveDisplay:
         known = list(dict.fromkeys(result.data["setting"]))
         names = known if settings is None else list(settings)
         curves = pd.concat([result.curves(name) for name in names], ignore_index=True)
-        accuracy = accuracy_name(result.metrics)
+        if metrics is None:
+            accuracy = accuracy_name(result.metrics)
+            metrics = [accuracy, "loss"] if accuracy else ["loss"]
         return cls(
             curves=curves[curves["epoch"] > 0],
             settings={name: known.index(name) for name in names},
-            metrics=[accuracy, "loss"] if accuracy else ["loss"],
+            metrics=metrics,
         )
 
     def plot(self, ax: Axes | Sequence[Axes] | None = None) -> LearningCurveDisplay:
