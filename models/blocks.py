@@ -146,7 +146,8 @@ def embedded_tokens(
     shape = check_sizes(input_shape, "input_shape", "(32,), the length of a sequence", least=1)
     if len(shape) != 1:
         raise ValueError(
-            f"expected input_shape to be (length,), sequences of tokens; received {shape}"
+            "expected input_shape to be (length,), sequences of tokens such as the data 'topics'; "
+            f"received {shape}"
         )
     check_count(vocabulary_size, "vocabulary_size")
     check_count(width, "width")

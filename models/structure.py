@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
+from types import FunctionType
 from typing import Any
 
 import keras
 
 from dropout_zoo.models.drop_connect import DropConnect
-from dropout_zoo.models.graph import flat_layers
+from dropout_zoo.models.graph import flat_layers, read_graph
 from dropout_zoo.models.sites import DROPOUT_FAMILY
 
 
 def structure_of(model: keras.Model, *, rates: bool = True) -> str:
-    """Fingerprint the layers of a model, their settings, and how it is compiled.
+    """Fingerprint the layers of a model, their settings and wiring, and how it is compiled.
 
     Names that Keras numbers by itself are left out, so that the same function gives the same
-    fingerprint each time it builds the model.
+    fingerprint each time it builds the model. Functions of the user's, such as a loss, count with
+    their code and the plain values that they enclose.
 
     Args:
         model: a Keras model, compiled or not.
@@ -30,13 +33,53 @@ def structure_of(model: keras.Model, *, rates: bool = True) -> str:
         (
             type(layer).__name__,
             _settings(layer, rates),
+            _functions(vars(layer)),
             [(tuple(weight.shape), weight.trainable) for weight in layer.weights],
         )
         for layer in flat_layers(model)
     ]
-    compiled = _nameless(model.get_compile_config()) if model.compiled else None
-    text = json.dumps([layers, compiled], sort_keys=True, default=_type_name)
+    compiled = None
+    if model.compiled:
+        compiled = _nameless(model.get_compile_config()), _functions({"loss": model.loss})
+    text = json.dumps([layers, _wiring(model), compiled], sort_keys=True, default=_type_name)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _wiring(model: keras.Model) -> Any:
+    """Each call in the graph: of which layer, and on what; None where there is no graph."""
+    graph = read_graph(model)
+    if graph is None:
+        return None
+    layers = {id(layer): place for place, layer in enumerate(flat_layers(model))}
+    numbers = {id(call): number for number, call in enumerate(graph.calls)}
+    return [
+        (
+            layers.get(id(call.operation), type(call.operation).__name__),
+            [[numbers[id(source)] for source in sources] for sources in call.received],
+            None if call.training is None else call.training.value,
+            call.is_output,
+        )
+        for call in graph.calls
+    ]
+
+
+def _functions(attributes: Mapping[str, Any]) -> list[Any]:
+    """What the user's own functions among some attributes do; their names say too little."""
+    return [
+        (name, *_code(value))
+        for name, value in sorted(attributes.items())
+        if isinstance(value, FunctionType) and value.__module__.partition(".")[0] != "keras"
+    ]
+
+
+def _code(function: FunctionType) -> tuple[str, Sequence[str], list[str], list[str]]:
+    plain = (bool, int, float, str, bytes, tuple, type(None))
+    enclosed = [cell.cell_contents for cell in function.__closure__ or ()]
+    constants, values = (
+        [repr(value) for value in found if isinstance(value, plain)]
+        for found in (function.__code__.co_consts, [*enclosed, *(function.__defaults__ or ())])
+    )
+    return function.__code__.co_code.hex(), function.__code__.co_names, constants, values
 
 
 def _settings(layer: keras.Layer, rates: bool) -> Any:

@@ -197,7 +197,7 @@ def units_of(model: Model, units: Sequence[int] | None) -> tuple[int, ...]:
         units = builder_arguments(model).get("units")
     if not isinstance(units, Sequence) or isinstance(units, str):
         raise ValueError(
-            "expected a registered name or a builder function with an argument units=(128, 64), "
-            f"or the like, which changes the widths; received {model!r}"
+            "expected a model whose builder, a registered one or a function, has an argument "
+            f"units=(128, 64), or the like, which changes the widths; received {model!r}"
         )
     return tuple(units)

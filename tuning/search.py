@@ -275,9 +275,9 @@ class Search:
             seed=settings.seed,
             directory=folder.state,
             project_name="oracle",
-            # A run that is resumed asks its oracle anew; the journal answers.
             overwrite=True,
         )
+        _keep_no_files(tuner)
         tuner.search_with(trainer, progress.result)
         return entries + [Entry(name, "trial", result) for name, result in tuner.results.items()]
 
@@ -304,6 +304,19 @@ class Search:
 
     def _controls(self) -> dict[str, dict[str, float]]:
         return {NONE: dict.fromkeys(self.given, 0.0), GIVEN: self.given}
+
+
+def _keep_no_files(tuner: DropoutTuner) -> None:
+    """Have a tuner and its oracle write no state.
+
+    A run that is resumed asks its oracle anew, and the journal answers. KerasTuner's files would
+    be no more than one more thing that a full disk breaks.
+    """
+
+    def nothing(*arguments: Any) -> None:
+        pass
+
+    tuner.save = tuner.oracle.save = tuner.oracle._save_trial = nothing
 
 
 def _best(results: Sequence[TrainedMember], direction: str) -> TrainedMember:

@@ -1,0 +1,60 @@
+"""The fingerprint of a model: the same for the same, another for what would train differently."""
+
+import keras
+import pytest
+from keras import layers
+
+from dropout_zoo.models import build_cnn, build_mlp, list_models, model_entry
+from dropout_zoo.models.cloning import with_rates
+from dropout_zoo.models.structure import structure_of
+
+
+def branches(wired):
+    """Two dense layers one after the other; what is added is wired in different ways."""
+    inputs = keras.Input((8,))
+    first = layers.Dense(8, name="first")(inputs)
+    second = layers.Dense(8, name="second")(first)
+    x = layers.Add()([second, {"skips one": first, "skips both": inputs}[wired]])
+    model = keras.Model(inputs, layers.Dense(1)(layers.Dropout(0.2)(x)))
+    model.compile("adam", "mse")
+    return model
+
+
+def judged_by(alpha, root=False):
+    def loss(truth, predicted):
+        off = truth - predicted
+        return alpha * (keras.ops.abs(off) if root else keras.ops.square(off))
+
+    model = build_mlp(input_shape=(3,), num_classes=None, units=(4,), hidden_rates=0.3)
+    model.compile("adam", loss)
+    return model
+
+
+@pytest.mark.parametrize("build", [build_mlp, build_cnn, lambda: branches("skips one")])
+def test_the_same_function_gives_the_same_fingerprint(build, tmp_path):
+    model = build()
+    assert structure_of(model) == structure_of(build())
+    assert structure_of(with_rates(model, {})) == structure_of(model)
+    model.save(tmp_path / "model.keras")
+    assert structure_of(keras.models.load_model(tmp_path / "model.keras")) == structure_of(model)
+
+
+def test_models_that_train_differently_have_different_fingerprints():
+    models = [
+        branches("skips one"), branches("skips both"), judged_by(1.0), judged_by(2.0),
+        judged_by(1.0, root=True), build_mlp(), build_mlp(max_norm=3.0),
+    ]  # fmt: skip
+    assert len({structure_of(model) for model in models}) == len(models)
+    assert structure_of(judged_by(2.0)) == structure_of(judged_by(2.0))
+
+
+def test_rates_alone_can_be_left_out():
+    one, other = (build_mlp(hidden_rates=rate) for rate in (0.2, 0.5))
+    assert structure_of(one) != structure_of(other)
+    assert structure_of(one, rates=False) == structure_of(other, rates=False)
+
+
+def test_no_two_light_entries_of_the_zoo_are_the_same():
+    light = [name for name in list_models() if model_entry(name).parameters < 3_000_000]
+    structures = {name: structure_of(model_entry(name).builder()) for name in light}
+    assert len(set(structures.values())) == len(light)
