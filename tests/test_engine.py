@@ -52,6 +52,19 @@ def noisy_net():
     )
 
 
+def masked_net():
+    """Rows of an image without ink are masked, and left out of the average."""
+    return compiled(
+        layers.Reshape((28, 28)),
+        layers.Masking(0.0),
+        layers.Dropout(0.2, noise_shape=(None, 1, 28)),
+        layers.GlobalAveragePooling1D(),
+        layers.Dense(16, "relu"),
+        layers.Dropout(0.3),
+        layers.Dense(CLASSES, "softmax"),
+    )
+
+
 def bfloat16_net():
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -75,6 +88,7 @@ MODELS = {
         **MLP, optimizer=optimizers.RMSprop(optimizers.schedules.CosineDecay(1e-2, 15))
     ),
     "noisy net": noisy_net,
+    "masks": masked_net,
     "mixed_bfloat16": bfloat16_net,
 }
 
@@ -160,6 +174,24 @@ def test_state_that_keras_does_not_know_of_is_left_to_fit(few_digits):
     with pytest.warns(UserWarning, match="1 variables or tables that Keras does not know of"):
         one, other = trainer.train([Member([0.2], seed=0), Member([0.2], seed=0)])
     assert_identical(one, other)
+
+
+@pytest.mark.parametrize("noise", ["tensorflow", "numpy"])
+def test_noise_without_a_seed_is_left_to_fit(few_digits, noise):
+    def from_numpy(x):
+        return tf.numpy_function(lambda a: a + np.float32(np.random.rand()), [x], tf.float32)
+
+    @keras.saving.register_keras_serializable("tests")
+    class Noise(layers.Layer):
+        def call(self, x):
+            drawn = x + tf.random.normal(tf.shape(x)) if noise == "tensorflow" else from_numpy(x)
+            return tf.ensure_shape(drawn, x.shape)
+
+    stack = (layers.Flatten(), layers.Dropout(0.2), Noise(), layers.Dense(CLASSES, "softmax"))
+    trainer = trainer_of(compiled(*stack), few_digits, workers=1)
+    called = {"tensorflow": "RandomStandardNormal", "numpy": "PyFunc"}[noise]
+    with pytest.warns(UserWarning, match=f"random numbers follow from a seed.* {called}"):
+        trainer.train([Member([0.2], seed=0)])
 
 
 @pytest.mark.parametrize("update", ["keras", "auto"])

@@ -139,8 +139,10 @@ class Engine:
             if thread.ident is not None:  # an interrupt may have come before it was started
                 thread.join()
         self._threads.clear()
-        while not (self._jobs.empty() and self._outcomes.empty()):  # of a run that was cut off
-            (self._outcomes if self._jobs.empty() else self._jobs).get()
+        for left in (self._jobs, self._outcomes):  # of a run that was cut off
+            with suppress(queue.Empty):
+                while True:
+                    left.get_nowait()
         self._stop.clear()
 
     def _work(self, loop: Loop) -> None:

@@ -24,6 +24,13 @@ def state_of(model: keras.Model) -> list[tf.Variable]:
     return known + getattr(model.optimizer, "scratch", [])
 
 
+_DRAWING = {
+    "Multinomial", "ParameterizedTruncatedNormal", "RandomGamma", "RandomPoissonV2",
+    "RandomShuffle", "RandomStandardNormal", "RandomUniform", "RandomUniformInt", "TruncatedNormal",
+}  # fmt: skip
+_PYTHON = {"PyFunc", "EagerPyFunc"}
+
+
 def check_state(function: Any, known: Sequence[tf.Variable]) -> None:
     """Refuse a traced function that holds more state than a member can be given anew.
 
@@ -32,7 +39,8 @@ def check_state(function: Any, known: Sequence[tf.Variable]) -> None:
         known: the variables that are set when a member starts.
 
     Raises:
-        ValueError: it holds other variables or tables.
+        ValueError: it holds other variables or tables, or it draws numbers or calls Python, over
+            which a member's seed has no say.
     """
     handles = {id(variable.handle) for variable in known}
     unknown = [
@@ -44,6 +52,14 @@ def check_state(function: Any, known: Sequence[tf.Variable]) -> None:
         raise ValueError(
             "expected all state of the model in the weights of its layers, received "
             f"{len(unknown)} variables or tables that Keras does not know of"
+        )
+    graph = function.graph.as_graph_def()
+    nodes = [*graph.node, *(node for inner in graph.library.function for node in inner.node_def)]
+    loose = sorted({node.op for node in nodes} & (_DRAWING | _PYTHON))
+    if loose:
+        raise ValueError(
+            "expected layers whose random numbers follow from a seed, as those of keras.random "
+            f"with a SeedGenerator do; received a model that calls {', '.join(loose)}"
         )
 
 
