@@ -20,14 +20,16 @@ class Thresholds:
             share of the lowest. Means of 4 seeds of the documented MLP on the digits, 30 epochs,
             come to 0 to 0.06 with intervals that hold 0: the interval of a real rise has to lie
             above 0.05.
-        fall: fall of the validation loss over the last `window` of the epochs, as a share, above
-            which training has not come to its end.
+        fall: fall of the validation loss from its average over the `window` before the last to
+            that over the last, as a share, above which training has not come to its end; 0.05 as
+            for `rise`, which has the same noise.
         deficit: training loss with dropout off above that of the reference, as a share of the
             validation loss, from which a model counts as held back, if it is no better on the
             validation part; 0.1 is twice what `rise` allows the validation loss itself.
         window: share of the epochs over which the ends of the curves are averaged, and trends
             taken; a fifth is 4 of 20 epochs, enough to even out single batches.
-        diverged: share of the seeds without a finite loss from which a setting has diverged.
+        diverged: share of the seeds without a finite loss from which a setting has diverged: at
+            half of them, whoever trains it once is as likely to lose the training as not.
     """
 
     gap: float = 0.02

@@ -291,3 +291,13 @@ def test_a_hypermodel_with_a_fit_of_its_own_is_refused(tmp_path):
 
     with pytest.raises(ValueError, match="received Fits with a fit of its own"):
         make(tmp_path, grid(), Fits())
+
+
+def test_bayesian_optimization_asks_for_no_setting_twice(few_digits, tmp_path):
+    oracle = oracles.BayesianOptimizationOracle("val_loss", max_trials=9, **QUIET)
+    wanted = DropoutHyperModel(build_mlp(units=(4, 4), hidden_rates=(0.4, 0.3)), RATES)
+    oracle._max_collisions = 200
+    tuner = make(tmp_path, oracle, wanted, batch=2)
+    tuner.search(few_digits, epochs=1)
+    trials = tuner.oracle.trials.values()
+    assert len({tuple(sorted(t.hyperparameters.values.items())) for t in trials}) == 9

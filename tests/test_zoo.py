@@ -1,4 +1,7 @@
-"""Every dense, convolutional and residual entry: saved, trained by the engine, searched, swept."""
+"""Dense, convolutional and residual entries: saved, trained by the engine, searched.
+
+The largest are trained if asked for (`-m slow`), and not saved.
+"""
 
 import keras
 import numpy as np

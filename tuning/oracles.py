@@ -16,10 +16,11 @@ ORACLES = ("grid", "random", "bayesian", "hyperband")
 DEFAULT_TRIALS = 20  # of the oracles that do not try everything
 
 
-class _UntriedBayesianOracle(oracles.BayesianOptimizationOracle):
+class UntriedBayesianOracle(oracles.BayesianOptimizationOracle):
     """Bayesian optimization that asks for no setting twice."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Say what is to be tried next, as oracles of KerasTuner do."""
         suggestion = super().populate_space(trial_id)
         if suggestion["status"] != "RUNNING":
             return suggestion
@@ -104,7 +105,7 @@ def make_oracle(
     elif name == "random":
         oracle = oracles.RandomSearchOracle(max_trials=limit, **common)
     elif name == "bayesian":
-        oracle = _UntriedBayesianOracle(max_trials=limit, **common)
+        oracle = UntriedBayesianOracle(max_trials=limit, **common)
     else:
         oracle = _SmallSpaceHyperbandOracle(space.size, max_epochs=epochs, **common)
     # Sampling gives up after this many settings that were tried before: in a small space that

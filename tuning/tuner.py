@@ -13,7 +13,12 @@ import keras
 import keras_tuner
 import numpy as np
 from keras_tuner.engine import trial as trial_module
-from keras_tuner.oracles import GridSearchOracle, HyperbandOracle, RandomSearchOracle
+from keras_tuner.oracles import (
+    BayesianOptimizationOracle,
+    GridSearchOracle,
+    HyperbandOracle,
+    RandomSearchOracle,
+)
 
 from dropout_zoo.models.sites import settable_sites
 from dropout_zoo.models.structure import structure_of
@@ -24,6 +29,7 @@ from dropout_zoo.training.objective import Objective
 from dropout_zoo.training.reasons import reason_of
 from dropout_zoo.training.threads import usable_cores
 from dropout_zoo.training.train import MemberTrainer
+from dropout_zoo.tuning.oracles import UntriedBayesianOracle
 from dropout_zoo.tuning.space import DropoutHyperModel
 
 Status = trial_module.TrialStatus
@@ -59,7 +65,8 @@ class DropoutTuner(keras_tuner.Tuner):
     Hyperband promotes goes on from where it stopped.
 
     Args:
-        oracle: any oracle of KerasTuner; it decides what is tried.
+        oracle: any oracle of KerasTuner; it decides what is tried. Bayesian optimization is kept
+            from asking for the same setting twice.
         hypermodel: a compiled Keras model, whose dropout sites are then searched; a
             `DropoutHyperModel`; or any hypermodel or function that builds a compiled model.
             Trials whose models differ in dropout rates alone are trained together.
@@ -98,6 +105,8 @@ class DropoutTuner(keras_tuner.Tuner):
                 f"{type(hypermodel).__name__} with a fit of its own, which would not be called; "
                 "use keras_tuner's own tuners"
             )
+        if type(oracle) is BayesianOptimizationOracle:  # which asks for the same again
+            oracle.__class__ = UntriedBayesianOracle
         super().__init__(
             oracle=oracle,
             hypermodel=hypermodel,
