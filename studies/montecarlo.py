@@ -108,7 +108,8 @@ def monte_carlo_convergence(
         y: their classes, whole numbers from 0, shape `(examples,)`.
         samples: numbers of passes to average, each at least 1.
         repeats: how often each number is drawn from the largest number of passes, without
-            replacement: the spread of the error.
+            replacement: the spread of the error, which comes to nothing at the largest number,
+            whose passes are always the same.
         seed: decides masks and draws.
         batch_size: examples at a time.
 
