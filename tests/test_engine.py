@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers, optimizers
+from scipy import stats
 
 from dropout_zoo.models import build_cnn, build_mlp, with_runtime_rates
 from dropout_zoo.models.graph import flat_layers
@@ -262,6 +263,23 @@ def test_what_diverges_leaves_nothing_in_a_fused_update(few_digits, tmp_path, ma
     )
     assert diverged.status == "diverged"
     assert_identical(healthy, after)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [optimizers.Adam, optimizers.RMSprop])
+def test_over_twenty_seeds_a_fused_update_gives_no_other_scores(digits, make):
+    members = [Member([0.5, 0.3], seed) for seed in range(20)]
+    scores = {}
+    for update in ("keras", "auto"):
+        model = build_mlp(units=(64, 32), optimizer=make(1e-2))
+        settings = {"epochs": 5, "batch_size": 32, "update": update}
+        results = train_members(model, members, digits, **settings)
+        scores[update] = np.array([result.score for result in results])
+    differences = scores["auto"] - scores["keras"]
+    assert np.any(differences != 0), "expected another kernel"
+    low, high = stats.t.interval(0.95, 19, differences.mean(), stats.sem(differences))
+    assert low < 0 < high
+    assert high - low < 2 * scores["keras"].std(), "an interval that could show a difference"
 
 
 def test_what_cannot_be_continued_is_told(few_digits):
