@@ -301,3 +301,28 @@ def test_bayesian_optimization_asks_for_no_setting_twice(few_digits, tmp_path):
     tuner.search(few_digits, epochs=1)
     trials = tuner.oracle.trials.values()
     assert len({tuple(sorted(t.hyperparameters.values.items())) for t in trials}) == 9
+
+
+def test_a_validation_split_is_that_of_keras(few_digits, tmp_path):
+    x, y = few_digits.train
+    split = make(tmp_path / "split", grid())
+    split.search(x, y, validation_split=0.2, epochs=1)
+    kept = int(len(x) * (1 - 0.2))
+    given = make(tmp_path / "given", grid())
+    given.search(x[:kept], y[:kept], validation_data=(x[kept:], y[kept:]), epochs=1)
+    scores = [[t.score for t in tuner.oracle.trials.values()] for tuner in (split, given)]
+    assert scores[0] == scores[1]
+    for wrong in ({}, {"validation_split": 0.2, "validation_data": (x, y)}):
+        with pytest.raises(ValueError, match="either validation_data or validation_split"):
+            split.search(x, y, **wrong)
+    with pytest.raises(ValueError, match="leave examples for both parts"):
+        split.search(x, y, validation_split=1.0)
+
+
+def test_class_weights_decide(few_digits, tmp_path):
+    scores = []
+    for name, weights in (("plain", None), ("weighted", {0: 5.0, 1: 0.1})):
+        tuner = make(tmp_path / name, grid())
+        tuner.search(few_digits, epochs=1, class_weight=weights)
+        scores.append(tuner.oracle.get_best_trials()[0].score)
+    assert scores[0] != scores[1]

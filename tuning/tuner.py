@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cmp_to_key
 from pathlib import Path
@@ -20,6 +20,7 @@ from keras_tuner.oracles import (
     RandomSearchOracle,
 )
 
+from dropout_zoo.models.checks import check_fraction
 from dropout_zoo.models.sites import settable_sites
 from dropout_zoo.models.structure import structure_of
 from dropout_zoo.training.checkpoint import Checkpoint
@@ -121,10 +122,12 @@ class DropoutTuner(keras_tuner.Tuner):
         y: np.ndarray | None = None,
         *,
         validation_data: Arrays | None = None,
+        validation_split: float | None = None,
         epochs: int = 1,
         batch_size: int = 32,
         patience: int | None = None,
         sample_weight: np.ndarray | None = None,
+        class_weight: Mapping[int, float] | None = None,
         verbose: int = 0,
     ) -> None:
         """Search until the oracle stops.
@@ -133,24 +136,24 @@ class DropoutTuner(keras_tuner.Tuner):
             x: training examples, or a `Dataset` with all parts.
             y: labels or targets of the training examples.
             validation_data: examples and targets of the validation part; with arrays only.
+            validation_split: instead of it the share of the examples, in (0, 1), that are held
+                back from the end of the arrays, as `Model.fit` does.
             epochs: epochs of each training; Hyperband decides them by itself.
             batch_size: examples a step.
             patience: epochs without improvement after which a trial stops; None for never.
             sample_weight: weights of the training examples; with arrays only.
+            class_weight: weight by class number, on top of them.
             verbose: 1 has KerasTuner print each trial.
 
         Raises:
             ValueError: a setting is out of range, or model and data do not fit.
             RuntimeError: every trial so far failed; the message says why.
         """
-        if not isinstance(x, Dataset):
-            if y is None or validation_data is None:
-                raise ValueError("expected x, y and validation_data, or a Dataset")
-            # A search never looks at a test part; the validation part stands in for it.
-            x = Dataset.from_arrays(
-                (x, y), validation_data, validation_data, sample_weight=sample_weight
-            )
-        data = x
+        data = (
+            x
+            if isinstance(x, Dataset)
+            else _as_dataset(x, y, validation_data, validation_split, sample_weight)
+        )
         objective = Objective(self.oracle.objective.name, self.oracle.objective.direction)
         self.oracle.verbose = verbose
         trainers: dict[str, MemberTrainer] = {}
@@ -167,6 +170,7 @@ class DropoutTuner(keras_tuner.Tuner):
                     batch_size=batch_size,
                     objective=objective,
                     patience=patience,
+                    class_weight=class_weight,
                     keep_state=True,
                     directory=weights / structure,
                 )
@@ -329,6 +333,35 @@ class DropoutTuner(keras_tuner.Tuner):
 
     def _checkpoint(self, trial_id: str) -> Path:
         return Path(self.get_trial_dir(trial_id)) / "checkpoint.npz"
+
+
+def _as_dataset(
+    x: np.ndarray,
+    y: np.ndarray | None,
+    validation_data: Arrays | None,
+    validation_split: float | None,
+    sample_weight: np.ndarray | None,
+) -> Dataset:
+    """Arrays, as `Model.fit` takes them, as the data of a search."""
+    if validation_split is not None and validation_data is None and y is not None:
+        check_fraction(validation_split, "validation_split")
+        kept = int(len(x) * (1 - validation_split))
+        if not 0 < kept < len(x):
+            raise ValueError(
+                f"expected validation_split to leave examples for both parts, received "
+                f"{validation_split} of {len(x)} examples"
+            )
+        validation_data = x[kept:], y[kept:]
+        x, y = x[:kept], y[:kept]
+        sample_weight = None if sample_weight is None else sample_weight[:kept]
+    elif y is None or validation_data is None or validation_split is not None:
+        raise ValueError(
+            "expected x, y and either validation_data or validation_split, or a Dataset"
+        )
+    # A search never looks at a test part; the validation part stands in for it.
+    return Dataset.from_arrays(
+        (x, y), validation_data, validation_data, sample_weight=sample_weight
+    )
 
 
 def _know_tried_again(oracle: GridSearchOracle) -> None:
