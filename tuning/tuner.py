@@ -63,7 +63,8 @@ class DropoutTuner(keras_tuner.Tuner):
 
     Results are read as always: `results_summary`, `get_best_models`,
     `get_best_hyperparameters`, and by a tuner made anew on the same folder. A trial that
-    Hyperband promotes goes on from where it stopped.
+    Hyperband promotes goes on from where it stopped. Not taken are callbacks, several objectives
+    and executions per trial: `tune` trains its finalists on several seeds.
 
     Args:
         oracle: any oracle of KerasTuner; it decides what is tried. Bayesian optimization is kept
