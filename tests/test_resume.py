@@ -281,7 +281,7 @@ def test_a_journal_without_its_settings_is_not_resumed(few_digits, tmp_path, mon
     assert (cut_off / "state" / "journal.jsonl").stat().st_size
     for name in ("search.json", "trials.csv", "finalists.csv"):
         (cut_off / name).unlink()
-    other = QUICK | {"epochs": 2, "batch_size": 8}
+    other = QUICK | {"batch_size": 8}
     result = tune(model(), few_digits, **other, directory=cut_off, resume=True)
     whole = tune(model(), few_digits, **other)
     pd.testing.assert_frame_equal(

@@ -370,7 +370,7 @@ def test_a_test_part_without_a_finite_loss_is_told_as_not_measured(tmp_path):
 
 
 def test_nothing_is_trained_twice_where_a_trial_is_a_control(few_digits):
-    model = build_mlp(units=(8,), hidden_rates=(0.0,))
+    model = build_mlp(units=(8,), hidden_rates=(0.4,))
     result = tune(model, few_digits, **QUICK | {"rates": [0.0, 0.2], "finalists": 2, "seeds": 2})
     assert set(result.finalists["setting"]) == {NONE, GIVEN, "finalist 1"}
     rates = result.finalists.query("setting == 'finalist 1'")["hidden_1_dropout"]
