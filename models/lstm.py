@@ -28,7 +28,6 @@ VARIATIONAL = (
         "lstm_1_dropout": 0.4,
     },
     source=f"{VARIATIONAL}; the rates are this project's",
-    data="topics",
 )
 def build_lstm(
     *,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import FunctionType
 from typing import Any
 
@@ -73,13 +74,22 @@ def _functions(attributes: Mapping[str, Any]) -> list[Any]:
 
 
 def _code(function: FunctionType) -> tuple[str, Sequence[str], list[str], list[str]]:
-    plain = (bool, int, float, str, bytes, tuple, type(None))
-    enclosed = [cell.cell_contents for cell in function.__closure__ or ()]
+    enclosed: list[Any] = []
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # a name that has been given no value yet
+            enclosed.append(cell.cell_contents)
     constants, values = (
-        [repr(value) for value in found if isinstance(value, plain)]
+        [repr(value) for value in found if _is_plain(value)]
         for found in (function.__code__.co_consts, [*enclosed, *(function.__defaults__ or ())])
     )
     return function.__code__.co_code.hex(), function.__code__.co_names, constants, values
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value reads the same in every process; others may be told by their address."""
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return isinstance(value, bool | int | float | str | bytes | None)
 
 
 def _settings(layer: keras.Layer, rates: bool) -> Any:

@@ -48,6 +48,22 @@ def test_models_that_train_differently_have_different_fingerprints():
     assert structure_of(judged_by(2.0)) == structure_of(judged_by(2.0))
 
 
+def test_what_a_loss_encloses_may_be_anything():
+    def fingerprint():
+        held = (object(), 2.0)
+
+        def loss(truth, predicted):
+            return keras.ops.square(truth - predicted) * (held[1] if held else later)
+
+        model = judged_by(1.0)
+        model.compile("adam", loss)
+        found = structure_of(model)
+        later = 1.0  # what the loss encloses has no value before
+        return found
+
+    assert fingerprint() == fingerprint()
+
+
 def test_rates_alone_can_be_left_out():
     one, other = (build_mlp(hidden_rates=rate) for rate in (0.2, 0.5))
     assert structure_of(one) != structure_of(other)

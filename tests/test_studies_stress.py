@@ -4,6 +4,7 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from nets import net_with_initializer
 
 from dropout_zoo.models import build_mlp
 from dropout_zoo.studies import (
@@ -219,17 +220,7 @@ class SometimesNaN(keras.initializers.GlorotUniform):
 
 @pytest.fixture(scope="module")
 def sometimes_lost():
-    model = keras.Sequential(
-        [
-            keras.Input((28, 28)),
-            keras.layers.Flatten(),
-            keras.layers.Dense(8, "relu", kernel_initializer=SometimesNaN()),
-            keras.layers.Dropout(0.5),
-            keras.layers.Dense(10, "softmax"),
-        ]
-    )
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    return model
+    return net_with_initializer(SometimesNaN())
 
 
 @pytest.mark.parametrize("study", [epoch_sweep, label_noise_sweep, robustness, coadaptation])

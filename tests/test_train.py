@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from keras import layers
+from nets import net_with_initializer
 
 from dropout_zoo.models import build_mlp, dropout_sites
 from dropout_zoo.training import Dataset, Member, MemberTrainer, targets_for, train_members
@@ -274,16 +275,7 @@ class DrawsUnseeded(keras.initializers.Initializer):
 
 
 def test_a_seed_decides_what_a_custom_initializer_draws(few_digits):
-    model = keras.Sequential(
-        [
-            keras.Input((28, 28)),
-            keras.layers.Flatten(),
-            keras.layers.Dense(8, "relu", kernel_initializer=DrawsUnseeded()),
-            keras.layers.Dropout(0.4),
-            keras.layers.Dense(10, "softmax"),
-        ]
-    )
-    model.compile("adam", "sparse_categorical_crossentropy")
+    model = net_with_initializer(DrawsUnseeded())
     keras.utils.set_random_seed(1)
     before = keras.ops.convert_to_numpy(keras.random.normal((3,)))
     keras.utils.set_random_seed(1)
