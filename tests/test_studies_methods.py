@@ -209,8 +209,8 @@ def test_transfer_brings_the_hidden_layers_of_other_classes(few_digits):
     target, source = split_classes(few_digits, [0, 1, 2, 3, 4])
     assert (target.num_classes, source.num_classes) == (5, 5)
     assert len(target.train[1]) + len(source.train[1]) == len(few_digits.train[1])
-    model = transferred_model(small, target, source, epochs=3)
-    again = transferred_model(small, target, source, epochs=3)
+    model = transferred_model(small, {}, target, source, epochs=3)
+    again = transferred_model(small, {}, target, source, epochs=3)
     fresh = small(num_classes=5)
     for one, other in zip(model.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
