@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,38 +11,38 @@ from scipy import stats
 
 from dropout_zoo.models.checks import check_count
 from dropout_zoo.studies.comparison import DEFAULT_LEVEL
+from dropout_zoo.studies.results import StudyResult
+from dropout_zoo.training.provenance import versions
 
 
-@dataclass(frozen=True)
-class Calibration:
+class Calibration(StudyResult):
     """How confidence and accuracy compare.
 
-    Attributes:
-        error: expected calibration error, in [0, 1]: the mean over the examples of the distance
-            between confidence and accuracy of their bin (Guo et al. 2017, ICML, equation 3).
-        bins: a row a bin that holds examples: its edges ``left`` and ``right``, ``examples``,
-            ``confidence`` and ``accuracy`` (means), and the interval of the accuracy, ``low`` and
-            ``high`` (Wilson 1927, JASA 22:209-212).
-        level: confidence level of the intervals.
+    Its `data` has a row a bin that holds examples: its edges ``left`` and ``right``, ``examples``,
+    ``confidence`` and ``accuracy`` (means), and the interval of the accuracy, ``low`` and ``high``
+    (Wilson 1927, JASA 22:209-212).
     """
 
-    error: float
-    bins: pd.DataFrame
-    level: float
+    made_by = "calibration"
 
-    def summary(self) -> str:
-        """Sum the calibration up in plain words.
+    @property
+    def bins(self) -> pd.DataFrame:
+        """The table, `data`."""
+        return self.data
 
-        Returns:
-            A sentence.
+    @property
+    def error(self) -> float:
+        """Expected calibration error, in [0, 1].
+
+        The mean over the examples of the distance between confidence and accuracy of their bin
+        (Guo et al. 2017, ICML, equation 3).
         """
-        share = self.bins["examples"] / self.bins["examples"].sum()
-        surplus = float((share * (self.bins["confidence"] - self.bins["accuracy"])).sum())
-        side = "over" if surplus > 0 else "under"
-        return (
-            f"Expected calibration error {self.error:.3f} over {len(self.bins)} bins; mean "
-            f"confidence {abs(surplus):.3f} {side} the accuracy."
-        )
+        return float((_shares(self.data) * _surplus(self.data).abs()).sum())
+
+    @property
+    def level(self) -> float:
+        """Confidence level of the intervals."""
+        return float(self.settings["level"])
 
 
 def calibration(
@@ -92,8 +91,26 @@ def calibration(
             }
         )
     table = pd.DataFrame(rows)
-    gaps = (table["accuracy"] - table["confidence"]).abs()
-    return Calibration(float((gaps * table["examples"]).sum() / len(y)), table, level)
+    surplus = _shares(table) * _surplus(table)
+    return Calibration(
+        kind="calibration",
+        data=table,
+        settings={"bins": bins, "level": level, "examples": len(y)},
+        versions=versions(),
+        conclusions=(
+            f"Expected calibration error {surplus.abs().sum():.3f} over {len(table)} bins; mean "
+            f"confidence {abs(surplus.sum()):.3f} {'over' if surplus.sum() > 0 else 'under'} the "
+            "accuracy.",
+        ),
+    )
+
+
+def _shares(bins: pd.DataFrame) -> pd.Series:
+    return bins["examples"] / bins["examples"].sum()
+
+
+def _surplus(bins: pd.DataFrame) -> pd.Series:
+    return bins["confidence"] - bins["accuracy"]
 
 
 def _wilson(share: float, count: int, level: float) -> tuple[float, float]:

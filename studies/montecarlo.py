@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -25,25 +24,48 @@ CONVERGENCE_SAMPLES = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200)
 _EXAMPLES_A_CALL = 16_384
 
 
-@dataclass(frozen=True)
-class MonteCarloPrediction:
+class MonteCarloPrediction(StudyResult):
     """What repeated passes with dropout on predict for each example.
 
-    Attributes:
-        mean: mean of the outputs, shape `(examples, outputs)`.
-        std: their standard deviation over the passes, of the same shape.
-        entropy: entropy of the mean in nats, shape `(examples,)`; None for a regression.
-        mutual_information: entropy of the mean less the mean of the entropies, in nats: what the
-            passes disagree about (Gal 2016, Uncertainty in Deep Learning, Section 3.3.1); None
-            for a regression.
-        samples: number of passes.
+    Its `data` has a row an example: ``example``, the mean of each output as ``mean/<output>``,
+    its standard deviation over the passes as ``std/<output>``, and, of probabilities, ``entropy``
+    and ``mutual_information``.
     """
 
-    mean: np.ndarray
-    std: np.ndarray
-    entropy: np.ndarray | None
-    mutual_information: np.ndarray | None
-    samples: int
+    made_by = "monte_carlo"
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean of the outputs, shape `(examples, outputs)`."""
+        return self._columns("mean/")
+
+    @property
+    def std(self) -> np.ndarray:
+        """Standard deviation of the outputs over the passes, shape `(examples, outputs)`."""
+        return self._columns("std/")
+
+    @property
+    def entropy(self) -> np.ndarray | None:
+        """Entropy of the mean in nats, shape `(examples,)`; None for a regression."""
+        return self.data["entropy"].to_numpy() if "entropy" in self.data else None
+
+    @property
+    def mutual_information(self) -> np.ndarray | None:
+        """What the passes disagree about, in nats, shape `(examples,)`; None for a regression.
+
+        Entropy of the mean less the mean of the entropies (Gal 2016, Uncertainty in Deep Learning,
+        Section 3.3.1).
+        """
+        name = "mutual_information"
+        return self.data[name].to_numpy() if name in self.data else None
+
+    @property
+    def samples(self) -> int:
+        """Number of passes."""
+        return int(self.settings["samples"])
+
+    def _columns(self, prefix: str) -> np.ndarray:
+        return self.data[[name for name in self.data if name.startswith(prefix)]].to_numpy()
 
 
 def monte_carlo(
@@ -81,11 +103,24 @@ def monte_carlo(
     offset = total / samples
     mean = first + offset
     std = np.sqrt(np.maximum(squares / samples - offset**2, 0))
-    if not _are_probabilities(model, mean):
-        return MonteCarloPrediction(mean, std, None, None, samples)
-    entropy = row_entropy(mean)
-    information = np.maximum(entropy - entropies / samples, 0)
-    return MonteCarloPrediction(mean, std, entropy, information, samples)
+    columns = [f"{what}/{unit}" for what in ("mean", "std") for unit in range(mean.shape[1])]
+    data = pd.DataFrame(np.hstack([mean, std]), columns=columns)
+    data.insert(0, "example", range(len(data)))
+    if _are_probabilities(model, mean):
+        data["entropy"] = row_entropy(mean)
+        data["mutual_information"] = np.maximum(data["entropy"] - entropies / samples, 0)
+    return MonteCarloPrediction(
+        kind="monte_carlo",
+        data=data,
+        settings={
+            "samples": samples,
+            "seeds": [seed],
+            "examples": len(data),
+            "model": {"name": model.name, "structure": structure_of(model)},
+        },
+        versions=versions(),
+        conclusions=tuple(_conclude_passes(data, std, samples)),
+    )
 
 
 def monte_carlo_convergence(
@@ -156,7 +191,7 @@ def monte_carlo_convergence(
             "model": {"name": model.name, "structure": structure_of(model)},
         },
         versions=versions(),
-        conclusions=tuple(_conclude(data)),
+        conclusions=tuple(_conclude_convergence(data)),
     )
 
 
@@ -238,7 +273,21 @@ def proper_scores(probabilities: np.ndarray, y: np.ndarray) -> dict[str, float]:
     }
 
 
-def _conclude(data: pd.DataFrame) -> list[str]:
+def _conclude_passes(data: pd.DataFrame, std: np.ndarray, samples: int) -> list[str]:
+    sentences = [
+        f"{samples} passes with dropout on, {len(data)} examples: the outputs deviate by "
+        f"{std.mean():.3g} on average (standard deviation over the passes)."
+    ]
+    if "entropy" in data:
+        entropy, information = data["entropy"].mean(), data["mutual_information"].mean()
+        sentences.append(
+            f"Mean entropy of the averaged prediction {entropy:.3g} nats, of which the passes "
+            f"disagree about {information:.3g} (mutual information)."
+        )
+    return sentences
+
+
+def _conclude_convergence(data: pd.DataFrame) -> list[str]:
     scaled = data[data["samples"] == 0].iloc[0]
     averages = data[data["samples"] > 0].groupby("samples")[["error", "loss"]]
     mean, std = averages.mean(), averages.std().fillna(0.0)

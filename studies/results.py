@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self, cast
 
 import pandas as pd
 import pyarrow as pa
@@ -32,6 +32,8 @@ class StudyResult:
         versions: versions of what decides the numbers.
         conclusions: what follows, computed from the data, a sentence or two each.
     """
+
+    made_by: ClassVar[str | None] = None  # of a class for one study, the only kind it holds
 
     kind: str
     data: pd.DataFrame
@@ -62,18 +64,19 @@ class StudyResult:
         pq.write_table(table, path)
         return Path(path)
 
-    @staticmethod
-    def from_parquet(path: str | Path) -> StudyResult:
+    @classmethod
+    def from_parquet(cls, path: str | Path) -> Self:
         """Read a file that `to_parquet` wrote.
 
         Args:
             path: the file.
 
         Returns:
-            The result; a `TrainingStudyResult` where models were trained.
+            The result, of the class this is called on; of `StudyResult`, a `TrainingStudyResult`
+            where models were trained.
 
         Raises:
-            ValueError: the file was not written by `to_parquet`.
+            ValueError: the file was not written by `to_parquet`, or by that of another class.
         """
         table = pq.read_table(path)
         described = (table.schema.metadata or {}).get(_METADATA)
@@ -84,10 +87,17 @@ class StudyResult:
             )
         content = json.loads(described)
         content["data"] = table.to_pandas()
-        if "objective" not in content:
-            return StudyResult(**content)
-        content["objective"] = Objective(*content["objective"])
-        return TrainingStudyResult(**content)
+        trained = "objective" in content
+        fits = content["kind"] == cls.made_by if cls.made_by else trained or cls is StudyResult
+        if not fits:
+            raise ValueError(
+                f"expected a {cls.__name__}, received {path}, the result of {content['kind']}; "
+                "StudyResult.from_parquet reads all of them"
+            )
+        if trained:
+            content["objective"] = Objective(*content["objective"])
+        made = cast(type[Self], TrainingStudyResult) if trained else cls
+        return made(**content)
 
     def _described(self) -> dict[str, Any]:
         return {

@@ -1,6 +1,7 @@
 """What tests share: a small real data set, and the file of MNIST where there is one."""
 
 import os
+import random
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -13,6 +14,12 @@ from dropout_zoo.training import Dataset, load_dataset, prepare_threads
 
 if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
     prepare_threads()  # before any test makes a model; see test_engine.py
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Keras draws unset seeds from Python's generator: the same ones, whatever ran before."""
+    random.seed(0)
 
 
 @pytest.fixture(scope="session")

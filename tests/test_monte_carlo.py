@@ -3,6 +3,7 @@
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from keras import layers
 from matplotlib.container import ErrorbarContainer
@@ -10,9 +11,12 @@ from scipy import stats
 
 from dropout_zoo.models import DropConnect, build_mlp, dropout_sites
 from dropout_zoo.studies import (
+    Calibration,
     MonteCarloDisplay,
+    MonteCarloPrediction,
     ReliabilityDisplay,
     StudyResult,
+    TrainingStudyResult,
     calibration,
     monte_carlo,
     monte_carlo_convergence,
@@ -32,8 +36,8 @@ def linear():
 
 @pytest.fixture(scope="module")
 def trained(few_digits):
-    model = build_mlp(units=(64,), hidden_rates=(0.5,), loss="sparse_categorical_crossentropy")
     keras.utils.set_random_seed(0)
+    model = build_mlp(units=(64,), hidden_rates=(0.5,), loss="sparse_categorical_crossentropy")
     model.fit(*few_digits.train, epochs=12, verbose=0)
     return model
 
@@ -121,7 +125,7 @@ def test_entropy_and_mutual_information_follow_their_definitions(trained, few_di
 
 def test_averages_settle_at_or_below_weight_scaling(trained, few_digits, tmp_path):
     x, y = few_digits.validation
-    found = monte_carlo_convergence(trained, x, y, samples=(1, 10, 60), repeats=8)
+    found = monte_carlo_convergence(trained, x, y, samples=(1, 10, 60), repeats=40)
     loss = found.data.groupby("samples")["loss"]
     assert list(loss.groups) == [0, 1, 10, 60]
     assert loss.mean()[1] > loss.mean()[10] > loss.mean()[60]
@@ -147,6 +151,31 @@ def test_averages_settle_at_or_below_weight_scaling(trained, few_digits, tmp_pat
     assert axis.get_xscale() == "log"
     assert axis.get_xlabel() == "passes that are averaged"
     plt.close(axis.figure)
+
+
+def test_predictions_and_calibrations_are_kept(trained, few_digits, tmp_path):
+    x, y = few_digits.test
+    found = monte_carlo(trained, x, 7, seed=4)
+    again = MonteCarloPrediction.from_parquet(found.to_parquet(tmp_path / "passes.parquet"))
+    assert type(again) is MonteCarloPrediction
+    for name in ("mean", "std", "entropy", "mutual_information"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
+    assert again.mean.shape == again.std.shape == (len(x), 10)
+    assert (again.samples, again.settings["seeds"], again.versions) == (7, [4], found.versions)
+    assert f"Mean entropy of the averaged prediction {found.entropy.mean():.3g}" in again.summary()
+    assert again.summary() == found.summary()
+    regression = monte_carlo(linear(), np.ones((3, 6), "float32"), 2)
+    assert list(regression.data) == ["example", "mean/0", "std/0"]
+
+    judged = calibration(found.mean, y, bins=6, level=0.9)
+    kept = judged.to_parquet(tmp_path / "calibration.parquet")
+    read = Calibration.from_parquet(kept)
+    assert (read.error, read.level, read.summary()) == (judged.error, 0.9, judged.summary())
+    pd.testing.assert_frame_equal(read.bins, judged.bins)
+    assert type(StudyResult.from_parquet(kept)) is StudyResult
+    for other in (MonteCarloPrediction, TrainingStudyResult):
+        with pytest.raises(ValueError, match=f"expected a {other.__name__}, .* of calibration"):
+            other.from_parquet(kept)
 
 
 def test_convergence_wants_a_classifier(few_digits):
