@@ -7,8 +7,11 @@ of their own.
 import importlib.util
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 
 import keras
@@ -17,7 +20,7 @@ import pytest
 from keras import layers, optimizers
 
 from dropout_zoo.models import build_cnn, build_mlp, with_runtime_rates
-from dropout_zoo.training import CosineRamp, EarlyDropout, Member, MemberTrainer
+from dropout_zoo.training import CosineRamp, Dataset, EarlyDropout, Member, MemberTrainer
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.fit import fit_member
 from dropout_zoo.training.lift import why_not_liftable
@@ -280,6 +283,29 @@ def check_an_interrupt_leaves_the_trainer_usable(trainer):
     assert (len(one.curves), len(other.curves)) == (1, 3)
 
 
+def check_an_interrupt_does_not_wait_for_the_end_of_an_epoch():
+    inputs = keras.Input((4,))
+    hidden = layers.Dropout(0.5)(layers.Dense(8, "relu")(inputs))
+    model = keras.Model(inputs, layers.Dense(2, "softmax")(hidden))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    x = np.random.default_rng(0).normal(size=(4_000_000, 4)).astype("float32")
+    y = (x[:, 0] > 0).astype(int)
+    small = x[:100], y[:100]
+    dataset = Dataset.from_arrays(train=(x, y), validation=small, test=small)
+    trainer = MemberTrainer(model, dataset, epochs=1, batch_size=1, order="shared")
+    sent = []
+
+    def interrupt():
+        sent.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    timer = threading.Timer(8.0, interrupt)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train([Member([0.1 * n], seed=0) for n in range(8)])
+    assert time.monotonic() - sent[0] < 30, "an epoch takes minutes"
+
+
 def check_memory_is_estimated_from_above(trainer, monkeypatch):
     import jax
 
@@ -287,9 +313,11 @@ def check_memory_is_estimated_from_above(trainer, monkeypatch):
 
     trainer.train([Member({}, 0, epochs=1)])
     epochs = trainer._engine._epochs
-    two = jax.tree.map(lambda value: jax.numpy.stack([value] * 2), epochs.current())
+    one = (*epochs.current(), epochs._metrics)
+    two = jax.tree.map(lambda value: jax.numpy.stack([value] * 2), one)
     orders = jax.numpy.zeros((2, 150), "int32")
-    used = epochs._run.lower(two, orders, epochs._data).compile().memory_analysis()
+    program = epochs._train._some.lower(two, epochs._data[0], orders, 0, 4, size=32)
+    used = program.compile().memory_analysis()
     a_member = (used.argument_size_in_bytes + used.temp_size_in_bytes) / 2
     estimated = epochs.bytes_a_member() + epochs.bytes_of_data()
     assert a_member < estimated < 10 * a_member

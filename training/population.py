@@ -43,7 +43,7 @@ class Population:
     A member that is finished, stalled or diverged hands its slot to the next one between two
     epochs. Slots compute independently of each other: what one holds touches no other, and
     nobody reads what an empty one computes. The seconds of a member are its share of those that
-    all took together. An interrupt takes effect at the end of an epoch.
+    all took together. An interrupt waits for the steps under way, or for a program to be compiled.
 
     Args:
         plan: model, data and settings.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,7 +12,10 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
+from dropout_zoo.training.interrupts import check_interrupt
 from dropout_zoo.training.plan import Plan, as_keras_feeds_it
+
+_CALL_SECONDS = 0.5  # of a call into JAX, during which Python hears no signal
 
 Values = list[jax.Array]
 State = tuple[Values, Values, Values]  # trainable, non-trainable and optimizer variables
@@ -36,7 +41,8 @@ class VectorisedEpochs:
         ]
         model.reset_metrics()
         self._metrics = [variable.value for variable in model.metrics_variables]
-        self._run = jax.jit(self._epoch, donate_argnums=0)
+        self._train = _Steps(model.train_step, plan.batch_size)
+        self._test = _Steps(model.test_step, plan.evaluation_batch_size)
 
     def current(self) -> State:
         """The state of the one member that the model itself holds."""
@@ -59,8 +65,18 @@ class VectorisedEpochs:
             The new state; and by name, a value a member: running loss and metrics, and the same
             on the training sample and on the validation part.
         """
-        state, logs = self._run(state, jnp.asarray(orders, jnp.int32), self._data)
-        return state, jax.device_get(logs)
+        train, *parts = self._data
+        count = len(state[0][0])
+        rows = jnp.asarray(orders, jnp.int32)
+        state = (*state, self._fresh_metrics(count))
+        trainable, fixed, optimizer, metrics = self._train.over(train, rows, state)
+        logs = [self._results(metrics)]
+        for arrays in parts:
+            rows = jnp.arange(len(arrays[0]))
+            state = trainable, fixed, self._fresh_metrics(count)
+            trainable, fixed, metrics = self._test.over(arrays, rows, state)
+            logs.append(self._results(metrics))
+        return (trainable, fixed, optimizer), jax.device_get(logs)
 
     def traced(self) -> None:
         """Trace an epoch of two members without computing anything.
@@ -68,9 +84,14 @@ class VectorisedEpochs:
         Raises:
             Exception: the model's own code cannot be traced or vectorised.
         """
-        two = jax.tree.map(lambda a: jax.ShapeDtypeStruct((2, *a.shape), a.dtype), self.current())
-        orders = jax.ShapeDtypeStruct((2, len(self._data[0][0])), jnp.int32)
-        jax.eval_shape(self._epoch, two, orders, self._data)
+        two = jax.tree.map(
+            lambda a: jax.ShapeDtypeStruct((2, *a.shape), a.dtype),
+            (*self.current(), self._metrics),
+        )
+        train, sample, _ = self._data
+        trainable, fixed, _, metrics = two
+        self._train.traced(train, jax.ShapeDtypeStruct((2, len(train[0])), jnp.int32), two)
+        self._test.traced(sample, jnp.arange(len(sample[0])), (trainable, fixed, metrics))
 
     def bytes_of_data(self) -> int:
         """Size of the resident examples, in bytes."""
@@ -104,32 +125,6 @@ class VectorisedEpochs:
         batch = tuple(jax.ShapeDtypeStruct((size, *a.shape[1:]), a.dtype) for a in arrays)
         return _bytes_in(jax.make_jaxpr(step)(state, batch).jaxpr)
 
-    def _epoch(
-        self, state: State, orders: jax.Array, data: Sequence[tuple[jax.Array, ...]]
-    ) -> tuple[State, list[Logs]]:
-        trainable, fixed, optimizer = state
-        count = trainable[0].shape[0]
-        model, large = self._model, self._plan.evaluation_batch_size
-        train, *parts = data
-        trainable, fixed, optimizer, metrics = _over_batches(
-            model.train_step,
-            (trainable, fixed, optimizer, self._fresh_metrics(count)),
-            train,
-            orders,
-            self._plan.batch_size,
-        )
-        logs = [self._results(metrics)]
-        for arrays in parts:
-            trainable, fixed, metrics = _over_batches(
-                model.test_step,
-                (trainable, fixed, self._fresh_metrics(count)),
-                arrays,
-                jnp.arange(len(arrays[0])),
-                large,
-            )
-            logs.append(self._results(metrics))
-        return (trainable, fixed, optimizer), logs
-
     def _fresh_metrics(self, count: int) -> Values:
         return [jnp.broadcast_to(value, (count, *value.shape)) for value in self._metrics]
 
@@ -142,29 +137,79 @@ class VectorisedEpochs:
         return jax.vmap(of_one)(metrics)
 
 
-def _over_batches(
-    step: Callable[..., Any],
-    state: Any,
-    arrays: tuple[jax.Array, ...],
-    orders: jax.Array,
-    batch_size: int,
-) -> Any:
-    """Make a step on every batch, the short last one included; the state afterwards."""
+class _Steps:
+    """A step of all members on batch after batch, in calls that an interrupt need not wait for.
 
-    def step_of_one(state: Any, rows: jax.Array) -> Any:
-        _, after = step(state, tuple(array[rows] for array in arrays))
-        return jax.tree.map(lambda new, old: new.astype(old.dtype), after, state)
+    Args:
+        step: Keras's own, for one member.
+        batch_size: examples a step; the last one may have fewer.
+    """
 
-    # An order that all share is not copied for each: their first layer is one large product.
-    steps = jax.vmap(step_of_one, in_axes=(0, 0 if orders.ndim == 2 else None))
-    full, rest = divmod(orders.shape[-1], batch_size)
-    if full:
-        batches = orders[..., : full * batch_size]
-        batches = jnp.moveaxis(batches.reshape(*orders.shape[:-1], full, batch_size), -2, 0)
-        state, _ = jax.lax.scan(lambda state, rows: (steps(state, rows), None), state, batches)
-    if rest:
-        state = steps(state, orders[..., full * batch_size :])
-    return state
+    def __init__(self, step: Callable[..., Any], batch_size: int) -> None:
+        self._step, self._batch_size = step, batch_size
+        self._some = jax.jit(self._steps, static_argnames="size", donate_argnames="state")
+        self._work = 1  # steps of a call, times members
+
+    def over(self, arrays: tuple[jax.Array, ...], orders: jax.Array, state: Any) -> Any:
+        """Make a step on every batch.
+
+        Args:
+            arrays: the data.
+            orders: as `VectorisedEpochs.run` takes them.
+            state: of the members; it is used up.
+
+        Returns:
+            Their state afterwards.
+
+        Raises:
+            KeyboardInterrupt: one was asked for.
+        """
+        size = min(self._batch_size, orders.shape[-1])
+        full, rest = divmod(orders.shape[-1], size)
+        members = len(jax.tree.leaves(state)[0])
+        begun = 0
+        while begun < full:
+            check_interrupt()
+            until = min(full, begun + max(1, self._work // members))
+            started = time.perf_counter()
+            state = jax.block_until_ready(
+                self._some(state, arrays, orders, begun, until, size=size)
+            )
+            seconds = time.perf_counter() - started
+            if seconds > 2 * _CALL_SECONDS:  # which it is, too, where a program is compiled
+                self._work = max(1, self._work // 2)
+            elif seconds < _CALL_SECONDS and until < full:
+                self._work = 2 * max(members, self._work)
+            begun = until
+        if rest:
+            state = self._some(state, arrays, orders[..., full * size :], 0, 1, size=rest)
+        return state
+
+    def traced(self, arrays: tuple[jax.Array, ...], orders: Any, state: Any) -> None:
+        """Trace a step without computing anything."""
+        size = min(self._batch_size, orders.shape[-1])
+        jax.eval_shape(partial(self._some, size=size), state, arrays, orders, 0, 1)
+
+    def _steps(
+        self,
+        state: Any,
+        arrays: tuple[jax.Array, ...],
+        orders: jax.Array,
+        begun: int,
+        until: int,
+        size: int,
+    ) -> Any:
+        def of_one(state: Any, rows: jax.Array) -> Any:
+            _, after = self._step(state, tuple(array[rows] for array in arrays))
+            return jax.tree.map(lambda new, old: new.astype(old.dtype), after, state)
+
+        # An order that all share is not copied for each: their first layer is one large product.
+        of_all = jax.vmap(of_one, in_axes=(0, 0 if orders.ndim == 2 else None))
+
+        def on_batch(number: int, state: Any) -> Any:
+            return of_all(state, jax.lax.dynamic_slice_in_dim(orders, number * size, size, axis=-1))
+
+        return jax.lax.fori_loop(begun, until, on_batch, state)
 
 
 def _bytes_in(jaxpr: Any) -> int:
