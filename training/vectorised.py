@@ -68,13 +68,15 @@ class VectorisedEpochs:
         train, *parts = self._data
         count = len(state[0][0])
         rows = jnp.asarray(orders, jnp.int32)
-        state = (*state, self._fresh_metrics(count))
-        trainable, fixed, optimizer, metrics = self._train.over(train, rows, state)
+        trainable, fixed, optimizer, metrics = self._train.over(
+            train, rows, (*state, self._fresh_metrics(count))
+        )
         logs = [self._results(metrics)]
         for arrays in parts:
             rows = jnp.arange(len(arrays[0]))
-            state = trainable, fixed, self._fresh_metrics(count)
-            trainable, fixed, metrics = self._test.over(arrays, rows, state)
+            trainable, fixed, metrics = self._test.over(
+                arrays, rows, (trainable, fixed, self._fresh_metrics(count))
+            )
             logs.append(self._results(metrics))
         return (trainable, fixed, optimizer), jax.device_get(logs)
 
