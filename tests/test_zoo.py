@@ -1,6 +1,6 @@
 """Dense, convolutional and residual entries: saved, trained by the engine, searched.
 
-The largest are trained if asked for (`-m slow`), and not saved.
+The largest are saved and trained if asked for (`-m slow`).
 """
 
 import keras
@@ -25,7 +25,7 @@ HEAVY = {
     "wide_resnet_16_4",
     "wide_resnet_16_4_after_norm",
 }
-"""Seconds to minutes a step on two cores: built and counted by default, trained if asked for."""
+"""Seconds to minutes a step on two cores: built and counted by default, the rest if asked for."""
 
 MARKED = [pytest.param(name, marks=[pytest.mark.slow] * (name in HEAVY)) for name in ENTRIES]
 LIGHT = [name for name in ENTRIES if name not in HEAVY]
@@ -67,7 +67,7 @@ def in_colours(digits):
 
 
 @pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")  # untrained
-@pytest.mark.parametrize("name", LIGHT)
+@pytest.mark.parametrize("name", MARKED)
 def test_saved_and_reloaded_it_is_the_same(name, tmp_path):
     model = create_model(name)
     model.save(tmp_path / "model.keras")
