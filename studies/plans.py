@@ -12,7 +12,7 @@ import keras
 from dropout_zoo.models.checks import check_count
 from dropout_zoo.models.sites import settable_sites
 from dropout_zoo.training.dataset import Dataset
-from dropout_zoo.training.members import TrainedMember
+from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import Objective, parse_objective
 from dropout_zoo.training.provenance import as_json, describe_data, describe_model
 from dropout_zoo.training.sources import load_dataset
@@ -141,13 +141,21 @@ class StudyPlan:
     @property
     def trainings(self) -> int:
         """Number of trainings; settings with the same model, data and rates are trained once."""
-        return self.later + len(
-            {
-                (id(setting.bench), tuple(sorted(setting.rates.items())), seed)
-                for setting in self.settings
-                for seed in setting.seeds or self.seeds
-            }
-        )
+        return self.later + sum(len(self.trainings_on(bench)) for bench in self.benches)
+
+    def trainings_on(self, bench: Bench) -> dict[tuple, Member]:
+        """Say what is trained on a bench: settings with the same rates are, of a seed, once.
+
+        Returns:
+            The members, by `training_key`.
+        """
+        members: dict[tuple, Member] = {}
+        for setting in self.settings:
+            if setting.bench is bench:
+                for seed in setting.seeds or self.seeds:
+                    member = Member(setting.rates, seed, label=setting.name)
+                    members.setdefault(training_key(setting, seed), member)
+        return members
 
     @property
     def benches(self) -> list[Bench]:
@@ -184,6 +192,11 @@ class StudyPlan:
             ],
             "data": describe_data(dataset),
         }
+
+
+def training_key(setting: Setting, seed: int) -> tuple:
+    """What tells the trainings of a bench apart."""
+    return tuple(sorted(setting.rates.items())), seed
 
 
 def as_dataset(dataset: Dataset | str | Path) -> Dataset:

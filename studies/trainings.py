@@ -5,17 +5,25 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from dropout_zoo.studies.plans import Bench, Execution, Measure, Setting, StudyPlan
+from dropout_zoo.studies.plans import (
+    Bench,
+    Execution,
+    Measure,
+    Setting,
+    StudyPlan,
+    training_key,
+)
 from dropout_zoo.studies.results import TrainingStudyResult
 from dropout_zoo.training.dataset import Dataset
+from dropout_zoo.training.estimates import measure_pace
 from dropout_zoo.training.journal import JournaledTrainer
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import parse_objective
@@ -23,6 +31,7 @@ from dropout_zoo.training.provenance import versions
 from dropout_zoo.training.train import MemberTrainer
 
 _PLAN_FILE = "plan.json"
+_TIMED_BENCHES = 5  # for an estimate: each takes seconds
 
 
 def run_plan(
@@ -113,50 +122,41 @@ def train_settings(
             if setting.bench is bench
             for seed in setting.seeds or plan.seeds
         ]
-        members: dict[tuple, Member] = {}
-        for _, setting, seed in wanted:
-            members.setdefault(_key(setting, seed), Member(setting.rates, seed, label=setting.name))
+        members = plan.trainings_on(bench)
         with tempfile.TemporaryDirectory(prefix="dropout-zoo-") as temporary:
             trainer = _trainer(plan, bench, execution, f"{phase}{number}", Path(temporary))
             results = trainer.train(list(members.values()), execution.on_result)
             trained = dict(zip(members, results, strict=True))
             for place, setting, seed in wanted:
-                result = trained[_key(setting, seed)]
+                result = trained[training_key(setting, seed)]
                 measured = measure(setting, result) if measure and result.checkpoint else {}
                 rows[place, seed] = _rows(setting, result, measured)
     return _table(plan, [rows[key] for key in sorted(rows)])
 
 
 def estimate_seconds(plan: StudyPlan) -> float:
-    """Estimate how long a study takes, from one training of one and one of two epochs.
+    """Estimate how long a study takes, by training a few of its models for a few epochs.
 
     Args:
         plan: the study.
 
     Returns:
-        Seconds for all trainings at full length, on one core.
+        Seconds for all trainings at full length; of models and data between those that are timed,
+        as many as interpolation says.
     """
-    setting = plan.settings[-1]
-    dataset = setting.bench.dataset
-    trainer = MemberTrainer(
-        setting.bench.model,
-        dataset if isinstance(dataset, Dataset) else dataset(),
-        epochs=2,
-        batch_size=plan.fit.batch_size,
-        objective=plan.fit.objective,
-    )
-    took = []
-    for epochs in (1, 2):  # the difference is an epoch without the start-up
-        started = time.perf_counter()
-        trainer.train([Member(setting.rates, 0, epochs=epochs)])
-        took.append(time.perf_counter() - started)
-    epoch = max(took[1] - took[0], 0.0)
-    start_up = max(took[0] - epoch, 0.0)
-    return len(plan.benches) * start_up + plan.trainings * epoch * plan.epochs
-
-
-def _key(setting: Setting, seed: int) -> tuple:
-    return tuple(sorted(setting.rates.items())), seed
+    benches = plan.benches
+    timed = sorted({round(p) for p in np.linspace(0, len(benches) - 1, _TIMED_BENCHES)})
+    counts = [len(plan.trainings_on(bench)) for bench in benches]
+    seconds = []
+    for place in timed:
+        bench = benches[place]
+        setting = next(each for each in plan.settings if each.bench is bench)
+        with tempfile.TemporaryDirectory(prefix="dropout-zoo-") as temporary:
+            trainer = _trainer(plan, bench, Execution(), "", Path(temporary))
+            pace = measure_pace(trainer, Member(setting.rates, 0), counts[place])
+        seconds.append(pace.seconds(counts[place], bench.epochs or plan.epochs))
+    total = float(np.interp(range(len(benches)), timed, seconds).sum())
+    return total * plan.trainings / (plan.trainings - plan.later)
 
 
 def _trainer(

@@ -153,6 +153,7 @@ def tune_command(
 
 
 def _print_dry_run(search: Search, as_json: bool) -> None:
+    click.echo("Training a few epochs to say how long it takes ...", err=True)
     seconds = search.estimate_seconds()
     description = search.describe() | {
         "trainings": search.trainings,

@@ -18,6 +18,7 @@ from dropout_zoo.models.checks import check_count
 from dropout_zoo.models.resolving import resolve_model
 from dropout_zoo.models.sites import settable_sites
 from dropout_zoo.training.dataset import Dataset
+from dropout_zoo.training.estimates import measure_pace
 from dropout_zoo.training.journal import JournaledTrainer
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import as_columns, parse_objective
@@ -124,19 +125,14 @@ class Search:
         )
 
     def estimate_seconds(self) -> float:
-        """Estimate how long the run will take, by training the model as given for two epochs.
+        """Estimate how long the run will take, by training the model as given for a few epochs.
 
         Returns:
             Seconds for all trainings at full length.
         """
-        trainer = self.trainer(None)
-        took = []
-        for epochs in (1, 2):  # the difference is an epoch without the start-up
-            started = time.perf_counter()
-            trainer.train([Member(self.given, self.settings.seed, epochs=epochs)])
-            took.append(time.perf_counter() - started)
-        epoch = max(took[1] - took[0], 0.0)
-        return self.trainings * (max(took[0] - epoch, 0.0) + epoch * self.settings.epochs)
+        member = Member(self.given, self.settings.seed)
+        pace = measure_pace(self.trainer(None), member, self.trainings)
+        return pace.seconds(self.trainings, self.settings.epochs)
 
     def run(
         self,

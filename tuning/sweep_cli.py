@@ -265,6 +265,7 @@ def _print_dry_run(study: Study, dataset: Dataset, as_json: bool) -> None:
     with suppress(_OnlyPlannedError):
         study(execution=Execution(on_plan=stop))
     plan = plans[0]
+    click.echo("Training a few epochs to say how long it takes ...", err=True)
     seconds = estimate_seconds(plan)
     if as_json:
         description = plan.describe(dataset)
