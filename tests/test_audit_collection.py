@@ -25,7 +25,13 @@ def found(model):
     return {(finding.code, finding.site) for finding in audit(model)}
 
 
-@pytest.mark.parametrize("name", APPLICATIONS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in ("DenseNet121", "EfficientNetV2B0")))
+        for name in APPLICATIONS
+    ],
+)
 def test_keras_applications(name):
     side, with_top, without_top = APPLICATIONS[name]
     build = getattr(keras.applications, name)

@@ -239,7 +239,9 @@ def fails():
     assert "Traceback" not in answered.output
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_an_interrupt_ends_it_with_130(here, number):
     process = subprocess.Popen(
         [sys.executable, "-m", "dropout_zoo.tuning", "tune", "--epochs", "500"],

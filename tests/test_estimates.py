@@ -56,6 +56,7 @@ def test_a_search_of_more_epochs_takes_longer(digits):
     assert many > 5 * few
 
 
+@pytest.mark.slow
 def test_a_sweep_is_estimated_from_more_than_one_of_its_models(few_digits):
     sweep = partial(capacity_sweep, "mlp", few_digits, epochs=20, seeds=2)
     small, both = (

@@ -50,7 +50,10 @@ def codes(report):
     return {finding.code for finding in report}
 
 
-@pytest.mark.parametrize("code", MEASURED)
+@pytest.mark.parametrize(
+    "code",
+    [pytest.param(code, marks=[pytest.mark.slow] * (code == "DZ307")) for code in MEASURED],
+)
 def test_bad_code_triggers_its_rule_and_good_code_does_not(code, few_digits):
     if "tensorflow" in RULES[code].bad and keras.backend.backend() != "tensorflow":
         pytest.skip("its example is written in TensorFlow")

@@ -123,7 +123,9 @@ def test_the_final_model_needs_the_state_after_the_last_epoch(few_digits):
         trained.final_model()
 
 
-SCHEDULES = [pytest.param(EarlyDropout(1), marks=pytest.mark.slow), CosineRamp(2)]
+SCHEDULES = [
+    pytest.param(schedule, marks=pytest.mark.slow) for schedule in (EarlyDropout(1), CosineRamp(2))
+]
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: type(schedule).__name__)

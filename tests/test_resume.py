@@ -111,7 +111,8 @@ def kill_sweeps_and_compare(folder: Path, kills: int) -> None:
 @pytest.mark.parametrize(
     ("compare", "kills"),
     [
-        (kill_searches_and_compare, 60),
+        (kill_searches_and_compare, 12),
+        pytest.param(kill_searches_and_compare, 60, marks=pytest.mark.slow),
         pytest.param(kill_sweeps_and_compare, 30, marks=pytest.mark.slow),
     ],
 )
@@ -125,6 +126,19 @@ def test_killed_at_any_moment_it_resumes_to_the_same_answer(tmp_path, compare, k
 )
 def test_killed_many_times_it_resumes_to_the_same_answer(tmp_path, compare, kills):
     compare(tmp_path, kills)
+
+
+@pytest.fixture(scope="module")
+def complete(few_digits, tmp_path_factory):
+    """A run that is complete; tests change copies of it."""
+    path = tmp_path_factory.mktemp("complete") / "run"
+    tune(model(), few_digits, **QUICK, directory=path)
+    return path
+
+
+@pytest.fixture
+def run(complete, tmp_path):
+    return Path(shutil.copytree(complete, tmp_path / "run"))
 
 
 def test_resume_on_a_missing_or_empty_folder_starts(few_digits, tmp_path):
@@ -164,10 +178,7 @@ def test_a_folder_without_a_complete_run_has_no_result(tmp_path):
         ({"rates": [0.3]}, "settings.rates"),
     ],
 )
-def test_other_settings_are_listed_and_refused(few_digits, tmp_path, changed, named):
-    run = tmp_path / "run"
-    if not run.exists():
-        tune(model(), few_digits, **QUICK, directory=run)
+def test_other_settings_are_listed_and_refused(few_digits, run, changed, named):
     before = (run / "search.json").read_bytes()
     with pytest.raises(ValueError, match="received others") as refused:
         tune(model(), few_digits, **QUICK | changed, directory=run, resume=True)
@@ -175,9 +186,7 @@ def test_other_settings_are_listed_and_refused(few_digits, tmp_path, changed, na
     assert (run / "search.json").read_bytes() == before
 
 
-def test_another_model_other_data_and_other_versions_are_refused(digits, few_digits, tmp_path):
-    run = tmp_path / "run"
-    tune(model(), few_digits, **QUICK, directory=run)
+def test_another_model_other_data_and_other_versions_are_refused(digits, few_digits, run):
     with pytest.raises(ValueError, match=r"model\.structure"):
         other = build_mlp(units=(8,), hidden_rates=(0.4,), activation="tanh")
         tune(other, few_digits, **QUICK, directory=run, resume=True)
@@ -190,9 +199,7 @@ def test_another_model_other_data_and_other_versions_are_refused(digits, few_dig
         tune(model(), few_digits, **QUICK, directory=run, resume=True)
 
 
-def test_overwrite_removes_the_run_and_nothing_else(few_digits, tmp_path):
-    run = tmp_path / "run"
-    tune(model(), few_digits, **QUICK, directory=run)
+def test_overwrite_removes_the_run_and_nothing_else(few_digits, run):
     settings = QUICK | {"epochs": 2}
     result = tune(model(), few_digits, **settings, directory=run, overwrite=True)
     assert set(result.curves["epoch"]) == {1, 2}
@@ -261,9 +268,7 @@ def test_files_that_are_no_runs_are_left_alone(few_digits, tmp_path, name, how):
     assert [path for path in (tmp_path / "own").rglob("*") if path.is_file()] == [own]
 
 
-def test_a_damaged_settings_file_is_named(few_digits, tmp_path):
-    run = tmp_path / "run"
-    tune(model(), few_digits, **QUICK, directory=run)
+def test_a_damaged_settings_file_is_named(few_digits, run):
     (run / "search.json").write_text('{"settings": ')
     with pytest.raises(ValueError, match=r"settings of a run in .*search\.json"):
         tune(model(), few_digits, **QUICK, directory=run, resume=True)

@@ -23,7 +23,7 @@ print(os.environ.get("TF_ENABLE_ONEDNN_OPTS"))
     [
         pytest.param("mlp", None, "None", marks=pytest.mark.slow),
         ("cnn", None, "1"),
-        ("wide_resnet_10_1", "0", "0"),
+        pytest.param("wide_resnet_10_1", "0", "0", marks=pytest.mark.slow),
         pytest.param("package.module:function", None, "None", marks=pytest.mark.slow),
     ],
 )

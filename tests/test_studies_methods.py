@@ -272,6 +272,7 @@ def test_dropout_drops_in_a_net_that_has_it_only_when_asked(few_digits):
         compare_methods(never, few_digits, methods=["dropout"], **settings)
 
 
+@pytest.mark.slow
 def test_no_method_is_without_those_that_the_builder_has_by_default(few_digits):
     seen = []
 

@@ -120,6 +120,7 @@ def test_an_epoch_sweep_says_when_validation_turns(model, few_digits):
         assert "it has not turned yet" in result.summary()
 
 
+@pytest.mark.slow
 def test_maps_cross_the_rate_with_another_factor(few_digits):
     widths = rate_width_map("mlp", few_digits, units=(8,), widths=(0.5, 2), rates=(0.5,), **ONE)
     scores = widths.scores()

@@ -223,7 +223,14 @@ def sometimes_lost():
     return net_with_initializer(SometimesNaN())
 
 
-@pytest.mark.parametrize("study", [epoch_sweep, label_noise_sweep, robustness, coadaptation])
+@pytest.mark.parametrize(
+    "study",
+    [
+        epoch_sweep,
+        coadaptation,
+        *(pytest.param(each, marks=pytest.mark.slow) for each in (label_noise_sweep, robustness)),
+    ],
+)
 def test_seeds_that_diverge_are_told_and_left_out(sometimes_lost, few_digits, study):
     result = study(sometimes_lost, few_digits, epochs=2, seeds=6, execution=ALONE)
     assert "diverged" in result.summary()

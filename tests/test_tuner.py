@@ -226,8 +226,17 @@ def test_on_jax_oracles_that_need_no_results_are_asked_for_all_that_memory_holds
     assert backends.last_words("jax", "-c", ON_JAX, tmp_path) == backends.WELL
 
 
-@pytest.mark.parametrize("cut_off_after", [0, 1, 3])
-@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize(
+    ("cut_off_after", "lost"),
+    [
+        (1, True),
+        (3, False),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in [(0, True), (1, False), (3, True)]
+        ),
+    ],
+)
 def test_a_grid_that_was_cut_off_is_tried_whole(few_digits, tmp_path, cut_off_after, lost):
     wanted = DropoutHyperModel(build_mlp(units=(4, 4), hidden_rates=(0.4, 0.3)), RATES)
     tuner = make(tmp_path, grid(), wanted, batch=2)

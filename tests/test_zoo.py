@@ -27,6 +27,13 @@ HEAVY = {
 }
 """Seconds to minutes a step on two cores: built and counted by default, the rest if asked for."""
 
+SLOW = HEAVY | {
+    "srivastava_1024_1024_2048",
+    "srivastava_1024x3_logistic",
+    "wide_resnet_10_1",
+    "wide_resnet_10_1_after_norm",
+}
+TRAINED = [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in ENTRIES]
 MARKED = [pytest.param(name, marks=[pytest.mark.slow] * (name in HEAVY)) for name in ENTRIES]
 LIGHT = [name for name in ENTRIES if name not in HEAVY]
 
@@ -79,7 +86,7 @@ def test_saved_and_reloaded_it_is_the_same(name, tmp_path):
     np.testing.assert_allclose(np.asarray(reloaded(x)), np.asarray(model(x)), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", MARKED)
+@pytest.mark.parametrize("name", TRAINED)
 def test_training_in_the_engine_lowers_the_loss(name, data_of):
     data = data_of(name)
     keras.utils.set_random_seed(1)
