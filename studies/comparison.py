@@ -79,13 +79,15 @@ def holm_differences(
 
     Each p-value is corrected, and each interval is given at the level at which the method tests
     that setting: the most significant of m at ``1 - (1 - level) / m``, the next at
-    ``1 - (1 - level) / (m - 1)``, and so on (Holm 1979, Scandinavian Journal of Statistics
-    6:65-70).
+    ``1 - (1 - level) / (m - 1)``, and so on to the first one that holds 0, at whose level all that
+    follow are given (Holm 1979, Scandinavian Journal of Statistics 6:65-70). So an interval leaves
+    out 0 where the method tells the setting from the baseline: that none of these is a mistake is
+    as certain as `level` says. It is not as certain that all intervals hold their true differences.
 
     Args:
         values: by name of the setting, one value a pair.
         baseline: the values to compare with, in the same order.
-        level: confidence level of the whole family, in (0, 1).
+        level: confidence level of all tests together, in (0, 1).
 
     Returns:
         The differences by name, in the order given.
@@ -94,10 +96,14 @@ def holm_differences(
     # One pair has no p-value; such a family keeps its order.
     ranked = sorted(plain, key=lambda name: np.nan_to_num(plain[name].p_value, nan=1.0))
     corrected: dict[str, PairedDifference] = {}
-    floor = 0.0
+    floor, tests = 0.0, len(ranked)
+    told_apart = True
     for rank, name in enumerate(ranked):
         tests_left = len(ranked) - rank
-        found = paired_difference(values[name], baseline, 1 - (1 - level) / tests_left)
+        if told_apart:
+            tests = tests_left
+        found = paired_difference(values[name], baseline, 1 - (1 - level) / tests)
+        told_apart = told_apart and found.excludes_zero
         # Step-down: nothing is more certain than what was tested before it.
         floor = max(floor, min(1.0, found.p_value * tests_left))
         p_value = floor if found.pairs > 1 else math.nan

@@ -67,7 +67,16 @@ def test_holm_tests_the_most_significant_first():
     assert found["likely"].p_value == pytest.approx(2 * plain["likely"].p_value)
     assert found["unsure"].p_value == pytest.approx(plain["unsure"].p_value)
     levels = [found[name].level for name in ("clear", "likely", "unsure")]
-    assert levels == pytest.approx([1 - 0.05 / 3, 1 - 0.05 / 2, 0.95])
+    # The second is not told apart: the third is given at its level.
+    assert levels == pytest.approx([1 - 0.05 / 3, 1 - 0.05 / 2, 1 - 0.05 / 2])
+
+
+def test_after_one_that_is_not_told_apart_none_is():
+    wide = [0.1, 0.2, 0.25, 0.35]
+    found = holm_differences({"one": wide, "two": wide, "three": wide}, [0.0] * 4)
+    assert paired_difference(wide, [0.0] * 4).excludes_zero
+    assert not any(each.excludes_zero for each in found.values())
+    assert {each.level for each in found.values()} == {1 - 0.05 / 3}
 
 
 @given(st.lists(st.lists(st.floats(-1, 1), min_size=4, max_size=4), min_size=1, max_size=6))
@@ -79,5 +88,7 @@ def test_holm_is_never_less_careful_than_a_single_test(differences):
         plain = paired_difference(values, baseline)
         assert found[name].p_value >= plain.p_value
         assert found[name].p_value <= 1
+        if not math.isclose(found[name].p_value, 0.05, rel_tol=1e-6):
+            assert found[name].excludes_zero == (found[name].p_value < 0.05)
         assert found[name].low <= plain.low
         assert found[name].high >= plain.high

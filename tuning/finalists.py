@@ -180,8 +180,8 @@ def _gain_clause(gain: PairedDifference | None) -> str:
     if gain.pairs == 1:
         return f", {gain.mean:.2g} better than no dropout on a single seed, which proves nothing"
     interval = (
-        f"{gain.low:.2g} to {gain.high:.2g}, {gain.pairs} paired seeds, 95 % for all finalists "
-        "together"
+        f"{gain.low:.2g} to {gain.high:.2g}, {gain.pairs} paired seeds, tested at 95 % for all "
+        "finalists together"
     )
     if gain.low > 0:
         return f", {gain.mean:.2g} better than no dropout ({interval})"
