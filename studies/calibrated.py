@@ -27,7 +27,7 @@ class Calibration(StudyResult):
 
     @property
     def bins(self) -> pd.DataFrame:
-        """The table, `data`."""
+        """The table of the bins, `data`."""
         return self.data
 
     @property

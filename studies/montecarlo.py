@@ -22,6 +22,7 @@ CONVERGENCE_SAMPLES = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200)
 """Numbers of passes that are averaged: Srivastava et al. 2014, Fig. 11, go to about 120."""
 
 _EXAMPLES_A_CALL = 16_384
+_OUTPUTS = "expected a model with one output of shape (batch, outputs), "
 
 
 class MonteCarloPrediction(StudyResult):
@@ -47,7 +48,7 @@ class MonteCarloPrediction(StudyResult):
     @property
     def entropy(self) -> np.ndarray | None:
         """Entropy of the mean in nats, shape `(examples,)`; None for a regression."""
-        return self.data["entropy"].to_numpy() if "entropy" in self.data else None
+        return self.data["entropy"].to_numpy(copy=True) if "entropy" in self.data else None
 
     @property
     def mutual_information(self) -> np.ndarray | None:
@@ -57,7 +58,7 @@ class MonteCarloPrediction(StudyResult):
         Section 3.3.1).
         """
         name = "mutual_information"
-        return self.data[name].to_numpy() if name in self.data else None
+        return self.data[name].to_numpy(copy=True) if name in self.data else None
 
     @property
     def samples(self) -> int:
@@ -65,7 +66,9 @@ class MonteCarloPrediction(StudyResult):
         return int(self.settings["samples"])
 
     def _columns(self, prefix: str) -> np.ndarray:
-        return self.data[[name for name in self.data if name.startswith(prefix)]].to_numpy()
+        return self.data[[name for name in self.data if name.startswith(prefix)]].to_numpy(
+            copy=True
+        )
 
 
 def monte_carlo(
@@ -88,13 +91,16 @@ def monte_carlo(
         Mean, standard deviation and, of probabilities, entropy and mutual information.
 
     Raises:
-        ValueError: `samples` is no positive whole number, or the model never drops anything.
+        ValueError: `samples` is no positive whole number, the model never drops anything, or its
+            output has another shape.
         TypeError: the model cannot be cloned.
     """
     check_count(samples, "samples")
     passes = _passes(model, x, samples, seed, batch_size)
     # Around the first pass, so that small spreads survive the subtraction of squares.
     first = next(passes)
+    if first.ndim != 2:
+        raise ValueError(_OUTPUTS + f"received outputs of shape {first.shape}")
     total, squares, entropies = np.zeros_like(first), np.zeros_like(first), row_entropy(first)
     for outputs in passes:
         total = total + (outputs - first)
@@ -115,6 +121,7 @@ def monte_carlo(
         settings={
             "samples": samples,
             "seeds": [seed],
+            "batch_size": batch_size,
             "examples": len(data),
             "model": {"name": model.name, "structure": structure_of(model)},
         },
@@ -187,6 +194,7 @@ def monte_carlo_convergence(
             "samples": sorted(set(samples)),
             "repeats": repeats,
             "seeds": [seed],
+            "batch_size": batch_size,
             "examples": len(y),
             "model": {"name": model.name, "structure": structure_of(model)},
         },
@@ -245,10 +253,7 @@ def row_entropy(outputs: np.ndarray) -> np.ndarray:
 
 def _are_probabilities(model: keras.Model, outputs: np.ndarray) -> bool:
     if outputs.ndim != 2:
-        raise ValueError(
-            f"expected a model with one output of shape (batch, outputs), received outputs of "
-            f"shape {outputs.shape}"
-        )
+        raise ValueError(_OUTPUTS + f"received outputs of shape {outputs.shape}")
     if (outputs < 0).any() or (outputs > 1).any():
         return False
     if outputs.shape[1] > 1:

@@ -16,6 +16,7 @@ from scipy import stats
 
 from dropout_zoo.studies.comparison import DEFAULT_LEVEL, holm_differences
 from dropout_zoo.training.objective import Objective, parse_objective
+from dropout_zoo.training.provenance import as_json
 
 _METADATA = b"dropout_zoo"
 GAIN_COLUMNS = ("gain", "low", "high", "level", "p_value", "pairs")
@@ -92,7 +93,7 @@ class StudyResult:
         if not fits:
             raise ValueError(
                 f"expected a {cls.__name__}, received {path}, the result of {content['kind']}; "
-                "StudyResult.from_parquet reads all of them"
+                "StudyResult.from_parquet reads all of them, as tables with their summaries"
             )
         if trained:
             content["objective"] = Objective(*content["objective"])
@@ -102,7 +103,7 @@ class StudyResult:
     def _described(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
-            "settings": dict(self.settings),
+            "settings": as_json(self.settings),
             "versions": dict(self.versions),
             "conclusions": list(self.conclusions),
         }

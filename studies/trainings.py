@@ -23,9 +23,9 @@ from dropout_zoo.studies.plans import (
 )
 from dropout_zoo.studies.results import TrainingStudyResult
 from dropout_zoo.training.dataset import Dataset
-from dropout_zoo.training.estimates import measure_pace
+from dropout_zoo.training.estimates import Pace, measure_pace
 from dropout_zoo.training.journal import JournaledTrainer
-from dropout_zoo.training.members import Member, TrainedMember
+from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import parse_objective
 from dropout_zoo.training.provenance import versions
 from dropout_zoo.training.train import MemberTrainer
@@ -141,21 +141,26 @@ def estimate_seconds(plan: StudyPlan) -> float:
         plan: the study.
 
     Returns:
-        Seconds for all trainings at full length; of models and data between those that are timed,
-        as many as interpolation says.
+        Seconds for all trainings at full length. A model that is not timed is taken to be as fast
+        as lies between the paces of its neighbours in the plan.
     """
     benches = plan.benches
+    places = range(len(benches))
     timed = sorted({round(p) for p in np.linspace(0, len(benches) - 1, _TIMED_BENCHES)})
-    counts = [len(plan.trainings_on(bench)) for bench in benches]
-    seconds = []
+    members = [list(plan.trainings_on(bench).values()) for bench in benches]
+    paces = []
     for place in timed:
-        bench = benches[place]
-        setting = next(each for each in plan.settings if each.bench is bench)
         with tempfile.TemporaryDirectory(prefix="dropout-zoo-") as temporary:
-            trainer = _trainer(plan, bench, Execution(), "", Path(temporary))
-            pace = measure_pace(trainer, Member(setting.rates, 0), counts[place])
-        seconds.append(pace.seconds(counts[place], bench.epochs or plan.epochs))
-    total = float(np.interp(range(len(benches)), timed, seconds).sum())
+            trainer = _trainer(plan, benches[place], Execution(), "", Path(temporary))
+            paces.append(measure_pace(trainer, members[place]))
+    between = (
+        np.interp(places, timed, [getattr(pace, name) for pace in paces])
+        for name in ("start_up", "training", "epoch")
+    )
+    total = sum(
+        Pace(*map(float, pace), paces[0].together).seconds(len(ones), bench.epochs or plan.epochs)
+        for bench, ones, *pace in zip(benches, members, *between, strict=True)
+    )
     return total * plan.trainings / (plan.trainings - plan.later)
 
 

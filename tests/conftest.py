@@ -16,9 +16,15 @@ if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
     prepare_threads()  # before any test makes a model; see test_engine.py
 
 
+# Keras draws seeds that are not given from Python's generator: each test and each fixture has the
+# same ones, whatever ran before.
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup() -> None:
-    """Keras draws unset seeds from Python's generator: the same ones, whatever ran before."""
+def pytest_fixture_setup() -> None:
+    random.seed(0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call() -> None:
     random.seed(0)
 
 

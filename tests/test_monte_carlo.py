@@ -83,6 +83,12 @@ def test_the_model_is_left_as_it_was():
     assert vars(model.layers[2]).get("call") is None
 
 
+def test_another_shape_of_the_output_is_told():
+    model = keras.Sequential([keras.Input((5, 3)), layers.Dropout(0.5), layers.Dense(4)])
+    with pytest.raises(ValueError, match=r"outputs of shape \(2, 5, 4\)"):
+        monte_carlo(model, np.ones((2, 5, 3), "float32"), 3)
+
+
 def test_batch_normalisation_stays_off():
     """With dropout's rate next to nothing, all passes are the prediction at inference."""
     model = keras.Sequential(
@@ -164,7 +170,8 @@ def test_predictions_and_calibrations_are_kept(trained, few_digits, tmp_path):
     assert (again.samples, again.settings["seeds"], again.versions) == (7, [4], found.versions)
     assert f"Mean entropy of the averaged prediction {found.entropy.mean():.3g}" in again.summary()
     assert again.summary() == found.summary()
-    regression = monte_carlo(linear(), np.ones((3, 6), "float32"), 2)
+    regression = monte_carlo(linear(), np.ones((3, 6), "float32"), np.int64(2))
+    assert regression.to_parquet(tmp_path / "regression.parquet").is_file()
     assert list(regression.data) == ["example", "mean/0", "std/0"]
 
     judged = calibration(found.mean, y, bins=6, level=0.9)

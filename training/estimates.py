@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dropout_zoo.training.members import Member
 from dropout_zoo.training.train import MemberTrainer
 
 _LONG_EPOCH = 2.0  # seconds, beside which what a training takes besides its epochs is little
+_LONG_ROUND = 30.0  # seconds, after which no more is spent on an estimate
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast a model is trained; of members that are trained side by side, each has its share.
+    """How fast a model is trained.
 
     Attributes:
         start_up: seconds before the first step, of tracing and compiling.
         training: seconds of a training besides its epochs.
         epoch: seconds of an epoch, with what is measured after it.
+        together: number of trainings at the same time, each of which takes that long.
     """
 
     start_up: float
     training: float
     epoch: float
+    together: int
 
     def seconds(self, trainings: int, epochs: int) -> float:
         """Estimate how long trainings take.
@@ -35,29 +40,39 @@ class Pace:
         Returns:
             Seconds for all of them.
         """
-        return self.start_up + trainings * (self.training + epochs * self.epoch)
+        rounds = math.ceil(trainings / self.together)
+        return self.start_up + rounds * (self.training + epochs * self.epoch)
 
 
-def measure_pace(trainer: MemberTrainer, member: Member, trainings: int) -> Pace:
-    """Time a member for an epoch or three, as many times at once as the trainer would train.
+def measure_pace(trainer: MemberTrainer, members: Sequence[Member]) -> Pace:
+    """Time the first of some trainings for an epoch or three.
 
     Args:
         trainer: a new trainer.
-        member: the member.
-        trainings: number of those that are to be estimated.
+        members: what is to be trained, at least one; as many as the trainer trains at the same
+            time are timed.
 
     Returns:
         The pace.
     """
 
-    def timed(epochs: int) -> float:
+    def timed(epochs: int) -> tuple[float, float]:
+        """Seconds, and epochs that were made: a training may stop before its last one."""
         started = time.perf_counter()
-        trainer.train([replace(member, epochs=epochs)] * together)
-        return time.perf_counter() - started
+        trained = trainer.train([replace(member, epochs=epochs) for member in chosen])
+        seconds = time.perf_counter() - started
+        return seconds, max(1.0, sum(len(each.curves) for each in trained) / len(trained))
 
-    started = time.perf_counter()
-    together = min(trainer.members_at_once, trainings)
-    begun = time.perf_counter() - started
-    first, one = begun + timed(1), timed(1)
-    epoch = one if one > _LONG_EPOCH else max(timed(3) - one, 0.0) / 2
-    return Pace(max(first - one, 0.0), max(one - epoch, 0.0) / together, epoch / together)
+    begun = time.perf_counter()
+    together = trainer.members_at_once
+    traced = time.perf_counter() - begun
+    chosen = members[:together]
+    first, _ = timed(1)
+    if first > _LONG_ROUND:
+        return Pace(traced, 0.0, first, together)
+    one, _ = timed(1)
+    epoch = one
+    if one < _LONG_EPOCH:
+        several, epochs = timed(3)
+        epoch = max(several - one, 0.0) / (epochs - 1) if epochs > 1 else one
+    return Pace(traced + max(first - one, 0.0), max(one - epoch, 0.0), epoch, together)

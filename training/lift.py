@@ -72,7 +72,7 @@ def _reason_on_jax(model: keras.Model) -> str | None:
             if isinstance(layer, _CONVOLUTIONS):
                 return (
                     f"JAX computes convolutions such as {layer.name!r} many times more slowly in a "
-                    "scanned loop on a CPU; TensorFlow is the backend for them there"
+                    "loop on a CPU; TensorFlow is the backend for them there"
                 )
     return None
 

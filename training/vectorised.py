@@ -1,4 +1,4 @@
-"""Epochs of many members at once: Keras's own training step, vectorised and scanned by JAX."""
+"""Epochs of many members at once: Keras's own training step, vectorised and looped by JAX."""
 
 from __future__ import annotations
 
@@ -41,6 +41,8 @@ class VectorisedEpochs:
         ]
         model.reset_metrics()
         self._metrics = [variable.value for variable in model.metrics_variables]
+        self._fresh_metrics = jax.jit(self._metrics_at_first, static_argnums=0)
+        self._results = jax.jit(jax.vmap(self._results_of_one))
         self._train = _Steps(model.train_step, plan.batch_size)
         self._test = _Steps(model.test_step, plan.evaluation_batch_size)
 
@@ -66,7 +68,7 @@ class VectorisedEpochs:
             on the training sample and on the validation part.
         """
         train, *parts = self._data
-        count = len(state[0][0])
+        count = len(jax.tree.leaves(state)[0])
         rows = jnp.asarray(orders, jnp.int32)
         trainable, fixed, optimizer, metrics = self._train.over(
             train, rows, (*state, self._fresh_metrics(count))
@@ -81,7 +83,7 @@ class VectorisedEpochs:
         return (trainable, fixed, optimizer), jax.device_get(logs)
 
     def traced(self) -> None:
-        """Trace an epoch of two members without computing anything.
+        """Trace steps of two members without computing anything.
 
         Raises:
             Exception: the model's own code cannot be traced or vectorised.
@@ -127,16 +129,13 @@ class VectorisedEpochs:
         batch = tuple(jax.ShapeDtypeStruct((size, *a.shape[1:]), a.dtype) for a in arrays)
         return _bytes_in(jax.make_jaxpr(step)(state, batch).jaxpr)
 
-    def _fresh_metrics(self, count: int) -> Values:
+    def _metrics_at_first(self, count: int) -> Values:
         return [jnp.broadcast_to(value, (count, *value.shape)) for value in self._metrics]
 
-    def _results(self, metrics: Values) -> Logs:
-        def of_one(values: Values) -> Logs:
-            pairs = list(zip(self._model.metrics_variables, values, strict=True))
-            with keras.StatelessScope(state_mapping=pairs):
-                return self._model.get_metrics_result()
-
-        return jax.vmap(of_one)(metrics)
+    def _results_of_one(self, metrics: Values) -> Logs:
+        pairs = list(zip(self._model.metrics_variables, metrics, strict=True))
+        with keras.StatelessScope(state_mapping=pairs):
+            return self._model.get_metrics_result()
 
 
 class _Steps:
@@ -149,8 +148,8 @@ class _Steps:
 
     def __init__(self, step: Callable[..., Any], batch_size: int) -> None:
         self._step, self._batch_size = step, batch_size
-        self._some = jax.jit(self._steps, static_argnames="size", donate_argnames="state")
-        self._work = 1  # steps of a call, times members
+        self._jitted = jax.jit(self._steps, static_argnames="size", donate_argnames="state")
+        self._steps_a_call: dict[tuple[int, ...], int] = {}
 
     def over(self, arrays: tuple[jax.Array, ...], orders: jax.Array, state: Any) -> Any:
         """Make a step on every batch.
@@ -168,29 +167,25 @@ class _Steps:
         """
         size = min(self._batch_size, orders.shape[-1])
         full, rest = divmod(orders.shape[-1], size)
-        members = len(jax.tree.leaves(state)[0])
+        kind = len(jax.tree.leaves(state)[0]), *orders.shape
         begun = 0
         while begun < full:
             check_interrupt()
-            until = min(full, begun + max(1, self._work // members))
+            until = min(full, begun + self._steps_a_call.get(kind, 1))
             started = time.perf_counter()
-            state = jax.block_until_ready(
-                self._some(state, arrays, orders, begun, until, size=size)
-            )
-            seconds = time.perf_counter() - started
-            if seconds > 2 * _CALL_SECONDS:  # which it is, too, where a program is compiled
-                self._work = max(1, self._work // 2)
-            elif seconds < _CALL_SECONDS and until < full:
-                self._work = 2 * max(members, self._work)
+            state = self._jitted(state, arrays, orders, begun, until, size=size)
+            jax.block_until_ready(state)
+            pace = (until - begun) / (time.perf_counter() - started)
+            self._steps_a_call[kind] = max(1, int(_CALL_SECONDS * pace))
             begun = until
         if rest:
-            state = self._some(state, arrays, orders[..., full * size :], 0, 1, size=rest)
+            state = self._jitted(state, arrays, orders[..., full * size :], 0, 1, size=rest)
         return state
 
     def traced(self, arrays: tuple[jax.Array, ...], orders: Any, state: Any) -> None:
         """Trace a step without computing anything."""
         size = min(self._batch_size, orders.shape[-1])
-        jax.eval_shape(partial(self._some, size=size), state, arrays, orders, 0, 1)
+        jax.eval_shape(partial(self._jitted, size=size), state, arrays, orders, 0, 1)
 
     def _steps(
         self,

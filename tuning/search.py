@@ -131,7 +131,7 @@ class Search:
             Seconds for all trainings at full length.
         """
         member = Member(self.given, self.settings.seed)
-        pace = measure_pace(self.trainer(None), member, self.trainings)
+        pace = measure_pace(self.trainer(None), [member] * self.trainings)
         return pace.seconds(self.trainings, self.settings.epochs)
 
     def run(
