@@ -145,22 +145,21 @@ def estimate_seconds(plan: StudyPlan) -> float:
         as lies between the paces of its neighbours in the plan.
     """
     benches = plan.benches
-    places = range(len(benches))
     timed = sorted({round(p) for p in np.linspace(0, len(benches) - 1, _TIMED_BENCHES)})
     members = [list(plan.trainings_on(bench).values()) for bench in benches]
     paces = []
     for place in timed:
         with tempfile.TemporaryDirectory(prefix="dropout-zoo-") as temporary:
-            trainer = _trainer(plan, benches[place], Execution(), "", Path(temporary))
+            trainer = _member_trainer(plan, benches[place], Path(temporary), None)
             paces.append(measure_pace(trainer, members[place]))
-    between = (
-        np.interp(places, timed, [getattr(pace, name) for pace in paces])
-        for name in ("start_up", "training", "epoch")
-    )
-    total = sum(
-        Pace(*map(float, pace), paces[0].together).seconds(len(ones), bench.epochs or plan.epochs)
-        for bench, ones, *pace in zip(benches, members, *between, strict=True)
-    )
+    total = 0.0
+    for place, bench in enumerate(benches):
+        start_up, training, epoch = (
+            float(np.interp(place, timed, [getattr(pace, name) for pace in paces]))
+            for name in ("start_up", "training", "epoch")
+        )
+        pace = Pace(start_up, training, epoch, paces[0].together)
+        total += pace.seconds(len(members[place]), bench.epochs or plan.epochs)
     return total * plan.trainings / (plan.trainings - plan.later)
 
 
@@ -169,8 +168,17 @@ def _trainer(
 ) -> JournaledTrainer | MemberTrainer:
     kept = execution.directory
     directory = temporary if kept is None else _unused(kept / f"weights-{name}")
+    trainer = _member_trainer(plan, bench, directory, execution.workers)
+    if kept is None:
+        return trainer
+    return JournaledTrainer(trainer, kept / f"trainings-{name}.jsonl", execution.on_restored)
+
+
+def _member_trainer(
+    plan: StudyPlan, bench: Bench, directory: Path, workers: int | None
+) -> MemberTrainer:
     fit = plan.fit
-    trainer = MemberTrainer(
+    return MemberTrainer(
         bench.model,
         bench.dataset if isinstance(bench.dataset, Dataset) else bench.dataset(),
         epochs=bench.epochs or plan.epochs,
@@ -181,11 +189,8 @@ def _trainer(
         training_sample=fit.training_sample,
         keep_state=plan.keep_state,
         directory=directory,
-        workers=execution.workers,
+        workers=workers,
     )
-    if kept is None:
-        return trainer
-    return JournaledTrainer(trainer, kept / f"trainings-{name}.jsonl", execution.on_restored)
 
 
 def _unused(path: Path) -> Path:

@@ -104,7 +104,7 @@ def test_models_of_a_sweep_have_paces_of_their_own(clock, few_digits, monkeypatc
         timed.append(units)
         return Trainer(clock, begin=0.0, training=0.0, epoch=units / 10)
 
-    monkeypatch.setattr(study_trainings, "_trainer", trainer_of)
+    monkeypatch.setattr(study_trainings, "_member_trainer", trainer_of)
     assert plan.trainings == 7 * 4
     each = [1 + 2 * 10 * units / 10 for units, _ in widths]
     assert study_trainings.estimate_seconds(plan) == pytest.approx(sum(each), rel=0.01)
