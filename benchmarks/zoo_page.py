@@ -16,11 +16,11 @@ _HEAD = (
 _CAPTION = """\
 Test error in percent (of the autoencoder the loss, times 100), mean and standard deviation over
 the seeds, at the epoch that was best on the validation part. In brackets the difference from no
-dropout, paired by seed, with its interval (95 % for both together, by Holm's method); in bold
-where that excludes 0. Rates are tuned by `tune` with few trials and seeds, on validation data
-only. The training sets are small and the epochs few, so that two cores can do it: the published
-figures, of 60,000 examples and many more updates, are there to tell what the nets can do, not as a
-goal. "s" is seconds a training on one core.
+dropout, paired by seed, with its interval (tested at 95 %, where there are two for both together by
+Holm's method); in bold where that excludes 0. Rates are tuned by `tune` with few trials and seeds,
+on validation data only. The training sets are small and the epochs few, so that two cores can do
+it: the published figures, of 60,000 examples and many more updates, are there to tell what the nets
+can do, not as a goal. "s" is seconds a training on one core.
 Made by `python benchmarks/zoo_table.py`; numbers and seeds are in
 [benchmarks/zoo_table.json](benchmarks/zoo_table.json)."""
 
@@ -75,12 +75,14 @@ def _finding(rows: Sequence[Mapping[str, Any]]) -> str:
     clear = [each["mean"] > 0 for each in found if _excludes_zero(each)]
     higher, lower = sum(clear), len(clear) - sum(clear)
     without = sum(not any(each["settings"]["tuned"]["rates"].values()) for each in rows)
+    trials = [each["trials"] for each in rows]
     return (
         f"Of {len(dropped)} models with dropout at their default rates, it lowers the error of "
-        f"{lower} and raises that of {higher}, by intervals that exclude 0; the other "
-        f"{len(found) - len(clear)} are undecided. For {without} of {len(rows)} models `tune` "
-        "found nothing better than no dropout. That holds for the small training sets and few "
-        "epochs of this table."
+        f"{lower} and raises that of {higher}, by intervals that exclude 0, each model by itself; "
+        f"the other {len(found) - len(clear)} are undecided. For {without} of {len(rows)} models "
+        f"`tune`, with {min(trials)} to {max(trials)} trials, found nothing better than no "
+        "dropout. That holds for the small training sets and few epochs of this table; over so "
+        "many models one or the other interval may exclude 0 by luck."
     )
 
 

@@ -207,16 +207,17 @@ def compared(
     from dropout_zoo.studies.comparison import holm_differences
 
     none = errors["none"]
-    values = {
-        name: found
-        for name, found in errors.items()
-        if isinstance(found, list) and rates[name] != rates["none"]
-    }
+    values: dict[str, list[float]] = {}
+    like = {}  # tuning may come to the default rates, which are compared once
+    for name, found in errors.items():
+        if isinstance(found, list) and rates[name] != rates["none"]:
+            like[name] = next((each for each in values if rates[each] == rates[name]), name)
+            values.setdefault(like[name], found)
     differences = holm_differences(values, none) if values and isinstance(none, list) else {}
     settings = {}
     for name, found in errors.items():
         several = isinstance(found, list) and len(found) > 1
-        difference = differences.get(name)
+        difference = differences.get(like.get(name, ""))
         settings[name] = {
             "rates": rates[name],
             "errors": found if isinstance(found, list) else None,

@@ -104,7 +104,7 @@ def change(row):
     lower, low, high = row
     if lower < 0:  # the interval is that of the number shown
         low, high = -high, -low
-    clear = "" if low > 0 or high < 0 else ", not set apart from nothing"
+    clear = "" if low > 0 or high < 0 else ", which holds 0"
     word = "lower" if lower >= 0 else "higher"
     return f"{abs(lower):.1f} points {word} with dropout ({low:.1f} to {high:.1f}{clear})"
 
@@ -124,15 +124,19 @@ for title, gaps in zip(titles, (size_gaps, capacity_gaps, long_gaps), strict=Fal
     most, least = alone.idxmax(), alone.idxmin()
     row = gaps.gains().set_index("control").loc[most, ["gain", "low", "high"]]
     text = f"the gap is {alone[most]:.1f} points ({most})"
-    text += f", and {alone[least]:.1f} ({least})" if len(alone) > 1 else ""
-    lines.append(f"- **{title}**: {text}; the first is {change(row)}.")
+    several = len(alone) > 1
+    text += f", and {alone[least]:.1f} ({least})" if several else ""
+    lines.append(f"- **{title}**: {text}; {'the first' if several else 'it'} is {change(row)}.")
 share, found = max(memorised(noise).items())
 known = noise.means("memorised").set_index(["noise", "dropout"])["mean"]
 lines.append(
     f"- **Wrong labels**: with {share:.0%} of them and no dropout "
     f"{100 * known[share, 'no dropout']:.1f} % are learnt by heart; that is {change(found[:3])}."
 )
-lines.append(f"- Differences are paired over {seeds} seeds, intervals at 95 % by Student's t.")
+lines.append(
+    f"- Intervals: Student's t over {seeds} paired seeds; the first three at the level at which "
+    "Holm's method tests them among all settings of their sweep, the last at 95 %."
+)
 display(Markdown("\n".join(lines)))
 
 
@@ -140,7 +144,8 @@ display(Markdown("\n".join(lines)))
 # ## Too few examples
 #
 # Small parts are trained for more epochs, for as many updates as far as ten times the epochs go;
-# each seed draws its own examples, so that the intervals hold the luck of the draw.
+# each seed draws its own examples, so that the intervals hold the luck of the draw. Bands are one
+# standard deviation over the seeds.
 
 
 # %%
@@ -154,7 +159,6 @@ def show_verdicts(result):
         numbers = {
             what: f"{value.mean:.3f} ({value.low:.3f} to {value.high:.3f})"
             for what, value in found.measured.items()
-            if what in ("gap", "rise")
         }
         rows[name] = {"verdict": found.label, **numbers}
     display(pd.DataFrame.from_dict(rows, orient="index"))
@@ -170,12 +174,24 @@ plt.show()
 show(size_gaps)
 
 # %% [markdown]
-# The verdict on each setting compares the gap (in accuracy, at the end of training) and the rise
-# of the validation loss after its minimum with thresholds; where an interval holds its threshold
-# it says "undecided".
+# The verdict on each setting compares with thresholds: the gap (in accuracy, at the end of
+# training), the rise of the validation loss after its minimum, whether that loss still falls at
+# the end, and how far training and validation are held back beside the same without dropout
+# (`deficit`, and `advantage` where validation is better). Where an interval holds its threshold it
+# says "undecided".
 
 # %%
 show_verdicts(sizes)
+scores = sizes.scores()
+ends = scores["training"].map(sizes.data.groupby("training")["epoch"].max())
+going_on = (scores["best_epoch"] >= ends).groupby(scores["setting"], sort=False).all()
+display(
+    Markdown(
+        "Lowest in the last epoch on every seed, so that the training may have ended too soon: "
+        + (", ".join(going_on.index[going_on]) or "none")
+        + "."
+    )
+)
 
 # %% [markdown]
 # Srivastava et al. (2014, Fig. 10) trained 784-1024-1024-2048-10 on 100 to 50,000 digits and saw
@@ -189,10 +205,11 @@ points = {
 }
 display(pd.Series(points, name="gain of dropout, points of validation accuracy").to_frame())
 small = gains[gains.index <= 500]
+margin = 0.5  # percentage points below which a gain would be none
 clear = [f"{size} examples" for size in small.index[small["low"] > 0]]
 report(
-    "with 100 to 500 examples dropout does not help",
-    False if clear else True if (small["gain"] <= 0).all() else None,
+    f"with 100 to 500 examples dropout does not help, by {margin:g} points or more",
+    False if clear else True if (small["high"] < margin / 100).all() else None,
     f"a gain with an interval above 0 at {', '.join(clear) or 'neither'}, mean gains "
     + ", ".join(f"{100 * gain:+.2f} points ({size})" for size, gain in small["gain"].items()),
 )
@@ -257,7 +274,7 @@ report(
     later.low > 0 if later.excludes_zero else None,
     f"from epoch {turns['no dropout'].mean():.1f} to epoch {turns['as given'].mean():.1f}, "
     f"{later.mean:+.1f} epochs ({later.low:+.1f} to {later.high:+.1f} on {later.pairs} paired "
-    "seeds); Srivastava et al. (2014, Appendix A) expect training to take 2 to 3 times as long: "
+    "seeds); Srivastava et al. (2014, Section 11) expect training to take 2 to 3 times as long: "
     f"here {turns['as given'].mean() / turns['no dropout'].mean():.1f} times",
 )
 
@@ -291,7 +308,7 @@ report(
 clean = noise.gains("clean_accuracy").set_index("noise")
 noisy = clean[clean.index > 0]
 report(
-    "and so keeps more of what is right",
+    "dropout keeps more of what is right",
     bool((noisy["low"] > 0).all()) or (None if (noisy["gain"] > 0).all() else False),
     "; ".join(
         f"{100 * row['gain']:+.1f} points of accuracy with {share:.0%} wrong labels "

@@ -28,6 +28,7 @@ profile = "full"  # "fast": a few seconds, on the digits
 import os
 from html import escape
 from io import BytesIO
+from itertools import pairwise
 
 from IPython.display import Markdown, display
 
@@ -51,7 +52,6 @@ from dropout_zoo.studies import (
     verdict_by_setting,
     with_fewer_examples,
 )
-from dropout_zoo.studies.conclusions import within_one_standard_error
 from dropout_zoo.training import load_dataset
 
 full = profile == "full"
@@ -155,8 +155,10 @@ plt.show()
 #
 # The verdict on each rate rests on measured quantities alone, with dropout off: the gap between
 # training and validation accuracy at the end, the rise of the validation loss after its lowest
-# point, and how far training is held back in comparison with the best rate (`deficit`, in units
-# of the validation loss). It is "undecided" where an interval straddles its threshold.
+# point, whether that loss is still falling at the end (`fall`), and how far training and validation
+# are held back in comparison with the best rate, the best rate itself with no dropout (`deficit`
+# and, where validation is better, `advantage`, in units of the validation loss). It is "undecided"
+# where an interval straddles its threshold.
 
 # %%
 table = pd.DataFrame(
@@ -166,7 +168,6 @@ table = pd.DataFrame(
         **{
             what: f"{value.mean:.3f} ({value.low:.3f} to {value.high:.3f})"
             for what, value in verdicts[name].measured.items()
-            if what in ("gap", "rise", "deficit")
         },
     }
     for rate, name in settings.items()
@@ -228,27 +229,34 @@ show_conclusions(grid)
 # ## The guidance against the measurement
 #
 # For each swept site: the rates that the guidance names, and the rates that this measurement
-# cannot tell from the best one, by the one-standard-error rule.
+# does not set apart from the best one, paired by seed and corrected by Holm's method.
 
 
 # %%
+def by_seed(result, series, metric):
+    scores = result.scores()
+    return scores[scores["series"] == series].pivot(index="seed", columns="rate", values=metric)
+
+
 def near_best(result, series):
-    means = result.means()
-    return within_one_standard_error(means[means["series"] == series], result.objective)["rate"]
+    losses = by_seed(result, series, "val_loss")
+    best = losses.mean().idxmin()
+    above = holm_differences({r: losses[r] for r in losses if r != best}, losses[best])
+    return best, sorted([best, *(r for r, each in above.items() if not each.excludes_zero)])
 
 
 swept = [(sweep, "hidden", "hidden"), (sites, "input_dropout", "input")]
 swept += [(sites, f"hidden_{number}_dropout", "hidden") for number in (1, 2)]
 rows = []
 for result, series, placement in swept:
-    near = near_best(result, series)
+    best, near = near_best(result, series)
     guidance = GUIDANCE[placement]
     rows.append(
         {
             "swept": "both hidden sites" if series == "hidden" else f"{series} alone",
             "guidance": str(guidance),
-            "best": near.iloc[0],
-            "within one standard error": ", ".join(f"{rate:.1f}" for rate in sorted(near)),
+            "best": best,
+            "not set apart from it": ", ".join(f"{rate:.1f}" for rate in near),
             "a rate of the guidance among them": any(map(guidance.includes, near)),
         }
     )
@@ -260,11 +268,6 @@ pd.DataFrame(rows).set_index("swept")
 
 
 # %%
-def by_seed(result, series, metric):
-    scores = result.scores()
-    return scores[scores["series"] == series].pivot(index="seed", columns="rate", values=metric)
-
-
 def error_by_seed(result, series):
     return 100 * (1 - by_seed(result, series, "val_accuracy"))
 
@@ -300,18 +303,29 @@ worse = [rate for rate, difference in others.items() if difference.excludes_zero
 margin = 0.5  # percentage points below which a difference would still be called flat
 report(
     f"the error is flat, within {margin:g} points, for rates from 0.2 to 0.6",
-    False if worse else all(each.high < margin for each in others.values()) or None,
+    False
+    if any(each.low > margin for each in others.values())
+    else all(each.high < margin for each in others.values()) or None,
     f"the lowest mean in that range is {flat[best].mean():.2f} % at rate {best:.1f}, the highest "
     f"{flat.mean().max():.2f} % at rate {flat.mean().idxmax():.1f}; set apart from the lowest: "
     + (", ".join(f"rate {rate:.1f}" for rate in worse) or "none"),
 )
 
-training = sweep.means("train_loss").set_index("rate")["mean"]
+last = sweep.data[sweep.data["epoch"] == epochs]
+training = 100 * (1 - last.pivot(index="seed", columns="rate", values="train_accuracy"))
+rises = holm_differences(
+    {(low, high): training[high] - training[low] for low, high in pairwise(training.columns)},
+    [0.0] * len(training),
+)
+falls = [pair for pair, each in rises.items() if each.high < 0]
+level = [f"{low:.1f} to {high:.1f}" for (low, high), each in rises.items() if not each.low > 0]
 report(
     "the training error, with dropout off, rises with the rate",
-    bool(training.is_monotonic_increasing),
-    "training loss at the best epoch "
-    + ", ".join(f"{loss:.3g} ({rate:.1f})" for rate, loss in training.items()),
+    False if falls else None if level else True,
+    "after the last epoch "
+    + ", ".join(f"{error:.2f} % ({rate:.1f})" for rate, error in training.mean().items())
+    + "; no rise is certain (paired by seed, Holm) from rate "
+    + (", ".join(level) or "any to the next"),
 )
 
 fixed, expected = (error_by_seed(widths, f"hidden, {each} width") for each in ("fixed", "expected"))
@@ -322,6 +336,6 @@ report(
     above_zero(saved),
     f"at rate {highest:.1f} an error of {expected[highest].mean():.2f} % instead of "
     f"{fixed[highest].mean():.2f} %, {saved.mean:.2f} points less ({saved.low:.2f} to "
-    f"{saved.high:.2f} on {saved.pairs} paired seeds, 95 %), best at rate "
+    f"{saved.high:.2f} on {saved.pairs} paired seeds, 95 %); the error is lowest at rate "
     f"{expected.mean().idxmin():.1f} (in the paper about 0.4)",
 )

@@ -62,10 +62,12 @@ print(f"Profile {profile}. {target.describe()}")
 #
 # The race is for telling the digits 5 to 9 apart, so that the hidden layers of one competitor can
 # be brought from the digits 0 to 4 ("transfer"). The net is the documented MLP. All methods have
-# the same few examples, but "more data", which has all there are; all get as many updates. Each
-# is measured after its last epoch, with dropout off; "early stopping" alone at its best epoch,
-# which the validation part chooses, to its advantage. "flips" mirrors the digits, as one may do
-# with photographs: a bad example here. "none" is the control.
+# the same few examples, but "more data", which has all there are; they get as many updates, but for
+# "more data", which is trained in whole epochs and may get up to twice as many, "early stopping",
+# and "transfer", whose hidden layers have been trained before. Each is measured after its last
+# epoch, with dropout off; "early stopping" alone at its best epoch, which the validation part
+# chooses, to its advantage. "flips" mirrors the digits, as one may do with photographs: a bad
+# example here. "none" is the control.
 
 # %%
 examples = 1000 if large else 200
@@ -93,7 +95,8 @@ show(race)
 # %% [markdown]
 # ## What was tuned
 #
-# Each option of each method, on seeds that the race does not use: the best goes into the race.
+# Each option of each method, on seeds that the race does not use: the best goes into the race. The
+# validation examples are the same in both, to the advantage of methods with more options.
 
 # %%
 tuning = pd.DataFrame(race.settings["arguments"]["tuning"])
@@ -209,8 +212,10 @@ compare(
 # %% [markdown]
 # ## Cross-validation measures, it does not prevent
 #
-# It is often listed among the remedies. Here dropout and its control are trained on each of five
-# folds: what comes out is how much the result depends on the draw of the data.
+# It is often listed among the remedies. Here dropout and its control are trained on each of several
+# folds: what comes out is how much the result depends on the draw of the data. The folds are of the
+# training and the validation part together, in which the rate was chosen, and share most of their
+# training examples, so that their intervals are too narrow (Bengio and Grandvalet 2004).
 
 # %%
 few = with_fewer_examples(target, examples, seed=0)
@@ -224,7 +229,7 @@ show(folds)
 # ## Where to drop
 #
 # "In a CNN, dropout belongs after the dense layers" is a common habit. Srivastava et al. (2014,
-# Tables 3 and 4; secondary source) found on SVHN that the dense layers alone bring the error from
+# Table 3; secondary source) found on SVHN that the dense layers alone bring the error from
 # 3.95 to 3.02 %, and all layers to 2.55 %. The documented CNN, with dropout at one placement at a
 # time and at all of them; `SpatialDropout2D` drops whole feature maps (Tompson et al. 2015).
 

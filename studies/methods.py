@@ -60,10 +60,11 @@ def compare_methods(
 ) -> TrainingStudyResult:
     """Tune each method against overfitting on the validation part, then race them all.
 
-    The race runs on seeds that the tuning has not seen, the same for every method. All methods
-    get as many updates, and are scored at their last epoch; early stopping alone at its best one,
-    which the validation part chooses, to its advantage. The score is the accuracy where there is
-    one: the loss of L1 and L2 holds their penalty.
+    The race runs on seeds that the tuning has not seen, the same for every method, but on the same
+    validation examples, to the advantage of methods with more options. All methods get as many
+    updates, those with more examples up to a whole epoch more, and are scored at their last epoch;
+    early stopping alone at its best one, which the validation part chooses, to its advantage. The
+    score is the accuracy where there is one: the loss of L1 and L2 holds their penalty.
 
     Args:
         model: a registered name or a builder function with the arguments that the methods change:

@@ -52,7 +52,8 @@ def _against_overfitting(
     if rise.above:
         reasons.append(f"the validation loss ends {rise.mean:.0%} above its minimum")
     if best_rate is None or rate is None:
-        remedy = f"{'raise the dropout rate' if rate else 'add dropout'}, or bring more data"
+        known = "try other dropout rates (a rate_sweep shows which is best)"
+        remedy = f"{known if rate else 'add dropout'}, or bring more data"
     elif rate < best_rate:
         remedy = (
             f"raise the dropout rate to {rate_text(best_rate)}, the best here, or bring more data"

@@ -124,6 +124,9 @@ def test_the_summary_says_what_was_found(result):
     assert all(line == line.rstrip() and len(line) <= 100 for line in text.splitlines()[3:])
 
 
+SAME = "seed of the trials"
+
+
 def test_the_plot_shows_trials_controls_and_the_choice(result):
     display = result.plot()
     try:
@@ -131,15 +134,16 @@ def test_the_plot_shows_trials_controls_and_the_choice(result):
         for axis, path in zip(display.axes_, result.space.choices, strict=True):
             drawn = {line.get_label(): line for line in axis.get_lines()}
             assert set(drawn) == {
-                "trial", "mean over the other sites", "no dropout", "rates as given",
-                "finalist, mean over seeds", "chosen rate",
+                "trial", "mean over the other sites", f"no dropout, {SAME}",
+                f"rates as given, {SAME}", "finalist, mean over seeds", "chosen rate",
             }  # fmt: skip
             trials = result.trials[result.trials["role"] == "trial"]
             np.testing.assert_allclose(drawn["trial"].get_xdata(), trials[path])
             np.testing.assert_allclose(drawn["trial"].get_ydata(), trials["score"])
             none = result.trials.set_index("setting").loc[NONE, "score"]
-            assert set(drawn["no dropout"].get_ydata()) == {none}
-            assert drawn["no dropout"].get_linestyle() != drawn["rates as given"].get_linestyle()
+            controls = [drawn[f"{name}, {SAME}"] for name in ("no dropout", "rates as given")]
+            assert set(controls[0].get_ydata()) == {none}
+            assert controls[0].get_linestyle() != controls[1].get_linestyle()
             assert axis.get_xlabel() == "dropout rate (fraction dropped)"
         assert display.axes_[0].get_ylabel() == "val_loss at the best epoch"
         with pytest.raises(ValueError, match="expected 2 axes"):

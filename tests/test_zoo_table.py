@@ -98,6 +98,7 @@ def row(none, default, tuned, tuned_rate=0.2):
         "examples": {"train": 1000},
         "epochs": 3,
         "seeds": [100, 101, 102],
+        "trials": 4,
         "seconds": 1.25,
         "settings": compared({"none": none, "default": default, "tuned": tuned}, rates),
         "published": "",

@@ -120,7 +120,7 @@ class RatesDisplay:
         )  # fmt: skip
         for name, score in self.controls.items():
             colour, style = CONTROL_STYLES[name]
-            label = "no dropout" if name == NONE else "rates as given"
+            label = ("no dropout" if name == NONE else "rates as given") + ", seed of the trials"
             axis.axhline(score, color=colour, linestyle=style, linewidth=1.5, label=label, zorder=1)
         if len(self.finalists):
             axis.plot(
