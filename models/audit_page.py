@@ -37,20 +37,23 @@ def rules_page() -> str:
 
 
 def _section(rule: Rule) -> str:
+    first, space, rest = rule.title.partition(" ")
+    first = f"`{first}`" if "_" in first else first[0].upper() + first[1:]
+    bad, good = ("Bad", "Good") if rule.severity != "note" else ("Reported", "Not reported")
     return f"""\
 ## {rule.code}
 
-**{rule.title[0].upper()}{rule.title[1:]}** ({rule.severity}). {rule.why}
+**{first}{space}{rest}** ({rule.severity}). {rule.why}
 
 Source: {rule.source}.
 
-Bad:
+{bad}:
 
 ```python
 {rule.bad}
 ```
 
-Good:
+{good}:
 
 ```python
 {rule.good}

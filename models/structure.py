@@ -39,11 +39,20 @@ def structure_of(model: keras.Model, *, rates: bool = True) -> str:
         )
         for layer in flat_layers(model)
     ]
-    compiled = None
-    if model.compiled:
-        compiled = _nameless(model.get_compile_config()), _functions({"loss": model.loss})
-    text = json.dumps([layers, _wiring(model), compiled], sort_keys=True, default=_type_name)
+    parts = [layers, _wiring(model), _compiled(model)]
+    text = json.dumps(parts, sort_keys=True, default=_type_name)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _compiled(model: keras.Model) -> Any:
+    """How a model is compiled; None where it is not."""
+    if not model.compiled:
+        return None
+    try:
+        config = _nameless(model.get_compile_config())
+    except NotImplementedError:  # an optimizer's schedule of the user's that cannot be saved
+        config = _type_name(model.optimizer)
+    return config, _functions({"loss": model.loss})
 
 
 def _wiring(model: keras.Model) -> Any:

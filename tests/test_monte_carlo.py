@@ -259,3 +259,14 @@ def test_every_pass_draws_its_own_mask(few_digits, per_example):
     two, six = (monte_carlo(model, x, samples=samples) for samples in (2, 6))
     assert (two.std.max(axis=1) > 0).all()
     assert not np.allclose(two.mean, six.mean)
+
+
+class Unsaved(keras.optimizers.schedules.LearningRateSchedule):
+    def __call__(self, step):
+        return 0.1
+
+
+def test_a_model_that_cannot_be_saved_can_be_asked():
+    model = linear()
+    model.compile(keras.optimizers.SGD(Unsaved()), "mse")
+    assert monte_carlo(model, np.ones((3, 6), "float32"), 2).samples == 2
