@@ -118,13 +118,7 @@ def monte_carlo(
     return MonteCarloPrediction(
         kind="monte_carlo",
         data=data,
-        settings={
-            "samples": samples,
-            "seeds": [seed],
-            "batch_size": batch_size,
-            "examples": len(data),
-            "model": {"name": model.name, "structure": structure_of(model)},
-        },
+        settings={"samples": samples} | _settings(model, seed, batch_size, len(data)),
         versions=versions(),
         conclusions=tuple(_conclude_passes(data, std, samples)),
     )
@@ -190,17 +184,21 @@ def monte_carlo_convergence(
     return StudyResult(
         kind="monte_carlo_convergence",
         data=data,
-        settings={
-            "samples": sorted(set(samples)),
-            "repeats": repeats,
-            "seeds": [seed],
-            "batch_size": batch_size,
-            "examples": len(y),
-            "model": {"name": model.name, "structure": structure_of(model)},
-        },
+        settings={"samples": sorted(set(samples)), "repeats": repeats}
+        | _settings(model, seed, batch_size, len(y)),
         versions=versions(),
         conclusions=tuple(_conclude_convergence(data)),
     )
+
+
+def _settings(model: keras.Model, seed: int, batch_size: int, examples: int) -> dict[str, Any]:
+    """What decides the numbers besides the passes; masks are drawn batch by batch."""
+    return {
+        "seeds": [seed],
+        "batch_size": batch_size,
+        "examples": examples,
+        "model": {"name": model.name, "structure": structure_of(model)},
+    }
 
 
 def _passes(
