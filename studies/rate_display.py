@@ -153,11 +153,12 @@ class RateCurveDisplay:
             label=f"{whose}best rate {rate_text(self.optimum)}",
         )  # fmt: skip
         low, high = self.alike
+        alike = "no other rate" if low == high else f"{rate_text(low)} to {rate_text(high)}"
         # Drawn along the bottom: shades already fill the height.
         axis.plot(
             [low, high], [0.02, 0.02], color=GREY, linewidth=5, solid_capstyle="butt",
             transform=axis.get_xaxis_transform(), marker="|", markersize=12, markeredgewidth=2,
-            label=f"{whose}within one standard error: {rate_text(low)} to {rate_text(high)}",
+            label=f"{whose}within one standard error: {alike}",
         )  # fmt: skip
         named: set[str] = set()
         for (left, right), label in _spans(self.labels):
