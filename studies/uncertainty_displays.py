@@ -141,7 +141,7 @@ class ReliabilityDisplay:
         axis.set_ylim(0, 1)
         axis.set_xlabel("confidence (probability of the predicted class)")
         axis.set_ylabel("accuracy")
-        axis.set_title("bars: examples, beside the fullest bin", fontsize=9, loc="right")
+        axis.set_title("bars: relative counts", fontsize=9, loc="right")
         legend_beside(axis)
         self.ax_ = axis
         return self
