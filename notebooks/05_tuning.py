@@ -156,7 +156,7 @@ compared = finalists[[*sites, "mean"]].assign(
 )
 sign = 1 if result.objective.direction == "max" else -1
 by_name = result.trials.set_index("setting")["score"]
-gained = sign * (compared["in_the_search"] - by_name["no dropout"]).mean()
+gained = sign * (compared["in_the_search"] - by_name["none"]).mean()
 display(
     compared.rename(columns={"mean": "on fresh seeds", "in_the_search": "in the search"})
     .round(4)
