@@ -161,7 +161,7 @@ def show_verdicts(result):
             for what, value in found.measured.items()
         }
         rows[name] = {"verdict": found.label, **numbers}
-    display(pd.DataFrame.from_dict(rows, orient="index"))
+    display(pd.DataFrame.from_dict(rows, orient="index").fillna("-"))
 
 
 def report(claim, held, numbers):
