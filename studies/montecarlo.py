@@ -22,7 +22,6 @@ CONVERGENCE_SAMPLES = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200)
 """Numbers of passes that are averaged: Srivastava et al. 2014, Fig. 11, go to about 120."""
 
 _EXAMPLES_A_CALL = 16_384
-_OUTPUTS = "expected a model with one output of shape (batch, outputs), "
 
 
 class MonteCarloPrediction(StudyResult):
@@ -99,8 +98,7 @@ def monte_carlo(
     passes = _passes(model, x, samples, seed, batch_size)
     # Around the first pass, so that small spreads survive the subtraction of squares.
     first = next(passes)
-    if first.ndim != 2:
-        raise ValueError(_OUTPUTS + f"received outputs of shape {first.shape}")
+    _check_shape(first)
     total, squares, entropies = np.zeros_like(first), np.zeros_like(first), row_entropy(first)
     for outputs in passes:
         total = total + (outputs - first)
@@ -249,9 +247,16 @@ def row_entropy(outputs: np.ndarray) -> np.ndarray:
     return -(clipped * np.log(clipped)).sum(axis=-1)
 
 
-def _are_probabilities(model: keras.Model, outputs: np.ndarray) -> bool:
+def _check_shape(outputs: np.ndarray) -> None:
     if outputs.ndim != 2:
-        raise ValueError(_OUTPUTS + f"received outputs of shape {outputs.shape}")
+        raise ValueError(
+            f"expected a model with one output of shape (batch, outputs), received outputs of "
+            f"shape {outputs.shape}"
+        )
+
+
+def _are_probabilities(model: keras.Model, outputs: np.ndarray) -> bool:
+    _check_shape(outputs)
     if (outputs < 0).any() or (outputs > 1).any():
         return False
     if outputs.shape[1] > 1:

@@ -77,7 +77,7 @@ def kill(kind: str, folder: Path, kills: int) -> list[str]:
     return runs
 
 
-def kill_searches_and_compare(folder: Path, kills: int) -> None:
+def kill_searches_and_compare(folder: Path, kills: int) -> list[str]:
     runs = kill("tune", folder, kills)
     expected = saved_weights(folder / "reference")
     for run in runs:
@@ -95,10 +95,12 @@ def kill_searches_and_compare(folder: Path, kills: int) -> None:
         assert found.keys() == expected.keys()
         for path, values in expected.items():
             np.testing.assert_array_equal(found[path], values)
+    return runs
 
 
-def kill_sweeps_and_compare(folder: Path, kills: int) -> None:
-    for run in kill("sweep", folder, kills):
+def kill_sweeps_and_compare(folder: Path, kills: int) -> list[str]:
+    runs = kill("sweep", folder, kills)
+    for run in runs:
         found, expected = (
             StudyResult.from_parquet(folder / which / "study.parquet").data.drop(columns="seconds")
             for which in (run, "reference")
@@ -106,6 +108,7 @@ def kill_sweeps_and_compare(folder: Path, kills: int) -> None:
         pd.testing.assert_frame_equal(found, expected, check_exact=True)
         for name in ("settings.csv", "summary.txt"):
             assert (folder / run / name).read_bytes() == (folder / "reference" / name).read_bytes()
+    return runs
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,7 @@ def kill_sweeps_and_compare(folder: Path, kills: int) -> None:
     ],
 )
 def test_killed_at_any_moment_it_resumes_to_the_same_answer(tmp_path, compare, kills):
-    compare(tmp_path, kills)
+    assert len(compare(tmp_path, kills)) > 1, "runs that were compared"
 
 
 @pytest.mark.nightly
@@ -125,7 +128,7 @@ def test_killed_at_any_moment_it_resumes_to_the_same_answer(tmp_path, compare, k
     ("compare", "kills"), [(kill_searches_and_compare, 1000), (kill_sweeps_and_compare, 200)]
 )
 def test_killed_many_times_it_resumes_to_the_same_answer(tmp_path, compare, kills):
-    compare(tmp_path, kills)
+    assert len(compare(tmp_path, kills)) > 1, "runs that were compared"
 
 
 @pytest.fixture(scope="module")
