@@ -9,7 +9,7 @@ import re
 import textwrap
 from pathlib import Path
 
-from dropout_zoo.training.threads import prepare_threads
+from dropout_zoo.training.engine.tensorflow.threads import prepare_threads
 from dropout_zoo.tuning import tune
 
 ROOT = Path(__file__).parent.parent

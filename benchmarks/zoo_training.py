@@ -19,7 +19,7 @@ import numpy as np
 from zoo_works import PUBLISHED, Work
 
 from dropout_zoo.models.registry import model_entry
-from dropout_zoo.training.threads import usable_cores
+from dropout_zoo.training.engine.tensorflow.threads import usable_cores
 
 DATA_NAMES = {"mnist": "MNIST", "topics": "topics", "breast_cancer": "breast cancer"}
 MNIST_SPLIT = (5 / 7, 1 / 7, 1 / 7)  # of its 60,000: 50,000 to train on, 10,000 to validate
@@ -38,7 +38,7 @@ def row_of(work: Work, mnist: str | None, runs: Path | None) -> dict[str, Any]:
     Returns:
         A row of the table, as plain data.
     """
-    from dropout_zoo.models.structure import structure_of
+    from dropout_zoo.models.graph.fingerprint import structure_of
     from dropout_zoo.training.provenance import describe_data, versions
     from dropout_zoo.tuning import tune
 
@@ -105,12 +105,12 @@ def score(
     Returns:
         ``settings`` and ``seconds`` of the row.
     """
-    from dropout_zoo.models.sites import dropout_sites
-    from dropout_zoo.training.journal import JournaledTrainer
+    from dropout_zoo.models.graph.sites import dropout_sites
+    from dropout_zoo.training.engine.journal import JournaledTrainer
+    from dropout_zoo.training.engine.trainer import MemberTrainer
     from dropout_zoo.training.members import Member
-    from dropout_zoo.training.train import MemberTrainer
-    from dropout_zoo.tuning.run_folder import JOURNAL, OUTCOME, RunFolder
-    from dropout_zoo.tuning.run_folder import SETTINGS as DESCRIPTION
+    from dropout_zoo.tuning.run_directory import JOURNAL, OUTCOME, RunFolder
+    from dropout_zoo.tuning.run_directory import SETTINGS as DESCRIPTION
 
     default = {site.path: site.rate for site in dropout_sites(model)}
     rates = {"none": dict.fromkeys(default, 0.0), "default": default, "tuned": tuned}
@@ -156,9 +156,9 @@ def estimate_seconds(work: Work, mnist: str | None, training: float | None = Non
     Returns:
         Seconds for all of its trainings.
     """
-    from dropout_zoo.training.lift import why_not_liftable
+    from dropout_zoo.training.engine.eligibility import why_not_liftable
+    from dropout_zoo.training.engine.trainer import MemberTrainer
     from dropout_zoo.training.members import Member
-    from dropout_zoo.training.train import MemberTrainer
 
     dataset = data_of(work, mnist)
     model = model_of(work, dataset)
@@ -183,7 +183,7 @@ def estimate_seconds(work: Work, mnist: str | None, training: float | None = Non
 
 def test_errors(work: Work, group: Sequence[Any], dataset: Any) -> list[float] | str:
     """The measure of each trained member on the test part, or why one was not trained."""
-    from dropout_zoo.training.targets import targets_for
+    from dropout_zoo.training.data.targets import targets_for
 
     failed = [each for each in group if each.status != "completed"]
     if failed:
@@ -204,7 +204,7 @@ def compared(
     errors: dict[str, list[float] | str], rates: dict[str, dict[str, float]]
 ) -> dict[str, Any]:
     """Mean, deviation and paired difference from no dropout of each setting."""
-    from dropout_zoo.studies.comparison import holm_differences
+    from dropout_zoo.studies.paired_tests import holm_differences
 
     none = errors["none"]
     values: dict[str, list[float]] = {}
@@ -242,7 +242,7 @@ def objective_of(work: Work) -> str:
 
 def model_of(work: Work, dataset: Any) -> Any:
     """The model of a work, with its default rates."""
-    from dropout_zoo.models.resolving import resolve_variant
+    from dropout_zoo.models.factory import resolve_variant
 
     shape, classes = dataset.input_shape, dataset.num_classes
     return resolve_variant(work.model, {}, input_shape=shape, num_classes=classes)
@@ -251,9 +251,9 @@ def model_of(work: Work, dataset: Any) -> Any:
 @cache
 def data_of(work: Work, mnist: str | None) -> Any:
     """The data of a work."""
-    from dropout_zoo.studies.training_parts import with_fewer_examples
+    from dropout_zoo.studies.data.subsets import with_fewer_examples
     from dropout_zoo.training import load_dataset
-    from dropout_zoo.training.split import stratified_sample
+    from dropout_zoo.training.data.split import stratified_sample
 
     if work.data == "breast_cancer":
         dataset = _breast_cancer()
@@ -274,7 +274,7 @@ def _breast_cancer() -> Any:
     from sklearn.datasets import load_breast_cancer
 
     from dropout_zoo.training import Dataset
-    from dropout_zoo.training.split import split_arrays
+    from dropout_zoo.training.data.split import split_arrays
 
     x, y = load_breast_cancer(return_X_y=True)
     parts = split_arrays(x.astype("float32"), y.astype("int32"), seed=DATA_SEED)

@@ -1,25 +1,25 @@
-from .auditing import AuditReport, Finding, audit
-from .autoencoder import build_autoencoder
-from .cloning import with_rates
-from .cnn import build_cnn
-from .concrete_dropout import ConcreteDropout
-from .diagrams import ModelDiagram, diagram
-from .drop_block import DropBlock2D
-from .drop_connect import DropConnect
+from .architectures.autoencoder import build_autoencoder
+from .architectures.cnn import build_cnn
+from .architectures.lstm import build_lstm
+from .architectures.mlp import build_mlp
+from .architectures.optimizers import srivastava_sgd
+from .architectures.torch_mlp import build_torch_mlp, keras_weights_to_torch, torch_weights_to_keras
+from .architectures.transformer import build_transformer
+from .architectures.vit import build_vit
+from .architectures.wide_resnet import build_wide_resnet
+from .auditing.audit import AuditReport, Finding, audit
+from .diagrams.diagram import ModelDiagram, diagram
+from .graph.cloning import with_rates
+from .graph.runtime_rates import with_runtime_rates
+from .graph.sites import DropoutSite, dropout_sites
 from .guidance import GUIDANCE, SEARCHED_RATES, Guidance, check_rate
-from .lifting import with_runtime_rates
-from .loading import load_saved_model
-from .lstm import build_lstm
-from .maxout import Maxout
-from .mlp import build_mlp
-from .recipes import srivastava_sgd
+from .layers.concrete_dropout import ConcreteDropout
+from .layers.drop_block import DropBlock2D
+from .layers.drop_connect import DropConnect
+from .layers.maxout import Maxout
+from .layers.stochastic_depth import StochasticDepth
 from .registry import ModelEntry, create_model, list_models, model_entry, register_model
-from .sites import DropoutSite, dropout_sites
-from .stochastic_depth import StochasticDepth
-from .torch_mlp import build_torch_mlp, keras_weights_to_torch, torch_weights_to_keras
-from .transformer import build_transformer
-from .vit import build_vit
-from .wide_resnet import build_wide_resnet
+from .saving import load_saved_model
 
 __all__ = [
     "GUIDANCE",

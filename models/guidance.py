@@ -9,7 +9,7 @@ from numbers import Real
 from types import MappingProxyType
 from typing import NamedTuple
 
-from dropout_zoo.models.checks import plain_values
+from dropout_zoo.models.argument_validation import plain_values
 
 SRIVASTAVA = "Srivastava et al. 2014, JMLR 15:1929-1958"
 

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 Parameters = ParamSpec("Parameters")
 
 BUILDER_MODULES = (
-    "dropout_zoo.models.mlp",
-    "dropout_zoo.models.cnn",
-    "dropout_zoo.models.published_nets",
-    "dropout_zoo.models.wide_resnet",
-    "dropout_zoo.models.autoencoder",
-    "dropout_zoo.models.lstm",
-    "dropout_zoo.models.transformer",
-    "dropout_zoo.models.vit",
+    "dropout_zoo.models.architectures.mlp",
+    "dropout_zoo.models.architectures.cnn",
+    "dropout_zoo.models.architectures.published",
+    "dropout_zoo.models.architectures.wide_resnet",
+    "dropout_zoo.models.architectures.autoencoder",
+    "dropout_zoo.models.architectures.lstm",
+    "dropout_zoo.models.architectures.transformer",
+    "dropout_zoo.models.architectures.vit",
 )
 """Modules whose import registers the models of the zoo; none of them imports Keras at its top."""
 

@@ -31,7 +31,7 @@ import os
 
 from IPython.display import Markdown, display
 
-from dropout_zoo.tuning.starting import start_keras
+from dropout_zoo.tuning.startup import start_keras
 
 start_keras(announce=False)
 
@@ -51,7 +51,7 @@ from dropout_zoo.models import (
     with_rates,
 )
 from dropout_zoo.studies import LearningCurveDisplay, learning_curves, with_fewer_examples
-from dropout_zoo.studies.palette import BLUE, VERMILION
+from dropout_zoo.studies.displays.style import BLUE, VERMILION
 from dropout_zoo.training import load_dataset, targets_for
 
 full = profile == "full"

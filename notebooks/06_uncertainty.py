@@ -30,7 +30,7 @@ from dataclasses import replace
 
 from IPython.display import Markdown, display
 
-from dropout_zoo.tuning.starting import start_keras
+from dropout_zoo.tuning.startup import start_keras
 
 start_keras(announce=False)
 logging.getLogger("tensorflow").setLevel(logging.ERROR)  # many small models are no fault
@@ -58,7 +58,7 @@ from dropout_zoo.studies import (
     split_classes,
     with_fewer_examples,
 )
-from dropout_zoo.studies.corruption import corrupted
+from dropout_zoo.studies.data.corruption import corrupted
 from dropout_zoo.training import Member, load_dataset, train_members
 
 full = profile == "full"

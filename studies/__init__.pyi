@@ -1,30 +1,30 @@
-from .calibrated import Calibration, calibration
-from .changed_data import split_classes
-from .coadaptation_study import coadaptation
-from .comparison import PairedDifference, holm_differences, paired_difference
-from .curves import epoch_sweep, learning_curves
-from .difference_display import DifferenceDisplay
-from .examination import examine
-from .factor_display import FactorCurveDisplay
-from .gaps import generalization_gaps
-from .learning_display import LearningCurveDisplay
-from .map_display import HeatMapDisplay
-from .methods import compare_methods
-from .montecarlo import MonteCarloPrediction, monte_carlo, monte_carlo_convergence
-from .placements import placement_sweep
-from .plans import Execution, FitSettings
-from .rate_display import RateCurveDisplay
-from .rate_maps import rate_size_map, rate_width_map
-from .rate_sweeps import rate_grid, rate_sweep
-from .results import StudyResult, TrainingStudyResult
-from .robustness_study import robustness
-from .size_sweeps import capacity_sweep, data_size_sweep
-from .stress import imbalance_sweep, label_noise_sweep
+from .data.augmentation import split_classes
+from .data.subsets import with_fewer_examples
+from .diagnostics.measured_audit import examine
+from .displays.factor_curve import FactorCurveDisplay
+from .displays.heat_map import HeatMapDisplay
+from .displays.learning_curve import LearningCurveDisplay
+from .displays.paired_difference import DifferenceDisplay
+from .displays.rate_curve import RateCurveDisplay
+from .displays.uncertainty import MonteCarloDisplay, ReliabilityDisplay
+from .displays.units import ActivationDisplay, FeatureDisplay
+from .experiments.calibration import Calibration, calibration
+from .experiments.coadaptation import coadaptation
+from .experiments.generalization_gaps import generalization_gaps
+from .experiments.label_noise import imbalance_sweep, label_noise_sweep
+from .experiments.learning_curves import epoch_sweep, learning_curves
+from .experiments.method_comparison import compare_methods
+from .experiments.monte_carlo import MonteCarloPrediction, monte_carlo, monte_carlo_convergence
+from .experiments.placement import placement_sweep
+from .experiments.predictive_uncertainty import predictive_uncertainty
+from .experiments.rate_maps import rate_size_map, rate_width_map
+from .experiments.rate_sweeps import rate_grid, rate_sweep
+from .experiments.robustness import robustness
+from .experiments.size_sweeps import capacity_sweep, data_size_sweep
+from .paired_tests import PairedDifference, holm_differences, paired_difference
+from .plan import Execution, FitSettings
+from .result import StudyResult, TrainingStudyResult
 from .thresholds import Thresholds
-from .training_parts import with_fewer_examples
-from .uncertainty_displays import MonteCarloDisplay, ReliabilityDisplay
-from .uncertainty_study import predictive_uncertainty
-from .unit_displays import ActivationDisplay, FeatureDisplay
 from .verdicts import Verdict, verdict, verdict_by_setting
 
 __all__ = [

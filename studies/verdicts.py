@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from dropout_zoo.studies.comparison import DEFAULT_LEVEL
-from dropout_zoo.studies.measures import accuracy_name
-from dropout_zoo.studies.next_steps import next_steps
-from dropout_zoo.studies.results import TrainingStudyResult
+from dropout_zoo.studies.metric_names import accuracy_name
+from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL
+from dropout_zoo.studies.recommendations import next_steps
+from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.thresholds import Measured, Thresholds
 
 UNDERFITTING, BALANCED, OVERFITTING, DIVERGED, UNDECIDED = (

@@ -21,10 +21,10 @@ import numpy as np
 
 from dropout_zoo.models import build_mlp
 from dropout_zoo.training import Dataset, load_dataset
-from dropout_zoo.training.journal import JournaledTrainer
-from dropout_zoo.training.threads import prepare_threads
+from dropout_zoo.training.engine.journal import JournaledTrainer
+from dropout_zoo.training.engine.tensorflow.threads import prepare_threads
 from dropout_zoo.tuning import tune
-from dropout_zoo.tuning.cli import main as command
+from dropout_zoo.tuning.cli.main import main as command
 
 
 def few_digits() -> Dataset:

@@ -12,8 +12,8 @@ from keras import layers
 
 import dropout_zoo.models
 from dropout_zoo.models import AuditReport, audit, build_mlp, dropout_sites, with_rates
-from dropout_zoo.models.audit_page import rules_page
-from dropout_zoo.models.audit_rules import RULES
+from dropout_zoo.models.auditing.docs_page import rules_page
+from dropout_zoo.models.auditing.rules import RULES
 from dropout_zoo.models.guidance import SEARCHED_RATES
 
 GRAPH_RULES = [code for code, rule in RULES.items() if not rule.measured]
@@ -541,7 +541,7 @@ def test_codes_are_well_formed_and_stable():
 def test_the_page_is_in_step_with_the_rules():
     page = Path(__file__).parent.parent / "models" / "AUDIT_RULES.md"
     assert page.read_text(encoding="utf-8") == rules_page(), (
-        "run: python -m dropout_zoo.models.audit_page > models/AUDIT_RULES.md"
+        "run: python -m dropout_zoo.models.auditing.docs_page > models/AUDIT_RULES.md"
     )
 
 

@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from keras import layers
 
 from dropout_zoo.models import audit, dropout_sites
-from dropout_zoo.models.audit_formats import Place, to_github, to_sarif
-from dropout_zoo.models.audit_report import AuditReport, Finding
-from dropout_zoo.models.audit_rules import RULES
-from dropout_zoo.tuning.cli import main
+from dropout_zoo.models.auditing.formatters import Place, to_github, to_sarif
+from dropout_zoo.models.auditing.report import AuditReport, Finding
+from dropout_zoo.models.auditing.rules import RULES
+from dropout_zoo.tuning.cli.main import main
 
 OWN_MODELS = """
 import keras
@@ -240,7 +240,9 @@ def test_a_loss_of_ones_own_does_not_hide_the_graph(here):
     model = net()
     model.compile("adam", loss_of_my_own)
     model.save(here / "model.keras")
-    program = "from dropout_zoo.tuning.cli import main; main(['audit', 'model.keras', '--json'])"
+    program = (
+        "from dropout_zoo.tuning.cli.main import main; main(['audit', 'model.keras', '--json'])"
+    )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ran.returncode == 1, ran.stderr
     assert json.loads(ran.stdout)["findings"][0]["code"] == "DZ202"
@@ -374,7 +376,7 @@ def test_with_data_it_measures_as_well(here, own):
 
 def test_help_does_not_import_keras():
     program = (
-        "import sys\nfrom dropout_zoo.tuning.cli import main\n"
+        "import sys\nfrom dropout_zoo.tuning.cli.main import main\n"
         "try:\n    main(['audit', '--help'])\nexcept SystemExit as end:\n    assert end.code == 0\n"
         "assert not {'keras', 'tensorflow', 'pandas'} & set(sys.modules)"
     )
@@ -385,6 +387,6 @@ def test_help_does_not_import_keras():
 
 
 def test_the_command_can_be_imported_by_itself():
-    program = "import dropout_zoo.tuning.audit_cli"
+    program = "import dropout_zoo.tuning.cli.audit"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr

@@ -6,10 +6,10 @@ import pytest
 from click.testing import CliRunner
 
 from dropout_zoo.models import create_model, dropout_sites, model_entry
-from dropout_zoo.models.autoencoder import build_autoencoder
+from dropout_zoo.models.architectures.autoencoder import build_autoencoder
 from dropout_zoo.training import load_dataset, targets_for
 from dropout_zoo.tuning import tune
-from dropout_zoo.tuning.cli import main
+from dropout_zoo.tuning.cli.main import main
 
 
 @pytest.fixture(scope="module")

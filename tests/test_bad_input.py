@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dropout_zoo.models import build_mlp
 from dropout_zoo.training import DataError, Dataset, load_dataset
-from dropout_zoo.tuning.cli import main
+from dropout_zoo.tuning.cli.main import main
 from dropout_zoo.tuning.search import Search, TuningSettings
 
 LONGEST_MESSAGE = 6  # lines

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from dropout_zoo.tuning.cli import main
+from dropout_zoo.tuning.cli.main import main
 
 QUICK = ["--rates", "0.2,0.5", "--epochs", "1", "--finalists", "1", "--seeds", "2"]
 OWN_MODELS = """
@@ -90,7 +90,7 @@ def data_file(path: Path, examples=80) -> Path:
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["tune", "--help"], ["--version"]])
 def test_answers_without_importing_keras(arguments):
     program = (
-        "import sys\nfrom dropout_zoo.tuning.cli import main\n"
+        "import sys\nfrom dropout_zoo.tuning.cli.main import main\n"
         f"try:\n    main({arguments!r})\nexcept SystemExit as end:\n    assert end.code == 0\n"
         "slow = {'keras', 'tensorflow', 'keras_tuner', 'pandas', 'matplotlib'}\n"
         "assert not slow & set(sys.modules), slow & set(sys.modules)"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dropout_zoo.training.dataset import DataError, Dataset, split_arrays
-from dropout_zoo.training.sources import load_dataset
+from dropout_zoo.training.data.dataset import DataError, Dataset, split_arrays
+from dropout_zoo.training.data.loaders import load_dataset
 
 X = np.linspace(0, 1, 60, dtype=np.float32).reshape(20, 3)
 Y = np.arange(20) % 2

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 from dropout_zoo.models import build_cnn, build_mlp, diagram, dropout_sites
-from dropout_zoo.models.drawn_lanes import place_layers
+from dropout_zoo.models.diagrams.lanes import place_layers
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -18,12 +18,12 @@ from dropout_zoo.models import (
     dropout_sites,
     with_rates,
 )
-from dropout_zoo.models.structure import structure_of
+from dropout_zoo.models.graph.fingerprint import structure_of
 from dropout_zoo.studies import monte_carlo
 from dropout_zoo.training import Member, MemberTrainer, train_members
 from dropout_zoo.training.checkpoint import Checkpoint
-from dropout_zoo.training.fit import fit_member
-from dropout_zoo.training.lift import why_not_liftable
+from dropout_zoo.training.engine.eligibility import why_not_liftable
+from dropout_zoo.training.engine.keras_fit import fit_member
 from dropout_zoo.training.members import member_rates
 from dropout_zoo.tuning.space import search_space
 

@@ -13,14 +13,14 @@ from keras import layers, optimizers
 from scipy import stats
 
 from dropout_zoo.models import build_cnn, build_mlp, with_runtime_rates
-from dropout_zoo.models.graph import flat_layers
+from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.training import Member, MemberTrainer, train_members
 from dropout_zoo.training.checkpoint import Checkpoint
-from dropout_zoo.training.fit import fit_member
-from dropout_zoo.training.lift import why_not_liftable
+from dropout_zoo.training.engine.eligibility import why_not_liftable
+from dropout_zoo.training.engine.keras_fit import fit_member
+from dropout_zoo.training.engine.tensorflow.fused_update import FUSED, fused, gains_from_fusion
+from dropout_zoo.training.engine.tensorflow.threads import prepare_threads
 from dropout_zoo.training.members import member_rates
-from dropout_zoo.training.threads import prepare_threads
-from dropout_zoo.training.update import FUSED, fused, gains_from_fusion
 
 SETTINGS = {"epochs": 3, "batch_size": 32, "update": "keras"}
 MLP = {"units": (16, 8), "hidden_rates": (0.5, 0.3)}

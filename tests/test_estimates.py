@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 from dropout_zoo.studies import Execution, capacity_sweep
-from dropout_zoo.studies import trainings as study_trainings
-from dropout_zoo.training import Member, estimates
-from dropout_zoo.training.estimates import Pace, measure_pace
+from dropout_zoo.studies import runner as study_trainings
+from dropout_zoo.training import Member
+from dropout_zoo.training.engine import timing as estimates
+from dropout_zoo.training.engine.timing import Pace, measure_pace
 from dropout_zoo.tuning.search import Search, TuningSettings
 
 

@@ -9,11 +9,11 @@ import pytest
 from keras import layers
 
 from dropout_zoo.models import dropout_sites
-from dropout_zoo.models.audit_rules import RULES
+from dropout_zoo.models.auditing.rules import RULES
 from dropout_zoo.studies import examine
-from dropout_zoo.studies.dropout_switch import DropoutSwitch
-from dropout_zoo.studies.examined_outputs import are_probabilities, expects_logits
-from dropout_zoo.studies.examined_variance import variance_ratios
+from dropout_zoo.studies.diagnostics.dropout_switch import DropoutSwitch
+from dropout_zoo.studies.diagnostics.output_checks import are_probabilities, expects_logits
+from dropout_zoo.studies.diagnostics.variance_shift import variance_ratios
 from dropout_zoo.training import Dataset
 
 MEASURED = [code for code, rule in RULES.items() if rule.measured]
@@ -277,7 +277,7 @@ def test_nothing_is_trained_where_no_measured_rule_is_asked_for(few_digits, monk
     def refuse(*arguments, **settings):
         raise AssertionError("trained")
 
-    monkeypatch.setattr("dropout_zoo.studies.examination.train_members", refuse)
+    monkeypatch.setattr("dropout_zoo.studies.diagnostics.measured_audit.train_members", refuse)
     model = net(layers.Dense(8, "relu"), layers.Dropout(0.8))
     assert codes(examine(model, few_digits, select=["DZ202"])) == {"DZ202"}
     assert codes(examine(model, few_digits, select=["DZ302"])) == set()

@@ -16,7 +16,7 @@ from dropout_zoo.training import (
     RateScheduler,
 )
 from dropout_zoo.training.checkpoint import Checkpoint
-from dropout_zoo.training.fit import fit_member
+from dropout_zoo.training.engine.keras_fit import fit_member
 from dropout_zoo.training.members import member_rates
 from dropout_zoo.training.seeding import seed_masks
 

@@ -18,7 +18,7 @@ ARGUMENTS = ["tune", "--epochs", "1", "--rates", "0.2,0.5", "--finalists", "1", 
 LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
-from dropout_zoo.tuning.cli import main
+from dropout_zoo.tuning.cli.main import main
 main(sys.argv[2:])
 """
 
@@ -69,7 +69,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path, command):
     ran = subprocess.run(
         [
             *as_others,
-            *(sys.executable, "-c", "from dropout_zoo.tuning.cli import main; main()"),
+            *(sys.executable, "-c", "from dropout_zoo.tuning.cli.main import main; main()"),
             *(*command, "--out", str(folder / "run")),
         ],
         capture_output=True,
@@ -108,7 +108,7 @@ def test_a_folder_that_is_deleted_meanwhile_is_told(few_digits, tmp_path):
 
 
 def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
-    from dropout_zoo.tuning.run_folder import RunFolder
+    from dropout_zoo.tuning.run_directory import RunFolder
 
     with RunFolder(tmp_path / "run", {"a": 1}) as folder:
         folder.write_table("trials.csv", pd.DataFrame({"a": [1]}))

@@ -7,7 +7,7 @@ import pytest
 
 from dropout_zoo.models import build_mlp
 from dropout_zoo.training import Member, train_members
-from dropout_zoo.training.interrupts import check_interrupt, interruptible
+from dropout_zoo.training.engine.interrupts import check_interrupt, interruptible
 
 
 class Swallows:

@@ -10,8 +10,8 @@ import pytest
 
 import dropout_zoo.models as models
 from dropout_zoo.models import create_model
-from dropout_zoo.models.loading import _REGISTERING, load_saved_model
-from dropout_zoo.models.recipes import srivastava_sgd
+from dropout_zoo.models.architectures.optimizers import srivastava_sgd
+from dropout_zoo.models.saving import _REGISTERING, load_saved_model
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,9 @@ def saved(tmp_path_factory):
 
 
 def test_an_audit_in_a_new_process_knows_the_layers_of_a_file(saved):
-    program = "import sys; from dropout_zoo.tuning.cli import main; main(['audit', sys.argv[1]])"
+    program = (
+        "import sys; from dropout_zoo.tuning.cli.main import main; main(['audit', sys.argv[1]])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program, str(saved)], capture_output=True, text=True, check=False
     )

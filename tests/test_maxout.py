@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from dropout_zoo.models.maxout import Maxout
+from dropout_zoo.models.layers.maxout import Maxout
 
 RANDOM = np.random.default_rng(0)
 

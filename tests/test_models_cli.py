@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from dropout_zoo.models import build_mlp, diagram, list_models, model_entry
-from dropout_zoo.tuning.cli import main
+from dropout_zoo.tuning.cli.main import main
 
 
 def run(*arguments, **environment):

@@ -20,8 +20,8 @@ from keras import layers, optimizers
 from dropout_zoo.models import build_cnn, build_mlp, with_runtime_rates
 from dropout_zoo.training import CosineRamp, EarlyDropout, Member, MemberTrainer
 from dropout_zoo.training.checkpoint import Checkpoint
-from dropout_zoo.training.fit import fit_member
-from dropout_zoo.training.lift import why_not_liftable
+from dropout_zoo.training.engine.eligibility import why_not_liftable
+from dropout_zoo.training.engine.keras_fit import fit_member
 from dropout_zoo.training.members import member_rates
 
 SETTINGS = {"epochs": 3, "batch_size": 32}
@@ -282,7 +282,7 @@ def check_an_interrupt_leaves_the_trainer_usable(trainer):
 
 
 def check_an_interrupt_does_not_wait_for_the_end_of_an_epoch(few_digits, monkeypatch):
-    from dropout_zoo.training import vectorised
+    from dropout_zoo.training.engine.jax import epochs as vectorised
 
     heard = []
 
@@ -308,7 +308,7 @@ def check_an_interrupt_does_not_wait_for_the_end_of_an_epoch(few_digits, monkeyp
 def check_memory_is_estimated_from_above(trainer, monkeypatch):
     import jax
 
-    from dropout_zoo.training import population
+    from dropout_zoo.training.engine.jax import population
 
     trainer.train([Member({}, 0, epochs=1)])
     epochs = trainer._engine._epochs

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from dropout_zoo.models import create_model, dropout_sites, list_models, model_entry
-from dropout_zoo.models.maxout import Maxout
-from dropout_zoo.models.resolving import builder_arguments, resolve_model
+from dropout_zoo.models.factory import builder_arguments, resolve_model
+from dropout_zoo.models.layers.maxout import Maxout
 
 
 def dense(*widths, pieces=1):

@@ -53,7 +53,7 @@ def test_snippets_run(snippet, tmp_path):
 
 
 def test_commands_it_shows_are_commands_that_there_are():
-    from dropout_zoo.tuning.cli import main
+    from dropout_zoo.tuning.cli.main import main
 
     shown = re.findall(r"^dropout-zoo (\w+)(.*?)(?:#|$)", README, re.MULTILINE)
     assert {name for name, _ in shown} == set(main.commands)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from dropout_zoo.models import build_mlp, create_model
-from dropout_zoo.models.recipes import RampedSGD, srivastava_sgd
+from dropout_zoo.models.architectures.optimizers import RampedSGD, srivastava_sgd
 from dropout_zoo.training import Member, train_members
-from dropout_zoo.training.lift import why_not_liftable
+from dropout_zoo.training.engine.eligibility import why_not_liftable
 
 
 def steps(optimizer, gradients):

@@ -19,7 +19,7 @@ from dropout_zoo.models import (
     register_model,
     registry,
 )
-from dropout_zoo.models.resolving import builder_arguments
+from dropout_zoo.models.factory import builder_arguments
 
 
 @pytest.mark.parametrize("name", list_models())
@@ -186,12 +186,12 @@ except ValueError as error:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert "taken by dropout_zoo.models.mlp.build_mlp" in done.stdout
+    assert "taken by dropout_zoo.models.architectures.mlp.build_mlp" in done.stdout
 
 
 def test_a_variant_does_not_take_a_name_before_the_zoo_is_loaded():
     program = """
-from dropout_zoo.models.mlp import build_mlp
+from dropout_zoo.models.architectures.mlp import build_mlp
 from dropout_zoo.models.registry import register_model
 try:
     register_model(
@@ -203,7 +203,7 @@ except ValueError as error:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert "taken by dropout_zoo.models.cnn.build_cnn" in done.stdout
+    assert "taken by dropout_zoo.models.architectures.cnn.build_cnn" in done.stdout
 
 
 def test_looking_needs_no_keras():

@@ -17,12 +17,12 @@ import pandas as pd
 import pytest
 
 from dropout_zoo.models import build_mlp
-from dropout_zoo.models.structure import structure_of
+from dropout_zoo.models.graph.fingerprint import structure_of
 from dropout_zoo.studies import StudyResult
 from dropout_zoo.training import Member, MemberTrainer
-from dropout_zoo.training.journal import JournaledTrainer
+from dropout_zoo.training.engine.journal import JournaledTrainer
 from dropout_zoo.tuning import TuningResult, search, tune
-from dropout_zoo.tuning.run_folder import RunFolder
+from dropout_zoo.tuning.run_directory import RunFolder
 
 QUICK = {"rates": [0.2, 0.5], "epochs": 1, "finalists": 1, "seeds": 2, "progress": False}
 

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from dropout_zoo.models.drop_block import DropBlock2D
-from dropout_zoo.models.runtime_rate import LIFTED, lifted_layer
-from dropout_zoo.models.stochastic_depth import StochasticDepth
+from dropout_zoo.models.layers.drop_block import DropBlock2D
+from dropout_zoo.models.layers.runtime_rate import LIFTED, lifted_layer
+from dropout_zoo.models.layers.stochastic_depth import StochasticDepth
 
 SHAPES = {
     layers.Dropout: (40, 30),
@@ -27,7 +27,7 @@ FREQUENCIES = """
 import sys
 
 import keras, numpy as np
-from dropout_zoo.models.runtime_rate import lifted_layer
+from dropout_zoo.models.layers.runtime_rate import lifted_layer
 lifted = lifted_layer(keras.layers.Dropout(0.4, seed=1))
 lifted.build((None, 1000))
 ones = np.ones((1000, 1000), "float32")

@@ -23,7 +23,7 @@ from dropout_zoo.training import (
     RateScheduler,
     train_members,
 )
-from dropout_zoo.training.journal import JournaledTrainer
+from dropout_zoo.training.engine.journal import JournaledTrainer
 
 MLP = {"units": (8,), "hidden_rates": (0.4,)}
 

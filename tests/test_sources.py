@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from dropout_zoo.training.dataset import DataError, split_arrays
-from dropout_zoo.training.sources import load_dataset
+from dropout_zoo.training.data.dataset import DataError, split_arrays
+from dropout_zoo.training.data.loaders import load_dataset
 
 RNG = np.random.default_rng(0)
 X = RNG.random((40, 3)).astype(np.float32)
@@ -81,7 +81,7 @@ def test_same_seed_same_data():
 def test_sets_of_keras_without_a_network_name_the_other_choices(tmp_path):
     # Keras reads KERAS_HOME when it is imported; a proxy that refuses stands in for no network.
     program = (
-        "from dropout_zoo.training.sources import load_dataset\n"
+        "from dropout_zoo.training.data.loaders import load_dataset\n"
         "for name in ('mnist', 'fashion_mnist', 'cifar10'):\n"
         "    try: load_dataset(name)\n"
         "    except ValueError as error: print('REFUSED', type(error).__name__, error)\n"
@@ -124,7 +124,7 @@ def test_the_loader_needs_neither_keras_nor_tensorflow(tmp_path):
     save_images(tmp_path / "images")
     program = (
         "import sys\n"
-        "from dropout_zoo.training.sources import load_dataset\n"
+        "from dropout_zoo.training.data.loaders import load_dataset\n"
         "load_dataset('digits'); load_dataset('a.npz'); load_dataset('images')\n"
         "load_dataset('a.csv', target='t')\n"
         "loaded = {name.split('.')[0] for name in sys.modules} & {'keras', 'tensorflow'}\n"
@@ -398,7 +398,7 @@ def test_parquet_without_its_library_names_it(tmp_path):
         "import sys\n"
         # None makes the import fail as it does where the package is missing.
         "sys.modules['pyarrow'] = None\n"
-        "from dropout_zoo.training.sources import load_dataset\n"
+        "from dropout_zoo.training.data.loaders import load_dataset\n"
         "try: load_dataset('a.parquet', target='t')\n"
         "except ValueError as error: print(error)\n"
     )

@@ -10,7 +10,7 @@ PROGRAM = """
 import os
 import sys
 
-from dropout_zoo.tuning.starting import start_keras
+from dropout_zoo.tuning.startup import start_keras
 
 start_keras(announce=False, model=sys.argv[1])
 assert "keras" in sys.modules

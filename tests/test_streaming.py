@@ -7,9 +7,9 @@ import pytest
 from dropout_zoo.models import build_mlp
 from dropout_zoo.training import Dataset, Member, MemberTrainer, prepare_threads
 from dropout_zoo.training.checkpoint import Checkpoint
-from dropout_zoo.training.memory import FREE_WHERE_UNKNOWN, memory_budget_or_default
+from dropout_zoo.training.engine.memory import FREE_WHERE_UNKNOWN, memory_budget_or_default
+from dropout_zoo.training.engine.tensorflow.streaming import Resident, Streamed, examples_of
 from dropout_zoo.training.plan import as_keras_feeds_it, fed_bytes
-from dropout_zoo.training.streaming import Resident, Streamed, examples_of
 
 SETTINGS = {"epochs": 2, "batch_size": 32, "keep_state": True}
 EXAMPLE = 28 * 28 * 4 + 10 * 4 + 4  # bytes of an example with its target and its weight

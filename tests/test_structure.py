@@ -5,8 +5,8 @@ import pytest
 from keras import layers
 
 from dropout_zoo.models import build_cnn, build_mlp, list_models, model_entry
-from dropout_zoo.models.cloning import with_rates
-from dropout_zoo.models.structure import structure_of
+from dropout_zoo.models.graph.cloning import with_rates
+from dropout_zoo.models.graph.fingerprint import structure_of
 
 
 def branches(wired):

@@ -16,10 +16,10 @@ from dropout_zoo.studies import (
     robustness,
     split_classes,
 )
-from dropout_zoo.studies.changed_data import with_augmented_copies, with_synthetic_examples
-from dropout_zoo.studies.plans import NO_DROPOUT
-from dropout_zoo.studies.remedies import NONE, remedies
-from dropout_zoo.studies.transfer import transferred_model
+from dropout_zoo.studies.data.augmentation import with_augmented_copies, with_synthetic_examples
+from dropout_zoo.studies.experiments.methods import NONE, remedies
+from dropout_zoo.studies.experiments.transfer import transferred_model
+from dropout_zoo.studies.plan import NO_DROPOUT
 from dropout_zoo.training import load_dataset
 
 ALONE = Execution(workers=1)

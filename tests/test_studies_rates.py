@@ -18,8 +18,8 @@ from dropout_zoo.studies import (
     rate_grid,
     rate_sweep,
 )
-from dropout_zoo.studies.conclusions import failure_sentences
-from dropout_zoo.studies.plans import NO_DROPOUT
+from dropout_zoo.studies.plan import NO_DROPOUT
+from dropout_zoo.studies.summary_text import failure_sentences
 from dropout_zoo.training import Member, train_members
 
 ALONE = Execution(workers=1)  # a second worker traces everything a second time

@@ -18,8 +18,8 @@ from dropout_zoo.studies import (
     label_noise_sweep,
     robustness,
 )
-from dropout_zoo.studies.corruption import corrupted, with_rare_class, with_wrong_labels
-from dropout_zoo.studies.plans import NO_DROPOUT
+from dropout_zoo.studies.data.corruption import corrupted, with_rare_class, with_wrong_labels
+from dropout_zoo.studies.plan import NO_DROPOUT
 
 ALONE = Execution(workers=1)
 
@@ -139,7 +139,7 @@ def test_units_are_measured_as_they_are_named(units, few_digits):
 
 
 def test_a_unit_without_weights_is_not_missed(few_digits):
-    from dropout_zoo.studies.coadaptation_study import _units
+    from dropout_zoo.studies.experiments.coadaptation import _units
 
     model = build_mlp(units=(6,), hidden_rates=0.5)
     kernel, bias = model.get_layer("hidden_1").get_weights()

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from dropout_zoo.studies import StudyResult
-from dropout_zoo.tuning.cli import main
+from dropout_zoo.tuning.cli.main import main
 
 FILES = {
     "study.parquet", "settings.csv", "summary.txt", "plot.png", "search.json", "outcome.json",

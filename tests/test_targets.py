@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from dropout_zoo.training.targets import targets_for
+from dropout_zoo.training.data.targets import targets_for
 
 Y = np.array([0, 2, 1, 2], dtype=np.int32)
 BINARY = np.array([0, 1, 1, 0], dtype=np.int32)

@@ -14,9 +14,9 @@ from dropout_zoo.models import (
     dropout_sites,
     with_rates,
 )
-from dropout_zoo.models.encoder import depth_rates
+from dropout_zoo.models.architectures.transformer_encoder import depth_rates
 from dropout_zoo.training import Dataset, Member, load_dataset, train_members
-from dropout_zoo.training.lift import why_not_liftable
+from dropout_zoo.training.engine.eligibility import why_not_liftable
 from dropout_zoo.tuning.space import search_space
 
 SMALL_BLOCKS = {"width": 8, "num_blocks": 2, "num_heads": 2, "feed_forward_units": 12}

@@ -12,8 +12,8 @@ from keras import layers
 from dropout_zoo.models import build_mlp, dropout_sites
 from dropout_zoo.training import Dataset, Objective, targets_for
 from dropout_zoo.tuning import tune
-from dropout_zoo.tuning.finalists import GIVEN, NONE, choose_finalists, compare
-from dropout_zoo.tuning.tables import Entry
+from dropout_zoo.tuning.race import GIVEN, NONE, choose_finalists, compare
+from dropout_zoo.tuning.trial_tables import Entry
 
 QUICK = {"rates": [0.2, 0.5], "epochs": 2, "finalists": 2, "seeds": 3, "progress": False}
 FILES = {

@@ -13,7 +13,7 @@ from dropout_zoo.studies import (
     monte_carlo,
     predictive_uncertainty,
 )
-from dropout_zoo.studies.corruption import corrupted
+from dropout_zoo.studies.data.corruption import corrupted
 from dropout_zoo.training import Member, train_members
 
 LEVELS = {"rotation": (0.0, 60.0), "gaussian noise": (0.4,)}

@@ -16,7 +16,7 @@ from dropout_zoo.studies import (
     verdict,
     verdict_by_setting,
 )
-from dropout_zoo.studies.plans import NO_DROPOUT
+from dropout_zoo.studies.plan import NO_DROPOUT
 
 EPOCHS = np.arange(1, 21)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dropout_zoo.models import create_model, dropout_sites, model_entry
-from dropout_zoo.models.wide_resnet import build_wide_resnet
+from dropout_zoo.models.architectures.wide_resnet import build_wide_resnet
 
 
 def parameters_by_hand(depth, widen, channels, classes):

@@ -9,11 +9,11 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 
 from dropout_zoo.models import create_model, dropout_sites, list_models, model_entry
-from dropout_zoo.models.resolving import resolve_model
+from dropout_zoo.models.factory import resolve_model
 from dropout_zoo.studies import Execution, capacity_sweep
 from dropout_zoo.training import Dataset, Member, targets_for, train_members
-from dropout_zoo.training.lift import why_not_liftable
-from dropout_zoo.training.split import split_arrays
+from dropout_zoo.training.data.split import split_arrays
+from dropout_zoo.training.engine.eligibility import why_not_liftable
 from dropout_zoo.tuning.search import Search, TuningSettings
 
 FAMILIES = ("MLP", "CNN", "wide ResNet", "autoencoder")

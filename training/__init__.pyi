@@ -1,7 +1,12 @@
-from .dataset import DataError, Dataset
+from .callbacks import RateScheduler
+from .data.dataset import DataError, Dataset
+from .data.loaders import load_dataset
+from .data.synthetic_text import make_topics
+from .data.targets import targets_for
+from .engine.tensorflow.threads import prepare_threads
+from .engine.trainer import MemberTrainer, train_members
 from .members import Member, TrainedMember
 from .objective import Objective, parse_objective
-from .rate_scheduler import RateScheduler
 from .schedules import (
     CosineRamp,
     CurriculumDropout,
@@ -10,11 +15,6 @@ from .schedules import (
     LinearRamp,
     RateSchedule,
 )
-from .sources import load_dataset
-from .targets import targets_for
-from .threads import prepare_threads
-from .topics import make_topics
-from .train import MemberTrainer, train_members
 
 __all__ = [
     "CosineRamp",

@@ -10,9 +10,9 @@ from pathlib import Path
 import keras
 import pandas as pd
 
-from dropout_zoo.models.cloning import with_rates
+from dropout_zoo.models.graph.cloning import with_rates
+from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.models.guidance import check_rate
-from dropout_zoo.models.sites import settable_sites
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.training.schedules import RateSchedule, check_schedule

@@ -13,18 +13,18 @@ import keras
 import numpy as np
 import pandas as pd
 
-from dropout_zoo.models.checks import check_choice, check_count
-from dropout_zoo.models.cloning import with_rates
-from dropout_zoo.models.lifting import runtime_layers
+from dropout_zoo.models.argument_validation import check_choice, check_count
+from dropout_zoo.models.graph.cloning import with_rates
+from dropout_zoo.models.graph.runtime_rates import runtime_layers
 from dropout_zoo.training.checkpoint import Checkpoint
+from dropout_zoo.training.data.targets import targets_for
+from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import BestEpoch, Objective, as_columns, parse_objective
-from dropout_zoo.training.reasons import reason_of
 from dropout_zoo.training.seeding import batch_order, fresh_weights
-from dropout_zoo.training.targets import targets_for
 
 if TYPE_CHECKING:
-    from dropout_zoo.training.dataset import Dataset
+    from dropout_zoo.training.data.dataset import Dataset
 
 Part = tuple[np.ndarray, np.ndarray]
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from dropout_zoo.models.checks import plain_values
-from dropout_zoo.models.structure import structure_of
+from dropout_zoo.models.argument_validation import plain_values
+from dropout_zoo.models.graph.fingerprint import structure_of
 
 if TYPE_CHECKING:
-    from dropout_zoo.training.dataset import Dataset
+    from dropout_zoo.training.data.dataset import Dataset
 
 
 def versions() -> dict[str, str]:

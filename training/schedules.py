@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from dropout_zoo.models.checks import check_count, check_fraction
+from dropout_zoo.models.argument_validation import check_count, check_fraction
 
 
 class RateSchedule(ABC):

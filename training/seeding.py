@@ -13,8 +13,8 @@ import keras
 import numpy as np
 from keras.src.random.seed_generator import global_seed_generator
 
-from dropout_zoo.models.cloning import clone_model, copy_layer_weights, same_layer
-from dropout_zoo.models.graph import flat_layers
+from dropout_zoo.models.graph.cloning import clone_model, copy_layer_weights, same_layer
+from dropout_zoo.models.graph.model_graph import flat_layers
 
 # Keeps the streams that one seed feeds apart.
 _ORDER_STREAM, _MASK_STREAM, _WEIGHT_STREAM = 1, 2, 3

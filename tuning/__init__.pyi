@@ -1,7 +1,7 @@
-from .display import RatesDisplay
-from .one_call import tune
+from .rates_display import RatesDisplay
 from .result import TuningResult
 from .space import DropoutHyperModel, SearchSpace, search_space
+from .tune_model import tune
 from .tuner import DropoutTuner
 
 __all__ = [

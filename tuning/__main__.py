@@ -1,5 +1,5 @@
 """The command line, as ``python -m dropout_zoo.tuning``."""
 
-from dropout_zoo.tuning.cli import main
+from dropout_zoo.tuning.cli.main import main
 
 main(prog_name="dropout-zoo")

@@ -8,7 +8,7 @@ from typing import Any
 import keras_tuner
 from keras_tuner import oracles
 
-from dropout_zoo.models.checks import check_choice, check_count
+from dropout_zoo.models.argument_validation import check_choice, check_count
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning.space import SearchSpace
 

@@ -14,11 +14,11 @@ import keras
 import pandas as pd
 from matplotlib.axes import Axes
 
-from dropout_zoo.models.loading import load_saved_model
+from dropout_zoo.models.saving import load_saved_model
 from dropout_zoo.training.objective import Objective
-from dropout_zoo.tuning import run_folder
+from dropout_zoo.tuning import run_directory as run_folder
 from dropout_zoo.tuning.csv_tables import read_csv
-from dropout_zoo.tuning.display import RatesDisplay
+from dropout_zoo.tuning.rates_display import RatesDisplay
 from dropout_zoo.tuning.space import SearchSpace
 
 

@@ -14,25 +14,25 @@ import keras
 import pandas as pd
 from matplotlib import pyplot as plt
 
-from dropout_zoo.models.checks import check_count
-from dropout_zoo.models.resolving import resolve_model
-from dropout_zoo.models.sites import settable_sites
-from dropout_zoo.training.dataset import Dataset
-from dropout_zoo.training.estimates import measure_pace
-from dropout_zoo.training.journal import JournaledTrainer
+from dropout_zoo.models.argument_validation import check_count
+from dropout_zoo.models.factory import resolve_model
+from dropout_zoo.models.graph.sites import settable_sites
+from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.targets import targets_for
+from dropout_zoo.training.engine.journal import JournaledTrainer
+from dropout_zoo.training.engine.timing import measure_pace
+from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import as_columns, parse_objective
 from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
-from dropout_zoo.training.targets import targets_for
-from dropout_zoo.training.train import MemberTrainer
-from dropout_zoo.tuning import run_folder
-from dropout_zoo.tuning.finalists import GIVEN, NONE, choose_finalists, compare
+from dropout_zoo.tuning import run_directory as run_folder
 from dropout_zoo.tuning.oracles import make_oracle, trial_limit
 from dropout_zoo.tuning.progress import Progress
+from dropout_zoo.tuning.race import GIVEN, NONE, choose_finalists, compare
 from dropout_zoo.tuning.result import TuningResult
-from dropout_zoo.tuning.run_folder import RunFolder
+from dropout_zoo.tuning.run_directory import RunFolder
 from dropout_zoo.tuning.space import DropoutHyperModel, Rates
-from dropout_zoo.tuning.tables import Entry, curve_table, training_table
+from dropout_zoo.tuning.trial_tables import Entry, curve_table, training_table
 from dropout_zoo.tuning.tuner import DropoutTuner
 
 ModelArgument: TypeAlias = keras.Model | str | Callable[[], keras.Model]

@@ -11,9 +11,9 @@ from types import MappingProxyType
 import keras
 import keras_tuner
 
-from dropout_zoo.models.cloning import with_rates
+from dropout_zoo.models.graph.cloning import with_rates
+from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
 from dropout_zoo.models.guidance import GUIDANCE, SEARCHED_RATES, check_rate
-from dropout_zoo.models.sites import DropoutSite, dropout_sites
 from dropout_zoo.training.seeding import fresh_weights
 
 PLACEMENTS = ("input", "hidden", "convolutional", "recurrent", "output")

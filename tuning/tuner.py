@@ -20,16 +20,16 @@ from keras_tuner.oracles import (
     RandomSearchOracle,
 )
 
-from dropout_zoo.models.checks import check_fraction
-from dropout_zoo.models.sites import settable_sites
-from dropout_zoo.models.structure import structure_of
+from dropout_zoo.models.argument_validation import check_fraction
+from dropout_zoo.models.graph.fingerprint import structure_of
+from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.training.checkpoint import Checkpoint
-from dropout_zoo.training.dataset import Dataset
+from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.engine.tensorflow.threads import usable_cores
+from dropout_zoo.training.engine.trainer import MemberTrainer
+from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import Objective
-from dropout_zoo.training.reasons import reason_of
-from dropout_zoo.training.threads import usable_cores
-from dropout_zoo.training.train import MemberTrainer
 from dropout_zoo.tuning.oracles import UntriedBayesianOracle
 from dropout_zoo.tuning.space import DropoutHyperModel
 

@@ -1,0 +1,154 @@
+"""What the documented nets are made of. Imports Keras: builders import it when they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+import keras
+
+from dropout_zoo.models.argument_validation import check_count, check_sizes
+from dropout_zoo.models.layers.maxout import Maxout
+from dropout_zoo.models.layers.seeded_dropout import seeded_dropout
+
+BATCH_NORM_ORDERS = (None, "before_dropout", "after_dropout")
+CONV_DROPOUT = {
+    "element": keras.layers.Dropout,
+    "spatial": keras.layers.SpatialDropout2D,
+}
+"""What drops after convolutions: single activations, or whole feature maps."""
+
+
+def regularized(
+    name: str, rate: float | None, batch_norm: str | None, dropout_class: Any = keras.layers.Dropout
+) -> list[keras.Layer]:
+    """The batch normalisation and dropout that follow a layer, in the order asked for.
+
+    Args:
+        name: name of the layer that they follow.
+        rate: fraction dropped, or None for no dropout layer.
+        batch_norm: None, ``"before_dropout"`` or ``"after_dropout"``.
+        dropout_class: `Dropout` or one of its kin.
+
+    Returns:
+        None, one or two layers.
+    """
+    layers = [] if rate is None else [seeded_dropout(rate, f"{name}_dropout", dropout_class)]
+    if batch_norm is not None:
+        layers.insert(
+            0 if batch_norm == "before_dropout" else len(layers),
+            keras.layers.BatchNormalization(name=f"{name}_batch_norm"),
+        )
+    return layers
+
+
+def constraint_on_kernel(
+    max_norm: float | None, kernel_constraint: Any = None, axis: int | tuple[int, ...] = 0
+) -> Any:
+    """The constraint that two arguments of a builder come to.
+
+    Args:
+        max_norm: largest norm of the weights that enter one unit, or None.
+        kernel_constraint: any other constraint, or None.
+        axis: the axes of the kernel along which the weights of one unit lie: 0 of a dense layer,
+            (0, 1, 2) of a convolution.
+
+    Returns:
+        A constraint, or None for none.
+
+    Raises:
+        ValueError: both are given, or the norm is no number above 0.
+    """
+    if max_norm is None:
+        return kernel_constraint
+    if kernel_constraint is not None:
+        raise ValueError(
+            "expected kernel_constraint or max_norm, received both; max_norm is a constraint on "
+            "the kernels itself"
+        )
+    if not isinstance(max_norm, Real) or isinstance(max_norm, bool) or not max_norm > 0:
+        raise ValueError(
+            f"expected max_norm to be a number above 0, or None for no bound; received {max_norm!r}"
+        )
+    return keras.constraints.MaxNorm(float(max_norm), axis=axis)
+
+
+def dense_stack(
+    units: Sequence[int],
+    rates: Sequence[float],
+    *,
+    activation: Any,
+    kernel_regularizer: Any,
+    kernel_constraint: Any,
+    batch_norm: str | None,
+    pieces: int | None = None,
+) -> list[keras.Layer]:
+    """Hidden dense layers, each with its dropout: ``hidden_1``, ``hidden_1_dropout``, ..."""
+    layers: list[keras.Layer] = []
+    for number, (width, rate) in enumerate(zip(units, rates, strict=True), start=1):
+        name = f"hidden_{number}"
+        settings = {
+            "kernel_regularizer": kernel_regularizer,
+            "kernel_constraint": kernel_constraint,
+            "name": name,
+        }
+        if pieces is None:
+            dense = keras.layers.Dense(width, activation=activation, **settings)
+        else:
+            dense = Maxout(width, pieces, **settings)
+        layers += [dense, *regularized(name, rate, batch_norm)]
+    return layers
+
+
+def embedded_tokens(
+    input_shape: Sequence[int], vocabulary_size: int, width: int
+) -> tuple[Any, Any]:
+    """The input of a model for sequences of tokens, and the tokens' embeddings.
+
+    Args:
+        input_shape: length of a sequence, as ``(32,)``.
+        vocabulary_size: number of different tokens.
+        width: length of an embedding.
+
+    Returns:
+        The input, int32 of shape ``(batch, length)``, and the embeddings, shape ``(batch, length,
+        width)``.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    shape = check_sizes(input_shape, "input_shape", "(32,), the length of a sequence", least=1)
+    if len(shape) != 1:
+        raise ValueError(
+            "expected input_shape to be (length,), sequences of tokens such as the data 'topics'; "
+            f"received {shape}"
+        )
+    check_count(vocabulary_size, "vocabulary_size")
+    check_count(width, "width")
+    inputs = keras.Input(shape, dtype="int32")
+    return inputs, keras.layers.Embedding(vocabulary_size, width, name="embedding")(inputs)
+
+
+def classifier(num_classes: int | None, kernel_constraint: Any = None) -> keras.layers.Dense:
+    """The last layer: softmax over the classes, or one linear output for regression."""
+    units, activation = 1, None
+    if num_classes is not None:
+        check_count(num_classes, "num_classes (None for regression)", least=2)
+        units, activation = int(num_classes), "softmax"
+    return keras.layers.Dense(
+        units, activation=activation, kernel_constraint=kernel_constraint, name="classifier"
+    )
+
+
+def compile_documented(
+    model: keras.Model, optimizer: Any, loss: Any, num_classes: int | None
+) -> keras.Model:
+    """Compile as documented: cross-entropy and accuracy, or squared and absolute error."""
+    if num_classes is None:
+        default_loss, metric = "mean_squared_error", "mae"
+    else:
+        default_loss, metric = "categorical_crossentropy", "accuracy"
+    loss = default_loss if loss is None else loss
+    model.compile(optimizer=optimizer, loss=loss, metrics=[metric])
+    return model

@@ -1,0 +1,175 @@
+"""The documented convolutional net."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dropout_zoo.models.argument_validation import check_choice, check_count, check_sizes
+from dropout_zoo.models.guidance import builder_rate, rates_per_layer
+from dropout_zoo.models.registry import register_model
+
+if TYPE_CHECKING:
+    import keras
+
+PADDINGS = ("valid", "same")
+
+
+@register_model(
+    "cnn",
+    family="CNN",
+    parameters=225_034,
+    sites={"hidden_1_dropout": 0.5},
+    source="the documented Sequential CNN: conv 32-64, dense 128, dropout after the dense layer",
+)
+def build_cnn(
+    *,
+    input_shape: Sequence[int] = (28, 28, 1),
+    num_classes: int | None = 10,
+    filters: Sequence[int] = (32, 64),
+    kernel_size: int = 3,
+    padding: str = "valid",
+    pool_size: int = 2,
+    pool_strides: int = 2,
+    units: Sequence[int] = (128,),
+    hidden_rates: float | Sequence[float] = (0.5,),
+    input_rate: float | None = None,
+    conv_rates: float | Sequence[float] | None = None,
+    conv_dropout: str = "element",
+    activation: Any = "relu",
+    kernel_regularizer: Any = None,
+    kernel_constraint: Any = None,
+    max_norm: float | None = None,
+    batch_norm: str | None = None,
+    optimizer: Any = "adam",
+    loss: Any = None,
+    name: str = "cnn",
+    compile: bool = True,
+) -> keras.Sequential:
+    """Build the documented CNN: convolutions with max-pooling, then dense layers with dropout.
+
+    With the defaults: Conv 32 3x3 relu, max-pool 2x2, Conv 64 3x3 relu, max-pool 2x2, flatten,
+    Dense 128 relu, Dropout 0.5, Dense 10 softmax; 225,034 parameters. Rates of 0 keep their
+    layers, so that a control without dropout has the same architecture and, from the same seed,
+    the same initial weights.
+
+    Published nets of this kind are in `dropout_zoo.models.architectures.published`.
+
+    Args:
+        input_shape: height and width of an image in pixels, and its channels; without channels,
+            one is added.
+        num_classes: number of classes, at least 2; None for regression with one linear output.
+        filters: number of filters of each convolution.
+        kernel_size: height and width of the convolutions' kernels, in pixels.
+        padding: ``"valid"``, or ``"same"`` for convolutions that keep height and width.
+        pool_size: height and width of what each max-pooling takes the maximum of, in pixels.
+        pool_strides: steps of the max-pooling, in pixels.
+        units: width of each hidden dense layer.
+        hidden_rates: rate (fraction dropped, in [0, 1)) after each dense layer, or one for all.
+        input_rate: rate on the input, or None for no dropout layer there.
+        conv_rates: rate after each pooling, or one for all, or None for no dropout layers there
+            (Srivastava et al. 2014, Tables 3 and 4, gain from dropout in all layers).
+        conv_dropout: ``"element"`` drops single activations, ``"spatial"`` whole feature maps
+            (Tompson et al. 2015).
+        activation: activation of the convolutions and the hidden dense layers.
+        kernel_regularizer: regularizer of their kernels, such as ``keras.regularizers.L2(1e-4)``.
+        kernel_constraint: constraint on their kernels, such as ``keras.constraints.NonNeg()``.
+        max_norm: largest norm of the weights that enter one unit or make one filter, those of the
+            classifier included; None for no bound. See `build_mlp`.
+        batch_norm: None, ``"before_dropout"`` or ``"after_dropout"``.
+        optimizer: what `keras.Model.compile` takes.
+        loss: what `keras.Model.compile` takes; None for categorical cross-entropy (regression:
+            mean squared error).
+        name: the model's name.
+        compile: whether to compile the model.
+
+    Returns:
+        A `keras.Sequential` with layers ``conv_1``, ``pool_1``, ..., ``flatten``, ``hidden_1``,
+        ``hidden_1_dropout``, ..., ``classifier``.
+
+    Raises:
+        ValueError: an argument is out of its range, or the images are too small for that many
+            poolings; the message says what is expected.
+    """
+    import keras
+
+    from dropout_zoo.models.architectures import building_blocks
+    from dropout_zoo.models.layers.seeded_dropout import seeded_dropout
+
+    counts = check_sizes(filters, "filters", "(32, 64), one a convolution")
+    widths = check_sizes(units, "units", "(128,), one a layer")
+    check_choice(batch_norm, building_blocks.BATCH_NORM_ORDERS, "batch_norm")
+    check_choice(conv_dropout, tuple(building_blocks.CONV_DROPOUT), "conv_dropout")
+    for value, argument in (
+        (kernel_size, "kernel_size"),
+        (pool_size, "pool_size"),
+        (pool_strides, "pool_strides"),
+    ):
+        check_count(value, argument)
+    check_choice(padding, PADDINGS, "padding")
+    shrunk_by = kernel_size - 1 if padding == "valid" else 0
+    shape = _image_shape(input_shape, len(counts), shrunk_by, pool_size, pool_strides)
+    constraint = building_blocks.constraint_on_kernel(max_norm, kernel_constraint)
+    conv_constraint = building_blocks.constraint_on_kernel(
+        max_norm, kernel_constraint, axis=(0, 1, 2)
+    )
+    per_conv: Sequence[float | None] = [None] * len(counts)
+    if conv_rates is not None:
+        per_conv = rates_per_layer(conv_rates, counts, "conv_rates", of="filters")
+    dropout_class = building_blocks.CONV_DROPOUT[conv_dropout]
+
+    layers = [keras.Input(shape)]
+    if input_rate is not None:
+        rate = builder_rate(input_rate, "input_rate")
+        layers.append(seeded_dropout(rate, "input_dropout"))
+    for number, (count, conv_rate) in enumerate(zip(counts, per_conv, strict=True), start=1):
+        layers += [
+            keras.layers.Conv2D(
+                count,
+                kernel_size,
+                padding=padding,
+                activation=activation,
+                kernel_regularizer=kernel_regularizer,
+                kernel_constraint=conv_constraint,
+                name=f"conv_{number}",
+            ),
+            keras.layers.MaxPooling2D(pool_size, pool_strides, name=f"pool_{number}"),
+            *building_blocks.regularized(f"conv_{number}", conv_rate, batch_norm, dropout_class),
+        ]
+    layers.append(keras.layers.Flatten(name="flatten"))
+    layers += building_blocks.dense_stack(
+        widths,
+        rates_per_layer(hidden_rates, widths, "hidden_rates", of="units"),
+        activation=activation,
+        kernel_regularizer=kernel_regularizer,
+        kernel_constraint=constraint,
+        batch_norm=batch_norm,
+    )
+    last = building_blocks.classifier(num_classes, None if max_norm is None else constraint)
+    model = keras.Sequential([*layers, last], name=name)
+    return (
+        building_blocks.compile_documented(model, optimizer, loss, num_classes)
+        if compile
+        else model
+    )
+
+
+def _image_shape(
+    input_shape: Sequence[int], poolings: int, shrunk_by: int, pool_size: int, pool_strides: int
+) -> tuple[int, int, int]:
+    height, width, *channels = check_sizes(input_shape, "input_shape", "(28, 28, 1)", least=2)
+    if len(channels) > 1:
+        raise ValueError(
+            "expected input_shape to be (height, width) or (height, width, channels); received "
+            f"{tuple(input_shape)}"
+        )
+    smallest = 1
+    for _ in range(poolings):
+        smallest = (smallest - 1) * pool_strides + pool_size + shrunk_by
+    if min(height, width) < smallest:
+        raise ValueError(
+            f"expected images of at least {smallest} x {smallest} pixels, which {poolings} "
+            f"convolutions with pooling need; received {height} x {width}: enlarge them, or "
+            "give fewer filters"
+        )
+    return height, width, channels[0] if channels else 1

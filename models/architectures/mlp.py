@@ -1,0 +1,122 @@
+"""The documented multilayer perceptron."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dropout_zoo.models.argument_validation import check_choice, check_sizes
+from dropout_zoo.models.guidance import builder_rate, rates_per_layer
+from dropout_zoo.models.registry import register_model
+
+if TYPE_CHECKING:
+    import keras
+
+
+@register_model(
+    "mlp",
+    family="MLP",
+    parameters=109_386,
+    sites={"hidden_1_dropout": 0.5, "hidden_2_dropout": 0.3},
+    source="the documented Sequential MLP: 784-128-64-10, dropout after each hidden layer",
+)
+def build_mlp(
+    *,
+    input_shape: Sequence[int] = (28, 28),
+    num_classes: int | None = 10,
+    units: Sequence[int] = (128, 64),
+    hidden_rates: float | Sequence[float] = (0.5, 0.3),
+    input_rate: float | None = None,
+    activation: Any = "relu",
+    pieces: int | None = None,
+    kernel_regularizer: Any = None,
+    kernel_constraint: Any = None,
+    max_norm: float | None = None,
+    input_batch_norm: bool = False,
+    batch_norm: str | None = None,
+    optimizer: Any = "adam",
+    loss: Any = None,
+    name: str = "mlp",
+    compile: bool = True,
+) -> keras.Sequential:
+    """Build the documented MLP: dense layers, each followed by dropout, and a softmax.
+
+    With the defaults: 784 inputs, Dense 128 relu, Dropout 0.5, Dense 64 relu, Dropout 0.3,
+    Dense 10 softmax; 109,386 parameters. Rates of 0 keep their layers, so that a control without
+    dropout has the same architecture and, from the same seed, the same initial weights.
+
+    Published nets of this kind are in `dropout_zoo.models.architectures.published`.
+
+    Args:
+        input_shape: shape of one example, flattened to a vector; 28 x 28 pixels by default.
+        num_classes: number of classes, at least 2; None for regression with one linear output.
+        units: width of each hidden layer.
+        hidden_rates: rate (fraction dropped, in [0, 1)) after each hidden layer, or one for all.
+        input_rate: rate on the input, or None for no dropout layer there.
+        activation: activation of the hidden layers; ``"maxout"`` for maxout units (Goodfellow et
+            al. 2013).
+        pieces: number of linear pieces of a maxout unit; None for all other units.
+        kernel_regularizer: regularizer of the hidden layers' kernels, such as
+            ``keras.regularizers.L2(1e-4)``.
+        kernel_constraint: constraint on the hidden layers' kernels, such as
+            ``keras.constraints.UnitNorm()``.
+        max_norm: largest norm of the weights that enter one unit, those of the classifier
+            included; None for no bound. 3 to 4 in Srivastava et al. 2014, Appendix A, whose nets
+            scale at test time: scaled during training, as in Keras, the same activations need
+            weights smaller by 1 - rate, so that the same number binds less.
+        input_batch_norm: whether to standardise each feature first, by its mean and variance over
+            the batch, for features that come in units of their own.
+        batch_norm: None, ``"before_dropout"`` or ``"after_dropout"``.
+        optimizer: what `keras.Model.compile` takes.
+        loss: what `keras.Model.compile` takes; None for categorical cross-entropy (regression:
+            mean squared error).
+        name: the model's name.
+        compile: whether to compile the model.
+
+    Returns:
+        A `keras.Sequential` with layers ``flatten``, ``hidden_1``, ``hidden_1_dropout``, ...,
+        ``classifier``.
+
+    Raises:
+        ValueError: an argument is out of its range; the message says what is expected.
+    """
+    import keras
+
+    from dropout_zoo.models.architectures import building_blocks
+    from dropout_zoo.models.layers.seeded_dropout import seeded_dropout
+
+    shape = check_sizes(input_shape, "input_shape", "(28, 28) or (784,)", least=1)
+    widths = check_sizes(units, "units", "(128, 64), one a layer")
+    check_choice(batch_norm, building_blocks.BATCH_NORM_ORDERS, "batch_norm")
+    check_choice(input_batch_norm, (False, True), "input_batch_norm")
+    if (activation == "maxout") != (pieces is not None):
+        raise ValueError(
+            'expected pieces, such as 5, with activation="maxout" and with no other; received '
+            f"pieces={pieces!r} with activation={activation!r}"
+        )
+    constraint = building_blocks.constraint_on_kernel(max_norm, kernel_constraint)
+    layers = [keras.Input(shape), keras.layers.Flatten(name="flatten")]
+    if input_batch_norm:
+        # Without learnt scale and offset: the layer after it has weights and biases for that.
+        layers.append(
+            keras.layers.BatchNormalization(center=False, scale=False, name="input_batch_norm")
+        )
+    if input_rate is not None:
+        rate = builder_rate(input_rate, "input_rate")
+        layers.append(seeded_dropout(rate, "input_dropout"))
+    layers += building_blocks.dense_stack(
+        widths,
+        rates_per_layer(hidden_rates, widths, "hidden_rates", of="units"),
+        activation=activation,
+        kernel_regularizer=kernel_regularizer,
+        kernel_constraint=constraint,
+        batch_norm=batch_norm,
+        pieces=pieces,
+    )
+    last = building_blocks.classifier(num_classes, None if max_norm is None else constraint)
+    model = keras.Sequential([*layers, last], name=name)
+    return (
+        building_blocks.compile_documented(model, optimizer, loss, num_classes)
+        if compile
+        else model
+    )

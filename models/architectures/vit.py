@@ -1,0 +1,140 @@
+"""A small vision transformer with stochastic depth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dropout_zoo.models.argument_validation import check_count, check_sizes
+from dropout_zoo.models.registry import register_model
+
+if TYPE_CHECKING:
+    import keras
+
+
+@register_model(
+    "vit",
+    family="vision transformer",
+    parameters=138_890,
+    sites={
+        "embedding_dropout": 0.1,
+        "block_1_attention/dropout_layer": 0.0,
+        "block_1_attention_dropout": 0.1,
+        "block_1_attention_depth": 0.025,
+        "block_1_feed_forward_dropout": 0.1,
+        "block_1_feed_forward_depth": 0.025,
+        "block_2_attention/dropout_layer": 0.0,
+        "block_2_attention_dropout": 0.1,
+        "block_2_attention_depth": 0.05,
+        "block_2_feed_forward_dropout": 0.1,
+        "block_2_feed_forward_depth": 0.05,
+        "block_3_attention/dropout_layer": 0.0,
+        "block_3_attention_dropout": 0.1,
+        "block_3_attention_depth": 0.075,
+        "block_3_feed_forward_dropout": 0.1,
+        "block_3_feed_forward_depth": 0.075,
+        "block_4_attention/dropout_layer": 0.0,
+        "block_4_attention_dropout": 0.1,
+        "block_4_attention_depth": 0.1,
+        "block_4_feed_forward_dropout": 0.1,
+        "block_4_feed_forward_depth": 0.1,
+    },
+    source="after Dosovitskiy et al. 2021 (arXiv 2010.11929), with the stochastic depth of Huang "
+    "et al. 2016 (arXiv 1603.09382), its rate growing from block to block",
+)
+def build_vit(
+    *,
+    input_shape: Sequence[int] = (28, 28),
+    num_classes: int | None = 10,
+    patch_size: int = 4,
+    width: int = 64,
+    num_blocks: int = 4,
+    num_heads: int = 4,
+    feed_forward_units: int = 128,
+    embedding_rate: float = 0.1,
+    attention_rate: float = 0.0,
+    residual_rate: float = 0.1,
+    depth_rate: float | None = 0.1,
+    optimizer: Any = "adam",
+    loss: Any = None,
+    name: str = "vit",
+    compile: bool = True,
+) -> keras.Model:
+    """Build a vision transformer for small images, such as 28 x 28 or 32 x 32 x 3.
+
+    The image is cut into square patches, and a dense layer makes an embedding of each. From there
+    on it is the encoder of `build_transformer`, with stochastic depth at the end of each residual
+    branch, and with the mean over the patches in place of the paper's class token. Rates of 0
+    keep their layers, so that a control without dropout starts from the same initial weights.
+
+    Args:
+        input_shape: height and width of an image in pixels, both multiples of `patch_size`, and
+            its channels; without channels, one is added.
+        num_classes: number of classes, at least 2; None for regression with one linear output.
+        patch_size: side of a patch in pixels.
+        width: length of an embedding, and of what each block computes for a patch.
+        num_blocks: number of encoder blocks.
+        num_heads: heads of each attention; a divisor of the width.
+        feed_forward_units: width of the inner dense layer of a block.
+        embedding_rate: rate (fraction dropped, in [0, 1)) on the sum of embeddings and positions.
+        attention_rate: rate on the weights of the attention.
+        residual_rate: rate at the end of each residual branch.
+        depth_rate: probability that an example loses a branch of the last block, falling in equal
+            steps to that of the first one; None for no stochastic depth.
+        optimizer: what `keras.Model.compile` takes.
+        loss: what `keras.Model.compile` takes; None for categorical cross-entropy (regression:
+            mean squared error).
+        name: the model's name.
+        compile: whether to compile the model.
+
+    Returns:
+        A functional `keras.Model` from ``(batch, height, width[, channels])`` to ``(batch,
+        num_classes)``, with layers ``embedding``, ``positions``, ``embedding_dropout``,
+        ``block_1_attention``, ``block_1_attention_dropout``, ``block_1_attention_depth``, ...,
+        ``classifier``.
+
+    Raises:
+        ValueError: an argument is out of its range; the message says what is expected.
+
+    References:
+        Dosovitskiy et al. 2021, arXiv:2010.11929; Huang et al. 2016, arXiv:1603.09382.
+    """
+    import keras
+
+    from dropout_zoo.models.architectures import building_blocks
+    from dropout_zoo.models.architectures.transformer_encoder import encoder
+
+    check_count(width, "width")
+    check_count(patch_size, "patch_size")
+    shape = check_sizes(input_shape, "input_shape", "(28, 28) or (32, 32, 3)", least=2)
+    height, breadth, *channels = shape
+    if len(channels) > 1 or height % patch_size or breadth % patch_size:
+        raise ValueError(
+            "expected input_shape to be (height, width) or (height, width, channels), in "
+            f"multiples of patch_size={patch_size}; received {shape}"
+        )
+    rows, columns, depth = height // patch_size, breadth // patch_size, (channels or [1])[0]
+    inputs = keras.Input(shape)
+    # A row of the patches holds patch_size rows of pixels, and so on: cut, then bring together.
+    cut = (rows, patch_size, columns, patch_size, depth)
+    x = keras.layers.Reshape(cut, name="cut")(inputs)
+    x = keras.layers.Permute((1, 3, 2, 4, 5), name="patch_grid")(x)
+    x = keras.layers.Reshape((rows * columns, patch_size**2 * depth), name="patches")(x)
+    x = keras.layers.Dense(width, name="embedding")(x)
+    x = encoder(
+        x,
+        num_blocks=num_blocks,
+        num_heads=num_heads,
+        feed_forward_units=feed_forward_units,
+        embedding_rate=embedding_rate,
+        attention_rate=attention_rate,
+        residual_rate=residual_rate,
+        depth_rate=depth_rate,
+    )
+    x = keras.layers.GlobalAveragePooling1D(name="pool")(x)
+    model = keras.Model(inputs, building_blocks.classifier(num_classes)(x), name=name)
+    return (
+        building_blocks.compile_documented(model, optimizer, loss, num_classes)
+        if compile
+        else model
+    )

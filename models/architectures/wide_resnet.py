@@ -1,0 +1,186 @@
+"""Wide residual nets, batch-normalised, with dropout inside the blocks or after the last norm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dropout_zoo.models.argument_validation import check_choice, check_count, check_sizes
+from dropout_zoo.models.guidance import builder_rate, rates_per_layer
+from dropout_zoo.models.registry import register_model
+
+if TYPE_CHECKING:
+    import keras
+
+FILTERS = (16, 32, 64)
+"""Filters of the three groups of blocks in a net of width 1 (Zagoruyko and Komodakis 2016)."""
+
+PAPER = "Zagoruyko and Komodakis 2016 (arXiv 1605.07146)"
+INSIDE = f"{PAPER}: dropout inside each block, rate 0.3 as in the paper for CIFAR"
+AFTER_NORM = (
+    f"{PAPER}; Li et al. 2018 (arXiv 1801.05134): dropout after the last batch normalisation only; "
+    "the rate is the guidance's for hidden layers"
+)
+
+
+def build_wide_resnet(
+    *,
+    input_shape: Sequence[int] = (32, 32, 3),
+    num_classes: int | None = 10,
+    depth: int = 16,
+    widen: int = 4,
+    conv_rates: float | Sequence[float] | None = 0.3,
+    conv_dropout: str = "element",
+    hidden_rates: float | None = None,
+    input_rate: float | None = None,
+    kernel_regularizer: Any = None,
+    optimizer: Any = "adam",
+    loss: Any = None,
+    name: str = "wide_resnet",
+    compile: bool = True,
+) -> keras.Model:
+    """Build a wide residual net (Zagoruyko and Komodakis 2016).
+
+    A convolution with 16 filters, then three groups of ``(depth - 4) / 6`` blocks with ``16 *
+    widen``, ``32 * widen`` and ``64 * widen`` filters, the second and the third group at half the
+    height and width of the one before; batch normalisation, ReLU, mean over each map, softmax.
+    A block adds to its input what two times batch normalisation, ReLU and a convolution of 3 x 3
+    make of it. Convolutions have no biases.
+
+    Dropout stands inside each block, after its second ReLU, as in the authors' code, where the
+    batch normalisation of the next block sees what it does to the variance; or behind all batch
+    normalisation, before the classifier, as Li et al. 2018 advise; or at both places. Rates of 0
+    keep their layers, so that a control without dropout starts from the same initial weights.
+
+    Args:
+        input_shape: height and width of an image in pixels, and its channels.
+        num_classes: number of classes, at least 2; None for regression with one linear output.
+        depth: 6 n + 4 for n blocks a group, such as 10, 16, 22, 28 or 40; the first number in
+            the paper's names, such as WRN-16-4.
+        widen: factor on the number of filters; the second number in these names.
+        conv_rates: rate (fraction dropped, in [0, 1)) in each block, or one for all; None for no
+            dropout layers there.
+        conv_dropout: ``"element"`` drops single activations, as in the paper, ``"spatial"`` whole
+            feature maps (Tompson et al. 2015).
+        hidden_rates: rate on the features before the classifier, after the last batch
+            normalisation; None for no dropout layer there.
+        input_rate: rate on the input, or None for no dropout layer there.
+        kernel_regularizer: regularizer of the kernels of the convolutions, such as
+            ``keras.regularizers.L2(2.5e-4)``.
+        optimizer: what `keras.Model.compile` takes.
+        loss: what `keras.Model.compile` takes; None for categorical cross-entropy (regression:
+            mean squared error).
+        name: the model's name.
+        compile: whether to compile the model.
+
+    Returns:
+        A functional `keras.Model` with layers ``stem``, ``group_1_block_1_conv_1``, ...,
+        ``group_1_block_1_dropout``, ..., ``pool``, ``hidden_dropout``, ``classifier``.
+
+    Raises:
+        ValueError: an argument is out of its range; the message says what is expected.
+    """
+    import keras
+
+    from dropout_zoo.models.architectures import building_blocks
+    from dropout_zoo.models.layers.seeded_dropout import seeded_dropout
+
+    shape = check_sizes(input_shape, "input_shape", "(32, 32, 3)", least=2)
+    if len(shape) == 2:
+        shape = (*shape, 1)
+    if len(shape) != 3:
+        raise ValueError(
+            "expected input_shape to be (height, width) or (height, width, channels); received "
+            f"{tuple(input_shape)}"
+        )
+    check_count(widen, "widen")
+    check_count(depth, "depth", least=10)
+    if (depth - 4) % 6:
+        raise ValueError(
+            f"expected depth to be 6 n + 4, such as 10, 16, 22, 28 or 40; received {depth}"
+        )
+    check_choice(conv_dropout, tuple(building_blocks.CONV_DROPOUT), "conv_dropout")
+    dropout_class = building_blocks.CONV_DROPOUT[conv_dropout]
+    block_filters = [
+        (group, number, filters * widen)
+        for group, filters in enumerate(FILTERS, start=1)
+        for number in range(1, (depth - 4) // 6 + 1)
+    ]
+    rates: Sequence[float | None] = [None] * len(block_filters)
+    if conv_rates is not None:
+        widths = [filters for *_, filters in block_filters]
+        rates = rates_per_layer(conv_rates, widths, "conv_rates", of="the filters of the blocks")
+
+    def convolution(filters: int, name: str, size: int = 3, strides: int = 1) -> keras.Layer:
+        return keras.layers.Conv2D(
+            filters,
+            size,
+            strides,
+            padding="same",
+            use_bias=False,
+            kernel_initializer="he_normal",
+            kernel_regularizer=kernel_regularizer,
+            name=name,
+        )
+
+    def normalized(x: Any, name: str) -> Any:
+        # The authors' framework keeps 0.9 of a moving average, Keras by itself 0.99, which
+        # after a few hundred steps is still far from the mean.
+        x = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_batch_norm")(x)
+        return keras.layers.ReLU(name=f"{name}_relu")(x)
+
+    x = inputs = keras.Input(shape)
+    if input_rate is not None:
+        x = seeded_dropout(builder_rate(input_rate, "input_rate"), "input_dropout")(x)
+    x = convolution(FILTERS[0], "stem")(x)
+    for (group, number, filters), rate in zip(block_filters, rates, strict=True):
+        block = f"group_{group}_block_{number}"
+        strides = 2 if group > 1 and number == 1 else 1
+        y = normalized(x, f"{block}_1")
+        if x.shape[-1] != filters:
+            # The way around the block needs the same shape; it takes what is normalised already.
+            x = convolution(filters, f"{block}_shortcut", 1, strides)(y)
+        y = convolution(filters, f"{block}_conv_1", strides=strides)(y)
+        y = normalized(y, f"{block}_2")
+        if rate is not None:
+            y = seeded_dropout(rate, f"{block}_dropout", dropout_class)(y)
+        y = convolution(filters, f"{block}_conv_2")(y)
+        x = keras.layers.Add(name=f"{block}_add")([x, y])
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(normalized(x, "last"))
+    if hidden_rates is not None:
+        x = seeded_dropout(builder_rate(hidden_rates, "hidden_rates"), "hidden_dropout")(x)
+    model = keras.Model(inputs, building_blocks.classifier(num_classes)(x), name=name)
+    return (
+        building_blocks.compile_documented(model, optimizer, loss, num_classes)
+        if compile
+        else model
+    )
+
+
+# Name, depth, factor on the filters, shape of an image, data, and trainable parameters.
+SIZES: tuple[tuple[str, int, int, tuple[int, int, int], str, int], ...] = (
+    ("wide_resnet_16_4", 16, 4, (32, 32, 3), "CIFAR-10", 2_748_890),
+    ("wide_resnet_10_1", 10, 1, (28, 28, 1), "", 77_562),
+)
+
+for _name, _depth, _widen, _shape, _data, _parameters in SIZES:
+    _arguments = {"depth": _depth, "widen": _widen, "input_shape": _shape}
+    _blocks = [(g, b) for g in (1, 2, 3) for b in range(1, (_depth - 4) // 6 + 1)]
+    register_model(
+        _name,
+        family="wide ResNet",
+        parameters=_parameters,
+        sites={f"group_{group}_block_{block}_dropout": 0.3 for group, block in _blocks},
+        source=INSIDE,
+        arguments=_arguments,
+        data=_data,
+    )(build_wide_resnet)
+    register_model(
+        f"{_name}_after_norm",
+        family="wide ResNet",
+        parameters=_parameters,
+        sites={"hidden_dropout": 0.5},
+        source=AFTER_NORM,
+        arguments=_arguments | {"conv_rates": None, "hidden_rates": 0.5},
+        data=_data,
+    )(build_wide_resnet)

@@ -1,0 +1,1 @@
+"""The audit: checks a Keras model for misused dropout."""

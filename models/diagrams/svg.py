@@ -1,0 +1,231 @@
+"""The diagram of a model as an SVG picture, for browsers and notebooks, light and dark."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from html import escape
+from textwrap import wrap
+
+from dropout_zoo.models.diagrams.lanes import place_layers
+from dropout_zoo.models.diagrams.spec import Drawing, DrawnLayer, Section, shortened
+
+# Pixels. The letters are of one width, so that it is known what fits without measuring.
+_LETTER, _LANE, _MARGIN, _PAD = 7.25, 22, 16, 10
+_GAP, _LINE, _HEAD, _TITLE = 12, 17, 24, 54
+_LONGEST = 52  # letters of a name or a description
+
+# Okabe and Ito 2008: vermilion for dropout, blue for the lanes; in the dark, orange and sky blue.
+_LIGHT = {
+    "page": "#FFFFFF", "ink": "#1A1A1A", "soft": "#595959", "card": "#F4F6F8", "edge": "#8A929A",
+    "lane": "#0072B2", "drop": "#D55E00", "dropcard": "#FDEFE6", "band": "#EAF1F7",
+}  # fmt: skip
+_DARK = {
+    "page": "#16191D", "ink": "#F2F2F2", "soft": "#B8BEC5", "card": "#23282E", "edge": "#7D8690",
+    "lane": "#56B4E9", "drop": "#E69F00", "dropcard": "#33291A", "band": "#1D2630",
+}  # fmt: skip
+_RULES = (
+    (".page", "fill:{page}"),
+    ("text", "fill:{ink};font:12px ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace"),
+    (".title", "font-size:15px;font-weight:bold"),
+    (".name", "font-weight:bold"),
+    (".soft", "fill:{soft}"),
+    (".card", "fill:{card};stroke:{edge}"),
+    (".lane", "fill:none;stroke:{lane};stroke-width:2.5"),
+    (".stub", "fill:none;stroke:{edge};stroke-dasharray:2 3"),
+    (".dot", "fill:{page};stroke:{lane};stroke-width:2.5"),
+    (".layer", "fill:{lane};stroke:{lane}"),
+    (".drops", "fill:{dropcard};stroke:{drop};stroke-width:2;stroke-dasharray:6 3"),
+    (".mark", "fill:{drop};stroke:{drop}"),
+    (".band", "fill:{band};stroke:{lane};stroke-dasharray:2 4"),
+)
+
+
+def svg_document(drawing: Drawing) -> str:
+    """Draw a model as SVG.
+
+    Args:
+        drawing: what is to be drawn.
+
+    Returns:
+        A document with title and description for screen readers; it needs no font, style sheet
+        or script from elsewhere.
+    """
+    return "\n".join(_Picture(drawing).document()) + "\n"
+
+
+class _Picture:
+    """The measures of a picture, and what is in it."""
+
+    def __init__(self, drawing: Drawing) -> None:
+        self._drawing = drawing
+        self._places = place_layers(drawing.layers)
+        lanes = max((place.width for place in self._places), default=1)
+        self._card = _MARGIN + lanes * _LANE + 14
+        self._words = [self._said(number) for number in range(len(drawing.layers))]
+        wordiest = max((len(word) for words in self._words for word in words), default=0)
+        self._shapes = max((len(layer.shape()) for layer in drawing.layers), default=0)
+        self._counts = max((len(layer.count()) for layer in drawing.layers), default=0)
+        self._shapes, self._counts = max(self._shapes, 5), max(self._counts, 10)
+        inside = (wordiest + self._shapes + self._counts) * _LETTER + 2 * _PAD + 44
+        titles = [section.title for section in drawing.sections]
+        longest = max((len(title) for title in titles), default=0) * _LETTER
+        self._width = round(max(self._card + max(inside, longest) + 2 * _MARGIN, 420))
+        self._note = wrap(drawing.note, int((self._width - 2 * _MARGIN) / _LETTER))
+        self._tops: list[int] = []
+        self._bands: list[tuple[Section, int]] = []
+        self._height = self._stack()
+
+    def _said(self, number: int) -> list[str]:
+        """What a card says: the name, what it is, and each dropout site in it."""
+        layer = self._drawing.layers[number]
+        words = [layer.name, self._drawing.describe(number)]
+        return [shortened(word, _LONGEST) for word in words] + [
+            f"◆ {told}" for told in layer.told_sites()
+        ]
+
+    def _stack(self) -> int:
+        """Put the cards below each other."""
+        y = _TITLE + 22 + _LINE * len(self._note)
+        for number, words in enumerate(self._words):
+            for section in self._drawing.sections:
+                if section.start == number:
+                    self._bands.append((section, y))
+                    y += _HEAD
+            self._tops.append(y)
+            y += _LINE * len(words) + 2 * 6 + _GAP
+            y += 6 * sum(each.stop == number + 1 for each in self._drawing.sections)
+        return y + _MARGIN - _GAP
+
+    def document(self) -> Iterator[str]:
+        """The lines of the document."""
+        drawing = self._drawing
+        told = _told(drawing)
+        # A page may hold several diagrams: what they name must differ.
+        key = "dz" + hashlib.sha256(f"{drawing}".encode()).hexdigest()[:10]
+        yield (
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="{key}" role="img" '
+            f'aria-labelledby="{key}-title {key}-desc" width="{self._width}" '
+            f'height="{self._height}" viewBox="0 0 {self._width} {self._height}">'
+        )
+        yield f'<title id="{key}-title">{escape(f"Diagram of {drawing.name}")}</title>'
+        yield f'<desc id="{key}-desc">{escape(told)}</desc>'
+        yield f"<style>{_style(key)}</style>"
+        yield f'<rect class="page" width="{self._width}" height="{self._height}" rx="8"/>'
+        yield from self._heading()
+        yield from map(self._band, self._bands)
+        yield from self._lanes()
+        for number in range(len(drawing.layers)):
+            yield from self._layer(number)
+        yield "</svg>"
+
+    def _heading(self) -> Iterator[str]:
+        drawing = self._drawing
+        yield _write(_MARGIN, 28, drawing.name, "title")
+        yield _write(_MARGIN, 47, drawing.summary(), "soft")
+        y = _TITLE + 14
+        for line in self._note:
+            yield _write(_MARGIN, y, line, "soft")
+            y += _LINE
+        yield _write(self._shape_end, y, "shape", "soft", end=True)
+        yield _write(self._count_end, y, "parameters", "soft", end=True)
+
+    @property
+    def _count_end(self) -> float:
+        return self._width - _MARGIN - _PAD - 4
+
+    @property
+    def _shape_end(self) -> float:
+        return self._count_end - self._counts * _LETTER - 20
+
+    def _band(self, band: tuple[Section, int]) -> str:
+        section, top = band
+        last = section.stop - 1
+        inner = [e for e in self._drawing.sections if e != section and e.stop == section.stop]
+        bottom = self._bottom(last) + 6 * (1 + sum(each.start >= section.start for each in inner))
+        depth = sum(
+            each.start <= section.start and each.stop >= section.stop and each != section
+            for each in self._drawing.sections
+        )
+        left = 4 + 3 * depth
+        return (
+            f'<rect class="band" x="{left}" y="{top - 2}" width="{self._width - 2 * left}" '
+            f'height="{bottom - top + 2}" rx="6"/>'
+            + _write(self._card, top + 15, section.title, "name")
+        )
+
+    def _lanes(self) -> Iterator[str]:
+        for number, layer in enumerate(self._drawing.layers):
+            for source in layer.sources:
+                start, end = self._x(source), self._x(number)
+                top, bottom = self._y(source), self._y(number)
+                # As in the text: straight down its own lane, and across just above the layer.
+                turn = max(top, self._tops[number] - _GAP - 2)
+                across = f" C{start} {bottom - 6} {end} {turn + 2} {end} {bottom}"
+                path = f"M{start} {top} V{turn}" + (across if start != end else f" V{bottom}")
+                yield f'<path class="lane" d="{path}"/>'
+
+    def _layer(self, number: int) -> Iterator[str]:
+        layer, words, top = self._drawing.layers[number], self._words[number], self._tops[number]
+        name, *more = words
+        x, y = self._x(number), self._y(number)
+        width = self._width - self._card - _MARGIN
+        height = self._bottom(number) - top
+        kind = "drops" if layer.sites else "card"
+        yield f"<g><title>{escape(f'{layer.path}: {self._drawing.describe(number)}')}</title>"
+        if not self._drawing.note:
+            yield f'<path class="stub" d="M{x} {y} H{self._card}"/>'
+        yield (
+            f'<rect class="{kind}" x="{self._card}" y="{top}" width="{width}" '
+            f'height="{height}" rx="6"/>'
+        )
+        if not self._drawing.note:
+            yield _marker(layer, x, y)
+        left, baseline = self._card + _PAD, top + 18
+        yield _write(left, baseline, name, "name")
+        yield _write(self._shape_end, baseline, layer.shape(), "", end=True)
+        yield _write(self._count_end, baseline, layer.count(), "", end=True)
+        for line, word in enumerate(more, start=1):
+            yield _write(left, baseline + line * _LINE, word, "soft" if line == 1 else "")
+        yield "</g>"
+
+    def _x(self, number: int) -> int:
+        return _MARGIN + 8 + self._places[number].lane * _LANE
+
+    def _y(self, number: int) -> int:
+        return self._tops[number] + 14
+
+    def _bottom(self, number: int) -> int:
+        return self._tops[number] + _LINE * len(self._words[number]) + 12
+
+
+def _marker(layer: DrawnLayer, x: int, y: int) -> str:
+    if layer.sites:
+        return f'<path class="mark" d="M{x} {y - 9} L{x + 9} {y} L{x} {y + 9} L{x - 9} {y} Z"/>'
+    filled = "dot" if layer.kind == "Input" else "dot layer"
+    return f'<circle class="{filled}" cx="{x}" cy="{y}" r="5"/>'
+
+
+def _told(drawing: Drawing) -> str:
+    """The diagram in words, for those who do not see it."""
+    parts = [f"{drawing.summary()}."]
+    parts += [f"{drawing.note}."] if drawing.note else []
+    parts += [
+        f"{site.name}: {site.describe()}." for layer in drawing.layers for site in layer.sites
+    ]
+    return " ".join(parts)
+
+
+def _style(key: str) -> str:
+    def rules(colours: dict[str, str]) -> str:
+        return "".join(f".{key} {name}{{{rule.format(**colours)}}}" for name, rule in _RULES)
+
+    return f"{rules(_LIGHT)}@media (prefers-color-scheme:dark){{{rules(_DARK)}}}"
+
+
+def _write(x: float, y: float, text: str, kind: str, *, end: bool = False) -> str:
+    if not text:
+        return ""
+    anchor = ' text-anchor="end"' if end else ""
+    named = f' class="{kind}"' if kind else ""
+    return f'<text{named} x="{x:g}" y="{y:g}"{anchor}>{escape(text)}</text>'

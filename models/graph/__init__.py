@@ -1,0 +1,1 @@
+"""Reading and rebuilding Keras models: dropout sites, clones, and rates as variables."""

@@ -1,0 +1,126 @@
+"""A fingerprint of what a model is, apart from its names and its weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from types import FunctionType
+from typing import Any
+
+import keras
+
+from dropout_zoo.models.graph.model_graph import flat_layers, read_graph
+from dropout_zoo.models.graph.sites import DROPOUT_FAMILY
+from dropout_zoo.models.layers.drop_connect import DropConnect
+
+
+def structure_of(model: keras.Model, *, rates: bool = True) -> str:
+    """Fingerprint the layers of a model, their settings and wiring, and how it is compiled.
+
+    Names that Keras numbers by itself are left out, so that the same function gives the same
+    fingerprint each time it builds the model. Functions of the user's, such as a loss, count with
+    their code and the plain values that they enclose.
+
+    Args:
+        model: a Keras model, compiled or not.
+        rates: whether models that differ in their dropout rates alone count as different.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    layers = [
+        (
+            type(layer).__name__,
+            _settings(layer, rates),
+            _functions(vars(layer)),
+            [(tuple(weight.shape), weight.trainable) for weight in layer.weights],
+        )
+        for layer in flat_layers(model)
+    ]
+    parts = [layers, _wiring(model), _compiled(model)]
+    text = json.dumps(parts, sort_keys=True, default=_type_name)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _compiled(model: keras.Model) -> Any:
+    """How a model is compiled; None where it is not."""
+    if not model.compiled:
+        return None
+    try:
+        config = _nameless(model.get_compile_config())
+    except NotImplementedError:  # an optimizer's schedule of the user's that cannot be saved
+        config = _type_name(model.optimizer)
+    return config, _functions({"loss": model.loss})
+
+
+def _wiring(model: keras.Model) -> Any:
+    """Each call in the graph: of which layer, and on what; None where there is no graph."""
+    graph = read_graph(model)
+    if graph is None:
+        return None
+    layers = {id(layer): place for place, layer in enumerate(flat_layers(model))}
+    numbers = {id(call): number for number, call in enumerate(graph.calls)}
+    return [
+        (
+            layers.get(id(call.operation), type(call.operation).__name__),
+            [[numbers[id(source)] for source in sources] for sources in call.received],
+            None if call.training is None else call.training.value,
+            call.is_output,
+        )
+        for call in graph.calls
+    ]
+
+
+def _functions(attributes: Mapping[str, Any]) -> list[Any]:
+    """What the user's own functions among some attributes do; their names say too little."""
+    return [
+        (name, *_code(value))
+        for name, value in sorted(attributes.items())
+        if isinstance(value, FunctionType) and value.__module__.partition(".")[0] != "keras"
+    ]
+
+
+def _code(function: FunctionType) -> tuple[str, Sequence[str], list[str], list[str]]:
+    enclosed: list[Any] = []
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # a name that has been given no value yet
+            enclosed.append(cell.cell_contents)
+    constants, values = (
+        [repr(value) for value in found if _is_plain(value)]
+        for found in (function.__code__.co_consts, [*enclosed, *(function.__defaults__ or ())])
+    )
+    return function.__code__.co_code.hex(), function.__code__.co_names, constants, values
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value reads the same in every process; others may be told by their address."""
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return isinstance(value, bool | int | float | str | bytes | None)
+
+
+def _settings(layer: keras.Layer, rates: bool) -> Any:
+    try:
+        config = _nameless(layer.get_config())
+    except NotImplementedError:  # a layer of the user's that cannot be saved
+        return None
+    if not rates and isinstance(layer, (*DROPOUT_FAMILY, DropConnect)):
+        del config["rate"]
+    return config
+
+
+def _type_name(thing: object) -> str:
+    # What JSON cannot hold would else be told by its address.
+    return type(thing).__name__
+
+
+def _nameless(config: Any) -> Any:
+    """A configuration without names, which count up, and without the graph that goes by them."""
+    if isinstance(config, dict):
+        left_out = ("name", "layers", "input_layers", "output_layers", "inbound_nodes")
+        return {key: _nameless(value) for key, value in config.items() if key not in left_out}
+    if isinstance(config, list | tuple):
+        return [_nameless(value) for value in config]
+    return config

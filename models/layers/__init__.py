@@ -1,0 +1,1 @@
+"""Keras layers of the dropout family that Keras itself does not have."""

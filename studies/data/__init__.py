@@ -1,0 +1,1 @@
+"""Variants of a data set: augmented, corrupted, or smaller."""

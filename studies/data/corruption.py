@@ -1,0 +1,94 @@
+"""Corrupted data: wrong labels, a rare class; noise, missing pixels and rotation of inputs."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from dropout_zoo.models.argument_validation import check_choice
+from dropout_zoo.models.guidance import check_rate
+from dropout_zoo.studies.data.subsets import with_training_part
+from dropout_zoo.training.data.dataset import Dataset
+
+CORRUPTIONS = ("gaussian noise", "missing pixels", "rotation")
+
+
+def with_wrong_labels(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, np.ndarray]:
+    """Make some of the training labels wrong, each another class at random.
+
+    Args:
+        dataset: a classification.
+        share: of the training examples, in [0, 1).
+        seed: decides which, and what they become.
+
+    Returns:
+        The data, and the indices of the examples with wrong labels.
+    """
+    x, y = dataset.train
+    classes = dataset.num_classes or 2
+    rng = np.random.default_rng(seed)
+    # Larger shares contain the smaller ones, so that levels differ by what is added alone.
+    wrong = np.sort(rng.permutation(len(y))[: round(share * len(y))])
+    steps = np.random.default_rng(seed + 1).integers(1, classes, len(y))
+    changed = y.copy()
+    changed[wrong] = (y[wrong] + steps[wrong]) % classes
+    name = f"{share:g} of the labels wrong, seed {seed}"
+    return with_training_part(dataset, x, changed, name, dataset.sample_weight), wrong
+
+
+def with_rare_class(dataset: Dataset, rare: int, ratio: int, seed: int) -> Dataset:
+    """Keep one in so many training examples of a class, at least one.
+
+    Args:
+        dataset: a classification.
+        rare: number of the class.
+        ratio: examples there now for each that is kept.
+        seed: decides which are kept.
+
+    Returns:
+        The data.
+    """
+    x, y = dataset.train
+    if ratio == 1:
+        return dataset
+    members = np.random.default_rng(seed).permutation(np.flatnonzero(y == rare))
+    kept = members[: max(1, round(len(members) / ratio))]
+    index = np.sort(np.concatenate([np.flatnonzero(y != rare), kept]))
+    weight = None if dataset.sample_weight is None else dataset.sample_weight[index]
+    name = f"class {rare} at {ratio}:1, seed {seed}"
+    return with_training_part(dataset, x[index], y[index], name, weight)
+
+
+def corrupted(x: np.ndarray, kind: str, level: float, seed: int) -> np.ndarray:
+    """Corrupt inputs.
+
+    Args:
+        x: inputs, float32, shape `(examples, ...)`.
+        kind: ``"gaussian noise"``, ``"missing pixels"``, or of images ``"rotation"``.
+        level: standard deviation of the noise as a share of the largest absolute input; share of
+            the values set to 0, in [0, 1); or degrees counterclockwise.
+        seed: decides the noise.
+
+    Returns:
+        The corrupted inputs.
+
+    Raises:
+        ValueError: there is no such kind, the level is out of range, or the inputs are no images.
+    """
+    check_choice(kind, CORRUPTIONS, "levels")
+    if kind == "rotation":
+        if x.ndim not in (3, 4):
+            raise ValueError(
+                "expected images, of shape (examples, height, width) with or without channels, to "
+                f"rotate; received {x.shape}"
+            )
+        return ndimage.rotate(x, level, axes=(2, 1), reshape=False, order=1)
+    rng = np.random.default_rng(seed)
+    if kind == "missing pixels":
+        share = check_rate(level, f"levels[{kind!r}]")
+        # Larger levels miss what smaller ones miss, and more.
+        return x * (rng.random(x.shape, dtype=np.float32) >= share)
+    if not level >= 0:
+        raise ValueError(f"expected levels[{kind!r}] of 0 or larger, received {level!r}")
+    noise = rng.standard_normal(x.shape, dtype=np.float32)
+    return x + np.float32(level * np.abs(x).max()) * noise

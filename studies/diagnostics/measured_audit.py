@@ -1,0 +1,302 @@
+"""The measured half of the audit: short trainings that tell what reading the graph cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import pandas as pd
+
+from dropout_zoo.models.argument_validation import check_count
+from dropout_zoo.models.auditing.audit import audit
+from dropout_zoo.models.auditing.measurements import MeasuredMetric, Measurements, mean_metrics
+from dropout_zoo.models.auditing.report import AuditReport, sorted_findings
+from dropout_zoo.models.auditing.rules import RULES
+from dropout_zoo.models.auditing.rules.base import chosen_rules
+from dropout_zoo.models.graph.model_graph import is_plain_model
+from dropout_zoo.models.graph.sites import dropout_sites
+from dropout_zoo.studies.diagnostics.dropout_switch import DropoutSwitch
+from dropout_zoo.studies.diagnostics.output_checks import (
+    are_probabilities,
+    expects_logits,
+    is_always_one,
+)
+from dropout_zoo.studies.diagnostics.variance_shift import variance_ratios
+from dropout_zoo.studies.verdicts import OVERFITTING, UNDECIDED, UNDERFITTING, verdict
+from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.targets import targets_for
+from dropout_zoo.training.engine.trainer import train_members
+from dropout_zoo.training.failure_reasons import reason_of
+from dropout_zoo.training.members import Member, TrainedMember
+from dropout_zoo.training.objective import parse_objective
+
+_EXAMPLES = 256  # on which outputs and variances are measured
+_MEASURED = {
+    "gap": "gap between training and validation",
+    "rise": "rise of the validation loss",
+    "deficit": "training loss above that without dropout",
+}
+
+
+def examine(
+    model: keras.Model,
+    dataset: Dataset,
+    *,
+    epochs: int = 10,
+    batch_size: int = 32,
+    seeds: int = 3,
+    initial_weights: str = "fresh",
+    ignore: Iterable[str] = (),
+    select: Iterable[str] | None = None,
+) -> AuditReport:
+    """Audit a model, and measure as well: train it shortly on a data set.
+
+    Trained are the model as it is and without dropout, each on `seeds` seeds, and the first seed
+    once more; copies of the model, which itself is left as it is. The test part is not touched.
+
+    Args:
+        model: a compiled Sequential or Functional model with one input and one output.
+        dataset: training and validation part.
+        epochs: epochs of each training, at least 1; a verdict on over- or underfitting needs as
+            many as a real training.
+        batch_size: examples a step.
+        seeds: number of seeds, at least 1; a verdict needs 2.
+        initial_weights: ``"fresh"`` draws them from each seed; ``"keep"`` starts from the model's.
+        ignore: codes of rules to leave out, such as ``["DZ204"]``.
+        select: codes of the rules to apply; None for all.
+
+    Returns:
+        The findings of `audit` and those that were measured, with their numbers; what was
+        measured without a finding is in ``measurements``, what could not be in ``limits``.
+
+    Raises:
+        ValueError: a setting is out of range, a code unknown, the model not compiled, or its
+            input not that of the data.
+    """
+    check_count(epochs, "epochs")
+    check_count(batch_size, "batch_size")
+    check_count(seeds, "seeds")
+    ignore, select = list(ignore), None if select is None else list(select)
+    rules = [rule for rule in chosen_rules(RULES, ignore, select) if rule.measured]
+    if not getattr(model, "compiled", False):
+        raise ValueError(
+            "expected a compiled model, received one without an optimizer and a loss; call "
+            "model.compile(...) first, or use audit, which only reads"
+        )
+    obstacle = _obstacle(model)
+    if rules and not obstacle and not model.built:
+        model.build((None, *dataset.input_shape))
+    read = audit(model, ignore=ignore, select=select)
+    if not rules:
+        return read
+    if obstacle:
+        return AuditReport(read.model_name, read.findings, (*read.limits, obstacle))
+    settings = _Settings(epochs, batch_size, seeds, initial_weights)
+    examination = _Examination(model, dataset, settings, {rule.code for rule in rules})
+    examination.run()
+    findings = [found for rule in rules for found in rule.findings(examination.measured)]
+    return AuditReport(
+        read.model_name,
+        sorted_findings([*read.findings, *findings]),
+        (*read.limits, *examination.limits),
+        examination.numbers,
+    )
+
+
+def _obstacle(model: keras.Model) -> str | None:
+    """Why nothing can be measured, as a sentence; None where nothing is in the way."""
+    if not is_plain_model(model):
+        return f"{type(model).__name__} is a subclassed model: nothing was measured"
+    if model.built:
+        if len(model.inputs) != 1 or len(model.outputs) != 1:
+            return (
+                f"the model has {len(model.inputs)} inputs and {len(model.outputs)} outputs: "
+                "nothing was measured, which needs one of each"
+            )
+        if len(model.outputs[0].shape) != 2:
+            return (
+                f"the model returns {tuple(model.outputs[0].shape)}: nothing was measured, which "
+                "needs (batch, units)"
+            )
+    for site in dropout_sites(model):
+        if not 0 <= site.rate < 1:
+            return f"{site.path!r} has a rate of {site.rate:g}: nothing was measured"
+    return None
+
+
+@dataclass(frozen=True)
+class _Settings:
+    epochs: int
+    batch_size: int
+    seeds: int
+    initial_weights: str
+
+
+class _Examination:
+    """One run of `examine`: what it measures, in the order in which it does."""
+
+    def __init__(
+        self, model: keras.Model, dataset: Dataset, settings: _Settings, codes: set[str]
+    ) -> None:
+        self.model, self.dataset, self.settings, self.codes = model, dataset, settings, codes
+        self.sites = dropout_sites(model)
+        self.measured = Measurements()
+        self.limits: list[str] = []
+        self.numbers: dict[str, dict[str, float]] = {}
+
+    def run(self) -> None:
+        x = self.dataset.train[0]
+        try:
+            self.model(x[:1], training=False)
+        except Exception as error:  # the user's own code may raise anything
+            raise ValueError(
+                f"expected a model that takes inputs of shape {x.shape[1:]}; {self.model.name!r} "
+                f"fails on the first example: {reason_of(error)}"
+            ) from error
+        try:
+            targets_for(self.model, self.dataset.train[1], self.dataset.num_classes)
+        except ValueError as error:
+            self.measured.misfit = str(error)
+        else:
+            if is_always_one(self.model, x[:_EXAMPLES]):
+                self.measured.misfit = (
+                    "the output is a softmax over one unit, which is always 1; use a sigmoid"
+                )
+        if self.measured.misfit:
+            self.limits.append("loss and labels do not fit: nothing was trained")
+            return
+        own, control, again = self._train()
+        self._outputs()
+        completed = [member for member in own if member.status == "completed"]
+        self.limits += [
+            f"seed {member.member.seed} {member.status}: {member.reason}"
+            for member in own
+            if member.status != "completed"
+        ]
+        if completed and self.codes & {"DZ303", "DZ304"}:
+            self._at_fixed_weights(completed)
+        if self.codes & {"DZ305", "DZ306"}:
+            self._verdict(own, control)
+        if again is not None:
+            self._repeat(own[0], again)
+
+    def _train(self) -> tuple[list[TrainedMember], list[TrainedMember], TrainedMember | None]:
+        seeds = range(self.settings.seeds)
+        members = [Member({}, seed) for seed in seeds]
+        settable = [site for site in self.sites if not site.learnt]
+        drops = any(site.rate > 0 for site in settable)
+        if drops and self.codes & {"DZ305", "DZ306"}:
+            none = {site.path: 0.0 for site in settable}
+            members += [Member(none, seed) for seed in seeds]
+        if "DZ307" in self.codes:
+            members.append(Member({}, 0))
+        if not self.codes - {"DZ301", "DZ302"}:
+            return [], [], None
+        trained = train_members(
+            self.model,
+            members,
+            self.dataset,
+            epochs=self.settings.epochs,
+            batch_size=self.settings.batch_size,
+            initial_weights=self.settings.initial_weights,
+        )
+        again = trained.pop() if "DZ307" in self.codes else None
+        count = self.settings.seeds
+        return trained[:count], trained[count:], again
+
+    def _outputs(self) -> None:
+        self.measured.from_logits = expects_logits(self.model)
+        if self.measured.from_logits is not None:
+            x = self.dataset.train[0][:_EXAMPLES]
+            self.measured.probabilities = are_probabilities(self.model, x)
+
+    def _at_fixed_weights(self, trained: list[TrainedMember]) -> None:
+        x, y = self.dataset.training_sample()
+        sample = x, targets_for(self.model, y, self.dataset.num_classes)
+        ratios: list[dict[str, tuple[str, float]]] = []
+        for member in trained:
+            switch = DropoutSwitch(member.model())
+            if any(site.rate > 0 for site in self.sites):
+                self.measured.metrics.append(self._metric(member, switch, sample))
+            ratios.append(variance_ratios(switch, x[:_EXAMPLES]))
+        self.measured.variance_ratios = {
+            path: (norm, float(np.mean([each[path][1] for each in ratios if path in each])))
+            for path, (norm, _) in ratios[0].items()
+        }
+        if self.measured.metrics:
+            name = self.measured.metrics[0].name
+            self.numbers[name] = mean_metrics(self.measured.metrics)
+        if self.measured.variance_ratios:
+            self.numbers["variance_ratio"] = {
+                path: ratio for path, (_, ratio) in self.measured.variance_ratios.items()
+            }
+
+    def _metric(
+        self, member: TrainedMember, switch: DropoutSwitch, sample: tuple[np.ndarray, np.ndarray]
+    ) -> MeasuredMetric:
+        row = member.curves.iloc[member.best_epoch - 1]
+        with switch.on():
+            dropping = switch.model.evaluate(
+                *sample, batch_size=_EXAMPLES, verbose=0, return_dict=True
+            )
+        name = next((name for name in dropping if name != "loss" and _known(name)), "loss")
+        return MeasuredMetric(
+            name,
+            parse_objective(f"val_{name}").direction == "max",
+            float(dropping[name]),
+            float(row[f"train_{name}"]),
+            float(row[f"val_{name}"]),
+        )
+
+    def _verdict(self, own: list[TrainedMember], control: list[TrainedMember]) -> None:
+        found = verdict(
+            _curves(own),
+            reference=_curves(control) if control else None,
+            rate=max((site.rate for site in self.sites), default=None),
+            examples=len(self.dataset.validation[1]),
+        )
+        numbers = {name: value.mean for name, value in found.measured.items()}
+        self.numbers["verdict"] = numbers
+        above = {name: each for name, each in found.measured.items() if each.above}
+        # Dropout slows training down: before the control has come to its end, it is too early.
+        fall = verdict(_curves(control or own)).measured.get("fall")
+        ended = self.settings.epochs > 1 and fall is not None and fall.mean <= fall.threshold
+        held_back = found.label == UNDERFITTING and "deficit" in above
+        if found.label == OVERFITTING or (held_back and ended):
+            reasons = [f"{_MEASURED[name]} {above[name]}" for name in _MEASURED if name in above]
+            self.measured.verdict = found.label
+            self.measured.sentence = f"{found.label}: {'; '.join(reasons)}"
+            self.measured.verdict_numbers = numbers
+            self.measured.advice = "; ".join(found.next_steps)
+        elif found.label in (UNDERFITTING, UNDECIDED):
+            # An early end of the training is this examination's doing, not the model's.
+            self.limits.append(
+                f"whether it over- or underfits is not decided after {self.settings.epochs} epochs "
+                f"on {self.settings.seeds} seeds: measure with more of either"
+            )
+
+    def _repeat(self, first: TrainedMember, again: TrainedMember) -> None:
+        names = ["loss", "train_loss", "val_loss"]
+        if first.status == again.status == "completed":
+            one, other = (each.curves[names].to_numpy(float) for each in (first, again))
+            difference = float((np.abs(one - other) / np.maximum(np.abs(one), 1e-12)).max())
+            self.measured.repeat_difference = difference
+            self.numbers["repeat"] = {"relative_difference": difference}
+
+
+def _curves(trained: list[TrainedMember]) -> pd.DataFrame:
+    return pd.concat(
+        [each.curves.assign(seed=each.member.seed, status=each.status) for each in trained],
+        ignore_index=True,
+    )
+
+
+def _known(name: str) -> bool:
+    """Whether it is known if a metric is to be large or small."""
+    try:
+        parse_objective(f"val_{name}")
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,59 @@
+"""How the variance of activations differs between training and inference, at each dropout site."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from dropout_zoo.models.auditing.context import AuditView, Placed, after
+from dropout_zoo.models.auditing.predicates import (
+    is_addition,
+    is_affine,
+    is_batch_norm,
+    keeps_features,
+)
+from dropout_zoo.models.graph.model_graph import GraphCall
+from dropout_zoo.studies.diagnostics.dropout_switch import DropoutSwitch
+
+
+def variance_ratios(switch: DropoutSwitch, x: np.ndarray) -> dict[str, tuple[str, float]]:
+    """Measure the variance with dropout on over that with dropout off, behind each site.
+
+    Measured is what the batch normalisation receives that follows, directly or behind one dense
+    layer, convolution or addition (Li et al. 2018, arXiv:1801.05134); where none follows, what
+    the next layer receives that computes from weights.
+
+    Args:
+        switch: the switch of the model.
+        x: examples.
+
+    Returns:
+        By path of the site, the path of the batch normalisation (empty where there is none) and
+        the ratio. Sites inside other layers, and those at the output, are left out.
+    """
+    view = AuditView(switch.model)
+    listeners = {
+        placed.site.path: found
+        for placed in view.dropping
+        if (found := _receiver(view, placed)) is not None
+    }
+    layers = [call.operation for call in listeners.values()]
+    off = switch.variances(x, layers)
+    with switch.on():
+        on = switch.variances(x, layers)
+    return {
+        path: (call.path if is_batch_norm(call) else "", on[key] / off[key])
+        for path, call in listeners.items()
+        if off.get(key := id(call.operation), 0) > 0
+    }
+
+
+def _receiver(view: AuditView, placed: Placed) -> GraphCall | None:
+    norms = after(placed.call, is_batch_norm, keeps_features)
+    if not norms:
+        steps = after(
+            placed.call, lambda found: is_affine(found) or is_addition(found), keeps_features
+        )
+        norms = [norm for step in steps for norm in after(step, is_batch_norm, keeps_features)]
+    following = norms or view.computing_after(placed.call)
+    return next((call for call in following if isinstance(call.operation, keras.Layer)), None)

@@ -1,0 +1,1 @@
+"""Plots of study results, one display class each."""

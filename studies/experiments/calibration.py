@@ -1,0 +1,121 @@
+"""Calibration: whether a model is right as often as it says."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from dropout_zoo.models.argument_validation import check_count
+from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL
+from dropout_zoo.studies.result import StudyResult
+from dropout_zoo.training.provenance import versions
+
+
+class Calibration(StudyResult):
+    """How confidence and accuracy compare.
+
+    Its `data` has a row a bin that holds examples: its edges ``left`` and ``right``, ``examples``,
+    ``confidence`` and ``accuracy`` (means), and the interval of the accuracy, ``low`` and ``high``
+    (Wilson 1927, JASA 22:209-212).
+    """
+
+    made_by = "calibration"
+
+    @property
+    def bins(self) -> pd.DataFrame:
+        """The table of the bins, `data`."""
+        return self.data
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error, in [0, 1].
+
+        The mean over the examples of the distance between confidence and accuracy of their bin
+        (Guo et al. 2017, ICML, equation 3).
+        """
+        return float((_shares(self.data) * _surplus(self.data).abs()).sum())
+
+    @property
+    def level(self) -> float:
+        """Confidence level of the intervals."""
+        return float(self.settings["level"])
+
+
+def calibration(
+    probabilities: Any, y: Any, *, bins: int = 15, level: float = DEFAULT_LEVEL
+) -> Calibration:
+    """Compare the confidence of predictions with how often they are right.
+
+    Args:
+        probabilities: probability of each class, shape `(examples, classes)`, such as the output
+            of a model or `MonteCarloPrediction.mean`.
+        y: the classes, whole numbers from 0, shape `(examples,)`.
+        bins: number of bins of equal width between 0 and 1; 15 as in Guo et al. 2017.
+        level: confidence level of the bins' intervals, in (0, 1).
+
+    Returns:
+        The calibration.
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+    check_count(bins, "bins")
+    probabilities, y = np.asarray(probabilities, float), np.asarray(y)
+    if probabilities.ndim != 2 or probabilities.shape[1] < 2 or y.shape != probabilities.shape[:1]:
+        raise ValueError(
+            "expected probabilities of shape (examples, classes) and classes of shape (examples,); "
+            f"received {probabilities.shape} and {y.shape}"
+        )
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == y
+    # A bin holds its right edge, as in Guo et al.
+    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    rows = []
+    for number in np.unique(place):
+        inside = place == number
+        accuracy, count = float(right[inside].mean()), int(inside.sum())
+        low, high = _wilson(accuracy, count, level)
+        rows.append(
+            {
+                "left": number / bins,
+                "right": (number + 1) / bins,
+                "examples": count,
+                "confidence": float(confidence[inside].mean()),
+                "accuracy": accuracy,
+                "low": low,
+                "high": high,
+            }
+        )
+    table = pd.DataFrame(rows)
+    surplus = _shares(table) * _surplus(table)
+    return Calibration(
+        kind="calibration",
+        data=table,
+        settings={"bins": bins, "level": level, "examples": len(y)},
+        versions=versions(),
+        conclusions=(
+            f"Expected calibration error {surplus.abs().sum():.3f} over {len(table)} bins; mean "
+            f"confidence {abs(surplus.sum()):.3f} {'over' if surplus.sum() > 0 else 'under'} the "
+            "accuracy.",
+        ),
+    )
+
+
+def _shares(bins: pd.DataFrame) -> pd.Series:
+    return bins["examples"] / bins["examples"].sum()
+
+
+def _surplus(bins: pd.DataFrame) -> pd.Series:
+    return bins["confidence"] - bins["accuracy"]
+
+
+def _wilson(share: float, count: int, level: float) -> tuple[float, float]:
+    """Interval of a share of so many examples; it stays within [0, 1]."""
+    z = float(stats.norm.ppf((1 + level) / 2))
+    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
+    return max(0.0, centre - half), min(1.0, centre + half)

@@ -1,0 +1,228 @@
+"""Co-adaptation: how much a model leans on single units, and what its first layer has learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from dropout_zoo.studies.paired_tests import holm_differences
+from dropout_zoo.studies.plan import (
+    NO_DROPOUT,
+    Bench,
+    Execution,
+    FitSettings,
+    Model,
+    Setting,
+    StudyPlan,
+    as_dataset,
+    as_seeds,
+)
+from dropout_zoo.studies.result import StudyResult
+from dropout_zoo.studies.runner import announce, train_settings
+from dropout_zoo.studies.site_groups import Wanted, model_with_sites, named_rates
+from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.targets import targets_for
+from dropout_zoo.training.members import TrainedMember
+from dropout_zoo.training.provenance import versions
+
+MEASURES = {
+    "ablation": "loss added when a unit is ablated",
+    "mean_activation": "mean activation",
+    "active_share": "share of examples on which a unit is active",
+    "correlation": "mean absolute correlation with other units",
+}
+"""What is measured of every unit of the first dense layer."""
+
+_BINS = 40
+
+
+def coadaptation(
+    model: Model,
+    dataset: Dataset | str | Path = "digits",
+    *,
+    rates: Sequence[Wanted] = (None,),
+    sites: str = "hidden",
+    examples: int = 500,
+    seeds: int | Sequence[int] = 5,
+    epochs: int = 20,
+    fit: FitSettings | None = None,
+    execution: Execution | None = None,
+) -> StudyResult:
+    """Measure the units of the first dense layer, with and without dropout.
+
+    Srivastava et al. 2014, Section 7.1 and 7.2 (Figs. 7 and 8): with dropout features stand on
+    their own, and activations are sparser.
+
+    Args:
+        model: a compiled model whose first dense layer has an activation that is 0 at 0, such as
+            relu; or what makes one, as in `learning_curves`.
+        dataset: a `Dataset`, or what `load_dataset` takes.
+        rates: the settings beside no dropout, as in `learning_curves`.
+        sites: where a single rate applies.
+        examples: validation examples on which the units are measured, at most.
+        seeds: number of seeds, or the seeds.
+        epochs: epochs of each training; the best one is measured.
+        fit: how each model is trained.
+        execution: where the study runs and who hears of it.
+
+    Returns:
+        The result, with a row for each unit of each training: ``dropout``, ``seed``, ``unit``,
+        the measures of `MEASURES`, ``feature`` (its incoming weights), and ``counts`` (histogram
+        of its activations over the bins in ``settings["edges"]``).
+
+    Raises:
+        ValueError: the model has no such layer, or model and data do not fit.
+        RuntimeError: every training failed.
+    """
+    data = as_dataset(dataset)
+    bench = Bench(model_with_sites(model, data, [sites]), data)
+    _first_dense(bench.model)
+    wanted = named_rates(bench.model, rates, sites)
+    plan = StudyPlan(
+        kind="coadaptation",
+        settings=[Setting(name, {"dropout": name}, each, bench) for name, each in wanted.items()],
+        controls={name: NO_DROPOUT for name in wanted if name != NO_DROPOUT},
+        seeds=as_seeds(seeds),
+        epochs=epochs,
+        fit=fit or FitSettings(),
+        arguments={"sites": sites, "examples": examples},
+    )
+    execution = execution or Execution()
+    announce(plan, data, execution)
+    x, y = data.validation[0][:examples], data.validation[1][:examples]
+    tables: list[pd.DataFrame] = []
+    activations: list[np.ndarray] = []
+
+    def measure(setting: Setting, trained: TrainedMember) -> Mapping[str, Any]:
+        table, values = _units(trained.model(), x, y, data.num_classes)
+        tables.append(table.assign(dropout=setting.name, seed=trained.member.seed))
+        activations.append(values)
+        return {}
+
+    trained = train_settings(plan, execution, measure)
+    if not tables:
+        raise RuntimeError(f"every training failed: {'; '.join(sorted(set(trained['reason'])))}")
+    largest = max(float(values.max()) for values in activations)
+    smallest = min(0.0, *(float(values.min()) for values in activations))
+    edges = np.linspace(smallest, largest, _BINS + 1)
+    for table, values in zip(tables, activations, strict=True):
+        table["counts"] = [np.histogram(unit, edges)[0].tolist() for unit in values.T]
+    first = ["dropout", "seed", "unit"]
+    units = pd.concat(tables, ignore_index=True)
+    units = units[first + [column for column in units.columns if column not in first]]
+    shape = list(data.input_shape)
+    return StudyResult(
+        kind="coadaptation",
+        data=units,
+        settings=plan.describe(data) | {"edges": edges.tolist(), "input_shape": shape},
+        versions=versions(),
+        conclusions=(*_failures(trained), *_conclude(units)),
+    )
+
+
+def _first_dense(model: keras.Model) -> keras.layers.Dense:
+    for layer in model.layers[:-1]:
+        if isinstance(layer, keras.layers.Dense):
+            at_zero = float(
+                keras.ops.convert_to_numpy(layer.activation(keras.ops.zeros((1, 1))))[0, 0]
+            )
+            if at_zero:
+                raise ValueError(
+                    f"expected {layer.name!r} to have an activation that is 0 at 0, such as relu, "
+                    f"to ablate its units; received one that is {at_zero:g}"
+                )
+            return layer
+    raise ValueError(
+        f"expected a model with a hidden Dense layer, received {model.name!r} without one"
+    )
+
+
+def _units(
+    model: keras.Model, x: np.ndarray, y: np.ndarray, num_classes: int | None
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """What each unit of the first dense layer does, and its activations, a column a unit."""
+    layer = _first_dense(model)
+    targets = targets_for(model, y, num_classes)
+    until = keras.Model(model.inputs, layer.output)
+    values = np.asarray(until.predict(x, batch_size=256, verbose=0), float)
+    kernel, *bias = layer.get_weights()
+    whole = _loss(model, x, targets)
+    added = []
+    for unit in range(kernel.shape[1]):
+        without = [kernel.copy(), *(each.copy() for each in bias)]
+        for weights in without:
+            weights[..., unit] = 0
+        layer.set_weights(without)
+        added.append(_loss(model, x, targets) - whole)
+    layer.set_weights([kernel, *bias])
+    table = pd.DataFrame(
+        {
+            "unit": np.arange(kernel.shape[1]),
+            "ablation": added,
+            "mean_activation": values.mean(axis=0),
+            "active_share": (values > 0).mean(axis=0),
+            "correlation": _correlation(values),
+            "feature": [weights.tolist() for weights in kernel.T],
+        }
+    )
+    return table, values
+
+
+def _loss(model: keras.Model, x: np.ndarray, targets: np.ndarray) -> float:
+    return float(model.test_on_batch(x, targets, return_dict=True)["loss"])
+
+
+def _correlation(values: np.ndarray) -> np.ndarray:
+    """Mean absolute correlation of each unit with the others; NaN where it never changes."""
+    spread = values.std(axis=0)
+    varying = spread > 0
+    found = np.full(values.shape[1], np.nan)
+    if varying.sum() > 1:
+        matrix = np.abs(np.corrcoef(values[:, varying], rowvar=False))
+        found[varying] = (matrix.sum(axis=1) - 1) / (len(matrix) - 1)
+    return found
+
+
+def _failures(trained: pd.DataFrame) -> list[str]:
+    failed = trained[trained["status"] != "completed"].drop_duplicates("training")
+    return [
+        f"{row.setting}: seed {row.seed} {row.status} ({row.reason})."
+        for row in failed.itertuples()
+    ]
+
+
+def _conclude(units: pd.DataFrame) -> list[str]:
+    by_seed = units.groupby(["dropout", "seed"], sort=False)[list(MEASURES)].mean()
+    control = by_seed.loc[NO_DROPOUT]
+    sentences = []
+    for name in dict.fromkeys(units["dropout"]):
+        if name == NO_DROPOUT:
+            continue
+        common = by_seed.loc[name].index.intersection(control.index)
+        changes = {
+            measure: (
+                by_seed.loc[name].loc[common, measure] - control.loc[common, measure]
+            ).tolist()
+            for measure in MEASURES
+        }
+        found = holm_differences(changes, [0.0] * len(common))
+        for measure, what in MEASURES.items():
+            change, before = found[measure], float(control[measure].mean())
+            text = f"{name}: {what} {before + change.mean:.3g} against {before:.3g}"
+            if change.pairs > 1:
+                clear = "" if change.excludes_zero else ", not set apart"
+                text += f" (difference {change.low:.2g} to {change.high:.2g}{clear})"
+            sentences.append(f"{text}.")
+    pairs = units["seed"].nunique()
+    sentences.append(
+        f"Means over units, paired over {pairs} seeds; Student's t at 95 %, by Holm's method for "
+        "all measures of a setting together."
+        if pairs > 1
+        else "A single seed: there are no intervals, and nothing is proven."
+    )
+    return sentences

@@ -1,0 +1,320 @@
+"""Monte-Carlo dropout: predictions with dropout on, their spread, and how soon they settle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from dropout_zoo.models.argument_validation import check_count
+from dropout_zoo.models.graph.cloning import clone_model, copy_weights, same_layer
+from dropout_zoo.models.graph.fingerprint import structure_of
+from dropout_zoo.models.graph.sites import dropout_sites
+from dropout_zoo.studies.diagnostics.dropout_switch import DropoutSwitch
+from dropout_zoo.studies.result import StudyResult
+from dropout_zoo.training.provenance import versions
+from dropout_zoo.training.seeding import seed_masks
+
+CONVERGENCE_SAMPLES = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200)
+"""Numbers of passes that are averaged: Srivastava et al. 2014, Fig. 11, go to about 120."""
+
+_EXAMPLES_A_CALL = 16_384
+
+
+class MonteCarloPrediction(StudyResult):
+    """What repeated passes with dropout on predict for each example.
+
+    Its `data` has a row an example: ``example``, the mean of each output as ``mean/<output>``,
+    its standard deviation over the passes as ``std/<output>``, and, of probabilities, ``entropy``
+    and ``mutual_information``.
+    """
+
+    made_by = "monte_carlo"
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean of the outputs, shape `(examples, outputs)`."""
+        return self._columns("mean/")
+
+    @property
+    def std(self) -> np.ndarray:
+        """Standard deviation of the outputs over the passes, shape `(examples, outputs)`."""
+        return self._columns("std/")
+
+    @property
+    def entropy(self) -> np.ndarray | None:
+        """Entropy of the mean in nats, shape `(examples,)`; None for a regression."""
+        return self.data["entropy"].to_numpy(copy=True) if "entropy" in self.data else None
+
+    @property
+    def mutual_information(self) -> np.ndarray | None:
+        """What the passes disagree about, in nats, shape `(examples,)`; None for a regression.
+
+        Entropy of the mean less the mean of the entropies (Gal 2016, Uncertainty in Deep Learning,
+        Section 3.3.1).
+        """
+        name = "mutual_information"
+        return self.data[name].to_numpy(copy=True) if name in self.data else None
+
+    @property
+    def samples(self) -> int:
+        """Number of passes."""
+        return int(self.settings["samples"])
+
+    def _columns(self, prefix: str) -> np.ndarray:
+        return self.data[[name for name in self.data if name.startswith(prefix)]].to_numpy(
+            copy=True
+        )
+
+
+def monte_carlo(
+    model: keras.Model, x: Any, samples: int = 50, *, seed: int = 0, batch_size: int = 256
+) -> MonteCarloPrediction:
+    """Predict many times with dropout on and everything else as at inference.
+
+    Dropout is turned on in a clone; batch normalisation there uses its moving averages and leaves
+    them alone. The model itself is not changed in any way (Gal and Ghahramani 2016, ICML).
+
+    Args:
+        model: a Sequential or Functional model with one output of shape `(batch, outputs)`:
+            probabilities of the classes, one probability, or values of a regression.
+        x: inputs, shape `(examples, ...)`.
+        samples: number of passes, at least 1.
+        seed: decides the dropout masks.
+        batch_size: examples at a time.
+
+    Returns:
+        Mean, standard deviation and, of probabilities, entropy and mutual information.
+
+    Raises:
+        ValueError: `samples` is no positive whole number, the model never drops anything, or its
+            output has another shape.
+        TypeError: the model cannot be cloned.
+    """
+    check_count(samples, "samples")
+    passes = _passes(model, x, samples, seed, batch_size)
+    # Around the first pass, so that small spreads survive the subtraction of squares.
+    first = next(passes)
+    _check_shape(first)
+    total, squares, entropies = np.zeros_like(first), np.zeros_like(first), row_entropy(first)
+    for outputs in passes:
+        total = total + (outputs - first)
+        squares = squares + (outputs - first) ** 2
+        entropies = entropies + row_entropy(outputs)
+    offset = total / samples
+    mean = first + offset
+    std = np.sqrt(np.maximum(squares / samples - offset**2, 0))
+    columns = [f"{what}/{unit}" for what in ("mean", "std") for unit in range(mean.shape[1])]
+    data = pd.DataFrame(np.hstack([mean, std]), columns=columns)
+    data.insert(0, "example", range(len(data)))
+    if _are_probabilities(model, mean):
+        data["entropy"] = row_entropy(mean)
+        data["mutual_information"] = np.maximum(data["entropy"] - entropies / samples, 0)
+    return MonteCarloPrediction(
+        kind="monte_carlo",
+        data=data,
+        settings={"samples": samples} | _settings(model, seed, batch_size, len(data)),
+        versions=versions(),
+        conclusions=tuple(_conclude_passes(data, std, samples)),
+    )
+
+
+def monte_carlo_convergence(
+    model: keras.Model,
+    x: Any,
+    y: Any,
+    *,
+    samples: Sequence[int] = CONVERGENCE_SAMPLES,
+    repeats: int = 20,
+    seed: int = 0,
+    batch_size: int = 256,
+) -> StudyResult:
+    """Compare averages of more and more passes with weight scaling (Srivastava et al., Fig. 11).
+
+    Weight scaling is what Keras does at inference: dropout off, one pass.
+
+    Args:
+        model: a classifier with one probability for each class.
+        x: inputs, shape `(examples, ...)`.
+        y: their classes, whole numbers from 0, shape `(examples,)`.
+        samples: numbers of passes to average, each at least 1.
+        repeats: how often each number is drawn from the largest number of passes, without
+            replacement: the spread of the error, which comes to nothing at the largest number,
+            whose passes are always the same.
+        seed: decides masks and draws.
+        batch_size: examples at a time.
+
+    Returns:
+        The result, with a row for each number of passes and repeat: ``samples`` (0 for weight
+        scaling), ``repeat``, ``error`` in percent, and ``loss`` (cross-entropy in nats).
+
+    Raises:
+        ValueError: an argument is out of range, or the model is no such classifier.
+        TypeError: the model cannot be cloned.
+    """
+    check_count(repeats, "repeats")
+    for count in samples:
+        check_count(count, "each of samples")
+    y = np.asarray(y)
+    scaled = np.asarray(model.predict(x, batch_size=batch_size, verbose=0))
+    if not _are_probabilities(model, scaled) or scaled.shape[1] == 1:
+        raise ValueError(
+            "expected a classifier with a probability for each class, which are 0 or larger and "
+            f"add up to 1; received outputs of shape {scaled.shape} that are not"
+        )
+    passes = np.stack(list(_passes(model, x, max(samples), seed, batch_size)))
+    rng = np.random.default_rng(seed)
+    rows = [{"samples": 0, "repeat": 0, **proper_scores(scaled, y)}]
+    for count in sorted(set(samples)):
+        for repeat in range(repeats):
+            chosen = rng.choice(len(passes), count, replace=False)
+            rows.append(
+                {
+                    "samples": count,
+                    "repeat": repeat,
+                    **proper_scores(passes[chosen].mean(axis=0), y),
+                }
+            )
+    data = pd.DataFrame(rows)
+    return StudyResult(
+        kind="monte_carlo_convergence",
+        data=data,
+        settings={"samples": sorted(set(samples)), "repeats": repeats}
+        | _settings(model, seed, batch_size, len(y)),
+        versions=versions(),
+        conclusions=tuple(_conclude_convergence(data)),
+    )
+
+
+def _settings(model: keras.Model, seed: int, batch_size: int, examples: int) -> dict[str, Any]:
+    """What decides the numbers besides the passes; masks are drawn batch by batch."""
+    return {
+        "seeds": [seed],
+        "batch_size": batch_size,
+        "examples": examples,
+        "model": {"name": model.name, "structure": structure_of(model)},
+    }
+
+
+def _passes(
+    model: keras.Model, x: Any, samples: int, seed: int, batch_size: int
+) -> Iterator[np.ndarray]:
+    """Outputs of pass after pass with dropout on, float64."""
+    clone = clone_model(model, same_layer)
+    copy_weights(model, clone)
+    if not any(site.rate for site in dropout_sites(clone)):
+        raise ValueError(
+            f"expected a model with dropout at a rate above 0, received {model.name!r}, where "
+            "every pass would give the same; train one with dropout first"
+        )
+    switch = DropoutSwitch(clone)
+    clone.run_eagerly = False  # traced once, with dropout on
+    seed_masks(clone, seed)
+    x = np.asarray(x)
+    # Each example draws its own mask, so that passes can share a call, which costs 0.1 s.
+    together = 1 if _shares_masks(clone) else max(1, _EXAMPLES_A_CALL // len(x))
+    for begun in range(0, samples, together):
+        count = min(together, samples - begun)
+        with switch.on():
+            outputs = clone.predict(np.concatenate([x] * count), batch_size=batch_size, verbose=0)
+        yield from np.asarray(outputs, dtype=float).reshape(count, len(x), *outputs.shape[1:])
+
+
+def _shares_masks(model: keras.Model) -> bool:
+    """Whether the examples of a batch are dropped alike somewhere."""
+    layers = [site.layer for site in dropout_sites(model)]
+    shapes = [getattr(layer, "noise_shape", None) for layer in layers]
+    return any(shape is not None and shape[0] == 1 for shape in shapes) or any(
+        not getattr(layer, "per_example", True) for layer in layers
+    )
+
+
+def row_entropy(outputs: np.ndarray) -> np.ndarray:
+    """Compute the entropy of predicted probabilities.
+
+    Args:
+        outputs: shape `(examples, classes)`; one column is the probability of a yes.
+
+    Returns:
+        Entropy of each row in nats.
+    """
+    if outputs.shape[-1] == 1:
+        outputs = np.concatenate([outputs, 1 - outputs], axis=-1)
+    clipped = np.clip(outputs, 1e-12, 1)
+    return -(clipped * np.log(clipped)).sum(axis=-1)
+
+
+def _check_shape(outputs: np.ndarray) -> None:
+    if outputs.ndim != 2:
+        raise ValueError(
+            f"expected a model with one output of shape (batch, outputs), received outputs of "
+            f"shape {outputs.shape}"
+        )
+
+
+def _are_probabilities(model: keras.Model, outputs: np.ndarray) -> bool:
+    _check_shape(outputs)
+    if (outputs < 0).any() or (outputs > 1).any():
+        return False
+    if outputs.shape[1] > 1:
+        return bool(np.allclose(outputs.sum(axis=1), 1, atol=1e-3))
+    return getattr(model.layers[-1], "activation", None) is keras.activations.sigmoid
+
+
+def proper_scores(probabilities: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """Score predicted probabilities.
+
+    Args:
+        probabilities: shape `(examples, classes)`.
+        y: the classes, whole numbers from 0, shape `(examples,)`.
+
+    Returns:
+        ``error`` in percent, and ``loss``, the cross-entropy in nats.
+    """
+    likelihood = np.clip(probabilities[np.arange(len(y)), y], 1e-12, 1)
+    return {
+        "error": 100 * float((probabilities.argmax(axis=1) != y).mean()),
+        "loss": -float(np.log(likelihood).mean()),
+    }
+
+
+def _conclude_passes(data: pd.DataFrame, std: np.ndarray, samples: int) -> list[str]:
+    sentences = [
+        f"{samples} passes with dropout on, {len(data)} examples: the outputs deviate by "
+        f"{std.mean():.3g} on average (standard deviation over the passes)."
+    ]
+    if "entropy" in data:
+        entropy, information = data["entropy"].mean(), data["mutual_information"].mean()
+        sentences.append(
+            f"Mean entropy of the averaged prediction {entropy:.3g} nats, of which the passes "
+            f"disagree about {information:.3g} (mutual information)."
+        )
+    return sentences
+
+
+def _conclude_convergence(data: pd.DataFrame) -> list[str]:
+    scaled = data[data["samples"] == 0].iloc[0]
+    averages = data[data["samples"] > 0].groupby("samples")[["error", "loss"]]
+    mean, std = averages.mean(), averages.std().fillna(0.0)
+    most = int(mean.index.max())
+    sentences = [
+        f"Weight scaling: error {scaled['error']:.2f} %, loss {scaled['loss']:.4g}; the average of "
+        f"{most} passes: error {mean['error'][most]:.2f} %, loss {mean['loss'][most]:.4g}."
+    ]
+    for metric in ("error", "loss"):
+        reached = mean.index[mean[metric] <= scaled[metric]]
+        sentences.append(
+            f"The mean {metric} of {reached[0]} passes is that of weight scaling or lower."
+            if len(reached)
+            else f"No average of up to {most} passes reaches the {metric} of weight scaling."
+        )
+    # All passes are the same draw: the last numbers have no spread of their own.
+    half = int(mean.index[mean.index <= most / 2].max()) if (mean.index <= most / 2).any() else most
+    sentences.append(
+        f"Averages of {half} of the passes spread by {std['loss'][half]:.2g} (standard deviation "
+        f"of the loss over {int(averages.size().iloc[0])} draws)."
+    )
+    return sentences

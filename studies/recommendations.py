@@ -1,0 +1,90 @@
+"""What to try next, from what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dropout_zoo.studies.metric_names import rate_text
+from dropout_zoo.studies.thresholds import Measured
+
+
+def next_steps(
+    label: str,
+    measured: Mapping[str, Measured],
+    seeds: int,
+    rate: float | None = None,
+    best_rate: float | None = None,
+) -> list[str]:
+    """Say what follows from a verdict's numbers.
+
+    Args:
+        label: the verdict's label.
+        measured: its quantities, by name.
+        seeds: number of seeds.
+        rate: dropout rate of the setting, or None where it is unknown.
+        best_rate: rate with the lowest validation loss in the same sweep, or None.
+
+    Returns:
+        Sentences without a full stop; none where nothing needs to be changed.
+    """
+    if label == "overfitting":
+        return _against_overfitting(measured, rate, best_rate)
+    if label == "underfitting":
+        return _against_underfitting(measured, rate, best_rate)
+    if label == "undecided":
+        if seeds == 1:
+            return ["train on more seeds: a single one has no interval"]
+        wide = [name for name, value in measured.items() if not (value.above or value.below)]
+        return [
+            f"train on more than {seeds} seeds, or measure on more validation examples: the "
+            f"intervals of {' and '.join(wide)} hold their thresholds"
+        ]
+    return []
+
+
+def _against_overfitting(
+    measured: Mapping[str, Measured], rate: float | None, best_rate: float | None
+) -> list[str]:
+    gap, rise, fall = (measured[name] for name in ("gap", "rise", "fall"))
+    reasons = []
+    if gap.above:
+        reasons.append(f"the gap between training and validation is {gap.mean:.3g}")
+    if rise.above:
+        reasons.append(f"the validation loss ends {rise.mean:.0%} above its minimum")
+    if best_rate is None or rate is None:
+        known = "try other dropout rates (a rate_sweep shows which is best)"
+        remedy = f"{known if rate else 'add dropout'}, or bring more data"
+    elif rate < best_rate:
+        remedy = (
+            f"raise the dropout rate to {rate_text(best_rate)}, the best here, or bring more data"
+        )
+    else:
+        remedy = (
+            f"no rate above {rate_text(best_rate)} has a lower validation loss here: bring more "
+            "data, or try another method"
+        )
+    steps = [f"{' and '.join(reasons)}: {remedy}"]
+    if rise.above:
+        steps.append("stop at the epoch with the lowest validation loss (patience)")
+    if fall.above:
+        steps.append(f"the validation loss still falls, {fall.mean:.1%} at the end: train longer")
+    return steps
+
+
+def _against_underfitting(
+    measured: Mapping[str, Measured], rate: float | None, best_rate: float | None
+) -> list[str]:
+    gap, fall = measured["gap"], measured["fall"]
+    lower = "lower the dropout rate" if rate else "widen the model"
+    if rate is not None and best_rate is not None and rate > best_rate:
+        lower += f" to {rate_text(best_rate)}, the best here"
+    if fall.above:
+        return [
+            f"validation loss with dropout off still falls, {fall.mean:.1%} at the end, and the "
+            f"gap is {gap.mean:.3g}: train longer, or {lower}"
+        ]
+    # Only a comparison with a reference leads here.
+    return [
+        f"training loss with dropout off lies above the reference, by "
+        f"{measured['deficit'].mean:.0%} of the validation loss, which is no better: {lower}"
+    ]

@@ -1,0 +1,74 @@
+"""A Keras callback that sets the dropout rates of each epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from dropout_zoo.models.graph.runtime_rates import runtime_layers
+from dropout_zoo.models.graph.sites import settable_sites
+from dropout_zoo.models.layers.runtime_rate import RuntimeRate
+from dropout_zoo.training.schedules import RateSchedule, check_schedule
+
+
+class RateScheduler(keras.callbacks.Callback):
+    """Has a schedule decide how much of each dropout rate applies in which epoch of `Model.fit`.
+
+    The model's rates must be variables: train ``with_runtime_rates(model)``. In a plain dropout
+    layer Keras reads the rate once, before the first step. The history gains ``rate_factor`` and
+    for each site ``rate/`` and its path, the fraction that was dropped. At the end of the training
+    the layers have their own rates again.
+
+    Args:
+        schedule: the schedule, such as `EarlyDropout`.
+
+    Raises:
+        TypeError: it is no schedule.
+    """
+
+    def __init__(self, schedule: RateSchedule) -> None:
+        super().__init__()
+        check_schedule(schedule)
+        self.schedule = schedule
+        self._layers: dict[str, RuntimeRate] = {}
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Find the layers.
+
+        Raises:
+            ValueError: the model has no dropout, or dropout with a fixed rate.
+        """
+        self._layers = runtime_layers(self.model)
+        for site in settable_sites(self.model):
+            if site.path not in self._layers:
+                raise ValueError(
+                    "expected a model whose dropout rates are variables, received one in which "
+                    f"{site.path!r} is a plain {type(site.layer).__name__}: Keras reads its rate "
+                    "once, and setting it while training has no effect; train "
+                    "dropout_zoo.models.with_runtime_rates(model)"
+                )
+        if not self._layers:
+            raise ValueError(
+                f"expected a model with dropout whose rate can be scheduled; {self.model.name!r} "
+                "has none"
+            )
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Set the rates."""
+        self._set(self.schedule.factor(epoch))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Log the rates."""
+        factor = self.schedule.factor(epoch)
+        rates = {f"rate/{path}": layer.rate * factor for path, layer in self._layers.items()}
+        if logs is not None:
+            logs.update({"rate_factor": factor}, **rates)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Set the layers' own rates again."""
+        self._set(1.0)
+
+    def _set(self, factor: float) -> None:
+        for layer in self._layers.values():
+            layer.set_factor(factor)

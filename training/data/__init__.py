@@ -1,0 +1,1 @@
+"""Data sets: loading, checking and splitting them."""

@@ -1,0 +1,307 @@
+"""A data set in three parts, and what it says about itself."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from dropout_zoo.training.data.array_checks import (
+    Array,
+    DataError,
+    Examples,
+    Pair,
+    Part,
+    Task,
+    check_features,
+    check_finite,
+    is_integer,
+)
+from dropout_zoo.training.data.labels import Targets, check_targets
+from dropout_zoo.training.data.split import split_arrays, stratified_sample
+
+__all__ = ["DataError", "Dataset", "check_examples", "split_arrays"]
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """Training, validation and test examples; make one with `load_dataset` or `from_arrays`.
+
+    Args:
+        train: Pair `(x, y)`: float32 inputs of shape `(examples, ...)`, and int32 labels from 0
+            or float32 targets of shape `(examples,)`; for a reconstruction the inputs, flattened
+            to `(examples, features)`. All arrays become read-only.
+        validation: Pair of the same form.
+        test: Pair of the same form.
+        task: `"classification"`, `"regression"` or `"reconstruction"`.
+        num_classes: Number of classes; None for a regression and a reconstruction.
+        class_names: Names in the order of the class numbers, or None.
+        source: Where the data come from, such as `digits` or a file name.
+        sample_weight: Weights of the training examples, float32 of shape `(examples,)`, or None.
+    """
+
+    train: Pair
+    validation: Pair
+    test: Pair
+    task: Task
+    num_classes: int | None = None
+    class_names: list[str] | None = None
+    source: str = "arrays"
+    sample_weight: Array | None = None
+
+    def __post_init__(self) -> None:
+        for array in self._arrays():
+            array.setflags(write=False)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        train: tuple[Any, Any],
+        validation: tuple[Any, Any],
+        test: tuple[Any, Any],
+        *,
+        sample_weight: Any = None,
+        class_names: Sequence[str] | None = None,
+        task: Task | None = None,
+        source: str = "arrays",
+    ) -> Dataset:
+        """Make a data set of arrays that are already split; the arrays are copied.
+
+        Args:
+            train: Pair `(x, y)`: numbers of shape `(examples, ...)` (`uint8` is taken for pixels
+                and scaled to [0, 1]), and labels or targets of shape `(examples,)`,
+                `(examples, 1)` or one-hot `(examples, classes)`. Integers, booleans, strings and
+                one-hot rows are classes, floats are a regression.
+            validation: Pair of the same form.
+            test: Pair of the same form.
+            sample_weight: Weights of the training examples, 0 or larger, shape `(examples,)`.
+            class_names: Names in the order of the class numbers.
+            task: `"classification"` or `"regression"`, to overrule what `y` says.
+            source: Where the data come from, for reports and messages.
+
+        Returns:
+            The checked data set.
+
+        Raises:
+            DataError: If an array does not fit, with its name and the fault.
+        """
+        given = dict(zip(PARTS, (train, validation, test), strict=True))
+        if class_names is not None and len(set(class_names)) < len(class_names):
+            raise DataError(f"{source}: expected different class_names, received {class_names}")
+        parts = tuple(_as_part(f"{source}: {name}", pair) for name, pair in given.items())
+        examples = Examples(parts, list(class_names) if class_names is not None else None)
+        pairs, targets = check_examples(examples, task=task)
+        owned = [
+            (_own(x, part.x), _own(y, part.y)) for (x, y), part in zip(pairs, parts, strict=True)
+        ]
+        weight = None
+        if sample_weight is not None:
+            weight = _check_weight(f"{source}: sample_weight", sample_weight, len(owned[0][0]))
+        return cls(
+            train=owned[0],
+            validation=owned[1],
+            test=owned[2],
+            task=targets.task,
+            num_classes=targets.num_classes,
+            class_names=targets.class_names,
+            source=source,
+            sample_weight=weight,
+        )
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input, without the batch axis."""
+        return tuple(self.train[0].shape[1:])
+
+    def as_reconstruction(self) -> Dataset:
+        """Make each input its own target, as an autoencoder wants.
+
+        Returns:
+            The same examples, their inputs flattened to `(examples, features)` as targets, which
+            share the memory of the inputs; the labels are left out.
+        """
+        parts = {name: (x, x.reshape(len(x), -1)) for name, (x, _) in self._parts().items()}
+        return Dataset(
+            train=parts["train"],
+            validation=parts["validation"],
+            test=parts["test"],
+            task="reconstruction",
+            source=self.source,
+            sample_weight=self.sample_weight,
+        )
+
+    def class_counts(self) -> dict[str, list[int]] | None:
+        """Count the examples of each class.
+
+        Returns:
+            For each part (`train`, `validation`, `test`) the counts in the order of the class
+            numbers; None for a regression.
+        """
+        if self.num_classes is None:
+            return None
+        return {
+            name: np.bincount(pair[1], minlength=self.num_classes).tolist()
+            for name, pair in self._parts().items()
+        }
+
+    def fingerprint(self) -> str:
+        """Tell one data set from another.
+
+        Returns:
+            Sixteen hexadecimal digits of a SHA-256 over the shapes, types and values of all parts.
+        """
+        return self._fingerprint
+
+    def training_sample(self, size: int | str | None = None, seed: int = 0) -> Pair:
+        """Choose training examples on which to measure the training metric with dropout off.
+
+        Args:
+            size: Number of examples; None takes as many as the validation part has, `"all"`
+                takes every one. Never more than there are.
+            seed: Seed of the choice, 0 or larger: the same seed chooses the same examples.
+
+        Returns:
+            Pair `(x, y)`, stratified by class (each class within one example of its share).
+
+        Raises:
+            ValueError: If `size` is neither a positive integer, `"all"` nor None.
+        """
+        x, y = self.train
+        if size is None:
+            size = len(self.validation[1])
+        if size == "all":
+            return x, y
+        if isinstance(size, str) or not is_integer(size) or size < 1:
+            raise ValueError(f"size: expected a positive integer, 'all' or None, received {size!r}")
+        if size >= len(y):
+            return x, y
+        groups = np.zeros(len(y), dtype=np.int32) if self.num_classes is None else y
+        index = stratified_sample(groups, int(size), seed=seed)
+        return x[index], y[index]
+
+    def describe(self) -> str:
+        """Say in a few lines what the data are.
+
+        Returns:
+            Source, task and input shape, then one line a part with its number of examples and,
+            for a classification, how many of each class.
+        """
+        classes = f", {self.num_classes} classes" if self.num_classes else ""
+        lines = [f"{self.source}: {self.task}{classes}, input {self.input_shape}"]
+        counts = self.class_counts()
+        for name, pair in self._parts().items():
+            line = f"  {name:<10} {len(pair[1]):>7,} examples"
+            if counts is not None:
+                line += f" ({_describe_counts(counts[name], self.class_names)})"
+            lines.append(line)
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<Dataset {self.describe()}>"
+
+    def _parts(self) -> dict[str, Pair]:
+        return dict(zip(PARTS, (self.train, self.validation, self.test), strict=True))
+
+    def _arrays(self) -> list[Array]:
+        arrays = [array for pair in self._parts().values() for array in pair]
+        return arrays if self.sample_weight is None else [*arrays, self.sample_weight]
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for array in self._arrays():
+            digest.update(f"{array.shape}{array.dtype.str}".encode())
+            digest.update(np.ascontiguousarray(array).data.cast("B"))
+        return digest.hexdigest()[:16]
+
+
+def check_examples(examples: Examples, *, task: Task | None = None) -> tuple[list[Pair], Targets]:
+    """Check every part that was found against its labels and against the other parts.
+
+    Args:
+        examples: The parts, the training part first.
+        task: `"classification"` or `"regression"`; None leaves it to the labels.
+
+    Returns:
+        Pairs `(x, y)` as a `Dataset` keeps them, and what the labels say about the task.
+
+    Raises:
+        DataError: If an array is bad in itself or does not fit the others.
+        ValueError: If `task` is unknown.
+    """
+    if task not in (None, "classification", "regression"):
+        raise ValueError(
+            f"task: expected 'classification', 'regression' or None, received {task!r}"
+        )
+    first = examples.parts[0]
+    inputs = []
+    for part in examples.parts:
+        inputs.append(check_features(part.x_name, part.x))
+        if part.y.ndim == 0 or len(part.y) != len(part.x):
+            raise DataError(
+                f"{part.y_name}: expected one label for each of the {len(part.x):,} examples of "
+                f"{part.x_name}, received shape {part.y.shape}"
+            )
+        if part.x.shape[1:] != first.x.shape[1:]:
+            raise DataError(
+                f"{part.x_name}: expected examples of shape {first.x.shape[1:]} as in "
+                f"{first.x_name}, received {part.x.shape[1:]}"
+            )
+        if (part.x.dtype == np.uint8) != (first.x.dtype == np.uint8):
+            # Only uint8 is scaled, so the parts would end up in different units.
+            raise DataError(
+                f"{part.x_name}: expected {first.x.dtype} as in {first.x_name}, "
+                f"received {part.x.dtype}"
+            )
+    targets = check_targets(
+        [(part.y_name, part.y) for part in examples.parts],
+        task=task or examples.task,
+        class_names=examples.class_names,
+        numbered=examples.numbered,
+    )
+    return list(zip(inputs, targets.parts, strict=True)), targets
+
+
+def _as_part(name: str, pair: Any) -> Part:
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise DataError(f"{name}: expected a pair (x, y), received {type(pair).__name__}")
+    try:
+        return Part(f"{name} x", np.asarray(pair[0]), f"{name} y", np.asarray(pair[1]))
+    except ValueError as error:
+        raise DataError(f"{name}: expected arrays, received nested lists: {error}") from None
+
+
+def _own(array: Array, given: Array) -> Array:
+    return array.copy() if np.may_share_memory(array, given) else array
+
+
+def _check_weight(name: str, weight: Any, examples: int) -> Array:
+    given = np.asarray(weight)
+    if given.dtype.kind not in "biuf" or given.shape != (examples,):
+        raise DataError(
+            f"{name}: expected numbers of shape ({examples},), one for each training example, "
+            f"received {given.dtype} {given.shape}"
+        )
+    with np.errstate(over="ignore"):
+        checked = np.array(given, dtype=np.float32)
+    check_finite(name, checked)
+    if checked.min() < 0 or checked.max() == 0:
+        raise DataError(
+            f"{name}: expected weights of 0 or larger, some above 0, received weights from "
+            f"{checked.min():g} to {checked.max():g}"
+        )
+    return checked
+
+
+def _describe_counts(counts: list[int], class_names: list[str] | None) -> str:
+    if len(counts) > 10:
+        return f"{min(counts):,} to {max(counts):,} a class"
+    if class_names is None:
+        return " ".join(str(count) for count in counts) + " by class"
+    return ", ".join(f"{name} {count}" for name, count in zip(class_names, counts, strict=True))

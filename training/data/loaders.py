@@ -1,0 +1,169 @@
+"""Where data come from: named sets, files and folders, made into one kind of data set."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dropout_zoo.training.data.array_checks import DataError, Examples, Part, Task, is_integer
+from dropout_zoo.training.data.dataset import Dataset, check_examples, split_arrays
+from dropout_zoo.training.data.image_folder import read_image_folder
+from dropout_zoo.training.data.readers import read_npz, read_table
+from dropout_zoo.training.data.synthetic_text import make_topics
+
+KERAS_SETS = ("mnist", "fashion_mnist", "cifar10")
+NAMED_SETS = ("digits", "topics", *KERAS_SETS)
+TABLES = (".csv", ".parquet")
+PATHS = "a .npz, .csv or .parquet file, or a folder of images with one sub-folder a class"
+DEFAULT_MAX_BYTES = 4 * 1024**3
+DOWNLOAD_TIMEOUT = 20.0
+
+
+def load_dataset(
+    source: str | Path = "digits",
+    *,
+    target: str | None = None,
+    image_size: int | Sequence[int] | None = None,
+    task: Task | None = None,
+    seed: int = 0,
+    split: Sequence[float] = (0.70, 0.15, 0.15),
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> Dataset:
+    """Load a named data set, a file or a folder of images, and split it.
+
+    Where the source brings a test part, that is the test part, and validation is taken out of
+    the rest in the proportion that `split` gives the two. `uint8` arrays and images are scaled
+    to [0, 1]; all other numbers are left as they are, as float32.
+
+    Without `task`: strings, booleans and categories are classes, floats are a regression.
+    Integers are class numbers from 0 in a `.npz`; in a table they are classes if there are at
+    most 100 different ones and fewer than half as many as rows, and are then numbered in sorted
+    order, their names kept.
+
+    Args:
+        source: `digits` (embedded, 28 x 28), `topics` (generated sequences of 32 tokens; see
+            `make_topics`), `mnist`, `fashion_mnist` or `cifar10` (downloaded by Keras), or the
+            path of a `.npz` (`x_train`, `y_train`, `x_test`, `y_test`, or `x`, `y`), a `.csv`, a
+            `.parquet`, or a folder of images with one sub-folder a class.
+        target: Target column of a table.
+        image_size: `(height, width)` in pixels, or one number for both, to resize the images of
+            a folder.
+        task: `"classification"` or `"regression"`; None infers it. `"reconstruction"` makes the
+            inputs the targets, and uses the labels to stratify the split only.
+        seed: Seed of the split, from 0 to 2**32 - 1.
+        split: Fractions of training, validation and test part, larger than 0, together 1.
+        max_bytes: Largest size of the data, uncompressed, in bytes.
+
+    Returns:
+        The data in three parts, stratified by class.
+
+    Raises:
+        DataError: If the data are missing, damaged, too large or unfit, in one line.
+        ValueError: If an option is out of range.
+    """
+    if len(split) != 3:
+        raise ValueError(
+            f"split: expected three fractions (train, validation, test), received {split}"
+        )
+    if not is_integer(max_bytes) or max_bytes < 1:
+        raise ValueError(f"max_bytes: expected a positive integer, received {max_bytes!r}")
+    examples = _read(source, target, image_size, max_bytes)
+    reconstruct = task == "reconstruction"
+    pairs, targets = check_examples(examples, task=None if reconstruct else task)
+    label_name = examples.parts[0].y_name
+    if len(pairs) > 1:
+        kept = split[0] + split[1]
+        fractions: tuple[float, ...] = (split[0] / kept, split[1] / kept)
+    else:
+        fractions = tuple(split)
+    parts = split_arrays(
+        *pairs[0],
+        fractions=fractions,
+        seed=seed,
+        task=targets.task,
+        class_names=targets.class_names,
+        name=label_name,
+    )
+    train, validation, test = [*parts, *pairs[1:]]
+    dataset = Dataset(
+        train=train,
+        validation=validation,
+        test=test,
+        task=targets.task,
+        num_classes=targets.num_classes,
+        class_names=targets.class_names,
+        source=str(source) if source in NAMED_SETS else Path(source).name,
+    )
+    return dataset.as_reconstruction() if reconstruct else dataset
+
+
+def _read(
+    source: str | Path,
+    target: str | None,
+    image_size: int | Sequence[int] | None,
+    max_bytes: int,
+) -> Examples:
+    path = Path(source)
+    named = source in NAMED_SETS
+    is_table = not named and path.suffix.lower() in TABLES
+    is_folder = not named and path.is_dir()
+    if target is not None and not is_table:
+        raise DataError(f"{source}: expected target (--target) only with a .csv or .parquet file")
+    if image_size is not None and not is_folder:
+        raise DataError(
+            f"{source}: expected image_size (--image-size) only with a folder of images"
+        )
+    if source == "digits":
+        return _read_digits()
+    if source == "topics":
+        tokens, topics = make_topics()
+        return Examples((Part("topics: tokens", tokens, "topics: labels", topics),))
+    if named:
+        return _download(str(source))
+    if is_folder:
+        return read_image_folder(path, image_size=image_size, max_bytes=max_bytes)
+    if not path.is_file():
+        fault = "no regular file" if path.exists() else "no such file"
+        raise DataError(f"{source}: expected {', '.join(NAMED_SETS)}, or {PATHS}; received {fault}")
+    if is_table:
+        return read_table(path, target=target, max_bytes=max_bytes)
+    if path.suffix.lower() == ".npz":
+        return read_npz(path, max_bytes=max_bytes)
+    raise DataError(f"{source}: expected {PATHS}; received a file ending in {path.suffix!r}")
+
+
+def _read_digits() -> Examples:
+    from scipy.ndimage import zoom
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = digits.images.astype(np.float32) / 16
+    x = np.clip(zoom(images, (1, 3.5, 3.5), order=1), 0, 1)
+    return Examples((Part("digits: images", x, "digits: labels", digits.target),))
+
+
+def _download(name: str) -> Examples:
+    # Only these sets need Keras, whose import takes seconds.
+    import keras
+
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
+    try:
+        train, test = getattr(keras.datasets, name).load_data()
+    except Exception as error:
+        # Keras raises a plain Exception where the download fails.
+        raise DataError(
+            f"{name}: expected a download, received: {error}; without a network use digits, or "
+            f"{PATHS}"
+        ) from error
+    finally:
+        socket.setdefaulttimeout(timeout)
+    return Examples(
+        (
+            Part(f"{name}: x_train", train[0], f"{name}: y_train", train[1]),
+            Part(f"{name}: x_test", test[0], f"{name}: y_test", test[1]),
+        )
+    )

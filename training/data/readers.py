@@ -1,0 +1,277 @@
+"""Readers of array archives (`.npz`) and tables (`.csv`, `.parquet`)."""
+
+from __future__ import annotations
+
+import lzma
+import math
+import struct
+import warnings
+import zipfile
+import zlib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.lib import format as npy
+
+from dropout_zoo.training.data.array_checks import (
+    Array,
+    DataError,
+    Examples,
+    Part,
+    Task,
+    check_size,
+)
+
+KERAS_LAYOUT = ("x_train", "y_train", "x_test", "y_test")
+PLAIN_LAYOUT = ("x", "y")
+LISTED_COLUMNS = 20
+
+
+def read_npz(path: Path, *, max_bytes: int) -> Examples:
+    """Read an array archive; pickled objects are never loaded.
+
+    Args:
+        path: A `.npz` file with `x_train`, `y_train`, `x_test` and `y_test`, as Keras lays out
+            its data sets, or with `x` and `y`. Other arrays in it are not read.
+        max_bytes: Largest size of the arrays, uncompressed, in bytes.
+
+    Returns:
+        One part, or a training and a test part.
+
+    Raises:
+        DataError: If the file is damaged, pickled, too large or laid out otherwise.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            found = [name.removesuffix(".npy") for name in archive.namelist()]
+            layout = next(
+                (names for names in (KERAS_LAYOUT, PLAIN_LAYOUT) if set(names) <= set(found)), None
+            )
+            if layout is None:
+                raise DataError(
+                    f"{path}: expected arrays {', '.join(KERAS_LAYOUT)}, or "
+                    f"{', '.join(PLAIN_LAYOUT)}, received "
+                    f"{', '.join(found[:LISTED_COLUMNS]) or 'no arrays'}"
+                )
+            declared = sum(archive.getinfo(f"{name}.npy").file_size for name in layout)
+            check_size(str(path), declared, max_bytes)
+            arrays = [_read_member(archive, path, name, max_bytes) for name in layout]
+    except DataError:
+        raise
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
+        raise DataError(f"{path}: {_why_no_archive(path, error)}") from None
+    names = [f"{path}: {name}" for name in layout]
+    return Examples(
+        tuple(
+            Part(names[i], arrays[i], names[i + 1], arrays[i + 1]) for i in range(0, len(names), 2)
+        )
+    )
+
+
+def _read_member(archive: zipfile.ZipFile, path: Path, name: str, max_bytes: int) -> Array:
+    member = f"{name}.npy"
+    try:
+        with archive.open(member) as file:
+            shape, dtype = _read_header(file)
+        if dtype.hasobject:
+            raise DataError(
+                f"{path}: {name}: expected an array of numbers, received pickled Python objects, "
+                "which are refused because loading them can run code; save numbers or strings"
+            )
+        count = math.prod(shape)
+        # NumPy allocates what the header asks for before it reads, so the header is checked first.
+        if min(shape, default=0) < 0 or count * dtype.itemsize > archive.getinfo(member).file_size:
+            raise DataError(
+                f"{path}: {name}: expected {count * dtype.itemsize:,} bytes for shape {shape}, "
+                f"received {archive.getinfo(member).file_size:,}; the file is truncated"
+            )
+        check_size(f"{path}: {name}", 4 * count, max_bytes)
+        with archive.open(member) as file:
+            array: Array = npy.read_array(file, allow_pickle=False)
+        return array
+    except DataError:
+        raise
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        ValueError,
+        struct.error,
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+    ) as error:
+        raise DataError(f"{path}: {name}: truncated or damaged: {error}") from None
+
+
+def _read_header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = npy.read_magic(file)
+    if version == (1, 0):
+        shape, _, dtype = npy.read_array_header_1_0(file)
+    elif version == (2, 0):
+        shape, _, dtype = npy.read_array_header_2_0(file)
+    else:
+        raise ValueError(f"array format {version} is not supported")
+    return shape, dtype
+
+
+def _why_no_archive(path: Path, error: Exception) -> str:
+    with path.open("rb") as file:
+        start = file.read(6)
+    if not start:
+        return "expected a .npz archive, received an empty file"
+    if start.startswith(b"\x80"):
+        return (
+            "expected a .npz archive, received a pickle, which is refused because loading it can "
+            "run code; save the arrays with numpy.savez"
+        )
+    if start == b"\x93NUMPY":
+        return "expected a .npz archive, received one .npy array; save x and y with numpy.savez"
+    if start.startswith(b"PK"):
+        return f"truncated or damaged archive: {error}"
+    return "expected a .npz archive, received a file of another kind"
+
+
+def read_table(path: Path, *, target: str | None, max_bytes: int) -> Examples:
+    """Read a table: one row an example, one column the target, all others numbers.
+
+    Args:
+        path: A `.csv` file with a header line, or a `.parquet` file.
+        target: Name of the target column.
+        max_bytes: Largest size of the table, uncompressed, in bytes.
+
+    Returns:
+        One part. Integer targets name classes: gaps between them are closed.
+
+    Raises:
+        DataError: If the table is damaged, too large or empty, or a column does not fit.
+    """
+    if path.suffix.lower() == ".csv":
+        frame = _read_csv(path, max_bytes)
+    else:
+        frame = _read_parquet(path, max_bytes)
+    columns = ", ".join(map(str, frame.columns[:LISTED_COLUMNS]))
+    if len(frame.columns) > LISTED_COLUMNS:
+        columns += f" and {len(frame.columns) - LISTED_COLUMNS} more"
+    if target is None or target not in frame.columns:
+        received = "no target" if target is None else repr(target)
+        raise DataError(
+            f"{path}: expected the target to be one of the columns {columns}, received {received}; "
+            "name it with target (--target)"
+        )
+    if len(frame.columns) < 2:
+        raise DataError(
+            f"{path}: expected columns beside the target {target!r}, received none; "
+            "a model needs at least one input"
+        )
+    if frame.empty:
+        raise DataError(f"{path}: expected rows below the header, received an empty set")
+    y, task = _target_column(path, frame[target])
+    x = _feature_columns(path, frame.drop(columns=target))
+    part = Part(f"{path}: columns", x, f"{path}: column {target!r}", y)
+    return Examples((part,), numbered=False, task=task)
+
+
+def _read_csv(path: Path, max_bytes: int) -> pd.DataFrame:
+    try:
+        check_size(str(path), path.stat().st_size, max_bytes)
+        header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
+        _check_names(path, [str(name) for name in header.iloc[0]])
+        # Read as one block: in pieces, a column can come out as a mixture of types.
+        with warnings.catch_warnings():
+            # pandas drops surplus fields with a warning, or takes them for row labels.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(path, low_memory=False, index_col=False)
+    except pd.errors.EmptyDataError:
+        raise DataError(f"{path}: expected a header and rows, received an empty file") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: expected text in UTF-8, received other bytes") from None
+    except pd.errors.ParserWarning:
+        raise DataError(
+            f"{path}: expected as many fields in a row as in the header, received more"
+        ) from None
+    except pd.errors.ParserError as error:
+        raise DataError(f"{path}: expected comma-separated values: {error}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
+    try:
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        raise DataError(
+            f"{path}: expected pyarrow to read .parquet, which is not installed; "
+            "pip install pyarrow, or save the table as .csv"
+        ) from None
+    try:
+        with ParquetFile(path) as file:
+            layout = file.metadata
+            declared = sum(
+                layout.row_group(i).total_byte_size for i in range(layout.num_row_groups)
+            )
+            # Repeated values take next to no room in the file, but all of it in memory.
+            unfolded = 8 * layout.num_rows * layout.num_columns
+            check_size(str(path), max(declared, unfolded), max_bytes)
+            _check_names(path, file.schema_arrow.names)
+            return file.read().to_pandas()
+    except DataError:
+        raise
+    except Exception as error:
+        # Damaged metadata surfaces as whatever its parser raises: Arrow, JSON, Unicode, key errors.
+        raise DataError(f"{path}: truncated, or no .parquet file: {error}") from None
+
+
+def _check_names(path: Path, names: list[str]) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1 and name]
+    if twice:
+        raise DataError(f"{path}: column {twice[0]!r}: expected different names, received it twice")
+    if not all(names):
+        # Most often the row numbers, which a model would happily learn from.
+        raise DataError(
+            f"{path}: column {names.index('') + 1}: expected a name, received none; name it, or "
+            "leave out the row numbers (in pandas: index=False)"
+        )
+
+
+def _target_column(path: Path, column: pd.Series) -> tuple[Array, Task | None]:
+    missing = column.isna()
+    if missing.any():
+        raise DataError(
+            f"{path}: column {column.name!r}: expected a target in every row, received none (NaN "
+            f"or empty) in {missing.sum():,} rows, the first in row {missing.argmax() + 1}"
+        )
+    task: Task | None = None
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column, task = column.astype(column.cat.categories.dtype), "classification"
+    if not pd.api.types.is_numeric_dtype(column.dtype):
+        return column.to_numpy(dtype=object), task
+    return column.to_numpy(dtype=column.dtype.name.lower()), task
+
+
+def _feature_columns(path: Path, frame: pd.DataFrame) -> Array:
+    x = np.empty(frame.shape, dtype=np.float32)
+    for i, name in enumerate(frame.columns):
+        column = frame[name]
+        where = f"{path}: column {name!r}"
+        if not pd.api.types.is_numeric_dtype(column.dtype) or column.dtype.kind == "c":
+            broken = pd.to_numeric(column.astype(object), errors="coerce").isna() & column.notna()
+            row = int(broken.argmax())
+            raise DataError(
+                f"{where}: expected numbers, received {str(column.iloc[row])[:40]!r} in row "
+                f"{row + 1}; encode the column as numbers or leave it out"
+            )
+        with np.errstate(over="ignore"):
+            x[:, i] = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        bad = ~np.isfinite(x[:, i])
+        if bad.any():
+            raise DataError(
+                f"{where}: expected finite float32 numbers, received NaN, infinite or empty values "
+                f"in {bad.sum():,} rows, the first in row {bad.argmax() + 1}; fill or remove them"
+            )
+    return x

@@ -1,0 +1,135 @@
+"""The one split into training, validation and test part."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+from dropout_zoo.training.data.array_checks import Array, DataError, Pair, Task, is_integer
+
+
+def split_arrays(
+    x: Array,
+    y: Array,
+    *,
+    fractions: Sequence[float] = (0.70, 0.15, 0.15),
+    seed: int = 0,
+    task: Task = "classification",
+    class_names: Sequence[str] | None = None,
+    name: str = "y",
+) -> list[Pair]:
+    """Split examples at random, each class in the same proportions.
+
+    Every example lands in exactly one part. The last part is cut off first; in each cut a class
+    is within one example of its share, and every class lands in every part.
+
+    Args:
+        x: Inputs of shape `(examples, ...)`.
+        y: Labels from 0 or targets, of shape `(examples,)`.
+        fractions: Share of each part, all larger than 0, together 1.
+        seed: Seed of the split, from 0 to 2**32 - 1: the same seed gives the same split.
+        task: `"classification"` is stratified, `"regression"` is not.
+        class_names: Names for messages, in the order of the class numbers.
+        name: What the labels are called, for messages.
+
+    Returns:
+        One pair `(x, y)` for each fraction.
+
+    Raises:
+        DataError: If a class (or, for a regression, the whole) has too few examples.
+        ValueError: If the fractions or the seed are out of range.
+    """
+    _check_split(fractions, seed)
+    stratified = task == "classification"
+    counts = np.bincount(y) if stratified else np.array([len(y)])
+    classes = int(np.count_nonzero(counts))
+    sizes = _part_sizes(len(y), fractions, least=classes)
+    if sizes[0] < classes:
+        needed = next(
+            each
+            for each in count(len(sizes))
+            if _part_sizes(each * classes, fractions, least=classes)[0] >= classes
+        )
+    else:
+        needed = _examples_needed(len(y), sizes)
+    smallest = int(np.where(counts > 0, counts, counts.max()).argmin())
+    if sizes[0] < classes or counts[smallest] < needed:
+        place, remedy = "", ""
+        if stratified:
+            place = f" of class {class_names[smallest] if class_names is not None else smallest}"
+            remedy = ", or merge or leave out the class"
+        raise DataError(
+            f"{name}: expected {needed} or more examples{place} so that each of the {len(sizes)} "
+            f"parts gets one, received {counts[smallest]}; add examples{remedy}"
+        )
+    parts: list[Pair] = []
+    for size in sizes[:0:-1]:
+        x, x_cut, y, y_cut = train_test_split(
+            x, y, test_size=size, random_state=seed, stratify=y if stratified else None
+        )
+        parts.insert(0, (x_cut, y_cut))
+    return [(x, y), *parts]
+
+
+def stratified_sample(groups: Array, size: int, *, seed: int = 0) -> NDArray[np.intp]:
+    """Choose a few examples, each class within one example of its share.
+
+    Args:
+        groups: Class numbers from 0, of shape `(examples,)`.
+        size: How many to choose, from 1 to the number of examples; it may be smaller than the
+            number of classes, which `train_test_split` would refuse.
+        seed: Seed of the choice, 0 or larger.
+
+    Returns:
+        Indices of the chosen examples, ascending, of shape `(size,)`.
+    """
+    rng = np.random.default_rng(seed)
+    share = np.bincount(groups) * (size / len(groups))
+    take = np.floor(share).astype(int)
+    largest_remainders = np.argsort(take - share, kind="stable")
+    take[largest_remainders[: size - take.sum()]] += 1
+    chosen = [
+        rng.choice(np.flatnonzero(groups == group), count, replace=False)
+        for group, count in enumerate(take)
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
+def _check_split(fractions: Sequence[float], seed: int) -> None:
+    if (
+        len(fractions) < 2
+        or not all(0 < fraction < 1 for fraction in fractions)
+        or abs(math.fsum(fractions) - 1) > 1e-6
+    ):
+        raise ValueError(
+            f"split: expected fractions larger than 0 that add up to 1, received {fractions}"
+        )
+    if not is_integer(seed) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed: expected an integer from 0 to 2**32 - 1, received {seed!r}")
+
+
+def _part_sizes(total: int, fractions: Sequence[float], least: int) -> list[int]:
+    rest = [max(least, round(total * fraction)) for fraction in fractions[1:]]
+    return [total - sum(rest), *rest]
+
+
+def _examples_needed(total: int, sizes: Sequence[int]) -> int:
+    """Smallest class that cannot come away empty from any cut, however its share is rounded."""
+    needed = len(sizes)
+    while needed < total:
+        members, left = needed, total
+        for size in sizes[:0:-1]:
+            if members * size < left:
+                break
+            members -= math.ceil(members * size / left)
+            left -= size
+        else:
+            if members >= 1:
+                return needed
+        needed += 1
+    return max(total, len(sizes))

@@ -1,0 +1,159 @@
+"""Labels in the form that the loss of a compiled model wants."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import losses
+
+from dropout_zoo.training.data.array_checks import Array, is_integer
+
+# Keras builds each of its loss classes around one of these functions and keeps it as `fn`.
+ONE_HOT_LOSSES = (
+    losses.categorical_crossentropy,
+    losses.categorical_focal_crossentropy,
+    losses.categorical_hinge,
+    losses.kl_divergence,
+)
+BINARY_LOSSES = (losses.binary_crossentropy, losses.binary_focal_crossentropy)
+
+
+def targets_for(model: keras.Model, y: Array, num_classes: int | None) -> Array:
+    """Give labels or targets the form that the loss of a model wants.
+
+    Args:
+        model: A compiled model with one output of shape `(batch, units)`.
+        y: Integer labels from 0 or float targets, of shape `(examples,)`; for a reconstruction
+            the flattened inputs, of shape `(examples, features)`.
+        num_classes: Number of classes; None for a regression and a reconstruction.
+
+    Returns:
+        int32 of shape `(examples,)` for a sparse loss; otherwise float32, of shape
+        `(examples, 1)` for a model with one output unit, one-hot `(examples, num_classes)`, or
+        `(examples, features)`.
+
+    Raises:
+        ValueError: If the model is not compiled, has several outputs, or does not fit the data.
+    """
+    loss = _loss_function(model)
+    y = _check_values(y, num_classes)
+    units = _output_units(model)
+    # Sparse labels are compared with one unit a class, save in `circle`, which learns embeddings.
+    sparse = loss is losses.sparse_categorical_crossentropy or loss is losses.circle
+    if num_classes is None:
+        return _regression_targets(loss, y, units, classes_only=sparse or loss in ONE_HOT_LOSSES)
+    if loss is losses.circle:
+        return y.astype(np.int32)
+    one_unit_fits = num_classes == 2 and not sparse and loss not in ONE_HOT_LOSSES
+    if units is None:
+        if not sparse and loss not in (*ONE_HOT_LOSSES, *BINARY_LOSSES):
+            raise ValueError(
+                "model: expected a model whose output shape is known before it is called, received "
+                f"{type(model).__name__}; build it as a functional or Sequential model"
+            )
+        units = 1 if loss in BINARY_LOSSES and one_unit_fits else num_classes
+    if units != num_classes and not (units == 1 and one_unit_fits):
+        raise ValueError(
+            f"model: expected {num_classes} output units, one for each class"
+            + (" (or 1 for both)" if one_unit_fits else "")
+            + f", received {units}; change the last layer, or use other data"
+            + ("" if units != 1 or num_classes == 2 else ", or set the task to regression")
+            + (", or set the task to reconstruction" if _is_as_wide(model, units) else "")
+        )
+    if sparse:
+        return y.astype(np.int32)
+    if units == 1:
+        return y.astype(np.float32)[:, None]
+    return np.eye(num_classes, dtype=np.float32)[y]
+
+
+def _loss_function(model: keras.Model) -> Callable[..., Any]:
+    if not model.compiled or model.loss is None:
+        raise ValueError(
+            "model: expected a compiled model with a loss, received one without; "
+            "call model.compile(optimizer, loss)"
+        )
+    loss = model.loss
+    if isinstance(loss, (list, tuple, dict)):
+        entries = list(loss.values()) if isinstance(loss, dict) else list(loss)
+        if len(entries) != 1:
+            raise ValueError(
+                f"model: several outputs are not supported: expected one loss, received "
+                f"{len(entries)}; compile the model with one output and one loss"
+            )
+        loss = entries[0]
+    loss = losses.get(loss)
+    return getattr(loss, "fn", loss)
+
+
+def _check_values(y: Array, num_classes: int | None) -> Array:
+    y = np.asarray(y)
+    if y.ndim != 1 and (num_classes is not None or y.ndim != 2):
+        raise ValueError(f"y: expected shape (examples,), received {y.shape}")
+    if num_classes is None:
+        return y
+    if not is_integer(num_classes) or num_classes < 2:
+        raise ValueError(f"num_classes: expected an integer from 2, received {num_classes!r}")
+    if y.dtype.kind not in "iu" or (y.size and not 0 <= y.min() <= y.max() < num_classes):
+        raise ValueError(
+            f"y: expected integer labels from 0 to {num_classes - 1}, received {y.dtype} "
+            f"from {y.min()} to {y.max()}"
+        )
+    return y
+
+
+def _output_units(model: keras.Model) -> int | None:
+    """Number of output units; None where a subclassed model does not tell."""
+    try:
+        shape = model.output_shape
+    except AttributeError:
+        return None
+    if isinstance(shape, dict) or not all(side is None or is_integer(side) for side in shape):
+        raise ValueError(
+            f"model: several outputs are not supported: expected one output of shape "
+            f"(batch, units), received {shape}; choose one with keras.Model(inputs, output)"
+        )
+    if len(shape) != 2 or shape[1] is None:
+        raise ValueError(
+            f"model: expected one output of shape (batch, units), received {shape}; "
+            "end the model with Flatten and Dense"
+        )
+    return int(shape[1])
+
+
+def _is_as_wide(model: keras.Model, units: int) -> bool:
+    """Whether a model has as many outputs as inputs, as an autoencoder has."""
+    shape = getattr(model, "input_shape", None)
+    return isinstance(shape, tuple) and None not in shape[1:] and units == math.prod(shape[1:])
+
+
+def _regression_targets(
+    loss: Callable[..., Any], y: Array, units: int | None, *, classes_only: bool
+) -> Array:
+    if classes_only:
+        raise ValueError(
+            f"model: expected a loss for a regression, such as mse, received "
+            f"{getattr(loss, '__name__', loss)}, which is for classes"
+        )
+    if y.ndim == 2:
+        if units not in (None, y.shape[1]):
+            raise ValueError(
+                f"model: expected {y.shape[1]} output units, one for each feature to reconstruct, "
+                f"received {units}; take a model that reproduces its input, such as "
+                "'autoencoder', or set another task"
+            )
+    elif units not in (None, 1):
+        raise ValueError(
+            f"model: expected 1 output unit for a regression, received {units}; several outputs "
+            "are not supported: change the last layer to one unit"
+        )
+    if loss in BINARY_LOSSES and y.size and not 0 <= y.min() <= y.max() <= 1:
+        raise ValueError(
+            f"y: expected targets from 0 to 1 for {loss.__name__}, received {y.min()} to "
+            f"{y.max()}; use a loss such as mse"
+        )
+    return y.astype(np.float32).reshape(len(y), -1)

@@ -1,0 +1,87 @@
+"""Which models the engine can train: those that it can make with their rates as variables."""
+
+from __future__ import annotations
+
+import keras
+
+from dropout_zoo.models.graph.model_graph import flat_layers, is_plain_model
+from dropout_zoo.models.graph.runtime_rates import why_rates_are_fixed
+
+# What a model of one's own may override of how Keras trains; the engine's loop calls none of it.
+_TRAINING_METHODS = (
+    "fit", "evaluate", "train_step", "test_step", "compute_loss", "compute_metrics",
+    "make_train_function", "make_test_function", "reset_metrics", "get_metrics_result",
+)  # fmt: skip
+
+_CONVOLUTIONS = (
+    keras.layers.Conv1D, keras.layers.Conv1DTranspose, keras.layers.DepthwiseConv1D,
+    keras.layers.Conv2D, keras.layers.Conv2DTranspose, keras.layers.DepthwiseConv2D,
+    keras.layers.Conv3D, keras.layers.Conv3DTranspose,
+    keras.layers.SeparableConv1D, keras.layers.SeparableConv2D,
+)  # fmt: skip
+
+
+def why_not_liftable(model: keras.Model) -> str | None:
+    """Say why a model cannot be trained by the engine's loop.
+
+    Args:
+        model: a compiled model.
+
+    Returns:
+        The reason, as the end of a sentence; None where nothing is in the way.
+    """
+    if keras.backend.backend() not in ("tensorflow", "jax"):
+        return f"Keras runs on {keras.backend.backend()}, and the engine on TensorFlow or JAX"
+    if not is_plain_model(model):
+        return f"{type(model).__name__} is a subclassed model without a graph"
+    reason = _reason_in_training(model) or why_rates_are_fixed(model) or _reason_in_layers(model)
+    if reason is None and keras.backend.backend() == "jax":
+        return _reason_on_jax(model)
+    return reason
+
+
+def _reason_in_training(model: keras.Model) -> str | None:
+    for name in _TRAINING_METHODS:
+        if getattr(type(model), name) is not getattr(keras.Model, name):
+            return f"{type(model).__name__} has a {name} of its own"
+    for end, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
+        if len(tensors) != 1:
+            return f"the model has {len(tensors)} {end}"
+    if model.run_eagerly:
+        return "the model is compiled with run_eagerly=True"
+    if keras.backend.backend() == "tensorflow":
+        if model.jit_compile:
+            return (
+                "the model is compiled with jit_compile=True, which is Keras's default where there "
+                "is a GPU; with KERAS_BACKEND=jax members are trained together there"
+            )
+        if model._distribute_strategy is not None:
+            return "the model was made under a tf.distribute strategy"
+    return None
+
+
+def _reason_on_jax(model: keras.Model) -> str | None:
+    import jax
+
+    if not model.jit_compile:
+        return "the model is compiled with jit_compile=False, or one of its layers asks for it"
+    if keras.distribution.distribution() is not None:
+        return "a keras.distribution is set"
+    if jax.default_backend() == "cpu":
+        for layer in flat_layers(model):
+            if isinstance(layer, _CONVOLUTIONS):
+                return (
+                    f"JAX computes convolutions such as {layer.name!r} many times more slowly in a "
+                    "loop on a CPU; TensorFlow is the backend for them there"
+                )
+    return None
+
+
+def _reason_in_layers(model: keras.Model) -> str | None:
+    for layer in flat_layers(model):
+        if getattr(layer, "stateful", False):
+            return f"layer {layer.name!r} is stateful"
+        draws = bool(layer._seed_generators)
+        if draws and type(layer).__module__.partition(".")[0] not in ("keras", "dropout_zoo"):
+            return f"layer {layer.name!r} ({type(layer).__name__}) draws random numbers of its own"
+    return None

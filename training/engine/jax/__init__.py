@@ -1,0 +1,1 @@
+"""The engine on JAX: members side by side in one vectorised program."""

@@ -1,0 +1,223 @@
+"""Epochs of many members at once: Keras's own training step, vectorised and looped by JAX."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+
+from dropout_zoo.training.engine.interrupts import check_interrupt
+from dropout_zoo.training.plan import Plan, as_keras_feeds_it
+
+_CALL_SECONDS = 0.5  # of a call into JAX, during which Python hears no signal
+
+Values = list[jax.Array]
+State = tuple[Values, Values, Values]  # trainable, non-trainable and optimizer variables
+Logs = dict[str, jax.Array]
+
+
+class VectorisedEpochs:
+    """What members do at the same time: they train an epoch, and are measured.
+
+    Each value of a state has the members along its first axis.
+
+    Args:
+        model: a lifted model whose metrics have been built.
+        plan: data and settings.
+    """
+
+    def __init__(self, model: keras.Model, plan: Plan) -> None:
+        self._model, self._plan = model, plan
+        weight = () if plan.sample_weight is None else (plan.sample_weight,)
+        self._data = [
+            tuple(jnp.asarray(as_keras_feeds_it(array)) for array in arrays)
+            for arrays in ((*plan.train, *weight), plan.sample, plan.validation)
+        ]
+        model.reset_metrics()
+        self._metrics = [variable.value for variable in model.metrics_variables]
+        self._fresh_metrics = jax.jit(self._metrics_at_first, static_argnums=0)
+        self._results = jax.jit(jax.vmap(self._results_of_one))
+        self._train = _Steps(model.train_step, plan.batch_size)
+        self._test = _Steps(model.test_step, plan.evaluation_batch_size)
+
+    def current(self) -> State:
+        """The state of the one member that the model itself holds."""
+        model = self._model
+        return (
+            [variable.value for variable in model.trainable_variables],
+            [variable.value for variable in model.non_trainable_variables],
+            [variable.value for variable in model.optimizer.variables],
+        )
+
+    def run(self, state: State, orders: np.ndarray) -> tuple[State, list[dict[str, np.ndarray]]]:
+        """Train an epoch, then measure with dropout off.
+
+        Args:
+            state: of the members; it is used up.
+            orders: positions of the training examples in the order of their visit, a row a
+                member, or one row for all of them.
+
+        Returns:
+            The new state; and by name, a value a member: running loss and metrics, and the same
+            on the training sample and on the validation part.
+        """
+        train, *parts = self._data
+        count = len(jax.tree.leaves(state)[0])
+        rows = jnp.asarray(orders, jnp.int32)
+        trainable, fixed, optimizer, metrics = self._train.over(
+            train, rows, (*state, self._fresh_metrics(count))
+        )
+        logs = [self._results(metrics)]
+        for arrays in parts:
+            rows = jnp.arange(len(arrays[0]))
+            trainable, fixed, metrics = self._test.over(
+                arrays, rows, (trainable, fixed, self._fresh_metrics(count))
+            )
+            logs.append(self._results(metrics))
+        return (trainable, fixed, optimizer), jax.device_get(logs)
+
+    def traced(self) -> None:
+        """Trace steps of two members without computing anything.
+
+        Raises:
+            Exception: the model's own code cannot be traced or vectorised.
+        """
+        two = jax.tree.map(
+            lambda a: jax.ShapeDtypeStruct((2, *a.shape), a.dtype),
+            (*self.current(), self._metrics),
+        )
+        train, sample, _ = self._data
+        trainable, fixed, _, metrics = two
+        self._train.traced(train, jax.ShapeDtypeStruct((2, len(train[0])), jnp.int32), two)
+        self._test.traced(sample, jnp.arange(len(sample[0])), (trainable, fixed, metrics))
+
+    def bytes_of_data(self) -> int:
+        """Size of the resident examples, in bytes."""
+        return sum(array.nbytes for array in jax.tree.leaves(self._data))
+
+    def bytes_a_member(self) -> int:
+        """Memory that a member takes at most: its state, its best weights, and a step's results.
+
+        What a step computes is counted as if all of it were kept until its end, which is more
+        than XLA keeps.
+        """
+        state = self.current()
+        trainable, fixed, _ = state
+        held = sum(value.nbytes for value in jax.tree.leaves((state, trainable, fixed)))
+        steps = (
+            (self._model.train_step, (*state, self._metrics), 0, self._plan.batch_size),
+            (
+                self._model.test_step,
+                (trainable, fixed, self._metrics),
+                2,
+                self._plan.evaluation_batch_size,
+            ),
+        )
+        return held + max(self._bytes_computed(*step) for step in steps)
+
+    def _bytes_computed(
+        self, step: Callable[..., Any], state: Any, part: int, batch_size: int
+    ) -> int:
+        arrays = self._data[part]
+        size = min(batch_size, len(arrays[0]))
+        batch = tuple(jax.ShapeDtypeStruct((size, *a.shape[1:]), a.dtype) for a in arrays)
+        return _bytes_in(jax.make_jaxpr(step)(state, batch).jaxpr)
+
+    def _metrics_at_first(self, count: int) -> Values:
+        return [jnp.broadcast_to(value, (count, *value.shape)) for value in self._metrics]
+
+    def _results_of_one(self, metrics: Values) -> Logs:
+        pairs = list(zip(self._model.metrics_variables, metrics, strict=True))
+        with keras.StatelessScope(state_mapping=pairs):
+            return self._model.get_metrics_result()
+
+
+class _Steps:
+    """A step of all members on batch after batch, in calls that an interrupt need not wait for.
+
+    Args:
+        step: Keras's own, for one member.
+        batch_size: examples a step; the last one may have fewer.
+    """
+
+    def __init__(self, step: Callable[..., Any], batch_size: int) -> None:
+        self._step, self._batch_size = step, batch_size
+        self._jitted = jax.jit(self._steps, static_argnames="size", donate_argnames="state")
+        self._steps_a_call: dict[tuple[int, ...], int] = {}
+
+    def over(self, arrays: tuple[jax.Array, ...], orders: jax.Array, state: Any) -> Any:
+        """Make a step on every batch.
+
+        Args:
+            arrays: the data.
+            orders: as `VectorisedEpochs.run` takes them.
+            state: of the members; it is used up.
+
+        Returns:
+            Their state afterwards.
+
+        Raises:
+            KeyboardInterrupt: one was asked for.
+        """
+        size = min(self._batch_size, orders.shape[-1])
+        full, rest = divmod(orders.shape[-1], size)
+        kind = len(jax.tree.leaves(state)[0]), *orders.shape
+        begun = 0
+        while begun < full:
+            check_interrupt()
+            until = min(full, begun + self._steps_a_call.get(kind, 1))
+            started = time.perf_counter()
+            state = self._jitted(state, arrays, orders, begun, until, size=size)
+            jax.block_until_ready(state)
+            pace = (until - begun) / (time.perf_counter() - started)
+            self._steps_a_call[kind] = max(1, int(_CALL_SECONDS * pace))
+            begun = until
+        if rest:
+            state = self._jitted(state, arrays, orders[..., full * size :], 0, 1, size=rest)
+        return state
+
+    def traced(self, arrays: tuple[jax.Array, ...], orders: Any, state: Any) -> None:
+        """Trace a step without computing anything."""
+        size = min(self._batch_size, orders.shape[-1])
+        jax.eval_shape(partial(self._jitted, size=size), state, arrays, orders, 0, 1)
+
+    def _steps(
+        self,
+        state: Any,
+        arrays: tuple[jax.Array, ...],
+        orders: jax.Array,
+        begun: int,
+        until: int,
+        size: int,
+    ) -> Any:
+        def of_one(state: Any, rows: jax.Array) -> Any:
+            _, after = self._step(state, tuple(array[rows] for array in arrays))
+            return jax.tree.map(lambda new, old: new.astype(old.dtype), after, state)
+
+        # An order that all share is not copied for each: their first layer is one large product.
+        of_all = jax.vmap(of_one, in_axes=(0, 0 if orders.ndim == 2 else None))
+
+        def on_batch(number: int, state: Any) -> Any:
+            return of_all(state, jax.lax.dynamic_slice_in_dim(orders, number * size, size, axis=-1))
+
+        return jax.lax.fori_loop(begun, until, on_batch, state)
+
+
+def _bytes_in(jaxpr: Any) -> int:
+    """Size of all that a program computes, the programs inside it included."""
+    total = 0
+    for equation in jaxpr.eqns:
+        inner = [p for p in jax.tree.leaves(list(equation.params.values())) if hasattr(p, "jaxpr")]
+        if inner:
+            total += sum(_bytes_in(program.jaxpr) for program in inner)
+        else:
+            total += sum(
+                int(np.prod(out.aval.shape)) * out.aval.dtype.itemsize for out in equation.outvars
+            )
+    return total

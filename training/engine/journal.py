@@ -1,0 +1,154 @@
+"""A journal of finished members, so that a run that was cut off trains none of them again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import pandas as pd
+
+from dropout_zoo.training.engine.trainer import MemberTrainer
+from dropout_zoo.training.members import Member, TrainedMember, member_rates
+
+
+class JournaledTrainer:
+    """Trains members as a `MemberTrainer` does, and writes each down as it finishes.
+
+    Members that the journal holds already are taken from there. A record that was cut off is
+    left out, and its member trained again.
+
+    Args:
+        trainer: what trains.
+        path: the journal, a file of JSON lines; made if it is missing. Checkpoints are named
+            relative to its folder.
+        on_restored: hears of each member that is taken from the journal.
+    """
+
+    def __init__(
+        self,
+        trainer: MemberTrainer,
+        path: Path,
+        on_restored: Callable[[TrainedMember], None] | None = None,
+    ) -> None:
+        self._trainer = trainer
+        self._path = path
+        self._on_restored = on_restored
+        self._records = _read(path)
+        self.restored = len(self._records)
+
+    def train(
+        self,
+        members: Sequence[Member],
+        on_result: Callable[[TrainedMember], None] | None = None,
+    ) -> list[TrainedMember]:
+        """Train the members that the journal does not hold.
+
+        Args:
+            members: what to train.
+            on_result: hears of each member that is trained, as it finishes.
+
+        Returns:
+            The trained members, in the order of `members`.
+
+        Raises:
+            ValueError: a member's rates do not fit the model.
+            OSError: the journal cannot be written.
+        """
+        keys = [self._key(member) for member in members]
+        missing = {
+            key: member
+            for key, member in zip(keys, members, strict=True)
+            if key not in self._records
+        }
+
+        def finished(trained: TrainedMember) -> None:
+            self._append(trained)
+            if on_result is not None:
+                on_result(trained)
+
+        restored = {
+            key: self._restore(member, self._records[key])
+            for member, key in zip(members, keys, strict=True)
+            if key in self._records
+        }
+        for trained in restored.values():
+            if self._on_restored is not None:
+                self._on_restored(trained)
+        fresh = self._trainer.train(list(missing.values()), finished) if missing else []
+        results = restored | {self._key(result.member): result for result in fresh}
+        return [results[key] for key in keys]
+
+    @property
+    def members_at_once(self) -> int:
+        """The largest number of members that are trained at the same time."""
+        return self._trainer.members_at_once
+
+    def _key(self, member: Member) -> str:
+        """All that decides a training within one run: where it continues follows from these."""
+        rates = member_rates(self._trainer.plan.model, member)
+        epochs = member.epochs or self._trainer.plan.epochs
+        key = [list(rates.items()), member.seed, member.initial_epoch, epochs]
+        if member.schedule is not None:
+            key.append(keras.saving.serialize_keras_object(member.schedule))
+        return json.dumps(key, sort_keys=True)
+
+    def _append(self, trained: TrainedMember) -> None:
+        checkpoint = trained.checkpoint
+        record = {
+            "key": self._key(trained.member),
+            "status": trained.status,
+            "reason": trained.reason,
+            "curves": trained.curves.to_dict("list"),
+            "best_epoch": trained.best_epoch,
+            "score": trained.score,
+            "seconds": trained.seconds,
+            "checkpoint": checkpoint and os.path.relpath(checkpoint, self._path.parent),
+        }
+        # A line is written at once; one that a kill cuts short does not parse, and is left out.
+        try:
+            with open(self._path, "ab") as file:
+                file.write(b"\n" + json.dumps(record).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:  # a full disk does not say which file it was
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
+        self._records[record["key"]] = record
+
+    def _restore(self, member: Member, record: dict[str, Any]) -> TrainedMember:
+        plan = self._trainer.plan
+        checkpoint = record["checkpoint"]
+        return TrainedMember(
+            member=member,
+            rates=member_rates(plan.model, member),
+            status=record["status"],
+            reason=record["reason"],
+            curves=pd.DataFrame(record["curves"]),
+            objective=plan.objective,
+            best_epoch=record["best_epoch"],
+            score=record["score"],
+            seconds=record["seconds"],
+            checkpoint=None if checkpoint is None else self._path.parent / checkpoint,
+            _template=plan.model,
+            _folder=plan.folder,
+        )
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    """The complete records of a journal, by key."""
+    records: dict[str, dict[str, Any]] = {}
+    if not path.is_file():
+        return records
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            record = json.loads(line)
+            key, checkpoint = record["key"], record["checkpoint"]
+        except (ValueError, KeyError, TypeError):
+            continue
+        # Weights are written before their record; should they be gone all the same, train again.
+        if checkpoint is None or (path.parent / checkpoint).is_file():
+            records[key] = record
+    return records

@@ -1,0 +1,1 @@
+"""The engine on TensorFlow: one training loop per core, inside the graph."""

@@ -1,0 +1,288 @@
+"""The command `audit`: what is wrong with the dropout in a model, for people and for programs."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dropout_zoo.tuning.cli.options import answering_errors, data_options, load_data
+from dropout_zoo.tuning.startup import start_keras
+
+if TYPE_CHECKING:
+    import keras
+
+    from dropout_zoo.models.auditing.formatters import Place
+    from dropout_zoo.models.auditing.report import AuditReport
+    from dropout_zoo.training.data.dataset import Dataset
+
+CLEAN, FOUND = 0, 1
+SUFFIX = ".keras"
+SEVERITIES = ("note", "warning", "error")  # as models.audit_report has them, without an import
+SETTINGS = ("ignore", "select", "severity")
+
+
+@dataclass(frozen=True)
+class AuditSettings:
+    """What decides which rules are applied, and what makes the exit status 1.
+
+    Attributes:
+        ignore: codes of rules to leave out.
+        select: codes of the rules to apply; None for all.
+        severity: the least severity that makes the exit status 1.
+    """
+
+    ignore: tuple[str, ...] = ()
+    select: tuple[str, ...] | None = None
+    severity: str = "warning"
+
+
+@click.command("audit")
+@click.argument("model", metavar="MODEL_OR_FILE")
+@data_options
+@click.option("--epochs", type=int, default=10, show_default=True, help="Epochs of a training.")
+@click.option("--batch-size", type=int, default=32, show_default=True, help="Examples a step.")
+@click.option("--seeds", type=int, default=3, show_default=True, help="Seeds to train on.")
+@click.option("--ignore", multiple=True, metavar="CODE,...", help="Leave these rules out.")
+@click.option("--select", multiple=True, metavar="CODE,...", help="Apply these rules only.")
+@click.option(
+    "--severity",
+    type=click.Choice(SEVERITIES),
+    help="The least severity that makes the exit status 1.  [default: warning]",
+)
+@click.option(
+    "--format",
+    "output",
+    type=click.Choice(["table", "json", "sarif", "github"]),
+    help="How to print the findings.  [default: table]",
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option(
+    "--fix",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="OUT.keras",
+    help="Write the model, with the rates that mend what is only a rate, to a new file.",
+)
+def audit_command(
+    model: str,
+    data: str | None,
+    target: str | None,
+    image_size: str | None,
+    task: str | None,
+    split: str | None,
+    epochs: int,
+    batch_size: int,
+    seeds: int,
+    ignore: tuple[str, ...],
+    select: tuple[str, ...],
+    severity: str | None,
+    output: str | None,
+    as_json: bool,
+    fix: Path | None,
+) -> None:
+    """Find what is wrong with the dropout in MODEL_OR_FILE.
+
+    That is a registered name (see `dropout-zoo list`), package.module:function, a function without
+    required arguments that returns a Keras model, or a .keras file. Its graph is read; with
+    --data, it is trained shortly and measured as well.
+
+    The pyproject.toml of the working folder may set ignore, select and severity under
+    [tool.dropout-zoo].
+
+    Exit status: 0 no findings of that severity, 1 findings, 2 wrong use.
+    """
+    with answering_errors():
+        if as_json and output not in (None, "json"):
+            raise ValueError(f"expected --json or --format {output}, received both; give one")
+        settings = _settings(Path.cwd() / "pyproject.toml", ignore, select, severity)
+        if fix is not None:
+            _check_new_file(fix)
+        dataset = None if data is None else load_data(data, target, image_size, task, split, seed=0)
+        start_keras()
+        from dropout_zoo.models.auditing.audit import audit
+        from dropout_zoo.models.auditing.rules import RULES
+
+        audited, place = find_model(model, dataset)
+        chosen: dict[str, Any] = {"ignore": settings.ignore, "select": settings.select}
+        if dataset is None:
+            report = audit(audited, **chosen)
+        else:
+            from dropout_zoo.studies.diagnostics.measured_audit import examine
+
+            report = examine(
+                audited, dataset, epochs=epochs, batch_size=batch_size, seeds=seeds, **chosen
+            )
+        _print_report(report, place, "json" if as_json else output or "table")
+        remaining = report.at_least(settings.severity)
+        fixed = None if fix is None else _write_fixed(audited, report, fix)
+        if fixed is not None:
+            mended = audit(fixed, **chosen).at_least(settings.severity)
+            remaining = (*mended, *(each for each in remaining if RULES[each.code].measured))
+    sys.exit(FOUND if remaining else CLEAN)
+
+
+for _option in audit_command.params:
+    if _option.name == "data":
+        _option.default = None  # nothing is trained unless it is asked for
+
+
+def find_model(text: str, dataset: Dataset | None = None) -> tuple[keras.Model, Place]:
+    """Find, build or load the model that is meant.
+
+    Args:
+        text: a registered name, ``package.module:function``, or the path of a ``.keras`` file.
+        dataset: the data that a registered model is to fit; None for its defaults.
+
+    Returns:
+        The model, compiled or not, and where it comes from.
+
+    Raises:
+        ValueError: there is no such model, function or file, or it cannot be built or loaded.
+    """
+    from dropout_zoo.models.auditing.formatters import Place
+    from dropout_zoo.models.factory import call_builder, import_function, resolve_model
+
+    path = Path(text)
+    if path.suffix == SUFFIX or path.is_file():
+        return _load_file(path), Place(path.as_posix())
+    if ":" in text:
+        function = import_function(text)
+        return call_builder(function), _place_of(function)
+    if dataset is None:
+        return resolve_model(text), Place()
+    shape, classes = dataset.input_shape, dataset.num_classes
+    return resolve_model(text, input_shape=shape, num_classes=classes), Place()
+
+
+def _load_file(path: Path) -> keras.Model:
+    import keras
+
+    from dropout_zoo.models.saving import load_saved_model
+    from dropout_zoo.training.failure_reasons import reason_of
+
+    if path.suffix != SUFFIX:
+        raise ValueError(
+            f"expected a {SUFFIX} file, received {path}; save the model with "
+            f"model.save('name{SUFFIX}')"
+        )
+    if not path.is_file():
+        raise ValueError(f"expected a {SUFFIX} file, received {path}, which is no file")
+    for compiled in (True, False):  # a loss of one's own cannot be loaded, the graph still can
+        try:
+            loaded = load_saved_model(path, compile=compiled)
+        except Exception as error:  # what is in the file may raise anything
+            # Keras puts the settings of all layers around it before the reason itself.
+            reason = reason_of(ValueError(str(error).rpartition("Exception encountered: ")[2]))
+            continue
+        if isinstance(loaded, keras.Model):
+            return loaded
+        reason = f"it holds a {type(loaded).__name__}"
+        break
+    raise ValueError(
+        f"expected a Keras model that loads in safe mode, received {path}: {reason}; a model with "
+        "code of your own is given as package.module:function"
+    )
+
+
+def _place_of(function: Any) -> Place:
+    from dropout_zoo.models.auditing.formatters import Place
+
+    try:
+        file, (_, line) = inspect.getsourcefile(function), inspect.getsourcelines(function)
+    except (OSError, TypeError):  # built in, or no function but a class of another language
+        return Place()
+    return Place(Path(os.path.relpath(str(file))).as_posix(), line)
+
+
+def _settings(
+    project: Path, ignore: Sequence[str], select: Sequence[str], severity: str | None
+) -> AuditSettings:
+    """What the command line says, and where it is silent the project's file."""
+    table: dict[str, Any] = {}
+    if project.is_file():
+        try:
+            table = tomllib.loads(project.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"{project.name}: expected TOML, received: {error}") from None
+    where = f"{project.name}, [tool.dropout-zoo]"
+    for name in ("tool", "dropout-zoo"):
+        table = table.get(name, {})
+        if not isinstance(table, dict):
+            raise ValueError(f"{where}: expected a table, received {name} = {table!r}")
+    unknown = [name for name in table if name not in SETTINGS]
+    if unknown:
+        raise ValueError(
+            f"{where}: expected {', '.join(SETTINGS)}; received {', '.join(map(repr, unknown))}"
+        )
+    for name in ("ignore", "select"):
+        codes = table.get(name, [])
+        if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
+            raise ValueError(
+                f"{where}: expected {name} to be a list of codes such as ['DZ204']; received "
+                f"{codes!r}"
+            )
+    if table.get("severity", "note") not in SEVERITIES:
+        raise ValueError(
+            f"{where}: expected severity to be one of {', '.join(SEVERITIES)}; received "
+            f"{table['severity']!r}"
+        )
+    chosen = _codes(select) or table.get("select")
+    return AuditSettings(
+        (*table.get("ignore", []), *_codes(ignore)),
+        None if chosen is None else tuple(chosen),
+        severity or table.get("severity", "warning"),
+    )
+
+
+def _codes(given: Sequence[str]) -> list[str]:
+    return [code.strip() for text in given for code in text.split(",")]
+
+
+def _check_new_file(path: Path) -> None:
+    if path.suffix != SUFFIX:
+        raise ValueError(f"expected --fix to name a new {SUFFIX} file, received {path}")
+    if path.exists():
+        raise ValueError(f"expected --fix to name a new file, received {path}, which exists")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"expected a folder {path.absolute().parent}, received none: make it")
+
+
+def _write_fixed(model: keras.Model, report: AuditReport, path: Path) -> keras.Model | None:
+    """Save the model with the rates that mend it, and return it; None where there are none."""
+    from dropout_zoo.models.graph.cloning import with_rates
+
+    rates = report.fixing_rates()
+    if not rates:
+        click.echo("No finding is mended by a rate alone: nothing was written.", err=True)
+        return None
+    fixed = with_rates(model, rates)
+    try:
+        fixed.save(path)
+    except OSError as error:
+        raise ValueError(f"expected --fix to name a file that can be written: {error}") from None
+    changed = ", ".join(f"{site} = {rate:g}" for site, rate in rates.items())
+    click.echo(f"Wrote {path} with {changed}.", err=True)
+    return fixed
+
+
+def _print_report(report: AuditReport, place: Place, output: str) -> None:
+    if output == "table":
+        from dropout_zoo.tuning.cli.audit_table import print_report
+
+        print_report(report)
+        return
+    from dropout_zoo.models.auditing.formatters import to_github, to_sarif
+
+    if output == "json":
+        click.echo(report.to_json())
+    elif output == "sarif":
+        click.echo(to_sarif(report, place))
+    elif report:
+        click.echo(to_github(report, place))

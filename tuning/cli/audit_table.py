@@ -1,0 +1,63 @@
+"""The report of an audit as a table for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from dropout_zoo.models.auditing.report import AuditReport
+
+WIDTH = 80
+_STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+
+
+def print_report(report: AuditReport, console: Console | None = None) -> None:
+    """Print a report: its findings, why they matter, and what was measured.
+
+    Args:
+        report: the report.
+        console: where to print; None for standard output.
+    """
+    console = console or Console()
+    console.width = min(console.width, WIDTH)
+    # Names of layers may hold what rich takes for markup.
+    console.print(Text(f"{report.model_name}: {report.summary()}", style="bold"))
+    if report:
+        console.print(_findings(report))
+        for finding in {each.code: each for each in report}.values():
+            why = Text(f"{finding.code} ", style="bold")
+            why.append(
+                f"{finding.title}. {finding.why} Source: {finding.source}.", style="not bold"
+            )
+            console.print(why)
+    if report.measurements:
+        console.print(_measurements(report))
+    for limit in report.limits:
+        console.print(Text(f"Not checked: {limit}."))
+
+
+def _findings(report: AuditReport) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("code", "severity", "finding"):
+        table.add_column(column, overflow="fold", no_wrap=column != "finding")
+    for each in report:
+        cell = Text(each.message)
+        cell.append(f"\nfix: {each.fix}", style="green")
+        table.add_row(each.code, Text(each.severity, style=_STYLES[each.severity]), cell)
+    return table
+
+
+def _measurements(report: AuditReport) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("measured", overflow="fold")
+    table.add_column("of", overflow="fold")
+    table.add_column("value", justify="right", no_wrap=True)
+    for name, values in report.measurements.items():
+        for part, value in values.items():
+            table.add_row(Text(name), Text(part), f"{value:.3g}")
+    return table

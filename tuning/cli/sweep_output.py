@@ -1,0 +1,75 @@
+"""What a sweep leaves behind: its table, its plot, its summary, and the outcome."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import matplotlib.pyplot as plt
+
+from dropout_zoo.studies.displays.factor_curve import FactorCurveDisplay
+from dropout_zoo.studies.displays.paired_difference import DifferenceDisplay
+from dropout_zoo.studies.displays.rate_curve import RateCurveDisplay
+from dropout_zoo.studies.result import TrainingStudyResult
+from dropout_zoo.tuning.run_directory import OUTCOME, RunFolder
+
+STUDY, TABLE, SUMMARY, PLOT = "study.parquet", "settings.csv", "summary.txt", "plot.png"
+OUTPUTS = (STUDY, TABLE, SUMMARY, PLOT)
+
+
+def write_sweep(
+    result: TrainingStudyResult, folder: RunFolder, trainings: int, seconds: float
+) -> tuple[dict[str, Any], str]:
+    """Write table, plot, summary and outcome of a study into its folder, the outcome last.
+
+    Args:
+        result: the study.
+        folder: its folder.
+        trainings: number of trainings done.
+        seconds: how long it took.
+
+    Returns:
+        The outcome as plain data, and the summary.
+    """
+    table = _settings_table(result)
+    figure = _figure(result)
+    outcome = {
+        "study": result.kind,
+        "conclusions": list(result.conclusions),
+        "objective": result.objective._asdict(),
+        "settings": [
+            {key: _plain(value) for key, value in row.items()} for row in table.to_dict("records")
+        ],
+        "trainings": trainings,
+        "seconds": round(seconds, 3),
+        "directory": str(folder.path),
+    }
+    folder.write_with(STUDY, result.to_parquet)
+    folder.write_table(TABLE, table)
+    folder.write_with(SUMMARY, lambda path: path.write_text(result.summary() + "\n"))
+    folder.write_figure(PLOT, figure)
+    plt.close(figure)
+    folder.write_json(OUTCOME, outcome)
+    return outcome, result.summary()
+
+
+def _settings_table(result: TrainingStudyResult) -> Any:
+    """A row a setting: mean, interval, and gain over its control."""
+    gains = result.gains()[["setting", "control", "gain", "low", "high", "p_value"]]
+    gains = gains.rename(columns={"low": "gain_low", "high": "gain_high"})
+    return result.means().merge(gains, on="setting", how="left")
+
+
+def _figure(result: TrainingStudyResult) -> Any:
+    displays: dict[str, Any] = {
+        "rate_sweep": RateCurveDisplay,
+        "data_size_sweep": FactorCurveDisplay,
+        "capacity_sweep": FactorCurveDisplay,
+    }
+    return displays.get(result.kind, DifferenceDisplay).from_result(result).plot().figure_
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
