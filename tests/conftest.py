@@ -13,7 +13,7 @@ import pytest
 from dropout_zoo.training import Dataset, load_dataset, prepare_threads
 
 if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
-    prepare_threads()  # before any test makes a model; see test_engine.py
+    prepare_threads()  # before any test makes a model; see test_loops.py
 
 
 # Keras draws seeds that are not given from Python's generator: each test and each fixture has the

@@ -20,7 +20,7 @@ def audit(
     """Find what is wrong with the dropout in a Keras model, by reading its graph.
 
     Nothing is trained and nothing changed. The rules, each with its source and with bad and good
-    code, are in `models/AUDIT_RULES.md`; those that need data are applied by
+    code, are in `docs/audit_rules.md`; those that need data are applied by
     `dropout_zoo.studies.examine`.
 
     Args:

@@ -22,7 +22,7 @@ severity = "warning"  # findings from here on make the exit status 1
 An error does harm in any model, a warning in most; a note is worth knowing. The examples begin
 with `import keras` and `from keras import layers`; each is run by the tests.
 
-<!-- made by `python -m dropout_zoo.models.auditing.docs_page > models/AUDIT_RULES.md` -->
+<!-- made by `python -m dropout_zoo.models.auditing.docs_page > docs/audit_rules.md` -->
 """
 
 

@@ -54,7 +54,7 @@ def kill(kind: str, folder: Path, kills: int) -> list[str]:
     ran = subprocess.run(
         [
             sys.executable,
-            str(Path(__file__).with_name("killing.py")),
+            str(Path(__file__).parents[1] / "killing.py"),
             kind,
             folder,
             str(kills),

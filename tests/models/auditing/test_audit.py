@@ -539,9 +539,9 @@ def test_codes_are_well_formed_and_stable():
 
 
 def test_the_page_is_in_step_with_the_rules():
-    page = Path(__file__).parent.parent / "models" / "AUDIT_RULES.md"
+    page = Path(__file__).parents[3] / "docs" / "audit_rules.md"
     assert page.read_text(encoding="utf-8") == rules_page(), (
-        "run: python -m dropout_zoo.models.auditing.docs_page > models/AUDIT_RULES.md"
+        "run: python -m dropout_zoo.models.auditing.docs_page > docs/audit_rules.md"
     )
 
 

@@ -27,7 +27,7 @@ from dropout_zoo.training.engine.keras_fit import fit_member
 from dropout_zoo.training.members import member_rates
 from dropout_zoo.tuning.space import search_space
 
-CHECKS = Path(__file__).parent / "dropout_family_checks.py"
+CHECKS = Path(__file__).parents[2] / "dropout_family_checks.py"
 
 
 @pytest.mark.parametrize("backend", backends.ALL)

@@ -10,7 +10,7 @@ import pytest
 
 from dropout_zoo.models import list_models, model_entry
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 
 

@@ -39,8 +39,8 @@ def test_without_compiling(saved):
 def test_every_module_that_registers_a_class_is_imported():
     folder = Path(models.__file__).parent
     registering = {
-        path.stem
-        for path in folder.glob("*.py")
+        ".".join(path.relative_to(folder).with_suffix("").parts)
+        for path in folder.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ClassDef)
         and any("register_keras_serializable" in ast.dump(each) for each in node.decorator_list)
