@@ -106,17 +106,16 @@ def score(
         The ``settings`` and ``seconds`` of the row.
     """
     from dropout_zoo.models.graph.sites import dropout_sites
+    from dropout_zoo.studies.run_directory import OUTCOME, RunDirectory, unused_directory
     from dropout_zoo.training.engine.journal import JournaledTrainer
     from dropout_zoo.training.engine.trainer import MemberTrainer
     from dropout_zoo.training.members import Member
-    from dropout_zoo.tuning.run_directory import JOURNAL, OUTCOME, RunFolder
-    from dropout_zoo.tuning.run_directory import SETTINGS as DESCRIPTION
+    from dropout_zoo.tuning.run_files import JOURNAL
 
     default = {site.path: site.rate for site in dropout_sites(model)}
     rates = {"none": dict.fromkeys(default, 0.0), "default": default, "tuned": tuned}
-    files = (DESCRIPTION, OUTCOME)
     described = description | {"rates": rates}
-    with RunFolder(path, described, resume=True, files=files) as folder:
+    with RunDirectory(path, described, files=(), resume=True) as folder:
         if folder.complete:
             return json.loads((path / OUTCOME).read_text())
         trainer = MemberTrainer(
@@ -125,7 +124,7 @@ def score(
             epochs=work.epochs,
             batch_size=work.batch_size,
             objective=objective_of(work),
-            directory=folder.fresh_state_folder("weights"),
+            directory=unused_directory(folder.state / "weights"),
         )
         # Settings with equal rates, for example where tuning chose no dropout, are trained once.
         unique = {json.dumps(each): each for each in rates.values()}
