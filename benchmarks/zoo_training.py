@@ -122,9 +122,7 @@ def score(
         trainer = MemberTrainer(
             model,
             dataset,
-            epochs=work.epochs,
-            batch_size=work.batch_size,
-            objective=objective_of(work),
+            train_settings_of(work),
             directory=folder.fresh_state_folder("weights"),
         )
         # The same rates twice, such as tuned ones that are none, are trained once.
@@ -165,13 +163,7 @@ def estimate_seconds(work: Work, mnist: str | None, training: float | None = Non
     # Model.fit trains one member after another.
     cores = usable_cores() if why_not_liftable(model) is None else 1
     if training is None:
-        trainer = MemberTrainer(
-            model,
-            dataset,
-            epochs=work.epochs,
-            batch_size=work.batch_size,
-            objective=objective_of(work),
-        )
+        trainer = MemberTrainer(model, dataset, train_settings_of(work))
         took = []
         for epochs in (1, 1, 2):  # the first traces
             started = time.process_time()
@@ -238,6 +230,15 @@ def seeds_of(work: Work) -> list[int]:
 def objective_of(work: Work) -> str:
     """What decides on validation data."""
     return "val_loss" if work.task else "val_accuracy"
+
+
+def train_settings_of(work: Work) -> Any:
+    """How a member of a work is trained."""
+    from dropout_zoo.training import TrainSettings
+
+    return TrainSettings(
+        epochs=work.epochs, batch_size=work.batch_size, objective=objective_of(work)
+    )
 
 
 def model_of(work: Work, dataset: Any) -> Any:
