@@ -106,24 +106,23 @@ def score(
         ``settings`` and ``seconds`` of the row.
     """
     from dropout_zoo.models.graph.sites import dropout_sites
+    from dropout_zoo.studies.run_directory import OUTCOME, RunDirectory, unused_directory
     from dropout_zoo.training.engine.journal import JournaledTrainer
     from dropout_zoo.training.engine.trainer import MemberTrainer
     from dropout_zoo.training.members import Member
-    from dropout_zoo.tuning.run_directory import JOURNAL, OUTCOME, RunFolder
-    from dropout_zoo.tuning.run_directory import SETTINGS as DESCRIPTION
+    from dropout_zoo.tuning.run_files import JOURNAL
 
     default = {site.path: site.rate for site in dropout_sites(model)}
     rates = {"none": dict.fromkeys(default, 0.0), "default": default, "tuned": tuned}
-    files = (DESCRIPTION, OUTCOME)
     described = description | {"rates": rates}
-    with RunFolder(path, described, resume=True, files=files) as folder:
+    with RunDirectory(path, described, files=(), resume=True) as folder:
         if folder.complete:
             return json.loads((path / OUTCOME).read_text())
         trainer = MemberTrainer(
             model,
             dataset,
             train_settings_of(work),
-            directory=folder.fresh_state_folder("weights"),
+            directory=unused_directory(folder.state / "weights"),
         )
         # The same rates twice, such as tuned ones that are none, are trained once.
         unique = {json.dumps(each): each for each in rates.values()}
