@@ -197,6 +197,7 @@ def test_placements_add_dropout_to_a_registered_model(few_digits):
     assert given["hidden_1_dropout"] == 0.5
 
 
+@pytest.mark.filterwarnings("ignore:Model.fit trains the members")
 def test_where_every_training_fails_the_reason_is_told(few_digits):
     @keras.saving.register_keras_serializable("test")
     class Broken(layers.Layer):
