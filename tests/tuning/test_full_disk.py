@@ -53,12 +53,10 @@ def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(tmp_path, si
     "command",
     [
         ARGUMENTS,
-        pytest.param(
-            ["sweep", "rate", "--rates", "0.5", "--epochs", "1", "--seeds", "1"],
-            marks=pytest.mark.slow,
-        ),
+        ["sweep", "rate", "--rates", "0.5", "--epochs", "1", "--seeds", "1"],
     ],
 )
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_is_told(tmp_path, command):
     folder = tmp_path / "kept"
     folder.mkdir()

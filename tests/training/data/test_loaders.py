@@ -78,6 +78,7 @@ def test_same_seed_same_data():
     assert load_dataset(seed=3).fingerprint() != load_dataset(seed=4).fingerprint()
 
 
+@pytest.mark.slow
 def test_sets_of_keras_without_a_network_name_the_other_choices(tmp_path):
     # Keras reads KERAS_HOME when it is imported; a proxy that refuses stands in for no network.
     program = (
