@@ -15,6 +15,7 @@ from .schedules import (
     LinearRamp,
     RateSchedule,
 )
+from .startup import start_keras
 
 __all__ = [
     "CosineRamp",
@@ -34,6 +35,7 @@ __all__ = [
     "make_topics",
     "parse_objective",
     "prepare_threads",
+    "start_keras",
     "targets_for",
     "train_members",
 ]
