@@ -15,6 +15,7 @@ from .schedules import (
     LinearRamp,
     RateSchedule,
 )
+from .settings import TrainSettings
 from .startup import start_keras
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Objective",
     "RateSchedule",
     "RateScheduler",
+    "TrainSettings",
     "TrainedMember",
     "load_dataset",
     "make_topics",
