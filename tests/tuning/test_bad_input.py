@@ -4,6 +4,7 @@ import io
 import pickle
 import zipfile
 from pathlib import Path
+from types import FunctionType
 
 import numpy as np
 import pytest
@@ -22,9 +23,10 @@ CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 def many(test, count, *strategies):
     """The same test on many more examples, for the slow run."""
-    check = given(*strategies)(test.hypothesis.inner_test)
-    few = {"deadline": None, "suppress_health_check": CHECKS}
-    return pytest.mark.slow(settings(max_examples=count, **few)(check))
+    inner = test.hypothesis.inner_test
+    fresh = FunctionType(inner.__code__, inner.__globals__, inner.__name__)  # without its settings
+    thorough = settings(max_examples=count, deadline=None, suppress_health_check=CHECKS)
+    return pytest.mark.slow(given(*strategies)(thorough(fresh)))
 
 
 class Touch:
