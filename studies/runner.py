@@ -22,6 +22,7 @@ from dropout_zoo.studies.plan import (
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.run_directory import claim_directory, unused_directory
 from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.engine.base import Trainer
 from dropout_zoo.training.engine.journal import JournaledTrainer
 from dropout_zoo.training.engine.timing import Pace, measure_pace
 from dropout_zoo.training.engine.trainer import MemberTrainer
@@ -165,7 +166,7 @@ def estimate_seconds(plan: StudyPlan) -> float:
 
 def _trainer(
     plan: StudyPlan, bench: Bench, execution: Execution, name: str, temporary: Path
-) -> JournaledTrainer | MemberTrainer:
+) -> Trainer:
     kept = execution.directory
     directory = temporary if kept is None else unused_directory(kept / f"weights-{name}")
     trainer = _member_trainer(plan, bench, directory, execution.workers)
