@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import keras
+import numpy as np
 
 from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.graph.sites import settable_sites
-from dropout_zoo.studies import runner
 from dropout_zoo.studies.result import StudyResult
+from dropout_zoo.studies.run_directory import claim_directory
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.loaders import load_dataset
+from dropout_zoo.training.engine.timing import Pace, measure_pace
+from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import Member, TrainedMember
-from dropout_zoo.training.provenance import as_json, describe_data, describe_model
+from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
 from dropout_zoo.training.settings import TrainSettings
 
 Model = keras.Model | str | Callable[..., keras.Model]
@@ -28,7 +32,9 @@ Result = TypeVar("Result", bound=StudyResult)
 NO_DROPOUT = "no dropout"
 """Name of the control in every study of one model on one data set."""
 
+_PLAN_FILE = "plan.json"
 _SETTINGS_SHOWN = 20
+_TIMED_SETUPS = 5  # for an estimate: each takes seconds
 
 
 @dataclass(frozen=True)
@@ -240,7 +246,50 @@ class StudyPlan(Generic[Result]):
             Seconds for all trainings at full length. The speed of models that are not timed is
             interpolated between those that are.
         """
-        return runner.estimate_seconds(self)
+        setups = self.setups
+        timed = sorted({round(p) for p in np.linspace(0, len(setups) - 1, _TIMED_SETUPS)})
+        members = [list(self.trainings_on(setup).values()) for setup in setups]
+        paces = []
+        for place in timed:
+            with tempfile.TemporaryDirectory(prefix="dropout-zoo-") as temporary:
+                trainer = self.trainer(setups[place], Path(temporary))
+                paces.append(measure_pace(trainer, members[place]))
+        total = 0.0
+        for place, setup in enumerate(setups):
+            start_up, training, epoch = (
+                float(np.interp(place, timed, [getattr(pace, name) for pace in paces]))
+                for name in ("start_up", "training", "epoch")
+            )
+            pace = Pace(start_up, training, epoch, paces[0].together)
+            total += pace.seconds(len(members[place]), setup.epochs or self.training.epochs)
+        return total * self.trainings / (self.trainings - self.later)
+
+    def trainer(
+        self, setup: TrainingSetup, directory: Path, workers: int | None = None
+    ) -> MemberTrainer:
+        """Return what trains the members of a setup.
+
+        Args:
+            setup: one of `setups`.
+            directory: directory for the weights.
+            workers: number of trainings at the same time; None for one per usable core.
+
+        Returns:
+            The trainer.
+        """
+        own = {
+            name: getattr(setup, name)
+            for name in ("epochs", "patience", "initial_weights")
+            if getattr(setup, name) is not None
+        }
+        return MemberTrainer(
+            setup.model,
+            setup.dataset if isinstance(setup.dataset, Dataset) else setup.dataset(),
+            replace(self.training, **own),
+            keep_state=self.keep_state,
+            directory=directory,
+            workers=workers,
+        )
 
     def run(self, execution: Execution | None = None) -> Result:
         """Train everything and return the result.
@@ -259,7 +308,8 @@ class StudyPlan(Generic[Result]):
         if execution.on_plan is not None:
             execution.on_plan(self)
         if execution.directory is not None:
-            runner.claim(execution.directory, self)
+            description = self.describe() | {"versions": versions()}
+            claim_directory(execution.directory, _PLAN_FILE, description)
         return self.procedure(self, execution)
 
 

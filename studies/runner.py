@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from dropout_zoo.studies.plan import Execution, Measure, Setting, StudyPlan, TrainingSetup
 from dropout_zoo.studies.result import TrainingStudyResult
-from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.studies.run_directory import unused_directory
 from dropout_zoo.training.engine.journal import JournaledTrainer
-from dropout_zoo.training.engine.timing import Pace, measure_pace
 from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import parse_objective
 from dropout_zoo.training.provenance import versions
 
-if TYPE_CHECKING:  # plans run themselves by this module
-    from dropout_zoo.studies.plan import Execution, Measure, Setting, StudyPlan, TrainingSetup
-
 Conclude = Callable[[TrainingStudyResult], Sequence[str]]
 """Draws the conclusions from a result, a sentence or two each."""
-
-_PLAN_FILE = "plan.json"
-_TIMED_SETUPS = 5  # for an estimate: each takes seconds
 
 
 def train_and_conclude(
@@ -126,91 +117,15 @@ def train_settings(
     return _table([rows[key] for key in sorted(rows)])
 
 
-def estimate_seconds(plan: StudyPlan[Any]) -> float:
-    """Estimate how long a study takes; see `StudyPlan.estimate_seconds`."""
-    setups = plan.setups
-    timed = sorted({round(p) for p in np.linspace(0, len(setups) - 1, _TIMED_SETUPS)})
-    members = [list(plan.trainings_on(setup).values()) for setup in setups]
-    paces = []
-    for place in timed:
-        with tempfile.TemporaryDirectory(prefix="dropout-zoo-") as temporary:
-            trainer = _member_trainer(plan, setups[place], Path(temporary), None)
-            paces.append(measure_pace(trainer, members[place]))
-    total = 0.0
-    for place, setup in enumerate(setups):
-        start_up, training, epoch = (
-            float(np.interp(place, timed, [getattr(pace, name) for pace in paces]))
-            for name in ("start_up", "training", "epoch")
-        )
-        pace = Pace(start_up, training, epoch, paces[0].together)
-        total += pace.seconds(len(members[place]), setup.epochs or plan.training.epochs)
-    return total * plan.trainings / (plan.trainings - plan.later)
-
-
-def claim(directory: Path, plan: StudyPlan[Any]) -> None:
-    """Claim a directory for the trainings of a study.
-
-    Raises:
-        ValueError: the directory holds another study.
-    """
-    _claim(directory, plan.describe() | {"versions": versions()})
-
-
 def _trainer(
     plan: StudyPlan[Any], setup: TrainingSetup, execution: Execution, name: str, temporary: Path
 ) -> JournaledTrainer | MemberTrainer:
     kept = execution.directory
-    directory = temporary if kept is None else _unused(kept / f"weights-{name}")
-    trainer = _member_trainer(plan, setup, directory, execution.workers)
+    directory = temporary if kept is None else unused_directory(kept / f"weights-{name}")
+    trainer = plan.trainer(setup, directory, execution.workers)
     if kept is None:
         return trainer
     return JournaledTrainer(trainer, kept / f"trainings-{name}.jsonl", execution.on_restored)
-
-
-def _member_trainer(
-    plan: StudyPlan[Any], setup: TrainingSetup, directory: Path, workers: int | None
-) -> MemberTrainer:
-    own = {
-        name: getattr(setup, name)
-        for name in ("epochs", "patience", "initial_weights")
-        if getattr(setup, name) is not None
-    }
-    return MemberTrainer(
-        setup.model,
-        setup.dataset if isinstance(setup.dataset, Dataset) else setup.dataset(),
-        replace(plan.training, **own),
-        keep_state=plan.keep_state,
-        directory=directory,
-        workers=workers,
-    )
-
-
-def _unused(path: Path) -> Path:
-    """A folder that no earlier start has used: the journal names the files in theirs."""
-    number = 1
-    while path.with_name(f"{path.name}-{number}").exists():
-        number += 1
-    return path.with_name(f"{path.name}-{number}")
-
-
-def _claim(directory: Path, description: Mapping[str, Any]) -> None:
-    """Refuse a folder in which another study keeps its trainings."""
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / _PLAN_FILE
-    text = json.dumps(description, indent=2, sort_keys=True)
-    if path.is_file() and path.read_text() != text:
-        raise ValueError(
-            f"expected a folder of the same study, received {directory}, where one with other "
-            "settings, data or versions keeps its trainings; choose another folder"
-        )
-    if not path.is_file():
-        partial = path.with_suffix(".part")
-        try:
-            partial.write_text(text)
-            os.replace(partial, path)
-        except OSError as error:  # a full disk does not say which file it was
-            partial.unlink(missing_ok=True)
-            raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _rows(

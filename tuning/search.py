@@ -17,6 +17,7 @@ from matplotlib import pyplot as plt
 from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.factory import resolve_model
 from dropout_zoo.models.graph.sites import settable_sites
+from dropout_zoo.studies.run_directory import OUTCOME, RunDirectory, unused_directory
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.targets import targets_for
 from dropout_zoo.training.engine.journal import JournaledTrainer
@@ -25,12 +26,11 @@ from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import as_columns, parse_objective
 from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
-from dropout_zoo.tuning import run_directory as run_folder
+from dropout_zoo.tuning import run_files
 from dropout_zoo.tuning.oracles import make_oracle, trial_limit
 from dropout_zoo.tuning.progress import Progress
 from dropout_zoo.tuning.race import GIVEN, NONE, choose_finalists, compare
 from dropout_zoo.tuning.result import TuningResult
-from dropout_zoo.tuning.run_directory import RunFolder
 from dropout_zoo.tuning.space import DropoutHyperModel, Rates
 from dropout_zoo.tuning.trial_tables import Entry, curve_table, training_table
 from dropout_zoo.tuning.tuner import DropoutTuner
@@ -163,9 +163,15 @@ class Search:
         if directory is None:
             temporary = tempfile.TemporaryDirectory(prefix="dropout-zoo-")
             directory = Path(temporary.name)
-        folder = RunFolder(directory, self.describe(), resume=resume, overwrite=overwrite)
+        folder = RunDirectory(
+            directory,
+            self.describe(),
+            files=run_files.FILES,
+            resume=resume,
+            overwrite=overwrite,
+        )
         # The trainer checks what is left to check: before it, nothing is written.
-        trainer = self.trainer(folder.fresh_state_folder("weights"))
+        trainer = self.trainer(unused_directory(folder.state / "weights"))
         with folder, Progress(self.trainings, self.objective, progress) as watched:
             if folder.complete:
                 watched.say(f"The run in {directory} is complete.")
@@ -174,24 +180,24 @@ class Search:
 
     def _run(
         self,
-        folder: RunFolder,
+        folder: RunDirectory,
         trainer: MemberTrainer,
         progress: Progress,
         temporary: tempfile.TemporaryDirectory | None,
     ) -> TuningResult:
         journaled = JournaledTrainer(
-            trainer, folder.state / run_folder.JOURNAL, on_restored=progress.restored
+            trainer, folder.state / run_files.JOURNAL, on_restored=progress.restored
         )
         if journaled.restored:
             progress.say(f"Resuming: {journaled.restored} trainings were done before.")
         started = time.perf_counter()
         searched = self._search(journaled, folder, progress)
         search_seconds = time.perf_counter() - started
-        folder.write_table(run_folder.TRIALS, training_table(searched))
+        folder.write_table(run_files.TRIALS, training_table(searched))
         started = time.perf_counter()
         raced = self._race(journaled, searched, progress)
         finalist_seconds = time.perf_counter() - started
-        folder.write_table(run_folder.FINALISTS, training_table(raced))
+        folder.write_table(run_files.FINALISTS, training_table(raced))
         comparison = compare(raced, self.objective, self.space)
         of_winner = [entry.result for entry in raced if entry.setting == comparison.winner]
         model = _best(of_winner, self.objective.direction).model()
@@ -246,7 +252,7 @@ class Search:
         }
 
     def _search(
-        self, trainer: JournaledTrainer, folder: RunFolder, progress: Progress
+        self, trainer: JournaledTrainer, folder: RunDirectory, progress: Progress
     ) -> list[Entry]:
         settings = self.settings
         progress.phase("search")
@@ -320,11 +326,11 @@ def _best(results: Sequence[TrainedMember], direction: str) -> TrainedMember:
     return choose(results, key=lambda result: result.score)
 
 
-def _write(result: TuningResult, folder: RunFolder) -> None:
-    folder.write_table(run_folder.CURVES, result.curves)
-    folder.write_model(run_folder.BEST_MODEL, result.best_model())
+def _write(result: TuningResult, folder: RunDirectory) -> None:
+    folder.write_table(run_files.CURVES, result.curves)
+    folder.write_model(run_files.BEST_MODEL, result.best_model())
     figure = result.plot().figure_
     assert figure is not None  # plot() has made it
-    folder.write_figure(run_folder.PLOT, figure)
+    folder.write_figure(run_files.PLOT, figure)
     plt.close(figure)
-    folder.write_json(run_folder.OUTCOME, result.outcome())
+    folder.write_json(OUTCOME, result.outcome())

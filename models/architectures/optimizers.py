@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from dropout_zoo.models import keras_internals
 from dropout_zoo.models.argument_validation import check_count
 
 
@@ -61,7 +62,7 @@ class RampedSGD(keras.optimizers.SGD):
         dtype = variable.dtype
         risen = ops.minimum(ops.cast(self.iterations, dtype) / self.momentum_steps, 1.0)
         momentum = self.initial_momentum + (self.momentum - self.initial_momentum) * risen
-        velocity = self.momentums[self._get_variable_index(variable)]
+        velocity = self.momentums[keras_internals.variable_index(self, variable)]
         self.assign(velocity, velocity * momentum + ops.cast(gradient, dtype))
         self.assign_sub(variable, velocity * ops.cast(learning_rate, dtype))
 

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from dropout_zoo.models import tensorflow_internals
 from dropout_zoo.models.graph.sites import DROPOUT_FAMILY, DropoutSite
 
 # In half precision a rate keeps about three digits.
@@ -63,7 +64,7 @@ def _constants(function: Any) -> Iterator[tuple[str, float]]:
     import tensorflow as tf
 
     for traced in _traced_functions(function, set()):
-        for concrete in traced._list_all_concrete_functions():
+        for concrete in tensorflow_internals.concrete_functions(traced):
             definition = concrete.graph.as_graph_def()
             bodies = [definition.node, *(body.node_def for body in definition.library.function)]
             for node in (node for nodes in bodies for node in nodes):
@@ -78,7 +79,7 @@ def _traced_functions(function: Any, seen: set[int]) -> Iterator[Any]:
     if function is None or id(function) in seen:
         return
     seen.add(id(function))
-    if hasattr(function, "_list_all_concrete_functions"):
+    if tensorflow_internals.is_traceable(function):
         yield function
     for cell in getattr(function, "__closure__", None) or ():
         try:

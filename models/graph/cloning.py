@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 
+from dropout_zoo.models import keras_internals
 from dropout_zoo.models.graph.model_graph import flat_layers, is_plain_model
 from dropout_zoo.models.graph.sites import DROPOUT_FAMILY, DropoutSite, dropout_sites
 from dropout_zoo.models.guidance import check_rate
@@ -102,7 +103,7 @@ def clone_model(
             elif isinstance(operation, keras.Layer):
                 made = clone_layer(operation)
             else:
-                made = _same_operation(operation)
+                made = keras_internals.copy_of_operation(operation)
             twins[id(operation)] = made
         return twins[id(operation)]
 
@@ -123,19 +124,11 @@ def clone_model(
     return clone
 
 
-def _same_operation(operation: Any) -> Any:
-    """Copy a function of `keras.ops` that stands in a graph."""
-    # Each remembers all graphs that it is part of, and with them the weights of their layers.
-    twin = object.__new__(type(operation))
-    vars(twin).update(vars(operation), _inbound_nodes=[], _outbound_nodes=[])
-    return twin
-
-
 def _keep_trainable(model: keras.Model, clone: keras.Model) -> None:
     """Freeze in a clone what is frozen in its original; not every configuration says so."""
     pairs = [(model, clone), *zip(flat_layers(model), flat_layers(clone), strict=True)]
     # To freeze a layer is to freeze the layers in it, so that these come last.
-    for old, new in sorted(pairs, key=lambda pair: not pair[0]._layers):
+    for old, new in sorted(pairs, key=lambda pair: not keras_internals.direct_layers(pair[0])):
         if new.trainable != old.trainable:
             new.trainable = old.trainable
 
@@ -159,7 +152,7 @@ def same_layer(
         # Keras refuses to rebuild Python's lambdas from a configuration, as code from a file.
         return type(layer)(
             layer.function,
-            output_shape=layer._output_shape,
+            output_shape=keras_internals.lambda_output_shape(layer),
             mask=layer.mask,
             arguments=layer.arguments,
             **keras.Layer.get_config(layer),
@@ -229,7 +222,7 @@ def compile_alike(source: keras.Model, target: keras.Model) -> None:
     """
     if not source.compiled:
         return
-    arguments = dict(source._compile_config.config)
+    arguments = keras_internals.compile_arguments(source)
     arguments["optimizer"] = _renewed(source.optimizer)
     for kind in ("metrics", "weighted_metrics"):
         arguments[kind] = keras.tree.map_structure(_renewed, arguments[kind])
@@ -238,7 +231,11 @@ def compile_alike(source: keras.Model, target: keras.Model) -> None:
         return
     if getattr(source.optimizer, "weight_decay", None):
         pairs = zip(source.trainable_variables, target.trainable_variables, strict=True)
-        without = [new for old, new in pairs if not source.optimizer._use_weight_decay(old)]
+        without = [
+            new
+            for old, new in pairs
+            if not keras_internals.uses_weight_decay(source.optimizer, old)
+        ]
         target.optimizer.exclude_from_weight_decay(var_list=without)
     if target.built:
         # A saved file wants the optimizer's variables, trained or not.
@@ -252,10 +249,11 @@ def _renewed(thing: Any) -> Any:
     # Schedules and functions have no state; made anew from a configuration, they would have to
     # be registered with Keras.
     if type(thing) is keras.metrics.MeanMetricWrapper:
-        return type(thing)(thing._fn, name=thing.name, dtype=thing.dtype, **thing._fn_kwargs)
+        function, arguments = keras_internals.function_of_metric(thing)
+        return type(thing)(function, name=thing.name, dtype=thing.dtype, **arguments)
     try:
         config = thing.get_config()
-        schedule = getattr(thing, "_learning_rate", None)
+        schedule = keras_internals.learning_rate_of(thing)
         if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
             config["learning_rate"] = schedule
         return type(thing).from_config(config)

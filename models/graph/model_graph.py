@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import keras
 
+from dropout_zoo.models import keras_internals
+
 
 class GraphLayer(NamedTuple):
     """A layer in an unfolded graph.
@@ -107,21 +109,21 @@ class Graph:
 def is_plain_model(layer: Any) -> bool:
     """Whether a layer is a Sequential or Functional model, which has a graph to read."""
     return isinstance(layer, keras.Sequential) or (
-        isinstance(layer, keras.Model) and hasattr(layer, "_nodes_by_depth")
+        isinstance(layer, keras.Model) and keras_internals.is_functional(layer)
     )
 
 
 def inner_layers(layer: keras.Layer) -> list[tuple[str, keras.Layer]]:
     """The layers that a layer holds, each with the name of the attribute that holds it."""
     named: dict[int, str] = {}
-    # On PyTorch a Keras layer is a module, which keeps the modules it holds apart.
-    attributes = {**vars(layer).get("_modules", {}), **vars(layer)}
-    for attribute, value in attributes.items():
-        # Keras and TensorFlow keep books of their own.
-        if attribute != "_layers" and not attribute.startswith("_self_"):
-            for name, inner in _layers_in(value, attribute.strip("_")):
-                named.setdefault(id(inner), name)
-    inner = [each for each in layer._layers if not isinstance(each, keras.layers.InputLayer)]
+    for attribute, value in keras_internals.layer_attributes(layer).items():
+        for name, inner in _layers_in(value, attribute.strip("_")):
+            named.setdefault(id(inner), name)
+    inner = [
+        each
+        for each in keras_internals.direct_layers(layer)
+        if not isinstance(each, keras.layers.InputLayer)
+    ]
     return [(named.get(id(each), f"layers_{index}"), each) for index, each in enumerate(inner)]
 
 
@@ -130,7 +132,7 @@ def flat_layers(model: keras.Layer) -> list[keras.Layer]:
     # Models may share an input layer; their clones do not.
     return [
         layer
-        for layer in model._flatten_layers(include_self=False)
+        for layer in keras_internals.nested_layers(model)
         if not isinstance(layer, keras.layers.InputLayer)
     ]
 
@@ -163,7 +165,9 @@ def _functional(layer: Any) -> Any:
     if not is_plain_model(layer):
         return None
     # A Sequential keeps its graph in a Functional of its own, once it is built.
-    return layer._functional if isinstance(layer, keras.Sequential) else layer
+    if isinstance(layer, keras.Sequential):
+        return keras_internals.functional_of(layer)
+    return layer
 
 
 class _Surroundings(NamedTuple):
@@ -185,8 +189,9 @@ def _unfold(
     around: _Surroundings,
 ) -> list[list[GraphCall]]:
     """Walk one Functional model; `sources` maps its tensors to the calls they come from."""
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        for node in model._nodes_by_depth[depth]:
+    nodes = keras_internals.nodes_by_depth(model)
+    for depth in sorted(nodes, reverse=True):
+        for node in nodes[depth]:
             if node.is_input:
                 continue
             operation = node.operation
@@ -259,7 +264,7 @@ def _add(entry: GraphLayer, call: GraphCall, received: list[list[GraphCall]], gr
 
 def _given(tensor: Any) -> GraphCall:
     """A stand-in for what feeds a model: it is no call, and no graph holds it."""
-    layer = tensor._keras_history.operation
+    layer = keras_internals.origin_of(tensor)
     return GraphCall(layer, layer.name)
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import keras
 
+from dropout_zoo.models import keras_internals
 from dropout_zoo.models.graph.model_graph import Graph, GraphLayer, inner_layers, read_graph
 from dropout_zoo.models.layers.concrete_dropout import ConcreteDropout
 from dropout_zoo.models.layers.drop_connect import DropConnect
@@ -223,7 +224,7 @@ def _computes_itself(layer: keras.Layer) -> bool:
         return False
     if not layer.built:  # its weights are still to come
         return any(name.endswith("_initializer") for name in vars(layer))
-    inner = {id(weight) for held in layer._layers for weight in held.weights}
+    inner = {id(weight) for held in keras_internals.direct_layers(layer) for weight in held.weights}
     return any(id(weight) not in inner for weight in layer.weights)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from dropout_zoo.models import keras_internals
 from dropout_zoo.models.argument_validation import check_fraction
 from dropout_zoo.models.layers.drop_block import DropBlock2D
 from dropout_zoo.models.layers.stochastic_depth import StochasticDepth
@@ -107,7 +108,7 @@ class RuntimeRateDropout(RuntimeRate, keras.layers.Dropout):
 class _RuntimeRateSpatial(RuntimeRate):
     def noise_shape_of(self, inputs: Any) -> Sequence[Any]:
         """One decision for each feature map."""
-        return self._get_noise_shape(inputs)  # type: ignore[attr-defined]  # of the plain layer
+        return keras_internals.noise_shape(self, inputs)
 
 
 @keras.saving.register_keras_serializable("dropout_zoo")

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import losses
 
+from dropout_zoo.models import keras_internals
 from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.training.data.targets import BINARY_LOSSES
 
@@ -39,7 +40,7 @@ def expects_logits(model: keras.Model) -> bool | None:
     loss = _loss(model)
     if getattr(loss, "fn", loss) not in (*_SOFTMAX_LOSSES, *BINARY_LOSSES):
         return None
-    return bool(getattr(loss, "_fn_kwargs", {}).get("from_logits", False))
+    return bool(keras_internals.loss_arguments(loss).get("from_logits", False))
 
 
 def are_probabilities(model: keras.Model, x: np.ndarray) -> bool | None:

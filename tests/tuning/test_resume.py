@@ -22,7 +22,6 @@ from dropout_zoo.studies import StudyResult
 from dropout_zoo.training import Member, MemberTrainer
 from dropout_zoo.training.engine.journal import JournaledTrainer
 from dropout_zoo.tuning import TuningResult, search, tune
-from dropout_zoo.tuning.run_directory import RunFolder
 
 QUICK = {"rates": [0.2, 0.5], "epochs": 1, "finalists": 1, "seeds": 2, "progress": False}
 
@@ -211,16 +210,6 @@ def test_overwrite_removes_the_run_and_nothing_else(few_digits, run):
         tune(model(), few_digits, **QUICK, directory=run, overwrite=True)
     assert (run / "mine.txt").read_text() == "precious"
     assert (run / "best.keras").is_file()
-
-
-def test_a_folder_in_use_is_refused_with_the_process_that_uses_it(tmp_path):
-    description = {"data": {}, "versions": {}}
-    second = RunFolder(tmp_path / "run", description, resume=True)
-    held = rf"in use by process {os.getpid()} since \d{{4}}-"
-    with RunFolder(tmp_path / "run", description), pytest.raises(ValueError, match=held):
-        second.__enter__()
-    with RunFolder(tmp_path / "run", description, resume=True) as folder:
-        assert folder.state.is_dir()  # the lock of a holder that is gone is taken over
 
 
 def test_a_torn_journal_loses_only_its_torn_record(few_digits, tmp_path):

@@ -210,24 +210,24 @@ def _run(
         The outcome as plain data, and the summary.
     """
     from dropout_zoo.studies.plan import Execution
+    from dropout_zoo.studies.run_directory import OUTCOME, STATE, RunDirectory
     from dropout_zoo.training.objective import parse_objective
     from dropout_zoo.training.provenance import versions
     from dropout_zoo.tuning.cli.sweep_output import OUTPUTS, SUMMARY, write_sweep
     from dropout_zoo.tuning.progress import Progress
-    from dropout_zoo.tuning.run_directory import OUTCOME, SETTINGS, STATE, RunFolder
 
     watched: list[Progress] = []
     with ExitStack() as open_until_done:
-        folders: list[RunFolder] = []
+        folders: list[RunDirectory] = []
 
         def begin(plan: StudyPlan) -> None:
             description = plan.describe(dataset) | {"versions": versions()}
-            folder = RunFolder(
+            folder = RunDirectory(
                 path,
                 description,
                 resume=resume,
                 overwrite=overwrite,
-                files=(*OUTPUTS, SETTINGS, OUTCOME),
+                files=OUTPUTS,
             )
             folders.append(open_until_done.enter_context(folder))
             if folder.complete:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import keras
 
+from dropout_zoo.models import keras_internals
 from dropout_zoo.models.auditing.context import AuditView, Placed, mask_shape
 from dropout_zoo.models.auditing.predicates import NORMALISATIONS
 from dropout_zoo.models.auditing.rules.base import Fault, rule
@@ -140,7 +141,7 @@ def _is_regularised(view: AuditView) -> bool:
         return True
     for layer in flat_layers(view.model):
         # Noise and augmentation draw random numbers.
-        if isinstance(layer, NORMALISATIONS) or layer._seed_generators:
+        if isinstance(layer, NORMALISATIONS) or keras_internals.seed_generators(layer):
             return True
         penalties = ("kernel_regularizer", "activity_regularizer", "kernel_constraint")
         if any(getattr(layer, name, None) is not None for name in penalties):

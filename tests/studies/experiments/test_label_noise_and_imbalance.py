@@ -249,7 +249,7 @@ def test_another_rare_class_is_another_study(model, few_digits, tmp_path):
     settings = {"ratios": (10,), "epochs": 1, "seeds": 2}
     execution = Execution(directory=tmp_path / "study", workers=1)
     imbalance_sweep(model, few_digits, rare=0, **settings, execution=execution)
-    with pytest.raises(ValueError, match="expected a folder of the same study"):
+    with pytest.raises(ValueError, match="expected a directory of the same study"):
         imbalance_sweep(model, few_digits, rare=3, **settings, execution=execution)
 
 

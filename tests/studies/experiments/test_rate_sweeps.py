@@ -210,7 +210,7 @@ def test_what_was_finished_is_not_trained_again(model, few_digits, tmp_path):
     pd.testing.assert_frame_equal(
         resumed.data.drop(columns="seconds"), whole.data.drop(columns="seconds")
     )
-    with pytest.raises(ValueError, match="expected a folder of the same study"):
+    with pytest.raises(ValueError, match="expected a directory of the same study"):
         rate_sweep(model, few_digits, rates=(0.4,), **SMALL | {"execution": listening})
 
 

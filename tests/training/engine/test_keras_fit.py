@@ -85,6 +85,7 @@ def assert_history(trained, history):
     assert {"loss", "val_loss", "accuracy", "val_accuracy"} <= set(history)
 
 
+@pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
 @pytest.mark.parametrize("optimizer", AVERAGED)
 def test_averaged_weights_are_those_of_one_fit(optimizer, few_digits, tmp_path):
     trainer = trainer_of(build_mlp(**MLP, optimizer=AVERAGED[optimizer]()), few_digits)

@@ -1,0 +1,169 @@
+"""Private attributes and functions of Keras that this project uses, all in one place.
+
+None of them has a public equivalent; the docstring of each function gives the reason. Each is
+tested in `tests/models/test_keras_internals.py`, so that a version of Keras that changes one
+fails there with a clear message. Code elsewhere calls these functions and touches no private name
+of Keras itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+from keras.src.random import seed_generator as keras_seed_generator
+
+_NODES = "_nodes_by_depth"
+
+
+def direct_layers(layer: keras.Layer) -> list[keras.Layer]:
+    """The layers that a layer holds itself, in the order in which they were attached.
+
+    Only models have a public `layers`; composite layers have not.
+    """
+    return list(layer._layers)
+
+
+def nested_layers(layer: keras.Layer) -> list[keras.Layer]:
+    """The layers inside a layer at any depth, each once, in the same order as in its clones.
+
+    The public `Model.layers` stops at the first level.
+    """
+    return list(layer._flatten_layers(include_self=False))
+
+
+def layer_attributes(layer: keras.Layer) -> dict[str, Any]:
+    """The attributes of a layer that may hold other layers, without the books of the backends.
+
+    Keras names no attribute publicly as the holder of an inner layer, and inner layers have no
+    stable names of their own.
+    """
+    # On PyTorch a Keras layer is a torch.nn.Module, which keeps inner modules in `_modules`. On
+    # TensorFlow the tracking of checkpoints adds attributes that begin with `_self_`.
+    attributes = {**vars(layer).get("_modules", {}), **vars(layer)}
+    return {
+        name: value
+        for name, value in attributes.items()
+        if name != "_layers" and not name.startswith("_self_")
+    }
+
+
+def is_functional(model: keras.Model) -> bool:
+    """Whether a model is Functional; the class of such models has no public name."""
+    return hasattr(model, _NODES)
+
+
+def functional_of(sequential: keras.Sequential) -> keras.Model | None:
+    """The Functional model in which a Sequential keeps its graph; None until it is built."""
+    return sequential._functional
+
+
+def nodes_by_depth(model: keras.Model) -> Mapping[int, Sequence[Any]]:
+    """The calls in the graph of a Functional model, by distance from its outputs.
+
+    The public configuration has the graph by names, without tensors and shapes.
+    """
+    return getattr(model, _NODES)
+
+
+def origin_of(tensor: Any) -> Any:
+    """The layer or operation that made a symbolic tensor."""
+    return tensor._keras_history.operation
+
+
+def copy_of_operation(operation: Any) -> Any:
+    """Copy a function of `keras.ops` in a graph, without the graphs that it is part of.
+
+    These operations cannot be rebuilt from a configuration. Each remembers every graph it was
+    called in, and through these the weights of their layers.
+    """
+    copied = object.__new__(type(operation))
+    vars(copied).update(vars(operation), _inbound_nodes=[], _outbound_nodes=[])
+    return copied
+
+
+def lambda_output_shape(layer: keras.layers.Lambda) -> Any:
+    """The `output_shape` argument of a `Lambda`, which no public attribute returns."""
+    return layer._output_shape
+
+
+def seed_generators(layer: keras.Layer) -> list[keras.random.SeedGenerator]:
+    """The seed generators of a layer, not those of layers inside it, under whatever attribute."""
+    return list(layer._seed_generators)
+
+
+def set_initial_seed(generator: keras.random.SeedGenerator, seed: int) -> None:
+    """Record that a generator was given a seed.
+
+    On PyTorch, Keras's dropout ignores the state of a generator that was created without one.
+    """
+    generator._initial_seed = seed
+
+
+def global_seed_generator() -> keras.random.SeedGenerator:
+    """The generator behind Keras's random functions that are called without a seed.
+
+    `keras.random` does not export it, and its state has to be saved and restored.
+    """
+    return keras_seed_generator.global_seed_generator()
+
+
+def noise_shape(layer: keras.layers.Dropout, inputs: Any) -> Sequence[Any]:
+    """The shape of the mask of a spatial dropout layer for some inputs, which only it knows."""
+    return layer._get_noise_shape(inputs)
+
+
+def compile_arguments(model: keras.Model) -> dict[str, Any]:
+    """The arguments of `compile` as objects; the public `get_compile_config` serializes them."""
+    return dict(model._compile_config.config)
+
+
+def function_of_metric(metric: keras.metrics.MeanMetricWrapper) -> tuple[Any, dict[str, Any]]:
+    """The function of a metric and its keyword arguments, which are public in losses only."""
+    return metric._fn, metric._fn_kwargs
+
+
+def loss_arguments(loss: Any) -> Mapping[str, Any]:
+    """The keyword arguments of the function in a loss of Keras, such as ``from_logits``.
+
+    Empty for losses that are no wrapped functions. The public configuration names only those that
+    the class of the loss declares.
+    """
+    return getattr(loss, "_fn_kwargs", {})
+
+
+def learning_rate_of(optimizer: Any) -> Any:
+    """The learning rate as it was given; None if the object is no optimizer.
+
+    The public property returns the current value in place of a schedule.
+    """
+    return getattr(optimizer, "_learning_rate", None)
+
+
+def uses_weight_decay(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:
+    """Whether weight decay applies to a variable; exclusions can be set, but not read."""
+    return optimizer._use_weight_decay(variable)
+
+
+def variable_index(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> int:
+    """The position of a variable in an optimizer's slots, for an `update_step` of our own."""
+    return optimizer._get_variable_index(variable)
+
+
+def symbolic_build(model: keras.Model, data_batch: Any) -> None:
+    """Create the variables of a compiled model's metrics, as `fit` does with its first batch.
+
+    A traced program must not create them, and no public method does without training.
+    """
+    model._symbolic_build(data_batch=data_batch)
+
+
+def own_trainable_variables(layer: keras.Layer) -> list[keras.Variable]:
+    """The trainable variables of a layer itself, without those of layers inside it."""
+    return list(layer._trainable_variables)
+
+
+def distribute_strategy(model: keras.Model) -> Any:
+    """The `tf.distribute` strategy a model was created under (TensorFlow); None without one."""
+    return model._distribute_strategy

@@ -1,0 +1,241 @@
+"""What this project expects of the private parts of Keras, one test for each."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from dropout_zoo.models import keras_internals
+
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+
+
+class Block(layers.Layer):
+    """A layer with two layers of its own, one of them in a list."""
+
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.first = layers.Dense(3)
+        self.others = [layers.Dropout(0.5)]
+
+    def call(self, inputs):
+        return self.others[0](self.first(inputs))
+
+
+@pytest.fixture(scope="module")
+def functional():
+    """Dense layers around a nested model, and an operation of `keras.ops`."""
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(4)], name="inner")
+    inputs = keras.Input((4,), name="inputs")
+    x = layers.Dense(4, name="first")(inputs)
+    x = ops.relu(inner(x))
+    model = keras.Model(inputs, layers.Dense(2, name="last")(x))
+    model.compile(
+        keras.optimizers.SGD(0.1, weight_decay=0.1),
+        keras.losses.CategoricalCrossentropy(from_logits=True),
+        metrics=["mse"],
+    )
+    model.optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return model
+
+
+def complaint(name):
+    return f"this version of Keras has changed {name}; see dropout_zoo/models/keras_internals.py"
+
+
+def test_direct_layers_are_those_that_a_layer_holds():
+    block = Block()
+    found = keras_internals.direct_layers(block)
+    assert found == [block.first, *block.others], complaint("Layer._layers")
+
+
+def test_nested_layers_are_all_layers_at_any_depth(functional):
+    names = [layer.name for layer in keras_internals.nested_layers(functional)]
+    inner = functional.get_layer("inner").layers[0].name
+    assert names.count(inner) == 1, complaint("Layer._flatten_layers")
+    assert {"inputs", "first", "inner", "last"} <= set(names), complaint("Layer._flatten_layers")
+    assert functional.name not in names, complaint("Layer._flatten_layers")
+
+
+def test_nested_layers_of_a_model_and_of_its_clone_come_in_the_same_order(functional):
+    originals = keras_internals.nested_layers(functional)
+    clones = keras_internals.nested_layers(keras.models.clone_model(functional))
+    kept = [
+        [type(each) for each in found if not isinstance(each, layers.InputLayer)]
+        for found in (originals, clones)
+    ]
+    assert kept[0] == kept[1], complaint("Layer._flatten_layers")
+
+
+def test_attributes_of_a_layer_hold_its_layers_and_no_lists_of_the_backend():
+    block = Block()
+    attributes = keras_internals.layer_attributes(block)
+    assert attributes["first"] is block.first
+    holders = [
+        name
+        for name, value in attributes.items()
+        if value is block.first
+        or (isinstance(value, (list, tuple)) and any(each is block.first for each in value))
+    ]
+    assert holders == ["first"], complaint(f"where a layer keeps its layers, now also {holders}")
+
+
+def test_only_functional_models_have_a_graph_by_depth(functional):
+    class Subclassed(keras.Model):
+        pass
+
+    assert keras_internals.is_functional(functional), complaint("Functional._nodes_by_depth")
+    assert not keras_internals.is_functional(Subclassed()), complaint("Functional._nodes_by_depth")
+
+
+def test_a_sequential_keeps_its_graph_in_a_functional_model_once_built():
+    model = keras.Sequential([layers.Dense(2)])
+    assert keras_internals.functional_of(model) is None, complaint("Sequential._functional")
+    model.build((None, 3))
+    graph = keras_internals.functional_of(model)
+    assert keras_internals.is_functional(graph), complaint("Sequential._functional")
+
+
+def test_nodes_by_depth_hold_calls_with_their_tensors_and_arguments(functional):
+    nodes = keras_internals.nodes_by_depth(functional)
+    (last,) = nodes[min(nodes)]
+    assert last.operation is functional.get_layer("last"), complaint("Functional._nodes_by_depth")
+    assert [tuple(each.shape) for each in last.input_tensors] == [(None, 4)], complaint("Node")
+    assert [tuple(each.shape) for each in last.outputs] == [(None, 2)], complaint("Node")
+    assert not last.is_input, complaint("Node.is_input")
+    assert "training" not in last.arguments.kwargs, complaint("Node.arguments")
+    (first,) = nodes[max(nodes)]
+    assert first.is_input, complaint("Node.is_input")
+
+
+def test_a_symbolic_tensor_knows_which_layer_made_it(functional):
+    origin = keras_internals.origin_of(functional.inputs[0])
+    assert origin is functional.get_layer("inputs"), complaint("KerasTensor._keras_history")
+
+
+def test_a_copied_operation_forgets_its_graph_and_can_be_called(functional):
+    relu = next(each for each in functional.operations if type(each).__name__ == "Relu")
+    copied = keras_internals.copy_of_operation(relu)
+    for name in ("_inbound_nodes", "_outbound_nodes"):
+        assert vars(relu)[name], complaint(f"Operation.{name}")
+        assert vars(copied)[name] == [], complaint(f"Operation.{name}")
+    assert copied(keras.KerasTensor((None, 4))).shape == (None, 4)
+    assert len(vars(copied)["_inbound_nodes"]) == 1, complaint("Operation._inbound_nodes")
+
+
+def test_a_lambda_keeps_the_output_shape_it_was_given():
+    layer = layers.Lambda(lambda x: x, output_shape=(5,))
+    shape = keras_internals.lambda_output_shape(layer)
+    assert tuple(shape) == (5,), complaint("Lambda._output_shape")
+    assert keras_internals.lambda_output_shape(layers.Lambda(lambda x: x)) is None
+
+
+def test_a_layer_lists_its_own_seed_generators():
+    layer = layers.Dropout(0.5)
+    found = keras_internals.seed_generators(layer)
+    assert found == [layer.seed_generator], complaint("Layer._seed_generators")
+    assert keras_internals.seed_generators(layers.Dropout(0.0)) == [], complaint(
+        "Dropout, which now makes a seed generator for a rate of 0"
+    )
+
+
+def test_the_initial_seed_of_a_generator_can_be_set():
+    generator = keras.random.SeedGenerator()
+    assert "_initial_seed" in vars(generator), complaint("SeedGenerator._initial_seed")
+    keras_internals.set_initial_seed(generator, 7)
+    assert vars(generator)["_initial_seed"] == 7
+
+
+def test_the_global_seed_generator_decides_random_numbers_without_a_seed():
+    generator = keras_internals.global_seed_generator()
+    before = ops.convert_to_numpy(generator.state)
+    numbers = []
+    for _ in range(2):
+        generator.state.assign([3, 0])
+        numbers.append(ops.convert_to_numpy(keras.random.uniform((4,))))
+    generator.state.assign(before)
+    np.testing.assert_array_equal(*numbers, err_msg=complaint("global_seed_generator"))
+
+
+def test_spatial_dropout_tells_the_shape_of_its_mask():
+    inputs = ops.ones((2, 5, 3))
+    shape = keras_internals.noise_shape(layers.SpatialDropout1D(0.5), inputs)
+    assert tuple(map(int, shape)) == (2, 1, 3), complaint("SpatialDropout1D._get_noise_shape")
+
+
+def test_compile_arguments_are_the_objects_that_compile_was_given(functional):
+    arguments = keras_internals.compile_arguments(functional)
+    assert isinstance(arguments["loss"], keras.losses.Loss), complaint("Model._compile_config")
+    assert arguments["metrics"] == ["mse"], complaint("Model._compile_config")
+    expected = {"optimizer", "loss", "metrics", "weighted_metrics", "run_eagerly", "jit_compile"}
+    assert expected <= set(arguments), complaint("Model._compile_config")
+
+
+def test_a_metric_keeps_its_function_and_arguments():
+    def error(y_true, y_pred, scale):
+        return scale * (y_true - y_pred)
+
+    metric = keras.metrics.MeanMetricWrapper(error, scale=2.0)
+    found = keras_internals.function_of_metric(metric)
+    assert found == (error, {"scale": 2.0}), complaint("MeanMetricWrapper._fn or ._fn_kwargs")
+
+
+def test_a_loss_keeps_its_arguments():
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    arguments = keras_internals.loss_arguments(loss)
+    assert arguments["from_logits"] is True, complaint("LossFunctionWrapper._fn_kwargs")
+    assert keras_internals.loss_arguments(keras.losses.mean_squared_error) == {}
+
+
+def test_an_optimizer_keeps_the_schedule_of_its_learning_rate():
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
+    found = keras_internals.learning_rate_of(keras.optimizers.SGD(schedule))
+    assert found is schedule, complaint("Optimizer._learning_rate")
+    assert keras_internals.learning_rate_of(keras.metrics.Mean()) is None
+
+
+def test_an_optimizer_tells_which_variables_decay(functional):
+    decays = [
+        keras_internals.uses_weight_decay(functional.optimizer, variable)
+        for variable in functional.get_layer("first").trainable_variables
+    ]
+    assert decays == [True, False], complaint("Optimizer._use_weight_decay")
+
+
+def test_an_optimizer_numbers_its_variables():
+    variables = [keras.Variable([0.0]), keras.Variable([1.0])]
+    optimizer = keras.optimizers.SGD()
+    optimizer.build(variables)
+    numbers = [keras_internals.variable_index(optimizer, variable) for variable in variables]
+    assert numbers == [0, 1], complaint("Optimizer._get_variable_index")
+
+
+def test_a_symbolic_build_creates_the_variables_of_metrics():
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    weights = model.get_weights()
+    keras_internals.symbolic_build(model, (np.zeros((1, 3)), np.zeros((1, 2))))
+    assert len(model.metrics_variables) == 4, complaint("Model._symbolic_build")
+    np.testing.assert_array_equal(weights[0], model.get_weights()[0])
+
+
+def test_own_trainable_variables_leave_out_those_of_inner_layers():
+    block = Block()
+    block(np.zeros((1, 2)))
+    own = keras_internals.own_trainable_variables(block.first)
+    assert len(own) == 2, complaint("Layer._trainable_variables")
+    assert keras_internals.own_trainable_variables(block) == [], complaint(
+        "Layer._trainable_variables"
+    )
+
+
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="tf.distribute exists on TensorFlow only")
+def test_a_model_remembers_the_strategy_it_was_created_under():
+    import tensorflow as tf
+
+    assert keras_internals.distribute_strategy(keras.Sequential()) is None
+    with tf.distribute.OneDeviceStrategy("cpu:0").scope():
+        model = keras.Sequential()
+    assert keras_internals.distribute_strategy(model) is not None, complaint(
+        "Model._distribute_strategy"
+    )
