@@ -27,7 +27,14 @@ import keras
 import numpy as np
 
 from dropout_zoo.models import build_mlp
-from dropout_zoo.training import Dataset, Member, MemberTrainer, load_dataset, targets_for
+from dropout_zoo.training import (
+    Dataset,
+    Member,
+    MemberTrainer,
+    TrainSettings,
+    load_dataset,
+    targets_for,
+)
 
 RESULTS = Path(__file__).with_suffix(".json")
 SPLIT = (5 / 7, 1 / 7, 1 / 7)  # of MNIST's 60,000: 50,000 to train on, 10,000 to validate
@@ -105,7 +112,9 @@ def vectorised(
         Member([RATES[i % len(RATES)], RATES[i // len(RATES) % len(RATES)]], i % seeds)
         for i in range(count)
     ]
-    trainer = MemberTrainer(build_mlp(), dataset, epochs=epochs, batch_size=batch_size)
+    trainer = MemberTrainer(
+        build_mlp(), dataset, TrainSettings(epochs=epochs, batch_size=batch_size)
+    )
     short = [Member(member.rates, member.seed, epochs=1) for member in members]
     walls = []
     for chosen in (short, short, members):

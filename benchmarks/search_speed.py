@@ -245,7 +245,7 @@ def run_zoo(work: Work, model: Any, data: Any, folder: str, contender: str) -> t
     from keras_tuner import oracles
 
     from dropout_zoo.models import dropout_sites
-    from dropout_zoo.training import MemberTrainer
+    from dropout_zoo.training import MemberTrainer, TrainSettings
     from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner
 
     sites = [site.path for site in dropout_sites(model)]
@@ -261,8 +261,7 @@ def run_zoo(work: Work, model: Any, data: Any, folder: str, contender: str) -> t
     trainer = MemberTrainer(
         model,
         data,
-        epochs=work.epochs,
-        batch_size=work.batch_size,
+        TrainSettings(epochs=work.epochs, batch_size=work.batch_size),
         directory=Path(folder) / "weights",
         update="keras" if contender == "zoo_keras" else "auto",
     )

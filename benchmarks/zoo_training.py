@@ -121,9 +121,7 @@ def score(
         trainer = MemberTrainer(
             model,
             dataset,
-            epochs=work.epochs,
-            batch_size=work.batch_size,
-            objective=objective_of(work),
+            train_settings_of(work),
             directory=unused_directory(folder.state / "weights"),
         )
         # Settings with equal rates, for example where tuning chose no dropout, are trained once.
@@ -164,13 +162,7 @@ def estimate_seconds(work: Work, mnist: str | None, training: float | None = Non
     # Model.fit trains members one after another.
     cores = usable_cores() if why_not_liftable(model) is None else 1
     if training is None:
-        trainer = MemberTrainer(
-            model,
-            dataset,
-            epochs=work.epochs,
-            batch_size=work.batch_size,
-            objective=objective_of(work),
-        )
+        trainer = MemberTrainer(model, dataset, train_settings_of(work))
         took = []
         for epochs in (1, 1, 2):  # the first one traces
             started = time.process_time()
@@ -237,6 +229,15 @@ def seeds_of(work: Work) -> list[int]:
 def objective_of(work: Work) -> str:
     """Return the objective, measured on validation data."""
     return "val_loss" if work.task else "val_accuracy"
+
+
+def train_settings_of(work: Work) -> Any:
+    """How a member of a work is trained."""
+    from dropout_zoo.training import TrainSettings
+
+    return TrainSettings(
+        epochs=work.epochs, batch_size=work.batch_size, objective=objective_of(work)
+    )
 
 
 def model_of(work: Work, dataset: Any) -> Any:

@@ -40,7 +40,6 @@ import pandas as pd
 from dropout_zoo.models import build_cnn
 from dropout_zoo.studies import (
     DifferenceDisplay,
-    FitSettings,
     compare_methods,
     holm_differences,
     placement_sweep,
@@ -247,7 +246,7 @@ def small_cnn(
 images = with_fewer_examples(target, 500 if large else 100, seed=0)
 placements = placement_sweep(
     small_cnn if full else "mlp", images, seeds=3 if full else 2, epochs=15 if full else 3,
-    fit=FitSettings(objective="val_accuracy"),
+    objective="val_accuracy",
 )  # fmt: skip
 DifferenceDisplay.from_result(placements).plot()
 plt.show()

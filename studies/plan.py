@@ -21,7 +21,7 @@ from dropout_zoo.training.engine.timing import Pace, measure_pace
 from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
-from dropout_zoo.training.settings import TrainSettings
+from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 Model = keras.Model | str | Callable[..., keras.Model]
 Measure = Callable[["Setting", TrainedMember], Mapping[str, Any]]
@@ -74,16 +74,16 @@ class TrainingSetup:
     Attributes:
         model: a compiled model.
         dataset: the data, or a function that makes them when they are needed.
-        epochs: number of epochs, if it differs from the study's.
-        patience: early stopping patience in epochs, if it differs from the study's.
-        initial_weights: ``"fresh"`` or ``"keep"``, if it differs from the study's.
+        overrides: settings of its trainings that differ from the study's.
     """
 
     model: keras.Model
     dataset: Dataset | Callable[[], Dataset]
-    epochs: int | None = None
-    patience: int | None = None
-    initial_weights: str | None = None
+    overrides: TrainOptions = field(default_factory=TrainOptions)
+
+    def settings(self, training: TrainSettings) -> TrainSettings:
+        """Return the settings of its trainings, given those of the study."""
+        return replace(training, **self.overrides)
 
     def rates(self, rate: float | Mapping[str, float]) -> dict[str, float]:
         """Return a rate for every site.
@@ -210,7 +210,7 @@ class StudyPlan(Generic[Result]):
             The numbers of settings and trainings, then one line per setting.
         """
         names = list(dict.fromkeys(setting.name for setting in self.settings))
-        epochs = max(setup.epochs or self.training.epochs for setup in self.setups)
+        epochs = max(setup.settings(self.training).epochs for setup in self.setups)
         lines = [
             f"{self.kind}: {len(names)} setting{'s' * (len(names) != 1)}, {self.trainings} "
             f"training{'s' * (self.trainings != 1)} of up to {epochs} epoch{'s' * (epochs != 1)}",
@@ -233,7 +233,7 @@ class StudyPlan(Generic[Result]):
             "training": self.training.describe(),
             "settings": {each.name: dict(each.rates) for each in self.settings},
             "models": [
-                describe_model(setup.model, setup.initial_weights or self.training.initial_weights)
+                describe_model(setup.model, setup.settings(self.training).initial_weights)
                 for setup in self.setups
             ],
             "data": describe_data(self.dataset),
@@ -261,7 +261,7 @@ class StudyPlan(Generic[Result]):
                 for name in ("start_up", "training", "epoch")
             )
             pace = Pace(start_up, training, epoch, paces[0].together)
-            total += pace.seconds(len(members[place]), setup.epochs or self.training.epochs)
+            total += pace.seconds(len(members[place]), setup.settings(self.training).epochs)
         return total * self.trainings / (self.trainings - self.later)
 
     def trainer(
@@ -277,15 +277,10 @@ class StudyPlan(Generic[Result]):
         Returns:
             The trainer.
         """
-        own = {
-            name: getattr(setup, name)
-            for name in ("epochs", "patience", "initial_weights")
-            if getattr(setup, name) is not None
-        }
         return MemberTrainer(
             setup.model,
             setup.dataset if isinstance(setup.dataset, Dataset) else setup.dataset(),
-            replace(self.training, **own),
+            setup.settings(self.training),
             keep_state=self.keep_state,
             directory=directory,
             workers=workers,

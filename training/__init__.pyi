@@ -15,6 +15,7 @@ from .schedules import (
     LinearRamp,
     RateSchedule,
 )
+from .settings import TrainSettings
 
 __all__ = [
     "CosineRamp",
@@ -29,6 +30,7 @@ __all__ = [
     "Objective",
     "RateSchedule",
     "RateScheduler",
+    "TrainSettings",
     "TrainedMember",
     "load_dataset",
     "make_topics",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,6 +26,7 @@ from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import as_columns, parse_objective
 from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
+from dropout_zoo.training.settings import TrainSettings
 from dropout_zoo.tuning import run_files
 from dropout_zoo.tuning.oracles import make_oracle, trial_limit
 from dropout_zoo.tuning.progress import Progress
@@ -50,15 +51,10 @@ class TuningSettings:
     rates: Rates | None = None
     placements: Sequence[str] | None = None
     trials: int | None = None
-    epochs: int = 20
-    batch_size: int = 32
-    objective: str = "val_loss"
-    patience: int | None = None
-    class_weight: Mapping[int, float] | None = None
-    initial_weights: str = "fresh"
     seed: int = 0
     finalists: int = 5
     seeds: int = 5
+    training: TrainSettings = field(default_factory=TrainSettings)
 
 
 class Search:
@@ -75,7 +71,9 @@ class Search:
     """
 
     def __init__(self, model: ModelArgument, dataset: Dataset, settings: TuningSettings) -> None:
-        settings = TuningSettings(**as_json(asdict(settings)))  # NumPy's numbers as Python's
+        own = {each.name: getattr(settings, each.name) for each in fields(settings)}
+        training = own.pop("training")
+        settings = TuningSettings(**as_json(own), training=training)  # NumPy's numbers as Python's
         check_count(settings.finalists, "finalists")
         check_count(settings.seeds, "seeds")
         check_count(settings.seed, "seed", least=0)
@@ -88,11 +86,11 @@ class Search:
             placements=settings.placements or (),
         )
         self.hypermodel = DropoutHyperModel(
-            self.model, settings.rates, settings.placements, settings.initial_weights
+            self.model, settings.rates, settings.placements, training.initial_weights
         )
         self.space = self.hypermodel.space
-        self.objective = parse_objective(settings.objective)
-        self.trials = trial_limit(settings.oracle, self.space, settings.trials, settings.epochs)
+        self.objective = parse_objective(training.objective)
+        self.trials = trial_limit(settings.oracle, self.space, settings.trials, training.epochs)
         self.given = {site.path: site.rate for site in settable_sites(self.model)}
 
     @property
@@ -110,17 +108,11 @@ class Search:
         Returns:
             The trainer.
         """
-        settings = self.settings
         return MemberTrainer(
             self.model,
             self.dataset,
-            epochs=settings.epochs,
-            batch_size=settings.batch_size,
-            objective=self.objective,
-            patience=settings.patience,
-            class_weight=settings.class_weight,
-            initial_weights=settings.initial_weights,
-            keep_state=settings.oracle == "hyperband",
+            self.settings.training,
+            keep_state=self.settings.oracle == "hyperband",
             directory=directory,
         )
 
@@ -132,7 +124,7 @@ class Search:
         """
         member = Member(self.given, self.settings.seed)
         pace = measure_pace(self.trainer(None), [member] * self.trainings)
-        return pace.seconds(self.trainings, self.settings.epochs)
+        return pace.seconds(self.trainings, self.settings.training.epochs)
 
     def run(
         self,
@@ -227,7 +219,7 @@ class Search:
         measured = model.evaluate(
             x,
             targets_for(model, y, self.dataset.num_classes),
-            batch_size=self.settings.batch_size,
+            batch_size=self.settings.training.batch_size,
             verbose=0,
             return_dict=True,
         )
@@ -239,14 +231,14 @@ class Search:
         Returns:
             Settings as resolved, search space, model, data and versions.
         """
-        settings = asdict(self.settings)
-        settings["objective"] = f"{self.objective.name}:{self.objective.direction}"
+        settings = asdict(self.settings) | self.settings.training.describe()
+        del settings["training"]
         return {
             "settings": settings | {"trials": self.trials},
             "space": {name: list(rates) for name, rates in self.space.choices.items()},
             "sites": {name: list(paths) for name, paths in self.space.sites.items()},
             "given_rates": self.given,
-            "model": describe_model(self.model, self.settings.initial_weights),
+            "model": describe_model(self.model, self.settings.training.initial_weights),
             "data": describe_data(self.dataset),
             "versions": versions(),
         }
@@ -269,7 +261,7 @@ class Search:
                 self.space,
                 objective=self.objective,
                 trials=settings.trials,
-                epochs=settings.epochs,
+                epochs=settings.training.epochs,
                 seed=settings.seed,
             ),
             self.hypermodel,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cmp_to_key
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 import keras
 import keras_tuner
@@ -30,6 +30,7 @@ from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import Objective
+from dropout_zoo.training.settings import TrainOptions, TrainSettings
 from dropout_zoo.tuning.oracles import UntriedBayesianOracle
 from dropout_zoo.tuning.space import DropoutHyperModel
 
@@ -124,12 +125,9 @@ class DropoutTuner(keras_tuner.Tuner):
         *,
         validation_data: Arrays | None = None,
         validation_split: float | None = None,
-        epochs: int = 1,
-        batch_size: int = 32,
-        patience: int | None = None,
         sample_weight: np.ndarray | None = None,
-        class_weight: Mapping[int, float] | None = None,
         verbose: int = 0,
+        **settings: Unpack[TrainOptions],
     ) -> None:
         """Search until the oracle stops.
 
@@ -139,23 +137,27 @@ class DropoutTuner(keras_tuner.Tuner):
             validation_data: examples and targets of the validation part; with arrays only.
             validation_split: instead of it the share of the examples, in (0, 1), that are held
                 back from the end of the arrays, as `Model.fit` does.
-            epochs: epochs of each training; Hyperband decides them by itself.
-            batch_size: examples a step.
-            patience: epochs without improvement after which a trial stops; None for never.
             sample_weight: weights of the training examples; with arrays only.
-            class_weight: weight by class number, on top of them.
             verbose: 1 has KerasTuner print each trial.
+            **settings: how each trial is trained; see `TrainSettings`. `epochs` defaults to 1;
+                Hyperband decides them by itself. The objective is the oracle's.
 
         Raises:
             ValueError: a setting is out of range, or model and data do not fit.
+            TypeError: an argument is unknown, or it is an objective.
             RuntimeError: every trial so far failed; the message says why.
         """
+        if "objective" in settings:
+            raise TypeError("expected no objective: the trials are compared by the oracle's")
         data = (
             x
             if isinstance(x, Dataset)
             else _as_dataset(x, y, validation_data, validation_split, sample_weight)
         )
         objective = Objective(self.oracle.objective.name, self.oracle.objective.direction)
+        training = TrainSettings.from_options(
+            {"epochs": 1, **settings, "objective": objective}, self.search
+        )
         self.oracle.verbose = verbose
         trainers: dict[str, MemberTrainer] = {}
         weights = Path(self.project_dir) / "weights"
@@ -167,11 +169,7 @@ class DropoutTuner(keras_tuner.Tuner):
                 trainer = MemberTrainer(
                     model,
                     data,
-                    epochs=epochs,
-                    batch_size=batch_size,
-                    objective=objective,
-                    patience=patience,
-                    class_weight=class_weight,
+                    training,
                     keep_state=True,
                     directory=weights / structure,
                 )

@@ -71,6 +71,7 @@ def plan_coadaptation(
     Raises:
         ValueError: the model has no such layer, or model and data do not fit.
     """
+    training = TrainSettings.from_options(settings, plan_coadaptation)
     data = as_dataset(dataset)
     setup = TrainingSetup(model_with_sites(model, data, [sites]), data)
     _first_dense(setup.model)
@@ -79,7 +80,7 @@ def plan_coadaptation(
         dataset=data,
         settings=with_and_without_dropout(setup, rates, sites),
         seeds=as_seeds(seeds),
-        training=TrainSettings.from_options(settings, plan_coadaptation),
+        training=training,
         procedure=_measure_units,
         arguments={"sites": sites, "examples": examples},
     )

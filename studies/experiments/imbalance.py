@@ -56,6 +56,7 @@ def plan_imbalance_sweep(
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
     """
+    training = TrainSettings.from_options(settings, plan_imbalance_sweep)
     data = as_classification(dataset)
     classes = data.num_classes or 0
     if rare not in range(classes):
@@ -85,7 +86,7 @@ def plan_imbalance_sweep(
             )
         ],
         seeds=as_seeds(seeds),
-        training=TrainSettings.from_options(settings, plan_imbalance_sweep),
+        training=training,
         procedure=train_and_conclude(_conclude, measure),
         arguments={"sites": sites, "rare": rare},
     )

@@ -60,6 +60,7 @@ def plan_label_noise_sweep(
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
     """
+    training = TrainSettings.from_options(settings, plan_label_noise_sweep)
     data = as_classification(dataset)
     shares = [check_rate(share, f"noise[{index}]") for index, share in enumerate(noise)]
     built = model_with_sites(model, data, [sites])
@@ -90,7 +91,7 @@ def plan_label_noise_sweep(
             )
         ],
         seeds=as_seeds(seeds),
-        training=TrainSettings.from_options(settings, plan_label_noise_sweep),
+        training=training,
         procedure=train_and_conclude(_conclude, measure),
         arguments={"sites": sites},
         keep_state=True,

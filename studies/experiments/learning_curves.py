@@ -49,6 +49,7 @@ def plan_learning_curves(
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
     """
+    training = TrainSettings.from_options(settings, plan_learning_curves)
     data = as_dataset(dataset)
     setup = TrainingSetup(model_with_sites(model, data, [sites]), data)
     return StudyPlan(
@@ -56,7 +57,7 @@ def plan_learning_curves(
         dataset=data,
         settings=with_and_without_dropout(setup, rates, sites),
         seeds=as_seeds(seeds),
-        training=TrainSettings.from_options(settings, plan_learning_curves),
+        training=training,
         procedure=train_and_conclude(_conclude),
         arguments={"sites": sites},
     )

@@ -217,18 +217,16 @@ def _without_methods(model: Model) -> dict[str, Any]:
 def _setup(model: Model, data: Dataset, option: Option, epochs: int) -> TrainingSetup:
     """The model and the data that an option is trained on."""
     arguments = _without_methods(model) | dict(option.arguments)
+    overrides: TrainOptions = {"epochs": math.ceil(epochs / option.updates)}
+    if option.patience is not None:
+        overrides["patience"] = option.patience
     if option.pretraining is None:
-        built, weights = build_with(model, data, arguments), None
+        built = build_with(model, data, arguments)
     else:
         built = transferred_model(model, arguments, data, option.pretraining, epochs)
-        weights = "keep"
-    return TrainingSetup(
-        built,
-        data if option.change is None else partial(option.change, data, 0),
-        epochs=math.ceil(epochs / option.updates),
-        patience=option.patience,
-        initial_weights=weights,
-    )
+        overrides["initial_weights"] = "keep"
+    part = data if option.change is None else partial(option.change, data, 0)
+    return TrainingSetup(built, part, overrides)
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,6 +65,7 @@ def plan_placement_sweep(
         ValueError: an argument is out of range, the model has no site that takes dropout, or
             model and data do not fit.
     """
+    training = TrainSettings.from_options(settings, plan_placement_sweep)
     data = as_dataset(dataset)
     wanted = PLACEMENT_RATES | {
         name: check_rate(rate, f"rates[{name!r}]") for name, rate in (rates or {}).items()
@@ -92,7 +93,7 @@ def plan_placement_sweep(
         dataset=data,
         settings=compared,
         seeds=as_seeds(seeds),
-        training=TrainSettings.from_options(settings, plan_placement_sweep),
+        training=training,
         procedure=train_and_conclude(_conclude),
         arguments={"rates": {name: wanted[name] for name in usable}},
     )

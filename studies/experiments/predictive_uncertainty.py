@@ -73,6 +73,7 @@ def plan_predictive_uncertainty(
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
     """
+    training = TrainSettings.from_options(settings, plan_predictive_uncertainty)
     data = as_classification(dataset)
     check_count(samples, "samples")
     check_count(ensemble, "ensemble")
@@ -93,7 +94,7 @@ def plan_predictive_uncertainty(
         dataset=data,
         settings=predictors,
         seeds=first,
-        training=TrainSettings.from_options(settings, plan_predictive_uncertainty),
+        training=training,
         procedure=measurement,
         arguments={
             "levels": {kind: list(each) for kind, each in wanted.items()},

@@ -59,6 +59,7 @@ def plan_rate_width_map(
     Raises:
         ValueError: an argument is out of range, or the model has no such builder.
     """
+    training = TrainSettings.from_options(settings, plan_rate_width_map)
     data = as_dataset(dataset)
     start = units_of(model, units)
     if not widths or min(widths) <= 0:
@@ -74,7 +75,7 @@ def plan_rate_width_map(
         dataset=data,
         settings=cells,
         seeds=as_seeds(seeds),
-        training=TrainSettings.from_options(settings, plan_rate_width_map),
+        training=training,
         procedure=train_and_conclude(partial(_conclude_map, "width")),
         arguments={"units": list(start)},
     )
@@ -126,10 +127,10 @@ def plan_rate_size_map(
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
     """
+    training = TrainSettings.from_options(settings, plan_rate_size_map)
     data = as_dataset(dataset)
     built = model_with_sites(model, data, [sites])
     counts = check_sizes_of_data(sizes, data)
-    training = TrainSettings.from_options(settings, plan_rate_size_map)
     setups = setups_by_size(
         built, data, counts, subsets, max_epoch_factor, as_seeds(seeds), training.epochs
     )

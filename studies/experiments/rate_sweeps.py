@@ -86,6 +86,7 @@ def plan_rate_sweep(
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
     """
+    training = TrainSettings.from_options(settings, plan_rate_sweep)
     data = as_dataset(dataset)
     widths = [width] if isinstance(width, str) else list(width)
     for each in widths:
@@ -119,7 +120,7 @@ def plan_rate_sweep(
         dataset=data,
         settings=_with_control(curves, base, len(groups) * len(widths)),
         seeds=as_seeds(seeds),
-        training=TrainSettings.from_options(settings, plan_rate_sweep),
+        training=training,
         procedure=train_and_conclude(_conclude),
         arguments={"sites": sites, "rates": swept, "width": widths, "units": list(start) or None},
     )
@@ -172,6 +173,7 @@ def plan_rate_grid(
         ValueError: an argument is out of range, the groups share a site, or model and data do
             not fit.
     """
+    training = TrainSettings.from_options(settings, plan_rate_grid)
     data = as_dataset(dataset)
     setup = TrainingSetup(model_with_sites(model, data, [first, second]), data)
     paths = sites_of(setup.model, first), sites_of(setup.model, second)
@@ -197,7 +199,7 @@ def plan_rate_grid(
         dataset=data,
         settings=cells,
         seeds=as_seeds(seeds),
-        training=TrainSettings.from_options(settings, plan_rate_grid),
+        training=training,
         procedure=train_and_conclude(_conclude_grid),
         arguments={"first": first, "second": second},
     )

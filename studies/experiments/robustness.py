@@ -65,6 +65,7 @@ def plan_robustness(
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
     """
+    training = TrainSettings.from_options(settings, plan_robustness)
     data = as_classification(dataset)
     wanted = levels or dict.fromkeys(
         ("gaussian noise", "missing pixels"), (0.0, 0.1, 0.2, 0.3, 0.5)
@@ -110,7 +111,7 @@ def plan_robustness(
         dataset=data,
         settings=with_and_without_dropout(setup, rates, sites),
         seeds=as_seeds(seeds),
-        training=TrainSettings.from_options(settings, plan_robustness),
+        training=training,
         procedure=procedure,
         arguments={
             "sites": sites,

@@ -79,10 +79,10 @@ def plan_data_size_sweep(
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
     """
+    training = TrainSettings.from_options(settings, plan_data_size_sweep)
     data = as_dataset(dataset)
     built = model_with_sites(model, data, [sites])
     counts = check_sizes_of_data(sizes, data)
-    training = TrainSettings.from_options(settings, plan_data_size_sweep)
     setups = setups_by_size(
         built, data, counts, subsets, max_epoch_factor, as_seeds(seeds), training.epochs
     )
@@ -155,6 +155,7 @@ def plan_capacity_sweep(
     Raises:
         ValueError: an argument is out of range, or the model has no such builder.
     """
+    training = TrainSettings.from_options(settings, plan_capacity_sweep)
     data = as_dataset(dataset)
     widths = [tuple(each) for each in units] if units else _default_widths(units_of(model, None))
     found = []
@@ -174,7 +175,7 @@ def plan_capacity_sweep(
         dataset=data,
         settings=found,
         seeds=as_seeds(seeds),
-        training=TrainSettings.from_options(settings, plan_capacity_sweep),
+        training=training,
         procedure=train_and_conclude(_conclude_pairs),
         arguments={"units": [list(each) for each in widths]},
     )
@@ -262,7 +263,7 @@ def setups_by_size(
         shared = subsets == "shared" or size == available
         for group in [list(seeds)] if shared else [[seed] for seed in seeds]:
             part = partial(with_fewer_examples, data, size, group[0])
-            setups.append((size, TrainingSetup(built, part, epochs=longer), group))
+            setups.append((size, TrainingSetup(built, part, {"epochs": longer}), group))
     return setups
 
 

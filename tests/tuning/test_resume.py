@@ -19,7 +19,7 @@ import pytest
 from dropout_zoo.models import build_mlp
 from dropout_zoo.models.graph.fingerprint import structure_of
 from dropout_zoo.studies import StudyResult
-from dropout_zoo.training import Member, MemberTrainer
+from dropout_zoo.training import Member, MemberTrainer, TrainSettings
 from dropout_zoo.training.engine.journal import JournaledTrainer
 from dropout_zoo.tuning import TuningResult, search, tune
 
@@ -217,7 +217,7 @@ def test_a_torn_journal_loses_only_its_torn_record(few_digits, tmp_path):
 
     def trainer():
         return MemberTrainer(
-            model(), few_digits, epochs=1, batch_size=32, directory=tmp_path / "weights"
+            model(), few_digits, TrainSettings(epochs=1), directory=tmp_path / "weights"
         )
 
     journal = tmp_path / "journal.jsonl"

@@ -12,7 +12,7 @@ from keras import layers
 from keras_tuner import oracles
 
 from dropout_zoo.models import build_mlp, dropout_sites
-from dropout_zoo.training import MemberTrainer, targets_for
+from dropout_zoo.training import MemberTrainer, TrainSettings, targets_for
 from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner
 
 RATES = [0.1, 0.3, 0.5]
@@ -26,7 +26,7 @@ import numpy as np
 from keras_tuner import oracles
 
 from dropout_zoo.models import build_mlp
-from dropout_zoo.training import Dataset, MemberTrainer
+from dropout_zoo.training import Dataset, MemberTrainer, TrainSettings
 from dropout_zoo.training.engine.tensorflow.threads import usable_cores
 from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner
 
@@ -53,7 +53,8 @@ class Counted(MemberTrainer):
 
 
 cores = usable_cores()
-trainer = Counted(hypermodel.model, data, epochs=1, batch_size=64, keep_state=True)
+settings = TrainSettings(epochs=1, batch_size=64)
+trainer = Counted(hypermodel.model, data, settings, keep_state=True)
 assert trainer.members_at_once > 100
 by_cores = [min(cores, 9 - done) for done in range(0, 9, cores)]
 first = min(cores, 9)
@@ -130,7 +131,8 @@ def test_a_grid_is_tried_whole_and_asked_for_in_batches(few_digits, tmp_path, ba
             sizes.append(len(members))
             return super().train(members, on_result)
 
-    tuner.search_with(Counted(hypermodel.model, few_digits, epochs=1, batch_size=64))
+    settings = TrainSettings(epochs=1, batch_size=64)
+    tuner.search_with(Counted(hypermodel.model, few_digits, settings))
     trials = tuner.oracle.trials.values()
     assert len({tuple(sorted(t.hyperparameters.values.items())) for t in trials}) == 9
     assert sizes == {1: [1] * 9, 4: [4, 4, 1], 64: [9]}[batch]

@@ -116,6 +116,7 @@ def tune_command(
             raise ValueError("expected --resume or --overwrite, received both")
         dataset = load_data(data, target, image_size, task, split, seed)
         start_keras(model=model)
+        from dropout_zoo.training.settings import TrainSettings
         from dropout_zoo.tuning.search import Search, TuningSettings
 
         settings = TuningSettings(
@@ -123,14 +124,16 @@ def tune_command(
             rates=None if rates is None else numbers_in(rates, "--rates"),
             placements=None if placements is None else placements.split(","),
             trials=trials,
-            epochs=epochs,
-            batch_size=batch_size,
-            objective=objective,
-            patience=patience,
-            initial_weights=initial_weights,
             seed=seed,
             finalists=finalists,
             seeds=seeds,
+            training=TrainSettings(
+                epochs=epochs,
+                batch_size=batch_size,
+                objective=objective,
+                patience=patience,
+                initial_weights=initial_weights,
+            ),
         )
         search = Search(model, dataset, settings)
         if dry_run:
@@ -175,7 +178,7 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
     click.echo(
         f"{search.trials} trials and 2 controls, then up to {settings.finalists} finalists and 2 "
         f"controls on {settings.seeds} seeds: up to {search.trainings} trainings of "
-        f"{settings.epochs} epochs, about {duration(seconds)}. Nothing was written."
+        f"{settings.training.epochs} epochs, about {duration(seconds)}. Nothing was written."
     )
 
 
