@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from inspect import Parameter
-from typing import Any, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from dropout_zoo.studies.plan import Execution, StudyPlan
 from dropout_zoo.studies.result import StudyResult
@@ -51,7 +51,7 @@ def study(
 
         run.__doc__ = _documentation(described.__doc__ or "", plan.__doc__ or "")
         run.__signature__ = _signature(plan, described)  # type: ignore[attr-defined]
-        return run
+        return cast(Study[P, Result], run)
 
     return decorate
 

@@ -70,6 +70,11 @@ def plan_coadaptation(
 
     Raises:
         ValueError: the model has no such layer, or model and data do not fit.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_coadaptation
+        >>> plan_coadaptation("mlp", "digits", seeds=3).trainings
+        6
     """
     training = TrainSettings.from_options(settings, plan_coadaptation)
     data = as_dataset(dataset)

@@ -55,6 +55,11 @@ def plan_imbalance_sweep(
 
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_imbalance_sweep
+        >>> plan_imbalance_sweep("mlp", "digits", ratios=[1, 10], seeds=3).trainings
+        12
     """
     training = TrainSettings.from_options(settings, plan_imbalance_sweep)
     data = as_classification(dataset)

@@ -59,6 +59,11 @@ def plan_label_noise_sweep(
 
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_label_noise_sweep
+        >>> plan_label_noise_sweep("mlp", "digits", noise=[0, 0.2], seeds=3).trainings
+        12
     """
     training = TrainSettings.from_options(settings, plan_label_noise_sweep)
     data = as_classification(dataset)

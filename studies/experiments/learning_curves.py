@@ -48,6 +48,11 @@ def plan_learning_curves(
 
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_learning_curves
+        >>> plan_learning_curves("mlp", "digits", rates=[0.2, 0.5], seeds=3).trainings
+        9
     """
     training = TrainSettings.from_options(settings, plan_learning_curves)
     data = as_dataset(dataset)
@@ -105,6 +110,11 @@ def plan_epoch_sweep(
 
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_epoch_sweep
+        >>> plan_epoch_sweep("mlp", "digits", seeds=3).trainings
+        6
     """
     options: TrainOptions = {"epochs": 100, **settings}
     plan = plan_learning_curves(model, dataset, rates=rates, sites=sites, seeds=seeds, **options)

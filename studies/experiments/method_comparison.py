@@ -92,6 +92,12 @@ def plan_compare_methods(
 
     Raises:
         ValueError: an argument is out of range, or a method does not fit model and data.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_compare_methods
+        >>> plan = plan_compare_methods("mlp", "digits", methods=["dropout"], seeds=3)
+        >>> plan.trainings, plan.later
+        (14, 6)
     """
     whole = as_dataset(dataset)
     examples = max(1, len(whole.train[1]) // 2) if examples is None else examples

@@ -64,6 +64,11 @@ def plan_placement_sweep(
     Raises:
         ValueError: an argument is out of range, the model has no site that takes dropout, or
             model and data do not fit.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_placement_sweep
+        >>> plan_placement_sweep("mlp", "digits", seeds=3).trainings
+        12
     """
     training = TrainSettings.from_options(settings, plan_placement_sweep)
     data = as_dataset(dataset)

@@ -72,6 +72,11 @@ def plan_predictive_uncertainty(
 
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_predictive_uncertainty
+        >>> plan_predictive_uncertainty("mlp", "digits", ensemble=2, seeds=3).trainings
+        9
     """
     training = TrainSettings.from_options(settings, plan_predictive_uncertainty)
     data = as_classification(dataset)

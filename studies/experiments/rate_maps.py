@@ -58,6 +58,11 @@ def plan_rate_width_map(
 
     Raises:
         ValueError: an argument is out of range, or the model has no such builder.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_rate_width_map
+        >>> plan_rate_width_map("mlp", "digits", widths=[0.5, 1], rates=[0.5], seeds=3).trainings
+        12
     """
     training = TrainSettings.from_options(settings, plan_rate_width_map)
     data = as_dataset(dataset)
@@ -126,6 +131,11 @@ def plan_rate_size_map(
 
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_rate_size_map
+        >>> plan_rate_size_map("mlp", "digits", sizes=[100, 200], rates=[0.5], seeds=3).trainings
+        12
     """
     training = TrainSettings.from_options(settings, plan_rate_size_map)
     data = as_dataset(dataset)

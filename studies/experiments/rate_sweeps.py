@@ -85,6 +85,11 @@ def plan_rate_sweep(
 
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_rate_sweep
+        >>> plan_rate_sweep("mlp", "digits", rates=[0.2, 0.5], seeds=3).trainings
+        9
     """
     training = TrainSettings.from_options(settings, plan_rate_sweep)
     data = as_dataset(dataset)
@@ -172,6 +177,12 @@ def plan_rate_grid(
     Raises:
         ValueError: an argument is out of range, the groups share a site, or model and data do
             not fit.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_rate_grid
+        >>> plan = plan_rate_grid("mlp", "digits", first_rates=[0.2], second_rates=[0.5], seeds=3)
+        >>> plan.trainings
+        12
     """
     training = TrainSettings.from_options(settings, plan_rate_grid)
     data = as_dataset(dataset)

@@ -64,6 +64,11 @@ def plan_robustness(
 
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_robustness
+        >>> plan_robustness("mlp", "digits", seeds=3).trainings
+        6
     """
     training = TrainSettings.from_options(settings, plan_robustness)
     data = as_classification(dataset)

@@ -78,6 +78,11 @@ def plan_data_size_sweep(
 
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_data_size_sweep
+        >>> plan_data_size_sweep("mlp", "digits", sizes=[100, 200], seeds=3).trainings
+        12
     """
     training = TrainSettings.from_options(settings, plan_data_size_sweep)
     data = as_dataset(dataset)
@@ -154,6 +159,11 @@ def plan_capacity_sweep(
 
     Raises:
         ValueError: an argument is out of range, or the model has no such builder.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_capacity_sweep
+        >>> plan_capacity_sweep("mlp", "digits", units=[(32,), (64, 32)], seeds=3).trainings
+        12
     """
     training = TrainSettings.from_options(settings, plan_capacity_sweep)
     data = as_dataset(dataset)
