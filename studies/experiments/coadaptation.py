@@ -76,7 +76,7 @@ def plan_coadaptation(
         >>> plan_coadaptation("mlp", "digits", seeds=3).trainings
         6
     """
-    training = TrainSettings.from_options(settings, plan_coadaptation)
+    training = TrainSettings.from_options(settings, coadaptation)
     data = as_dataset(dataset)
     setup = TrainingSetup(model_with_sites(model, data, [sites]), data)
     _first_dense(setup.model)

@@ -61,7 +61,7 @@ def plan_imbalance_sweep(
         >>> plan_imbalance_sweep("mlp", "digits", ratios=[1, 10], seeds=3).trainings
         12
     """
-    training = TrainSettings.from_options(settings, plan_imbalance_sweep)
+    training = TrainSettings.from_options(settings, imbalance_sweep)
     data = as_classification(dataset)
     classes = data.num_classes or 0
     if rare not in range(classes):

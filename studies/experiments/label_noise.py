@@ -65,7 +65,7 @@ def plan_label_noise_sweep(
         >>> plan_label_noise_sweep("mlp", "digits", noise=[0, 0.2], seeds=3).trainings
         12
     """
-    training = TrainSettings.from_options(settings, plan_label_noise_sweep)
+    training = TrainSettings.from_options(settings, label_noise_sweep)
     data = as_classification(dataset)
     shares = [check_rate(share, f"noise[{index}]") for index, share in enumerate(noise)]
     built = model_with_sites(model, data, [sites])

@@ -54,7 +54,7 @@ def plan_learning_curves(
         >>> plan_learning_curves("mlp", "digits", rates=[0.2, 0.5], seeds=3).trainings
         9
     """
-    training = TrainSettings.from_options(settings, plan_learning_curves)
+    training = TrainSettings.from_options(settings, learning_curves)
     data = as_dataset(dataset)
     setup = TrainingSetup(model_with_sites(model, data, [sites]), data)
     return StudyPlan(

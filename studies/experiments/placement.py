@@ -70,7 +70,7 @@ def plan_placement_sweep(
         >>> plan_placement_sweep("mlp", "digits", seeds=3).trainings
         12
     """
-    training = TrainSettings.from_options(settings, plan_placement_sweep)
+    training = TrainSettings.from_options(settings, placement_sweep)
     data = as_dataset(dataset)
     wanted = PLACEMENT_RATES | {
         name: check_rate(rate, f"rates[{name!r}]") for name, rate in (rates or {}).items()

@@ -78,7 +78,7 @@ def plan_predictive_uncertainty(
         >>> plan_predictive_uncertainty("mlp", "digits", ensemble=2, seeds=3).trainings
         9
     """
-    training = TrainSettings.from_options(settings, plan_predictive_uncertainty)
+    training = TrainSettings.from_options(settings, predictive_uncertainty)
     data = as_classification(dataset)
     check_count(samples, "samples")
     check_count(ensemble, "ensemble")

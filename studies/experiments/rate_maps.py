@@ -64,7 +64,7 @@ def plan_rate_width_map(
         >>> plan_rate_width_map("mlp", "digits", widths=[0.5, 1], rates=[0.5], seeds=3).trainings
         12
     """
-    training = TrainSettings.from_options(settings, plan_rate_width_map)
+    training = TrainSettings.from_options(settings, rate_width_map)
     data = as_dataset(dataset)
     start = units_of(model, units)
     if not widths or min(widths) <= 0:
@@ -137,7 +137,7 @@ def plan_rate_size_map(
         >>> plan_rate_size_map("mlp", "digits", sizes=[100, 200], rates=[0.5], seeds=3).trainings
         12
     """
-    training = TrainSettings.from_options(settings, plan_rate_size_map)
+    training = TrainSettings.from_options(settings, rate_size_map)
     data = as_dataset(dataset)
     built = model_with_sites(model, data, [sites])
     counts = check_sizes_of_data(sizes, data)

@@ -91,7 +91,7 @@ def plan_rate_sweep(
         >>> plan_rate_sweep("mlp", "digits", rates=[0.2, 0.5], seeds=3).trainings
         9
     """
-    training = TrainSettings.from_options(settings, plan_rate_sweep)
+    training = TrainSettings.from_options(settings, rate_sweep)
     data = as_dataset(dataset)
     widths = [width] if isinstance(width, str) else list(width)
     for each in widths:
@@ -184,7 +184,7 @@ def plan_rate_grid(
         >>> plan.trainings
         12
     """
-    training = TrainSettings.from_options(settings, plan_rate_grid)
+    training = TrainSettings.from_options(settings, rate_grid)
     data = as_dataset(dataset)
     setup = TrainingSetup(model_with_sites(model, data, [first, second]), data)
     paths = sites_of(setup.model, first), sites_of(setup.model, second)

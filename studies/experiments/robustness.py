@@ -70,7 +70,7 @@ def plan_robustness(
         >>> plan_robustness("mlp", "digits", seeds=3).trainings
         6
     """
-    training = TrainSettings.from_options(settings, plan_robustness)
+    training = TrainSettings.from_options(settings, robustness)
     data = as_classification(dataset)
     wanted = levels or dict.fromkeys(
         ("gaussian noise", "missing pixels"), (0.0, 0.1, 0.2, 0.3, 0.5)

@@ -84,7 +84,7 @@ def plan_data_size_sweep(
         >>> plan_data_size_sweep("mlp", "digits", sizes=[100, 200], seeds=3).trainings
         12
     """
-    training = TrainSettings.from_options(settings, plan_data_size_sweep)
+    training = TrainSettings.from_options(settings, data_size_sweep)
     data = as_dataset(dataset)
     built = model_with_sites(model, data, [sites])
     counts = check_sizes_of_data(sizes, data)
@@ -165,7 +165,7 @@ def plan_capacity_sweep(
         >>> plan_capacity_sweep("mlp", "digits", units=[(32,), (64, 32)], seeds=3).trainings
         12
     """
-    training = TrainSettings.from_options(settings, plan_capacity_sweep)
+    training = TrainSettings.from_options(settings, capacity_sweep)
     data = as_dataset(dataset)
     widths = [tuple(each) for each in units] if units else _default_widths(units_of(model, None))
     found = []
