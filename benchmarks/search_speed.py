@@ -186,7 +186,7 @@ def contend(work: Work, contender: str, mnist: str | None) -> dict[str, Any]:
 
     data = load_dataset("digits" if work.data == "digits" else mnist, split=SPLIT)
     if contender.startswith("zoo"):
-        from dropout_zoo.tuning.startup import start_keras
+        from dropout_zoo.training import start_keras
 
         start_keras(announce=False, model=work.model)  # as the command line does
     elif contender == "stock_onednn":

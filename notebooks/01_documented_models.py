@@ -31,7 +31,7 @@ import os
 
 from IPython.display import Markdown, display
 
-from dropout_zoo.tuning.startup import start_keras
+from dropout_zoo.training import start_keras
 
 start_keras(announce=False)
 
