@@ -19,7 +19,7 @@ from dropout_zoo.tuning.startup import start_keras
 if TYPE_CHECKING:
     import keras
 
-    from dropout_zoo.models.auditing.formatters import Place
+    from dropout_zoo.models.auditing.formatters import SourceLocation
     from dropout_zoo.models.auditing.report import AuditReport
     from dropout_zoo.training.data.dataset import Dataset
 
@@ -133,7 +133,7 @@ for _option in audit_command.params:
         _option.default = None  # nothing is trained unless it is asked for
 
 
-def find_model(text: str, dataset: Dataset | None = None) -> tuple[keras.Model, Place]:
+def find_model(text: str, dataset: Dataset | None = None) -> tuple[keras.Model, SourceLocation]:
     """Find, build or load the model that is meant.
 
     Args:
@@ -146,19 +146,19 @@ def find_model(text: str, dataset: Dataset | None = None) -> tuple[keras.Model, 
     Raises:
         ValueError: there is no such model, function or file, or it cannot be built or loaded.
     """
-    from dropout_zoo.models.auditing.formatters import Place
+    from dropout_zoo.models.auditing.formatters import SourceLocation
     from dropout_zoo.models.factory import call_builder, import_function, resolve_model
 
     path = Path(text)
     if path.suffix == SUFFIX or path.is_file():
-        return _load_file(path), Place(path.as_posix())
+        return _load_file(path), SourceLocation(path.as_posix())
     if ":" in text:
         function = import_function(text)
         return call_builder(function), _place_of(function)
     if dataset is None:
-        return resolve_model(text), Place()
+        return resolve_model(text), SourceLocation()
     shape, classes = dataset.input_shape, dataset.num_classes
-    return resolve_model(text, input_shape=shape, num_classes=classes), Place()
+    return resolve_model(text, input_shape=shape, num_classes=classes), SourceLocation()
 
 
 def _load_file(path: Path) -> keras.Model:
@@ -191,14 +191,14 @@ def _load_file(path: Path) -> keras.Model:
     )
 
 
-def _place_of(function: Any) -> Place:
-    from dropout_zoo.models.auditing.formatters import Place
+def _place_of(function: Any) -> SourceLocation:
+    from dropout_zoo.models.auditing.formatters import SourceLocation
 
     try:
         file, (_, line) = inspect.getsourcefile(function), inspect.getsourcelines(function)
     except (OSError, TypeError):  # built in, or no function but a class of another language
-        return Place()
-    return Place(Path(os.path.relpath(str(file))).as_posix(), line)
+        return SourceLocation()
+    return SourceLocation(Path(os.path.relpath(str(file))).as_posix(), line)
 
 
 def _settings(
@@ -272,7 +272,7 @@ def _write_fixed(model: keras.Model, report: AuditReport, path: Path) -> keras.M
     return fixed
 
 
-def _print_report(report: AuditReport, place: Place, output: str) -> None:
+def _print_report(report: AuditReport, place: SourceLocation, output: str) -> None:
     if output == "table":
         from dropout_zoo.tuning.cli.audit_table import print_report
 
