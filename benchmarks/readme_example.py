@@ -1,15 +1,15 @@
-"""The README's example: runs `dropout-zoo tune` with its defaults, keeps picture and sentence.
+"""The README's example: runs `tune` with its defaults and keeps the picture and the sentence.
 
     python benchmarks/readme_example.py
 
-Writes `benchmarks/rates.png`, and the sentence into README.md between its marks.
+Writes `benchmarks/rates.png`, and the sentence between its markers in README.md.
 """
 
 import re
 import textwrap
 from pathlib import Path
 
-from dropout_zoo.training.engine.tensorflow.threads import prepare_threads
+from dropout_zoo.training import prepare_threads
 from dropout_zoo.tuning import tune
 
 ROOT = Path(__file__).parent.parent
@@ -17,7 +17,7 @@ MARKS = re.compile(r"(<!-- sentence -->\n).*?(<!-- end of sentence -->)", re.DOT
 
 
 def main() -> None:
-    """Run the search and keep what it shows."""
+    """Run the search, and write the picture and the sentence."""
     prepare_threads()
     result = tune("mlp", "digits")
     result.plot().figure_.savefig(ROOT / "benchmarks" / "rates.png", dpi=110, bbox_inches="tight")

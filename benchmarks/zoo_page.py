@@ -1,4 +1,4 @@
-"""The benchmark table as Markdown, and its place in the README."""
+"""The benchmark table as Markdown, and its place in docs/zoo.md."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ _HEAD = (
     "|---|---|---|---|---|---|---|---|---|",
 )
 _CAPTION = """\
-Test error in percent (of the autoencoder the loss, times 100), mean and standard deviation over
-the seeds, at the epoch that was best on the validation part. In brackets the difference from no
-dropout, paired by seed, with its interval (tested at 95 %, where there are two for both together by
-Holm's method); in bold where that excludes 0. Rates are tuned by `tune` with few trials and seeds,
-on validation data only. The training sets are small and the epochs few, so that two cores can do
-it: the published figures, of 60,000 examples and many more updates, are there to tell what the nets
-can do, not as a goal. "s" is seconds a training on one core.
-Made by `python benchmarks/zoo_table.py`; numbers and seeds are in
-[benchmarks/zoo_table.json](benchmarks/zoo_table.json)."""
+Test error in percent (for the autoencoder, 100 times the test loss): mean ± standard deviation over
+the seeds, at the epoch that was best on the validation part. In brackets, the difference from no
+dropout, paired by seed, with its interval (95 % confidence; where a model has two differences, for
+both together by Holm's method); in bold where the interval excludes 0. Tuned rates were chosen by
+`tune` with few trials and seeds, on validation data only. The training sets are small and the
+epochs few, so that two cores can train them all: the published figures, from 60,000 examples and
+many more updates, show what the networks can do and were not the goal. "s" is seconds per training
+on one core. Made by `python benchmarks/zoo_table.py`; all numbers and seeds are in
+[benchmarks/zoo_table.json](../benchmarks/zoo_table.json)."""
 
 
 def markdown(table: Mapping[str, Any]) -> str:
-    """The table as Markdown.
+    """Return the table as Markdown.
 
     Args:
-        table: what `benchmarks/zoo_table.json` holds.
+        table: the content of `benchmarks/zoo_table.json`.
 
     Returns:
-        What was found, table, caption, and what was not run.
+        The findings, the table, its caption, and the models that were not run.
     """
     parts = []
     if table["rows"]:
@@ -50,17 +50,17 @@ def markdown(table: Mapping[str, Any]) -> str:
 
 
 def with_table(page: str, table: Mapping[str, Any]) -> str:
-    """A page with the table between its marks.
+    """Replace the table between the markers of a page.
 
     Args:
         page: the page.
-        table: what `benchmarks/zoo_table.json` holds.
+        table: the content of `benchmarks/zoo_table.json`.
 
     Returns:
-        The page.
+        The new page.
 
     Raises:
-        ValueError: the page does not have the marks once.
+        ValueError: the markers are not in the page exactly once.
     """
     changed, count = MARKS.subn(lambda found: f"{found[1]}{markdown(table)}\n{found[2]}", page)
     if count != 1:
@@ -69,7 +69,7 @@ def with_table(page: str, table: Mapping[str, Any]) -> str:
 
 
 def _finding(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What the rows say together."""
+    """Sum the rows up in a few sentences."""
     dropped = [each for each in rows if any(each["settings"]["default"]["rates"].values())]
     found = [each["settings"]["default"]["difference"] for each in dropped]
     clear = [each["mean"] > 0 for each in found if _excludes_zero(each)]
@@ -77,17 +77,17 @@ def _finding(rows: Sequence[Mapping[str, Any]]) -> str:
     without = sum(not any(each["settings"]["tuned"]["rates"].values()) for each in rows)
     trials = [each["trials"] for each in rows]
     return (
-        f"Of {len(dropped)} models with dropout at their default rates, it lowers the error of "
-        f"{lower} and raises that of {higher}, by intervals that exclude 0, each model by itself; "
-        f"the other {len(found) - len(clear)} are undecided. For {without} of {len(rows)} models "
-        f"`tune`, with {min(trials)} to {max(trials)} trials, found nothing better than no "
-        "dropout. That holds for the small training sets and few epochs of this table; over so "
-        "many models one or the other interval may exclude 0 by luck."
+        f"Of {len(dropped)} models that have dropout by default, it lowers the error of {lower} "
+        f"and raises that of {higher} (the interval of the difference excludes 0, each model by "
+        f"itself); for the other {len(found) - len(clear)} there is no reliable difference. For "
+        f"{without} of {len(rows)} models `tune`, with {min(trials)} to {max(trials)} trials, "
+        "found nothing better than no dropout. This holds for the small training sets and few "
+        "epochs of this table; among so many models an interval may exclude 0 by chance."
     )
 
 
 def _excludes_zero(difference: Mapping[str, Any] | None) -> bool:
-    """Whether a difference has an interval, and that leaves out 0."""
+    """Whether a difference has an interval, and it excludes 0."""
     if difference is None or difference["low"] is None:
         return False
     return difference["low"] > 0 or difference["high"] < 0

@@ -1,11 +1,11 @@
-"""The zoo's benchmark table: no dropout, default rates and tuned rates, beside published figures.
+"""The zoo's benchmark table: no dropout, default rates, tuned rates, and published figures.
 
     python benchmarks/zoo_table.py --mnist mnist.npz [--only NAME ...] [--dry-run] [--quick]
 
-Trains what `zoo_works.py` says of each registered model, on the same seeds with every setting;
-`tune` chooses the tuned rates on validation data. After each model, writes `zoo_table.json` and
-the table in README.md. What was cut off goes on where it stopped when the command is given again:
-finished trainings are kept in `runs/zoo_table`, in a folder for each model and its settings.
+Trains each registered model as `zoo_works.py` says, every setting on the same seeds; `tune` chooses
+the tuned rates on validation data. After each model it writes `zoo_table.json` and the table in
+docs/zoo.md. If it is interrupted, run the same command again: finished trainings are kept in
+`runs/zoo_table`, in one folder per model and its settings, and are not repeated.
 """
 
 from __future__ import annotations
@@ -26,24 +26,26 @@ from zoo_training import estimate_seconds, row_of
 from zoo_works import PUBLISHED, NotRun, Work, work_for
 
 from dropout_zoo.models.registry import list_models, model_entry
+from dropout_zoo.training import start_keras
 from dropout_zoo.training.engine.tensorflow.threads import usable_cores
 from dropout_zoo.tuning.cli.options import answering_errors
-from dropout_zoo.tuning.startup import start_keras
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).with_suffix(".json")
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "zoo.md"
 RUNS = ROOT / "runs" / "zoo_table"
 
 
 def main() -> None:
-    """Run the works that are asked for, and keep the table."""
+    """Train the models that were asked for, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mnist", default=os.environ.get("DROPOUT_ZOO_MNIST"))
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="registered names to run")
-    parser.add_argument("--dry-run", action="store_true", help="say how long it would take")
-    parser.add_argument("--quick", action="store_true", help="a rehearsal; its table is not kept")
-    parser.add_argument("--page", action="store_true", help="write the README's table anew only")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="registered models to train")
+    parser.add_argument("--dry-run", action="store_true", help="print how long it would take")
+    parser.add_argument(
+        "--quick", action="store_true", help="a short rehearsal that writes no table"
+    )
+    parser.add_argument("--page", action="store_true", help="only rewrite the table in docs/zoo.md")
     arguments = parser.parse_args()
     with answering_errors():
         names = arguments.only or list_models()
@@ -67,7 +69,7 @@ def main() -> None:
             try:
                 row = row_of(work, arguments.mnist, None if arguments.quick else RUNS)
             except KeyboardInterrupt:
-                print("To go on: the same command.", file=sys.stderr)
+                print("To continue, run the same command again.", file=sys.stderr)
                 raise
             known[work.model] = row
             print(one_line(row), flush=True)
@@ -78,16 +80,18 @@ def main() -> None:
 
 
 def one_line(row: Mapping[str, Any]) -> str:
-    """A row as a line on the terminal."""
+    """Format a row as one line for the terminal."""
     told = [
         f"{name} {each['reason'] or format(each['mean'], '.2f')}"
         for name, each in row["settings"].items()
     ]
-    return f"{row['model']}: {row['measure']}: {', '.join(told)}; {row['seconds']:.1f} s a training"
+    return (
+        f"{row['model']}: {row['measure']}: {', '.join(told)}; {row['seconds']:.1f} s per training"
+    )
 
 
 def print_estimates(works: Sequence[Work], mnist: str | None) -> None:
-    """Say how long each work takes: by what it took before, else by training for a few epochs."""
+    """Print how long each model takes, from its last run or else from a few epochs of training."""
     from dropout_zoo.tuning.progress import duration
 
     known, total = read_rows(), 0.0
@@ -97,18 +101,18 @@ def print_estimates(works: Sequence[Work], mnist: str | None) -> None:
         seconds = estimate_seconds(work, mnist, row["seconds"] if row and same else None)
         total += seconds
         print(f"{work.model}: {work.trainings} trainings, about {duration(seconds)}", flush=True)
-    print(f"in all about {duration(total)} on {usable_cores()} quiet cores")
+    print(f"about {duration(total)} in all, on {usable_cores()} otherwise idle cores")
 
 
 def read_rows() -> dict[str, dict[str, Any]]:
-    """The rows that are kept, by model."""
+    """Read the rows of the table that was written last, by model."""
     if not RESULTS.exists():
         return {}
     return {row["model"]: row for row in json.loads(RESULTS.read_text())["rows"]}
 
 
 def write(rows: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write the table, with every registered model, and its place in the README."""
+    """Write the table, with every registered model, as JSON and into docs/zoo.md."""
     entries = [model_entry(name) for name in list_models()]
     reasons = {}
     for entry in entries:
@@ -123,7 +127,7 @@ def write(rows: Mapping[str, Mapping[str, Any]]) -> None:
         ],
     }
     RESULTS.write_text(json.dumps(table, indent=1, allow_nan=False) + "\n")
-    README.write_text(with_table(README.read_text(), table))
+    PAGE.write_text(with_table(PAGE.read_text(), table))
 
 
 if __name__ == "__main__":

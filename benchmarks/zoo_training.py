@@ -1,4 +1,4 @@
-"""Training and scoring one model of the benchmark table, so that it can be cut off and resumed."""
+"""Training and scoring one model of the benchmark table; an interrupted run can be resumed."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def row_of(work: Work, mnist: str | None, runs: Path | None) -> dict[str, Any]:
 
     Args:
         work: what to train.
-        mnist: the file of MNIST, if there is one.
+        mnist: path of the MNIST file, if there is one.
         runs: folder of the runs, which are resumed; None for a temporary one.
 
     Returns:
-        A row of the table, as plain data.
+        One row of the table, as plain data.
     """
     from dropout_zoo.models.graph.fingerprint import model_fingerprint
     from dropout_zoo.training.provenance import describe_data, versions
@@ -100,34 +100,31 @@ def score(
     path: Path,
     description: dict[str, Any],
 ) -> dict[str, Any]:
-    """Train no dropout, the default rates and the tuned ones on fresh seeds, and test them.
+    """Train with no dropout, the default rates and the tuned rates on fresh seeds, and test.
 
     Returns:
-        ``settings`` and ``seconds`` of the row.
+        The ``settings`` and ``seconds`` of the row.
     """
     from dropout_zoo.models.graph.sites import dropout_sites
+    from dropout_zoo.studies.run_directory import OUTCOME, RunDirectory, unused_directory
     from dropout_zoo.training.engine.journal import JournaledTrainer
     from dropout_zoo.training.engine.trainer import MemberTrainer
     from dropout_zoo.training.members import Member
-    from dropout_zoo.tuning.run_directory import JOURNAL, OUTCOME, RunFolder
-    from dropout_zoo.tuning.run_directory import SETTINGS as DESCRIPTION
+    from dropout_zoo.tuning.run_files import JOURNAL
 
     default = {site.path: site.rate for site in dropout_sites(model)}
     rates = {"none": dict.fromkeys(default, 0.0), "default": default, "tuned": tuned}
-    files = (DESCRIPTION, OUTCOME)
     described = description | {"rates": rates}
-    with RunFolder(path, described, resume=True, files=files) as folder:
+    with RunDirectory(path, described, files=(), resume=True) as folder:
         if folder.complete:
             return json.loads((path / OUTCOME).read_text())
         trainer = MemberTrainer(
             model,
             dataset,
-            epochs=work.epochs,
-            batch_size=work.batch_size,
-            objective=objective_of(work),
-            directory=folder.fresh_state_folder("weights"),
+            train_settings_of(work),
+            directory=unused_directory(folder.state / "weights"),
         )
-        # The same rates twice, such as tuned ones that are none, are trained once.
+        # Settings with equal rates, for example where tuning chose no dropout, are trained once.
         unique = {json.dumps(each): each for each in rates.values()}
         members = [Member(each, seed) for each in unique.values() for seed in seeds_of(work)]
         results = JournaledTrainer(trainer, folder.state / JOURNAL).train(members)
@@ -146,15 +143,15 @@ def score(
 
 
 def estimate_seconds(work: Work, mnist: str | None, training: float | None = None) -> float:
-    """Estimate how long a work takes on quiet cores.
+    """Estimate how long a model takes on otherwise idle cores.
 
     Args:
-        work: the work.
-        mnist: the file of MNIST, if there is one.
-        training: seconds that one training takes; None to find out by a few epochs.
+        work: what to train.
+        mnist: path of the MNIST file, if there is one.
+        training: seconds per training; None to measure a few epochs.
 
     Returns:
-        Seconds for all of its trainings.
+        Seconds for all trainings.
     """
     from dropout_zoo.training.engine.eligibility import why_not_liftable
     from dropout_zoo.training.engine.trainer import MemberTrainer
@@ -162,18 +159,12 @@ def estimate_seconds(work: Work, mnist: str | None, training: float | None = Non
 
     dataset = data_of(work, mnist)
     model = model_of(work, dataset)
-    # Model.fit trains one member after another.
+    # Model.fit trains members one after another.
     cores = usable_cores() if why_not_liftable(model) is None else 1
     if training is None:
-        trainer = MemberTrainer(
-            model,
-            dataset,
-            epochs=work.epochs,
-            batch_size=work.batch_size,
-            objective=objective_of(work),
-        )
+        trainer = MemberTrainer(model, dataset, train_settings_of(work))
         took = []
-        for epochs in (1, 1, 2):  # the first traces
+        for epochs in (1, 1, 2):  # the first one traces
             started = time.process_time()
             trainer.train([Member({}, 0, epochs=epochs)])
             took.append(time.process_time() - started)
@@ -182,13 +173,13 @@ def estimate_seconds(work: Work, mnist: str | None, training: float | None = Non
 
 
 def test_errors(work: Work, group: Sequence[Any], dataset: Any) -> list[float] | str:
-    """The measure of each trained member on the test part, or why one was not trained."""
+    """Test each trained member; if one was not trained to the end, return the reason instead."""
     from dropout_zoo.training.data.targets import targets_for
 
     failed = [each for each in group if each.status != "completed"]
     if failed:
         return f"{failed[0].status} on {len(failed)} of {len(group)} seeds"
-    # Dropout is off: one model, traced once, serves the weights of all.
+    # Dropout is off, so one model, traced once, can be tested with the weights of all.
     x, y = dataset.test
     model = group[0].model()
     wanted = targets_for(model, y, dataset.num_classes)
@@ -203,12 +194,12 @@ def test_errors(work: Work, group: Sequence[Any], dataset: Any) -> list[float] |
 def compared(
     errors: dict[str, list[float] | str], rates: dict[str, dict[str, float]]
 ) -> dict[str, Any]:
-    """Mean, deviation and paired difference from no dropout of each setting."""
+    """Compute mean, standard deviation and paired difference from no dropout per setting."""
     from dropout_zoo.studies.paired_tests import holm_differences
 
     none = errors["none"]
     values: dict[str, list[float]] = {}
-    like = {}  # tuning may come to the default rates, which are compared once
+    like = {}  # tuning may choose the default rates, which are compared once
     for name, found in errors.items():
         if isinstance(found, list) and rates[name] != rates["none"]:
             like[name] = next((each for each in values if rates[each] == rates[name]), name)
@@ -231,17 +222,26 @@ def compared(
 
 
 def seeds_of(work: Work) -> list[int]:
-    """The seeds of every setting; none is one of the search, which counts from 0."""
+    """Seeds of every setting, none of them used by the search, whose seeds start at 0."""
     return list(range(FIRST_SEED, FIRST_SEED + work.seeds))
 
 
 def objective_of(work: Work) -> str:
-    """What decides on validation data."""
+    """Return the objective, measured on validation data."""
     return "val_loss" if work.task else "val_accuracy"
 
 
+def train_settings_of(work: Work) -> Any:
+    """How a member of a work is trained."""
+    from dropout_zoo.training import TrainSettings
+
+    return TrainSettings(
+        epochs=work.epochs, batch_size=work.batch_size, objective=objective_of(work)
+    )
+
+
 def model_of(work: Work, dataset: Any) -> Any:
-    """The model of a work, with its default rates."""
+    """Build the model with its default rates."""
     from dropout_zoo.models.factory import resolve_variant
 
     shape, classes = dataset.input_shape, dataset.num_classes
@@ -250,7 +250,7 @@ def model_of(work: Work, dataset: Any) -> Any:
 
 @cache
 def data_of(work: Work, mnist: str | None) -> Any:
-    """The data of a work."""
+    """Load the data, reduced to the numbers of examples asked for."""
     from dropout_zoo.studies.data.subsets import with_fewer_examples
     from dropout_zoo.training import load_dataset
     from dropout_zoo.training.data.split import stratified_sample
@@ -282,5 +282,5 @@ def _breast_cancer() -> Any:
 
 
 def finite(value: Any) -> Any:
-    """The same with None in place of what JSON does not know."""
+    """Replace numbers that are not finite, which JSON cannot hold, with None."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

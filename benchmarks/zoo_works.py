@@ -1,7 +1,8 @@
-"""What the benchmark table trains: data, epochs and seeds by model, and the published figures.
+"""What the benchmark table trains: data, epochs and seeds for each model, and published figures.
 
-A model that is registered later is in the table as soon as it has a line here; until then, and
-where its data cannot be had or two cores are not enough, the table says why it was not run.
+A model that is added to the registry gets a row in the table once it has an entry here. Until then,
+and where its data needs a download or the model is too large for two cores, the table says why it
+was not run.
 """
 
 from __future__ import annotations
@@ -12,31 +13,31 @@ from typing import NamedTuple
 from dropout_zoo.models.registry import ModelEntry
 
 LOW_RATES = (0.0, 0.1, 0.2, 0.3)
-"""Rates to try where the default is 0.1 or less, which lies below the searched guidance."""
+"""Rates to try where the default is at most 0.1, which is below the range of the guidance."""
 
 NO_DATA = ("SVHN", "CIFAR-10", "CIFAR-100", "ImageNet")
-"""Data that neither come with the project nor with `--mnist`."""
+"""Data sets that are neither embedded nor given by `--mnist`."""
 
 LARGEST = 5_000_000
-"""Number of parameters above which a model is too large for this table on two cores."""
+"""Models with more parameters than this take too long on two cores."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is trained of one model.
+    """How one model is trained for the table.
 
     Attributes:
         model: its registered name.
-        data: ``"mnist"``, or what `load_dataset` knows by name, or ``"breast_cancer"``.
-        epochs: epochs of each training.
-        train: number of training examples, drawn from those that there are; None for all.
-        validation: the same of the validation part.
-        seeds: number of seeds for each setting.
-        trials: trials of the search on one seed, before that.
-        final_seeds: seeds on which the search trains its finalist and the controls again, before
-            it names the best rates.
-        rates: rates that the search tries at each site; None for the guidance.
-        batch_size: examples a step.
+        data: ``"mnist"``, ``"breast_cancer"``, or a name that `load_dataset` knows.
+        epochs: number of epochs per training.
+        train: number of training examples, drawn from those available; None for all.
+        validation: number of validation examples, likewise.
+        seeds: number of seeds on which each setting is trained and tested.
+        trials: number of trials of the search that comes first, on another seed.
+        final_seeds: number of seeds on which the search trains its finalist and the controls
+            before it chooses the rates.
+        rates: rates that the search tries at each site; None for those of the guidance.
+        batch_size: batch size.
         task: ``"reconstruction"`` where the input is the target, else None.
     """
 
@@ -54,11 +55,11 @@ class Work:
 
     @property
     def trainings(self) -> int:
-        """Number of trainings at most: the search with its controls and finalist, and all seeds."""
+        """Largest number of trainings: the search, its controls and finalist, and all seeds."""
         return self.trials + 2 + 3 * self.final_seeds + 3 * self.seeds
 
     def quick(self) -> Work:
-        """A rehearsal of the same that takes moments."""
+        """Return a short rehearsal of the same work."""
         return replace(self, epochs=1, train=200, validation=200, seeds=2, trials=2)
 
 
@@ -101,7 +102,7 @@ class NotRun(NamedTuple):
 
     Attributes:
         model: its registered name.
-        reason: why not.
+        reason: why it is not trained.
     """
 
     model: str
@@ -109,7 +110,7 @@ class NotRun(NamedTuple):
 
 
 def work_for(entry: ModelEntry) -> Work | NotRun:
-    """What the table trains of a registered model.
+    """Return how the table trains a registered model.
 
     Args:
         entry: the model.
@@ -121,7 +122,7 @@ def work_for(entry: ModelEntry) -> Work | NotRun:
         if work.model == entry.name:
             return work
     if entry.data in NO_DATA:
-        return NotRun(entry.name, f"{entry.data} cannot be had offline; built and tested only")
+        return NotRun(entry.name, f"{entry.data} needs a download; built and tested only")
     if entry.parameters > LARGEST:
-        return NotRun(entry.name, f"{entry.parameters:,} parameters are too many for two cores")
-    return NotRun(entry.name, "no line in benchmarks/zoo_works.py yet")
+        return NotRun(entry.name, f"{entry.parameters:,} parameters: too large for two cores")
+    return NotRun(entry.name, "no entry in benchmarks/zoo_works.py yet")

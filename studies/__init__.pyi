@@ -4,9 +4,10 @@ from .diagnostics.measured_audit import examine
 from .displays.factor_curve import FactorCurveDisplay
 from .displays.heat_map import HeatMapDisplay
 from .displays.learning_curve import LearningCurveDisplay
+from .displays.monte_carlo import MonteCarloDisplay
 from .displays.paired_difference import DifferenceDisplay
 from .displays.rate_curve import RateCurveDisplay
-from .displays.uncertainty import MonteCarloDisplay, ReliabilityDisplay
+from .displays.reliability import ReliabilityDisplay
 from .displays.units import ActivationDisplay, FeatureDisplay
 from .experiments.calibration import Calibration, calibration
 from .experiments.coadaptation import coadaptation
@@ -22,7 +23,7 @@ from .experiments.rate_sweeps import rate_grid, rate_sweep
 from .experiments.robustness import robustness
 from .experiments.size_sweeps import capacity_sweep, data_size_sweep
 from .paired_tests import PairedDifference, holm_differences, paired_difference
-from .plan import Execution, FitSettings
+from .plan import Execution
 from .result import StudyResult, TrainingStudyResult
 from .thresholds import Thresholds
 from .verdicts import Verdict, verdict, verdict_by_setting
@@ -34,7 +35,6 @@ __all__ = [
     "Execution",
     "FactorCurveDisplay",
     "FeatureDisplay",
-    "FitSettings",
     "HeatMapDisplay",
     "LearningCurveDisplay",
     "MonteCarloDisplay",

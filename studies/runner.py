@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -22,6 +20,7 @@ from dropout_zoo.studies.plan import (
     training_key,
 )
 from dropout_zoo.studies.result import TrainingStudyResult
+from dropout_zoo.studies.run_directory import claim_directory, unused_directory
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.engine.journal import JournaledTrainer
 from dropout_zoo.training.engine.timing import Pace, measure_pace
@@ -71,7 +70,8 @@ def announce(plan: StudyPlan, dataset: Dataset, execution: Execution) -> None:
     if execution.on_plan is not None:
         execution.on_plan(plan)
     if execution.directory is not None:
-        _claim(execution.directory, plan.describe(dataset) | {"versions": versions()})
+        description = plan.describe(dataset) | {"versions": versions()}
+        claim_directory(execution.directory, _PLAN_FILE, description)
 
 
 def result_of(
@@ -93,7 +93,7 @@ def result_of(
         settings=plan.describe(dataset),
         versions=versions(),
         conclusions=(),
-        objective=parse_objective(plan.fit.objective),
+        objective=parse_objective(plan.training.objective),
         factors=plan.factors,
         controls=dict(plan.controls),
     )
@@ -159,7 +159,7 @@ def estimate_seconds(plan: StudyPlan) -> float:
             for name in ("start_up", "training", "epoch")
         )
         pace = Pace(start_up, training, epoch, paces[0].together)
-        total += pace.seconds(len(members[place]), bench.epochs or plan.epochs)
+        total += pace.seconds(len(members[place]), bench.settings(plan.training).epochs)
     return total * plan.trainings / (plan.trainings - plan.later)
 
 
@@ -167,7 +167,7 @@ def _trainer(
     plan: StudyPlan, bench: Bench, execution: Execution, name: str, temporary: Path
 ) -> JournaledTrainer | MemberTrainer:
     kept = execution.directory
-    directory = temporary if kept is None else _unused(kept / f"weights-{name}")
+    directory = temporary if kept is None else unused_directory(kept / f"weights-{name}")
     trainer = _member_trainer(plan, bench, directory, execution.workers)
     if kept is None:
         return trainer
@@ -177,48 +177,14 @@ def _trainer(
 def _member_trainer(
     plan: StudyPlan, bench: Bench, directory: Path, workers: int | None
 ) -> MemberTrainer:
-    fit = plan.fit
     return MemberTrainer(
         bench.model,
         bench.dataset if isinstance(bench.dataset, Dataset) else bench.dataset(),
-        epochs=bench.epochs or plan.epochs,
-        batch_size=fit.batch_size,
-        objective=fit.objective,
-        patience=bench.patience or fit.patience,
-        initial_weights=bench.initial_weights or fit.initial_weights,
-        training_sample=fit.training_sample,
+        bench.settings(plan.training),
         keep_state=plan.keep_state,
         directory=directory,
         workers=workers,
     )
-
-
-def _unused(path: Path) -> Path:
-    """A folder that no earlier start has used: the journal names the files in theirs."""
-    number = 1
-    while path.with_name(f"{path.name}-{number}").exists():
-        number += 1
-    return path.with_name(f"{path.name}-{number}")
-
-
-def _claim(directory: Path, description: Mapping[str, Any]) -> None:
-    """Refuse a folder in which another study keeps its trainings."""
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / _PLAN_FILE
-    text = json.dumps(description, indent=2, sort_keys=True)
-    if path.is_file() and path.read_text() != text:
-        raise ValueError(
-            f"expected a folder of the same study, received {directory}, where one with other "
-            "settings, data or versions keeps its trainings; choose another folder"
-        )
-    if not path.is_file():
-        partial = path.with_suffix(".part")
-        try:
-            partial.write_text(text)
-            os.replace(partial, path)
-        except OSError as error:  # a full disk does not say which file it was
-            partial.unlink(missing_ok=True)
-            raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _rows(

@@ -16,6 +16,17 @@ if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
     prepare_threads()  # before any test makes a model; see test_loops.py
 
 
+# Seconds allowed for tests of these kinds, unless a test sets a limit of its own.
+LIMITS = {"nightly": 4 * 3600, "slow": 1200}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        limits = [LIMITS[kind] for kind in LIMITS if item.get_closest_marker(kind)]
+        if limits and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(max(limits)))
+
+
 # Keras draws seeds that are not given from Python's generator: each test and each fixture has the
 # same ones, whatever ran before.
 @pytest.hookimpl(tryfirst=True)

@@ -15,9 +15,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from dropout_zoo.models.saving import load_saved_model
+from dropout_zoo.studies.csv_tables import read_csv
+from dropout_zoo.studies.run_directory import OUTCOME, SETTINGS
 from dropout_zoo.training.objective import Objective
-from dropout_zoo.tuning import run_directory as run_folder
-from dropout_zoo.tuning.csv_tables import read_csv
+from dropout_zoo.tuning import run_files
 from dropout_zoo.tuning.rates_display import RatesDisplay
 from dropout_zoo.tuning.space import SearchSpace
 
@@ -71,7 +72,7 @@ class TuningResult:
         """
         if self._model is not None:
             return self._model
-        return load_saved_model(self.directory / run_folder.BEST_MODEL)
+        return load_saved_model(self.directory / run_files.BEST_MODEL)
 
     @classmethod
     def load(cls, directory: str | Path) -> TuningResult:
@@ -87,22 +88,19 @@ class TuningResult:
             ValueError: the folder holds no complete run.
         """
         path = Path(directory)
-        if not (path / run_folder.OUTCOME).is_file():
+        if not (path / OUTCOME).is_file():
             raise ValueError(f"expected the folder of a complete run, received {path}")
-        outcome, search = (
-            json.loads((path / name).read_text())
-            for name in (run_folder.OUTCOME, run_folder.SETTINGS)
-        )
+        outcome, search = (json.loads((path / name).read_text()) for name in (OUTCOME, SETTINGS))
         trials, finalists = (
             read_csv(path / name, dtype={"reason": "str"}).fillna({"reason": ""})
-            for name in (run_folder.TRIALS, run_folder.FINALISTS)
+            for name in (run_files.TRIALS, run_files.FINALISTS)
         )
         return cls(
             trials=trials,
             finalists=finalists,
             # What was not measured is null in JSON.
             comparison=pd.DataFrame(outcome["settings"]).fillna(math.nan),
-            curves=pd.read_parquet(path / run_folder.CURVES),
+            curves=pd.read_parquet(path / run_files.CURVES),
             best_rates=outcome["best_rates"],
             sentence=outcome["sentence"],
             objective=Objective(**outcome["objective"]),
@@ -126,16 +124,24 @@ class TuningResult:
         lines = [self.sentence, f"On the test part: {test}.", "", self._comparison_text()]
         return "\n".join(lines)
 
-    def plot(self, ax: Axes | Sequence[Axes] | None = None) -> RatesDisplay:
+    def plot(self, ax: Axes | Sequence[Axes] | None = None, **style: Any) -> RatesDisplay:
         """Draw the score of every trial against its rates.
 
         Args:
             ax: axes to draw on, one for each searched site; None for a new figure.
+            **style: what `RatesDisplay.plot` takes, such as ``line_kw``.
 
         Returns:
             The display.
         """
-        return RatesDisplay.from_result(self).plot(ax)
+        display = RatesDisplay.from_tables(
+            trials=self.trials,
+            comparison=self.comparison,
+            panels=list(self.space.choices),
+            best_rates=self.best_rates,
+            objective=self.objective,
+        )
+        return display.plot(ax, **style)
 
     def outcome(self) -> dict[str, Any]:
         """Give the result as plain data, as ``dropout-zoo tune --json`` prints it.

@@ -1,4 +1,4 @@
-"""The README keeps its word: its commands, its snippets, its table."""
+"""README.md and docs/ keep their word: commands, snippets, links and the table of guidance."""
 
 import os
 import re
@@ -12,7 +12,14 @@ from dropout_zoo.models import GUIDANCE
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+# Each rule's code in docs/audit_rules.md is run by the tests of the audit.
+PAGES = sorted({ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")})
+SNIPPETS = [
+    (page.stem, snippet)
+    for page in (ROOT / "README.md", *PAGES)
+    if page.name != "audit_rules.md"
+    for snippet in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+]
 
 
 def test_the_two_commands_stand_on_lines_of_their_own():
@@ -24,18 +31,30 @@ def test_the_two_commands_stand_on_lines_of_their_own():
 
 
 def test_the_guidance_is_the_guidance():
-    rows = dict(re.findall(r"^\| (\w+) \| ([\d.-]+|none) \|", README, re.MULTILINE))
+    page = (ROOT / "docs" / "method.md").read_text()
+    rows = dict(re.findall(r"^\| (\w+) \| ([\d.-]+|none) \|", page, re.MULTILINE))
     assert rows == {placement: str(guidance) for placement, guidance in GUIDANCE.items()}
 
 
-def test_files_that_it_links_to_are_there():
-    links = re.findall(r"\]\(([^)#]+)\)", README)
-    assert links
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.stem)
+def test_files_that_a_page_links_to_exist(page):
+    links = re.findall(r"\]\(([^)#]+)\)", page.read_text())
+    assert links or page.name in ("audit_rules.md", "glossary.md")
     for link in links:
-        assert link.startswith("https://") or (ROOT / link).is_file(), link
+        assert link.startswith("https://") or (page.parent / link).is_file(), link
 
 
-@pytest.mark.parametrize("snippet", SNIPPETS, ids=range(len(SNIPPETS)))
+def test_the_index_lists_every_page():
+    linked = re.findall(r"^\| \[(\w+\.md)\]", (ROOT / "docs/README.md").read_text(), re.MULTILINE)
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert sorted(linked) == sorted(pages)
+
+
+@pytest.mark.parametrize(
+    "snippet",
+    [snippet for _, snippet in SNIPPETS],
+    ids=[f"{stem}-{number}" for number, (stem, _) in enumerate(SNIPPETS)],
+)
 def test_snippets_run(snippet, tmp_path):
     environment = os.environ | {"MPLBACKEND": "Agg", "TF_CPP_MIN_LOG_LEVEL": "3"}
     ran = subprocess.run(
@@ -52,7 +71,7 @@ def test_snippets_run(snippet, tmp_path):
         assert "On the test part" in ran.stdout
 
 
-def test_commands_it_shows_are_commands_that_there_are():
+def test_commands_in_the_readme_exist_with_their_options():
     from dropout_zoo.tuning.cli.main import main
 
     shown = re.findall(r"^dropout-zoo (\w+)(.*?)(?:#|$)", README, re.MULTILINE)

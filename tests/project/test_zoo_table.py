@@ -1,4 +1,4 @@
-"""The benchmark table of the zoo: what it trains, what it writes, and that the README shows it."""
+"""The benchmark table of the zoo: what it trains and writes, and that docs/zoo.md shows it."""
 
 import importlib
 import json
@@ -16,7 +16,7 @@ BENCHMARKS = ROOT / "benchmarks"
 
 @pytest.fixture(scope="module")
 def programs():
-    """The modules of the program, which is a folder of scripts and no package."""
+    """The modules of the program; its folder holds scripts and is not a package."""
     sys.path.insert(0, str(BENCHMARKS))
     names = ("zoo_works", "zoo_page", "zoo_training", "zoo_table")
     yield {name: importlib.import_module(name) for name in names}
@@ -27,8 +27,8 @@ def kept():
     return json.loads((BENCHMARKS / "zoo_table.json").read_text())
 
 
-def test_the_readme_shows_what_was_measured(programs):
-    page = (ROOT / "README.md").read_text()
+def test_the_page_of_the_zoo_shows_what_was_measured(programs):
+    page = (ROOT / "docs" / "zoo.md").read_text()
     assert programs["zoo_page"].with_table(page, kept()) == page
 
 
@@ -65,8 +65,8 @@ def test_every_work_is_of_a_registered_model_and_every_other_has_a_reason(progra
     excused = {
         name: works.work_for(model_entry(name)).reason for name in set(list_models()) - planned
     }
-    assert "SVHN cannot be had offline" in excused["srivastava_cnn"]
-    assert "too many for two cores" in excused["srivastava_8192x2"]
+    assert "SVHN needs a download" in excused["srivastava_cnn"]
+    assert "too large for two cores" in excused["srivastava_8192x2"]
 
 
 def test_a_work_is_trained_scored_and_not_trained_again(programs, tmp_path):
@@ -89,7 +89,7 @@ def test_a_work_is_trained_scored_and_not_trained_again(programs, tmp_path):
 
 
 def row(none, default, tuned, tuned_rate=0.2):
-    """A row with these errors, and the differences that the program computes."""
+    """A row with these errors and the differences that the program computes from them."""
     rates = {"none": {"drop": 0.0}, "default": {"drop": 0.5}, "tuned": {"drop": tuned_rate}}
     compared = importlib.import_module("zoo_training").compared
     return {
@@ -105,13 +105,11 @@ def row(none, default, tuned, tuned_rate=0.2):
     }
 
 
-def test_the_page_tells_what_sets_itself_apart(programs):
+def test_the_page_shows_reliable_differences_in_bold(programs):
     told = programs["zoo_page"].markdown(
         {"rows": [row([5.0, 6.0, 7.0], [3.0, 4.1, 4.9], [5.0, 6.5, 6.5])], "not_run": []}
     )
-    assert told.startswith(
-        "Of 1 models with dropout at their default rates, it lowers the error of 1"
-    )
+    assert told.startswith("Of 1 models that have dropout by default, it lowers the error of 1")
     line = next(line for line in told.splitlines() if line.startswith("| net "))
     cells = [cell.strip() for cell in line.split("|")]
     assert cells[1:6] == ["net", "digits, 1,000", "3", "3", "1.2"]
@@ -121,7 +119,7 @@ def test_the_page_tells_what_sets_itself_apart(programs):
     assert cells[8].endswith("; rates 0.20")
 
 
-def test_the_page_tells_of_failures_and_of_rates_that_are_others(programs):
+def test_the_page_shows_failures_and_names_rates_that_equal_another_setting(programs):
     markdown = programs["zoo_page"].markdown
     failed = "diverged on 1 of 3 seeds"
     assert failed in markdown({"rows": [row([5.0, 6.0, 7.0], failed, failed)], "not_run": []})
@@ -131,6 +129,6 @@ def test_the_page_tells_of_failures_and_of_rates_that_are_others(programs):
     assert "| no dropout |" in markdown({"rows": [nothing], "not_run": []})
 
 
-def test_a_page_without_marks_is_refused(programs):
+def test_a_page_without_markers_is_refused(programs):
     with pytest.raises(ValueError, match="expected one marked table"):
         programs["zoo_page"].with_table("no marks", {"rows": [], "not_run": []})

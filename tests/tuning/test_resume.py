@@ -19,10 +19,9 @@ import pytest
 from dropout_zoo.models import build_mlp
 from dropout_zoo.models.graph.fingerprint import model_fingerprint
 from dropout_zoo.studies import StudyResult
-from dropout_zoo.training import Member, MemberTrainer
+from dropout_zoo.training import Member, MemberTrainer, TrainSettings
 from dropout_zoo.training.engine.journal import JournaledTrainer
 from dropout_zoo.tuning import TuningResult, search, tune
-from dropout_zoo.tuning.run_directory import RunFolder
 
 QUICK = {"rates": [0.2, 0.5], "epochs": 1, "finalists": 1, "seeds": 2, "progress": False}
 
@@ -213,22 +212,12 @@ def test_overwrite_removes_the_run_and_nothing_else(few_digits, run):
     assert (run / "best.keras").is_file()
 
 
-def test_a_folder_in_use_is_refused_with_the_process_that_uses_it(tmp_path):
-    description = {"data": {}, "versions": {}}
-    second = RunFolder(tmp_path / "run", description, resume=True)
-    held = rf"in use by process {os.getpid()} since \d{{4}}-"
-    with RunFolder(tmp_path / "run", description), pytest.raises(ValueError, match=held):
-        second.__enter__()
-    with RunFolder(tmp_path / "run", description, resume=True) as folder:
-        assert folder.state.is_dir()  # the lock of a holder that is gone is taken over
-
-
 def test_a_torn_journal_loses_only_its_torn_record(few_digits, tmp_path):
     members = [Member([rate], seed=1) for rate in (0.1, 0.2, 0.3)]
 
     def trainer():
         return MemberTrainer(
-            model(), few_digits, epochs=1, batch_size=32, directory=tmp_path / "weights"
+            model(), few_digits, TrainSettings(epochs=1), directory=tmp_path / "weights"
         )
 
     journal = tmp_path / "journal.jsonl"

@@ -167,7 +167,7 @@ def test_the_same_seed_gives_the_same_answer(result, few_digits):
 
 def test_a_folder_with_files_is_refused_and_left_alone(few_digits, tmp_path):
     (tmp_path / "mine.txt").write_text("precious")
-    with pytest.raises(ValueError, match="new or empty folder"):
+    with pytest.raises(ValueError, match="new or empty directory"):
         tune("mlp", few_digits, **QUICK, directory=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
@@ -197,6 +197,7 @@ def test_placements_add_dropout_to_a_registered_model(few_digits):
     assert given["hidden_1_dropout"] == 0.5
 
 
+@pytest.mark.filterwarnings("ignore:Model.fit trains the members")
 def test_where_every_training_fails_the_reason_is_told(few_digits):
     @keras.saving.register_keras_serializable("test")
     class Broken(layers.Layer):

@@ -11,14 +11,14 @@ from dropout_zoo.studies.displays.factor_curve import FactorCurveDisplay
 from dropout_zoo.studies.displays.paired_difference import DifferenceDisplay
 from dropout_zoo.studies.displays.rate_curve import RateCurveDisplay
 from dropout_zoo.studies.result import TrainingStudyResult
-from dropout_zoo.tuning.run_directory import OUTCOME, RunFolder
+from dropout_zoo.studies.run_directory import OUTCOME, RunDirectory
 
 STUDY, TABLE, SUMMARY, PLOT = "study.parquet", "settings.csv", "summary.txt", "plot.png"
 OUTPUTS = (STUDY, TABLE, SUMMARY, PLOT)
 
 
 def write_sweep(
-    result: TrainingStudyResult, folder: RunFolder, trainings: int, seconds: float
+    result: TrainingStudyResult, folder: RunDirectory, trainings: int, seconds: float
 ) -> tuple[dict[str, Any], str]:
     """Write table, plot, summary and outcome of a study into its folder, the outcome last.
 

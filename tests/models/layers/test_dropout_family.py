@@ -20,7 +20,7 @@ from dropout_zoo.models import (
 )
 from dropout_zoo.models.graph.fingerprint import model_fingerprint
 from dropout_zoo.studies import monte_carlo
-from dropout_zoo.training import Member, MemberTrainer, train_members
+from dropout_zoo.training import Member, MemberTrainer, TrainSettings, train_members
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.engine.eligibility import why_not_liftable
 from dropout_zoo.training.engine.keras_fit import fit_member
@@ -193,7 +193,7 @@ def test_what_the_engine_cannot_lift_has_a_reason(few_digits):
 def test_the_engine_trains_what_fit_trains_bit_for_bit(build, few_digits):
     model = build()
     trainer = MemberTrainer(
-        model, few_digits, epochs=2, batch_size=32, update="keras", keep_state=True
+        model, few_digits, TrainSettings(epochs=2), update="keras", keep_state=True
     )
     count = len(member_rates(model, Member({}, 0)))
     members = [Member([0.1] * count, seed=1), Member([0.4] * count, seed=2)]

@@ -145,6 +145,7 @@ def two_classes(few_digits):
     return Dataset.from_arrays(**parts)
 
 
+@pytest.mark.filterwarnings("ignore:You are using a softmax over axis")
 def test_a_softmax_over_one_unit_is_told(few_digits):
     data = two_classes(few_digits)
     wrong = net(end=layers.Dense(1, "softmax"), loss="binary_crossentropy")

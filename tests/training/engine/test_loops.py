@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers, optimizers
+from nets import split_settings
 from scipy import stats
 
 from dropout_zoo.models import build_cnn, build_mlp, with_runtime_rates
@@ -100,7 +101,8 @@ def single_threaded_kernels():
 
 
 def trainer_of(model, dataset, **arguments):
-    return MemberTrainer(model, dataset, **SETTINGS | {"keep_state": True} | arguments)
+    settings, others = split_settings(SETTINGS | {"keep_state": True} | arguments)
+    return MemberTrainer(model, dataset, settings, **others)
 
 
 def by_fit(trainer, member, number):

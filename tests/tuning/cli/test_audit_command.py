@@ -283,8 +283,8 @@ def files(folder):
         ("lambda.keras", "Lambda"),
         ("unknown.keras", "Unknown"),
         ("model.h5", "expected a .keras file, received model.h5"),
-        ("folder.keras", "which is no file"),
-        ("missing.keras", "which is no file"),
+        ("folder.keras", "which is not a file"),
+        ("missing.keras", "which is not a file"),
     ],
 )
 def test_files_that_are_no_model_are_told_in_a_line(here, name, words):
@@ -310,7 +310,7 @@ def test_files_that_are_no_model_are_told_in_a_line(here, name, words):
         (["OWN:clean", "--data", "digits"], "expected a compiled model"),
         (["OWN:compiled", "--data", "digits", "--epochs", "0"], "epochs to be a whole number"),
         (["OWN:warning", "--fix", "out.h5"], "a new .keras file"),
-        (["OWN:warning", "--fix", "no/where.keras"], "expected a folder"),
+        (["OWN:warning", "--fix", "no/where.keras"], "expected --fix in an existing directory"),
         ([], "Missing argument"),
     ],
 )

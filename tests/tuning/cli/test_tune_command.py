@@ -210,7 +210,7 @@ def test_a_folder_that_cannot_be_made_is_told(here):
     data = data_file(here / "data.npz")
     answered = run("tune", "--data", data, *QUICK, "--out", here / "file" / "run")
     assert answered.exit_code == 2
-    assert "cannot make the folder" in answered.stderr
+    assert "cannot create the directory" in answered.stderr
 
 
 def test_where_every_training_fails_the_status_is_one(here):

@@ -6,8 +6,8 @@ import keras
 import pandas as pd
 from keras import layers
 
+from dropout_zoo.studies.csv_tables import read_csv, write_csv
 from dropout_zoo.tuning import TuningResult, tune
-from dropout_zoo.tuning.csv_tables import read_csv, write_csv
 
 
 def test_texts_come_back_as_they_were_and_none_begins_like_a_formula(tmp_path):

@@ -1,0 +1,108 @@
+"""Each public name has an example in its docstring; each runs and shows what it says."""
+
+import contextlib
+import doctest
+import importlib
+import importlib.util
+import inspect
+import io
+
+import matplotlib.pyplot as plt
+import pytest
+
+import dropout_zoo
+
+PACKAGES = ("models", "training", "studies", "tuning")
+
+# Examples that train for longer than a moment.
+SLOW: set[str] = set()
+
+# What an example needs beyond the dependencies that are always installed.
+NEEDS = {"build_torch_mlp": "torch"}
+
+# Names that still need an example.
+# fmt: off
+WITHOUT_EXAMPLE = {
+    "ActivationDisplay", "AuditReport", "Calibration", "ConcreteDropout", "CosineRamp",
+    "CurriculumDropout", "DataError", "Dataset", "DifferenceDisplay", "DropBlock2D",
+    "DropConnect", "DropoutHyperModel", "DropoutSite", "DropoutTuner", "EarlyDropout",
+    "Execution", "FactorCurveDisplay", "FeatureDisplay", "Finding", "FitSettings", "Guidance",
+    "HeatMapDisplay", "LateDropout", "LearningCurveDisplay", "LinearRamp", "Maxout", "Member",
+    "MemberTrainer", "ModelDiagram", "ModelEntry", "MonteCarloDisplay", "MonteCarloPrediction",
+    "Objective", "PairedDifference", "RateCurveDisplay", "RateSchedule", "RateScheduler",
+    "RatesDisplay", "ReliabilityDisplay", "SearchSpace", "StochasticDepth", "StudyResult",
+    "Thresholds", "TrainedMember", "TrainingStudyResult", "TuningResult", "Verdict", "audit",
+    "build_autoencoder", "build_cnn", "build_lstm", "build_mlp", "build_torch_mlp",
+    "build_transformer", "build_vit", "build_wide_resnet", "calibration", "capacity_sweep",
+    "check_rate", "coadaptation", "compare_methods", "create_model", "data_size_sweep",
+    "diagram", "dropout_sites", "epoch_sweep", "examine", "generalization_gaps",
+    "holm_differences", "imbalance_sweep", "keras_weights_to_torch", "label_noise_sweep",
+    "learning_curves", "list_models", "load_dataset", "load_saved_model", "make_topics",
+    "model_entry", "monte_carlo", "monte_carlo_convergence", "paired_difference",
+    "parse_objective", "placement_sweep", "predictive_uncertainty", "prepare_threads",
+    "rate_grid", "rate_size_map", "rate_sweep", "rate_width_map", "register_model",
+    "robustness", "search_space", "split_classes", "srivastava_sgd", "targets_for",
+    "torch_weights_to_keras", "train_members", "tune", "verdict", "verdict_by_setting",
+    "with_fewer_examples", "with_rates", "with_runtime_rates",
+}
+# fmt: on
+
+
+def public_names():
+    """Every public name, once, with the package that exports it."""
+    found = {}
+    for package in PACKAGES:
+        for name in importlib.import_module(f"dropout_zoo.{package}").__all__:
+            found.setdefault(name, package)
+    return found
+
+
+PUBLIC = public_names()
+EACH = [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in sorted(PUBLIC)]
+
+
+def public_object(name):
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
+    return getattr(importlib.import_module(f"dropout_zoo.{PUBLIC[name]}"), name)
+
+
+def examples_of(name):
+    """The examples of an object and of its public methods; they import what they need."""
+    found = doctest.DocTestFinder(exclude_empty=True).find(public_object(name), name, globs={})
+    return [
+        test
+        for test in found
+        if test.examples and not any(part.startswith("_") for part in test.name.split("."))
+    ]
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_the_example_runs_and_shows_what_it_says(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    report = io.StringIO()
+    try:
+        for example in examples_of(name):
+            with contextlib.redirect_stdout(io.StringIO()):
+                runner.run(example, out=report.write)
+    finally:
+        plt.close("all")
+    assert runner.summarize(verbose=False).failed == 0, report.getvalue()
+
+
+def test_the_names_of_the_top_package_are_those_of_the_four_below():
+    for name in dropout_zoo.__all__:
+        assert getattr(dropout_zoo, name) is public_object(name)
+
+
+def test_every_public_function_and_class_has_an_example():
+    documented = (inspect.isclass, inspect.isroutine)
+    missing = [
+        name
+        for name in sorted(PUBLIC)
+        if not (name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None)
+        and any(kind(public_object(name)) for kind in documented)
+        and not examples_of(name)
+    ]
+    assert set(missing) <= WITHOUT_EXAMPLE

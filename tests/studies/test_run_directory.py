@@ -1,0 +1,90 @@
+"""The directory of a run: one run at a time, complete files, and one study's trainings."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import dropout_zoo.studies
+import dropout_zoo.tuning
+from dropout_zoo.studies.run_directory import RunDirectory, claim_directory, unused_directory
+
+DESCRIPTION = {"data": {}, "versions": {}}
+UNIX_ONLY = {"fcntl", "grp", "pwd", "resource", "termios", "tty"}
+HOLD = """
+import sys, time
+from pathlib import Path
+from dropout_zoo.studies.run_directory import RunDirectory
+
+with RunDirectory(Path(sys.argv[1]), {"data": {}, "versions": {}}, files=()):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_directory_in_use_is_refused_with_the_process_that_uses_it(tmp_path):
+    second = RunDirectory(tmp_path / "run", DESCRIPTION, files=(), resume=True)
+    held = rf"in use by process {os.getpid()} since \d{{4}}-"
+    first = RunDirectory(tmp_path / "run", DESCRIPTION, files=())
+    with first, pytest.raises(ValueError, match=held):
+        second.__enter__()
+    with RunDirectory(tmp_path / "run", DESCRIPTION, files=(), resume=True) as directory:
+        assert directory.state.is_dir()
+
+
+def test_the_lock_of_another_process_holds_until_it_is_killed(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout.readline() == "held\n"
+        waiting = RunDirectory(tmp_path / "run", DESCRIPTION, files=(), resume=True)
+        for _ in range(2):  # a refused attempt leaves the name of the holder
+            with pytest.raises(ValueError, match=f"in use by process {process.pid} since"):
+                waiting.__enter__()
+    finally:
+        process.kill()
+        process.communicate()
+    with waiting as directory:
+        assert str(os.getpid()) in (directory.state / "holder").read_text()
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
+    with RunDirectory(tmp_path / "run", {"a": 1}, files=["trials.csv"]) as directory:
+        directory.write_table("trials.csv", pd.DataFrame({"a": [1]}))
+        with pytest.raises(ValueError, match="Out of range"):
+            directory.write_json("search.json", {"a": float("nan")})
+        assert (directory.path / "search.json").read_text() == '{\n  "a": 1\n}\n'
+        assert (directory.path / "trials.csv").read_text() == "a\n1\n"
+        assert sorted(path.name for path in directory.state.iterdir()) == ["holder", "lock"]
+
+
+def test_a_directory_is_claimed_by_one_study(tmp_path):
+    directory = tmp_path / "new" / "study"
+    for _ in range(2):
+        claim_directory(directory, "plan.json", {"epochs": 1})
+    with pytest.raises(ValueError, match="expected a directory of the same study"):
+        claim_directory(directory, "plan.json", {"epochs": 2})
+    assert [path.name for path in directory.iterdir()] == ["plan.json"]
+
+
+def test_numbered_directories_were_not_used_before(tmp_path):
+    assert unused_directory(tmp_path / "weights") == tmp_path / "weights-1"
+    (tmp_path / "weights-1").mkdir()
+    assert unused_directory(tmp_path / "weights") == tmp_path / "weights-2"
+
+
+@pytest.mark.parametrize("package", [dropout_zoo.studies, dropout_zoo.tuning])
+def test_nothing_is_imported_that_windows_lacks(package):
+    for file in Path(package.__file__).parent.rglob("*.py"):
+        imported = set()
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module)
+        assert not imported & UNIX_ONLY, file
