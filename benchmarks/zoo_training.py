@@ -38,7 +38,7 @@ def row_of(work: Work, mnist: str | None, runs: Path | None) -> dict[str, Any]:
     Returns:
         One row of the table, as plain data.
     """
-    from dropout_zoo.models.graph.fingerprint import structure_of
+    from dropout_zoo.models.graph.fingerprint import model_fingerprint
     from dropout_zoo.training.provenance import describe_data, versions
     from dropout_zoo.tuning import tune
 
@@ -46,7 +46,7 @@ def row_of(work: Work, mnist: str | None, runs: Path | None) -> dict[str, Any]:
     model = model_of(work, dataset)
     description = {
         "work": asdict(work),
-        "structure": structure_of(model),
+        "structure": model_fingerprint(model),
         "data": describe_data(dataset),
         "versions": versions(),
     }
@@ -121,9 +121,7 @@ def score(
         trainer = MemberTrainer(
             model,
             dataset,
-            epochs=work.epochs,
-            batch_size=work.batch_size,
-            objective=objective_of(work),
+            train_settings_of(work),
             directory=unused_directory(folder.state / "weights"),
         )
         # Settings with equal rates, for example where tuning chose no dropout, are trained once.
@@ -164,13 +162,7 @@ def estimate_seconds(work: Work, mnist: str | None, training: float | None = Non
     # Model.fit trains members one after another.
     cores = usable_cores() if why_not_liftable(model) is None else 1
     if training is None:
-        trainer = MemberTrainer(
-            model,
-            dataset,
-            epochs=work.epochs,
-            batch_size=work.batch_size,
-            objective=objective_of(work),
-        )
+        trainer = MemberTrainer(model, dataset, train_settings_of(work))
         took = []
         for epochs in (1, 1, 2):  # the first one traces
             started = time.process_time()
@@ -237,6 +229,15 @@ def seeds_of(work: Work) -> list[int]:
 def objective_of(work: Work) -> str:
     """Return the objective, measured on validation data."""
     return "val_loss" if work.task else "val_accuracy"
+
+
+def train_settings_of(work: Work) -> Any:
+    """How a member of a work is trained."""
+    from dropout_zoo.training import TrainSettings
+
+    return TrainSettings(
+        epochs=work.epochs, batch_size=work.batch_size, objective=objective_of(work)
+    )
 
 
 def model_of(work: Work, dataset: Any) -> Any:

@@ -23,7 +23,7 @@ from .experiments.rate_sweeps import rate_grid, rate_sweep
 from .experiments.robustness import robustness
 from .experiments.size_sweeps import capacity_sweep, data_size_sweep
 from .paired_tests import PairedDifference, holm_differences, paired_difference
-from .plan import Execution, FitSettings
+from .plan import Execution
 from .result import StudyResult, TrainingStudyResult
 from .thresholds import Thresholds
 from .verdicts import Verdict, verdict, verdict_by_setting
@@ -35,7 +35,6 @@ __all__ = [
     "Execution",
     "FactorCurveDisplay",
     "FeatureDisplay",
-    "FitSettings",
     "HeatMapDisplay",
     "LearningCurveDisplay",
     "MonteCarloDisplay",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.loaders import load_dataset
 from dropout_zoo.training.members import Member, TrainedMember
-from dropout_zoo.training.objective import Objective, parse_objective
 from dropout_zoo.training.provenance import as_json, describe_data, describe_model
+from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 Model = keras.Model | str | Callable[..., keras.Model]
 Measure = Callable[["Setting", TrainedMember], Mapping[str, Any]]
@@ -23,27 +23,6 @@ Measure = Callable[["Setting", TrainedMember], Mapping[str, Any]]
 
 NO_DROPOUT = "no dropout"
 """Name of the control in every study of one model on one data set."""
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """How each model of a study is trained, besides its epochs.
-
-    Attributes:
-        batch_size: examples a step.
-        objective: column of the learning curves that decides the best epoch, such as
-            ``"val_loss"``, with ``:min`` or ``:max`` behind it where its direction is not known.
-        patience: epochs without a better objective after which a training stops; None for never.
-        initial_weights: ``"fresh"`` draws them from each seed, ``"keep"`` takes the model's own.
-        training_sample: number of training examples on which the training metrics are measured
-            with dropout off; None for as many as the validation part has, ``"all"`` for all.
-    """
-
-    batch_size: int = 32
-    objective: str | Objective = "val_loss"
-    patience: int | None = None
-    initial_weights: str = "fresh"
-    training_sample: int | str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,17 +52,16 @@ class Bench:
     Attributes:
         model: a compiled model.
         dataset: the data, or what makes them when their turn has come.
-        epochs: epochs of each training, where they are not the study's.
-        patience: epochs without a better objective after which to stop, where it is not the
-            study's.
-        initial_weights: where the weights come from, where it is not as in the study.
+        overrides: settings of its trainings that differ from the study's.
     """
 
     model: keras.Model
     dataset: Dataset | Callable[[], Dataset]
-    epochs: int | None = None
-    patience: int | None = None
-    initial_weights: str | None = None
+    overrides: TrainOptions = field(default_factory=TrainOptions)
+
+    def settings(self, training: TrainSettings) -> TrainSettings:
+        """Return the settings of its trainings, given those of the study."""
+        return replace(training, **self.overrides)
 
     def rates(self, rate: float | Mapping[str, float]) -> dict[str, float]:
         """Rates of every site: one for all, or by placement, 0 where it is not named."""
@@ -121,8 +99,7 @@ class StudyPlan:
         settings: the settings.
         controls: by name of a setting, that of the setting it is compared with.
         seeds: the seeds.
-        epochs: epochs of each training.
-        fit: how each model is trained.
+        training: how each model is trained.
         arguments: the arguments of the study, as plain data, for its record.
         keep_state: whether the weights after the last epoch are kept for what is measured.
         later: number of trainings that follow, and are decided by these.
@@ -132,8 +109,7 @@ class StudyPlan:
     settings: Sequence[Setting]
     controls: Mapping[str, str]
     seeds: Sequence[int]
-    epochs: int
-    fit: FitSettings
+    training: TrainSettings
     arguments: Mapping[str, Any] = field(default_factory=dict)
     keep_state: bool = False
     later: int = 0
@@ -176,18 +152,14 @@ class StudyPlan:
         Returns:
             What JSON can hold.
         """
-        fit = asdict(self.fit)
-        objective = parse_objective(self.fit.objective)
-        fit["objective"] = f"{objective.name}:{objective.direction}"
         return {
             "study": self.kind,
             "arguments": as_json(self.arguments),
             "seeds": list(self.seeds),
-            "epochs": self.epochs,
-            "fit": fit,
+            "training": self.training.describe(),
             "settings": {each.name: dict(each.rates) for each in self.settings},
             "models": [
-                describe_model(bench.model, bench.initial_weights or self.fit.initial_weights)
+                describe_model(bench.model, bench.settings(self.training).initial_weights)
                 for bench in self.benches
             ],
             "data": describe_data(dataset),

@@ -93,7 +93,7 @@ def result_of(
         settings=plan.describe(dataset),
         versions=versions(),
         conclusions=(),
-        objective=parse_objective(plan.fit.objective),
+        objective=parse_objective(plan.training.objective),
         factors=plan.factors,
         controls=dict(plan.controls),
     )
@@ -159,7 +159,7 @@ def estimate_seconds(plan: StudyPlan) -> float:
             for name in ("start_up", "training", "epoch")
         )
         pace = Pace(start_up, training, epoch, paces[0].together)
-        total += pace.seconds(len(members[place]), bench.epochs or plan.epochs)
+        total += pace.seconds(len(members[place]), bench.settings(plan.training).epochs)
     return total * plan.trainings / (plan.trainings - plan.later)
 
 
@@ -177,16 +177,10 @@ def _trainer(
 def _member_trainer(
     plan: StudyPlan, bench: Bench, directory: Path, workers: int | None
 ) -> MemberTrainer:
-    fit = plan.fit
     return MemberTrainer(
         bench.model,
         bench.dataset if isinstance(bench.dataset, Dataset) else bench.dataset(),
-        epochs=bench.epochs or plan.epochs,
-        batch_size=fit.batch_size,
-        objective=fit.objective,
-        patience=bench.patience or fit.patience,
-        initial_weights=bench.initial_weights or fit.initial_weights,
-        training_sample=fit.training_sample,
+        bench.settings(plan.training),
         keep_state=plan.keep_state,
         directory=directory,
         workers=workers,

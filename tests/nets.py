@@ -1,7 +1,11 @@
-"""Models that several tests train."""
+"""Models that several tests train, and how."""
+
+from dataclasses import fields
 
 import keras
 from keras import layers
+
+from dropout_zoo.training import TrainSettings
 
 
 def net_with_initializer(initializer):
@@ -17,3 +21,12 @@ def net_with_initializer(initializer):
     )
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
+
+
+def split_settings(arguments):
+    """The `TrainSettings` among keyword arguments, and the others."""
+    names = {field.name for field in fields(TrainSettings)}
+    settings = {name: value for name, value in arguments.items() if name in names}
+    return TrainSettings(**settings), {
+        name: value for name, value in arguments.items() if name not in names
+    }

@@ -15,6 +15,8 @@ from .schedules import (
     LinearRamp,
     RateSchedule,
 )
+from .settings import TrainSettings
+from .startup import start_keras
 
 __all__ = [
     "CosineRamp",
@@ -29,11 +31,13 @@ __all__ = [
     "Objective",
     "RateSchedule",
     "RateScheduler",
+    "TrainSettings",
     "TrainedMember",
     "load_dataset",
     "make_topics",
     "parse_objective",
     "prepare_threads",
+    "start_keras",
     "targets_for",
     "train_members",
 ]

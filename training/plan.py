@@ -13,7 +13,6 @@ import keras
 import numpy as np
 import pandas as pd
 
-from dropout_zoo.models.argument_validation import check_choice, check_count
 from dropout_zoo.models.graph.cloning import with_rates
 from dropout_zoo.models.graph.runtime_rates import runtime_layers
 from dropout_zoo.training.checkpoint import Checkpoint
@@ -22,14 +21,13 @@ from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import BestEpoch, Objective, as_columns, parse_objective
 from dropout_zoo.training.seeding import batch_order, fresh_weights
+from dropout_zoo.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from dropout_zoo.training.data.dataset import Dataset
 
 Part = tuple[np.ndarray, np.ndarray]
 
-INITIAL_WEIGHTS = ("fresh", "keep")
-ORDERS = ("paired", "shared", "independent")
 _EVALUATION_BATCH = 256  # large enough for the kernels, small enough for the caches
 _SEEDS_REMEMBERED = 16  # initial weights of as many seeds stay in memory
 
@@ -44,12 +42,7 @@ class Plan:
         sample_weight: weight of each training example, or None.
         validation: the same for the validation part.
         sample: training examples on which the metrics are measured with dropout off.
-        epochs: number of epochs.
-        batch_size: examples a step.
-        objective: what decides the best epoch.
-        patience: epochs without improvement after which to stop, or None.
-        initial_weights: ``"fresh"`` or ``"keep"``.
-        order: of the data: ``"paired"``, ``"shared"`` or ``"independent"``.
+        settings: how the members are trained.
         keep_state: whether checkpoints hold what it takes to continue.
         directory: where checkpoints go.
         folder: the temporary folder that `directory` is, if it is one.
@@ -60,21 +53,21 @@ class Plan:
     sample_weight: np.ndarray | None
     validation: Part
     sample: Part
-    epochs: int
-    batch_size: int
-    objective: Objective
-    patience: int | None
-    initial_weights: str
-    order: str
+    settings: TrainSettings
     keep_state: bool
     directory: Path
     folder: tempfile.TemporaryDirectory | None
     _starts: dict[int, list[np.ndarray]] = field(default_factory=dict)
 
     @property
+    def objective(self) -> Objective:
+        """The objective that decides which epoch is the best."""
+        return parse_objective(self.settings.objective)
+
+    @property
     def evaluation_batch_size(self) -> int:
-        """Examples a step of a measurement with dropout off."""
-        return max(self.batch_size, _EVALUATION_BATCH)
+        """Batch size of the measurements with dropout off."""
+        return max(self.settings.batch_size, _EVALUATION_BATCH)
 
     def one_example(self) -> tuple[np.ndarray, ...]:
         """A training example as `Model.fit` hands it on, for what has to see one."""
@@ -83,21 +76,21 @@ class Plan:
 
     def start_weights(self, seed: int) -> list[np.ndarray]:
         """The weights that every member with this seed starts from."""
-        if self.initial_weights == "keep":
+        if self.settings.initial_weights == "keep":
             seed = 0  # the model's own, whatever the seed
         if seed not in self._starts:
             if len(self._starts) >= _SEEDS_REMEMBERED:
                 self._starts.pop(next(iter(self._starts)))
             self._starts[seed] = (
                 self.model.get_weights()
-                if self.initial_weights == "keep"
+                if self.settings.initial_weights == "keep"
                 else fresh_weights(self.model, seed)
             )
         return self._starts[seed]
 
     def batch_order(self, member: Member, rates: Mapping[str, float], epoch: int) -> np.ndarray:
         """The order in which an epoch (from 0) of a member visits the training examples."""
-        return batch_order(member.seed, epoch, len(self.train[0]), self.order, rates)
+        return batch_order(member.seed, epoch, len(self.train[0]), self.settings.order, rates)
 
 
 def as_keras_feeds_it(array: np.ndarray) -> np.ndarray:
@@ -136,7 +129,7 @@ class Record:
     reason: str = ""
 
     def __post_init__(self) -> None:
-        self.best = BestEpoch(self.plan.objective, self.plan.patience)
+        self.best = BestEpoch(self.plan.objective, self.plan.settings.patience)
 
     def add(
         self,
@@ -203,30 +196,17 @@ class Record:
 def make_plan(
     model: keras.Model,
     dataset: Dataset,
+    settings: TrainSettings,
     *,
-    epochs: int,
-    batch_size: int,
-    objective: str | Objective,
-    patience: int | None,
-    class_weight: Mapping[int, float] | None,
-    initial_weights: str,
-    order: str,
-    training_sample: int | str | None,
     keep_state: bool,
     directory: Path,
     folder: tempfile.TemporaryDirectory | None,
 ) -> Plan:
-    """Check the settings of `train_members` and bring the data into the form that they need.
+    """Check that model, data and settings fit, and bring the data into the form that they need.
 
     Raises:
-        ValueError: a setting is out of range, or model and data do not fit.
+        ValueError: model, data and settings do not fit.
     """
-    check_count(epochs, "epochs")
-    check_count(batch_size, "batch_size")
-    if patience is not None:
-        check_count(patience, "patience")
-    check_choice(initial_weights, INITIAL_WEIGHTS, "initial_weights")
-    check_choice(order, ORDERS, "order")
     if not getattr(model, "compiled", False) or model.optimizer is None:
         raise ValueError(
             "expected a compiled model, received one without an optimizer and a loss; call "
@@ -240,21 +220,15 @@ def make_plan(
     def in_loss_form(part: Part) -> Part:
         return part[0], targets_for(model, part[1], dataset.num_classes)
 
-    objective = parse_objective(objective)
     validation = in_loss_form(dataset.validation)
-    _try_out(model, validation, objective)
+    _try_out(model, validation, parse_objective(settings.objective))
     return Plan(
         model=model,
         train=in_loss_form(dataset.train),
-        sample_weight=_sample_weight(dataset, class_weight),
+        sample_weight=_sample_weight(dataset, settings.class_weight),
         validation=validation,
-        sample=in_loss_form(dataset.training_sample(training_sample)),
-        epochs=epochs,
-        batch_size=batch_size,
-        objective=objective,
-        patience=patience,
-        initial_weights=initial_weights,
-        order=order,
+        sample=in_loss_form(dataset.training_sample(settings.training_sample)),
+        settings=settings,
         keep_state=keep_state,
         directory=directory,
         folder=folder,

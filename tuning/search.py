@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,6 +26,7 @@ from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import as_columns, parse_objective
 from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
+from dropout_zoo.training.settings import TrainSettings
 from dropout_zoo.tuning import run_files
 from dropout_zoo.tuning.oracles import make_oracle, trial_limit
 from dropout_zoo.tuning.progress import Progress
@@ -50,15 +51,17 @@ class TuningSettings:
     rates: Rates | None = None
     placements: Sequence[str] | None = None
     trials: int | None = None
-    epochs: int = 20
-    batch_size: int = 32
-    objective: str = "val_loss"
-    patience: int | None = None
-    class_weight: Mapping[int, float] | None = None
-    initial_weights: str = "fresh"
     seed: int = 0
     finalists: int = 5
     seeds: int = 5
+    training: TrainSettings = field(default_factory=TrainSettings)
+
+
+class _InMemoryTuner(DropoutTuner):
+    """A tuner that writes no state, as its oracle: see `InMemoryOracle`."""
+
+    def save(self) -> None:
+        """Write nothing."""
 
 
 class Search:
@@ -75,7 +78,9 @@ class Search:
     """
 
     def __init__(self, model: ModelArgument, dataset: Dataset, settings: TuningSettings) -> None:
-        settings = TuningSettings(**as_json(asdict(settings)))  # NumPy's numbers as Python's
+        own = {each.name: getattr(settings, each.name) for each in fields(settings)}
+        training = own.pop("training")
+        settings = TuningSettings(**as_json(own), training=training)  # NumPy's numbers as Python's
         check_count(settings.finalists, "finalists")
         check_count(settings.seeds, "seeds")
         check_count(settings.seed, "seed", least=0)
@@ -88,11 +93,11 @@ class Search:
             placements=settings.placements or (),
         )
         self.hypermodel = DropoutHyperModel(
-            self.model, settings.rates, settings.placements, settings.initial_weights
+            self.model, settings.rates, settings.placements, training.initial_weights
         )
         self.space = self.hypermodel.space
-        self.objective = parse_objective(settings.objective)
-        self.trials = trial_limit(settings.oracle, self.space, settings.trials, settings.epochs)
+        self.objective = parse_objective(training.objective)
+        self.trials = trial_limit(settings.oracle, self.space, settings.trials, training.epochs)
         self.given = {site.path: site.rate for site in settable_sites(self.model)}
 
     @property
@@ -110,17 +115,11 @@ class Search:
         Returns:
             The trainer.
         """
-        settings = self.settings
         return MemberTrainer(
             self.model,
             self.dataset,
-            epochs=settings.epochs,
-            batch_size=settings.batch_size,
-            objective=self.objective,
-            patience=settings.patience,
-            class_weight=settings.class_weight,
-            initial_weights=settings.initial_weights,
-            keep_state=settings.oracle == "hyperband",
+            self.settings.training,
+            keep_state=self.settings.oracle == "hyperband",
             directory=directory,
         )
 
@@ -132,7 +131,7 @@ class Search:
         """
         member = Member(self.given, self.settings.seed)
         pace = measure_pace(self.trainer(None), [member] * self.trainings)
-        return pace.seconds(self.trainings, self.settings.epochs)
+        return pace.seconds(self.trainings, self.settings.training.epochs)
 
     def run(
         self,
@@ -227,7 +226,7 @@ class Search:
         measured = model.evaluate(
             x,
             targets_for(model, y, self.dataset.num_classes),
-            batch_size=self.settings.batch_size,
+            batch_size=self.settings.training.batch_size,
             verbose=0,
             return_dict=True,
         )
@@ -239,14 +238,14 @@ class Search:
         Returns:
             Settings as resolved, search space, model, data and versions.
         """
-        settings = asdict(self.settings)
-        settings["objective"] = f"{self.objective.name}:{self.objective.direction}"
+        settings = asdict(self.settings) | self.settings.training.describe()
+        del settings["training"]
         return {
             "settings": settings | {"trials": self.trials},
             "space": {name: list(rates) for name, rates in self.space.choices.items()},
             "sites": {name: list(paths) for name, paths in self.space.sites.items()},
             "given_rates": self.given,
-            "model": describe_model(self.model, self.settings.initial_weights),
+            "model": describe_model(self.model, self.settings.training.initial_weights),
             "data": describe_data(self.dataset),
             "versions": versions(),
         }
@@ -263,13 +262,13 @@ class Search:
                 self._controls(), trainer.train(controls, progress.result), strict=True
             )
         ]
-        tuner = DropoutTuner(
+        tuner = _InMemoryTuner(
             make_oracle(
                 settings.oracle,
                 self.space,
                 objective=self.objective,
-                trials=settings.trials,
-                epochs=settings.epochs,
+                max_trials=settings.trials,
+                epochs=settings.training.epochs,
                 seed=settings.seed,
             ),
             self.hypermodel,
@@ -279,7 +278,6 @@ class Search:
             project_name="oracle",
             overwrite=True,
         )
-        _keep_no_files(tuner)
         tuner.search_with(trainer, progress.result)
         return entries + [Entry(name, "trial", result) for name, result in tuner.results.items()]
 
@@ -306,19 +304,6 @@ class Search:
 
     def _controls(self) -> dict[str, dict[str, float]]:
         return {NONE: dict.fromkeys(self.given, 0.0), GIVEN: self.given}
-
-
-def _keep_no_files(tuner: DropoutTuner) -> None:
-    """Have a tuner and its oracle write no state.
-
-    A run that is resumed asks its oracle anew, and the journal answers. KerasTuner's files would
-    be no more than one more thing that a full disk breaks.
-    """
-
-    def nothing(*arguments: Any) -> None:
-        pass
-
-    tuner.save = tuner.oracle.save = tuner.oracle._save_trial = nothing
 
 
 def _best(results: Sequence[TrainedMember], direction: str) -> TrainedMember:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Unpack
 
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.loaders import load_dataset
+from dropout_zoo.training.settings import TrainOptions, TrainSettings
 from dropout_zoo.tuning.result import TuningResult
 from dropout_zoo.tuning.search import ModelArgument, Search, TuningSettings
 from dropout_zoo.tuning.space import Rates
@@ -20,12 +22,6 @@ def tune(
     rates: Rates | None = None,
     placements: Iterable[str] | None = None,
     trials: int | None = None,
-    epochs: int = 20,
-    batch_size: int = 32,
-    objective: str = "val_loss",
-    patience: int | None = None,
-    class_weight: Mapping[int, float] | None = None,
-    initial_weights: str = "fresh",
     seed: int = 0,
     finalists: int = 5,
     seeds: int = 5,
@@ -33,6 +29,7 @@ def tune(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
+    **settings: Unpack[TrainOptions],
 ) -> TuningResult:
     """Search the dropout rates of a model, and show what the best of them are worth.
 
@@ -52,14 +49,6 @@ def tune(
         placements: search only sites of these placements; registered models gain dropout layers
             at placements that they lack.
         trials: number of trials at most; None for the whole grid, or 20 of a sampling oracle.
-        epochs: epochs of each training, at least 1.
-        batch_size: examples a step.
-        objective: column of the learning curves that decides, such as ``"val_accuracy"``; with
-            ``:min`` or ``:max`` behind it where its direction is not known.
-        patience: epochs without improvement after which a training stops; None for never.
-        class_weight: weight of each class in the training loss, by class number.
-        initial_weights: ``"fresh"`` starts every training from weights drawn from its seed,
-            except for frozen and adapted layers; ``"keep"`` from the model's own.
         seed: decides everything that is drawn, a whole number >= 0.
         finalists: number of settings that are trained again.
         seeds: number of fresh seeds on which they are.
@@ -68,6 +57,7 @@ def tune(
         resume: whether to go on with the run that the folder holds; nothing is trained twice.
         overwrite: whether to remove the run that the folder holds.
         progress: whether to report progress on standard error.
+        **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
         The result, with tables, the chosen rates, the best model and a plot.
@@ -77,23 +67,19 @@ def tune(
         TypeError: the model cannot be cloned.
         RuntimeError: every training failed.
     """
+    training = TrainSettings.from_options(settings, tune)
     data = dataset if isinstance(dataset, Dataset) else load_dataset(str(dataset), seed=seed)
-    settings = TuningSettings(
+    tuning = TuningSettings(
         oracle=oracle,
         rates=rates,
         placements=None if placements is None else tuple(placements),
         trials=trials,
-        epochs=epochs,
-        batch_size=batch_size,
-        objective=objective,
-        patience=patience,
-        class_weight=class_weight,
-        initial_weights=initial_weights,
         seed=seed,
         finalists=finalists,
         seeds=seeds,
+        training=training,
     )
-    search = Search(model, data, settings)
+    search = Search(model, data, tuning)
     return search.run(
         None if directory is None else Path(directory),
         resume=resume,

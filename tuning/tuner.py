@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cmp_to_key
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 import keras
 import keras_tuner
@@ -21,7 +20,7 @@ from keras_tuner.oracles import (
 )
 
 from dropout_zoo.models.argument_validation import check_fraction
-from dropout_zoo.models.graph.fingerprint import structure_of
+from dropout_zoo.models.graph.fingerprint import model_fingerprint
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.dataset import Dataset
@@ -30,7 +29,13 @@ from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import Objective
-from dropout_zoo.tuning.oracles import UntriedBayesianOracle
+from dropout_zoo.training.settings import TrainOptions, TrainSettings
+from dropout_zoo.tuning.keras_tuner_internals import (
+    UntriedBayesianOracle,
+    continue_grid_from,
+    restore_grid_order,
+    retry,
+)
 from dropout_zoo.tuning.space import DropoutHyperModel
 
 Status = trial_module.TrialStatus
@@ -107,8 +112,8 @@ class DropoutTuner(keras_tuner.Tuner):
                 f"{type(hypermodel).__name__} with a fit of its own, which would not be called; "
                 "use keras_tuner's own tuners"
             )
-        if type(oracle) is BayesianOptimizationOracle:  # which asks for the same again
-            oracle.__class__ = UntriedBayesianOracle
+        if type(oracle) is BayesianOptimizationOracle:  # it may suggest a setting again
+            oracle = UntriedBayesianOracle.sharing_state_of(oracle)
         super().__init__(
             oracle=oracle,
             hypermodel=hypermodel,
@@ -124,12 +129,9 @@ class DropoutTuner(keras_tuner.Tuner):
         *,
         validation_data: Arrays | None = None,
         validation_split: float | None = None,
-        epochs: int = 1,
-        batch_size: int = 32,
-        patience: int | None = None,
         sample_weight: np.ndarray | None = None,
-        class_weight: Mapping[int, float] | None = None,
         verbose: int = 0,
+        **settings: Unpack[TrainOptions],
     ) -> None:
         """Search until the oracle stops.
 
@@ -139,39 +141,39 @@ class DropoutTuner(keras_tuner.Tuner):
             validation_data: examples and targets of the validation part; with arrays only.
             validation_split: instead of it the share of the examples, in (0, 1), that are held
                 back from the end of the arrays, as `Model.fit` does.
-            epochs: epochs of each training; Hyperband decides them by itself.
-            batch_size: examples a step.
-            patience: epochs without improvement after which a trial stops; None for never.
             sample_weight: weights of the training examples; with arrays only.
-            class_weight: weight by class number, on top of them.
             verbose: 1 has KerasTuner print each trial.
+            **settings: how each trial is trained; see `TrainSettings`. `epochs` defaults to 1;
+                Hyperband decides them by itself. The objective is the oracle's.
 
         Raises:
             ValueError: a setting is out of range, or model and data do not fit.
+            TypeError: an argument is unknown, or it is an objective.
             RuntimeError: every trial so far failed; the message says why.
         """
+        if "objective" in settings:
+            raise TypeError("expected no objective: the trials are compared by the oracle's")
         data = (
             x
             if isinstance(x, Dataset)
             else _as_dataset(x, y, validation_data, validation_split, sample_weight)
         )
         objective = Objective(self.oracle.objective.name, self.oracle.objective.direction)
+        training = TrainSettings.from_options(
+            {"epochs": 1, **settings, "objective": objective}, self.search
+        )
         self.oracle.verbose = verbose
         trainers: dict[str, MemberTrainer] = {}
         weights = Path(self.project_dir) / "weights"
 
         def trainer_of(model: keras.Model) -> Trainer:
-            structure = structure_of(model, rates=False)
+            structure = model_fingerprint(model, rates=False)
             trainer = trainers.pop(structure, None)
             if trainer is None:
                 trainer = MemberTrainer(
                     model,
                     data,
-                    epochs=epochs,
-                    batch_size=batch_size,
-                    objective=objective,
-                    patience=patience,
-                    class_weight=class_weight,
+                    training,
                     keep_state=True,
                     directory=weights / structure,
                 )
@@ -193,10 +195,10 @@ class DropoutTuner(keras_tuner.Tuner):
             # A kill comes between the files of a trial and of the oracle, too.
             if trial_id not in oracle.start_order:
                 oracle.start_order.append(trial_id)
-            if trial.status == Status.RUNNING and trial_id not in oracle._retry_queue:
-                oracle._retry_queue.append(trial_id)
+            if trial.status == Status.RUNNING:
+                retry(oracle, trial_id)
         if isinstance(oracle, GridSearchOracle):
-            _know_tried_again(oracle)
+            restore_grid_order(oracle)
 
     def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
         """Build the models of the best trials that were completed.
@@ -286,9 +288,7 @@ class DropoutTuner(keras_tuner.Tuner):
             if trial.status != Status.RUNNING:
                 break
             if isinstance(self.oracle, GridSearchOracle):
-                # It waits for a trial's end before it tells the next, in case the trial brings
-                # new hyperparameters; they are all known here, and the cores would wait with it.
-                self.oracle._populate_next.append(trial.trial_id)
+                continue_grid_from(self.oracle, trial.trial_id)
             self.on_trial_begin(trial)
             trials.append(trial)
         return trials
@@ -363,17 +363,3 @@ def _as_dataset(
     return Dataset.from_arrays(
         (x, y), validation_data, validation_data, sample_weight=sample_weight
     )
-
-
-def _know_tried_again(oracle: GridSearchOracle) -> None:
-    """Tell a grid oracle what it does not save: the order of its trials, from which it goes on."""
-
-    def by_values(one: str, other: str) -> int:
-        values = (oracle.trials[trial_id].hyperparameters.values for trial_id in (one, other))
-        return oracle._compare(*values)
-
-    ordered = sorted(oracle.trials, key=cmp_to_key(by_values))
-    oracle._ordered_ids = type(oracle._ordered_ids)()
-    for trial_id in ordered:
-        oracle._ordered_ids.insert(trial_id)
-    oracle._populate_next = ordered

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import Unpack
 
 import keras
 import numpy as np
@@ -31,6 +31,7 @@ from dropout_zoo.training.engine.trainer import train_members
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import parse_objective
+from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 _EXAMPLES = 256  # on which outputs and variances are measured
 _MEASURED = {
@@ -44,12 +45,10 @@ def examine(
     model: keras.Model,
     dataset: Dataset,
     *,
-    epochs: int = 10,
-    batch_size: int = 32,
     seeds: int = 3,
-    initial_weights: str = "fresh",
     ignore: Iterable[str] = (),
     select: Iterable[str] | None = None,
+    **settings: Unpack[TrainOptions],
 ) -> AuditReport:
     """Audit a model, and measure as well: train it shortly on a data set.
 
@@ -59,13 +58,11 @@ def examine(
     Args:
         model: a compiled Sequential or Functional model with one input and one output.
         dataset: training and validation part.
-        epochs: epochs of each training, at least 1; a verdict on over- or underfitting needs as
-            many as a real training.
-        batch_size: examples a step.
         seeds: number of seeds, at least 1; a verdict needs 2.
-        initial_weights: ``"fresh"`` draws them from each seed; ``"keep"`` starts from the model's.
         ignore: codes of rules to leave out, such as ``["DZ204"]``.
         select: codes of the rules to apply; None for all.
+        **settings: how the model is trained; see `TrainSettings`. `epochs` defaults to 10; a
+            verdict on over- or underfitting needs as many as a real training.
 
     Returns:
         The findings of `audit` and those that were measured, with their numbers; what was
@@ -75,8 +72,8 @@ def examine(
         ValueError: a setting is out of range, a code unknown, the model not compiled, or its
             input not that of the data.
     """
-    check_count(epochs, "epochs")
-    check_count(batch_size, "batch_size")
+    training: TrainOptions = {"epochs": 10, **settings}
+    TrainSettings.from_options(training, examine)
     check_count(seeds, "seeds")
     ignore, select = list(ignore), None if select is None else list(select)
     rules = [rule for rule in chosen_rules(RULES, ignore, select) if rule.measured]
@@ -93,8 +90,8 @@ def examine(
         return read
     if obstacle:
         return AuditReport(read.model_name, read.findings, (*read.limits, obstacle))
-    settings = _Settings(epochs, batch_size, seeds, initial_weights)
-    examination = _Examination(model, dataset, settings, {rule.code for rule in rules})
+    codes = {rule.code for rule in rules}
+    examination = _Examination(model, dataset, training, seeds, codes)
     examination.run()
     findings = [found for rule in rules for found in rule.findings(examination.measured)]
     return AuditReport(
@@ -126,21 +123,19 @@ def _obstacle(model: keras.Model) -> str | None:
     return None
 
 
-@dataclass(frozen=True)
-class _Settings:
-    epochs: int
-    batch_size: int
-    seeds: int
-    initial_weights: str
-
-
 class _Examination:
     """One run of `examine`: what it measures, in the order in which it does."""
 
     def __init__(
-        self, model: keras.Model, dataset: Dataset, settings: _Settings, codes: set[str]
+        self,
+        model: keras.Model,
+        dataset: Dataset,
+        training: TrainOptions,
+        seeds: int,
+        codes: set[str],
     ) -> None:
-        self.model, self.dataset, self.settings, self.codes = model, dataset, settings, codes
+        self.model, self.dataset, self.codes = model, dataset, codes
+        self.training, self.epochs, self.seeds = training, training["epochs"], seeds
         self.sites = dropout_sites(model)
         self.measured = Measurements()
         self.limits: list[str] = []
@@ -183,7 +178,7 @@ class _Examination:
             self._repeat(own[0], again)
 
     def _train(self) -> tuple[list[TrainedMember], list[TrainedMember], TrainedMember | None]:
-        seeds = range(self.settings.seeds)
+        seeds = range(self.seeds)
         members = [Member({}, seed) for seed in seeds]
         settable = [site for site in self.sites if not site.learnt]
         drops = any(site.rate > 0 for site in settable)
@@ -198,12 +193,10 @@ class _Examination:
             self.model,
             members,
             self.dataset,
-            epochs=self.settings.epochs,
-            batch_size=self.settings.batch_size,
-            initial_weights=self.settings.initial_weights,
+            **self.training,
         )
         again = trained.pop() if "DZ307" in self.codes else None
-        count = self.settings.seeds
+        count = self.seeds
         return trained[:count], trained[count:], again
 
     def _outputs(self) -> None:
@@ -262,7 +255,7 @@ class _Examination:
         above = {name: each for name, each in found.measured.items() if each.above}
         # Dropout slows training down: before the control has come to its end, it is too early.
         fall = verdict(_curves(control or own)).measured.get("fall")
-        ended = self.settings.epochs > 1 and fall is not None and fall.mean <= fall.threshold
+        ended = self.epochs > 1 and fall is not None and fall.mean <= fall.threshold
         held_back = found.label == UNDERFITTING and "deficit" in above
         if found.label == OVERFITTING or (held_back and ended):
             reasons = [f"{_MEASURED[name]} {above[name]}" for name in _MEASURED if name in above]
@@ -273,8 +266,8 @@ class _Examination:
         elif found.label in (UNDERFITTING, UNDECIDED):
             # An early end of the training is this examination's doing, not the model's.
             self.limits.append(
-                f"whether it over- or underfits is not decided after {self.settings.epochs} epochs "
-                f"on {self.settings.seeds} seeds: measure with more of either"
+                f"whether it over- or underfits is not decided after {self.epochs} epochs "
+                f"on {self.seeds} seeds: measure with more of either"
             )
 
     def _repeat(self, first: TrainedMember, again: TrainedMember) -> None:

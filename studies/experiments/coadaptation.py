@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import numpy as np
@@ -15,7 +15,6 @@ from dropout_zoo.studies.plan import (
     NO_DROPOUT,
     Bench,
     Execution,
-    FitSettings,
     Model,
     Setting,
     StudyPlan,
@@ -30,6 +29,7 @@ from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.targets import targets_for
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.provenance import versions
+from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 MEASURES = {
     "ablation": "loss added when a unit is ablated",
@@ -50,9 +50,8 @@ def coadaptation(
     sites: str = "hidden",
     examples: int = 500,
     seeds: int | Sequence[int] = 5,
-    epochs: int = 20,
-    fit: FitSettings | None = None,
     execution: Execution | None = None,
+    **settings: Unpack[TrainOptions],
 ) -> StudyResult:
     """Measure the units of the first dense layer, with and without dropout.
 
@@ -67,9 +66,8 @@ def coadaptation(
         sites: where a single rate applies.
         examples: validation examples on which the units are measured, at most.
         seeds: number of seeds, or the seeds.
-        epochs: epochs of each training; the best one is measured.
-        fit: how each model is trained.
         execution: where the study runs and who hears of it.
+        **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
         The result, with a row for each unit of each training: ``dropout``, ``seed``, ``unit``,
@@ -80,6 +78,7 @@ def coadaptation(
         ValueError: the model has no such layer, or model and data do not fit.
         RuntimeError: every training failed.
     """
+    training = TrainSettings.from_options(settings, coadaptation)
     data = as_dataset(dataset)
     bench = Bench(model_with_sites(model, data, [sites]), data)
     _first_dense(bench.model)
@@ -89,8 +88,7 @@ def coadaptation(
         settings=[Setting(name, {"dropout": name}, each, bench) for name, each in wanted.items()],
         controls={name: NO_DROPOUT for name in wanted if name != NO_DROPOUT},
         seeds=as_seeds(seeds),
-        epochs=epochs,
-        fit=fit or FitSettings(),
+        training=training,
         arguments={"sites": sites, "examples": examples},
     )
     execution = execution or Execution()

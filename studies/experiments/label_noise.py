@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import numpy as np
@@ -21,7 +21,6 @@ from dropout_zoo.studies.plan import (
     NO_DROPOUT,
     Bench,
     Execution,
-    FitSettings,
     Model,
     Setting,
     StudyPlan,
@@ -35,6 +34,7 @@ from dropout_zoo.studies.summary_text import failure_sentences, gain_clause, met
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.members import TrainedMember
+from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 
 def label_noise_sweep(
@@ -45,9 +45,8 @@ def label_noise_sweep(
     rates: Sequence[Wanted] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
-    epochs: int = 20,
-    fit: FitSettings | None = None,
     execution: Execution | None = None,
+    **settings: Unpack[TrainOptions],
 ) -> TrainingStudyResult:
     """Train on wrong labels: what is still right, and what is learnt by heart (Arpit et al. 2017).
 
@@ -60,9 +59,8 @@ def label_noise_sweep(
         rates: the settings beside no dropout, as in `learning_curves`.
         sites: where a single rate applies.
         seeds: number of seeds, or the seeds.
-        epochs: epochs of each training.
-        fit: how each model is trained.
         execution: where the study runs and who hears of it.
+        **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
         The result, with the factors ``noise`` and ``dropout``; measured after the last epoch are
@@ -73,6 +71,7 @@ def label_noise_sweep(
         ValueError: an argument is out of range, or model and data do not fit.
         RuntimeError: every training failed.
     """
+    training = TrainSettings.from_options(settings, label_noise_sweep)
     data = as_classification(dataset)
     shares = [check_rate(share, f"noise[{index}]") for index, share in enumerate(noise)]
     built = model_with_sites(model, data, [sites])
@@ -87,9 +86,7 @@ def label_noise_sweep(
         return {"clean_accuracy": float(clean.mean()), "memorised": float(np.mean(learnt))}
 
     levels = {share: (f"{100 * share:g}% wrong labels", part) for share, (part, _) in parts.items()}
-    plan = plan_levels(
-        "label_noise_sweep", "noise", levels, built, rates, sites, seeds, epochs, fit
-    )
+    plan = plan_levels("label_noise_sweep", "noise", levels, built, rates, sites, seeds, training)
     conclude = partial(conclude_gains, ("clean_accuracy",))
     return run_plan(
         replace(plan, keep_state=True), data, execution or Execution(), conclude, measure
@@ -105,9 +102,8 @@ def imbalance_sweep(
     rates: Sequence[Wanted] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
-    epochs: int = 20,
-    fit: FitSettings | None = None,
     execution: Execution | None = None,
+    **settings: Unpack[TrainOptions],
 ) -> TrainingStudyResult:
     """Train with one class made rare: is it still found?
 
@@ -119,9 +115,8 @@ def imbalance_sweep(
         rates: the settings beside no dropout, as in `learning_curves`.
         sites: where a single rate applies.
         seeds: number of seeds, or the seeds.
-        epochs: epochs of each training.
-        fit: how each model is trained.
         execution: where the study runs and who hears of it.
+        **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
         The result, with the factors ``imbalance`` and ``dropout``, and ``rare_recall``, the
@@ -131,6 +126,7 @@ def imbalance_sweep(
         ValueError: an argument is out of range, or model and data do not fit.
         RuntimeError: every training failed.
     """
+    training = TrainSettings.from_options(settings, imbalance_sweep)
     data = as_classification(dataset)
     if rare not in range(data.num_classes or 0):
         raise ValueError(
@@ -147,9 +143,7 @@ def imbalance_sweep(
         return {"rare_recall": float(found.mean())}
 
     levels = {ratio: (f"{ratio}:1", with_rare_class(data, rare, ratio, seed=0)) for ratio in ratios}
-    plan = plan_levels(
-        "imbalance_sweep", "imbalance", levels, built, rates, sites, seeds, epochs, fit
-    )
+    plan = plan_levels("imbalance_sweep", "imbalance", levels, built, rates, sites, seeds, training)
     plan = replace(plan, arguments={**plan.arguments, "rare": rare})
     conclude = partial(conclude_gains, ("rare_recall",))
     return run_plan(plan, data, execution or Execution(), conclude, measure)
@@ -163,8 +157,7 @@ def plan_levels(
     rates: Sequence[Wanted],
     sites: str,
     seeds: int | Sequence[int],
-    epochs: int,
-    fit: FitSettings | None,
+    training: TrainSettings,
 ) -> StudyPlan:
     """Plan every level of a factor with and without dropout.
 
@@ -176,8 +169,7 @@ def plan_levels(
         rates: the settings beside no dropout.
         sites: where a single rate applies.
         seeds: number of seeds, or the seeds.
-        epochs: epochs of each training.
-        fit: how each model is trained.
+        training: how each model is trained.
 
     Returns:
         The plan, in which each level is compared with itself without dropout.
@@ -197,8 +189,7 @@ def plan_levels(
         settings=settings,
         controls=controls,
         seeds=as_seeds(seeds),
-        epochs=epochs,
-        fit=fit or FitSettings(),
+        training=training,
         arguments={"sites": sites},
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,6 @@ from dropout_zoo.studies.plan import (
     NO_DROPOUT,
     Bench,
     Execution,
-    FitSettings,
     Model,
     Setting,
     StudyPlan,
@@ -25,6 +25,7 @@ from dropout_zoo.studies.site_groups import Wanted, model_with_sites, named_rate
 from dropout_zoo.studies.summary_text import best_sentence, failure_sentences, method_sentence
 from dropout_zoo.studies.verdicts import verdict_by_setting
 from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 
 def learning_curves(
@@ -34,9 +35,8 @@ def learning_curves(
     rates: Sequence[Wanted] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
-    epochs: int = 20,
-    fit: FitSettings | None = None,
     execution: Execution | None = None,
+    **settings: Unpack[TrainOptions],
 ) -> TrainingStudyResult:
     """Train a few settings and keep what every epoch measured.
 
@@ -52,9 +52,8 @@ def learning_curves(
         sites: ``"all"``, a placement such as ``"hidden"``, or a path: where a single rate applies;
             other sites keep theirs.
         seeds: number of seeds, or the seeds.
-        epochs: epochs of each training.
-        fit: how each model is trained.
         execution: where the study runs and who hears of it.
+        **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
         The result, with the factor ``dropout``.
@@ -63,8 +62,9 @@ def learning_curves(
         ValueError: an argument is out of range, or model and data do not fit.
         RuntimeError: every training failed.
     """
+    training = TrainSettings.from_options(settings, learning_curves)
     data = as_dataset(dataset)
-    plan = _plan("learning_curves", model, data, rates, sites, as_seeds(seeds), epochs, fit)
+    plan = _plan("learning_curves", model, data, rates, sites, as_seeds(seeds), training)
     return run_plan(plan, data, execution or Execution(), _conclude)
 
 
@@ -75,9 +75,8 @@ def epoch_sweep(
     rates: Sequence[Wanted] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
-    epochs: int = 100,
-    fit: FitSettings | None = None,
     execution: Execution | None = None,
+    **settings: Unpack[TrainOptions],
 ) -> TrainingStudyResult:
     """Train for long and find out after how many epochs the validation loss turns.
 
@@ -87,9 +86,9 @@ def epoch_sweep(
         rates: the settings beside no dropout, as in `learning_curves`.
         sites: where a single rate applies.
         seeds: number of seeds, or the seeds.
-        epochs: epochs of each training: the longest that is looked at.
-        fit: how each model is trained.
         execution: where the study runs and who hears of it.
+        **settings: how each model is trained; see `TrainSettings`; `epochs`
+            defaults to 100.
 
     Returns:
         The result; its best epochs are the turns.
@@ -98,8 +97,9 @@ def epoch_sweep(
         ValueError: an argument is out of range, or model and data do not fit.
         RuntimeError: every training failed.
     """
+    training = TrainSettings.from_options({"epochs": 100, **settings}, epoch_sweep)
     data = as_dataset(dataset)
-    plan = _plan("epoch_sweep", model, data, rates, sites, as_seeds(seeds), epochs, fit)
+    plan = _plan("epoch_sweep", model, data, rates, sites, as_seeds(seeds), training)
     return run_plan(plan, data, execution or Execution(), _conclude_turns)
 
 
@@ -110,8 +110,7 @@ def _plan(
     rates: Sequence[Wanted],
     sites: str,
     seeds: list[int],
-    epochs: int,
-    fit: FitSettings | None,
+    training: TrainSettings,
 ) -> StudyPlan:
     bench = Bench(model_with_sites(model, data, [sites]), data)
     wanted = named_rates(bench.model, rates, sites)
@@ -120,8 +119,7 @@ def _plan(
         settings=[Setting(name, {"dropout": name}, each, bench) for name, each in wanted.items()],
         controls={name: NO_DROPOUT for name in wanted if name != NO_DROPOUT},
         seeds=seeds,
-        epochs=epochs,
-        fit=fit or FitSettings(),
+        training=training,
         arguments={"sites": sites},
     )
 
@@ -135,7 +133,7 @@ def _conclude(result: TrainingStudyResult) -> list[str]:
 
 
 def _conclude_turns(result: TrainingStudyResult) -> list[str]:
-    last = result.settings["epochs"]
+    last = result.settings["training"]["epochs"]
     sentences = []
     for row in result.means("best_epoch").itertuples():
         rise = _rise(result.curves(str(row.setting)), result.objective.name)

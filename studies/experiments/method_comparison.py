@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from inspect import Parameter
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pandas as pd
 
@@ -21,7 +21,6 @@ from dropout_zoo.studies.experiments.transfer import transferred_model
 from dropout_zoo.studies.plan import (
     Bench,
     Execution,
-    FitSettings,
     Model,
     Setting,
     StudyPlan,
@@ -40,6 +39,7 @@ from dropout_zoo.studies.summary_text import (
 )
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.provenance import describe_data
+from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 MORE_DATA, TRANSFER = "more data", "transfer"
 
@@ -54,9 +54,8 @@ def compare_methods(
     folds: int | None = None,
     tuning_seeds: int = 2,
     seeds: int | Sequence[int] = 5,
-    epochs: int = 20,
-    fit: FitSettings | None = None,
     execution: Execution | None = None,
+    **settings: Unpack[TrainOptions],
 ) -> TrainingStudyResult:
     """Tune each method against overfitting on the validation part, then race them all.
 
@@ -82,9 +81,9 @@ def compare_methods(
             (Bengio and Grandvalet 2004, JMLR 5:1089-1105).
         tuning_seeds: seeds on which each option of each method is tried.
         seeds: number of seeds of the race, or the seeds.
-        epochs: epochs of a training without a method.
-        fit: how each model is trained; None for the defaults with the accuracy as objective.
         execution: where the study runs and who hears of it.
+        **settings: how each model is trained; see `TrainSettings`. The objective is the validation
+            accuracy by default, of regression the mean absolute error.
 
     Returns:
         The result of the race, with the factors ``method`` and ``option``; what was tuned is
@@ -101,7 +100,8 @@ def compare_methods(
     check_count(examples, "examples")
     check_count(tuning_seeds, "tuning_seeds")
     data = with_fewer_examples(whole, examples, seed=0)
-    fit = fit or FitSettings(objective="val_mae" if whole.num_classes is None else "val_accuracy")
+    objective = "val_mae" if whole.num_classes is None else "val_accuracy"
+    training = TrainSettings.from_options({"objective": objective, **settings}, compare_methods)
     plain = _without_methods(model)
     options = _options(model, plain, data, count, examples, transfer, methods)
     race_seeds = as_seeds(seeds) if folds is None else list(range(_check_folds(folds)))
@@ -117,18 +117,17 @@ def compare_methods(
         key = _bench_key(method, option)
         if key not in benches:
             arguments = plain | dict(option.arguments)
-            benches[key] = _bench(model, arguments, data, whole, transfer, method, option, epochs)
-    settings = [
+            benches[key] = _bench(model, arguments, data, whole, transfer, method, option, training)
+    planned = [
         _setting(name, method, option, benches[_bench_key(method, option)])
         for name, (method, option) in by_name.items()
     ]
     plan = StudyPlan(
         kind="compare_methods",
-        settings=settings,
+        settings=planned,
         controls={},
         seeds=[max(race_seeds) + 1 + number for number in range(tuning_seeds)],
-        epochs=epochs,
-        fit=fit,
+        training=training,
         arguments={
             "examples": examples,
             "folds": folds,
@@ -142,7 +141,7 @@ def compare_methods(
         plan, data, _at_counting_epoch(train_settings(plan, execution, phase="tuning-")), _nothing
     )
     chosen = _best_options(tuned)
-    raced = [each for each in settings if each.name in chosen]
+    raced = [each for each in planned if each.name in chosen]
     if folds is not None:
         parts = {
             (each.bench, number): replace(
@@ -237,23 +236,20 @@ def _bench(
     transfer: Dataset | None,
     method: str,
     option: Option,
-    epochs: int,
+    training: TrainSettings,
 ) -> Bench:
     part: Dataset | Callable[[], Dataset] = whole if method == MORE_DATA else data
     if option.change is not None:
         part = partial(option.change, data, 0)
-    weights = None
+    overrides: TrainOptions = {"epochs": math.ceil(training.epochs / option.updates)}
+    if option.patience is not None:
+        overrides["patience"] = option.patience
     if method == TRANSFER and transfer is not None:
-        built, weights = transferred_model(model, arguments, data, transfer, epochs), "keep"
+        built = transferred_model(model, arguments, data, transfer, training.epochs)
+        overrides["initial_weights"] = "keep"
     else:
         built = build_with(model, data, arguments)
-    return Bench(
-        built,
-        part,
-        epochs=math.ceil(epochs / option.updates),
-        patience=option.patience,
-        initial_weights=weights,
-    )
+    return Bench(built, part, overrides)
 
 
 def _setting(name: str, method: str, option: Option, bench: Bench) -> Setting:

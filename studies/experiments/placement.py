@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Unpack
 
 from dropout_zoo.models.factory import PLACEMENT_ARGUMENTS, builder_arguments
 from dropout_zoo.models.graph.sites import settable_sites
@@ -12,7 +13,6 @@ from dropout_zoo.studies.plan import (
     NO_DROPOUT,
     Bench,
     Execution,
-    FitSettings,
     Model,
     Setting,
     StudyPlan,
@@ -29,6 +29,7 @@ from dropout_zoo.studies.summary_text import (
     method_sentence,
 )
 from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 PLACEMENT_RATES = {"input": 0.2, "convolutional": 0.25, "recurrent": 0.25, "hidden": 0.5}
 """Rates of the convolutional net of Srivastava et al. 2014, Section 6.1.2 (its input, 0.1, apart:
@@ -43,9 +44,8 @@ def placement_sweep(
     *,
     rates: Mapping[str, float] | None = None,
     seeds: int | Sequence[int] = 5,
-    epochs: int = 20,
-    fit: FitSettings | None = None,
     execution: Execution | None = None,
+    **settings: Unpack[TrainOptions],
 ) -> TrainingStudyResult:
     """Train with dropout at one placement at a time, and at all of them together.
 
@@ -61,9 +61,8 @@ def placement_sweep(
         rates: rate (fraction dropped, in [0, 1)) by placement, where it is not that of
             `PLACEMENT_RATES`.
         seeds: number of seeds, or the seeds.
-        epochs: epochs of each training.
-        fit: how each model is trained.
         execution: where the study runs and who hears of it.
+        **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
         The result, with the factors ``placement`` and ``layer``.
@@ -73,6 +72,7 @@ def placement_sweep(
             model and data do not fit.
         RuntimeError: every training failed.
     """
+    training = TrainSettings.from_options(settings, placement_sweep)
     data = as_dataset(dataset)
     wanted = PLACEMENT_RATES | {
         name: check_rate(rate, f"rates[{name!r}]") for name, rate in (rates or {}).items()
@@ -88,20 +88,19 @@ def placement_sweep(
             f"expected rates of placements among {', '.join(there) or 'none'}, those of "
             f"{plain.model.name!r}; received {', '.join(unknown or wanted)}"
         )
-    settings = [
+    planned = [
         Setting(NO_DROPOUT, {"placement": "none", "layer": PLAIN}, plain.rates(0.0), plain),
         *_settings(plain, usable, wanted, PLAIN),
     ]
     if "convolutional" in usable and "conv_dropout" in known:
         spatial = Bench(build_with(model, data, arguments | {"conv_dropout": "spatial"}), data)
-        settings += _settings(spatial, usable, wanted, SPATIAL)
+        planned += _settings(spatial, usable, wanted, SPATIAL)
     plan = StudyPlan(
         kind="placement_sweep",
-        settings=settings,
-        controls={each.name: NO_DROPOUT for each in settings[1:]},
+        settings=planned,
+        controls={each.name: NO_DROPOUT for each in planned[1:]},
         seeds=as_seeds(seeds),
-        epochs=epochs,
-        fit=fit or FitSettings(),
+        training=training,
         arguments={"rates": {name: wanted[name] for name in usable}},
     )
     return run_plan(plan, data, execution or Execution(), _conclude)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,6 @@ from dropout_zoo.studies.plan import (
     NO_DROPOUT,
     Bench,
     Execution,
-    FitSettings,
     Model,
     Setting,
     StudyPlan,
@@ -32,6 +31,7 @@ from dropout_zoo.studies.summary_text import failure_sentences, gain_clause, met
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import Objective
+from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 _FELLOWS = "fellows of the ensembles"
 
@@ -47,9 +47,8 @@ def predictive_uncertainty(
     ensemble: int = 5,
     examples: int = 1000,
     seeds: int | Sequence[int] = 5,
-    epochs: int = 20,
-    fit: FitSettings | None = None,
     execution: Execution | None = None,
+    **settings: Unpack[TrainOptions],
 ) -> TrainingStudyResult:
     """Compare predictors on clean and on corrupted inputs: errors, calibration, uncertainty.
 
@@ -70,9 +69,8 @@ def predictive_uncertainty(
         ensemble: nets in an ensemble, each with a seed of its own; 1 for no ensemble.
         examples: test examples to measure on, at most.
         seeds: number of seeds, or the seeds.
-        epochs: epochs of each training; the best one is measured.
-        fit: how each model is trained.
         execution: where the study runs and who hears of it.
+        **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
         The result, with the factors ``corruption``, ``severity`` and ``predictor``. Measured are
@@ -84,6 +82,7 @@ def predictive_uncertainty(
         ValueError: an argument is out of range, or model and data do not fit.
         RuntimeError: every training failed.
     """
+    training = TrainSettings.from_options(settings, predictive_uncertainty)
     data = as_classification(dataset)
     check_count(samples, "samples")
     check_count(ensemble, "ensemble")
@@ -130,21 +129,20 @@ def predictive_uncertainty(
 
     bench = Bench(model_with_sites(model, data, [sites]), data)
     named = named_rates(bench.model, rates, sites)
-    settings = [Setting(name, {"predictor": name}, each, bench) for name, each in named.items()]
+    planned = [Setting(name, {"predictor": name}, each, bench) for name, each in named.items()]
     first = as_seeds(seeds)
     fellows = _fellows(first, ensemble)
     if ensemble > 1:
         others = [seed for each in fellows.values() for seed in each]
-        settings.append(
+        planned.append(
             Setting(_FELLOWS, {"predictor": _FELLOWS}, named[NO_DROPOUT], bench, seeds=others)
         )
     plan = StudyPlan(
         kind="predictive_uncertainty",
-        settings=settings,
+        settings=planned,
         controls={},
         seeds=first,
-        epochs=epochs,
-        fit=fit or FitSettings(),
+        training=training,
         arguments={
             "levels": {kind: list(each) for kind, each in wanted.items()},
             "sites": sites, "samples": samples, "ensemble": ensemble, "examples": len(y),

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Unpack
 
 from dropout_zoo.studies.experiments.size_sweeps import benches_by_size, check_sizes_of_data
 from dropout_zoo.studies.metric_names import rate_text
@@ -13,7 +14,6 @@ from dropout_zoo.studies.plan import (
     NO_DROPOUT,
     Bench,
     Execution,
-    FitSettings,
     Model,
     Setting,
     StudyPlan,
@@ -37,6 +37,7 @@ from dropout_zoo.studies.summary_text import (
     ranked,
 )
 from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 
 def rate_width_map(
@@ -47,9 +48,8 @@ def rate_width_map(
     rates: Sequence[float] = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8),
     units: Sequence[int] | None = None,
     seeds: int | Sequence[int] = 3,
-    epochs: int = 20,
-    fit: FitSettings | None = None,
     execution: Execution | None = None,
+    **settings: Unpack[TrainOptions],
 ) -> TrainingStudyResult:
     """Train every rate at every width: does a wider model want more dropout?
 
@@ -60,9 +60,8 @@ def rate_width_map(
         rates: rates (fractions dropped, in [0, 1)) at all hidden sites; 0 is always among them.
         units: widths at a factor of 1; None for the builder's own.
         seeds: number of seeds, or the seeds.
-        epochs: epochs of each training.
-        fit: how each model is trained.
         execution: where the study runs and who hears of it.
+        **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
         The result, with the factors ``width``, ``parameters`` and ``rate``.
@@ -71,11 +70,12 @@ def rate_width_map(
         ValueError: an argument is out of range, or the model has no such builder.
         RuntimeError: every training failed.
     """
+    training = TrainSettings.from_options(settings, rate_width_map)
     data = as_dataset(dataset)
     start = units_of(model, units)
     if not widths or min(widths) <= 0:
         raise ValueError(f"expected widths to be factors larger than 0, received {list(widths)}")
-    settings, controls = [], {}
+    planned, controls = [], {}
     for width in widths:
         counts = tuple(max(1, round(width * count)) for count in start)
         bench = Bench(build_with(model, data, {"units": counts}), data)
@@ -85,14 +85,13 @@ def rate_width_map(
             if rate:
                 controls[name] = f"width x {width:g}, {NO_DROPOUT}"
             factors = {"width": width, "parameters": bench.model.count_params(), "rate": rate}
-            settings.append(Setting(name, factors, rates_at(bench.model, paths, rate), bench))
+            planned.append(Setting(name, factors, rates_at(bench.model, paths, rate), bench))
     plan = StudyPlan(
         kind="rate_width_map",
-        settings=settings,
+        settings=planned,
         controls=controls,
         seeds=as_seeds(seeds),
-        epochs=epochs,
-        fit=fit or FitSettings(),
+        training=training,
         arguments={"units": list(start)},
     )
     return run_plan(plan, data, execution or Execution(), partial(_conclude_map, "width"))
@@ -108,9 +107,8 @@ def rate_size_map(
     subsets: str = "shared",
     stretch: float = 5.0,
     seeds: int | Sequence[int] = 3,
-    epochs: int = 20,
-    fit: FitSettings | None = None,
     execution: Execution | None = None,
+    **settings: Unpack[TrainOptions],
 ) -> TrainingStudyResult:
     """Train every rate on every number of examples: do fewer data want more dropout?
 
@@ -123,9 +121,8 @@ def rate_size_map(
         subsets: as in `data_size_sweep`.
         stretch: as in `data_size_sweep`.
         seeds: number of seeds, or the seeds.
-        epochs: epochs of the trainings on all examples.
-        fit: how each model is trained.
         execution: where the study runs and who hears of it.
+        **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
         The result, with the factors ``examples`` and ``rate``.
@@ -134,27 +131,27 @@ def rate_size_map(
         ValueError: an argument is out of range, or model and data do not fit.
         RuntimeError: every training failed.
     """
+    training = TrainSettings.from_options(settings, rate_size_map)
     data = as_dataset(dataset)
     built = model_with_sites(model, data, [sites])
     paths = sites_of(built, sites)
     counts = check_sizes_of_data(sizes, data)
-    settings, controls = [], {}
+    planned, controls = [], {}
     for (examples, bench, of_seeds), rate in itertools.product(
-        benches_by_size(built, data, counts, subsets, stretch, as_seeds(seeds), epochs),
+        benches_by_size(built, data, counts, subsets, stretch, as_seeds(seeds), training.epochs),
         check_rates(rates),
     ):
         name = f"{examples:,} examples, {f'rate {rate_text(rate)}' if rate else NO_DROPOUT}"
         if rate:
             controls[name] = f"{examples:,} examples, {NO_DROPOUT}"
         each = rates_at(built, paths, rate, others="none")
-        settings.append(Setting(name, {"examples": examples, "rate": rate}, each, bench, of_seeds))
+        planned.append(Setting(name, {"examples": examples, "rate": rate}, each, bench, of_seeds))
     plan = StudyPlan(
         kind="rate_size_map",
-        settings=settings,
+        settings=planned,
         controls=controls,
         seeds=as_seeds(seeds),
-        epochs=epochs,
-        fit=fit or FitSettings(),
+        training=training,
         arguments={"sizes": counts, "sites": sites, "subsets": subsets, "stretch": stretch},
     )
     return run_plan(plan, data, execution or Execution(), partial(_conclude_map, "examples"))

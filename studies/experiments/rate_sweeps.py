@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pandas as pd
 
@@ -16,7 +16,6 @@ from dropout_zoo.studies.plan import (
     NO_DROPOUT,
     Bench,
     Execution,
-    FitSettings,
     Model,
     Setting,
     StudyPlan,
@@ -42,6 +41,7 @@ from dropout_zoo.studies.summary_text import (
 )
 from dropout_zoo.studies.verdicts import verdict_by_setting
 from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 SWEPT_RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Rates of a validation curve: Srivastava et al. 2014, Fig. 9, go as far."""
@@ -60,9 +60,8 @@ def rate_sweep(
     width: str | Sequence[str] = "fixed",
     units: Sequence[int] | None = None,
     seeds: int | Sequence[int] = 5,
-    epochs: int = 20,
-    fit: FitSettings | None = None,
     execution: Execution | None = None,
+    **settings: Unpack[TrainOptions],
 ) -> TrainingStudyResult:
     """Train a model at every rate: the validation curve over the dropout rate.
 
@@ -79,9 +78,8 @@ def rate_sweep(
             both may be given. It widens all hidden layers: `sites` has to name all of them.
         units: widths of the hidden layers at a rate of 0; None for the model's own.
         seeds: number of seeds, or the seeds.
-        epochs: epochs of each training.
-        fit: how each model is trained.
         execution: where the study runs and who hears of it.
+        **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
         The result, with the factors ``series`` (what is swept), ``rate`` and ``parameters``. The
@@ -92,6 +90,7 @@ def rate_sweep(
         ValueError: an argument is out of range, or model and data do not fit.
         RuntimeError: every training failed.
     """
+    training = TrainSettings.from_options(settings, rate_sweep)
     data = as_dataset(dataset)
     widths = [width] if isinstance(width, str) else list(width)
     for each in widths:
@@ -111,7 +110,7 @@ def rate_sweep(
     if sites == EACH:
         groups = [site.path for site in settable_sites(base.model)]
         sites_of(base.model, "all")
-    settings = []
+    planned = []
     for group, each in itertools.product(groups, widths):
         series = group if len(widths) == 1 and each == "fixed" else f"{group}, {each} width"
         for rate in swept:
@@ -120,7 +119,7 @@ def rate_sweep(
                 wider = tuple(round(count / (1 - rate)) for count in start)
                 bench = Bench(build_with(model, data, {"units": wider}), data)
             paths = sites_of(bench.model, group)
-            settings.append(
+            planned.append(
                 Setting(
                     f"{series} {rate_text(rate)}",
                     _factors(series, rate, bench),
@@ -128,13 +127,13 @@ def rate_sweep(
                     bench,
                 )
             )
+    planned = _with_control(planned, base, len(groups) * len(widths))
     plan = StudyPlan(
         kind="rate_sweep",
-        settings=(settings := _with_control(settings, base, len(groups) * len(widths))),
-        controls={each.name: NO_DROPOUT for each in settings if each.name != NO_DROPOUT},
+        settings=planned,
+        controls={each.name: NO_DROPOUT for each in planned if each.name != NO_DROPOUT},
         seeds=as_seeds(seeds),
-        epochs=epochs,
-        fit=fit or FitSettings(),
+        training=training,
         arguments={"sites": sites, "rates": swept, "width": widths, "units": list(start) or None},
     )
     return run_plan(plan, data, execution or Execution(), _conclude)
@@ -149,9 +148,8 @@ def rate_grid(
     first_rates: Sequence[float] = (0.0, 0.1, 0.2, 0.3),
     second_rates: Sequence[float] = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8),
     seeds: int | Sequence[int] = 5,
-    epochs: int = 20,
-    fit: FitSettings | None = None,
     execution: Execution | None = None,
+    **settings: Unpack[TrainOptions],
 ) -> TrainingStudyResult:
     """Train a model on a grid of rates at two groups of sites, such as input and hidden.
 
@@ -163,9 +161,8 @@ def rate_grid(
         first_rates: its rates (fractions dropped, in [0, 1)); 0 is always among them.
         second_rates: the same for the second group.
         seeds: number of seeds, or the seeds.
-        epochs: epochs of each training.
-        fit: how each model is trained.
         execution: where the study runs and who hears of it.
+        **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
         The result, with the factors ``first_rate`` and ``second_rate``.
@@ -175,6 +172,7 @@ def rate_grid(
             not fit.
         RuntimeError: every training failed.
     """
+    training = TrainSettings.from_options(settings, rate_grid)
     data = as_dataset(dataset)
     bench = Bench(model_with_sites(model, data, [first, second]), data)
     paths = sites_of(bench.model, first), sites_of(bench.model, second)
@@ -184,20 +182,19 @@ def rate_grid(
             f"which share {', '.join(sorted(set(paths[0]) & set(paths[1])))}"
         )
     grid = check_rates(first_rates, "first_rates"), check_rates(second_rates, "second_rates")
-    settings = []
+    planned = []
     for one, other in itertools.product(*grid):
         rates = rates_at(bench.model, paths[0], one, others="none")
         rates |= dict.fromkeys(paths[1], other)
         name = f"{first} {rate_text(one)}, {second} {rate_text(other)}"
         name = name if one or other else NO_DROPOUT
-        settings.append(Setting(name, {"first_rate": one, "second_rate": other}, rates, bench))
+        planned.append(Setting(name, {"first_rate": one, "second_rate": other}, rates, bench))
     plan = StudyPlan(
         kind="rate_grid",
-        settings=settings,
-        controls={each.name: NO_DROPOUT for each in settings if each.name != NO_DROPOUT},
+        settings=planned,
+        controls={each.name: NO_DROPOUT for each in planned if each.name != NO_DROPOUT},
         seeds=as_seeds(seeds),
-        epochs=epochs,
-        fit=fit or FitSettings(),
+        training=training,
         arguments={"first": first, "second": second},
     )
     return run_plan(plan, data, execution or Execution(), _conclude_grid)

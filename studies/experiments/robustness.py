@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pandas as pd
 
@@ -16,13 +16,14 @@ from dropout_zoo.studies.experiments.label_noise import (
     plan_levels,
     predicted_classes,
 )
-from dropout_zoo.studies.plan import NO_DROPOUT, Execution, FitSettings, Model, Setting
+from dropout_zoo.studies.plan import NO_DROPOUT, Execution, Model, Setting
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import announce, result_of, train_settings
 from dropout_zoo.studies.site_groups import Wanted, model_with_sites, reads_tokens
 from dropout_zoo.studies.summary_text import failure_sentences
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.members import TrainedMember
+from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 
 def robustness(
@@ -33,9 +34,8 @@ def robustness(
     rates: Sequence[Wanted] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
-    epochs: int = 20,
-    fit: FitSettings | None = None,
     execution: Execution | None = None,
+    **settings: Unpack[TrainOptions],
 ) -> TrainingStudyResult:
     """Train on clean inputs and measure on corrupted ones.
 
@@ -48,9 +48,8 @@ def robustness(
         rates: the settings beside no dropout, as in `learning_curves`.
         sites: where a single rate applies.
         seeds: number of seeds, or the seeds.
-        epochs: epochs of each training.
-        fit: how each model is trained.
         execution: where the study runs and who hears of it.
+        **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
         The result, with the factors ``corruption``, ``severity`` and ``dropout``; its objective is
@@ -60,6 +59,7 @@ def robustness(
         ValueError: an argument is out of range, or model and data do not fit.
         RuntimeError: every training failed.
     """
+    training = TrainSettings.from_options(settings, robustness)
     data = as_classification(dataset)
     wanted = levels or dict.fromkeys(
         ("gaussian noise", "missing pixels"), (0.0, 0.1, 0.2, 0.3, 0.5)
@@ -93,7 +93,7 @@ def robustness(
             )
         return {}
 
-    plan = plan_levels("robustness", "", {0: ("", data)}, built, rates, sites, seeds, epochs, fit)
+    plan = plan_levels("robustness", "", {0: ("", data)}, built, rates, sites, seeds, training)
     arguments = {"levels": {kind: list(each) for kind, each in wanted.items()}}
     plan = replace(plan, arguments={**plan.arguments, **arguments})
     execution = execution or Execution()

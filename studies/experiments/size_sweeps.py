@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Unpack
 
 import keras
 import numpy as np
@@ -16,7 +17,6 @@ from dropout_zoo.studies.plan import (
     NO_DROPOUT,
     Bench,
     Execution,
-    FitSettings,
     Model,
     Setting,
     StudyPlan,
@@ -41,6 +41,7 @@ from dropout_zoo.studies.summary_text import (
     method_sentence,
 )
 from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 SMALLEST = 100
 """Srivastava et al. 2014, Fig. 10, begin with as few examples."""
@@ -58,9 +59,8 @@ def data_size_sweep(
     subsets: str = "fresh",
     stretch: float = 5.0,
     seeds: int | Sequence[int] = 5,
-    epochs: int = 20,
-    fit: FitSettings | None = None,
     execution: Execution | None = None,
+    **settings: Unpack[TrainOptions],
 ) -> TrainingStudyResult:
     """Train on more and more examples, with and without dropout (Srivastava et al. 2014, Fig. 10).
 
@@ -76,9 +76,8 @@ def data_size_sweep(
         stretch: small sets are trained for more epochs, to as many updates as the whole set gets
             in `epochs`; at most for so many times as many epochs.
         seeds: number of seeds, or the seeds.
-        epochs: epochs of the trainings on all examples.
-        fit: how each model is trained.
         execution: where the study runs and who hears of it.
+        **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
         The result, with the factors ``examples`` and ``dropout``.
@@ -87,28 +86,28 @@ def data_size_sweep(
         ValueError: an argument is out of range, or model and data do not fit.
         RuntimeError: every training failed.
     """
+    training = TrainSettings.from_options(settings, data_size_sweep)
     data = as_dataset(dataset)
     built = model_with_sites(model, data, [sites])
     counts = check_sizes_of_data(sizes, data)
     wanted = named_rates(built, rates, sites)
-    settings: list[Setting] = []
+    planned: list[Setting] = []
     controls: dict[str, str] = {}
     for examples, bench, of_seeds in benches_by_size(
-        built, data, counts, subsets, stretch, as_seeds(seeds), epochs
+        built, data, counts, subsets, stretch, as_seeds(seeds), training.epochs
     ):
         names = {name: f"{examples:,} examples, {name}" for name in wanted}
         controls |= {full: names[NO_DROPOUT] for name, full in names.items() if name != NO_DROPOUT}
-        settings += [
+        planned += [
             Setting(names[name], {"examples": examples, "dropout": name}, each, bench, of_seeds)
             for name, each in wanted.items()
         ]
     plan = StudyPlan(
         kind="data_size_sweep",
-        settings=settings,
+        settings=planned,
         controls=controls,
         seeds=as_seeds(seeds),
-        epochs=epochs,
-        fit=fit or FitSettings(),
+        training=training,
         arguments={"sizes": counts, "sites": sites, "subsets": subsets, "stretch": stretch},
     )
     return run_plan(plan, data, execution or Execution(), _conclude_pairs)
@@ -121,9 +120,8 @@ def capacity_sweep(
     units: Sequence[Sequence[int]] | None = None,
     rates: Sequence[float] = (0.5,),
     seeds: int | Sequence[int] = 5,
-    epochs: int = 20,
-    fit: FitSettings | None = None,
     execution: Execution | None = None,
+    **settings: Unpack[TrainOptions],
 ) -> TrainingStudyResult:
     """Train smaller and larger models, with and without dropout in their hidden layers.
 
@@ -135,9 +133,8 @@ def capacity_sweep(
             layers.
         rates: rates (fractions dropped, in [0, 1)) beside 0, at all hidden sites.
         seeds: number of seeds, or the seeds.
-        epochs: epochs of each training.
-        fit: how each model is trained.
         execution: where the study runs and who hears of it.
+        **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
         The result, with the factors ``units``, ``layers``, ``parameters`` and ``dropout``.
@@ -146,9 +143,10 @@ def capacity_sweep(
         ValueError: an argument is out of range, or the model has no such builder.
         RuntimeError: every training failed.
     """
+    training = TrainSettings.from_options(settings, capacity_sweep)
     data = as_dataset(dataset)
     widths = [tuple(each) for each in units] if units else _default_widths(units_of(model, None))
-    settings, controls = [], {}
+    planned, controls = [], {}
     for each in widths:
         bench = Bench(build_with(model, data, {"units": each}), data)
         shape = "-".join(map(str, each))
@@ -164,14 +162,13 @@ def capacity_sweep(
                 "parameters": bench.model.count_params(),
                 "dropout": dropout,
             }
-            settings.append(Setting(name, factors, rates_at(bench.model, paths, rate), bench))
+            planned.append(Setting(name, factors, rates_at(bench.model, paths, rate), bench))
     plan = StudyPlan(
         kind="capacity_sweep",
-        settings=settings,
+        settings=planned,
         controls=controls,
         seeds=as_seeds(seeds),
-        epochs=epochs,
-        fit=fit or FitSettings(),
+        training=training,
         arguments={"units": [list(each) for each in widths]},
     )
     return run_plan(plan, data, execution or Execution(), _conclude_pairs)
@@ -240,7 +237,7 @@ def benches_by_size(
         shared = subsets == "shared" or size == there
         for group in [list(seeds)] if shared else [[seed] for seed in seeds]:
             part = partial(with_fewer_examples, data, size, group[0])
-            benches.append((size, Bench(built, part, epochs=longer), group))
+            benches.append((size, Bench(built, part, {"epochs": longer}), group))
     return benches
 
 

@@ -21,6 +21,7 @@ from dropout_zoo.training import (
     MemberTrainer,
     RateSchedule,
     RateScheduler,
+    TrainSettings,
     train_members,
 )
 from dropout_zoo.training.engine.journal import JournaledTrainer
@@ -176,7 +177,7 @@ def test_a_schedule_of_ones_own(few_digits, tmp_path):
         def factor(self, epoch):
             return self.by * epoch
 
-    trainer = MemberTrainer(build_mlp(**MLP), few_digits, epochs=3, batch_size=64)
+    trainer = MemberTrainer(build_mlp(**MLP), few_digits, TrainSettings(epochs=3, batch_size=64))
     journaled = JournaledTrainer(trainer, tmp_path / "journal.jsonl")
     (trained,) = journaled.train([Member({}, 0, schedule=Steps(0.5))])
     assert list(trained.curves["rate_factor"]) == [0, 0.5, 1]
@@ -188,7 +189,7 @@ def test_the_journal_tells_schedules_apart(few_digits, tmp_path):
     schedules = [None, EarlyDropout(1), LinearRamp(1), CosineRamp(1)]
     members = [Member({}, 0, schedule=schedule) for schedule in schedules]
     path, heard = tmp_path / "journal.jsonl", []
-    trainer = MemberTrainer(build_mlp(**MLP), few_digits, epochs=2, batch_size=64)
+    trainer = MemberTrainer(build_mlp(**MLP), few_digits, TrainSettings(epochs=2, batch_size=64))
     trained = JournaledTrainer(trainer, path).train(members[:3])
     assert len({result.score for result in trained}) == 3
     again = JournaledTrainer(trainer, path).train(members, heard.append)

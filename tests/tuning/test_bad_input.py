@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dropout_zoo.models import build_mlp
-from dropout_zoo.training import DataError, Dataset, load_dataset
+from dropout_zoo.training import DataError, Dataset, TrainSettings, load_dataset
 from dropout_zoo.tuning.cli.main import main
 from dropout_zoo.tuning.search import Search, TuningSettings
 
@@ -119,7 +119,11 @@ def test_settings_of_the_wrong_type_are_told(few_digits, name, value):
     if value is None and name in ("trials", "patience"):
         return  # None means that there is no limit
     with pytest.raises(ValueError, match=f"expected {name} to be a whole number"):
-        Search("mlp", few_digits, TuningSettings(**{name: value})).trainer(None)
+        if name in ("epochs", "batch_size", "patience"):
+            settings = TuningSettings(training=TrainSettings(**{name: value}))
+        else:
+            settings = TuningSettings(**{name: value})
+        Search("mlp", few_digits, settings).trainer(None)
 
 
 @pytest.fixture(scope="module")

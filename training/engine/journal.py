@@ -90,7 +90,7 @@ class JournaledTrainer:
     def _key(self, member: Member) -> str:
         """All that decides a training within one run: where it continues follows from these."""
         rates = member_rates(self._trainer.plan.model, member)
-        epochs = member.epochs or self._trainer.plan.epochs
+        epochs = member.epochs or self._trainer.plan.settings.epochs
         key = [list(rates.items()), member.seed, member.initial_epoch, epochs]
         if member.schedule is not None:
             key.append(keras.saving.serialize_keras_object(member.schedule))

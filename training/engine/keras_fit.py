@@ -42,7 +42,7 @@ def fit_member(
     holder.start(rates, plan.start_weights(member.seed), member.seed)
     if member.weights is not None:
         holder.resume(Checkpoint.load(member.weights))
-    for epoch in range(member.initial_epoch, member.epochs or plan.epochs):
+    for epoch in range(member.initial_epoch, member.epochs or plan.settings.epochs):
         check_interrupt()
         if member.schedule is not None:
             holder.set_factor(member.schedule.factor(epoch))
@@ -80,7 +80,7 @@ def _run_epoch(
         plan.train[0][order],
         plan.train[1][order],
         sample_weight=weight,
-        batch_size=plan.batch_size,
+        batch_size=plan.settings.batch_size,
         initial_epoch=epoch,
         epochs=epoch + 1,
         shuffle=False,

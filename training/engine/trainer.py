@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import keras
 
@@ -19,8 +19,8 @@ from dropout_zoo.training.engine.keras_fit import fit_member
 from dropout_zoo.training.engine.memory import memory_budget_or_default
 from dropout_zoo.training.engine.tensorflow.threads import prepare_threads, usable_cores
 from dropout_zoo.training.members import Job, Member, TrainedMember, member_rates
-from dropout_zoo.training.objective import Objective
 from dropout_zoo.training.plan import make_plan
+from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 if TYPE_CHECKING:
     from dropout_zoo.training.data.dataset import Dataset
@@ -44,17 +44,7 @@ class MemberTrainer:
     Args:
         model: a compiled Sequential or Functional model; it is left as it is.
         dataset: training, validation and test part; the test part is not touched.
-        epochs: number of epochs, at least 1.
-        batch_size: examples a step; the last batch of an epoch may be smaller.
-        objective: what decides the best epoch: a column of the curves, with ``:min`` or ``:max``
-            behind it where its direction is not known.
-        patience: epochs without a better objective after which a member stops; None for never.
-        class_weight: weight of each class in the training loss, by class number.
-        initial_weights: ``"fresh"`` draws them from each member's seed, except for frozen and
-            adapted layers; ``"keep"`` starts from the model's own.
-        order: of the data: ``"paired"`` by seed, ``"shared"`` by all, or ``"independent"``.
-        training_sample: number of training examples on which the training metric is measured
-            with dropout off; None for as many as the validation part has, ``"all"`` for all.
+        settings: how the members are trained.
         keep_state: whether checkpoints hold what it takes to continue the training.
         directory: where the members' weights are kept; None for a temporary folder that goes
             with the last trained member.
@@ -75,15 +65,8 @@ class MemberTrainer:
         self,
         model: keras.Model,
         dataset: Dataset,
+        settings: TrainSettings,
         *,
-        epochs: int,
-        batch_size: int,
-        objective: str | Objective = "val_loss",
-        patience: int | None = None,
-        class_weight: Mapping[int, float] | None = None,
-        initial_weights: str = "fresh",
-        order: str = "paired",
-        training_sample: int | str | None = None,
         keep_state: bool = False,
         directory: str | Path | None = None,
         update: str = "auto",
@@ -101,14 +84,7 @@ class MemberTrainer:
         self.plan = make_plan(
             model,
             dataset,
-            epochs=epochs,
-            batch_size=batch_size,
-            objective=objective,
-            patience=patience,
-            class_weight=class_weight,
-            initial_weights=initial_weights,
-            order=order,
-            training_sample=training_sample,
+            settings,
             keep_state=keep_state,
             directory=Path(directory),
             folder=folder,
@@ -232,20 +208,13 @@ def train_members(
     members: Iterable[Member | None],
     dataset: Dataset,
     *,
-    epochs: int,
-    batch_size: int,
-    objective: str | Objective = "val_loss",
-    patience: int | None = None,
-    class_weight: Mapping[int, float] | None = None,
-    initial_weights: str = "fresh",
-    order: str = "paired",
-    training_sample: int | str | None = None,
     keep_state: bool = False,
     directory: str | Path | None = None,
     update: str = "auto",
     workers: int | None = None,
     memory_budget: int | None = None,
     on_result: Callable[[TrainedMember], None] | None = None,
+    **settings: Unpack[TrainOptions],
 ) -> list[TrainedMember]:
     """Train members of one model, each as if it were trained alone.
 
@@ -256,17 +225,6 @@ def train_members(
         model: a compiled Sequential or Functional model; it is left as it is.
         members: what to train; see `MemberTrainer.train` for iterators.
         dataset: training, validation and test part; the test part is not touched.
-        epochs: number of epochs, at least 1.
-        batch_size: examples a step; the last batch of an epoch may be smaller.
-        objective: what decides the best epoch: a column of the curves, with ``:min`` or ``:max``
-            behind it where its direction is not known.
-        patience: epochs without a better objective after which a member stops; None for never.
-        class_weight: weight of each class in the training loss, by class number.
-        initial_weights: ``"fresh"`` draws them from each member's seed, except for frozen and
-            adapted layers; ``"keep"`` starts from the model's own.
-        order: of the data: ``"paired"`` by seed, ``"shared"`` by all, or ``"independent"``.
-        training_sample: number of training examples on which the training metric is measured
-            with dropout off; None for as many as the validation part has, ``"all"`` for all.
         keep_state: whether checkpoints hold what it takes to continue the training.
         directory: where the members' weights are kept; None for a temporary folder that goes
             with the last trained member.
@@ -277,7 +235,8 @@ def train_members(
             and with JAX for as many as memory holds.
         memory_budget: bytes up to which TensorFlow keeps the data in memory of its own; larger
             data are streamed, which changes no result. None for half of the free memory.
-        on_result: hears of each member as it finishes.
+        on_result: called with each result as it finishes.
+        **settings: how each member is trained; see `TrainSettings`.
 
     Returns:
         The trained members, in the order of `members`.
@@ -289,14 +248,7 @@ def train_members(
     trainer = MemberTrainer(
         model,
         dataset,
-        epochs=epochs,
-        batch_size=batch_size,
-        objective=objective,
-        patience=patience,
-        class_weight=class_weight,
-        initial_weights=initial_weights,
-        order=order,
-        training_sample=training_sample,
+        TrainSettings.from_options(settings, train_members),
         keep_state=keep_state,
         directory=directory,
         update=update,

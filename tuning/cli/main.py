@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dropout_zoo.training import start_keras
 from dropout_zoo.tuning.cli.audit import audit_command
-from dropout_zoo.tuning.cli.models import list_command, show_command
+from dropout_zoo.tuning.cli.list import list_command
 from dropout_zoo.tuning.cli.options import (
     answering_errors,
     data_options,
@@ -18,8 +19,8 @@ from dropout_zoo.tuning.cli.options import (
     numbers_in,
     print_table,
 )
+from dropout_zoo.tuning.cli.show import show_command
 from dropout_zoo.tuning.cli.sweep import sweep_command
-from dropout_zoo.tuning.startup import start_keras
 
 if TYPE_CHECKING:
     from dropout_zoo.tuning.search import Search
@@ -116,6 +117,7 @@ def tune_command(
             raise ValueError("expected --resume or --overwrite, received both")
         dataset = load_data(data, target, image_size, task, split, seed)
         start_keras(model=model)
+        from dropout_zoo.training.settings import TrainSettings
         from dropout_zoo.tuning.search import Search, TuningSettings
 
         settings = TuningSettings(
@@ -123,14 +125,16 @@ def tune_command(
             rates=None if rates is None else numbers_in(rates, "--rates"),
             placements=None if placements is None else placements.split(","),
             trials=trials,
-            epochs=epochs,
-            batch_size=batch_size,
-            objective=objective,
-            patience=patience,
-            initial_weights=initial_weights,
             seed=seed,
             finalists=finalists,
             seeds=seeds,
+            training=TrainSettings(
+                epochs=epochs,
+                batch_size=batch_size,
+                objective=objective,
+                patience=patience,
+                initial_weights=initial_weights,
+            ),
         )
         search = Search(model, dataset, settings)
         if dry_run:
@@ -175,7 +179,7 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
     click.echo(
         f"{search.trials} trials and 2 controls, then up to {settings.finalists} finalists and 2 "
         f"controls on {settings.seeds} seeds: up to {search.trainings} trainings of "
-        f"{settings.epochs} epochs, about {duration(seconds)}. Nothing was written."
+        f"{settings.training.epochs} epochs, about {duration(seconds)}. Nothing was written."
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dropout_zoo.training import start_keras
 from dropout_zoo.tuning.cli.options import (
     answering_errors,
     data_options,
@@ -21,7 +22,6 @@ from dropout_zoo.tuning.cli.options import (
     print_table,
     whole_numbers_in,
 )
-from dropout_zoo.tuning.startup import start_keras
 
 if TYPE_CHECKING:
     from dropout_zoo.studies.plan import StudyPlan
@@ -109,8 +109,6 @@ def sweep_command(
         ranges = _ranges(kind, rates=rates, sites=sites, sizes=sizes, units=units, methods=methods)
         dataset = load_data(data, target, image_size, task, split, data_seed)
         start_keras(model=model)
-        from dropout_zoo.studies.plan import FitSettings
-
         default = "val_loss"
         if kind == "methods":  # the loss of L1 and L2 holds their penalty
             default = "val_mae" if dataset.num_classes is None else "val_accuracy"
@@ -119,9 +117,11 @@ def sweep_command(
             model,
             dataset,
             ranges,
-            seeds,
-            epochs,
-            FitSettings(batch_size=batch_size, objective=objective or default, patience=patience),
+            seeds=seeds,
+            epochs=epochs,
+            batch_size=batch_size,
+            objective=objective or default,
+            patience=patience,
         )
         if dry_run:
             _print_dry_run(study, dataset, as_json)
@@ -150,9 +150,7 @@ def _study(
     model: str,
     dataset: Dataset,
     ranges: dict[str, Any],
-    seeds: int,
-    epochs: int,
-    fit: Any,
+    **settings: Any,
 ) -> Study:
     """The study with all its arguments but where it runs."""
     import dropout_zoo.studies as studies
@@ -164,7 +162,7 @@ def _study(
         "placement": studies.placement_sweep,
         "methods": studies.compare_methods,
     }
-    return partial(functions[kind], model, dataset, seeds=seeds, epochs=epochs, fit=fit, **ranges)
+    return partial(functions[kind], model, dataset, **ranges, **settings)
 
 
 def _ranges(kind: str, **given: str | None) -> dict[str, Any]:
@@ -232,7 +230,7 @@ def _run(
             folders.append(open_until_done.enter_context(folder))
             if folder.complete:
                 raise _CompleteError
-            progress = Progress(plan.trainings, parse_objective(plan.fit.objective))
+            progress = Progress(plan.trainings, parse_objective(plan.training.objective))
             watched.append(open_until_done.enter_context(progress))
             progress.phase(plan.kind.replace("_", " "))
 

@@ -12,7 +12,6 @@ from scipy import stats
 from dropout_zoo.models import build_mlp, dropout_sites
 from dropout_zoo.studies import (
     Execution,
-    FitSettings,
     StudyResult,
     learning_curves,
     rate_grid,
@@ -221,7 +220,7 @@ def test_what_was_finished_is_not_trained_again(model, few_digits, tmp_path):
         ({"width": "expected", "sites": "input"}, "expected sites to be 'hidden' or 'all' where"),
         ({"seeds": 0}, "seeds to be a whole number of at least 1"),
         ({"seeds": [1, 1]}, "different whole numbers"),
-        ({"fit": FitSettings(batch_size=0)}, "batch_size to be a whole number"),
+        ({"batch_size": 0}, "batch_size to be a whole number"),
         ({"epochs": 0}, "epochs to be a whole number"),
     ],
 )

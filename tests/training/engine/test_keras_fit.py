@@ -14,6 +14,7 @@ from dropout_zoo.training import (
     Member,
     MemberTrainer,
     RateScheduler,
+    TrainSettings,
 )
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.engine.keras_fit import fit_member
@@ -26,7 +27,7 @@ MLP = {"units": (16, 8), "hidden_rates": (0.5, 0.3)}
 
 def trainer_of(model, dataset):
     return MemberTrainer(
-        model, dataset, epochs=EPOCHS, batch_size=32, update="keras", keep_state=True
+        model, dataset, TrainSettings(epochs=EPOCHS), update="keras", keep_state=True
     )
 
 
@@ -41,7 +42,7 @@ def one_fit(trainer, member, callbacks=()):
         callbacks = [*callbacks, RateScheduler(member.schedule)]
     seed_masks(model, member.seed)
     x, y = plan.train
-    size, batches = plan.batch_size, []
+    size, batches = plan.settings.batch_size, []
     for epoch in range(EPOCHS):
         order = plan.batch_order(member, rates, epoch)
         parts = np.split(order, range(size, len(order), size))
@@ -118,7 +119,7 @@ def test_averages_go_on_where_a_training_is_continued(few_digits):
 
 
 def test_the_final_model_needs_the_state_after_the_last_epoch(few_digits):
-    trainer = MemberTrainer(build_mlp(**MLP), few_digits, epochs=1, batch_size=64)
+    trainer = MemberTrainer(build_mlp(**MLP), few_digits, TrainSettings(epochs=1, batch_size=64))
     (trained,) = trainer.train([Member({}, seed=0)])
     with pytest.raises(RuntimeError, match="keep_state=True"):
         trained.final_model()

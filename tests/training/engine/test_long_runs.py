@@ -16,13 +16,13 @@ import json, os, threading
 import numpy as np
 import psutil
 from dropout_zoo.models import build_mlp
-from dropout_zoo.training import Dataset, Member, MemberTrainer, prepare_threads
+from dropout_zoo.training import Dataset, Member, MemberTrainer, TrainSettings, prepare_threads
 
 prepare_threads()
 rng = np.random.default_rng(0)
 x, y = rng.random((64, 28, 28), "float32"), np.arange(64) % 10
 data = Dataset.from_arrays((x, y), (x, y), (x, y))
-trainer = MemberTrainer(build_mlp(), data, epochs=1, batch_size=32)
+trainer = MemberTrainer(build_mlp(), data, TrainSettings(epochs=1))
 process, seen = psutil.Process(), []
 
 def look(trained):

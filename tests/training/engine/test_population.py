@@ -4,6 +4,7 @@ Keras reads its backend once: functions that begin with `check` are run by one t
 of their own.
 """
 
+import dataclasses
 import importlib.util
 import os
 import re
@@ -18,7 +19,7 @@ import pytest
 from keras import layers, optimizers
 
 from dropout_zoo.models import build_cnn, build_mlp, with_runtime_rates
-from dropout_zoo.training import CosineRamp, EarlyDropout, Member, MemberTrainer
+from dropout_zoo.training import CosineRamp, EarlyDropout, Member, MemberTrainer, TrainSettings
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.engine.eligibility import why_not_liftable
 from dropout_zoo.training.engine.keras_fit import fit_member
@@ -127,7 +128,10 @@ MODELS = {
 
 
 def trainer_of(model, dataset, **arguments):
-    return MemberTrainer(model, dataset, **SETTINGS | {"keep_state": True} | arguments)
+    names = [field.name for field in dataclasses.fields(TrainSettings)]
+    arguments = SETTINGS | {"keep_state": True} | arguments
+    settings = {name: arguments.pop(name) for name in names if name in arguments}
+    return MemberTrainer(model, dataset, TrainSettings(**settings), **arguments)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from nets import split_settings
 
 from dropout_zoo.models import build_mlp
 from dropout_zoo.training import Dataset, Member, MemberTrainer, prepare_threads
@@ -22,7 +23,8 @@ def single_threaded_kernels():
 
 def trainer_of(dataset, **arguments):
     model = build_mlp(units=(16, 8), hidden_rates=(0.5, 0.3), batch_norm="before_dropout")
-    return MemberTrainer(model, dataset, **SETTINGS | arguments)
+    settings, others = split_settings(SETTINGS | arguments)
+    return MemberTrainer(model, dataset, settings, **others)
 
 
 def results_of(dataset, **arguments):

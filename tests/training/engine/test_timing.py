@@ -73,7 +73,7 @@ def test_long_epochs_are_trained_no_more_than_needed(clock):
 
 
 def test_a_search_counts_every_training(clock, digits, monkeypatch):
-    search = Search("mlp", digits, TuningSettings(epochs=20))
+    search = Search("mlp", digits, TuningSettings())
     monkeypatch.setattr(search, "trainer", lambda directory: Trainer(clock))
     assert search.trainings == 86
     assert search.estimate_seconds() == pytest.approx(4 + 43 * (0.25 + 20 * 0.5))

@@ -10,7 +10,14 @@ from keras import layers
 from nets import net_with_initializer
 
 from dropout_zoo.models import build_mlp, dropout_sites
-from dropout_zoo.training import Dataset, Member, MemberTrainer, targets_for, train_members
+from dropout_zoo.training import (
+    Dataset,
+    Member,
+    MemberTrainer,
+    TrainSettings,
+    targets_for,
+    train_members,
+)
 from dropout_zoo.training.seeding import batch_order, fresh_weights
 
 SETTINGS = {"epochs": 3, "batch_size": 32}
@@ -179,7 +186,7 @@ def test_a_continued_training_equals_an_uninterrupted_one(few_digits, tmp_path):
     member = Member([0.5, 0.3], seed=4)
     (whole,) = train_members(model, [member], few_digits, epochs=4, batch_size=32)
     trainer = MemberTrainer(
-        model, few_digits, epochs=4, batch_size=32, keep_state=True, directory=tmp_path
+        model, few_digits, TrainSettings(epochs=4), keep_state=True, directory=tmp_path
     )
     (begun,) = trainer.train([Member([0.5, 0.3], seed=4, epochs=2)])
     rest = Member([0.5, 0.3], seed=4, initial_epoch=2, weights=begun.checkpoint)

@@ -43,7 +43,7 @@ class VectorisedEpochs:
         self._metrics = [variable.value for variable in model.metrics_variables]
         self._fresh_metrics = jax.jit(self._metrics_at_first, static_argnums=0)
         self._results = jax.jit(jax.vmap(self._results_of_one))
-        self._train = _Steps(model.train_step, plan.batch_size)
+        self._train = _Steps(model.train_step, plan.settings.batch_size)
         self._test = _Steps(model.test_step, plan.evaluation_batch_size)
 
     def current(self) -> State:
@@ -111,7 +111,7 @@ class VectorisedEpochs:
         trainable, fixed, _ = state
         held = sum(value.nbytes for value in jax.tree.leaves((state, trainable, fixed)))
         steps = (
-            (self._model.train_step, (*state, self._metrics), 0, self._plan.batch_size),
+            (self._model.train_step, (*state, self._metrics), 0, self._plan.settings.batch_size),
             (
                 self._model.test_step,
                 (trainable, fixed, self._metrics),

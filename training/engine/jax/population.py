@@ -127,7 +127,7 @@ class Population:
             if member.weights is not None:
                 self._holder.resume(Checkpoint.load(member.weights))
             self._state = _put(self._state, self._epochs.current(), place)
-            last = member.epochs or plan.epochs
+            last = member.epochs or plan.settings.epochs
             record = Record(plan, member, job.rates)
             self._slots[place] = _Slot(job, record, member.initial_epoch, last)
 
@@ -193,7 +193,7 @@ class Population:
 
     def _orders(self, members: Sequence[tuple[int, _Slot]]) -> np.ndarray:
         """The orders of the data: a row a slot, or one row where all members share it."""
-        order = self._plan.order
+        order = self._plan.settings.order
         drawn: dict[Any, np.ndarray] = {}
         keys = {}
         for place, slot in members:

@@ -52,7 +52,7 @@ class Loop:
         like: Loop | None = None,
     ) -> None:
         self._model = model = with_runtime_rates(plan.model)
-        self._batch_size, self._stop = plan.batch_size, stop
+        self._batch_size, self._stop = plan.settings.batch_size, stop
         self._fused = fuse and gains_from_fusion(model)
         if self._fused:
             model.optimizer = fused(model.optimizer)

@@ -183,7 +183,7 @@ def train_in(loop: Loop, plan: Plan, job: Job, start: Start, record: Record) -> 
     holder.start(job.rates, start, member.seed)
     if member.weights is not None:
         holder.resume(Checkpoint.load(member.weights))
-    for epoch in range(member.initial_epoch, member.epochs or plan.epochs):
+    for epoch in range(member.initial_epoch, member.epochs or plan.settings.epochs):
         if member.schedule is not None:
             holder.set_factor(member.schedule.factor(epoch))
         try:

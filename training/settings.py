@@ -1,0 +1,125 @@
+"""How a model is trained: the settings that trainers, studies and searches share."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypedDict
+
+from dropout_zoo.models.argument_validation import check_choice, check_count
+from dropout_zoo.training.objective import Objective, parse_objective
+from dropout_zoo.training.provenance import as_json
+
+INITIAL_WEIGHTS = ("fresh", "keep")
+ORDERS = ("paired", "shared", "independent")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How a model is trained.
+
+    Functions that train take these settings as keyword arguments: `train_members`, `tune` and
+    every study.
+
+    Args:
+        epochs: number of epochs, at least 1.
+        batch_size: batch size, at least 1; the last batch of an epoch may be smaller.
+        objective: the metric that decides which epoch is the best: a column of the learning
+            curves, such as ``"val_loss"`` or ``"val_accuracy"``. Append ``":min"`` or ``":max"``
+            to a metric whose direction is not known, or pass an `Objective`.
+        patience: number of epochs without improvement of the objective after which training
+            stops; None to train for all epochs.
+        initial_weights: ``"fresh"`` draws the initial weights from the seed, except those of
+            frozen and adapted layers; ``"keep"`` starts from the model's own weights.
+        class_weight: weight of each class in the training loss, by class number; classes that
+            are left out have a weight of 1.
+        order: order of the training examples: ``"paired"`` is the same for the same seed,
+            whatever the rates; ``"shared"`` is the same for every seed; ``"independent"``
+            differs between seeds and rates.
+        training_sample: number of training examples on which the training metrics are measured
+            with dropout off; None for the size of the validation part, ``"all"`` for all.
+
+    Raises:
+        ValueError: a setting is out of range.
+
+    Example:
+        >>> from dropout_zoo.training import TrainSettings
+        >>> settings = TrainSettings(epochs=5, objective="val_accuracy")
+        >>> settings.epochs, settings.batch_size
+        (5, 32)
+    """
+
+    epochs: int = 20
+    batch_size: int = 32
+    objective: str | Objective = "val_loss"
+    patience: int | None = None
+    initial_weights: str = "fresh"
+    class_weight: Mapping[int, float] | None = None
+    order: str = "paired"
+    training_sample: int | str | None = None
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            if each.name != "objective":  # NumPy's numbers become Python's, which JSON can hold
+                object.__setattr__(self, each.name, as_json(getattr(self, each.name)))
+        check_count(self.epochs, "epochs")
+        check_count(self.batch_size, "batch_size")
+        if self.patience is not None:
+            check_count(self.patience, "patience")
+        check_choice(self.initial_weights, INITIAL_WEIGHTS, "initial_weights")
+        check_choice(self.order, ORDERS, "order")
+        parse_objective(self.objective)
+
+    @classmethod
+    def from_options(
+        cls, options: Mapping[str, Any], function: Callable[..., Any] | None = None
+    ) -> TrainSettings:
+        """Return the settings that a function received as keyword arguments.
+
+        Args:
+            options: settings by name; those left out have their defaults.
+            function: the function, whose own arguments an error may suggest.
+
+        Returns:
+            The settings.
+
+        Raises:
+            TypeError: there is no setting of such a name.
+            ValueError: a setting is out of range.
+        """
+        names = [each.name for each in fields(cls)]
+        for name in options:
+            if name not in names:
+                known, of = names, "a training setting"
+                if function is not None:
+                    known = [*names, *inspect.signature(function).parameters]
+                    of = f"an argument of {function.__name__}() or a training setting"
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"settings: {', '.join(names)}"
+                raise TypeError(f"expected {of}, received {name!r}; {hint}")
+        return cls(**options)
+
+    def describe(self) -> dict[str, Any]:
+        """Return all settings as plain data, for the record of a study or a search.
+
+        Returns:
+            Values that JSON can hold, by name; the objective with its direction.
+        """
+        objective = parse_objective(self.objective)
+        described = {each.name: getattr(self, each.name) for each in fields(self)}
+        return described | {"objective": f"{objective.name}:{objective.direction}"}
+
+
+class TrainOptions(TypedDict, total=False):
+    """The settings of `TrainSettings` as keyword arguments."""
+
+    epochs: int
+    batch_size: int
+    objective: str | Objective
+    patience: int | None
+    initial_weights: str
+    class_weight: Mapping[int, float] | None
+    order: str
+    training_sample: int | str | None
