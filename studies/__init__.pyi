@@ -4,9 +4,10 @@ from .diagnostics.measured_audit import examine
 from .displays.factor_curve import FactorCurveDisplay
 from .displays.heat_map import HeatMapDisplay
 from .displays.learning_curve import LearningCurveDisplay
+from .displays.monte_carlo import MonteCarloDisplay
 from .displays.paired_difference import DifferenceDisplay
 from .displays.rate_curve import RateCurveDisplay
-from .displays.uncertainty import MonteCarloDisplay, ReliabilityDisplay
+from .displays.reliability import ReliabilityDisplay
 from .displays.units import ActivationDisplay, FeatureDisplay
 from .experiments.calibration import Calibration, calibration
 from .experiments.coadaptation import coadaptation, plan_coadaptation

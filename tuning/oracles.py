@@ -1,8 +1,7 @@
-"""KerasTuner's oracles, set up so that they do what their names promise."""
+"""The oracles of `tune`: KerasTuner's, set up for spaces of dropout rates."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras_tuner
@@ -10,61 +9,32 @@ from keras_tuner import oracles
 
 from dropout_zoo.models.argument_validation import check_choice, check_count
 from dropout_zoo.training.objective import Objective
+from dropout_zoo.tuning.keras_tuner_internals import (
+    InMemoryOracle,
+    SmallSpaceHyperbandOracle,
+    UntriedBayesianOracle,
+    allow_collisions,
+)
 from dropout_zoo.tuning.space import SearchSpace
 
 ORACLES = ("grid", "random", "bayesian", "hyperband")
-DEFAULT_TRIALS = 20  # of the oracles that do not try everything
+DEFAULT_MAX_TRIALS = 20  # of the oracles that do not try everything
 
 
-class UntriedBayesianOracle(oracles.BayesianOptimizationOracle):
-    """Bayesian optimization that asks for no setting twice."""
-
-    def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Say what is to be tried next, as oracles of KerasTuner do."""
-        suggestion = super().populate_space(trial_id)
-        if suggestion["status"] != "RUNNING":
-            return suggestion
-        if self._compute_values_hash(suggestion["values"]) not in self._tried_so_far:
-            return suggestion
-        # Its model favours a setting that is known already: explore instead.
-        values = self._random_values()
-        return {"status": "STOPPED"} if values is None else {"status": "RUNNING", "values": values}
+class _Grid(InMemoryOracle, oracles.GridSearchOracle):
+    pass
 
 
-class _SmallSpaceHyperbandOracle(oracles.HyperbandOracle):
-    """Hyperband where a bracket wants more settings than there are.
+class _Random(InMemoryOracle, oracles.RandomSearchOracle):
+    pass
 
-    KerasTuner's own waits in vain for a first round that cannot fill, and then promotes nothing:
-    it never tries in one bracket what another has tried, although for fewer epochs.
-    """
 
-    def __init__(self, settings: int, **arguments: Any) -> None:
-        self._settings = settings
-        super().__init__(**arguments)
+class _Bayesian(InMemoryOracle, UntriedBayesianOracle):
+    pass
 
-    @property
-    def trials_in_all(self) -> int:
-        """Number of trials of one sweep through all brackets."""
-        return sum(
-            self._get_size(bracket, round_number)
-            for bracket in range(self._get_num_brackets())
-            for round_number in range(self._get_num_rounds(bracket))
-        )
 
-    def _get_size(self, bracket_num: int, round_num: int) -> int:
-        there_are = math.ceil(self._settings / self.factor**round_num)
-        return min(super()._get_size(bracket_num, round_num), there_are)
-
-    def _random_trial(self, trial_id: str, bracket: dict[str, Any]) -> dict[str, Any]:
-        self._filling = bracket
-        return super()._random_trial(trial_id, bracket)
-
-    def _duplicate(self, values: dict[str, Any]) -> bool:
-        in_bracket = [self.trials[entry["id"]] for entry in self._filling["rounds"][0]]
-        return any(
-            all(trial.hyperparameters.values[name] == value for name, value in values.items())
-            for trial in in_bracket
-        )
+class _Hyperband(InMemoryOracle, SmallSpaceHyperbandOracle):
+    pass
 
 
 def make_oracle(
@@ -72,20 +42,20 @@ def make_oracle(
     space: SearchSpace,
     *,
     objective: Objective,
-    trials: int | None,
+    max_trials: int | None,
     epochs: int,
     seed: int,
 ) -> keras_tuner.Oracle:
-    """Make an oracle of KerasTuner for a space of dropout rates.
+    """Make an oracle of KerasTuner for a space of dropout rates; it writes no files.
 
     Args:
         name: ``"grid"``, ``"random"``, ``"bayesian"`` or ``"hyperband"``.
         space: what is searched.
         objective: what trials are judged by.
-        trials: number of trials at most; None for the whole grid, or 20 of the oracles that
-            sample. Hyperband decides by itself, from the epochs.
+        max_trials: maximum number of trials; None for the whole grid, or 20 for the oracles that
+            sample. Hyperband ignores it: the epochs decide the number of its trials.
         epochs: epochs of one training.
-        seed: decides what the oracle draws; a whole number >= 0.
+        seed: determines what the oracle samples; an integer >= 0.
 
     Returns:
         The oracle.
@@ -96,48 +66,47 @@ def make_oracle(
     common: dict[str, Any] = {
         "objective": keras_tuner.Objective(*objective),
         "seed": seed + 1,  # KerasTuner takes 0 for "no seed"
-        # A search that ends after three failures in a row tells nothing of the settings to come.
+        # Three failures in a row, the default, say nothing about the settings to come.
         "max_consecutive_failed_trials": space.size + 1,
     }
-    limit = trial_limit(name, space, trials, epochs)
+    limit = trial_limit(name, space, max_trials, epochs)
+    oracle: keras_tuner.Oracle
     if name == "grid":
-        oracle = oracles.GridSearchOracle(max_trials=limit, **common)
+        oracle = _Grid(max_trials=limit, **common)
     elif name == "random":
-        oracle = oracles.RandomSearchOracle(max_trials=limit, **common)
+        oracle = _Random(max_trials=limit, **common)
     elif name == "bayesian":
-        oracle = UntriedBayesianOracle(max_trials=limit, **common)
+        oracle = _Bayesian(max_trials=limit, **common)
     else:
-        oracle = _SmallSpaceHyperbandOracle(space.size, max_epochs=epochs, **common)
-    # Sampling gives up after this many settings that were tried before: in a small space that
-    # comes long before all of them were tried.
-    oracle._max_collisions = 20 * space.size
+        oracle = _Hyperband(space.size, max_epochs=epochs, **common)
+    allow_collisions(oracle, 20 * space.size)
     oracle.verbose = 0
     return oracle
 
 
-def trial_limit(name: str, space: SearchSpace, trials: int | None, epochs: int) -> int:
-    """The largest number of trials that an oracle will ask for.
+def trial_limit(name: str, space: SearchSpace, max_trials: int | None, epochs: int) -> int:
+    """Return the largest number of trials that an oracle will ask for.
 
     Args:
         name: ``"grid"``, ``"random"``, ``"bayesian"`` or ``"hyperband"``.
         space: what is searched.
-        trials: number of trials wanted at most, or None.
+        max_trials: maximum number of trials, or None.
         epochs: epochs of one training, which decide the trials of Hyperband.
 
     Returns:
         The number of trials.
 
     Raises:
-        ValueError: there is no oracle of that name, or `trials` is not positive.
+        ValueError: there is no oracle of that name, or `max_trials` is not positive.
     """
     check_choice(name, ORACLES, "oracle")
-    if trials is not None:
-        check_count(trials, "trials")
+    if max_trials is not None:
+        check_count(max_trials, "max_trials")
     if name == "hyperband":
         check_count(epochs, "epochs")
-        return _SmallSpaceHyperbandOracle(
+        return SmallSpaceHyperbandOracle(
             space.size, max_epochs=epochs, objective="val_loss"
-        ).trials_in_all
-    if trials is None:
-        trials = space.size if name == "grid" else DEFAULT_TRIALS
-    return min(trials, space.size)
+        ).total_trials
+    if max_trials is None:
+        max_trials = space.size if name == "grid" else DEFAULT_MAX_TRIALS
+    return min(max_trials, space.size)

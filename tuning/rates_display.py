@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Self
 
-import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
+from dropout_zoo.studies.displays.base import Display, Style, draw_seeds, styled
 from dropout_zoo.studies.displays.style import BLACK, BLUE, GREEN, GREY, RATE_AXIS, VERMILION
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning.race import GIVEN, NONE
 
-if TYPE_CHECKING:
-    from dropout_zoo.tuning.result import TuningResult
-
 CONTROL_STYLES = {NONE: (BLACK, "--"), GIVEN: (VERMILION, "-.")}
+"""Colour and line style of each control."""
 
 
-class RatesDisplay:
-    """Score against rate, one panel for each searched site.
+class RatesDisplay(Display):
+    """Score against rate, with one panel for each searched site.
+
+    Dots are the trials, and the line is their mean over the rates of the other sites. Both
+    controls are lines across; triangles are the finalists' means over their seeds.
 
     Args:
-        trials: a row a trial, with a column of rates for each panel and ``score``.
-        panels: site path by which each panel goes.
+        trials: one row per trial, with a column of rates for each panel and ``score``.
+        panels: name of each panel: the path of a site, or of a group of sites.
         controls: score of each control by its name.
-        finalists: rates and ``mean`` score of the finalists, a row each.
-        best_rates: rate of the winner by site path.
+        finalists: rates and ``mean`` score of the finalists, one row per setting.
+        best_rates: rate of the winner by panel.
         objective: what the scores are.
+
+    Example:
+        >>> import pandas as pd
+        >>> from dropout_zoo.training.objective import Objective
+        >>> from dropout_zoo.tuning import RatesDisplay
+        >>> trials = pd.DataFrame({"dropout": [0.2, 0.5], "score": [0.31, 0.35]})
+        >>> display = RatesDisplay(
+        ...     trials=trials, panels=["dropout"], controls={"none": 0.33}, finalists=trials[:0],
+        ...     best_rates={"dropout": 0.2}, objective=Objective("val_loss", "min"),
+        ... ).plot(scatter_kw={"markersize": 8})
+        >>> display.ax_.get_ylabel()
+        'val_loss at the best epoch'
     """
 
     def __init__(
@@ -44,40 +56,59 @@ class RatesDisplay:
         objective: Objective,
     ) -> None:
         self.trials = trials
-        self.panels = panels
-        self.controls = controls
+        self.panels = list(panels)
+        self.controls = dict(controls)
         self.finalists = finalists
         self.best_rates = best_rates
         self.objective = objective
-        self.axes_: list[Axes] = []
-        self.figure_: Figure | None = None
 
     @classmethod
-    def from_result(cls, result: TuningResult) -> RatesDisplay:
-        """Take what is to be drawn from the result of `tune`.
+    def from_tables(
+        cls,
+        *,
+        trials: pd.DataFrame,
+        comparison: pd.DataFrame,
+        panels: Sequence[str],
+        best_rates: Mapping[str, float],
+        objective: Objective,
+    ) -> Self:
+        """Compute what is drawn from the tables of a search, as `TuningResult` has them.
 
         Args:
-            result: the result.
+            trials: one row per trial or control, with ``role``, ``setting``, ``status``, ``score``
+                and the rates.
+            comparison: one row per finalist or control, with ``role``, ``mean`` and the rates.
+            panels: names of the searched sites, in the order in which they are drawn.
+            best_rates: rate of the winner by name of the site.
+            objective: what the scores are.
 
         Returns:
             The display, not yet drawn.
         """
-        completed = result.trials[result.trials["status"] == "completed"]
+        completed = trials[trials["status"] == "completed"]
         controls = completed[completed["role"] == "control"]
         return cls(
             trials=completed[completed["role"] == "trial"],
-            panels=list(result.space.choices),
+            panels=panels,
             controls=dict(zip(controls["setting"], controls["score"], strict=True)),
-            finalists=result.comparison[result.comparison["role"] == "finalist"],
-            best_rates=result.best_rates,
-            objective=result.objective,
+            finalists=comparison[comparison["role"] == "finalist"],
+            best_rates=best_rates,
+            objective=objective,
         )
 
-    def plot(self, ax: Axes | Sequence[Axes] | None = None) -> RatesDisplay:
-        """Draw.
+    def plot(
+        self,
+        ax: Axes | Sequence[Axes] | None = None,
+        *,
+        line_kw: Style = None,
+        scatter_kw: Style = None,
+    ) -> Self:
+        """Draw the search.
 
         Args:
-            ax: axes to draw on, as many as there are panels; None for a new figure.
+            ax: axes to draw on, one for each panel; None for a new figure.
+            line_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the line of means.
+            scatter_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the trials' dots.
 
         Returns:
             The display itself, with `figure_` and `axes_`.
@@ -85,43 +116,29 @@ class RatesDisplay:
         Raises:
             ValueError: there are not as many axes as panels.
         """
-        if ax is None:
-            width = 4.2 * len(self.panels) + 1
-            figure, grid = plt.subplots(
-                1, len(self.panels), figsize=(width, 4), sharey=True, squeeze=False,
-                layout="constrained",
-            )  # fmt: skip
-            axes = list(grid[0])
-        else:
-            axes = [ax] if isinstance(ax, Axes) else list(np.ravel(np.asarray(ax)))
-            figure = axes[0].figure
-        if len(axes) != len(self.panels):
-            raise ValueError(
-                f"expected {len(self.panels)} axes, one for each of {', '.join(self.panels)}; "
-                f"received {len(axes)}"
-            )
+        axes = self._start(ax, self.panels, (4.2 * len(self.panels) + 1, 4), share_y=True)
         for axis, path in zip(axes, self.panels, strict=True):
-            self._panel(axis, path)
+            self._draw_panel(axis, path, line_kw, scatter_kw)
         axes[0].set_ylabel(f"{self.objective.name} at the best epoch")
-        axes[-1].legend(loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False, fontsize=9)
-        self.figure_, self.axes_ = figure, axes
+        self._add_legend(axes[-1])
         return self
 
-    def _panel(self, axis: Axes, path: str) -> None:
-        many = len(self.panels) > 1
-        axis.plot(
-            self.trials[path], self.trials["score"], "o", color=GREY, markersize=4, alpha=0.6,
-            label="trial", zorder=2,
+    def _draw_panel(self, axis: Axes, path: str, line_kw: Style, scatter_kw: Style) -> None:
+        draw_seeds(
+            axis, self.trials[path], self.trials["score"], GREY, scatter_kw, marker="o",
+            markersize=4, label="trial",
         )  # fmt: skip
         mean = self.trials.groupby(path)["score"].mean()
-        axis.plot(
-            mean.index, mean, "-s", color=BLUE, markersize=5, zorder=3,
-            label="mean over the other sites" if many else "trials in order",
-        )  # fmt: skip
+        label = "mean over the other sites" if len(self.panels) > 1 else "trials in order"
+        line = {
+            "linestyle": "-", "marker": "s", "color": BLUE, "markersize": 5, "zorder": 3,
+            "label": label,
+        }  # fmt: skip
+        axis.plot(mean.index, mean, **styled(Line2D, line, line_kw))
         for name, score in self.controls.items():
-            colour, style = CONTROL_STYLES[name]
+            color, style = CONTROL_STYLES[name]
             label = ("no dropout" if name == NONE else "rates as given") + ", seed of the trials"
-            axis.axhline(score, color=colour, linestyle=style, linewidth=1.5, label=label, zorder=1)
+            axis.axhline(score, color=color, linestyle=style, linewidth=1.5, label=label, zorder=1)
         if len(self.finalists):
             axis.plot(
                 self.finalists[path], self.finalists["mean"], "^", color=GREEN, markersize=8,

@@ -124,16 +124,24 @@ class TuningResult:
         lines = [self.sentence, f"On the test part: {test}.", "", self._comparison_text()]
         return "\n".join(lines)
 
-    def plot(self, ax: Axes | Sequence[Axes] | None = None) -> RatesDisplay:
+    def plot(self, ax: Axes | Sequence[Axes] | None = None, **style: Any) -> RatesDisplay:
         """Draw the score of every trial against its rates.
 
         Args:
             ax: axes to draw on, one for each searched site; None for a new figure.
+            **style: what `RatesDisplay.plot` takes, such as ``line_kw``.
 
         Returns:
             The display.
         """
-        return RatesDisplay.from_result(self).plot(ax)
+        display = RatesDisplay.from_tables(
+            trials=self.trials,
+            comparison=self.comparison,
+            panels=list(self.space.choices),
+            best_rates=self.best_rates,
+            objective=self.objective,
+        )
+        return display.plot(ax, **style)
 
     def outcome(self) -> dict[str, Any]:
         """Give the result as plain data, as ``dropout-zoo tune --json`` prints it.

@@ -57,6 +57,13 @@ class TuningSettings:
     training: TrainSettings = field(default_factory=TrainSettings)
 
 
+class _InMemoryTuner(DropoutTuner):
+    """A tuner that writes no state, as its oracle: see `InMemoryOracle`."""
+
+    def save(self) -> None:
+        """Write nothing."""
+
+
 class Search:
     """A search that has been checked and is ready to run.
 
@@ -255,12 +262,12 @@ class Search:
                 self._controls(), trainer.train(controls, progress.result), strict=True
             )
         ]
-        tuner = DropoutTuner(
+        tuner = _InMemoryTuner(
             make_oracle(
                 settings.oracle,
                 self.space,
                 objective=self.objective,
-                trials=settings.trials,
+                max_trials=settings.trials,
                 epochs=settings.training.epochs,
                 seed=settings.seed,
             ),
@@ -271,7 +278,6 @@ class Search:
             project_name="oracle",
             overwrite=True,
         )
-        _keep_no_files(tuner)
         tuner.search_with(trainer, progress.result)
         return entries + [Entry(name, "trial", result) for name, result in tuner.results.items()]
 
@@ -298,19 +304,6 @@ class Search:
 
     def _controls(self) -> dict[str, dict[str, float]]:
         return {NONE: dict.fromkeys(self.given, 0.0), GIVEN: self.given}
-
-
-def _keep_no_files(tuner: DropoutTuner) -> None:
-    """Have a tuner and its oracle write no state.
-
-    A run that is resumed asks its oracle anew, and the journal answers. KerasTuner's files would
-    be no more than one more thing that a full disk breaks.
-    """
-
-    def nothing(*arguments: Any) -> None:
-        pass
-
-    tuner.save = tuner.oracle.save = tuner.oracle._save_trial = nothing
 
 
 def _best(results: Sequence[TrainedMember], direction: str) -> TrainedMember:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cmp_to_key
 from pathlib import Path
 from typing import Any, Protocol, Unpack
 
@@ -21,7 +20,7 @@ from keras_tuner.oracles import (
 )
 
 from dropout_zoo.models.argument_validation import check_fraction
-from dropout_zoo.models.graph.fingerprint import structure_of
+from dropout_zoo.models.graph.fingerprint import model_fingerprint
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.dataset import Dataset
@@ -31,7 +30,12 @@ from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
-from dropout_zoo.tuning.oracles import UntriedBayesianOracle
+from dropout_zoo.tuning.keras_tuner_internals import (
+    UntriedBayesianOracle,
+    continue_grid_from,
+    restore_grid_order,
+    retry,
+)
 from dropout_zoo.tuning.space import DropoutHyperModel
 
 Status = trial_module.TrialStatus
@@ -108,8 +112,8 @@ class DropoutTuner(keras_tuner.Tuner):
                 f"{type(hypermodel).__name__} with a fit of its own, which would not be called; "
                 "use keras_tuner's own tuners"
             )
-        if type(oracle) is BayesianOptimizationOracle:  # which asks for the same again
-            oracle.__class__ = UntriedBayesianOracle
+        if type(oracle) is BayesianOptimizationOracle:  # it may suggest a setting again
+            oracle = UntriedBayesianOracle.sharing_state_of(oracle)
         super().__init__(
             oracle=oracle,
             hypermodel=hypermodel,
@@ -163,7 +167,7 @@ class DropoutTuner(keras_tuner.Tuner):
         weights = Path(self.project_dir) / "weights"
 
         def trainer_of(model: keras.Model) -> Trainer:
-            structure = structure_of(model, rates=False)
+            structure = model_fingerprint(model, rates=False)
             trainer = trainers.pop(structure, None)
             if trainer is None:
                 trainer = MemberTrainer(
@@ -191,10 +195,10 @@ class DropoutTuner(keras_tuner.Tuner):
             # A kill comes between the files of a trial and of the oracle, too.
             if trial_id not in oracle.start_order:
                 oracle.start_order.append(trial_id)
-            if trial.status == Status.RUNNING and trial_id not in oracle._retry_queue:
-                oracle._retry_queue.append(trial_id)
+            if trial.status == Status.RUNNING:
+                retry(oracle, trial_id)
         if isinstance(oracle, GridSearchOracle):
-            _know_tried_again(oracle)
+            restore_grid_order(oracle)
 
     def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
         """Build the models of the best trials that were completed.
@@ -284,9 +288,7 @@ class DropoutTuner(keras_tuner.Tuner):
             if trial.status != Status.RUNNING:
                 break
             if isinstance(self.oracle, GridSearchOracle):
-                # It waits for a trial's end before it tells the next, in case the trial brings
-                # new hyperparameters; they are all known here, and the cores would wait with it.
-                self.oracle._populate_next.append(trial.trial_id)
+                continue_grid_from(self.oracle, trial.trial_id)
             self.on_trial_begin(trial)
             trials.append(trial)
         return trials
@@ -361,17 +363,3 @@ def _as_dataset(
     return Dataset.from_arrays(
         (x, y), validation_data, validation_data, sample_weight=sample_weight
     )
-
-
-def _know_tried_again(oracle: GridSearchOracle) -> None:
-    """Tell a grid oracle what it does not save: the order of its trials, from which it goes on."""
-
-    def by_values(one: str, other: str) -> int:
-        values = (oracle.trials[trial_id].hyperparameters.values for trial_id in (one, other))
-        return oracle._compare(*values)
-
-    ordered = sorted(oracle.trials, key=cmp_to_key(by_values))
-    oracle._ordered_ids = type(oracle._ordered_ids)()
-    for trial_id in ordered:
-        oracle._ordered_ids.insert(trial_id)
-    oracle._populate_next = ordered

@@ -1,15 +1,14 @@
-"""A metric against a varied factor, a line for each setting of dropout."""
+"""A metric against a varied factor, with one line for each setting of dropout."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-from dropout_zoo.studies.displays.base import axes_for, draw_curve, legend_beside
+from dropout_zoo.studies.displays.base import CurveDisplay, Style
 from dropout_zoo.studies.displays.style import setting_style
 from dropout_zoo.studies.metric_names import accuracy_name, axis_label, drawn_values
 from dropout_zoo.studies.result import TrainingStudyResult
@@ -20,8 +19,8 @@ class Factor(NamedTuple):
 
     Attributes:
         column: its column in the scores.
-        label: of the axis.
-        logarithmic: whether the axis is.
+        label: label of the axis.
+        logarithmic: whether the axis is logarithmic.
     """
 
     column: str
@@ -32,38 +31,50 @@ class Factor(NamedTuple):
 FACTORS = {
     "data_size_sweep": Factor("examples", "training examples", True),
     "capacity_sweep": Factor("parameters", "parameters", True),
-    "label_noise_sweep": Factor("noise", "share of wrong training labels", False),
-    "imbalance_sweep": Factor("imbalance", "examples there were for each that is kept", True),
-    "robustness": Factor("severity", "severity of the corruption at test", False),
-    "predictive_uncertainty": Factor("severity", "severity of the corruption at test", False),
+    "label_noise_sweep": Factor("noise", "share of training labels that are wrong", False),
+    "imbalance_sweep": Factor("imbalance", "imbalance ratio (1 in so many examples kept)", True),
+    "robustness": Factor("severity", "severity of the corruption of test inputs", False),
+    "predictive_uncertainty": Factor(
+        "severity", "severity of the corruption of test inputs", False
+    ),
 }
-"""By kind of the study, the factor along which it is drawn."""
+"""The factor along which a study is drawn, by the kind of the study."""
 
 
-class FactorCurveDisplay:
-    """A metric at the best epoch against a factor such as the number of examples.
+class FactorCurveDisplay(CurveDisplay):
+    """A metric at the best epoch against a factor, such as the number of training examples.
+
+    Each line is the mean over the seeds; the band is one standard deviation, the dots are the
+    seeds.
 
     Args:
-        scores: a row a training, with the factor, ``dropout`` and `metric`.
+        points: one row per training: ``series`` (the line it belongs to), ``x`` (the factor) and
+            ``value`` (the metric; of an accuracy the error in percent).
         factor: the horizontal axis.
-        metric: what is drawn: a column of `scores`; an accuracy is drawn as its error in percent.
+        ylabel: label of the vertical axis.
+
+    Example:
+        >>> from dropout_zoo.studies import FactorCurveDisplay, data_size_sweep
+        >>> study = data_size_sweep("mlp", "digits", sizes=(50, 100), epochs=1, seeds=2)
+        >>> display = FactorCurveDisplay.from_result(study).plot()
+        >>> display.ax_.get_xlabel()
+        'training examples'
     """
 
-    def __init__(self, *, scores: pd.DataFrame, factor: Factor, metric: str) -> None:
-        self.scores = scores
+    studies = tuple(FACTORS)
+
+    def __init__(self, *, points: pd.DataFrame, factor: Factor, ylabel: str) -> None:
+        super().__init__(points=points)
         self.factor = factor
-        self.metric = metric
-        self.ax_: Axes | None = None
-        self.figure_: Figure | None = None
+        self.ylabel = ylabel
 
     @classmethod
-    def from_result(
-        cls, result: TrainingStudyResult, metric: str | None = None
-    ) -> FactorCurveDisplay:
-        """Take what is to be drawn from a study over a factor.
+    def from_result(cls, result: TrainingStudyResult, metric: str | None = None) -> Self:
+        """Compute what is drawn from the result of a study over a factor.
 
         Args:
-            result: the result of `data_size_sweep`, `capacity_sweep` or another of `FACTORS`.
+            result: the result of `data_size_sweep`, `capacity_sweep`, `label_noise_sweep`,
+                `imbalance_sweep`, `robustness` or `predictive_uncertainty`.
             metric: a column of its scores, or ``"error"`` for the error on the validation part;
                 None for the objective.
 
@@ -71,68 +82,80 @@ class FactorCurveDisplay:
             The display, not yet drawn.
 
         Raises:
-            ValueError: the study has no such factor, or no such metric was measured.
+            ValueError: the study has no such factor, or the metric was not measured.
         """
-        if result.kind not in FACTORS:
-            raise ValueError(
-                f"expected the result of one of {', '.join(FACTORS)}; received that of "
-                f"{result.kind}"
-            )
-        drawn = metric or result.objective.name
+        cls._check(result)
+        name = metric or result.objective.name
         if metric == "error":
-            drawn = f"val_{accuracy_name(result.metrics)}"
+            name = f"val_{accuracy_name(result.metrics)}"
         scores = result.scores()
-        if drawn not in scores:
+        if name not in scores:
             raise ValueError(
-                f"expected metric to be a column of the scores, received {drawn!r}; there are "
-                f"{', '.join(map(str, scores.columns))}"
+                f"expected metric to be a column of the scores, one of "
+                f"{', '.join(map(str, scores.columns))}; received {name!r}"
             )
-        return cls(scores=scores, factor=FACTORS[result.kind], metric=drawn)
+        factor = FACTORS[result.kind]
+        points = pd.DataFrame(
+            {
+                "series": _series(scores).astype(str),
+                "x": scores[factor.column],
+                "value": drawn_values(scores[name], name),
+            }
+        )
+        return cls(points=points, factor=factor, ylabel=axis_label(name))
 
-    def plot(self, ax: Axes | None = None) -> FactorCurveDisplay:
-        """Draw.
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        line_kw: Style = None,
+        fill_kw: Style = None,
+        scatter_kw: Style = None,
+    ) -> Self:
+        """Draw the curves.
 
         Args:
             ax: axes to draw on; None for a new figure.
+            line_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the lines.
+            fill_kw: keyword arguments for `matplotlib.axes.Axes.fill_between`, of the bands.
+            scatter_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the seeds' dots.
 
         Returns:
             The display itself, with `figure_` and `ax_`.
         """
-        self.figure_, [axis] = axes_for(ax, 1, "the curve", (7.0, 4.2))
-        x = self.factor.column
-        drawn = self.scores.assign(drawn=drawn_values(self.scores[self.metric], self.metric))
-        for number, (name, rows) in enumerate(drawn.groupby(_series(drawn), sort=False)):
-            colour, marker = setting_style(number)
-            draw_curve(
-                axis, rows, x, "drawn", colour=colour, marker=marker, label=str(name),
-                style=("-", "--", "-.", ":")[number % 4],
+        [axis] = self._start(ax, ["the curve"], (7.0, 4.2))
+        for number, name in enumerate(dict.fromkeys(self.means["series"])):
+            color, marker = setting_style(number)
+            self._draw_curve(
+                axis, name, color=color, marker=marker, label=name,
+                linestyle=("-", "--", "-.", ":")[number % 4], line_kw=line_kw, fill_kw=fill_kw,
+                scatter_kw=scatter_kw,
             )  # fmt: skip
         if self.factor.logarithmic:
             axis.set_xscale("log")
-            axis.set_xticks(_apart(sorted(set(drawn[x]))))
+            axis.set_xticks(_spaced(sorted(set(self.points["x"]))))
             axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
             axis.xaxis.set_minor_formatter(NullFormatter())
             axis.tick_params(axis="x", rotation=45)
         axis.set_xlabel(self.factor.label)
-        axis.set_ylabel(axis_label(self.metric))
-        legend_beside(axis)
-        self.ax_ = axis
+        axis.set_ylabel(self.ylabel)
+        self._add_legend(axis)
         return self
 
 
-def _series(drawn: pd.DataFrame) -> pd.Series:
-    """The line of each training: neither depths of a model nor corruptions are joined."""
-    if "corruption" in drawn:
-        name = drawn["predictor" if "predictor" in drawn else "dropout"]
-        return name if drawn["corruption"].nunique() == 1 else name + ", " + drawn["corruption"]
-    if "layers" not in drawn or drawn["layers"].nunique() == 1:
-        return drawn["dropout"]
-    plural = drawn["layers"].map(lambda count: "hidden layer" + "s" * (count > 1))
-    return drawn["dropout"] + ", " + drawn["layers"].astype(str) + " " + plural
+def _series(scores: pd.DataFrame) -> pd.Series:
+    """The line of each training: models of different depth, and corruptions, are not joined."""
+    if "corruption" in scores:
+        name = scores["predictor" if "predictor" in scores else "dropout"]
+        return name if scores["corruption"].nunique() == 1 else name + ", " + scores["corruption"]
+    if "layers" not in scores or scores["layers"].nunique() == 1:
+        return scores["dropout"]
+    plural = scores["layers"].map(lambda count: "hidden layer" + "s" * (count > 1))
+    return scores["dropout"] + ", " + scores["layers"].astype(str) + " " + plural
 
 
-def _apart(values: list[float], factor: float = 1.25) -> list[float]:
-    """The values of a logarithmic axis whose labels do not run into each other."""
+def _spaced(values: list[float], factor: float = 1.25) -> list[float]:
+    """The ticks of a logarithmic axis whose labels do not overlap."""
     kept = values[:1]
     for value in values[1:]:
         if value >= kept[-1] * factor:

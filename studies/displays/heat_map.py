@@ -1,32 +1,46 @@
-"""Heat maps: the mean over seeds for each pair of two factors, with the values written in."""
+"""Heat maps: the mean over the seeds for each pair of two factors, with the values written in."""
 
 from __future__ import annotations
 
-import pandas as pd
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import Self
 
-from dropout_zoo.studies.displays.base import axes_for
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+from matplotlib.text import Text
+
+from dropout_zoo.studies.displays.base import Display, Style, styled
 from dropout_zoo.studies.displays.style import BLACK, RATE_AXIS
 from dropout_zoo.studies.metric_names import drawn_values, readable
 from dropout_zoo.studies.result import TrainingStudyResult
 
-COLOUR_MAP = "cividis"
-"""Perceptually uniform, and the same to colour-blind readers (Nuñez et al. 2018)."""
+COLOR_MAP = "cividis"
+"""Perceptually uniform, and looks alike to colour-blind readers (Nuñez et al. 2018)."""
 
 
-class HeatMapDisplay:
-    """A metric for each pair of two factors.
+class HeatMapDisplay(Display):
+    """A metric for each pair of values of two factors, the best mean marked by a star.
 
     Args:
-        values: mean of the metric, as it is drawn; a row a value of the vertical factor, a column
-            a value of the horizontal one.
+        values: mean of the metric (of an accuracy the error in percent), one row per value of the
+            vertical factor and one column per value of the horizontal one.
         xlabel: label of the horizontal axis.
         ylabel: label of the vertical axis.
-        label: of what is drawn.
+        label: label of the colour bar.
         best: row and column of the best value, or None.
+
+    Example:
+        >>> from dropout_zoo.studies import HeatMapDisplay, rate_grid
+        >>> study = rate_grid(
+        ...     "mlp", "digits", first_rates=(0.2,), second_rates=(0.5,), epochs=1, seeds=1
+        ... )
+        >>> display = HeatMapDisplay.from_result(study).plot()
+        >>> display.values.shape  # each with no dropout beside its rates
+        (2, 2)
     """
+
+    studies = ("rate_grid", "rate_width_map", "rate_size_map")
 
     def __init__(
         self,
@@ -42,86 +56,87 @@ class HeatMapDisplay:
         self.ylabel = ylabel
         self.label = label
         self.best = best
-        self.ax_: Axes | None = None
-        self.figure_: Figure | None = None
 
     @classmethod
-    def from_result(cls, result: TrainingStudyResult, metric: str | None = None) -> HeatMapDisplay:
-        """Take what is to be drawn from a study over two factors.
+    def from_result(cls, result: TrainingStudyResult, metric: str | None = None) -> Self:
+        """Compute what is drawn from the result of a study over two factors.
 
         Args:
             result: the result of `rate_grid`, `rate_width_map` or `rate_size_map`.
-            metric: a column of its scores, with ``:min`` or ``:max`` behind it where its name does
+            metric: a column of its scores, followed by ``:min`` or ``:max`` where its name does
                 not tell which is better; None for the objective.
 
         Returns:
             The display, not yet drawn.
 
         Raises:
-            ValueError: the study has no two factors to draw.
+            ValueError: the result is of a study without two factors.
         """
+        cls._check(result)
         arguments = result.settings["arguments"]
-        axes = {
+        (x, xlabel), (y, ylabel) = {
             "rate_grid": (
                 ("second_rate", f"{arguments.get('second')} {RATE_AXIS}"),
                 ("first_rate", f"{arguments.get('first')} {RATE_AXIS}"),
             ),
             "rate_width_map": (("rate", RATE_AXIS), ("width", "width (factor on the units)")),
             "rate_size_map": (("rate", RATE_AXIS), ("examples", "training examples")),
-        }
-        if result.kind not in axes:
-            raise ValueError(
-                f"expected the result of one of {', '.join(axes)}, which vary two factors; "
-                f"received that of {result.kind}"
-            )
-        (x, xlabel), (y, ylabel) = axes[result.kind]
+        }[result.kind]
         objective = result.objective_of(metric)
-        drawn = objective.name
+        name = objective.name
         scores = result.scores()
-        scores = scores.assign(drawn=drawn_values(scores[drawn], drawn))
+        scores = scores.assign(drawn=drawn_values(scores[name], name))
         values = scores.pivot_table(index=y, columns=x, values="drawn", aggfunc="mean")
-        smaller = readable(drawn)[1] == "error" or objective.direction == "min"
+        smaller = readable(name)[1] == "error" or objective.direction == "min"
         flat = values.to_numpy().argmin() if smaller else values.to_numpy().argmax()
         return cls(
             values=values,
             xlabel=xlabel,
             ylabel=ylabel,
-            label=f"{readable(drawn)[0]}, mean over seeds",
+            label=f"{readable(name)[0]}, mean over seeds",
             best=(int(flat) // values.shape[1], int(flat) % values.shape[1]),
         )
 
-    def plot(self, ax: Axes | None = None) -> HeatMapDisplay:
-        """Draw.
+    def plot(self, ax: Axes | None = None, *, im_kw: Style = None, text_kw: Style = None) -> Self:
+        """Draw the map.
 
         Args:
             ax: axes to draw on; None for a new figure.
+            im_kw: keyword arguments for `matplotlib.axes.Axes.imshow`, such as ``cmap``.
+            text_kw: keyword arguments for `matplotlib.axes.Axes.text`, of the values.
 
         Returns:
             The display itself, with `figure_` and `ax_`.
         """
         rows, columns = self.values.shape
         size = (max(4.5, 0.85 * columns + 2.5), max(3.2, 0.55 * rows + 1.6))
-        self.figure_, [axis] = axes_for(ax, 1, "the map", size)
-        image = axis.imshow(self.values, cmap=COLOUR_MAP, origin="lower", aspect="auto")
+        [axis] = self._start(ax, ["the map"], size)
+        defaults = {"cmap": COLOR_MAP, "origin": "lower", "aspect": "auto"}
+        image = axis.imshow(self.values, **styled(AxesImage, defaults, im_kw))
         for row in range(rows):
             for column in range(columns):
                 value = self.values.iloc[row, column]
-                red, green, blue, _ = colormaps[COLOUR_MAP](image.norm(value))
-                bright = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
                 best = (row, column) == self.best
-                axis.text(
-                    column, row, f"{value:.3g}" + (" *" if best else ""), ha="center", va="center",
-                    color=BLACK if bright else "white", fontsize=9,
-                    fontweight="bold" if best else "normal",
-                )  # fmt: skip
+                look = {
+                    "ha": "center", "va": "center", "fontsize": 9,
+                    "color": _readable_on(image, value),
+                    "fontweight": "bold" if best else "normal",
+                }  # fmt: skip
+                text = f"{value:.3g}" + (" *" if best else "")
+                axis.text(column, row, text, **styled(Text, styled(Text, {}, look), text_kw))
         axis.set_xticks(range(columns), [_tick(value) for value in self.values.columns])
         axis.set_yticks(range(rows), [_tick(value) for value in self.values.index])
         axis.set_xlabel(self.xlabel)
         axis.set_ylabel(self.ylabel)
         self.figure_.colorbar(image, ax=axis, label=self.label)
         axis.set_title("* best mean", fontsize=9, loc="right")
-        self.ax_ = axis
         return self
+
+
+def _readable_on(image: AxesImage, value: float) -> str:
+    """Black or white, whichever can be read on the colour of a value."""
+    red, green, blue, _ = image.to_rgba(np.array([value]))[0]
+    return BLACK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
 
 
 def _tick(value: float) -> str:

@@ -1,42 +1,53 @@
-"""Learning curves: error and loss against epochs, a colour a setting, a line style a measure."""
+"""Learning curves: error and loss against epochs, one colour per setting."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Self
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.collections import PolyCollection
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from matplotlib.typing import LineStyleType
 
-from dropout_zoo.studies.displays.base import axes_for
+from dropout_zoo.studies.displays.base import Display, Style, styled
 from dropout_zoo.studies.displays.style import GREY, setting_style
 from dropout_zoo.studies.metric_names import accuracy_name, drawn_values
 from dropout_zoo.studies.result import TrainingStudyResult
 
-MEASURES = {
+MEASURES: Mapping[str, tuple[LineStyleType, str]] = {
     "": ("-", "training (dropout on)"),
     "train_": (":", "training, dropout off"),
     "val_": ("--", "validation"),
 }
-"""Line style and name by what the column of the curves begins with."""
+"""Line style and name of each measure, by the prefix of its column in the curves."""
+
+_VALIDATION = MEASURES["val_"][1]
 
 
-class LearningCurveDisplay:
-    """Error and loss against epochs, one colour a setting.
+class LearningCurveDisplay(Display):
+    """Error and loss against epochs, one colour per setting and one panel per metric.
 
-    Training is solid, training with dropout off dotted, validation dashed; each line is the mean
-    over the seeds, and the band of the validation its standard deviation. The loss has a
-    logarithmic axis: it falls by powers of ten.
+    Training with dropout on is solid, training with dropout off dotted, validation dashed. Each
+    line is the mean over the seeds; the band of the validation is one standard deviation. The
+    loss has a logarithmic axis, because it falls by powers of ten.
 
     Args:
-        curves: a row an epoch of each training, with ``setting``, ``seed`` and ``epoch``.
+        curves: what is drawn: ``metric``, ``setting``, ``measure`` (a name in `MEASURES`),
+            ``epoch``, ``mean`` and ``std``, one row per epoch.
         settings: the settings to draw, by name their place in the study, from 0: a setting looks
             the same whichever others are drawn.
-        metrics: metrics to draw, a panel each, such as ``("accuracy", "loss")``; an accuracy is
+        metrics: metrics to draw, one panel each, such as ``("accuracy", "loss")``; an accuracy is
             drawn as its error in percent.
+
+    Example:
+        >>> from dropout_zoo.studies import LearningCurveDisplay, learning_curves
+        >>> study = learning_curves("mlp", "digits", epochs=2, seeds=2)
+        >>> display = LearningCurveDisplay.from_result(study, metrics=["loss"]).plot()
+        >>> display.ax_.get_ylabel()
+        'loss'
     """
 
     def __init__(
@@ -45,8 +56,6 @@ class LearningCurveDisplay:
         self.curves = curves
         self.settings = dict(settings)
         self.metrics = list(metrics)
-        self.axes_: list[Axes] = []
-        self.figure_: Figure | None = None
 
     @classmethod
     def from_result(
@@ -54,37 +63,54 @@ class LearningCurveDisplay:
         result: TrainingStudyResult,
         settings: Sequence[str] | None = None,
         metrics: Sequence[str] | None = None,
-    ) -> LearningCurveDisplay:
-        """Take what is to be drawn from a study.
+    ) -> Self:
+        """Compute what is drawn from the result of a study.
 
         Args:
-            result: the study.
+            result: the result of any study that trains models.
             settings: names of settings; None for all.
-            metrics: a panel each; None for the accuracy, if there is one, and the loss.
+            metrics: metrics without ``train_`` or ``val_``, one panel each; None for the accuracy,
+                if there is one, and the loss.
 
         Returns:
             The display, not yet drawn.
 
         Raises:
-            ValueError: there is no such setting.
+            ValueError: the study trained no models, or there is no such setting or metric.
         """
+        cls._check(result)
         known = list(dict.fromkeys(result.data["setting"]))
         names = known if settings is None else list(settings)
         curves = pd.concat([result.curves(name) for name in names], ignore_index=True)
+        curves = curves[curves["epoch"] > 0]
         if metrics is None:
             accuracy = accuracy_name(result.metrics)
             metrics = [accuracy, "loss"] if accuracy else ["loss"]
+        for metric in metrics:
+            if f"val_{metric}" not in curves:
+                raise ValueError(
+                    f"expected metrics to be those of the learning curves, one or more of "
+                    f"{', '.join(_plain_names(result.metrics))}; received {metric!r}"
+                )
         return cls(
-            curves=curves[curves["epoch"] > 0],
+            curves=mean_curves(curves, metrics),
             settings={name: known.index(name) for name in names},
             metrics=metrics,
         )
 
-    def plot(self, ax: Axes | Sequence[Axes] | None = None) -> LearningCurveDisplay:
-        """Draw.
+    def plot(
+        self,
+        ax: Axes | Sequence[Axes] | None = None,
+        *,
+        line_kw: Style = None,
+        fill_kw: Style = None,
+    ) -> Self:
+        """Draw the curves.
 
         Args:
-            ax: axes to draw on, as many as there are metrics; None for a new figure.
+            ax: axes to draw on, one for each metric; None for a new figure.
+            line_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the lines.
+            fill_kw: keyword arguments for `matplotlib.axes.Axes.fill_between`, of the bands.
 
         Returns:
             The display itself, with `figure_` and `axes_`.
@@ -92,53 +118,80 @@ class LearningCurveDisplay:
         Raises:
             ValueError: there are not as many axes as metrics.
         """
-        self.figure_, self.axes_ = axes_for(
-            ax, len(self.metrics), ", ".join(self.metrics), (5.2, 4.2)
-        )
-        for axis, metric in zip(self.axes_, self.metrics, strict=True):
-            self._panel(axis, metric)
-        styles = [
-            _in_legend(name, color=GREY, linestyle=style) for style, name in MEASURES.values()
+        axes = self._start(ax, self.metrics, (5.2 * len(self.metrics), 4.2))
+        styles = {name: setting_style(number) for name, number in self.settings.items()}
+        for axis, metric in zip(axes, self.metrics, strict=True):
+            rows = self.curves[self.curves["metric"] == metric]
+            for (name, measure), curve in rows.groupby(["setting", "measure"], sort=False):
+                _draw(axis, str(measure), curve, str(name), styles[str(name)], line_kw, fill_kw)
+            _label(axis, metric)
+        handles = [
+            Line2D([], [], label=name, color=color, marker=marker)
+            for name, (color, marker) in styles.items()
         ]
-        colours = [
-            _in_legend(name, color=colour, marker=marker)
-            for name, (colour, marker) in self._styles().items()
+        handles += [
+            Line2D([], [], label=measure, color=GREY, linestyle=linestyle)
+            for linestyle, measure in MEASURES.values()
         ]
-        self.axes_[-1].legend(
-            handles=[*colours, *styles], loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False,
-            fontsize=9,
-        )  # fmt: skip
+        self._add_legend(axes[-1], handles)
         return self
 
-    def _styles(self) -> dict[str, tuple[str, str]]:
-        return {name: setting_style(number) for name, number in self.settings.items()}
 
-    def _panel(self, axis: Axes, metric: str) -> None:
-        for name, (colour, marker) in self._styles().items():
-            rows = self.curves[self.curves["setting"] == name]
-            for part, (style, what) in MEASURES.items():
-                values = drawn_values(rows[f"{part}{metric}"], metric)
-                by_epoch = values.groupby(rows["epoch"])
-                mean, std = by_epoch.mean(), by_epoch.std().fillna(0.0)
-                axis.plot(
-                    mean.index, mean, style, color=colour, label=f"{name}, {what}",
-                    marker=marker if part == "val_" else None, markersize=4,
-                    markevery=max(1, len(mean) // 8),
-                )  # fmt: skip
-                if part == "val_":
-                    axis.fill_between(
-                        mean.index, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0
-                    )
-        axis.set_xlabel("epoch")
-        is_error = metric.endswith(("accuracy", "acc"))
-        axis.set_ylabel("error (%)" if is_error else metric)
-        if is_error:
-            axis.set_ylim(bottom=0)  # an error may be 0, which a logarithm does not show
-        else:
-            axis.set_yscale("log")
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+def mean_curves(curves: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Average learning curves over the seeds.
+
+    Args:
+        curves: one row per epoch of each training, with ``setting``, ``epoch`` and the metrics.
+        metrics: metrics without ``train_`` or ``val_``; an accuracy becomes its error in percent.
+
+    Returns:
+        ``metric``, ``setting``, ``measure``, ``epoch``, ``mean`` and ``std`` (0 for one seed).
+    """
+    tables = []
+    for metric in metrics:
+        for setting, rows in curves.groupby("setting", sort=False):
+            for prefix, (_, measure) in MEASURES.items():
+                values = drawn_values(rows[f"{prefix}{metric}"], metric).groupby(rows["epoch"])
+                table = pd.DataFrame({"mean": values.mean(), "std": values.std().fillna(0.0)})
+                table = table.rename_axis("epoch").reset_index()
+                tables.append(table.assign(metric=metric, setting=setting, measure=measure))
+    return pd.concat(tables, ignore_index=True)
 
 
-def _in_legend(label: str, **look: Any) -> Line2D:
-    """A line that is in the legend only."""
-    return Line2D([], [], label=label, **look)
+def _draw(
+    axis: Axes,
+    measure: str,
+    curve: pd.DataFrame,
+    setting: str,
+    style: tuple[str, str],
+    line_kw: Style,
+    fill_kw: Style,
+) -> None:
+    color, marker = style
+    line = {
+        "linestyle": next(style for style, name in MEASURES.values() if name == measure),
+        "color": color, "label": f"{setting}, {measure}", "markersize": 4,
+        "marker": marker if measure == _VALIDATION else None,
+        "markevery": max(1, len(curve) // 8),
+    }  # fmt: skip
+    axis.plot(curve["epoch"], curve["mean"], **styled(Line2D, line, line_kw))
+    if measure == _VALIDATION:
+        axis.fill_between(
+            curve["epoch"], curve["mean"] - curve["std"], curve["mean"] + curve["std"],
+            **styled(PolyCollection, {"facecolor": color, "alpha": 0.15, "linewidth": 0}, fill_kw),
+        )  # fmt: skip
+
+
+def _label(axis: Axes, metric: str) -> None:
+    is_error = metric.endswith(("accuracy", "acc"))
+    axis.set_xlabel("epoch")
+    axis.set_ylabel("error (%)" if is_error else metric)
+    if is_error:
+        axis.set_ylim(bottom=0)  # an error may be 0, which a logarithmic axis cannot show
+    else:
+        axis.set_yscale("log")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _plain_names(metrics: Sequence[str]) -> list[str]:
+    return [name for name in metrics if f"val_{name}" in metrics]

@@ -1,18 +1,17 @@
-"""The validation curve over the dropout rate, with its optimum and where it under- or overfits."""
+"""The validation curve over the dropout rate: its optimum, and where it under- or overfits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Self
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axes._secondary_axes import SecondaryAxis
-from matplotlib.figure import Figure
 
-from dropout_zoo.studies.displays.base import axes_for, draw_curve, legend_beside
-from dropout_zoo.studies.displays.style import BLACK, GREY, ORANGE, RATE_AXIS, SKY, setting_style
+from dropout_zoo.studies.displays.base import CurveDisplay, Style, means_over_seeds
+from dropout_zoo.studies.displays.matplotlib_internals import SecondaryAxis
+from dropout_zoo.studies.displays.style import BLACK, GREY, ORANGE, SKY, setting_style
 from dropout_zoo.studies.metric_names import (
     accuracy_name,
     axis_label,
@@ -25,43 +24,58 @@ from dropout_zoo.studies.summary_text import ranked, within_one_standard_error
 from dropout_zoo.studies.thresholds import Thresholds
 from dropout_zoo.studies.verdicts import OVERFITTING, UNDERFITTING, verdict_by_setting
 
-KEEP_AXIS = "keep probability (fraction kept)"
 SHADES = {OVERFITTING: (ORANGE, "//"), UNDERFITTING: (SKY, "..")}
 """Colour and hatch of the rates at which a model over- or underfits."""
 
 
-class RateCurveDisplay:
+class RateCurveDisplay(CurveDisplay):
     """A metric at the best epoch against the dropout rate.
 
+    Each line is the mean over the seeds; the band is one standard deviation, the dots are the
+    seeds. Marked are the best rate, the rates within one standard error of it, and the rates at
+    which the model over- or underfits.
+
     Args:
-        scores: a row a training, with ``series``, ``rate``, `metric` and, if it has one, its
-            training twin.
-        metric: what is drawn: a column of `scores`; an accuracy is drawn as its error in percent.
+        points: one row per training: ``series`` (the line it belongs to), ``x`` (the rate) and
+            ``value`` (the metric; of an accuracy the error in percent).
+        training: the same of the training part with dropout off; empty where it is not known.
+        ylabel: label of the vertical axis.
         optimum: rate with the best mean.
         series: the series that holds it, whose verdicts are shaded.
-        alike: rates within one standard error of it.
+        one_standard_error: smallest and largest rate within one standard error of the optimum.
         labels: verdict by rate, of that series.
+
+    Example:
+        >>> from dropout_zoo.studies import RateCurveDisplay, rate_sweep
+        >>> study = rate_sweep("mlp", "digits", rates=(0.5,), epochs=1, seeds=2)
+        >>> display = RateCurveDisplay.from_result(study).plot(line_kw={"linewidth": 3})
+        >>> display.ax_.get_xlabel()
+        'dropout rate (fraction dropped)'
+        >>> display.keep_axis_.get_xlabel()
+        'keep probability (fraction kept)'
     """
+
+    studies = ("rate_sweep",)
+    keep_axis_: SecondaryAxis
 
     def __init__(
         self,
         *,
-        scores: pd.DataFrame,
-        metric: str,
+        points: pd.DataFrame,
+        training: pd.DataFrame,
+        ylabel: str,
         optimum: float,
         series: str,
-        alike: tuple[float, float],
+        one_standard_error: tuple[float, float],
         labels: Mapping[float, str],
     ) -> None:
-        self.scores = scores
-        self.metric = metric
+        super().__init__(points=points)
+        self.training = means_over_seeds(training)
+        self.ylabel = ylabel
         self.optimum = optimum
         self.series = series
-        self.alike = alike
+        self.one_standard_error = one_standard_error
         self.labels = dict(labels)
-        self.ax_: Axes | None = None
-        self.keep_axis_: SecondaryAxis | None = None
-        self.figure_: Figure | None = None
 
     @classmethod
     def from_result(
@@ -69,115 +83,129 @@ class RateCurveDisplay:
         result: TrainingStudyResult,
         metric: str | None = None,
         thresholds: Thresholds | None = None,
-    ) -> RateCurveDisplay:
-        """Take what is to be drawn from the result of `rate_sweep`.
+    ) -> Self:
+        """Compute what is drawn from the result of `rate_sweep`.
 
         Args:
             result: the result.
-            metric: a column of its scores, with ``:min`` or ``:max`` behind it where its name does
+            metric: a column of its scores, followed by ``:min`` or ``:max`` where its name does
                 not tell which is better, or ``"error"`` for the error on the validation part; None
                 for the objective.
-            thresholds: of the verdicts that shade the rates; None for the defaults.
+            thresholds: thresholds of the verdicts that shade the rates; None for the defaults.
 
         Returns:
             The display, not yet drawn.
+
+        Raises:
+            ValueError: the result is of another study.
         """
+        cls._check(result)
         if metric == "error":
             metric = f"val_{accuracy_name(result.metrics)}"
         objective = result.objective_of(metric)
-        drawn = objective.name
-        means = result.means(drawn)
+        name = objective.name
+        means = result.means(name)
         best = ranked(means, objective).iloc[0]
         series = means[means["series"] == best["series"]]
         alike = within_one_standard_error(series, objective)["rate"]
         verdicts = verdict_by_setting(result, thresholds=thresholds)
+        scores = result.scores()
+        training = f"train_{split_part(name)[1]}"
         return cls(
-            scores=result.scores(),
-            metric=drawn,
+            points=_points(scores, name),
+            training=_points(scores if training in scores else scores.iloc[:0], training),
+            ylabel=axis_label(name),
             optimum=float(best["rate"]),
             series=str(best["series"]),
-            alike=(float(alike.min()), float(alike.max())),
+            one_standard_error=(float(alike.min()), float(alike.max())),
             labels={
                 float(row.rate): verdicts[str(row.setting)].label for row in series.itertuples()
             },
         )
 
-    def plot(self, ax: Axes | None = None) -> RateCurveDisplay:
-        """Draw.
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        line_kw: Style = None,
+        fill_kw: Style = None,
+        scatter_kw: Style = None,
+    ) -> Self:
+        """Draw the curves.
 
         Args:
             ax: axes to draw on; None for a new figure.
+            line_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the validation lines.
+            fill_kw: keyword arguments for `matplotlib.axes.Axes.fill_between`, of the bands.
+            scatter_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the seeds' dots.
 
         Returns:
             The display itself, with `figure_`, `ax_` and the twin `keep_axis_`.
         """
-        self.figure_, [axis] = axes_for(ax, 1, "the curve", (7.2, 4.4))
-        drawn = self.scores.assign(drawn=drawn_values(self.scores[self.metric], self.metric))
-        training = f"train_{split_part(self.metric)[1]}"
-        if training in self.scores:
-            drawn["dropout_off"] = drawn_values(self.scores[training], training)
-        series = [name for name, group in drawn.groupby("series", sort=False) if len(group)]
+        [axis] = self._start(ax, ["the curve"], (7.2, 4.4))
+        series = list(dict.fromkeys(self.points["series"]))
         many = len(series) > 1
         for number, name in enumerate(series):
-            rows = drawn[drawn["series"] == name]
-            colour, marker = setting_style(number)
-            if rows["rate"].nunique() == 1:  # the control of a sweep that leaves other dropout
-                axis.axhline(
-                    rows["drawn"].mean(), color=BLACK, linestyle="--", label=str(name), zorder=1
-                )
+            points = self.points[self.points["series"] == name]
+            color, marker = setting_style(number)
+            if (
+                points["x"].nunique() == 1
+            ):  # the control of a sweep that leaves other dropout as it is
+                control = points["value"].mean()
+                axis.axhline(control, color=BLACK, linestyle="--", label=name, zorder=1)
                 continue
-            draw_curve(
-                axis, rows, "rate", "drawn", colour=colour, marker=marker,
-                label=f"{name}: validation" if many else "validation",
+            prefix = f"{name}: " if many else ""
+            self._draw_curve(
+                axis, name, color=color, marker=marker, label=f"{prefix}validation",
+                line_kw=line_kw, fill_kw=fill_kw, scatter_kw=scatter_kw,
             )  # fmt: skip
-            if "dropout_off" in rows:
-                mean = rows.groupby("rate")["dropout_off"].mean()
+            training = self.training[self.training["series"] == name]
+            if len(training):
                 axis.plot(
-                    mean.index, mean, ":", color=colour,
-                    label=f"{name}: training, dropout off" if many else "training, dropout off",
+                    training["x"], training["mean"], ":", color=color,
+                    label=f"{prefix}training, dropout off",
                 )  # fmt: skip
         self._mark(axis, f"{self.series}: " if many else "")
-        axis.set_xlabel(RATE_AXIS)
-        axis.set_ylabel(axis_label(self.metric))
-        axis.set_xlim(-0.03, max(self.scores["rate"]) + 0.03)
-        keep_axis = axis.secondary_xaxis("top", functions=(_other_share, _other_share))
-        keep_axis.set_xlabel(KEEP_AXIS)
-        self.keep_axis_ = keep_axis
-        legend_beside(axis)
-        self.ax_ = axis
+        axis.set_ylabel(self.ylabel)
+        axis.set_xlim(-0.03, self.points["x"].max() + 0.03)
+        self.keep_axis_ = self._add_rate_axes(axis)
+        self._add_legend(axis)
         return self
 
-    def _mark(self, axis: Axes, whose: str) -> None:
+    def _mark(self, axis: Axes, prefix: str) -> None:
         axis.axvline(
             self.optimum, color=GREY, linestyle="-.", zorder=1,
-            label=f"{whose}best rate {rate_text(self.optimum)}",
+            label=f"{prefix}best rate {rate_text(self.optimum)}",
         )  # fmt: skip
-        low, high = self.alike
-        alike = "no other rate" if low == high else f"{rate_text(low)} to {rate_text(high)}"
+        low, high = self.one_standard_error
+        span = "no other rate" if low == high else f"{rate_text(low)} to {rate_text(high)}"
         # Drawn along the bottom: shades already fill the height.
         axis.plot(
             [low, high], [0.02, 0.02], color=GREY, linewidth=5, solid_capstyle="butt",
             transform=axis.get_xaxis_transform(), marker="|", markersize=12, markeredgewidth=2,
-            label=f"{whose}within one standard error: {alike}",
+            label=f"{prefix}within one standard error: {span}",
         )  # fmt: skip
         named: set[str] = set()
         for (left, right), label in _spans(self.labels):
             if label in SHADES:
-                colour, hatch = SHADES[label]
+                color, hatch = SHADES[label]
                 axis.axvspan(
-                    left, right, facecolor=colour, edgecolor=colour, alpha=0.18, hatch=hatch,
+                    left, right, facecolor=color, edgecolor=color, alpha=0.18, hatch=hatch,
                     linewidth=0, zorder=0,
-                    label=f"{whose}{label}" if label not in named else f"_{label}",
+                    label=f"{prefix}{label}" if label not in named else f"_{label}",
                 )  # fmt: skip
                 named.add(label)
 
 
-def _other_share(share: Any) -> Any:
-    return 1 - share
+def _points(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
+    values = drawn_values(scores[metric], metric) if metric in scores else []
+    return pd.DataFrame(
+        {"series": scores["series"].astype(str), "x": scores["rate"], "value": values}
+    )
 
 
 def _spans(labels: Mapping[float, str]) -> list[tuple[tuple[float, float], str]]:
-    """Each rate with its label, as far as half-way to its neighbours."""
+    """Each rate with its label, and the span from half-way to one neighbour to the other."""
     rates = sorted(labels)
     middles = [(low + high) / 2 for low, high in pairwise(rates)]
     edges = [rates[0] - 0.03, *middles, rates[-1] + 0.03]

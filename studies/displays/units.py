@@ -2,49 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import StepPatch
 
-from dropout_zoo.studies.displays.base import axes_for, legend_beside
-from dropout_zoo.studies.displays.style import setting_style
+from dropout_zoo.studies.displays.base import Display, Style, styled
+from dropout_zoo.studies.displays.style import HATCHES, setting_style
 from dropout_zoo.studies.result import StudyResult
 
-_HATCHES = ("", "//", "..", "xx")
 
-
-class FeatureDisplay:
+class FeatureDisplay(Display):
     """Incoming weights of units of the first layer as images (Srivastava et al. 2014, Fig. 7).
 
     Args:
-        features: by setting, weights of shape `(units, height, width)`.
+        features: weights of shape `(units, height, width)` by setting.
+
+    Example:
+        >>> from dropout_zoo.models import build_mlp
+        >>> from dropout_zoo.studies import FeatureDisplay, coadaptation
+        >>> study = coadaptation(build_mlp(units=(16,), hidden_rates=0.5), epochs=1, seeds=1)
+        >>> display = FeatureDisplay.from_result(study, units=4).plot()
+        >>> [axis.get_title() for axis in display.axes_]
+        ['no dropout: 4 units', 'as given: 4 units']
     """
 
-    def __init__(self, *, features: dict[str, np.ndarray]) -> None:
-        self.features = features
-        self.axes_: list[Axes] = []
-        self.figure_: Figure | None = None
+    studies = ("coadaptation",)
+
+    def __init__(self, *, features: Mapping[str, np.ndarray]) -> None:
+        self.features = dict(features)
 
     @classmethod
-    def from_result(cls, result: StudyResult, units: int = 36) -> FeatureDisplay:
-        """Take what is to be drawn from the result of `coadaptation`.
+    def from_result(cls, result: StudyResult, units: int = 36) -> Self:
+        """Compute what is drawn from the result of `coadaptation`.
 
         Args:
-            result: the result, of inputs that are images of one channel.
-            units: number of units to draw of each setting, those whose ablation adds most.
+            result: the result, of inputs that are images of one channel; its first seed is shown.
+            units: number of units to draw of each setting: those whose ablation raises the error
+                most.
 
         Returns:
-            The display, not yet drawn; the first seed is shown.
+            The display, not yet drawn.
 
         Raises:
-            ValueError: the result is of another study, or the inputs are no such images.
+            ValueError: the result is of another study, or the inputs are not such images.
         """
-        check_kind(result)
+        cls._check(result)
         shape = result.settings["input_shape"]
         if len(shape) not in (2, 3) or shape[2:] not in ([], [1]):
             raise ValueError(
@@ -57,11 +65,12 @@ class FeatureDisplay:
             features[str(name)] = np.stack([np.reshape(f, shape[:2]) for f in chosen])
         return cls(features=features)
 
-    def plot(self, ax: Axes | Sequence[Axes] | None = None) -> FeatureDisplay:
-        """Draw.
+    def plot(self, ax: Axes | Sequence[Axes] | None = None, *, im_kw: Style = None) -> Self:
+        """Draw the features.
 
         Args:
-            ax: axes to draw on, as many as there are settings; None for a new figure.
+            ax: axes to draw on, one for each setting; None for a new figure.
+            im_kw: keyword arguments for `matplotlib.axes.Axes.imshow`, such as ``cmap``.
 
         Returns:
             The display itself, with `figure_` and `axes_`.
@@ -69,36 +78,55 @@ class FeatureDisplay:
         Raises:
             ValueError: there are not as many axes as settings.
         """
-        names = ", ".join(self.features)
-        self.figure_, self.axes_ = axes_for(ax, len(self.features), names, (4.4, 4.6))
+        axes = self._start(ax, list(self.features), (4.4 * len(self.features), 4.6))
         largest = max(float(np.abs(each).max()) for each in self.features.values())
-        for axis, (name, features) in zip(self.axes_, self.features.items(), strict=True):
-            image = axis.imshow(_tiled(features), cmap="RdBu_r", vmin=-largest, vmax=largest)
+        look = styled(AxesImage, {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest}, im_kw)
+        for axis, (name, features) in zip(axes, self.features.items(), strict=True):
+            image = axis.imshow(_tiled(features), **look)
             axis.set_title(f"{name}: {len(features)} units", fontsize=10)
             axis.set_axis_off()
-        self.figure_.colorbar(
-            image, ax=self.axes_, label="weight", shrink=0.8, orientation="vertical"
-        )
+        self.figure_.colorbar(image, ax=axes, label="weight", shrink=0.8, orientation="vertical")
         return self
 
 
-class ActivationDisplay:
+@dataclass(frozen=True)
+class Histograms:
+    """Histograms of several settings over the same bins.
+
+    Attributes:
+        shares: share of the values in each bin, by setting.
+        edges: edges of the bins.
+    """
+
+    shares: Mapping[str, np.ndarray]
+    edges: np.ndarray
+
+
+class ActivationDisplay(Display):
     """Mean activations of the units, and all activations (Srivastava et al. 2014, Fig. 8).
 
     Args:
-        units: a row a unit: ``dropout``, ``mean_activation`` and ``counts``.
-        edges: of the bins of the counts.
+        means: histograms of the units' mean activations.
+        activations: histograms of all activations.
+
+    Example:
+        >>> from dropout_zoo.models import build_mlp
+        >>> from dropout_zoo.studies import ActivationDisplay, coadaptation
+        >>> study = coadaptation(build_mlp(units=(16,), hidden_rates=0.5), epochs=1, seeds=1)
+        >>> display = ActivationDisplay.from_result(study).plot()
+        >>> [axis.get_xlabel() for axis in display.axes_]
+        ['mean activation of a unit', 'activation']
     """
 
-    def __init__(self, *, units: pd.DataFrame, edges: Sequence[float]) -> None:
-        self.units = units
-        self.edges = np.asarray(edges)
-        self.axes_: list[Axes] = []
-        self.figure_: Figure | None = None
+    studies = ("coadaptation",)
+
+    def __init__(self, *, means: Histograms, activations: Histograms) -> None:
+        self.means = means
+        self.activations = activations
 
     @classmethod
-    def from_result(cls, result: StudyResult) -> ActivationDisplay:
-        """Take what is to be drawn from the result of `coadaptation`.
+    def from_result(cls, result: StudyResult) -> Self:
+        """Compute what is drawn from the result of `coadaptation`.
 
         Args:
             result: the result.
@@ -109,14 +137,24 @@ class ActivationDisplay:
         Raises:
             ValueError: the result is of another study.
         """
-        check_kind(result)
-        return cls(units=result.data, edges=result.settings["edges"])
+        cls._check(result)
+        edges = np.histogram_bin_edges(result.data["mean_activation"], 25)
+        means, activations = {}, {}
+        for name, units in result.data.groupby("dropout", sort=False):
+            means[str(name)] = np.histogram(units["mean_activation"], edges)[0] / len(units)
+            counts = np.sum(np.stack(units["counts"].to_list()), axis=0)
+            activations[str(name)] = counts / counts.sum()
+        return cls(
+            means=Histograms(means, edges),
+            activations=Histograms(activations, np.asarray(result.settings["edges"])),
+        )
 
-    def plot(self, ax: Axes | Sequence[Axes] | None = None) -> ActivationDisplay:
-        """Draw.
+    def plot(self, ax: Axes | Sequence[Axes] | None = None, *, stairs_kw: Style = None) -> Self:
+        """Draw the histograms.
 
         Args:
             ax: two axes to draw on; None for a new figure.
+            stairs_kw: keyword arguments for `matplotlib.axes.Axes.stairs`.
 
         Returns:
             The display itself, with `figure_` and `axes_`.
@@ -124,40 +162,27 @@ class ActivationDisplay:
         Raises:
             ValueError: there are not two axes.
         """
-        self.figure_, self.axes_ = axes_for(ax, 2, "mean activations, activations", (5.0, 3.8))
-        means, values = self.axes_
-        bins = np.histogram_bin_edges(self.units["mean_activation"], 25)
-        for number, (name, group) in enumerate(self.units.groupby("dropout", sort=False)):
-            colour, _ = setting_style(number)
-            look: dict[str, Any] = {
-                "facecolor": (*to_rgb(colour), 0.3), "edgecolor": colour,
-                "hatch": _HATCHES[number % len(_HATCHES)], "linewidth": 1.5, "fill": True,
-            }  # fmt: skip
-            shares = np.histogram(group["mean_activation"], bins)[0] / len(group)
-            means.stairs(shares, bins, label=str(name), **look)
-            counts = np.sum(np.stack(group["counts"].to_list()), axis=0)
-            values.stairs(counts / counts.sum(), self.edges, label=str(name), **look)
+        axes = self._start(ax, ["mean activations", "activations"], (10.0, 3.8))
+        for axis, drawn in zip(axes, (self.means, self.activations), strict=True):
+            for number, (name, shares) in enumerate(drawn.shares.items()):
+                color, _ = setting_style(number)
+                look = {
+                    "facecolor": (*to_rgb(color), 0.3), "edgecolor": color, "linewidth": 1.5,
+                    "hatch": HATCHES[number % len(HATCHES)], "fill": True, "label": name,
+                }  # fmt: skip
+                axis.stairs(shares, drawn.edges, **styled(StepPatch, look, stairs_kw))
+        means, activations = axes
         means.set_xlabel("mean activation of a unit")
         means.set_ylabel("share of the units")
-        values.set_xlabel("activation")
-        values.set_ylabel("share of all activations")
-        values.set_yscale("log")
-        legend_beside(values)
+        activations.set_xlabel("activation")
+        activations.set_ylabel("share of all activations")
+        activations.set_yscale("log")
+        self._add_legend(activations)
         return self
 
 
-def check_kind(result: StudyResult) -> None:
-    """Refuse the result of another study.
-
-    Raises:
-        ValueError: it is not of `coadaptation`.
-    """
-    if result.kind != "coadaptation":
-        raise ValueError(f"expected the result of coadaptation, received that of {result.kind}")
-
-
 def _tiled(images: np.ndarray) -> np.ndarray:
-    """Images side by side in a square, with gaps between."""
+    """Images side by side in a square, with gaps between them."""
     count, height, width = images.shape
     across = int(np.ceil(np.sqrt(count)))
     down = -(-count // across)

@@ -25,6 +25,7 @@ from dropout_zoo.studies.result import StudyResult
 from dropout_zoo.studies.runner import check_any_completed, train_settings
 from dropout_zoo.studies.site_groups import Wanted, model_with_sites, with_and_without_dropout
 from dropout_zoo.studies.study import study
+from dropout_zoo.studies.summary_text import NO_INTERVALS
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.targets import targets_for
 from dropout_zoo.training.members import TrainedMember
@@ -243,7 +244,7 @@ def _conclude(units: pd.DataFrame) -> list[str]:
             change, before = found[measure], float(control[measure].mean())
             text = f"{name}: {what} {before + change.mean:.3g} against {before:.3g}"
             if change.pairs > 1:
-                zero = "" if change.excludes_zero else ", which includes 0"
+                zero = "" if change.excludes_zero else ", includes 0"
                 text += f" (difference {change.low:.2g} to {change.high:.2g}{zero})"
             sentences.append(f"{text}.")
     pairs = units["seed"].nunique()
@@ -251,6 +252,6 @@ def _conclude(units: pd.DataFrame) -> list[str]:
         f"Means over units, differences paired over {pairs} seeds; 95 % confidence intervals by "
         "Student's t, with Holm's method for all measures of a setting together."
         if pairs > 1
-        else "With a single seed there are no confidence intervals, so nothing can be concluded."
+        else NO_INTERVALS
     )
     return sentences

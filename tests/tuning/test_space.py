@@ -41,9 +41,8 @@ def drive(oracle, score=lambda values: sum(values.values())):
         oracle.end_trial(trial)
 
 
-def oracle_on(name, space, tmp_path, seed=0, trials=None):
-    oracle = make_oracle(name, space, objective=LOSS, trials=trials, epochs=9, seed=seed)
-    oracle._set_project_dir(str(tmp_path), f"{name}-{seed}")
+def oracle_on(name, space, seed=0, trials=None):
+    oracle = make_oracle(name, space, objective=LOSS, max_trials=trials, epochs=9, seed=seed)
     hp = keras_tuner.HyperParameters()
     for path, rates in space.choices.items():
         hp.Choice(path, list(rates), ordered=True)
@@ -126,24 +125,24 @@ def test_edges_are_known_where_three_rates_were_tried():
 
 
 @pytest.mark.parametrize("name", ORACLES)
-def test_every_oracle_reaches_both_ends_and_leaves_the_grid_never(name, tmp_path):
+def test_every_oracle_reaches_both_ends_and_leaves_the_grid_never(name):
     space = search_space(build_cnn())
-    tried = [values["hidden_1_dropout"] for values in drive(oracle_on(name, space, tmp_path))]
+    tried = [values["hidden_1_dropout"] for values in drive(oracle_on(name, space))]
     assert {0.2, 0.5} <= set(tried) <= set(SEARCHED_RATES)
 
 
 @pytest.mark.parametrize("name", ["grid", "random", "bayesian"])
-def test_no_setting_is_tried_twice_and_a_small_space_is_tried_whole(name, tmp_path):
+def test_no_setting_is_tried_twice_and_a_small_space_is_tried_whole(name):
     space = search_space(build_mlp(), rates=[0.2, 0.3, 0.4, 0.5])
-    tried = drive(oracle_on(name, space, tmp_path, trials=16))
+    tried = drive(oracle_on(name, space, trials=16))
     assert len(tried) == 16
     assert len({tuple(sorted(values.items())) for values in tried}) == 16
 
 
 @pytest.mark.parametrize("rates", [[0.2, 0.5], [0.2, 0.3, 0.4, 0.5], None])
-def test_hyperband_promotes_the_best_in_any_space(rates, tmp_path):
+def test_hyperband_promotes_the_best_in_any_space(rates):
     space = search_space(build_cnn(), rates=rates)
-    oracle = oracle_on("hyperband", space, tmp_path)
+    oracle = oracle_on("hyperband", space)
     assert len(drive(oracle)) == trial_limit("hyperband", space, None, 9)
     trials = [trial.hyperparameters.values for trial in oracle.trials.values()]
     best = [values for values in trials if values["tuner/epochs"] == 9]
@@ -157,12 +156,9 @@ def test_hyperband_promotes_the_best_in_any_space(rates, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["random", "bayesian", "hyperband"])
-def test_a_seed_decides_the_trials_and_zero_is_one(name, tmp_path):
+def test_a_seed_decides_the_trials_and_zero_is_one(name):
     space = search_space(build_mlp())
-    runs = [
-        drive(oracle_on(name, space, tmp_path / str(run), seed=seed, trials=6))
-        for run, seed in enumerate([0, 0, 1])
-    ]
+    runs = [drive(oracle_on(name, space, seed=seed, trials=6)) for seed in (0, 0, 1)]
     assert runs[0] == runs[1]
     assert runs[0] != runs[2]
 
@@ -174,7 +170,7 @@ def test_limits():
     assert trial_limit("random", space, 500, 9) == 49
     with pytest.raises(ValueError, match="'grid', 'random', 'bayesian', 'hyperband'"):
         trial_limit("greedy", space, None, 9)
-    with pytest.raises(ValueError, match="trials to be a whole number"):
+    with pytest.raises(ValueError, match="max_trials to be a whole number"):
         trial_limit("grid", space, 0, 9)
 
 

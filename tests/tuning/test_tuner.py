@@ -14,6 +14,7 @@ from keras_tuner import oracles
 from dropout_zoo.models import build_mlp, dropout_sites
 from dropout_zoo.training import MemberTrainer, TrainSettings, targets_for
 from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner
+from dropout_zoo.tuning.keras_tuner_internals import allow_collisions
 
 RATES = [0.1, 0.3, 0.5]
 QUIET = {"max_consecutive_failed_trials": 100, "seed": 1}
@@ -307,11 +308,15 @@ def test_a_hypermodel_with_a_fit_of_its_own_is_refused(tmp_path):
 def test_bayesian_optimization_asks_for_no_setting_twice(few_digits, tmp_path):
     oracle = oracles.BayesianOptimizationOracle("val_loss", max_trials=9, **QUIET)
     wanted = DropoutHyperModel(build_mlp(units=(4, 4), hidden_rates=(0.4, 0.3)), RATES)
-    oracle._max_collisions = 200
+    allow_collisions(oracle, 200)
     tuner = make(tmp_path, oracle, wanted, batch=2)
     tuner.search(few_digits, epochs=1)
     trials = tuner.oracle.trials.values()
     assert len({tuple(sorted(t.hyperparameters.values.items())) for t in trials}) == 9
+    # The oracle that was given has the trials too, and its class is as it was.
+    assert type(oracle) is oracles.BayesianOptimizationOracle
+    assert oracle.trials == tuner.oracle.trials
+    assert oracle.get_best_trials(9) == tuner.oracle.get_best_trials(9)
 
 
 def test_a_validation_split_is_that_of_keras(few_digits, tmp_path):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dropout_zoo.training import start_keras
 from dropout_zoo.tuning.cli.options import (
     answering_errors,
     data_options,
@@ -19,7 +20,6 @@ from dropout_zoo.tuning.cli.options import (
     print_table,
     whole_numbers_in,
 )
-from dropout_zoo.tuning.startup import start_keras
 
 if TYPE_CHECKING:
     from dropout_zoo.studies.plan import StudyPlan

@@ -20,7 +20,7 @@ from dropout_zoo.studies import (
     rate_grid,
     rate_sweep,
 )
-from dropout_zoo.studies.displays.style import COLOURS, setting_style
+from dropout_zoo.studies.displays.style import COLORS, setting_style
 from dropout_zoo.studies.plan import NO_DROPOUT
 from dropout_zoo.training.objective import Objective
 
@@ -200,7 +200,7 @@ def test_the_map_writes_every_value_and_marks_the_best(few_digits, sweep):
 def test_no_two_settings_look_the_same():
     styles = [setting_style(number) for number in range(49)]
     assert len(set(styles)) == 49
-    assert [to_hex(colour).upper() for colour, _ in styles[:7]] == list(COLOURS)
+    assert [to_hex(colour).upper() for colour, _ in styles[:7]] == list(COLORS)
     assert len({marker for _, marker in styles[:7]}) == 7
 
 

@@ -65,7 +65,7 @@ def test_wrong_labels_are_learnt_by_heart_without_dropout(few_digits):
     name = ("0% wrong labels, no dropout", 0)
     assert last.loc[name, "clean_accuracy"] == pytest.approx(last.loc[name, "val_accuracy"])
     axis = FactorCurveDisplay.from_result(result, "clean_accuracy").plot().ax_
-    assert axis.get_xlabel() == "share of wrong training labels"
+    assert axis.get_xlabel() == "share of training labels that are wrong"
     assert axis.get_ylabel() == "error (%) on right labels after the last epoch"
     assert [text.get_text() for text in axis.get_legend().get_texts()] == [NO_DROPOUT, "rate 0.80"]
     plt.close(axis.figure)
@@ -119,7 +119,7 @@ def test_robustness_measures_one_training_at_every_level(few_digits, model):
         "as given, missing pixels 0.5",
     }  # fmt: skip
     axis = FactorCurveDisplay.from_result(result).plot().ax_
-    assert axis.get_xlabel() == "severity of the corruption at test"
+    assert axis.get_xlabel() == "severity of the corruption of test inputs"
     assert len(axis.get_legend().get_texts()) == 4
     plt.close(axis.figure)
 

@@ -155,7 +155,7 @@ def test_averages_settle_at_or_below_weight_scaling(trained, few_digits, tmp_pat
     level = drawn["weight scaling\n(dropout off, one pass)"].get_ydata()
     assert set(level) == {loss.mean()[0]}
     assert axis.get_xscale() == "log"
-    assert axis.get_xlabel() == "passes that are averaged"
+    assert axis.get_xlabel() == "number of passes averaged"
     plt.close(axis.figure)
 
 
@@ -230,7 +230,7 @@ def test_the_reliability_curve_shows_every_calibration(trained, few_digits):
     }
     axis = ReliabilityDisplay.from_result(both).plot().ax_
     labels = [text.get_text() for text in axis.get_legend().get_texts()]
-    assert labels[0] == "right as often as it says"
+    assert labels[0] == "perfectly calibrated"
     bars = [bar for bar in axis.containers if isinstance(bar, ErrorbarContainer)]
     for (name, each), label, bar in zip(both.items(), labels[1:], bars, strict=True):
         assert label == f"{name} (ECE {each.error:.3f})"

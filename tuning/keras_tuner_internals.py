@@ -1,0 +1,143 @@
+"""Private attributes and methods of KerasTuner that this project uses, all in one place.
+
+None of them has a public equivalent; the docstring of each function and class gives the reason.
+Each is tested in `tests/tuning/test_keras_tuner_internals.py`, so that a version of KerasTuner
+that changes one fails there with a clear message. Code elsewhere uses only public names of
+KerasTuner.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cmp_to_key
+from typing import Any
+
+import keras_tuner
+from keras_tuner import oracles
+
+
+def retry(oracle: keras_tuner.Oracle, trial_id: str) -> None:
+    """Have an oracle hand out a trial again.
+
+    A search that was killed between writing two files leaves trials that are still running but
+    that KerasTuner does not repeat.
+    """
+    if trial_id not in oracle._retry_queue:
+        oracle._retry_queue.append(trial_id)
+
+
+def allow_collisions(oracle: keras_tuner.Oracle, limit: int) -> None:
+    """Set how many settings that were tried before an oracle draws until it gives up.
+
+    The constructors do not take it, and the default of 20 ends the search of a small space long
+    before every setting was tried.
+    """
+    oracle._max_collisions = limit
+
+
+def continue_grid_from(oracle: oracles.GridSearchOracle, trial_id: str) -> None:
+    """Have a grid oracle create the next trial without waiting for this one to end.
+
+    It waits in case the trial brings new hyperparameters, which would leave cores idle where all
+    hyperparameters are known from the start.
+    """
+    oracle._populate_next.append(trial_id)
+
+
+def restore_grid_order(oracle: oracles.GridSearchOracle) -> None:
+    """Restore the order of the trials of a grid oracle that was reloaded.
+
+    It creates new trials from that order but does not save it.
+    """
+
+    def compare(one: str, other: str) -> int:
+        values = (oracle.trials[trial_id].hyperparameters.values for trial_id in (one, other))
+        return oracle._compare(*values)
+
+    ordered = sorted(oracle.trials, key=cmp_to_key(compare))
+    oracle._ordered_ids = type(oracle._ordered_ids)()
+    for trial_id in ordered:
+        oracle._ordered_ids.insert(trial_id)
+    oracle._populate_next = ordered
+
+
+class InMemoryOracle(keras_tuner.Oracle):
+    """An oracle that writes no files; to be inherited before one of KerasTuner's oracles.
+
+    A search that is resumed asks its oracle anew, and the journal of finished trainings answers,
+    so that the files of KerasTuner would only be one more thing that a full disk breaks.
+    `save` is public, `_save_trial` is not.
+    """
+
+    def save(self) -> None:
+        """Write nothing."""
+
+    def _save_trial(self, trial: Any) -> None:
+        """Write nothing."""
+
+
+class UntriedBayesianOracle(oracles.BayesianOptimizationOracle):
+    """Bayesian optimization that suggests no setting twice.
+
+    KerasTuner's own only avoids repetition in its initial random trials.
+    """
+
+    @classmethod
+    def sharing_state_of(cls, oracle: oracles.BayesianOptimizationOracle) -> UntriedBayesianOracle:
+        """Return an oracle that shares the state of another and leaves its class as it is.
+
+        Both have the same trials, whichever creates them, so that code that holds the other one
+        sees the results of the search.
+        """
+        shared = cls.__new__(cls)
+        shared.__dict__ = oracle.__dict__
+        return shared
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Suggest the next setting."""
+        suggestion = super().populate_space(trial_id)
+        if suggestion["status"] != "RUNNING" or not self._duplicate(suggestion["values"]):
+            return suggestion
+        # Its model favours a setting that was tried already: explore instead.
+        values = self._random_values()
+        return {"status": "STOPPED"} if values is None else {"status": "RUNNING", "values": values}
+
+
+class SmallSpaceHyperbandOracle(oracles.HyperbandOracle):
+    """Hyperband for spaces with fewer settings than a bracket asks for.
+
+    KerasTuner's own never tries in one bracket what another has tried, although for fewer epochs.
+    In a small space it then waits for a first round that cannot be filled, and promotes nothing.
+
+    Args:
+        settings: number of settings in the space.
+        **arguments: those of `keras_tuner.oracles.HyperbandOracle`.
+    """
+
+    def __init__(self, settings: int, **arguments: Any) -> None:
+        self._settings = settings
+        super().__init__(**arguments)
+
+    @property
+    def total_trials(self) -> int:
+        """Number of trials of one iteration through all brackets."""
+        return sum(
+            self._get_size(bracket, round_number)
+            for bracket in range(self._get_num_brackets())
+            for round_number in range(self._get_num_rounds(bracket))
+        )
+
+    def _get_size(self, bracket_num: int, round_num: int) -> int:
+        available = math.ceil(self._settings / self.factor**round_num)
+        return min(super()._get_size(bracket_num, round_num), available)
+
+    def _random_trial(self, trial_id: str, bracket: dict[str, Any]) -> dict[str, Any]:
+        self._filling = bracket
+        return super()._random_trial(trial_id, bracket)
+
+    def _duplicate(self, values: dict[str, Any]) -> bool:
+        in_bracket = [self.trials[entry["id"]] for entry in self._filling["rounds"][0]]
+        return any(
+            all(trial.hyperparameters.values[name] == value for name, value in values.items())
+            for trial in in_bracket
+        )
