@@ -1,13 +1,13 @@
-"""Members vectorised on Keras's JAX backend, against `Model.fit` on that backend, one by one.
+"""Members vectorised on Keras's JAX backend, compared with `Model.fit` one after another.
 
     python benchmarks/population_speed.py [--mnist mnist.npz] [--members 256 1024] [--seeds 1 8]
 
-Runs on the device that JAX finds. The unit is model-steps a second: steps of the optimizer times
-members. `Model.fit` is given its best case: one model, compiled before the clock starts, its
-validation in the same call, nothing on disk. The members' time counts everything but imports and
-compiling: initial weights, orders, validation and training sample every epoch, weights of all
-members on disk; what compiling takes is given apart. Prints a table and writes
-`benchmarks/population_speed.json`.
+Runs on the device that JAX finds. The unit is model steps per second: steps of the optimizer times
+members. `Model.fit` is measured in its best case: one model, compiled before the clock starts,
+validated in the same call, nothing written to disk. The time of the members includes everything but
+imports and compiling: initial weights, data orders, measuring the validation part and the training
+sample after every epoch, and writing the weights of all members to disk. Compiling time is reported
+separately. Prints a table and writes `benchmarks/population_speed.json`.
 """
 
 from __future__ import annotations
@@ -42,11 +42,17 @@ RATES = np.linspace(0.0, 0.8, 41)
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Measure, print the table and write the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mnist", default=os.environ.get("DROPOUT_ZOO_MNIST"))
     parser.add_argument("--members", type=int, nargs="+", default=[256, 1024])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 8], help="seeds to share out")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[1, 8],
+        help="number of different seeds among the members",
+    )
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--epochs", type=int, default=3)
     arguments = parser.parse_args()
@@ -56,11 +62,11 @@ def main() -> None:
     steps = -(-len(dataset.train[0]) // arguments.batch_size)
     device = jax.devices()[0]
     print(
-        f"{device.device_kind}: documented MLP, {data}, {steps} steps an epoch, "
+        f"{device.device_kind}: documented MLP, {data}, {steps} steps per epoch, "
         f"{arguments.epochs} epochs, batch {arguments.batch_size}"
     )
     alone = sequential(dataset, steps, **setting)
-    print(f"Model.fit, one by one: {alone:,.0f} model-steps/s", flush=True)
+    print(f"Model.fit, one after another: {alone:,.0f} model steps/s", flush=True)
     rows = []
     for count in arguments.members:
         for seeds in arguments.seeds:
@@ -69,7 +75,7 @@ def main() -> None:
             rows.append(row)
             print(
                 f"{count} members, {seeds} seeds: {row['model_steps_per_second']:,.0f} "
-                f"model-steps/s, {row['ratio']:.1f} x (compiling {row['compile_seconds']:.1f} s)",
+                f"model steps/s, {row['ratio']:.1f} x (compiling {row['compile_seconds']:.1f} s)",
                 flush=True,
             )
     found = {
@@ -87,7 +93,7 @@ def main() -> None:
 
 
 def sequential(dataset: Dataset, steps: int, *, epochs: int, batch_size: int) -> float:
-    """Model-steps a second of `Model.fit`, compiling left out."""
+    """Measure model steps per second of `Model.fit`, without compiling."""
     model = build_mlp()
     (x, y), (validation_x, validation_y) = (
         (part[0], targets_for(model, part[1], dataset.num_classes))
@@ -107,7 +113,7 @@ def sequential(dataset: Dataset, steps: int, *, epochs: int, batch_size: int) ->
 def vectorised(
     dataset: Dataset, steps: int, count: int, seeds: int, *, epochs: int, batch_size: int
 ) -> dict[str, Any]:
-    """What members at once take: the first epoch, which compiles, and then a whole training."""
+    """Time members trained together: a first epoch, which compiles, then a whole training."""
     members = [
         Member([RATES[i % len(RATES)], RATES[i // len(RATES) % len(RATES)]], i % seeds)
         for i in range(count)

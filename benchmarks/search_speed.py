@@ -1,11 +1,11 @@
-"""A whole search by KerasTuner alone, by the engine, and as a vmap ensemble of PyTorch.
+"""A whole search by KerasTuner alone, by `DropoutTuner`, and as a vmap ensemble in PyTorch.
 
     python benchmarks/search_speed.py [--mnist mnist.npz] [--only NAME ...] [--repeat 3]
 
-Each contender runs in a process of its own, started one after the other, on the same trials,
-data, batch size, epochs and validation; everything around the training counts (validation every
-epoch, checkpoints, state on disk, tracing), imports do not. Prints a table and writes
-`benchmarks/search_speed.json`. Works on MNIST need the file; without it they are left out.
+Each contender runs in its own process, one after another, with the same trials, data, batch size,
+epochs and validation. Everything around the training counts (validation after every epoch,
+checkpoints, state on disk, tracing); imports do not. Prints a table and writes
+`benchmarks/search_speed.json`. Searches on MNIST need its file and are left out without it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Work:
     data: str
     batch_size: int
     epochs: int
-    rates: tuple[tuple[float, ...], ...]  # by hidden site
+    rates: tuple[tuple[float, ...], ...]  # per hidden site
     contenders: tuple[str, ...]
     goal: float
     goal_of: str = "zoo"
@@ -78,11 +78,15 @@ WORKS = (
 
 
 def main() -> None:
-    """Run all contenders on all works, or, with --run, one of them in this process."""
+    """Run all contenders on all searches or, with --run, one of them in this process."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mnist", default=os.environ.get("DROPOUT_ZOO_MNIST"))
-    parser.add_argument("--only", nargs="*", help="parts of the names of the works to run")
-    parser.add_argument("--repeat", type=int, default=1, help="rounds; medians are reported")
+    parser.add_argument(
+        "--only", nargs="*", help="run only searches whose names contain one of these"
+    )
+    parser.add_argument(
+        "--repeat", type=int, default=1, help="number of rounds; medians are reported"
+    )
     parser.add_argument("--run", nargs=2, metavar=("WORK", "CONTENDER"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.run:
@@ -113,7 +117,7 @@ def main() -> None:
 
 
 def compare(work: Work, mnist: str | None, repeat: int) -> list[dict[str, Any]]:
-    """The medians of all contenders on one work."""
+    """Return the medians of all contenders on one search."""
     rounds: dict[str, list[dict[str, Any]]] = {contender: [] for contender in work.contenders}
     for _ in range(repeat):
         for contender in work.contenders:
@@ -145,7 +149,7 @@ def compare(work: Work, mnist: str | None, repeat: int) -> list[dict[str, Any]]:
 
 
 def in_process(*arguments: str, mnist: str | None) -> dict[str, Any]:
-    """Run one contender in a process of its own."""
+    """Run one contender in its own process."""
     command = [sys.executable, __file__, *arguments, *(["--mnist", mnist] if mnist else [])]
     ran = subprocess.run(command, capture_output=True, text=True)
     if ran.returncode:
@@ -182,7 +186,7 @@ def contend(work: Work, contender: str, mnist: str | None) -> dict[str, Any]:
 
     data = load_dataset("digits" if work.data == "digits" else mnist, split=SPLIT)
     if contender.startswith("zoo"):
-        from dropout_zoo.tuning.startup import start_keras
+        from dropout_zoo.training import start_keras
 
         start_keras(announce=False, model=work.model)  # as the command line does
     elif contender == "stock_onednn":
@@ -212,7 +216,7 @@ def contend(work: Work, contender: str, mnist: str | None) -> dict[str, Any]:
 def run_stock(
     work: Work, model: Any, data: Any, folder: str, contender: str
 ) -> tuple[float, float]:
-    """KerasTuner's own grid search, with the form of model that its users write."""
+    """Run KerasTuner's own grid search, with a model function as its users write it."""
     import keras_tuner
 
     from dropout_zoo.models import create_model
@@ -240,7 +244,7 @@ def run_stock(
 
 
 def run_zoo(work: Work, model: Any, data: Any, folder: str, contender: str) -> tuple[float, float]:
-    """The same search by `DropoutTuner`."""
+    """Run the same search by `DropoutTuner`."""
     import keras_tuner
     from keras_tuner import oracles
 
@@ -274,7 +278,7 @@ def run_zoo(work: Work, model: Any, data: Any, folder: str, contender: str) -> t
 def run_torch(
     work: Work, model: Any, data: Any, folder: str, contender: str
 ) -> tuple[float, float]:
-    """All settings at once, as an ensemble under `torch.func.vmap`, with Adam by hand."""
+    """Train all settings at once, as an ensemble under `torch.func.vmap`, with a simple Adam."""
     import itertools
 
     import numpy as np
@@ -339,7 +343,7 @@ def run_torch(
 
 
 def flop_per_example(model: Any) -> float:
-    """Floating-point operations of a training step for one example, of dense and conv layers."""
+    """Count floating-point operations per training example, in dense and conv layers."""
     import keras
 
     total, first = 0.0, True
@@ -352,15 +356,15 @@ def flop_per_example(model: Any) -> float:
             forward = 2.0 * positions
             for axis in kernel:
                 forward *= axis
-            # Backward costs as much for the weights and again for the inputs, of which the first
-            # layer needs none.
+            # The backward pass costs as much again for the weights and for the inputs; the first
+            # layer needs no gradient of its inputs.
             total += forward * (2 if first else 3)
             first = False
     return total
 
 
 def matmul_peak() -> float:
-    """FLOP/s of a large float32 matrix multiplication on all cores."""
+    """Measure FLOP/s of a large float32 matrix multiplication on all cores."""
     import tensorflow as tf
 
     a = tf.random.normal((3072, 3072))
@@ -373,7 +377,7 @@ def matmul_peak() -> float:
 
 
 def resident_mb() -> float:
-    """Largest resident memory of this process and its children so far, in MB."""
+    """Return the largest resident memory of this process and its children so far, in MB."""
     own, children = (
         resource.getrusage(who).ru_maxrss
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)

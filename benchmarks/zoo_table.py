@@ -26,9 +26,9 @@ from zoo_training import estimate_seconds, row_of
 from zoo_works import PUBLISHED, NotRun, Work, work_for
 
 from dropout_zoo.models.registry import list_models, model_entry
+from dropout_zoo.training import start_keras
 from dropout_zoo.training.engine.tensorflow.threads import usable_cores
 from dropout_zoo.tuning.cli.options import answering_errors
-from dropout_zoo.tuning.startup import start_keras
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).with_suffix(".json")

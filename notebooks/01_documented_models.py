@@ -15,13 +15,13 @@
 # %% [markdown]
 # # The documented models, and what dropout does in them
 #
-# Two small Keras nets with documented dropout placements, and the PyTorch twin of the first.
-# Where does dropout sit in them, what does it do to the numbers that flow through, in training
-# and at inference, and what does that do to the learning curves?
+# Two small Keras networks with documented dropout placements, and the PyTorch twin of the first.
+# Where do they have dropout, what does it do to the activations in training and at inference, and
+# how does it change the learning curves?
 #
-# In Keras the *rate* is the fraction dropped. A dropout layer at a rate of p multiplies each
-# activation by r / (1 - p) in training, where r is drawn anew for every unit of every example:
-# 0 with probability p, else 1. At inference it hands on what it receives.
+# In Keras the *rate* is the fraction dropped. In training, a dropout layer with rate p multiplies
+# each activation by r / (1 - p), where r is drawn anew for every unit of every example: 0 with
+# probability p, otherwise 1. At inference it passes its inputs on unchanged.
 
 # %% tags=["parameters"]
 profile = "full"  # "fast": a few seconds, on the digits
@@ -31,7 +31,7 @@ import os
 
 from IPython.display import Markdown, display
 
-from dropout_zoo.tuning.startup import start_keras
+from dropout_zoo.training import start_keras
 
 start_keras(announce=False)
 
@@ -51,8 +51,9 @@ from dropout_zoo.models import (
     with_rates,
 )
 from dropout_zoo.studies import LearningCurveDisplay, learning_curves, with_fewer_examples
-from dropout_zoo.studies.displays.style import BLUE, VERMILION
 from dropout_zoo.training import load_dataset, targets_for
+
+BLUE, VERMILION = "#0072B2", "#D55E00"  # from the palette of Okabe and Ito
 
 full = profile == "full"
 source = os.environ.get("DROPOUT_ZOO_MNIST", "digits") if full else "digits"
@@ -63,9 +64,9 @@ print(f"Profile {profile}. {data.describe()}")
 # %% [markdown]
 # ## The answer
 #
-# One training image in the documented MLP, trained for a few epochs: the activations of its
-# first hidden layer as the next layer receives them, at inference, in one training step, and
-# averaged over many.
+# One training image in the documented MLP, which was trained for a few epochs: the activations of
+# its first hidden layer as the next layer receives them, at inference, in one training step, and
+# averaged over many training steps.
 
 # %%
 keras.utils.set_random_seed(0)
@@ -83,7 +84,7 @@ def outputs_of(model, inputs, training=False):
 
 
 draws = 10_000
-image = np.repeat(x[:1], draws, axis=0)  # every copy gets a mask of its own
+image = np.repeat(x[:1], draws, axis=0)  # every copy gets its own mask
 activation = outputs_of(before, x[:1])[0]
 dropped = outputs_of(after, image, training=True)
 
@@ -92,13 +93,13 @@ order = np.argsort(-activation)[: (activation > 0).sum()]
 figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), sharey=True, layout="constrained")
 shown = {
     "at inference: all units": (activation, BLUE),
-    f"one training step: kept ones times {1 / (1 - layer.rate):g}": (dropped[0], VERMILION),
+    f"one training step: kept units times {1 / (1 - layer.rate):g}": (dropped[0], VERMILION),
     f"mean of {draws:,} training steps": (dropped.mean(axis=0), VERMILION),
 }
 for axis, (title, (values, colour)) in zip(axes, shown.items(), strict=True):
     axis.bar(range(len(order)), values[order], width=1, color=colour)
     axis.set_title(title, fontsize=10)
-    axis.set_xlabel("active units of hidden_1, in order")
+    axis.set_xlabel("active units of hidden_1, sorted")
 axes[2].step(range(len(order)), activation[order], where="mid", color="black", label="at inference")
 axes[2].legend(frameon=False)
 axes[0].set_ylabel("activation")
@@ -115,7 +116,7 @@ display(
 )
 
 # %% [markdown]
-# ## Where dropout sits
+# ## Where the dropout is
 #
 # The MLP and the CNN, from input to output:
 
@@ -127,8 +128,8 @@ cnn = build_cnn(input_shape=data.input_shape)
 display(diagram(cnn))
 
 # %% [markdown]
-# `dropout_sites` lists the same for any Keras model. The documented nets leave input and
-# convolutions alone; `input_rate` and `conv_rates` put dropout there too.
+# `dropout_sites` lists the dropout of any Keras model. The documented networks have none on the
+# input and after convolutions; `input_rate` and `conv_rates` add it there.
 
 # %%
 everywhere = build_cnn(
@@ -147,11 +148,11 @@ pd.DataFrame(
 ).set_index(["model", "site"])
 
 # %% [markdown]
-# ## The formula, checked by numbers
+# ## The formula, checked numerically
 #
 # The layer is documented as y = r * f(Wx + b) / (1 - rate) in training and y = f(Wx + b) at
-# inference. From what goes in and what comes out, the mask r can be read off; then each part of
-# the formula can be checked.
+# inference. The mask r can be read off the inputs and outputs; then each part of the formula can be
+# checked.
 
 # %%
 batch = x[:256]
@@ -170,9 +171,10 @@ answers = {
     "Does y = r f(Wx + b) / (1 - rate) hold in training?": f"off by at most {off_formula:.1g}",
     "Is it f(Wx + b) at inference?": f"off by at most {off_inference:.1g}",
     f"Is the fraction dropped the rate, {layer.rate:g}?": f"{share.mean():.3f} on average",
-    "Is it the same in every example?": f"{same}: from {share.min():.2f} to {share.max():.2f}",
+    "Is it the same for every example?": f"{same}: from {share.min():.2f} to {share.max():.2f}",
     "Is each unit dropped independently of the others?": (
-        f"the number dropped scatters by {scatter:.2f}; independent draws give {by_chance:.2f}"
+        f"the standard deviation of the number dropped is {scatter:.2f}; independent draws give "
+        f"{by_chance:.2f}"
     ),
 }
 
@@ -186,8 +188,8 @@ show_table(["question", f"measured on {len(batch)} images"], answers.items())
 
 # %% [markdown]
 # By its definition the factor r / (1 - rate) has mean 1 and variance rate / (1 - rate): the mean of
-# an activation stays, and the noise that training adds grows without bound as the rate goes to 1.
-# The layer's own masks, 200,000 units a rate:
+# an activation stays the same, and the noise that training adds grows without bound as the rate
+# approaches 1. Measured on the layer's own masks, with 200,000 units per rate:
 
 # %%
 ones = np.ones((200, 1000), "float32")
@@ -205,7 +207,7 @@ axis.plot(
     table["rate"], table["mean of r / (1 - rate)"], "s", color=VERMILION, label="mean, measured"
 )
 axis.set_xlabel("dropout rate (fraction dropped)")
-axis.set_ylabel("of the factor r / (1 - rate)")
+axis.set_ylabel("mean or variance of r / (1 - rate)")
 axis.legend(frameon=False)
 plt.show()
 table.round(3).set_index("rate")
@@ -213,9 +215,9 @@ table.round(3).set_index("rate")
 # %% [markdown]
 # ### Mask outside or inside the activation?
 #
-# Some texts write f(r (Wx + b)) / (1 - rate), with the mask inside the activation f. And a
-# `Dropout` layer put before an `Activation` layer computes a third thing, f(r (Wx + b) /
-# (1 - rate)). For which f do they agree with r f(Wx + b) / (1 - rate), and which keeps the mean?
+# Some texts write f(r (Wx + b)) / (1 - rate), with the mask inside the activation f. A `Dropout`
+# layer before an `Activation` layer computes a third form, f(r (Wx + b) / (1 - rate)). For which f
+# do these equal r f(Wx + b) / (1 - rate), and which of them keep the mean?
 
 # %%
 rng = np.random.default_rng(0)
@@ -252,8 +254,8 @@ pd.DataFrame(rows).round(3).set_index(["activation f", "form"])
 # %% [markdown]
 # ## A rate of 0 is the control
 #
-# Whoever compares dropout with no dropout should change nothing else. `with_rates` sets the
-# rates of a model and keeps layers and weights.
+# To compare dropout with no dropout, nothing else should change. `with_rates` sets the rates of a
+# model and keeps its layers and weights.
 
 # %%
 control = with_rates(mlp, {site.path: 0.0 for site in dropout_sites(mlp)})
@@ -264,16 +266,16 @@ for net in (mlp, control):
     rows["parameters"].append(f"{net.count_params():,}")
     rows["rates"].append(", ".join(f"{site.rate:g}" for site in dropout_sites(net)))
     off = np.abs(inference - outputs_of(mlp, batch)).max()
-    rows["inference"].append(f"{off:.2g} off the documented net at most")
+    rows["inference"].append(f"differs from the documented network by at most {off:.2g}")
     off = np.abs(outputs_of(net, batch, training=True) - inference).max()
-    rows["training"].append(f"{off:.2g} off its inference at most")
+    rows["training"].append(f"differs from its inference by at most {off:.2g}")
 show_table(["", "documented", "control"], ([name, *values] for name, values in rows.items()))
 
 # %% [markdown]
 # ## The PyTorch twin
 #
-# The same net in PyTorch returns logits, so that softmax is left to its loss. With the weights of
-# the Keras net, does it compute the same? And does its dropout follow the same formula?
+# The same network in PyTorch returns logits; its loss applies the softmax. With the weights of the
+# Keras network, does it compute the same? And does its dropout follow the same formula?
 
 # %%
 import torch
@@ -294,19 +296,19 @@ off_torch = np.abs(torch_out - torch_mask * hidden.numpy() / (1 - twin.dropout1.
 agree = (probabilities.argmax(axis=1) == predicted.argmax(axis=1)).mean()
 display(
     Markdown(
-        f"On {len(batch)} images the two nets' probabilities differ by at most "
-        f"{np.abs(probabilities - predicted).max():.1g}, and they name the same class for "
-        f"{agree:.1%}. In training, PyTorch's dropout is off the formula by at most "
+        f"On {len(batch)} images the probabilities of the two networks differ by at most "
+        f"{np.abs(probabilities - predicted).max():.1g}, and they predict the same class for "
+        f"{agree:.1%}. In training, PyTorch's dropout differs from the formula by at most "
         f"{off_torch:.1g}."
     )
 )
 
 # %% [markdown]
-# ## What that does to the learning curves
+# ## What dropout does to the learning curves
 #
-# Keras reports the training metric of an epoch with dropout on. Measured again with dropout off,
-# on the same weights, it is another number. Both nets are trained with their documented rates and
-# without dropout, paired by seed.
+# The training metric that Keras reports for an epoch is measured with dropout on. Measured again
+# with dropout off, after the epoch, it is a different number. Both networks are trained with their
+# documented rates and without dropout, paired by seed.
 
 # %%
 epochs = 20 if full else 8
@@ -323,9 +325,9 @@ for name, result in runs.items():
     display(Markdown("\n".join(f"- {sentence}" for sentence in result.conclusions)))
 
 # %% [markdown]
-# *Why is validation better than training?* A question that comes back often. In how many epochs
-# does validation look better than what Keras reports of training, and in how many is it better
-# than training measured with dropout off? Means over the seeds:
+# *Why is validation better than training?* This is asked often. In how many epochs does validation
+# look better than the training metric that Keras reports, and in how many is it better than the
+# training metric measured with dropout off? Means over the seeds:
 
 # %%
 rows = []
@@ -349,8 +351,8 @@ for (name, setting), row in counts.iterrows():
     if seeming > real:
         display(
             Markdown(
-                f"{name}, {setting}: in {seeming} of {row['epochs']} epochs validation looks "
-                f"better than training, and in {real} it is: for the others Keras measured the "
-                f"training metric {dropped}while the weights were still changing."
+                f"{name}, {setting}: validation looks better than training in {seeming} of "
+                f"{row['epochs']} epochs and is better in {real}. In the others, Keras measured "
+                f"the training metric {dropped}while the weights were still changing."
             )
         )

@@ -13,28 +13,26 @@
 # ---
 
 # %% [markdown]
-# # Overfitting, seen
+# # What overfitting looks like
 #
-# A net overfits when it does better on what it was trained on than on what it has not seen. Four
-# causes are named for it: too few training examples, too large a net, training for too long, and
-# wrong labels, which can only be learnt by heart. Each is turned up here by itself, with and
-# without dropout. The base is a thousand MNIST digits, not all 60,000: on all of them there is
-# little overfitting to see, and dropout gains at most some tenths of a point (Srivastava et al.
-# 2014, Fig. 10).
+# A network overfits when it does better on its training examples than on examples it has not seen.
+# Four causes are usually named: too few training examples, too large a network, training for too
+# long, and wrong labels, which can only be memorised. Here each of them is increased by itself,
+# with and without dropout. The base is a thousand MNIST digits: on all 60,000 there is little
+# overfitting to see, and dropout gains at most some tenths of a point (Srivastava et al. 2014, Fig.
+# 10).
 
 # %% tags=["parameters"]
 profile = "full"  # "fast": a few seconds, on the digits
 
 # %%
-import logging
 import os
 
 from IPython.display import Markdown, display
 
-from dropout_zoo.tuning.startup import start_keras
+from dropout_zoo.training import start_keras
 
 start_keras(announce=False)
-logging.getLogger("tensorflow").setLevel(logging.ERROR)  # many small models are no fault
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -55,7 +53,7 @@ from dropout_zoo.training import load_dataset
 
 full = profile == "full"
 source = os.environ.get("DROPOUT_ZOO_MNIST", "digits") if full else "digits"
-# Of MNIST's training part a smaller share for validation: it is gone through after every epoch.
+# A smaller share of MNIST for validation, because it is measured after every epoch.
 large = source != "digits"
 data = load_dataset(source, split=(0.80, 0.05, 0.15) if large else (0.70, 0.15, 0.15))
 few = with_fewer_examples(data, 1000 if large else 300, seed=0)
@@ -65,16 +63,16 @@ print(f"Profile {profile}. {few.describe()}")
 # %% [markdown]
 # ## The answer
 #
-# The documented MLP (784-128-64-10) without dropout, and "as given", with its rates of 0.5 and
-# 0.3. The *gap* is the accuracy on training examples less that on validation examples, after the
-# last epoch. Both are measured with dropout off: with dropout on, training would look worse than
-# it is.
+# The documented MLP (784-128-64-10) without dropout, and "as given", with its rates of 0.5 and 0.3.
+# The *gap* is the accuracy on training examples minus the accuracy on validation examples, after
+# the last epoch. Both are measured with dropout off: with dropout on, training would look worse
+# than it is.
 
 # %%
 sizes = data_size_sweep(
     "mlp", with_fewer_examples(data, 20_000 if large else 1000, seed=0), seeds=seeds,
     sizes=[100, 500, 1000, 5000, 20_000] if large else [100, 300, 1000],
-    epochs=6 if full else 4, stretch=10, subsets="fresh" if full else "shared",
+    epochs=6 if full else 4, max_epoch_factor=10, subsets="fresh" if full else "shared",
 )  # fmt: skip
 widths = [(8,), (32,), (128,), (512,), (2048,)] if full else [(8,), (512,)]
 capacity = capacity_sweep("mlp", few, units=widths, seeds=seeds, epochs=30 if full else 15)
@@ -91,7 +89,7 @@ FactorCurveDisplay.from_result(size_gaps).plot(axes[0, 0])
 FactorCurveDisplay.from_result(capacity_gaps).plot(axes[0, 1])
 LearningCurveDisplay.from_result(long, metrics=["loss"]).plot(axes[1, 0])
 FactorCurveDisplay.from_result(noise, "memorised").plot(axes[1, 1])
-titles = ["Too few examples", "Too large a net", "Too long a training", "Wrong labels"]
+titles = ["Too few examples", "Too large a network", "Training for too long", "Wrong labels"]
 for axis, title in zip(axes.flat, titles, strict=True):
     axis.set_title(title)
     axis.set_ylabel(axis.get_ylabel().replace(" (points", "\n(points"))
@@ -100,17 +98,17 @@ plt.show()
 
 # %%
 def change(row):
-    """How far dropout lowers what is bad, from a row of gains or a paired difference."""
+    """Describe how far dropout lowers a quantity, from a row of gains or a paired difference."""
     lower, low, high = row
     if lower < 0:  # the interval is that of the number shown
         low, high = -high, -low
-    clear = "" if low > 0 or high < 0 else ", which holds 0"
+    clear = "" if low > 0 or high < 0 else ", which includes 0"
     word = "lower" if lower >= 0 else "higher"
     return f"{abs(lower):.1f} points {word} with dropout ({low:.1f} to {high:.1f}{clear})"
 
 
 def memorised(result):
-    """By share of wrong labels what dropout takes off the memorised share, paired by seed."""
+    """Return how much dropout lowers the memorised share, by share of wrong labels."""
     found = {}
     for share, group in result.scores().dropna(subset="memorised").groupby("noise"):
         by_seed = 100 * group.pivot(index="seed", columns="dropout", values="memorised")
@@ -130,12 +128,12 @@ for title, gaps in zip(titles, (size_gaps, capacity_gaps, long_gaps), strict=Fal
 share, found = max(memorised(noise).items())
 known = noise.means("memorised").set_index(["noise", "dropout"])["mean"]
 lines.append(
-    f"- **Wrong labels**: with {share:.0%} of them and no dropout "
-    f"{100 * known[share, 'no dropout']:.1f} % are learnt by heart; that is {change(found[:3])}."
+    f"- **Wrong labels**: with {share:.0%} wrong labels and no dropout, "
+    f"{100 * known[share, 'no dropout']:.1f} % of them are memorised; that is {change(found[:3])}."
 )
 lines.append(
-    f"- Intervals: Student's t over {seeds} paired seeds; the first three at the level at which "
-    "Holm's method tests them among all settings of their sweep, the last at 95 %."
+    f"- Intervals: Student's t over {seeds} paired seeds. The first three are corrected by Holm's "
+    "method for all settings of their sweep; the last is a 95 % interval."
 )
 display(Markdown("\n".join(lines)))
 
@@ -143,9 +141,9 @@ display(Markdown("\n".join(lines)))
 # %% [markdown]
 # ## Too few examples
 #
-# Small parts are trained for more epochs, for as many updates as far as ten times the epochs go;
-# each seed draws its own examples, so that the intervals hold the luck of the draw. Bands are one
-# standard deviation over the seeds.
+# Smaller training sets are trained for more epochs, at most ten times as many, to make the numbers
+# of updates as equal as possible. Each seed draws its own examples, so that the intervals include
+# the chance of the draw. Bands are one standard deviation over the seeds.
 
 
 # %%
@@ -174,11 +172,11 @@ plt.show()
 show(size_gaps)
 
 # %% [markdown]
-# The verdict on each setting compares with thresholds: the gap (in accuracy, at the end of
-# training), the rise of the validation loss after its minimum, whether that loss still falls at
-# the end, and how far training and validation are held back beside the same without dropout
-# (`deficit`, and `advantage` where validation is better). Where an interval holds its threshold it
-# says "undecided".
+# The verdict on each setting compares four measurements with thresholds: the gap (in accuracy, at
+# the end of training), the rise of the validation loss after its minimum, its fall at the end, and
+# how far training and validation fall short of the same setting without dropout (`deficit`, and
+# `advantage` where validation is better). If an interval includes its threshold, the verdict is
+# "undecided".
 
 # %%
 show_verdicts(sizes)
@@ -187,15 +185,16 @@ ends = scores["training"].map(sizes.data.groupby("training")["epoch"].max())
 going_on = (scores["best_epoch"] >= ends).groupby(scores["setting"], sort=False).all()
 display(
     Markdown(
-        "Lowest in the last epoch on every seed, so that the training may have ended too soon: "
+        "Best in the last epoch on every seed, so training may have ended too early: "
         + (", ".join(going_on.index[going_on]) or "none")
         + "."
     )
 )
 
 # %% [markdown]
-# Srivastava et al. (2014, Fig. 10) trained 784-1024-1024-2048-10 on 100 to 50,000 digits and saw
-# no gain from dropout at 100 and at 500 examples, then a gain that grows and declines again.
+# Srivastava et al. (2014, Fig. 10) trained a 784-1024-1024-2048-10 network on 100 to 50,000 digits.
+# They saw no gain from dropout with 100 and 500 examples, then a gain that grows and declines
+# again.
 
 # %%
 gains = sizes.gains("val_accuracy").set_index("examples")
@@ -208,9 +207,10 @@ small = gains[gains.index <= 500]
 margin = 0.5  # percentage points below which a gain would be none
 clear = [f"{size} examples" for size in small.index[small["low"] > 0]]
 report(
-    f"with 100 to 500 examples dropout does not help, by {margin:g} points or more",
+    f"with 100 to 500 examples dropout does not help by {margin:g} points or more",
     False if clear else True if (small["high"] < margin / 100).all() else None,
-    f"a gain with an interval above 0 at {', '.join(clear) or 'neither'}, mean gains "
+    (f"the interval is above 0 with {' and '.join(clear)}" if clear else "no interval is above 0")
+    + "; mean gains "
     + ", ".join(f"{100 * gain:+.2f} points ({size})" for size, gain in small["gain"].items()),
 )
 by_seed = 100 * sizes.pairs("val_accuracy").merge(
@@ -219,19 +219,19 @@ by_seed = 100 * sizes.pairs("val_accuracy").merge(
 peak, ends = gains["gain"].idxmax(), [by_seed.columns.min(), by_seed.columns.max()]
 below = {end: paired_difference(by_seed[peak], by_seed[end]) for end in ends if end != peak}
 report(
-    "the gain grows with the number of examples, then declines",
+    "the gain grows with the number of examples and then declines",
     len(below) == 2 and (all(each.low > 0 for each in below.values()) or None),
-    f"the largest mean gain is that at {peak:,} examples; it is "
+    f"the mean gain is largest with {peak:,} examples; it is "
     + ", and ".join(
-        f"{each.mean:.2f} points ({each.low:.2f} to {each.high:.2f}) above that at {end:,}"
+        f"{each.mean:.2f} points ({each.low:.2f} to {each.high:.2f}) above that with {end:,}"
         for end, each in below.items()
     ),
 )
 
 # %% [markdown]
-# ## Too large a net
+# ## Too large a network
 #
-# One hidden layer of more and more units, on the same few examples. Does the validation error
+# One hidden layer with more and more units, on the same few examples. Does the validation error
 # rise with the size, or only the gap?
 
 # %%
@@ -248,17 +248,18 @@ alone = errors[errors["dropout"] == "no dropout"].pivot(
 smallest, largest = alone.columns.min(), alone.columns.max()
 more = paired_difference(alone[largest], alone[smallest])
 report(
-    "a larger net without dropout is worse on what it has not seen",
+    "without dropout, a larger network is worse on unseen examples",
     more.low > 0 if more.excludes_zero else None,
-    f"a validation error of {alone[largest].mean():.2f} % with {largest:,} parameters, "
-    f"{alone[smallest].mean():.2f} % with {smallest:,}: {more.mean:+.2f} points ({more.low:+.2f} "
+    f"the validation error is {alone[largest].mean():.2f} % with {largest:,} parameters and "
+    f"{alone[smallest].mean():.2f} % with {smallest:,}, {more.mean:+.2f} points ({more.low:+.2f} "
     f"to {more.high:+.2f} on {more.pairs} paired seeds)",
 )
 
 # %% [markdown]
-# ## Too long a training
+# ## Training for too long
 #
-# The same net on the same examples, for many epochs: when does the validation loss turn?
+# The same network on the same examples, for many epochs: when does the validation loss begin to
+# rise?
 
 # %%
 LearningCurveDisplay.from_result(long).plot()
@@ -270,19 +271,19 @@ show_verdicts(long)
 turns = long.scores().pivot(index="seed", columns="dropout", values="best_epoch")
 later = paired_difference(turns["as given"], turns["no dropout"])
 report(
-    "dropout puts off the turn of the validation loss",
+    "dropout delays the minimum of the validation loss",
     later.low > 0 if later.excludes_zero else None,
-    f"from epoch {turns['no dropout'].mean():.1f} to epoch {turns['as given'].mean():.1f}, "
+    f"it moves from epoch {turns['no dropout'].mean():.1f} to {turns['as given'].mean():.1f}, "
     f"{later.mean:+.1f} epochs ({later.low:+.1f} to {later.high:+.1f} on {later.pairs} paired "
-    "seeds); Srivastava et al. (2014, Section 11) expect training to take 2 to 3 times as long: "
-    f"here {turns['as given'].mean() / turns['no dropout'].mean():.1f} times",
+    "seeds). Srivastava et al. (2014, Section 11) expect training to take 2 to 3 times as long; "
+    f"here it takes {turns['as given'].mean() / turns['no dropout'].mean():.1f} times as long",
 )
 
 # %% [markdown]
 # ## Wrong labels
 #
-# A share of the training labels is made wrong; validation labels stay right. What is
-# *memorised* is the share of the wrong labels that the net has learnt to predict.
+# Some of the training labels are made wrong; the validation labels stay right. The *memorised*
+# share is the share of the wrong labels that the network has learned to predict.
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(12, 4), layout="constrained")
@@ -293,7 +294,7 @@ plt.show()
 show(noise)
 
 # %% [markdown]
-# Arpit et al. (2017): dropout hinders the memorising of noisy labels.
+# Arpit et al. (2017) found that dropout hinders the memorising of noisy labels.
 
 # %%
 rows = memorised(noise)
@@ -301,14 +302,14 @@ report(
     "dropout hinders the memorising of wrong labels",
     all(row.low > 0 for row in rows.values()) or (None if rows[share].mean > 0 else False),
     "; ".join(
-        f"with {share:.0%} wrong labels the memorised share is {change(row[:3])}"
+        f"with {share:.0%} wrong labels, the memorised share is {change(row[:3])}"
         for share, row in rows.items()
     ),
 )
 clean = noise.gains("clean_accuracy").set_index("noise")
 noisy = clean[clean.index > 0]
 report(
-    "dropout keeps more of what is right",
+    "with wrong labels, dropout keeps accuracy higher",
     bool((noisy["low"] > 0).all()) or (None if (noisy["gain"] > 0).all() else False),
     "; ".join(
         f"{100 * row['gain']:+.1f} points of accuracy with {share:.0%} wrong labels "

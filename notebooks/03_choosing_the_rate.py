@@ -15,11 +15,11 @@
 # %% [markdown]
 # # Choosing the rate
 #
-# How much of a layer should be dropped? With too little the net learns its training examples by
-# heart, with too much it cannot learn them: the validation loss against the rate is expected to
-# have the shape of a U. Where is its floor here, how wide is it, and does it lie where the
-# guidance says? Few training examples are taken on purpose: the fewer there are, the more a net
-# overfits (`02_overfitting`), and the more there is to see.
+# How much of a layer should be dropped? With too little dropout a network memorises its training
+# examples; with too much it cannot learn them. So the validation loss, plotted against the rate, is
+# expected to be U-shaped. Where is its minimum here, how wide is it, and is it where the guidance
+# says? We use few training examples on purpose: the fewer there are, the more a network overfits
+# (`02_overfitting`), and the more there is to see.
 
 # %% tags=["parameters"]
 profile = "full"  # "fast": a few seconds, on the digits
@@ -32,7 +32,7 @@ from itertools import pairwise
 
 from IPython.display import Markdown, display
 
-from dropout_zoo.tuning.startup import start_keras
+from dropout_zoo.training import start_keras
 
 start_keras(announce=False)
 
@@ -63,10 +63,9 @@ print(f"Profile {profile}. {data.describe()}")
 # %% [markdown]
 # ## The answer
 #
-# The documented MLP, with the same rate at both of its hidden layers, trained at every rate on
-# the same seeds: same initial weights, same order of the data. Each training is measured at its
-# best epoch, on the validation part; the dotted line is the training loss measured with dropout
-# off.
+# The documented MLP, with the same rate at both hidden layers, is trained at every rate on the same
+# seeds: same initial weights, same order of the data. Each training is measured at its best epoch
+# on the validation part; the dotted line is the training loss measured with dropout off.
 
 # %%
 epochs, seeds = (20, 5) if full else (10, 3)
@@ -82,7 +81,7 @@ def show_conclusions(result):
 def show_curve(result, metric=None):
     _, axis = plt.subplots(figsize=(9.5, 4.6), layout="constrained")
     RateCurveDisplay.from_result(result, metric).plot(axis)
-    axis.set_yscale("log")  # the ends lie far above the floor
+    axis.set_yscale("log")  # the ends are far above the minimum
     plt.show()
 
 
@@ -90,7 +89,7 @@ show_curve(sweep)
 show_conclusions(sweep)
 
 # %% [markdown]
-# The same as an error, the share of validation examples that are classified wrongly:
+# The same as an error rate, the share of validation examples that are misclassified:
 
 # %%
 show_curve(sweep, "error")
@@ -98,12 +97,12 @@ show_curve(sweep, "error")
 # %% [markdown]
 # ## What a rate does to the learning curves
 #
-# Three lines a rate: the training loss as Keras reports it, with dropout on; the training loss
-# measured after each epoch with dropout off; and the validation loss. Validation is measured with
-# dropout off, so the distance that tells overfitting is the one between the last two.
+# Each rate has three lines: the training loss as Keras reports it, with dropout on; the training
+# loss measured after each epoch with dropout off; and the validation loss. Validation is measured
+# with dropout off, so the distance that shows overfitting is the one between the last two.
 #
-# The slider goes through the rates; it needs a running kernel. Below it, for a page without
-# one, all rates side by side.
+# The slider selects the rate; it needs a running kernel. Below it are all rates side by side, for
+# pages without one.
 
 # %%
 settings = {row.rate: row.setting for row in sweep.means().itertuples()}
@@ -154,11 +153,11 @@ plt.show()
 # ## Underfitting or overfitting?
 #
 # The verdict on each rate rests on measured quantities alone, with dropout off: the gap between
-# training and validation accuracy at the end, the rise of the validation loss after its lowest
-# point, whether that loss is still falling at the end (`fall`), and how far training and validation
-# are held back in comparison with the best rate, the best rate itself with no dropout (`deficit`
-# and, where validation is better, `advantage`, in units of the validation loss). It is "undecided"
-# where an interval straddles its threshold.
+# training and validation accuracy at the end, the rise of the validation loss after its minimum,
+# its fall at the end, and how far training and validation fall short of the best rate (`deficit`
+# and, where validation is better, `advantage`, in units of the validation loss). The best rate
+# itself is compared with no dropout. If an interval includes its threshold, the verdict is
+# "undecided".
 
 # %%
 table = pd.DataFrame(
@@ -176,14 +175,14 @@ table.fillna("").set_index("rate")
 
 # %%
 for rate in (min(settings), max(settings)):
-    for step in verdicts[settings[rate]].next_steps or ["nothing, it is balanced"]:
-        display(Markdown(f"Next, from rate {rate:.1f}: {step}."))
+    for step in verdicts[settings[rate]].next_steps or ["nothing to do, it is balanced"]:
+        display(Markdown(f"Next step at rate {rate:.1f}: {step}."))
 
 # %% [markdown]
 # ## One site at a time
 #
-# The input, the first and the second hidden layer, each alone, with no dropout elsewhere. The
-# guidance has other rates for the input than for hidden layers.
+# The input, the first and the second hidden layer, each by itself, with no dropout elsewhere. The
+# guidance recommends lower rates for the input than for hidden layers.
 
 # %%
 site_rates = [0.0, 0.1, 0.2, 0.5, 0.8] if full else [0.0, 0.3]
@@ -197,10 +196,10 @@ show_conclusions(sites)
 # %% [markdown]
 # ## Fixed width, or fixed expected width?
 #
-# Dropping 80 % of 128 units leaves 26 on average, a small net. Srivastava et al.
-# (2014, Fig. 9b) therefore also hold the *expected* width: a layer of n / (1 - rate) units, of
-# which n are kept on average at every rate. They find that a high rate then costs less than at
-# fixed width (Fig. 9a).
+# Dropping 80 % of 128 units leaves 26 on average, a small network. Srivastava et al. (2014, Fig.
+# 9b) therefore also fix the *expected* width: a layer has n / (1 - rate) units, of which n are kept
+# on average at every rate. They find that a high rate then costs less than at fixed width (Fig.
+# 9a).
 
 # %%
 widths = rate_sweep(
@@ -213,7 +212,8 @@ show_conclusions(widths)
 # %% [markdown]
 # ## Input and hidden rate together
 #
-# A grid over both: is the best input rate the same with and without dropout in the hidden layers?
+# A grid over both rates: is the best input rate the same with and without dropout in the hidden
+# layers?
 
 # %%
 grid = rate_grid(
@@ -226,10 +226,10 @@ plt.show()
 show_conclusions(grid)
 
 # %% [markdown]
-# ## The guidance against the measurement
+# ## Guidance and measurement compared
 #
-# For each swept site: the rates that the guidance names, and the rates that this measurement
-# does not set apart from the best one, paired by seed and corrected by Holm's method.
+# For each site: the rates that the guidance recommends, and the rates that do not reliably differ
+# from the best one in this measurement, paired by seed and corrected by Holm's method.
 
 
 # %%
@@ -256,15 +256,15 @@ for result, series, placement in swept:
             "swept": "both hidden sites" if series == "hidden" else f"{series} alone",
             "guidance": str(guidance),
             "best": best,
-            "not set apart from it": ", ".join(f"{rate:.1f}" for rate in near),
-            "a rate of the guidance among them": any(map(guidance.includes, near)),
+            "no reliable difference from it": ", ".join(f"{rate:.1f}" for rate in near),
+            "includes a recommended rate": any(map(guidance.includes, near)),
         }
     )
 pd.DataFrame(rows).set_index("swept")
 
 # %% [markdown]
-# Is the curve a U? And three findings of Srivastava et al. (2014, Fig. 9), made on all of MNIST
-# with three layers of 2048 units, held against ours. All differences are paired by seed.
+# Is the curve U-shaped? We also compare three findings of Srivastava et al. (2014, Fig. 9), who
+# used all of MNIST and three layers of 2048 units, with ours. All differences are paired by seed.
 
 
 # %%
@@ -286,9 +286,9 @@ lowest = losses.mean().idxmin()
 ends = [rate for rate in (losses.columns.min(), losses.columns.max()) if rate != lowest]
 above = holm_differences({rate: losses[rate] for rate in ends}, losses[lowest])
 report(
-    "the validation loss over the rate is a U, with both ends above its lowest point",
+    "the validation loss is a U-shaped function of the rate, with both ends above its minimum",
     len(ends) == 2 and (all(each.low > 0 for each in above.values()) or None),
-    f"the lowest mean is at rate {lowest:.1f}; above it by "
+    f"the lowest mean is at rate {lowest:.1f}; the loss is higher by "
     + " and ".join(
         f"{each.mean:.3f} at rate {rate:.1f} ({each.low:.3f} to {each.high:.3f})"
         for rate, each in above.items()
@@ -300,14 +300,14 @@ flat = errors[[rate for rate in errors if 0.2 <= rate <= 0.6]]
 best = flat.mean().idxmin()
 others = holm_differences({rate: flat[rate] for rate in flat if rate != best}, flat[best])
 worse = [rate for rate, difference in others.items() if difference.excludes_zero]
-margin = 0.5  # percentage points below which a difference would still be called flat
+margin = 0.5  # percentage points; a curve that varies less than this counts as flat
 report(
     f"the error is flat, within {margin:g} points, for rates from 0.2 to 0.6",
     False
     if any(each.low > margin for each in others.values())
     else all(each.high < margin for each in others.values()) or None,
     f"the lowest mean in that range is {flat[best].mean():.2f} % at rate {best:.1f}, the highest "
-    f"{flat.mean().max():.2f} % at rate {flat.mean().idxmax():.1f}; set apart from the lowest: "
+    f"{flat.mean().max():.2f} % at rate {flat.mean().idxmax():.1f}; reliably above the lowest: "
     + (", ".join(f"rate {rate:.1f}" for rate in worse) or "none"),
 )
 
@@ -324,7 +324,7 @@ report(
     False if falls else None if level else True,
     "after the last epoch "
     + ", ".join(f"{error:.2f} % ({rate:.1f})" for rate, error in training.mean().items())
-    + "; no rise is certain (paired by seed, Holm) from rate "
+    + "; no reliable rise (paired by seed, Holm's method) from rate "
     + (", ".join(level) or "any to the next"),
 )
 
@@ -334,8 +334,8 @@ saved = paired_difference(fixed[highest], expected[highest])
 report(
     "a high rate costs less at fixed expected width than at fixed width",
     above_zero(saved),
-    f"at rate {highest:.1f} an error of {expected[highest].mean():.2f} % instead of "
+    f"at rate {highest:.1f} the error is {expected[highest].mean():.2f} % instead of "
     f"{fixed[highest].mean():.2f} %, {saved.mean:.2f} points less ({saved.low:.2f} to "
-    f"{saved.high:.2f} on {saved.pairs} paired seeds, 95 %); the error is lowest at rate "
-    f"{expected.mean().idxmin():.1f} (in the paper about 0.4)",
+    f"{saved.high:.2f} on {saved.pairs} paired seeds, 95 % CI); at fixed expected width it is "
+    f"lowest at rate {expected.mean().idxmin():.1f} (in the paper about 0.4)",
 )

@@ -15,24 +15,22 @@
 # %% [markdown]
 # # Preventing overfitting
 #
-# Which remedy works, side by side? Everything that is named against overfitting, and a bad
-# example, runs in one race: first each method is tuned over a small range of its own, then all
-# of them are trained on fresh seeds, the same for each. Few training examples are taken on
-# purpose: on all of MNIST the differences drown in the luck of the test examples.
+# Which remedy works best? All the usual remedies for overfitting, and one bad example, run in one
+# race: first each method is tuned over a small range of its own, then all of them are trained on
+# the same fresh seeds. We use few training examples on purpose: on all of MNIST the differences are
+# smaller than the chance variation of the test examples.
 
 # %% tags=["parameters"]
 profile = "full"  # "fast": a few seconds, on the digits, with fewer methods
 
 # %%
-import logging
 import os
 
 from IPython.display import Markdown, display
 
-from dropout_zoo.tuning.startup import start_keras
+from dropout_zoo.training import start_keras
 
 start_keras(announce=False)
-logging.getLogger("tensorflow").setLevel(logging.ERROR)  # many small models are no fault
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -50,7 +48,7 @@ from dropout_zoo.training import load_dataset
 
 full = profile == "full"
 source = os.environ.get("DROPOUT_ZOO_MNIST", "digits") if full else "digits"
-# Of MNIST's training part a smaller share for validation: it is gone through after every epoch.
+# A smaller share of MNIST for validation, because it is measured after every epoch.
 large = source != "digits"
 data = load_dataset(source, split=(0.80, 0.05, 0.15) if large else (0.70, 0.15, 0.15))
 target, others = split_classes(data, [5, 6, 7, 8, 9])
@@ -59,14 +57,16 @@ print(f"Profile {profile}. {target.describe()}")
 # %% [markdown]
 # ## The answer
 #
-# The race is for telling the digits 5 to 9 apart, so that the hidden layers of one competitor can
-# be brought from the digits 0 to 4 ("transfer"). The net is the documented MLP. All methods have
-# the same few examples, but "more data", which has all there are; they get as many updates, but for
-# "more data", which is trained in whole epochs and may get up to twice as many, "early stopping",
-# and "transfer", whose hidden layers have been trained before. Each is measured after its last
-# epoch, with dropout off; "early stopping" alone at its best epoch, which the validation part
-# chooses, to its advantage. "flips" mirrors the digits, as one may do with photographs: a bad
-# example here. "none" is the control.
+# The task is to classify the digits 5 to 9, so that the hidden layers of one competitor,
+# "transfer", can be pretrained on the digits 0 to 4. The network is the documented MLP.
+#
+# All methods have the same few examples, except "more data", which has all of them. All get the
+# same number of updates, with three exceptions: "more data" is trained in whole epochs and may get
+# up to twice as many, "early stopping" may get fewer, and the hidden layers of "transfer" were
+# trained before. Each method is measured after its last epoch with dropout off; only "early
+# stopping" is measured at its best epoch, which is chosen on the validation part, to its advantage.
+# "flips" mirrors the digits, which is common with photographs and a bad idea here. "none" is the
+# control.
 
 # %%
 examples = 1000 if large else 200
@@ -94,8 +94,8 @@ show(race)
 # %% [markdown]
 # ## What was tuned
 #
-# Each option of each method, on seeds that the race does not use: the best goes into the race. The
-# validation examples are the same in both, to the advantage of methods with more options.
+# Each option of each method is trained on seeds that the race does not use, and the best one enters
+# the race. Both use the same validation examples, to the advantage of methods with more options.
 
 # %%
 tuning = pd.DataFrame(race.settings["arguments"]["tuning"])
@@ -110,8 +110,8 @@ tuning.assign(raced=raced).set_index(["method", "option"])[["validation error (%
 # %% [markdown]
 # ## Who overfits, who underfits?
 #
-# Training error against validation error, both with dropout off. A method that works because it
-# holds training back has a high training error; one that only memorises has none.
+# Training error and validation error, both with dropout off. A method that works by restricting
+# training has a high training error; one that only memorises has none.
 
 # %%
 scores = race.scores()
@@ -130,9 +130,10 @@ display(table)
 # %% [markdown]
 # ## What the literature found, and what we did
 #
-# Srivastava et al. (2014, Table 9) compared regularizers on all of MNIST, permutation invariant,
-# with 784-1024-1024-2048-10: the test error in percent. Ours is the error on few examples of five
-# classes, so the levels differ; what can be compared is the order.
+# Srivastava et al. (2014, Table 9) compared regularizers on all of permutation-invariant MNIST with
+# a 784-1024-1024-2048-10 network, by the test error in percent. Ours is the validation error of
+# networks trained on few examples of five classes, so the levels differ; only the order can be
+# compared.
 
 # %%
 paper = {
@@ -153,7 +154,7 @@ def report(claim, held, numbers):
 
 
 def compare(claims, by_seed):
-    """Hold claims that one method beats another against errors paired by seed, all together."""
+    """Test claims that one method beats another by errors paired by seed, all together."""
     gains = {
         claim: by_seed[worse] - by_seed[better]
         for claim, better, worse in claims
@@ -171,7 +172,7 @@ def compare(claims, by_seed):
                 f"{more.pairs} paired seeds)",
             )
     count = f"{len(corrected)} claims together (Holm)" if len(corrected) > 1 else "this claim"
-    display(Markdown(f"Intervals: 95 % for {count}."))
+    display(Markdown(f"The intervals have 95 % confidence for {count}."))
 
 
 compare(
@@ -187,13 +188,13 @@ compare(
             "max-norm",
         ),
         (
-            "max-norm is the better companion of dropout (Srivastava et al. 2014, Table 9)",
+            "max-norm combines better with dropout than L2 does (Srivastava et al. 2014, Table 9)",
             "dropout + max-norm",
             "dropout + L2",
         ),
         (
-            "batch norm with dropout is worse than dropout alone in an MLP (Garbin et al. 2020, "
-            "who find it often so)",
+            "batch norm with dropout is worse than dropout alone in an MLP (often, according to "
+            "Garbin et al. 2020)",
             "dropout",
             "batch norm, then dropout",
         ),
@@ -202,19 +203,19 @@ compare(
             "batch norm, then dropout",
             "dropout, then batch norm",
         ),
-        ("more data beat dropout", "more data", "dropout"),
-        ("flipped digits harm", "none", "flips"),
+        ("more data beats dropout", "more data", "dropout"),
+        ("flipping digits does harm", "none", "flips"),
     ],
     by_seed,
 )
 
 # %% [markdown]
-# ## Cross-validation measures, it does not prevent
+# ## Cross-validation measures overfitting, it does not prevent it
 #
-# It is often listed among the remedies. Here dropout and its control are trained on each of several
-# folds: what comes out is how much the result depends on the draw of the data. The folds are of the
-# training and the validation part together, in which the rate was chosen, and share most of their
-# training examples, so that their intervals are too narrow (Bengio and Grandvalet 2004).
+# Cross-validation is often listed among the remedies. Here dropout and its control are trained on
+# each of several folds, which shows how much the result depends on the draw of the data. The folds
+# divide the training and validation parts together, on which the rate was chosen, and share most of
+# their training examples, so their intervals are too narrow (Bengio and Grandvalet 2004).
 
 # %%
 few = with_fewer_examples(target, examples, seed=0)
@@ -227,10 +228,11 @@ show(folds)
 # %% [markdown]
 # ## Where to drop
 #
-# "In a CNN, dropout belongs after the dense layers" is a common habit. Srivastava et al. (2014,
-# Table 3; secondary source) found on SVHN that the dense layers alone bring the error from
-# 3.95 to 3.02 %, and all layers to 2.55 %. The documented CNN, with dropout at one placement at a
-# time and at all of them; `SpatialDropout2D` drops whole feature maps (Tompson et al. 2015).
+# In a CNN, dropout is usually placed after the dense layers only. Srivastava et al. (2014, Table 3;
+# secondary source) found on SVHN that dropout in the dense layers alone lowers the error from 3.95
+# to 3.02 %, and in all layers to 2.55 %. Here we train the documented CNN, at half its width, with
+# dropout at one placement at a time and at all of them; `SpatialDropout2D` drops whole feature maps
+# (Tompson et al. 2015).
 
 
 # %%
@@ -255,4 +257,5 @@ show(placements)
 # %%
 scores = placements.scores()
 by_seed = 100 * (1 - scores.pivot(index="seed", columns="setting", values="val_accuracy"))
-compare([("dropout in all layers beats the dense layers alone", "all", "dense only")], by_seed)
+claim = "dropout in all layers beats dropout in the dense layers alone"
+compare([(claim, "all", "dense only")], by_seed)

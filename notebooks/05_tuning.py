@@ -13,11 +13,11 @@
 # ---
 
 # %% [markdown]
-# # Tuning the dropout rates of one's own model
+# # Tuning the dropout rates of your own model
 #
-# You have a compiled Keras model with dropout in it, and your own arrays. Which rates should it
-# have, and is that better than no dropout at all? This notebook takes such a model from the audit
-# to the saved file, and reads everything that comes out on the way.
+# You have a compiled Keras model with dropout, and your own arrays. Which rates should it have, and
+# are they better than no dropout at all? This notebook takes such a model from the audit to the
+# saved file and explains every result on the way.
 
 # %% tags=["parameters"]
 profile = "full"  # "fast": a few seconds, on the digits
@@ -29,7 +29,7 @@ from pathlib import Path
 
 from IPython.display import Markdown, display
 
-from dropout_zoo.tuning.startup import start_keras
+from dropout_zoo.training import start_keras
 
 start_keras(announce=False)
 
@@ -48,8 +48,8 @@ full = profile == "full"
 source = os.environ.get("DROPOUT_ZOO_MNIST", "digits") if full else "digits"
 
 # %% [markdown]
-# Your arrays: here images and labels, already split into three parts. Nothing below sees the test
-# part except the winner, once. `Dataset.from_arrays` checks the arrays and says what is wrong with
+# Your arrays: here images and labels, already split into three parts. The test part is used only
+# once, to score the winner. `Dataset.from_arrays` checks the arrays and reports what is wrong with
 # them.
 
 # %%
@@ -67,7 +67,7 @@ data = Dataset.from_arrays(
 print(f"Profile {profile}. {data.describe()}")
 
 # %% [markdown]
-# Your model: any compiled Keras model. This one holds a mistake that is made often.
+# Your model: any compiled Keras model. This one contains a common mistake.
 
 # %%
 model = keras.Sequential(
@@ -87,8 +87,8 @@ model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 # %% [markdown]
 # ## The answer
 #
-# The audit reads the model before anything is trained; where the mistake is only a rate, it says
-# which rate to set.
+# The audit reads the model before anything is trained. Where the mistake is only a rate, it says
+# which rate to set instead.
 
 # %%
 report = audit(model)
@@ -96,9 +96,9 @@ print(report)
 model = with_rates(model, report.fixing_rates())
 
 # %% [markdown]
-# Then the search. Every trial trains the model with other rates, at its two dropout sites, on the
-# same seed; the best of them are trained again on fresh seeds, beside the model without dropout
-# and with the rates it came with.
+# Then the search. Every trial trains the model with different rates at its two dropout sites, on
+# the same seed. The best trials are trained again on fresh seeds, together with two controls: the
+# model without dropout, and with the rates it came with.
 
 # %%
 run = Path(tempfile.mkdtemp()) / "run"
@@ -122,20 +122,20 @@ display(Markdown(f"> {result.sentence}"))
 #
 # ### What is searched
 #
-# The space is read off the model: a hyperparameter for each dropout site. Without `rates` it
-# would be the range of the guidance.
+# The search space is read from the model: one hyperparameter per dropout site. Without `rates` it
+# would cover the range of the guidance.
 
 # %%
 for name, rates in result.space.choices.items():
-    print(f"{name}: tried {rates}; the guidance: {search_space(model).choices[name]}")
+    print(f"{name}: tried {rates}; guidance: {search_space(model).choices[name]}")
 print(f"{result.space.size} settings in the whole grid, {settings['trials']} trials")
 
 # %% [markdown]
 # ### The trials
 #
-# A row a trial, and a row for each of the two controls: its rates, its score (the objective at
-# the best epoch), and what else was measured there. `train_loss` is the training loss with dropout
-# off, `loss` what Keras reports.
+# One row per trial and control: its rates, its score (the objective at the best epoch), and what
+# else was measured at that epoch. `train_loss` is the training loss with dropout off; `loss` is the
+# one that Keras reports.
 
 # %%
 columns = ["setting", "role", *result.space.choices, "score", "best_epoch"]
@@ -144,8 +144,8 @@ trials = result.trials.sort_values("score")[columns]
 trials.assign(setting=trials["setting"].where(trials["role"] == "control", "")).head(12).round(4)
 
 # %% [markdown]
-# A search picks the lowest of many noisy scores, each of a single seed. How far was the choice
-# favoured by chance? The scores of the finalists, in the search and on fresh seeds:
+# A search picks the lowest of many noisy scores, each from a single seed. How much did chance
+# favour the choice? The scores of the finalists in the search and on fresh seeds:
 
 # %%
 sites = list(result.space.choices)
@@ -164,17 +164,17 @@ display(
 )
 display(
     Markdown(
-        f"Over no dropout, on the same seeds, the finalists gained {gained:.4f} of "
-        f"{result.objective.name} on average in the search that chose them, and "
-        f"{finalists['gain'].mean():.4f} on fresh seeds."
+        f"Compared with no dropout on the same seeds, the finalists improved "
+        f"{result.objective.name} by {gained:.4f} on average in the search that chose them, and "
+        f"by {finalists['gain'].mean():.4f} on fresh seeds."
     )
 )
 
 # %% [markdown]
 # ### The finalists, with intervals
 #
-# The answer rests on these: gains over no dropout, paired by seed, tested for all finalists
-# together (Holm's method).
+# The answer rests on these: gains over no dropout, paired by seed, with intervals corrected by
+# Holm's method for all finalists together.
 
 # %%
 print(result.summary())
@@ -202,8 +202,8 @@ plt.show()
 # %% [markdown]
 # ### The best model
 #
-# A plain Keras model with plain `Dropout` layers at the chosen rates, with the weights of its best
-# seed and epoch. It needs nothing of this package.
+# A plain Keras model with plain `Dropout` layers at the chosen rates and the weights of its best
+# seed and epoch. It does not need this package.
 
 # %%
 best = result.best_model()
@@ -226,22 +226,22 @@ display(
 )
 
 # %% [markdown]
-# ### The run's folder
+# ### The run directory
 #
-# Everything that decided is in it.
+# It holds everything that the answer rests on.
 
 # %%
 meanings = {
-    "search.json": "all that decides the outcome: settings, space, model, data, versions",
-    "trials.csv": "a row a trial and control of the search",
-    "finalists.csv": "a row a finalist or control, and seed",
-    "curves.parquet": "a row an epoch of every training",
-    "outcome.json": "the answer, for a program",
+    "search.json": "everything that decides the outcome: settings, space, model, data, versions",
+    "trials.csv": "one row per trial and control of the search",
+    "finalists.csv": "one row per finalist or control and seed",
+    "curves.parquet": "one row per epoch of every training",
+    "outcome.json": "the answer, for programs to read",
     "rates.png": "the plot",
     "best.keras": "the best model",
 }
 rows = [f"| {path.name} | {meanings.get(path.name, '')} |" for path in sorted(run.iterdir())]
-display(Markdown("\n".join(["| file | holds |", "|---|---|", *rows])))
+display(Markdown("\n".join(["| file | contents |", "|---|---|", *rows])))
 
 # %%
 curves = pd.read_parquet(run / "curves.parquet")
@@ -249,12 +249,12 @@ print(f"{curves['setting'].nunique()} settings, {len(curves):,} epochs; columns:
 print(", ".join(curves.columns))
 
 # %% [markdown]
-# ### Going on with a run that was cut off
+# ### Resuming an interrupted run
 #
-# Each training is kept as soon as it is finished. The same call with `resume=True` takes what is
-# there and trains the rest, even after `kill -9`; on the command line it is `--resume`. Here the
-# run is complete, so that nothing is left to train. With another setting it is refused: the
-# answer would be to another question.
+# Each training is saved as soon as it is finished. The same call with `resume=True` (on the command
+# line, `--resume`) reads what is there and trains the rest, even after `kill -9`. Here the run is
+# complete, so nothing is left to train. With different settings it is refused, because the answer
+# would be to a different question.
 
 # %%
 again = tune(model, data, **settings, directory=run, resume=True, progress=False)
@@ -266,10 +266,10 @@ except ValueError as error:
     print(str(error).replace(str(run), "RUN"))
 
 # %% [markdown]
-# ## With KerasTuner's own pieces
+# ## Together with KerasTuner
 #
-# Whoever has a search of KerasTuner already keeps it. `DropoutTuner` takes any of its oracles and
-# trains many trials at a time; its results are read as always.
+# If you already have a KerasTuner search, keep it. `DropoutTuner` takes any KerasTuner oracle and
+# trains many trials at a time; read its results as usual.
 
 # %%
 oracle = keras_tuner.oracles.RandomSearchOracle(
@@ -285,8 +285,8 @@ pd.DataFrame(
 ).round(4)
 
 # %% [markdown]
-# And the other way round: any tuner of KerasTuner takes `DropoutHyperModel` as its search space.
-# It trains one trial after the other by `Model.fit`.
+# And the other way round: any KerasTuner tuner takes `DropoutHyperModel` as its search space. It
+# trains one trial after another with `Model.fit`.
 
 # %%
 plain = keras_tuner.RandomSearch(

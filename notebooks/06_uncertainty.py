@@ -15,25 +15,24 @@
 # %% [markdown]
 # # Uncertainty
 #
-# What does dropout say about what a net does not know? Left on at prediction, it turns one net
-# into a crowd: the mean of many passes is the prediction, and what they disagree about is a
-# measure of uncertainty (Gal and Ghahramani 2016). Is that mean better than the single pass with
-# dropout off, is it right as often as it says, and does it notice what it has never seen?
+# What does dropout say about what a network does not know? If dropout stays on at prediction, each
+# pass through the network gives a different output: the mean of many passes is the prediction, and
+# their disagreement measures uncertainty (Gal and Ghahramani 2016). Is that mean better than a
+# single pass with dropout off? Is it right as often as it claims? And does it notice what it has
+# never seen?
 
 # %% tags=["parameters"]
 profile = "full"  # "fast": a few seconds, on the digits
 
 # %%
-import logging
 import os
 from dataclasses import replace
 
 from IPython.display import Markdown, display
 
-from dropout_zoo.tuning.startup import start_keras
+from dropout_zoo.training import start_keras
 
 start_keras(announce=False)
-logging.getLogger("tensorflow").setLevel(logging.ERROR)  # many small models are no fault
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -63,7 +62,7 @@ from dropout_zoo.training import Member, load_dataset, train_members
 
 full = profile == "full"
 source = os.environ.get("DROPOUT_ZOO_MNIST", "digits") if full else "digits"
-# Of MNIST's training part a smaller share for validation: it is gone through after every epoch.
+# A smaller share of MNIST for validation, because it is measured after every epoch.
 large = source != "digits"
 data = load_dataset(source, split=(0.80, 0.05, 0.15) if large else (0.70, 0.15, 0.15))
 few = with_fewer_examples(data, 2000 if large else 500, seed=0)
@@ -73,13 +72,13 @@ print(f"Profile {profile}. {few.describe()}")
 # %% [markdown]
 # ## The answer
 #
-# Four predictors: the documented MLP without dropout; with dropout ("as given", rates 0.5 and
-# 0.3) by *weight scaling*, which is what Keras does at inference (dropout off, one pass); the same
-# net by the average of passes with dropout on (*Monte Carlo*); and an ensemble of nets without
-# dropout. They see digits as they are, turned, and under noise: the more these change, the less
-# sure a predictor should be. The *expected calibration error* is the distance between confidence
-# and accuracy (Guo et al. 2017); it and all that follows is measured on test examples. Bands are
-# one standard deviation over the seeds.
+# Four predictors are compared: the documented MLP without dropout; the MLP with dropout ("as
+# given", rates 0.5 and 0.3) and *weight scaling*, which is what Keras does at inference (dropout
+# off, one pass); the same network with the average of many passes with dropout on (*Monte Carlo*);
+# and an ensemble of networks without dropout. They see digits unchanged, rotated, and with noise:
+# the larger the change, the less sure a predictor should be. The *expected calibration error* is
+# the average distance between confidence and accuracy (Guo et al. 2017). All measurements below are
+# on test examples unless they say otherwise. Bands are one standard deviation over the seeds.
 
 # %%
 study = predictive_uncertainty(
@@ -92,7 +91,7 @@ study = predictive_uncertainty(
 )  # fmt: skip
 drawn = {
     "rotation": "rotation of the test digits (degrees)",
-    "gaussian noise": "noise on the test digits (standard deviation, of the largest pixel)",
+    "gaussian noise": "noise on the test digits (standard deviation / largest pixel value)",
 }
 
 
@@ -120,8 +119,8 @@ def show(result):
 show(study)
 
 # %% [markdown]
-# Error and cross-entropy of the same predictors. A prediction that is wrong and sure costs most
-# cross-entropy.
+# Error and cross-entropy of the same predictors. Predictions that are confident and wrong cost the
+# most cross-entropy.
 
 # %%
 figure, axes = plt.subplots(2, 2, figsize=(13, 8), layout="constrained")
@@ -134,12 +133,13 @@ plt.show()
 # ## How many passes?
 #
 # Srivastava et al. (2014, Fig. 11) averaged k passes: at about k = 50 the average is as good as
-# weight scaling, beyond that slightly better, but within one standard deviation. One of our nets:
+# weight scaling, and beyond that slightly better, but within one standard deviation. One of our
+# networks:
 
 
 # %%
 def trained_pairs(dataset, numbers):
-    """Nets without dropout and with it, by seed: the same weights at the start of both."""
+    """Train networks without and with dropout on the same seeds, from the same weights."""
     members = [Member(rates, seed) for rates in ([0.0, 0.0], [0.5, 0.3]) for seed in numbers]
     model = build_mlp(input_shape=dataset.input_shape, num_classes=dataset.num_classes)
     found = train_members(model, members, dataset, epochs=epochs, batch_size=32)
@@ -173,22 +173,23 @@ reached = [k for k, group in averages if group.mean() - group.std() <= scaled]
 first = f"k = {reached[0]}" if reached else "none"
 display(
     Markdown(
-        f"Of this net: error {scaled:.2f} % by weight scaling; the first k whose mean error is "
-        f"within one standard deviation of that (over draws of k passes) is {first} of "
-        f"{', '.join(str(k) for k, _ in averages)}. One net decides nothing."
+        f"For this network, the error with weight scaling is {scaled:.2f} %. Among "
+        f"k = {', '.join(str(k) for k, _ in averages)}, the first whose mean error is within one "
+        f"standard deviation of that (over draws of k passes) is: {first}. A single network proves "
+        "nothing."
     )
 )
 
 # %% [markdown]
-# The same question over all seeds, on the unchanged test digits of the study above: differences
-# paired by net, tested by Holm's method for all claims together.
+# The same question over all seeds, on the unchanged test digits of the study above: differences are
+# paired by seed, with intervals corrected by Holm's method for all claims together.
 
 
 # %%
 average, scaling = f"as given, {samples} passes", "as given, weight scaling"
 [crowd] = {name for name in study.data["predictor"] if name.startswith("ensemble")}
 claims = {
-    "is more often right than weight scaling (error in percent)": (scaling, "error"),
+    "is right more often than weight scaling (error in percent)": (scaling, "error"),
     "has a lower cross-entropy": (scaling, "corrupted_loss"),
     "is better calibrated": (scaling, "ece"),
     f"has a lower cross-entropy than the {crowd}": (crowd, "corrupted_loss"),
@@ -208,15 +209,15 @@ for claim, less in holm_differences(lower, [0.0] * seeds).items():
     report(
         f"the average of {samples} passes {claim}",
         less.low > 0 if less.excludes_zero else None,
-        f"{one.mean():.3g} against {other.mean():.3g}, {word} by {abs(less.mean):.2g} "
-        f"({ends[0]:.2g} to {ends[1]:.2g} on {less.pairs} paired seeds, by Holm's method)",
+        f"{one.mean():.3g} compared with {other.mean():.3g}, {word} by {abs(less.mean):.2g} "
+        f"({ends[0]:.2g} to {ends[1]:.2g} on {less.pairs} paired seeds, Holm's method)",
     )
 
 # %% [markdown]
-# ## As often right as it says?
+# ## Is it right as often as it claims?
 #
-# Reliability on the test digits as they are, and turned by 45 degrees, of one net each: on the
-# dotted line a predictor is right as often as it says; below it, it is too sure.
+# Reliability of one network each, on the test digits unchanged and rotated by 45 degrees. On the
+# dotted line a predictor is right as often as it claims; below it, it is overconfident.
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(14, 4.6), layout="constrained")
@@ -230,7 +231,7 @@ for axis, angle in zip(axes, (0, 45), strict=True):
     }
     calibrations = {name: calibration(each, y, bins=10) for name, each in outputs.items()}
     ReliabilityDisplay.from_result(calibrations).plot(axis)
-    where = f"turned by {angle} degrees" if angle else "as they are"
+    where = f"rotated by {angle} degrees" if angle else "unchanged"
     axis.set_title(where, loc="left")
     lines += [f"- {where}, {name}: {each.summary()}" for name, each in calibrations.items()]
 plt.show()
@@ -239,9 +240,9 @@ display(Markdown("\n".join(lines)))
 # %% [markdown]
 # ## What it is unsure about
 #
-# The entropy of the mean is all uncertainty; the *mutual information* is what the passes disagree
-# about (Gal and Ghahramani 2016). The test digits with the most of either, with the class that
-# was predicted, the right one, and the amount in nats:
+# The entropy of the mean prediction measures all uncertainty; the *mutual information* measures how
+# far the passes disagree (Gal and Ghahramani 2016). The test digits with the largest values of
+# each, with the predicted class, the right one, and the value in nats:
 
 # %%
 found = monte_carlo(dropped, x, samples)
@@ -271,9 +272,9 @@ pd.DataFrame(
 # %% [markdown]
 # ## Does it notice what it has never seen?
 #
-# Nets that have been trained on the digits 0 to 7 alone are shown 8 and 9 as well. How well does
-# an uncertainty tell the classes never seen from those that were? The measure is the area under
-# the ROC curve: 0.5 is chance, 1 is certain.
+# Networks that were trained on the digits 0 to 7 alone are shown 8 and 9 as well. How well does the
+# uncertainty separate unseen classes from those seen in training? This is measured by the area
+# under the ROC curve: 0.5 is chance level, 1 is perfect separation.
 
 # %%
 seen, unseen = split_classes(few, [0, 1, 2, 3, 4, 5, 6, 7])
@@ -295,7 +296,7 @@ gains = holm_differences(
     {name: areas[name] for name in areas.columns[1:]}, areas["no dropout, entropy"]
 )
 table = areas.mean().to_frame("area under the ROC curve").round(3)
-table["more than no dropout"] = pd.Series(
+table["difference from no dropout"] = pd.Series(
     {name: f"{g.mean:+.3f} ({g.low:+.3f} to {g.high:+.3f})" for name, g in gains.items()}
 )
 table.fillna("")
@@ -303,21 +304,21 @@ table.fillna("")
 # %%
 for name, gain in gains.items():
     report(
-        f"{name} tells unseen classes better than the entropy without dropout",
+        f"{name} separates unseen classes better than the entropy without dropout",
         gain.low > 0 if gain.excludes_zero else None,
-        f"an area of {areas[name].mean():.3f} against {areas['no dropout, entropy'].mean():.3f}, "
-        f"{gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f} on {gain.pairs} paired seeds, by "
-        "Holm's method)",
+        f"an area of {areas[name].mean():.3f} compared with "
+        f"{areas['no dropout, entropy'].mean():.3f}, {gain.mean:+.3f} ({gain.low:+.3f} to "
+        f"{gain.high:+.3f} on {gain.pairs} paired seeds, Holm's method)",
     )
 
 # %% [markdown]
 # ## What dropout does to single units
 #
-# Why would many thinned nets know more than one? Srivastava et al. (2014, Figs. 7 and 8) looked at
-# a ReLU autoencoder of 256 units: with a rate of 0.5 its features stand on their own as strokes,
-# and the mean hidden activation falls from about 2.0 to 0.7. Here the first layer of a classifier
-# with 256 units is measured on validation digits: what a unit adds to the loss when it is taken
-# away, how active it is, and how much it is like the others.
+# Why should many thinned networks know more than one? Srivastava et al. (2014, Figs. 7 and 8)
+# studied a ReLU autoencoder with 256 units: with a rate of 0.5 single units learn features of their
+# own, such as strokes, and the mean hidden activation falls from about 2.0 to 0.7. Here the first
+# layer of a classifier with 256 units is measured on validation digits: how much the loss rises
+# when a unit is removed, how active the unit is, and how similar it is to the others.
 
 # %%
 units = coadaptation(
@@ -337,8 +338,8 @@ means = (
     units.data.groupby(["seed", "dropout"])[["mean_activation", "active_share"]].mean().unstack()
 )
 for measure, claim in [
-    ("mean_activation", "with dropout the mean hidden activation falls"),
-    ("active_share", "with dropout units are active on fewer examples"),
+    ("mean_activation", "dropout lowers the mean hidden activation"),
+    ("active_share", "with dropout, units are active on fewer examples"),
 ]:
     table = means[measure]
     [with_dropout] = [name for name in table if name != "no dropout"]

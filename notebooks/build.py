@@ -1,6 +1,6 @@
-"""Execute notebooks: every text source to its .ipynb, with nothing of the machine in it.
+"""Execute notebooks: from each text source, write its .ipynb without traces of the machine.
 
-python notebooks/build.py                         # all, full profile, beside their sources
+python notebooks/build.py                         # all, full profile, next to their sources
 python notebooks/build.py 05_tuning --profile fast --out FOLDER
 
 Profiles and conventions: README.md.
@@ -29,11 +29,11 @@ def build(source: Path, folder: Path, profile: str) -> Path:
 
     Args:
         source: its text source.
-        folder: where the executed notebook goes, under the name of the source.
-        profile: ``"full"``, which the source sets itself, or ``"fast"``.
+        folder: folder for the executed notebook, which is named like the source.
+        profile: ``"full"``, the default in the source, or ``"fast"``.
 
     Returns:
-        The executed notebook.
+        Path of the executed notebook.
 
     Raises:
         papermill.PapermillExecutionError: a cell failed.
@@ -52,7 +52,7 @@ def build(source: Path, folder: Path, profile: str) -> Path:
 
 
 def stripped(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Leave out of an executed notebook what differs from run to run without saying anything."""
+    """Remove everything from an executed notebook that differs between runs for no reason."""
     kernel = notebook.metadata.kernelspec
     notebook.metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     for number, cell in enumerate(notebook.cells):
@@ -61,33 +61,35 @@ def stripped(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         cell.metadata = {"tags": tags} if tags else {}
         for output in cell.get("outputs", ()):
             if output.get("data", {}).pop(WIDGET, None) is not None:
-                # Without a kernel it would be an error message in the place of a control.
-                output.data["text/plain"] = "(A live control: run the notebook to use it.)"
+                # Without a kernel, an error message would be shown in place of the widget.
+                output.data["text/plain"] = "(An interactive widget: run the notebook to use it.)"
             if "image/png" in output.get("data", {}):
                 output.data["image/png"] = with_palette(output.data["image/png"])
     return notebook
 
 
 def with_palette(png: str) -> str:
-    """Reduce an image in base64 to 256 colours, a third of the size; colour bars show steps."""
+    """Reduce a base64 image to 256 colours: a third of the size, but colour bars show steps."""
     image, file = Image.open(BytesIO(base64.b64decode(png))), BytesIO()
     image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, "png", optimize=True)
     return base64.b64encode(file.getvalue()).decode()
 
 
 def main() -> None:
-    """Execute the notebooks that were named, or all."""
+    """Execute the named notebooks, or all of them."""
     known = sorted(path.stem for path in HERE.glob("[0-9]*.py"))
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(known)}")
     parser.add_argument("--profile", choices=("full", "fast"), default="full")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder of the executed notebooks")
+    parser.add_argument("--out", type=Path, default=HERE, help="folder for the executed notebooks")
     chosen = parser.parse_args()
     unknown = sorted(set(chosen.names) - set(known))
     if unknown:
-        parser.error(f"expected names out of {', '.join(known)}; received {', '.join(unknown)}")
+        parser.error(f"expected one of {', '.join(known)}; received {', '.join(unknown)}")
     if chosen.profile == "fast" and chosen.out.resolve() == HERE.resolve():
-        parser.error("expected --out with --profile fast: what is committed is the full profile")
+        parser.error(
+            "expected --out with --profile fast: the committed notebooks use the full profile"
+        )
     chosen.out.mkdir(parents=True, exist_ok=True)
     for name in chosen.names or known:
         started = time.perf_counter()

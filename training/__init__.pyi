@@ -16,6 +16,7 @@ from .schedules import (
     RateSchedule,
 )
 from .settings import TrainSettings
+from .startup import start_keras
 
 __all__ = [
     "CosineRamp",
@@ -36,6 +37,7 @@ __all__ = [
     "make_topics",
     "parse_objective",
     "prepare_threads",
+    "start_keras",
     "targets_for",
     "train_members",
 ]

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from dropout_zoo.models.graph.cloning import clone_model, copy_layer_weights, same_layer
+from dropout_zoo.models.graph.cloning import clone_model, cloned_layer, copy_layer_weights
 from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.keras_internals import (
     global_seed_generator,
@@ -133,7 +133,7 @@ def _globals_restored() -> Iterator[None]:
 def _layer_without_seeds(layer: keras.Layer) -> keras.Layer:
     config = layer.get_config()
     if not _drop_initializer_seeds(config):
-        return same_layer(layer)
+        return cloned_layer(layer)
     return type(layer).from_config(config)
 
 

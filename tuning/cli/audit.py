@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import os
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -13,18 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dropout_zoo.training.startup import start_keras
+from dropout_zoo.tuning.cli.model_argument import SUFFIX, find_model
 from dropout_zoo.tuning.cli.options import answering_errors, data_options, load_data
-from dropout_zoo.tuning.startup import start_keras
 
 if TYPE_CHECKING:
     import keras
 
-    from dropout_zoo.models.auditing.formatters import Place
+    from dropout_zoo.models.auditing.formatters import SourceLocation
     from dropout_zoo.models.auditing.report import AuditReport
-    from dropout_zoo.training.data.dataset import Dataset
 
 CLEAN, FOUND = 0, 1
-SUFFIX = ".keras"
 SEVERITIES = ("note", "warning", "error")  # as models.audit_report has them, without an import
 SETTINGS = ("ignore", "select", "severity")
 
@@ -133,74 +130,6 @@ for _option in audit_command.params:
         _option.default = None  # nothing is trained unless it is asked for
 
 
-def find_model(text: str, dataset: Dataset | None = None) -> tuple[keras.Model, Place]:
-    """Find, build or load the model that is meant.
-
-    Args:
-        text: a registered name, ``package.module:function``, or the path of a ``.keras`` file.
-        dataset: the data that a registered model is to fit; None for its defaults.
-
-    Returns:
-        The model, compiled or not, and where it comes from.
-
-    Raises:
-        ValueError: there is no such model, function or file, or it cannot be built or loaded.
-    """
-    from dropout_zoo.models.auditing.formatters import Place
-    from dropout_zoo.models.factory import call_builder, import_function, resolve_model
-
-    path = Path(text)
-    if path.suffix == SUFFIX or path.is_file():
-        return _load_file(path), Place(path.as_posix())
-    if ":" in text:
-        function = import_function(text)
-        return call_builder(function), _place_of(function)
-    if dataset is None:
-        return resolve_model(text), Place()
-    shape, classes = dataset.input_shape, dataset.num_classes
-    return resolve_model(text, input_shape=shape, num_classes=classes), Place()
-
-
-def _load_file(path: Path) -> keras.Model:
-    import keras
-
-    from dropout_zoo.models.saving import load_saved_model
-    from dropout_zoo.training.failure_reasons import reason_of
-
-    if path.suffix != SUFFIX:
-        raise ValueError(
-            f"expected a {SUFFIX} file, received {path}; save the model with "
-            f"model.save('name{SUFFIX}')"
-        )
-    if not path.is_file():
-        raise ValueError(f"expected a {SUFFIX} file, received {path}, which is no file")
-    for compiled in (True, False):  # a loss of one's own cannot be loaded, the graph still can
-        try:
-            loaded = load_saved_model(path, compile=compiled)
-        except Exception as error:  # what is in the file may raise anything
-            # Keras puts the settings of all layers around it before the reason itself.
-            reason = reason_of(ValueError(str(error).rpartition("Exception encountered: ")[2]))
-            continue
-        if isinstance(loaded, keras.Model):
-            return loaded
-        reason = f"it holds a {type(loaded).__name__}"
-        break
-    raise ValueError(
-        f"expected a Keras model that loads in safe mode, received {path}: {reason}; a model with "
-        "code of your own is given as package.module:function"
-    )
-
-
-def _place_of(function: Any) -> Place:
-    from dropout_zoo.models.auditing.formatters import Place
-
-    try:
-        file, (_, line) = inspect.getsourcefile(function), inspect.getsourcelines(function)
-    except (OSError, TypeError):  # built in, or no function but a class of another language
-        return Place()
-    return Place(Path(os.path.relpath(str(file))).as_posix(), line)
-
-
 def _settings(
     project: Path, ignore: Sequence[str], select: Sequence[str], severity: str | None
 ) -> AuditSettings:
@@ -272,7 +201,7 @@ def _write_fixed(model: keras.Model, report: AuditReport, path: Path) -> keras.M
     return fixed
 
 
-def _print_report(report: AuditReport, place: Place, output: str) -> None:
+def _print_report(report: AuditReport, place: SourceLocation, output: str) -> None:
     if output == "table":
         from dropout_zoo.tuning.cli.audit_table import print_report
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dropout_zoo.training import start_keras
 from dropout_zoo.tuning.cli.audit import audit_command
-from dropout_zoo.tuning.cli.models import list_command, show_command
+from dropout_zoo.tuning.cli.list import list_command
 from dropout_zoo.tuning.cli.options import (
     answering_errors,
     data_options,
@@ -18,8 +19,8 @@ from dropout_zoo.tuning.cli.options import (
     numbers_in,
     print_table,
 )
+from dropout_zoo.tuning.cli.show import show_command
 from dropout_zoo.tuning.cli.sweep import sweep_command
-from dropout_zoo.tuning.startup import start_keras
 
 if TYPE_CHECKING:
     from dropout_zoo.tuning.search import Search

@@ -78,7 +78,7 @@ def test_list_takes_a_wildcard_and_prints_json():
     assert [entry["name"] for entry in json.loads(run("list", "c?n", "--json").output)] == ["cnn"]
     nothing = run("list", "no such*")
     assert nothing.exit_code == 0
-    assert "No registered model matches 'no such*'; there are" in nothing.output
+    assert "No registered model matches 'no such*'; available: autoencoder" in nothing.output
 
 
 def test_show_draws_sites_and_tells_where_the_guidance_comes_from():
@@ -149,10 +149,10 @@ def test_show_writes_a_picture_and_never_over_another(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["mpl"], "received 'mpl'; the nearest: mlp"),
-        (["missing.keras"], "which is no file"),
+        (["mpl"], "received 'mpl'; did you mean mlp"),
+        (["missing.keras"], "which is not a file"),
         (["mlp", "--svg", "mlp.png"], "expected --svg to name a .svg file, received mlp.png"),
-        (["mlp", "--svg", "no/such/mlp.svg"], "expected a folder"),
+        (["mlp", "--svg", "no/such/mlp.svg"], "expected --svg in an existing directory"),
         (["mlp", "--overwrite"], "expected --svg with --overwrite"),
         (["mlp", "--colour"], "No such option"),
     ],

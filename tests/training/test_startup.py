@@ -1,4 +1,4 @@
-"""How the command line starts Keras: kernels that suit the model that will be trained."""
+"""Starting Keras: the kernels suit the model that will be trained."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ PROGRAM = """
 import os
 import sys
 
-from dropout_zoo.tuning.startup import start_keras
+from dropout_zoo.training import start_keras
 
 start_keras(announce=False, model=sys.argv[1])
 assert "keras" in sys.modules

@@ -1,0 +1,84 @@
+"""The argument of the commands that read a model: a name, a function or a file."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras
+
+    from dropout_zoo.models.auditing.formatters import SourceLocation
+    from dropout_zoo.training.data.dataset import Dataset
+
+SUFFIX = ".keras"
+
+
+def find_model(text: str, dataset: Dataset | None = None) -> tuple[keras.Model, SourceLocation]:
+    """Build or load the model that an argument names.
+
+    Args:
+        text: a registered name, ``package.module:function``, or the path of a ``.keras`` file.
+        dataset: data whose shape a registered model is built for; None for its defaults.
+
+    Returns:
+        The model, compiled or not, and the place of its code or file.
+
+    Raises:
+        ValueError: the model, function or file does not exist, or cannot be built or loaded.
+    """
+    from dropout_zoo.models.auditing.formatters import SourceLocation
+    from dropout_zoo.models.factory import call_builder, import_function, resolve_model
+
+    path = Path(text)
+    if path.suffix == SUFFIX or path.is_file():
+        return _load_file(path), SourceLocation(path.as_posix())
+    if ":" in text:
+        function = import_function(text)
+        return call_builder(function), _place_of(function)
+    if dataset is None:
+        return resolve_model(text), SourceLocation()
+    shape, classes = dataset.input_shape, dataset.num_classes
+    return resolve_model(text, input_shape=shape, num_classes=classes), SourceLocation()
+
+
+def _load_file(path: Path) -> keras.Model:
+    import keras
+
+    from dropout_zoo.models.saving import load_saved_model
+    from dropout_zoo.training.failure_reasons import reason_of
+
+    if path.suffix != SUFFIX:
+        raise ValueError(
+            f"expected a {SUFFIX} file, received {path}; save the model with "
+            f"model.save('name{SUFFIX}')"
+        )
+    if not path.is_file():
+        raise ValueError(f"expected a {SUFFIX} file, received {path}, which is not a file")
+    for compiled in (True, False):  # without a custom loss, the graph can still be loaded
+        try:
+            loaded = load_saved_model(path, compile=compiled)
+        except Exception as error:  # the contents of the file may raise anything
+            # Keras puts the configuration of all enclosing layers before the reason.
+            reason = reason_of(ValueError(str(error).rpartition("Exception encountered: ")[2]))
+            continue
+        if isinstance(loaded, keras.Model):
+            return loaded
+        reason = f"it contains a {type(loaded).__name__}"
+        break
+    raise ValueError(
+        f"expected a Keras model that loads in safe mode, received {path}: {reason}; give a model "
+        "with custom code as package.module:function"
+    )
+
+
+def _place_of(function: Any) -> SourceLocation:
+    from dropout_zoo.models.auditing.formatters import SourceLocation
+
+    try:
+        file, (_, line) = inspect.getsourcefile(function), inspect.getsourcelines(function)
+    except (OSError, TypeError):  # a builtin, or a class implemented in another language
+        return SourceLocation()
+    return SourceLocation(Path(os.path.relpath(str(file))).as_posix(), line)

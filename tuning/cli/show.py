@@ -1,0 +1,87 @@
+"""The command `show`: a diagram of a model with its dropout sites."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dropout_zoo.training.startup import start_keras
+from dropout_zoo.tuning.cli.options import answering_errors
+
+if TYPE_CHECKING:
+    from dropout_zoo.models.diagrams.diagram import ModelDiagram
+
+SUFFIX = ".svg"
+
+
+@click.command("show")
+@click.argument("model", metavar="MODEL_OR_FILE")
+@click.option(
+    "--svg",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.svg",
+    help="Write the diagram to a new SVG file instead of printing it.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace the file named by --svg if it exists.")
+@click.option("--all-layers", is_flag=True, help="Draw repeated layers every time instead of once.")
+def show_command(model: str, svg: Path | None, overwrite: bool, all_layers: bool) -> None:
+    """Draw the layers and dropout sites of MODEL_OR_FILE, with placements and guidance.
+
+    MODEL_OR_FILE is a registered model (see `dropout-zoo list`); package.module:function, a
+    function without required arguments that returns a Keras model; or a .keras file.
+
+    Exit status: 0 success, 1 the file cannot be written, 2 invalid usage.
+    """
+    with answering_errors():
+        if svg is not None:
+            _check_file(svg, overwrite)
+        elif overwrite:
+            raise ValueError("expected --svg with --overwrite, received --overwrite alone")
+        start_keras()
+        from dropout_zoo.models.diagrams.diagram import diagram
+        from dropout_zoo.tuning.cli.model_argument import find_model
+
+        drawn = diagram(find_model(model)[0], collapse=False if all_layers else None)
+        if svg is None:
+            _print_diagram(drawn)
+        else:
+            with open(svg, "w" if overwrite else "x", encoding="utf-8") as file:
+                file.write(drawn.svg())
+            click.echo(f"Wrote {svg}.", err=True)
+
+
+def _print_diagram(drawn: ModelDiagram) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from dropout_zoo.models.diagrams.text import text_lines
+    from dropout_zoo.models.guidance import GUIDANCE
+
+    console = Console()
+    ascii_only = console.options.ascii_only
+    for line in text_lines(drawn.spec, console.width, ascii_only=ascii_only):
+        style = "magenta" if line.drops else ""
+        console.print(Text(line.text, style), soft_wrap=True)
+    placements = [site.placement for layer in drawn.spec.layers for site in layer.sites]
+    sources = [f"{name}: {GUIDANCE[name].source}" for name in placements if name in GUIDANCE]
+    if sources:
+        console.print()
+    for source in dict.fromkeys(sources):
+        console.print(Text(f"Guidance, {source}"))
+
+
+def _check_file(path: Path, overwrite: bool) -> None:
+    if path.suffix != SUFFIX:
+        raise ValueError(f"expected --svg to name a {SUFFIX} file, received {path}")
+    if path.exists() and not overwrite:
+        raise ValueError(
+            f"expected --svg to name a new file, received {path}, which exists; --overwrite "
+            "replaces it"
+        )
+    if not path.absolute().parent.is_dir():
+        raise ValueError(
+            f"expected --svg in an existing directory, received {path}; create "
+            f"{path.absolute().parent}"
+        )
