@@ -124,7 +124,7 @@ def test_dry_run_writes_nothing(here):
     ("arguments", "words"),
     [
         (["speed"], "Invalid value for"),
-        (["rate", "mpl"], "received 'mpl'; the nearest: mlp"),
+        (["rate", "mpl"], "received 'mpl'; did you mean mlp"),
         (["rate", "--rates", "half"], "expected --rates to be numbers"),
         (["rate", "--rates", "1.5"], r"expected rates[0] to be in [0, 1)"),
         (

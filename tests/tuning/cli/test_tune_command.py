@@ -151,7 +151,7 @@ def test_dry_run_writes_nothing(here):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["mpl"], "received 'mpl'; the nearest: mlp"),
+        (["mpl"], "received 'mpl'; did you mean mlp"),
         (["--rates", "0.2;0.5"], "expected --rates to be numbers"),
         (["--rates", "20,50"], "% write 0.2"),
         (["--epochs", "0"], "epochs to be a whole number of at least 1"),
