@@ -303,6 +303,7 @@ def test_archives_that_unpack_to_too_much_are_refused_unopened(here):
     assert "bomb.npz" in told(["tune", "--data", "bomb.npz", "--out", "run"])
 
 
+@pytest.mark.posix
 def test_links_out_of_an_image_folder_are_refused(here):
     from PIL import Image
 

@@ -118,6 +118,7 @@ def kill_sweeps_and_compare(folder: Path, kills: int) -> list[str]:
         pytest.param(kill_sweeps_and_compare, 30, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.posix
 def test_killed_at_any_moment_it_resumes_to_the_same_answer(tmp_path, compare, kills):
     assert len(compare(tmp_path, kills)) > 1, "runs that were compared"
 
@@ -126,6 +127,7 @@ def test_killed_at_any_moment_it_resumes_to_the_same_answer(tmp_path, compare, k
 @pytest.mark.parametrize(
     ("compare", "kills"), [(kill_searches_and_compare, 1000), (kill_sweeps_and_compare, 200)]
 )
+@pytest.mark.posix
 def test_killed_many_times_it_resumes_to_the_same_answer(tmp_path, compare, kills):
     assert len(compare(tmp_path, kills)) > 1, "runs that were compared"
 

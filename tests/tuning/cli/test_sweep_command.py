@@ -150,6 +150,7 @@ def test_wrong_use_is_told_and_writes_nothing(here, arguments, words):
 
 
 @pytest.mark.slow
+@pytest.mark.posix
 def test_an_interrupted_sweep_goes_on_where_it_was(here):
     arguments = [
         "rate", "mlp", "--data", "data.npz", "--rates", "0.2,0.4,0.6", "--epochs", "80",

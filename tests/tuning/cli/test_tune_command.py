@@ -242,6 +242,7 @@ def fails():
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.slow
+@pytest.mark.posix
 def test_an_interrupt_ends_it_with_130(here, number):
     process = subprocess.Popen(
         [sys.executable, "-m", "dropout_zoo.tuning", "tune", "--epochs", "500"],
