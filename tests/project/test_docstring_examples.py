@@ -27,27 +27,12 @@ NEEDS = {"build_torch_mlp": "torch"}
 # Names that still need an example.
 # fmt: off
 WITHOUT_EXAMPLE = {
-    "AuditReport", "ConcreteDropout", "CosineRamp",
-    "CurriculumDropout", "DataError", "Dataset", "DropBlock2D",
-    "DropConnect", "DropoutHyperModel", "DropoutSite", "DropoutTuner", "EarlyDropout",
-    "Execution", "Finding", "FitSettings", "Guidance",
-    "LateDropout", "LinearRamp", "Maxout", "Member",
-    "MemberTrainer", "ModelDiagram", "ModelEntry", "MonteCarloPrediction",
-    "Objective", "RateSchedule", "RateScheduler",
-    "SearchSpace", "StochasticDepth",
-    "TrainedMember", "TuningResult", "audit",
-    "build_autoencoder", "build_cnn", "build_lstm", "build_mlp", "build_torch_mlp",
-    "build_transformer", "build_vit", "build_wide_resnet", "capacity_sweep",
-    "check_rate", "coadaptation", "compare_methods", "create_model", "data_size_sweep",
-    "diagram", "dropout_sites", "epoch_sweep", "generalization_gaps",
-    "imbalance_sweep", "keras_weights_to_torch", "label_noise_sweep",
-    "learning_curves", "list_models", "load_dataset", "load_saved_model", "make_topics",
-    "model_entry", "monte_carlo", "monte_carlo_convergence",
-    "parse_objective", "placement_sweep", "predictive_uncertainty", "prepare_threads",
-    "rate_grid", "rate_size_map", "rate_sweep", "rate_width_map", "register_model",
-    "robustness", "search_space", "split_classes", "srivastava_sgd", "targets_for",
-    "torch_weights_to_keras", "train_members", "tune",
-    "with_fewer_examples", "with_rates", "with_runtime_rates",
+    "CosineRamp", "CurriculumDropout", "DataError", "Dataset", "DropoutHyperModel",
+    "DropoutTuner", "EarlyDropout", "LateDropout", "LinearRamp", "Member", "ModelDiagram",
+    "MonteCarloPrediction", "Objective", "RateSchedule", "RateScheduler", "SearchSpace",
+    "TrainedMember", "TuningResult", "diagram", "generalization_gaps", "load_dataset",
+    "make_topics", "monte_carlo", "monte_carlo_convergence", "parse_objective",
+    "prepare_threads", "search_space", "split_classes", "tune", "with_fewer_examples",
 }
 # fmt: on
 
