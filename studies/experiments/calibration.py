@@ -1,4 +1,4 @@
-"""Calibration: whether a model is right as often as it says."""
+"""Calibration: whether a model is right as often as its probabilities say."""
 
 from __future__ import annotations
 
@@ -15,25 +15,31 @@ from dropout_zoo.training.provenance import versions
 
 
 class Calibration(StudyResult):
-    """How confidence and accuracy compare.
+    """The confidence of predictions beside their accuracy.
 
-    Its `data` has a row a bin that holds examples: its edges ``left`` and ``right``, ``examples``,
-    ``confidence`` and ``accuracy`` (means), and the interval of the accuracy, ``low`` and ``high``
-    (Wilson 1927, JASA 22:209-212).
+    Its `data` has one row per non-empty bin: its edges ``left`` and ``right``, ``examples``,
+    ``confidence`` and ``accuracy`` (means), and the confidence interval of the accuracy, ``low``
+    and ``high`` (Wilson 1927, JASA 22:209-212).
+
+    Example:
+        >>> from dropout_zoo.studies import calibration
+        >>> found = calibration([[0.75, 0.25], [0.75, 0.25]], [0, 1])
+        >>> found.bins[["examples", "confidence", "accuracy"]].values.tolist()
+        [[2.0, 0.75, 0.5]]
     """
 
     made_by = "calibration"
 
     @property
     def bins(self) -> pd.DataFrame:
-        """The table of the bins, `data`."""
+        """The table of the bins; the same as `data`."""
         return self.data
 
     @property
     def error(self) -> float:
         """Expected calibration error, in [0, 1].
 
-        The mean over the examples of the distance between confidence and accuracy of their bin
+        The difference between confidence and accuracy of a bin, averaged over the examples
         (Guo et al. 2017, ICML, equation 3).
         """
         return float((_shares(self.data) * _surplus(self.data).abs()).sum())
@@ -52,7 +58,7 @@ def calibration(
     Args:
         probabilities: probability of each class, shape `(examples, classes)`, such as the output
             of a model or `MonteCarloPrediction.mean`.
-        y: the classes, whole numbers from 0, shape `(examples,)`.
+        y: the classes, integers from 0, shape `(examples,)`.
         bins: number of bins of equal width between 0 and 1; 15 as in Guo et al. 2017.
         level: confidence level of the bins' intervals, in (0, 1).
 
@@ -60,7 +66,12 @@ def calibration(
         The calibration.
 
     Raises:
-        ValueError: the shapes do not fit.
+        ValueError: the shapes do not match.
+
+    Example:
+        >>> from dropout_zoo.studies import calibration
+        >>> calibration([[0.75, 0.25], [0.75, 0.25]], [0, 1]).error
+        0.25
     """
     check_count(bins, "bins")
     probabilities, y = np.asarray(probabilities, float), np.asarray(y)
@@ -71,7 +82,7 @@ def calibration(
         )
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == y
-    # A bin holds its right edge, as in Guo et al.
+    # A bin includes its right edge, as in Guo et al.
     place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     rows = []
     for number in np.unique(place):
