@@ -56,7 +56,7 @@ class Counted(MemberTrainer):
 cores = usable_cores()
 settings = TrainSettings(epochs=1, batch_size=64)
 trainer = Counted(hypermodel.model, data, settings, keep_state=True)
-assert trainer.members_at_once > 100
+assert trainer.max_parallel > 100
 by_cores = [min(cores, 9 - done) for done in range(0, 9, cores)]
 first = min(cores, 9)
 for name, oracle, wanted, expected in (
