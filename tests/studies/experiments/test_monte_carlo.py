@@ -186,7 +186,7 @@ def test_predictions_and_calibrations_are_kept(trained, few_digits, tmp_path):
 
 
 def test_convergence_wants_a_classifier(few_digits):
-    with pytest.raises(ValueError, match="expected a classifier with a probability for each class"):
+    with pytest.raises(ValueError, match="expected a classifier with one probability per class"):
         monte_carlo_convergence(linear(), np.ones((3, 6), "float32"), np.zeros(3, int))
 
 
