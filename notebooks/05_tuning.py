@@ -105,10 +105,10 @@ run = Path(tempfile.mkdtemp()) / "run"
 settings = {
     "oracle": "bayesian",
     "rates": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7] if full else [0.2, 0.4, 0.6],
-    "trials": 24 if full else 5,
+    "max_trials": 24 if full else 5,
     "epochs": 25 if full else 10,
-    "finalists": 4 if full else 2,
-    "seeds": 5 if full else 3,
+    "num_finalists": 4 if full else 2,
+    "num_seeds": 5 if full else 3,
 }
 result = tune(model, data, **settings, directory=run, progress=False)
 

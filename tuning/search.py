@@ -50,10 +50,10 @@ class TuningSettings:
     oracle: str = "grid"
     rates: Rates | None = None
     placements: Sequence[str] | None = None
-    trials: int | None = None
+    max_trials: int | None = None
+    num_seeds: int = 5
+    num_finalists: int = 5
     seed: int = 0
-    finalists: int = 5
-    seeds: int = 5
     training: TrainSettings = field(default_factory=TrainSettings)
 
 
@@ -81,8 +81,8 @@ class Search:
         own = {each.name: getattr(settings, each.name) for each in fields(settings)}
         training = own.pop("training")
         settings = TuningSettings(**as_json(own), training=training)  # NumPy's numbers as Python's
-        check_count(settings.finalists, "finalists")
-        check_count(settings.seeds, "seeds")
+        check_count(settings.num_finalists, "num_finalists")
+        check_count(settings.num_seeds, "num_seeds")
         check_count(settings.seed, "seed", least=0)
         self.settings = settings
         self.dataset = dataset
@@ -97,14 +97,16 @@ class Search:
         )
         self.space = self.hypermodel.space
         self.objective = parse_objective(training.objective)
-        self.trials = trial_limit(settings.oracle, self.space, settings.trials, training.epochs)
+        self.max_trials = trial_limit(
+            settings.oracle, self.space, settings.max_trials, training.epochs
+        )
         self.given = {site.path: site.rate for site in settable_sites(self.model)}
 
     @property
     def trainings(self) -> int:
         """Number of trainings at most: trials, controls, and finalists on all seeds."""
-        finalists = min(self.settings.finalists, self.trials)
-        return self.trials + 2 + (finalists + 2) * self.settings.seeds
+        finalists = min(self.settings.num_finalists, self.max_trials)
+        return self.max_trials + 2 + (finalists + 2) * self.settings.num_seeds
 
     def trainer(self, directory: Path | None) -> MemberTrainer:
         """The trainer of all that this search trains.
@@ -241,7 +243,7 @@ class Search:
         settings = asdict(self.settings) | self.settings.training.describe()
         del settings["training"]
         return {
-            "settings": settings | {"trials": self.trials},
+            "settings": settings | {"max_trials": self.max_trials},
             "space": {name: list(rates) for name, rates in self.space.choices.items()},
             "sites": {name: list(paths) for name, paths in self.space.sites.items()},
             "given_rates": self.given,
@@ -267,7 +269,7 @@ class Search:
                 settings.oracle,
                 self.space,
                 objective=self.objective,
-                max_trials=settings.trials,
+                max_trials=settings.max_trials,
                 epochs=settings.training.epochs,
                 seed=settings.seed,
             ),
@@ -288,11 +290,11 @@ class Search:
         settings = self.settings
         trials = [entry.result for entry in searched if entry.role == "trial"]
         controls = list(self._controls().values())
-        best = choose_finalists(trials, settings.finalists, self.objective, controls)
+        best = choose_finalists(trials, settings.num_finalists, self.objective, controls)
         names = {f"finalist {n}": rates for n, rates in enumerate(best, start=1)}
-        progress.fewer(len(searched) + (len(names) + 2) * settings.seeds)
+        progress.fewer(len(searched) + (len(names) + 2) * settings.num_seeds)
         progress.phase("finalists")
-        seeds = range(settings.seed + 1, settings.seed + 1 + settings.seeds)
+        seeds = range(settings.seed + 1, settings.seed + 1 + settings.num_seeds)
         members = [
             Member(rates, seed, label=name)
             for (name, rates), seed in itertools.product((self._controls() | names).items(), seeds)

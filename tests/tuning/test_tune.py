@@ -15,7 +15,7 @@ from dropout_zoo.tuning import tune
 from dropout_zoo.tuning.race import GIVEN, NONE, choose_finalists, compare
 from dropout_zoo.tuning.trial_tables import Entry
 
-QUICK = {"rates": [0.2, 0.5], "epochs": 2, "finalists": 2, "seeds": 3, "progress": False}
+QUICK = {"rates": [0.2, 0.5], "epochs": 2, "num_finalists": 2, "num_seeds": 3, "progress": False}
 FILES = {
     "best.keras", "curves.parquet", "finalists.csv", "outcome.json", "rates.png", "search.json",
     "trials.csv",
@@ -173,7 +173,12 @@ def test_a_folder_with_files_is_refused_and_left_alone(few_digits, tmp_path):
 
 
 def test_wrong_settings_leave_no_folder_behind(few_digits, tmp_path):
-    for wrong in ({"epochs": 0}, {"seeds": 0}, {"objective": "val_nothing:max"}, {"oracle": "x"}):
+    for wrong in (
+        {"epochs": 0},
+        {"num_seeds": 0},
+        {"objective": "val_nothing:max"},
+        {"oracle": "x"},
+    ):
         with pytest.raises(ValueError, match="expected"):
             tune("mlp", few_digits, **QUICK | wrong, directory=tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -181,7 +186,7 @@ def test_wrong_settings_leave_no_folder_behind(few_digits, tmp_path):
 
 @pytest.mark.parametrize("oracle", ["random", "bayesian", "hyperband"])
 def test_other_oracles_search_too(few_digits, oracle):
-    settings = QUICK | {"trials": 3, "oracle": oracle, "seeds": 1, "finalists": 1}
+    settings = QUICK | {"max_trials": 3, "oracle": oracle, "num_seeds": 1, "num_finalists": 1}
     result = tune(build_mlp(units=(8,), hidden_rates=(0.4,)), few_digits, **settings)
     assert list(result.trials["setting"][:2]) == [NONE, GIVEN]
     assert set(result.trials["hidden_1_dropout"][2:]) == {0.2, 0.5}
@@ -189,7 +194,13 @@ def test_other_oracles_search_too(few_digits, oracle):
 
 
 def test_placements_add_dropout_to_a_registered_model(few_digits):
-    settings = QUICK | {"rates": None, "trials": 2, "seeds": 1, "finalists": 1, "epochs": 1}
+    settings = QUICK | {
+        "rates": None,
+        "max_trials": 2,
+        "num_seeds": 1,
+        "num_finalists": 1,
+        "epochs": 1,
+    }
     result = tune("mlp", few_digits, **settings, placements=["input"])
     assert dict(result.space.choices) == {"input_dropout": (0.2, 0.25)}
     given = result.trials.set_index("setting").loc[GIVEN]
@@ -219,7 +230,7 @@ def test_regression_is_tuned_by_its_own_loss():
     x = rng.normal(size=(120, 6)).astype("float32")
     y = (x @ np.arange(6)).astype("float32")
     data = Dataset.from_arrays((x[:80], y[:80]), (x[80:100], y[80:100]), (x[100:], y[100:]))
-    result = tune("mlp", data, **QUICK | {"seeds": 2, "finalists": 1})
+    result = tune("mlp", data, **QUICK | {"num_seeds": 2, "num_finalists": 1})
     assert result.best_model().output_shape == (None, 1)
     assert set(result.test) == {"loss", "mae"}
 
@@ -337,7 +348,7 @@ def test_finalists_are_chosen_once_each_and_never_the_given_rates():
 def test_a_metric_with_a_value_for_each_class_has_a_column_for_each(few_digits, tmp_path):
     model = build_mlp(units=(8,), hidden_rates=(0.4,))
     model.compile("adam", "categorical_crossentropy", metrics=[keras.metrics.F1Score()])
-    settings = QUICK | {"objective": "val_f1_score_3:max", "finalists": 1, "seeds": 2}
+    settings = QUICK | {"objective": "val_f1_score_3:max", "num_finalists": 1, "num_seeds": 2}
     result = tune(model, few_digits, **settings, directory=tmp_path / "run")
     columns = {f"{part}f1_score_{label}" for part in ("", "train_", "val_") for label in range(10)}
     assert columns <= set(result.curves.columns)
@@ -347,7 +358,7 @@ def test_a_metric_with_a_value_for_each_class_has_a_column_for_each(few_digits, 
 
 
 def test_arguments_may_be_numpys(few_digits, tmp_path):
-    plain = {"epochs": 2, "seeds": 2, "seed": 3, "finalists": 1, "progress": False}
+    plain = {"epochs": 2, "num_seeds": 2, "seed": 3, "num_finalists": 1, "progress": False}
     numpys = {k: v if k == "progress" else np.int64(v) for k, v in plain.items()}
     weights = dict(zip(np.unique(few_digits.train[1]), np.linspace(0.5, 1.5, 10), strict=True))
     model = build_mlp(units=(8,), hidden_rates=(0.4,))
@@ -376,7 +387,9 @@ def test_a_test_part_without_a_finite_loss_is_told_as_not_measured(tmp_path):
 
 def test_nothing_is_trained_twice_where_a_trial_is_a_control(few_digits):
     model = build_mlp(units=(8,), hidden_rates=(0.4,))
-    result = tune(model, few_digits, **QUICK | {"rates": [0.0, 0.2], "finalists": 2, "seeds": 2})
+    result = tune(
+        model, few_digits, **QUICK | {"rates": [0.0, 0.2], "num_finalists": 2, "num_seeds": 2}
+    )
     assert set(result.finalists["setting"]) == {NONE, GIVEN, "finalist 1"}
     rates = result.finalists.query("setting == 'finalist 1'")["hidden_1_dropout"]
     assert set(rates) == {0.2}
