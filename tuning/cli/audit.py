@@ -86,7 +86,7 @@ def audit_command(
     as_json: bool,
     fix: Path | None,
 ) -> None:
-    """Report problems with the dropout of MODEL_OR_FILE.
+    """Report problems with the dropout of a model.
 
     MODEL_OR_FILE is a registered model (see `dropout-zoo list`); package.module:function, a
     function without required arguments that returns a Keras model; or a .keras file. The audit
@@ -126,9 +126,9 @@ def audit_command(
         remaining = report.at_least(settings.severity)
         fixed = None if fix is None else _write_fixed(audited, report, fix)
         if fixed is not None:
-            remaining_fixed = audit(fixed, **chosen).at_least(settings.severity)
+            unfixed = audit(fixed, **chosen).at_least(settings.severity)
             remaining = (
-                *remaining_fixed,
+                *unfixed,
                 *(each for each in remaining if RULES[each.code].measured),
             )
     sys.exit(FOUND if remaining else CLEAN)

@@ -105,7 +105,6 @@ def sweep_command() -> None:
 
 
 @sweep_command.command("rate")
-@_study_options()
 @_RATES
 @click.option(
     "--sites",
@@ -113,13 +112,13 @@ def sweep_command() -> None:
     help="Sites whose rate varies: all, each (one at a time), a placement, or the path of a site."
     "  [default: hidden]",
 )
+@_study_options()
 def rate_command(rates: list[float] | None, sites: str | None, **common: Any) -> None:
     """Vary the dropout rate of MODEL."""
     _sweep("rate", {"rates": rates, "sites": sites}, **common)
 
 
 @sweep_command.command("data-size")
-@_study_options()
 @click.option("--sizes", type=Integers(), metavar="N,N,...", help="Numbers of training examples.")
 @_RATES
 @click.option(
@@ -127,15 +126,15 @@ def rate_command(rates: list[float] | None, sites: str | None, **common: Any) ->
     metavar="SITES",
     help="Sites that drop out: all, a placement, or the path of a site.  [default: hidden]",
 )
+@_study_options()
 def data_size_command(
     sizes: list[int] | None, rates: list[float] | None, sites: str | None, **common: Any
 ) -> None:
-    """Vary the number of training examples of MODEL, with and without dropout."""
+    """Vary the number of training examples, with and without dropout."""
     _sweep("data-size", {"sizes": sizes, "rates": rates, "sites": sites}, **common)
 
 
 @sweep_command.command("capacity")
-@_study_options()
 @click.option(
     "--units",
     type=_Widths(),
@@ -143,12 +142,13 @@ def data_size_command(
     help="Widths of the hidden layers of each model.",
 )
 @_RATES
+@_study_options()
 def capacity_command(
     units: list[list[int]] | None, rates: list[float] | None, **common: Any
 ) -> None:
     """Vary the size of MODEL, with and without dropout.
 
-    MODEL must accept `units`.
+    MODEL must accept the argument `units`.
     """
     _sweep("capacity", {"units": units, "rates": rates}, **common)
 
@@ -161,12 +161,12 @@ def placement_command(**common: Any) -> None:
 
 
 @sweep_command.command("methods")
-@_study_options(objective="val_accuracy, or val_mae without classes")
 @click.option(
     "--methods", type=_Names(), metavar="M,M,...", help="Methods to compare, besides none."
 )
+@_study_options(objective="val_accuracy, or val_mae without classes")
 def methods_command(methods: list[str] | None, **common: Any) -> None:
-    """Compare dropout in MODEL with other methods against overfitting.
+    """Compare dropout with other methods against overfitting.
 
     MODEL must accept the arguments that the methods change. Half of the training examples are
     used, so that the method "more data" has more of them.

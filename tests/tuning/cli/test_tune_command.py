@@ -87,7 +87,17 @@ def data_file(path: Path, examples=80) -> Path:
     return path
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["tune", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["list"],
+        ["tune", "--help"],
+        ["sweep", "--help"],
+        ["sweep", "rate", "--help"],
+        ["--version"],
+    ],
+)
 def test_answers_without_importing_keras(arguments):
     program = (
         "import sys\nfrom dropout_zoo.tuning.cli.main import main\n"
