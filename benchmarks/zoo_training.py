@@ -38,7 +38,7 @@ def row_of(work: Work, mnist: str | None, runs: Path | None) -> dict[str, Any]:
     Returns:
         One row of the table, as plain data.
     """
-    from dropout_zoo.models.graph.fingerprint import structure_of
+    from dropout_zoo.models.graph.fingerprint import model_fingerprint
     from dropout_zoo.training.provenance import describe_data, versions
     from dropout_zoo.tuning import tune
 
@@ -46,7 +46,7 @@ def row_of(work: Work, mnist: str | None, runs: Path | None) -> dict[str, Any]:
     model = model_of(work, dataset)
     description = {
         "work": asdict(work),
-        "structure": structure_of(model),
+        "structure": model_fingerprint(model),
         "data": describe_data(dataset),
         "versions": versions(),
     }

@@ -1,4 +1,4 @@
-"""Checks of arguments that several builders and trainers share."""
+"""Validation of arguments that several builders and functions share."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 
 def check_choice(value: object, choices: Sequence[object], name: str) -> None:
-    """Refuse a value that is not among the choices.
+    """Raise an error if a value is not among the choices.
 
     Args:
         value: the value.
-        choices: what it may be.
-        name: the argument's name, for the message.
+        choices: the allowed values.
+        name: name of the argument in the message.
 
     Raises:
         ValueError: the value is not among the choices.
@@ -25,15 +25,15 @@ def check_choice(value: object, choices: Sequence[object], name: str) -> None:
 
 
 def check_count(value: object, name: str, least: int = 1) -> None:
-    """Refuse anything but a whole number that is large enough.
+    """Raise an error if a value is not a whole number, or is too small.
 
     Args:
         value: the value.
-        name: the argument's name, for the message.
-        least: the smallest number allowed.
+        name: name of the argument in the message.
+        least: the smallest allowed number.
 
     Raises:
-        ValueError: the value is no whole number, or too small.
+        ValueError: the value is not a whole number, or is too small.
     """
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not whole or int(value) < least:  # type: ignore[call-overload]
@@ -43,14 +43,14 @@ def check_count(value: object, name: str, least: int = 1) -> None:
 
 
 def check_fraction(value: Any, name: str) -> float:
-    """Return a fraction as a float, or say what is wrong with it.
+    """Validate a fraction.
 
     Args:
-        value: the fraction, both ends included.
-        name: the argument's name, for the message.
+        value: a number in [0, 1].
+        name: name of the argument in the message.
 
     Returns:
-        The fraction.
+        The fraction as a float.
 
     Raises:
         ValueError: the value is not a number in [0, 1].
@@ -62,19 +62,20 @@ def check_fraction(value: Any, name: str) -> float:
 
 
 def check_sizes(sizes: Any, name: str, example: str, least: int = 0) -> tuple[int, ...]:
-    """Return a sequence of positive whole numbers as a tuple, or say what is wrong with it.
+    """Validate a sequence of positive whole numbers.
 
     Args:
         sizes: the sequence, such as the widths of layers or the shape of an example.
-        name: the argument's name, for the message.
-        example: what would be right, for the message.
-        least: how many there must be at least.
+        name: name of the argument in the message.
+        example: a valid value, for the message.
+        least: the smallest allowed length.
 
     Returns:
-        The sizes, as plain Python numbers.
+        The sizes as a tuple of Python integers.
 
     Raises:
-        ValueError: an entry is not a positive whole number, or the value is no sequence.
+        ValueError: an entry is not a positive whole number, the sequence is too short, or the value
+            is not a sequence.
     """
     values = plain_values(sizes)
     whole = isinstance(values, Sequence) and all(
@@ -90,5 +91,5 @@ def check_sizes(sizes: Any, name: str, example: str, least: int = 0) -> tuple[in
 
 
 def plain_values(values: Any) -> Any:
-    """NumPy's arrays and numbers as lists and Python numbers, anything else as it is."""
+    """Convert NumPy arrays and numbers to Python's; return anything else unchanged."""
     return values.tolist() if hasattr(values, "tolist") else values

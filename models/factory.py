@@ -1,4 +1,4 @@
-"""From what a person says to a compiled model: a name, an import path, a builder, or the model."""
+"""Compiled models from a registered name, an import path, a builder function or a model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLACEMENT_ARGUMENTS = {
     "convolutional": "conv_rates",
     "hidden": "hidden_rates",
 }
-"""Builder arguments that add dropout of a placement which the default model lacks."""
+"""Builder arguments that add dropout at a placement where the default model has none."""
 
 
 def resolve_model(
@@ -28,24 +28,24 @@ def resolve_model(
     num_classes: int | None = None,
     placements: Iterable[str] = (),
 ) -> keras.Model:
-    """Find or build the model that is meant.
+    """Return the model that an argument refers to, building it if necessary.
 
     Args:
-        model: a compiled Keras model; a registered name; ``package.module:function``, a function
-            without required arguments that returns a compiled model; or such a function itself.
-        input_shape: shape of one example, for registered models and models that are not built;
-            None to leave registered models at their defaults.
-        num_classes: with `input_shape`: number of classes for registered models, or None for
+        model: a compiled Keras model; a registered name; ``package.module:function``, where the
+            function has no required arguments and returns a compiled model; or such a function.
+        input_shape: shape of one example, for registered models and models that are not built; None
+            for the defaults of registered models.
+        num_classes: with `input_shape`, the number of classes for registered models; None for
             regression.
-        placements: placements at which a registered model is to have dropout layers, at rate 0
-            where its default has none.
+        placements: placements at which a registered model gets dropout layers, with rate 0 where
+            its default has none.
 
     Returns:
         A compiled and built model.
 
     Raises:
-        ValueError: there is no such model or function, it fails, or what it returns is no
-            compiled Keras model.
+        ValueError: there is no such model or function, the function fails, or it returns something
+            other than a compiled Keras model.
     """
     if isinstance(model, str):
         if ":" not in model:
@@ -70,14 +70,14 @@ def resolve_variant(
     input_shape: Sequence[int],
     num_classes: int | None,
 ) -> keras.Model:
-    """Build the model that is meant with other arguments, such as other widths.
+    """Build the model that an argument refers to with other arguments, such as other widths.
 
     Args:
-        model: what `resolve_model` takes; to change arguments it has to be a registered name or a
+        model: as in `resolve_model`; to change arguments it must be a registered name or a
             function.
         arguments: arguments of the builder by name, such as ``{"units": (64,)}``.
-        input_shape: shape of one example, handed to builders that take it.
-        num_classes: number of classes, or None for regression; handed to builders that take it.
+        input_shape: shape of one example, passed to builders that take it.
+        num_classes: number of classes, or None for regression; passed to builders that take it.
 
     Returns:
         A compiled and built model.
@@ -112,14 +112,14 @@ def resolve_variant(
 
 
 def builder_arguments(model: keras.Model | str | Callable[..., keras.Model]) -> dict[str, Any]:
-    """The arguments that a model's builder takes, with their defaults.
+    """The arguments of a model's builder, with their defaults.
 
     Args:
-        model: what `resolve_model` takes.
+        model: as in `resolve_model`.
 
     Returns:
-        Default by name, `inspect.Parameter.empty` where there is none; nothing for a built model,
-        which has no builder.
+        Defaults by name, `inspect.Parameter.empty` for arguments without one; empty for a built
+        model, which has no builder.
 
     Raises:
         ValueError: there is no such builder.
@@ -147,8 +147,8 @@ def _registered_builder(name: str) -> Callable[..., keras.Model]:
         return model_entry(name).builder
     except ValueError as error:
         raise ValueError(
-            f"{error}; `dropout-zoo list` shows all that are registered, and a model of your own "
-            "is given as package.module:function"
+            f"{error}; `dropout-zoo list` shows all registered models, and package.module:function "
+            "refers to a function of your own"
         ) from None
 
 
@@ -163,17 +163,17 @@ def _build_registered(
         arguments = {argument: value for argument, value in data.items() if argument in defaults}
     for placement in placements:
         argument = PLACEMENT_ARGUMENTS.get(placement, "")
-        # A model that has dropout there keeps its rates: they are a control of every search.
+        # A model that has dropout there keeps its rates, which are a control in every search.
         if argument in defaults and defaults[argument] is None:
             arguments[argument] = 0.0
     return builder(**arguments)
 
 
 def import_function(path: str) -> Callable[[], keras.Model]:
-    """Import the function that ``package.module:function`` names.
+    """Import the function that ``package.module:function`` refers to.
 
     Args:
-        path: the module, looked for in the working folder too, and the function.
+        path: the module, which may be in the working directory, and the function.
 
     Returns:
         The function.
@@ -184,7 +184,7 @@ def import_function(path: str) -> Callable[[], keras.Model]:
     module_name, _, function_name = path.partition(":")
     here = str(Path.cwd())
     if here not in sys.path:
-        sys.path.insert(0, here)  # a console script does not look in the working folder
+        sys.path.insert(0, here)  # which console scripts do not search
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # a user's module may raise anything
@@ -203,16 +203,16 @@ def import_function(path: str) -> Callable[[], keras.Model]:
 
 
 def call_builder(model: Callable[[], keras.Model]) -> keras.Model:
-    """Call a function of the user's that builds a model.
+    """Call a user's function that builds a model.
 
     Args:
         model: a function without required arguments.
 
     Returns:
-        What it returns.
+        The model.
 
     Raises:
-        ValueError: it is no such function, it fails, or it returns no Keras model.
+        ValueError: the function has required arguments, fails, or does not return a Keras model.
     """
     builder = _builder(model)
     name = getattr(builder, "__qualname__", repr(builder))

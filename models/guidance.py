@@ -1,4 +1,4 @@
-"""The guidance on dropout rates, as data: one table that everything else reads."""
+"""The guidance on dropout rates, as a table that everything else reads."""
 
 from __future__ import annotations
 
@@ -15,12 +15,18 @@ SRIVASTAVA = "Srivastava et al. 2014, JMLR 15:1929-1958"
 
 
 class Guidance(NamedTuple):
-    """The recommended dropout rates of one placement.
+    """The recommended dropout rates for one placement.
 
     Attributes:
-        low: lowest recommended rate, a fraction dropped; None where no dropout is recommended.
-        high: highest recommended rate, a fraction dropped; None where none is recommended.
-        source: where the recommendation comes from.
+        low: lowest recommended rate (fraction dropped); None if no dropout is recommended.
+        high: highest recommended rate (fraction dropped); None if no dropout is recommended.
+        source: the source of the recommendation.
+
+    Example:
+        >>> from dropout_zoo.models import GUIDANCE
+        >>> guidance = GUIDANCE["input"]
+        >>> str(guidance), guidance.includes(0.5)
+        ('0.20-0.25', False)
     """
 
     low: float | None
@@ -28,11 +34,11 @@ class Guidance(NamedTuple):
     source: str
 
     def includes(self, rate: float) -> bool:
-        """Whether a rate lies in the range; none does where no dropout is recommended."""
+        """Whether a rate lies in the recommended range; False if no dropout is recommended."""
         return self.low is not None and self.high is not None and self.low <= rate <= self.high
 
     def __str__(self) -> str:
-        """The range as a person reads it, such as ``0.20-0.25``."""
+        """The range as text, such as ``0.20-0.25``."""
         return "none" if self.low is None else f"{self.low:.2f}-{self.high:.2f}"
 
 
@@ -51,8 +57,8 @@ GUIDANCE = MappingProxyType(
         "output": Guidance(
             None,
             None,
-            f"{SRIVASTAVA}, Section 4: units of the input and hidden layers are dropped, "
-            "those of the output are not",
+            f"{SRIVASTAVA}, Section 4: dropout applies to the units of the input and hidden "
+            "layers, not to those of the output",
         ),
         "searched": Guidance(
             0.20,
@@ -61,34 +67,39 @@ GUIDANCE = MappingProxyType(
         ),
     }
 )
-"""Recommended rates by placement, and under ``"searched"`` the range that a search covers."""
+"""Recommended rates by placement; ``"searched"`` is the range that a search covers."""
 
 SEARCHED_RATES = (0.20, 0.25, 0.30, 0.35, 0.40, 0.45, 0.50)
 """The searched range in steps of 0.05, both ends included."""
 
 LIKELY_KEEP_PROBABILITY = 0.5
-"""A rate above this drops more than it keeps: more often a keep probability than meant."""
+"""Above this, a rate drops more than it keeps, and is often meant as a keep probability."""
 
 
 def check_rate(rate: float, name: str) -> float:
-    """Return a dropout rate as a float, or say what is wrong with it.
+    """Validate a dropout rate.
 
     Args:
         rate: fraction dropped, in [0, 1).
-        name: what to call the rate in the message, such as ``"hidden_rates[0]"``.
+        name: name of the rate in error messages, such as ``"hidden_rates[0]"``.
 
     Returns:
-        The rate.
+        The rate as a float.
 
     Raises:
         ValueError: the rate is not a number in [0, 1).
+
+    Example:
+        >>> from dropout_zoo.models import check_rate
+        >>> check_rate(0.25, "rate")
+        0.25
     """
     number = isinstance(rate, Real) and not isinstance(rate, bool)
     if not number or rate != rate:
         raise ValueError(
             f"expected {name} to be a number in [0, 1), the fraction dropped; received {rate!r}"
         )
-    # A number just below 1 may become 1 as a float, and -0.0 is to read as 0.
+    # A number just below 1 may become 1 as a float, and -0.0 becomes 0.
     if not 0 <= rate < 1 or float(rate) == 1:
         percent = f"; for {rate} % write {rate / 100:g}" if 1 < rate < 100 else ""
         everything = "; a rate of 1 drops every unit" if rate == 1 else ""
@@ -100,11 +111,11 @@ def check_rate(rate: float, name: str) -> float:
 
 
 def builder_rate(rate: float, name: str) -> float:
-    """Check a rate that a builder was given, and warn where it looks like the fraction kept.
+    """Validate a rate that a builder received, and warn if it looks like the fraction kept.
 
     Args:
         rate: fraction dropped, in [0, 1).
-        name: what to call the rate in the message.
+        name: name of the rate in messages.
 
     Returns:
         The rate.
@@ -120,19 +131,19 @@ def builder_rate(rate: float, name: str) -> float:
 def rates_per_layer(
     rates: float | Sequence[float], widths: Sequence[int], name: str, of: str
 ) -> list[float]:
-    """One checked rate for each layer, from one number for all or a sequence.
+    """Validate rates and return one per layer, given one number for all layers or a sequence.
 
     Args:
-        rates: a rate for all layers, or one a layer; fractions dropped, in [0, 1).
+        rates: a rate for all layers, or one per layer; fractions dropped, in [0, 1).
         widths: the widths of the layers.
-        name: the argument's name, for messages.
-        of: the name of the argument that gives the widths, for messages.
+        name: name of the argument in messages.
+        of: name of the argument that gives the widths, in messages.
 
     Returns:
-        A list of as many rates as there are widths.
+        As many rates as there are widths.
 
     Raises:
-        ValueError: a rate is out of range, or their number is not that of the layers.
+        ValueError: a rate is out of range, or the number of rates is not that of the layers.
     """
     values = plain_values(rates)
     if not isinstance(values, list | tuple):
@@ -140,17 +151,17 @@ def rates_per_layer(
     if len(values) != len(widths):
         raise ValueError(
             f"expected {len(widths)} {name}, one for each of {of}={tuple(widths)}, received "
-            f"{tuple(values)}; a single number serves all layers"
+            f"{tuple(values)}; a single number applies to all layers"
         )
     return [builder_rate(rate, f"{name}[{index}]") for index, rate in enumerate(values)]
 
 
 def warn_of_keep_probability(rate: float, name: str) -> None:
-    """Warn where a rate looks like the fraction kept.
+    """Warn if a rate looks like the fraction kept.
 
     Args:
         rate: fraction dropped, in [0, 1).
-        name: what to call the rate in the message.
+        name: name of the rate in the message.
 
     Warns:
         UserWarning: the rate is above 0.5.
@@ -164,8 +175,8 @@ def warn_of_keep_probability(rate: float, name: str) -> None:
 
 
 def _levels_to_caller() -> int:
-    """How far up the stack the call into this project was made, for `warnings.warn`."""
-    # Python 3.12 has `skip_file_prefixes` for this.
+    """The number of stack levels up to the caller of this package, for `warnings.warn`."""
+    # From Python 3.12 on, `skip_file_prefixes` does this.
     frame, levels = inspect.currentframe(), 0
     while frame and frame.f_globals.get("__name__", "").startswith("dropout_zoo."):
         frame, levels = frame.f_back, levels + 1

@@ -1,4 +1,4 @@
-"""Named models: what there is, and how to build one by name, without importing Keras to look."""
+"""The registry of named models. Looking up models does not import Keras; building them does."""
 
 from __future__ import annotations
 
@@ -28,24 +28,31 @@ BUILDER_MODULES = (
     "dropout_zoo.models.architectures.transformer",
     "dropout_zoo.models.architectures.vit",
 )
-"""Modules whose import registers the models of the zoo; none of them imports Keras at its top."""
+"""Modules whose import registers this package's models; they import Keras only in builders."""
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """What the registry knows of a model without building it.
+    """The registry's description of a model, available without building it.
 
     Attributes:
-        name: the name to build it by.
-        builder: the function that builds it; called with the defaults, it gives what the rest
-            of the entry describes. The `arguments` of a variant are among its defaults.
+        name: the name to build the model by.
+        builder: the function that builds it; with its default arguments it builds the model
+            described here. The `arguments` of a variant are among its defaults.
         family: kind of architecture, such as ``"MLP"``.
         parameters: number of trainable parameters.
         sites: default rate (fraction dropped) by site path, from input to output.
-        source: where the architecture and its rates come from.
-        arguments: what makes this model a variant of what its builder builds by itself; arguments
-            by name, none for the builder's own model.
-        data: the data that its source trained it on, such as ``"MNIST"``; empty where it has none.
+        source: the source of the architecture and its rates.
+        arguments: the arguments by name that distinguish a variant from the builder's own default
+            model; empty for that model.
+        data: the data set it was trained on in its source, such as ``"MNIST"``; empty if there is
+            none.
+
+    Example:
+        >>> from dropout_zoo.models import model_entry
+        >>> entry = model_entry("cnn")
+        >>> entry.family, entry.parameters, dict(entry.sites)
+        ('CNN', 225034, {'hidden_1_dropout': 0.5})
     """
 
     name: str
@@ -59,13 +66,13 @@ class ModelEntry:
 
     @property
     def input_shape(self) -> tuple[int, ...] | None:
-        """Shape of one example of the default model; None where the builder takes no shape."""
+        """Shape of one example of the default model; None if the builder takes no shape."""
         shape = self._default("input_shape")
         return None if shape is None else tuple(shape)
 
     @property
     def num_classes(self) -> int | None:
-        """Number of classes of the default model; None where it tells no classes apart."""
+        """Number of classes of the default model; None if it does not classify."""
         return self._default("num_classes")
 
     def _default(self, argument: str) -> Any:
@@ -88,36 +95,49 @@ def register_model(
     arguments: Mapping[str, Any] | None = None,
     data: str = "",
 ) -> Callable[[Callable[Parameters, keras.Model]], Callable[Parameters, keras.Model]]:
-    """Decorate a builder so that `create_model` and the command line find it by name.
+    """Register a builder, so that `create_model` and the command line find it by name.
 
-    One builder serves a family: register it once for each variant, with the arguments that make
-    the variant. The model goes by the name of its variant unless the arguments say otherwise.
+    A builder may be registered several times, once for each variant, with the arguments that define
+    the variant. The model is named after its variant unless the arguments say otherwise.
 
     Args:
-        name: the name to build it by; must be free.
+        name: the name to build the model by; must not be taken.
         family: kind of architecture, such as ``"MLP"``.
         parameters: number of trainable parameters of the default model.
         sites: default rate by site path, from input to output.
-        source: where the architecture and its rates come from.
-        arguments: arguments of the builder by name, which become the defaults of this variant;
-            values that need no Keras, so that looking at the entry imports none. None for the
-            builder's own defaults.
-        data: the data that the source trained it on, such as ``"MNIST"``.
+        source: the source of the architecture and its rates.
+        arguments: arguments of the builder by name, which become the defaults of this variant; use
+            values that do not need Keras, so that looking up the entry does not import it. None for
+            the builder's own defaults.
+        data: the data set it was trained on in its source, such as ``"MNIST"``.
 
     Returns:
-        A decorator that registers the builder and returns it unchanged, signature and all.
+        A decorator that registers the builder and returns it unchanged.
 
     Raises:
         ValueError: the name is taken by another builder.
         TypeError: the builder lacks one of the arguments.
+
+    Example:
+        >>> from dropout_zoo.models import build_mlp, create_model, register_model
+        >>> build = register_model(
+        ...     "small_mlp",
+        ...     family="MLP",
+        ...     parameters=25_450,
+        ...     sites={"hidden_1_dropout": 0.25},
+        ...     source="this example",
+        ...     arguments={"units": (32,), "hidden_rates": 0.25},
+        ... )(build_mlp)
+        >>> create_model("small_mlp").count_params()
+        25450
     """
 
     def register(builder: Callable[Parameters, keras.Model]) -> Callable[Parameters, keras.Model]:
         if not _is_being_defined(builder):
-            _load_builders()  # the names of the zoo are taken first
+            _load_builders()  # this package's own names take precedence
         given = dict(arguments or {})
         taken = _entries.get(name)
-        # A notebook cell that is run again registers the same builder anew.
+        # Running a notebook cell again registers the same builder again.
         if taken and (taken.builder.__module__, taken.builder.__qualname__, bool(given)) != (
             builder.__module__,
             builder.__qualname__,
@@ -143,16 +163,16 @@ def register_model(
 
 
 def _variant(builder: Callable[..., Any], arguments: Mapping[str, Any]) -> Callable[..., Any]:
-    """A builder with other defaults, which its signature shows."""
+    """A builder with other defaults, visible in its signature."""
     takes = inspect.signature(builder).parameters
     unknown = [name for name in arguments if name not in takes and name != "name"]
     if unknown:
         raise TypeError(
-            f"expected arguments of {builder.__qualname__}(), which takes {', '.join(takes)}; "
+            f"expected arguments of {builder.__qualname__}(), which are {', '.join(takes)}; "
             f"received {', '.join(map(repr, unknown))}"
         )
     variant = partial(builder, **{name: arguments[name] for name in arguments if name in takes})
-    # Not `functools.update_wrapper`: its `__wrapped__` would show the builder's own defaults.
+    # `functools.update_wrapper` would set `__wrapped__`, which shows the builder's own defaults.
     for attribute in ("__module__", "__name__", "__qualname__", "__doc__"):
         setattr(variant, attribute, getattr(builder, attribute))
     return variant
@@ -162,33 +182,43 @@ def list_models(pattern: str = "*") -> list[str]:
     """List the names of the registered models, sorted.
 
     Args:
-        pattern: shell-style wildcards that the names have to match, such as ``"*mlp*"``.
+        pattern: shell-style wildcards to filter the names, such as ``"*mlp*"``.
 
     Returns:
         The names that match.
+
+    Example:
+        >>> from dropout_zoo.models import list_models
+        >>> list_models("wide_*")[:2]
+        ['wide_resnet_10_1', 'wide_resnet_10_1_after_norm']
     """
     _load_builders()
     return sorted(fnmatch.filter(_entries, pattern))
 
 
 def model_entry(name: str) -> ModelEntry:
-    """Look up what is known of a registered model, without building it.
+    """Look up the description of a registered model, without building the model.
 
     Args:
-        name: a name that `list_models` lists.
+        name: a name from `list_models`.
 
     Returns:
         The entry.
 
     Raises:
-        ValueError: there is no such model; the message names the nearest ones, if any is near.
+        ValueError: there is no such model; the message suggests similar names, if any.
+
+    Example:
+        >>> from dropout_zoo.models import model_entry
+        >>> model_entry("srivastava_1024x3").data
+        'MNIST'
     """
     _load_builders()
     if name not in _entries:
         near = difflib.get_close_matches(str(name).lower(), _entries, n=3, cutoff=0.4)
         raise ValueError(
             f"expected the name of a registered model, received {name!r}; "
-            + (f"the nearest: {', '.join(near)}" if near else "list_models() names them all")
+            + (f"did you mean {' or '.join(near)}?" if near else "list_models() lists all names")
         )
     return _entries[name]
 
@@ -197,27 +227,32 @@ def create_model(name: str, /, **arguments: Any) -> keras.Model:
     """Build a registered model by name.
 
     Args:
-        name: a name that `list_models` lists.
-        **arguments: handed to its builder in place of the defaults of this model; it refuses those
-            that it does not know.
+        name: a name from `list_models`.
+        **arguments: arguments of the builder, in place of the defaults of this model.
 
     Returns:
         The model that the builder returns.
 
     Raises:
-        ValueError: there is no such model; the message names the nearest ones.
+        ValueError: there is no such model; the message suggests similar names, if any.
         TypeError: the builder has no argument of that name.
+
+    Example:
+        >>> from dropout_zoo.models import create_model
+        >>> model = create_model("tabular_mlp", input_shape=(13,), num_classes=3)
+        >>> model.input_shape, model.output_shape
+        ((None, 13), (None, 3))
     """
     return model_entry(name).builder(**arguments)
 
 
 def _load_builders() -> None:
-    """Import the modules that register the zoo's own models."""
+    """Import the modules that register this package's own models."""
     for module in BUILDER_MODULES:
         importlib.import_module(module)
 
 
 def _is_being_defined(builder: Callable[..., Any]) -> bool:
-    """Whether a module of the zoo is decorating its builder, which has no name there yet."""
+    """Whether a module of this package is decorating a builder, which is not yet defined there."""
     module = sys.modules.get(builder.__module__)
     return builder.__module__ in BUILDER_MODULES and not hasattr(module, builder.__name__)

@@ -1,4 +1,4 @@
-"""Saved models that hold layers and optimizers of this zoo."""
+"""Loading of saved models with the layers and optimizers of this package."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-# Keras finds a class that a file names once the module that registers it has been imported.
+# The modules that register classes with Keras: importing them lets Keras find the classes.
 _REGISTERING = (
     "architectures.optimizers",
     "layers.concrete_dropout",
@@ -21,17 +21,26 @@ _REGISTERING = (
 
 
 def load_saved_model(path: str | Path, *, compile: bool = True) -> keras.Model:
-    """Load a model as `keras.saving.load_model` does, the zoo's own layers and optimizers known.
+    """Load a model like `keras.saving.load_model`, including this package's layers and optimizers.
 
     Args:
         path: a ``.keras`` file.
-        compile: whether to compile the model as it was compiled.
+        compile: whether to compile the model as it was compiled before.
 
     Returns:
-        What the file holds.
+        The model.
 
     Raises:
-        ValueError: the file holds no model, or a class that neither Keras nor this zoo has.
+        ValueError: the file does not contain a model, or it contains a class that neither Keras nor
+            this package defines.
+
+    Example:
+        >>> import os, tempfile
+        >>> from dropout_zoo.models import build_mlp, load_saved_model
+        >>> path = os.path.join(tempfile.mkdtemp(), "model.keras")
+        >>> build_mlp().save(path)
+        >>> load_saved_model(path).name
+        'mlp'
     """
     for module in _REGISTERING:
         importlib.import_module(f"dropout_zoo.models.{module}")

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from dropout_zoo.models.argument_validation import plain_values
-from dropout_zoo.models.graph.fingerprint import structure_of
+from dropout_zoo.models.graph.fingerprint import model_fingerprint
 
 if TYPE_CHECKING:
     from dropout_zoo.training.data.dataset import Dataset
@@ -53,7 +53,7 @@ def describe_model(model: keras.Model, initial_weights: str) -> dict[str, Any]:
     described = {
         "name": model.name,
         "parameters": model.count_params(),
-        "structure": structure_of(model),
+        "structure": model_fingerprint(model),
     }
     if initial_weights == "keep":
         digest = hashlib.sha256()

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras.src.random.seed_generator import global_seed_generator
 
-from dropout_zoo.models.graph.cloning import clone_model, copy_layer_weights, same_layer
+from dropout_zoo.models.graph.cloning import clone_model, cloned_layer, copy_layer_weights
 from dropout_zoo.models.graph.model_graph import flat_layers
 
 # Keeps the streams that one seed feeds apart.
@@ -130,7 +130,7 @@ def _globals_restored() -> Iterator[None]:
 def _layer_without_seeds(layer: keras.Layer) -> keras.Layer:
     config = layer.get_config()
     if not _drop_initializer_seeds(config):
-        return same_layer(layer)
+        return cloned_layer(layer)
     return type(layer).from_config(config)
 
 

@@ -20,7 +20,7 @@ from keras_tuner.oracles import (
 )
 
 from dropout_zoo.models.argument_validation import check_fraction
-from dropout_zoo.models.graph.fingerprint import structure_of
+from dropout_zoo.models.graph.fingerprint import model_fingerprint
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.dataset import Dataset
@@ -167,7 +167,7 @@ class DropoutTuner(keras_tuner.Tuner):
         weights = Path(self.project_dir) / "weights"
 
         def trainer_of(model: keras.Model) -> Trainer:
-            structure = structure_of(model, rates=False)
+            structure = model_fingerprint(model, rates=False)
             trainer = trainers.pop(structure, None)
             if trainer is None:
                 trainer = MemberTrainer(

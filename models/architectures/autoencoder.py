@@ -1,4 +1,4 @@
-"""The autoencoder whose features and activations show what dropout does."""
+"""An autoencoder whose features and activations show what dropout does."""
 
 from __future__ import annotations
 
@@ -39,34 +39,41 @@ def build_autoencoder(
 ) -> keras.Sequential:
     """Build an autoencoder: hidden dense layers with dropout, and an output as wide as the input.
 
-    With the defaults: 784 inputs, Dense 256 relu, Dropout 0.5, Dense 784 sigmoid; 402,448
-    parameters. The targets are the inputs, flattened, of shape ``(examples, 784)``; with
-    ``load_dataset(..., task="reconstruction")`` they come along.
+    The default has 784 inputs, Dense 256 relu, Dropout 0.5 and Dense 784 sigmoid: 402,448
+    parameters. Its targets are the flattened inputs, shape ``(examples, 784)``;
+    ``load_dataset(..., task="reconstruction")`` provides them.
 
-    The paper leaves open what the output units and the loss are; a logistic output with the
-    squared error is this zoo's choice, for inputs in [0, 1].
+    The paper does not specify the output units and the loss; the sigmoid output with squared error,
+    for inputs in [0, 1], is a choice of this project.
 
     Args:
-        input_shape: shape of one example, flattened to a vector; 28 x 28 pixels by default.
-        units: width of each hidden layer.
-        hidden_rates: rate (fraction dropped, in [0, 1)) after each hidden layer, or one for all.
-        input_rate: rate on the input, or None for no dropout layer there.
+        input_shape: shape of one example, which is flattened; 28 x 28 pixels by default.
+        units: units of each hidden layer.
+        hidden_rates: rate (fraction dropped, in [0, 1)) after each hidden layer, or one rate for
+            all.
+        input_rate: rate on the input; None for no dropout layer there.
         activation: activation of the hidden layers.
         kernel_regularizer: regularizer of the hidden layers' kernels.
         kernel_constraint: constraint on the hidden layers' kernels.
-        max_norm: largest norm of the weights that enter one unit, those of the output included;
-            None for no bound. See `build_mlp`.
-        optimizer: what `keras.Model.compile` takes.
-        loss: what `keras.Model.compile` takes, for targets in [0, 1] and outputs in (0, 1).
-        name: the model's name.
+        max_norm: largest norm of the incoming weights of a unit, output units included; None for
+            no constraint. See `build_mlp`.
+        optimizer: passed to `keras.Model.compile`.
+        loss: passed to `keras.Model.compile`, for targets in [0, 1] and outputs in (0, 1).
+        name: name of the model.
         compile: whether to compile the model.
 
     Returns:
         A `keras.Sequential` with layers ``flatten``, ``hidden_1``, ``hidden_1_dropout``, ...,
-        ``reconstruction``, its output of shape ``(examples, features)``.
+        ``reconstruction``; its output has shape ``(examples, features)``.
 
     Raises:
-        ValueError: an argument is out of its range; the message says what is expected.
+        ValueError: an argument is out of range; the message says what is expected.
+
+    Example:
+        >>> from dropout_zoo.models import build_autoencoder
+        >>> model = build_autoencoder(input_shape=(8, 8), units=(16,), hidden_rates=0.2)
+        >>> model.output_shape
+        (None, 64)
     """
     import keras
 
@@ -74,7 +81,7 @@ def build_autoencoder(
     from dropout_zoo.models.layers.seeded_dropout import seeded_dropout
 
     shape = check_sizes(input_shape, "input_shape", "(28, 28) or (784,)", least=1)
-    widths = check_sizes(units, "units", "(256,), one a layer", least=1)
+    widths = check_sizes(units, "units", "(256,), one per layer", least=1)
     constraint = building_blocks.constraint_on_kernel(max_norm, kernel_constraint)
     layers = [keras.Input(shape), keras.layers.Flatten(name="flatten")]
     if input_rate is not None:

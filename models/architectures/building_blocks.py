@@ -1,4 +1,4 @@
-"""What the documented nets are made of. Imports Keras: builders import it when they are called."""
+"""Parts that several builders share. Imports Keras; builders import it when they are called."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ CONV_DROPOUT = {
     "element": keras.layers.Dropout,
     "spatial": keras.layers.SpatialDropout2D,
 }
-"""What drops after convolutions: single activations, or whole feature maps."""
+"""The dropout after convolutions: of single activations, or of whole feature maps."""
 
 
 def regularized(
     name: str, rate: float | None, batch_norm: str | None, dropout_class: Any = keras.layers.Dropout
 ) -> list[keras.Layer]:
-    """The batch normalisation and dropout that follow a layer, in the order asked for.
+    """The batch normalization and dropout that follow a layer, in the requested order.
 
     Args:
         name: name of the layer that they follow.
-        rate: fraction dropped, or None for no dropout layer.
+        rate: fraction dropped; None for no dropout layer.
         batch_norm: None, ``"before_dropout"`` or ``"after_dropout"``.
-        dropout_class: `Dropout` or one of its kin.
+        dropout_class: `Dropout` or a layer with the same arguments.
 
     Returns:
-        None, one or two layers.
+        Up to two layers.
     """
     layers = [] if rate is None else [seeded_dropout(rate, f"{name}_dropout", dropout_class)]
     if batch_norm is not None:
@@ -46,30 +46,31 @@ def regularized(
 def constraint_on_kernel(
     max_norm: float | None, kernel_constraint: Any = None, axis: int | tuple[int, ...] = 0
 ) -> Any:
-    """The constraint that two arguments of a builder come to.
+    """The constraint that the arguments `max_norm` and `kernel_constraint` of a builder stand for.
 
     Args:
-        max_norm: largest norm of the weights that enter one unit, or None.
+        max_norm: largest norm of the incoming weights of a unit, or None.
         kernel_constraint: any other constraint, or None.
-        axis: the axes of the kernel along which the weights of one unit lie: 0 of a dense layer,
-            (0, 1, 2) of a convolution.
+        axis: axes of the kernel along which the weights of one unit lie: 0 for a dense layer,
+            (0, 1, 2) for a convolution.
 
     Returns:
         A constraint, or None for none.
 
     Raises:
-        ValueError: both are given, or the norm is no number above 0.
+        ValueError: both are given, or the norm is not a number above 0.
     """
     if max_norm is None:
         return kernel_constraint
     if kernel_constraint is not None:
         raise ValueError(
-            "expected kernel_constraint or max_norm, received both; max_norm is a constraint on "
-            "the kernels itself"
+            "expected kernel_constraint or max_norm, received both; max_norm is itself a "
+            "constraint on the kernels"
         )
     if not isinstance(max_norm, Real) or isinstance(max_norm, bool) or not max_norm > 0:
         raise ValueError(
-            f"expected max_norm to be a number above 0, or None for no bound; received {max_norm!r}"
+            "expected max_norm to be a number above 0, or None for no constraint; received "
+            f"{max_norm!r}"
         )
     return keras.constraints.MaxNorm(float(max_norm), axis=axis)
 
@@ -82,7 +83,7 @@ def dense_stack(
     kernel_regularizer: Any,
     kernel_constraint: Any,
     batch_norm: str | None,
-    pieces: int | None = None,
+    num_pieces: int | None = None,
 ) -> list[keras.Layer]:
     """Hidden dense layers, each with its dropout: ``hidden_1``, ``hidden_1_dropout``, ..."""
     layers: list[keras.Layer] = []
@@ -93,27 +94,27 @@ def dense_stack(
             "kernel_constraint": kernel_constraint,
             "name": name,
         }
-        if pieces is None:
+        if num_pieces is None:
             dense = keras.layers.Dense(width, activation=activation, **settings)
         else:
-            dense = Maxout(width, pieces, **settings)
+            dense = Maxout(width, num_pieces, **settings)
         layers += [dense, *regularized(name, rate, batch_norm)]
     return layers
 
 
 def embedded_tokens(
-    input_shape: Sequence[int], vocabulary_size: int, width: int
+    input_shape: Sequence[int], vocabulary_size: int, embedding_dim: int
 ) -> tuple[Any, Any]:
-    """The input of a model for sequences of tokens, and the tokens' embeddings.
+    """The input of a model for sequences of tokens, and the embeddings of the tokens.
 
     Args:
         input_shape: length of a sequence, as ``(32,)``.
         vocabulary_size: number of different tokens.
-        width: length of an embedding.
+        embedding_dim: size of the embeddings.
 
     Returns:
         The input, int32 of shape ``(batch, length)``, and the embeddings, shape ``(batch, length,
-        width)``.
+        embedding_dim)``.
 
     Raises:
         ValueError: an argument is out of range.
@@ -121,13 +122,13 @@ def embedded_tokens(
     shape = check_sizes(input_shape, "input_shape", "(32,), the length of a sequence", least=1)
     if len(shape) != 1:
         raise ValueError(
-            "expected input_shape to be (length,), sequences of tokens such as the data 'topics'; "
-            f"received {shape}"
+            "expected input_shape to be (length,), for sequences of tokens such as the data set "
+            f"'topics'; received {shape}"
         )
     check_count(vocabulary_size, "vocabulary_size")
-    check_count(width, "width")
+    check_count(embedding_dim, "embedding_dim")
     inputs = keras.Input(shape, dtype="int32")
-    return inputs, keras.layers.Embedding(vocabulary_size, width, name="embedding")(inputs)
+    return inputs, keras.layers.Embedding(vocabulary_size, embedding_dim, name="embedding")(inputs)
 
 
 def classifier(num_classes: int | None, kernel_constraint: Any = None) -> keras.layers.Dense:
@@ -144,7 +145,7 @@ def classifier(num_classes: int | None, kernel_constraint: Any = None) -> keras.
 def compile_documented(
     model: keras.Model, optimizer: Any, loss: Any, num_classes: int | None
 ) -> keras.Model:
-    """Compile as documented: cross-entropy and accuracy, or squared and absolute error."""
+    """Compile as documented: cross-entropy and accuracy, or squared error and absolute error."""
     if num_classes is None:
         default_loss, metric = "mean_squared_error", "mae"
     else:

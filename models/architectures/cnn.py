@@ -1,4 +1,4 @@
-"""The documented convolutional net."""
+"""The documented convolutional network."""
 
 from __future__ import annotations
 
@@ -46,41 +46,42 @@ def build_cnn(
     name: str = "cnn",
     compile: bool = True,
 ) -> keras.Sequential:
-    """Build the documented CNN: convolutions with max-pooling, then dense layers with dropout.
+    """Build the documented CNN: convolutions with max pooling, then dense layers with dropout.
 
-    With the defaults: Conv 32 3x3 relu, max-pool 2x2, Conv 64 3x3 relu, max-pool 2x2, flatten,
-    Dense 128 relu, Dropout 0.5, Dense 10 softmax; 225,034 parameters. Rates of 0 keep their
-    layers, so that a control without dropout has the same architecture and, from the same seed,
+    The default has Conv 32 3x3 relu, max pooling 2x2, Conv 64 3x3 relu, max pooling 2x2, Flatten,
+    Dense 128 relu, Dropout 0.5 and Dense 10 softmax: 225,034 parameters. Layers with a rate of 0
+    are kept, so that a control without dropout has the same architecture and, from the same seed,
     the same initial weights.
 
-    Published nets of this kind are in `dropout_zoo.models.architectures.published`.
+    Published networks of this kind are in `dropout_zoo.models.architectures.published`.
 
     Args:
-        input_shape: height and width of an image in pixels, and its channels; without channels,
-            one is added.
+        input_shape: height and width of an image in pixels, and its channels; one channel is added
+            if there is none.
         num_classes: number of classes, at least 2; None for regression with one linear output.
         filters: number of filters of each convolution.
-        kernel_size: height and width of the convolutions' kernels, in pixels.
+        kernel_size: height and width of the convolution kernels, in pixels.
         padding: ``"valid"``, or ``"same"`` for convolutions that keep height and width.
-        pool_size: height and width of what each max-pooling takes the maximum of, in pixels.
-        pool_strides: steps of the max-pooling, in pixels.
-        units: width of each hidden dense layer.
-        hidden_rates: rate (fraction dropped, in [0, 1)) after each dense layer, or one for all.
-        input_rate: rate on the input, or None for no dropout layer there.
-        conv_rates: rate after each pooling, or one for all, or None for no dropout layers there
-            (Srivastava et al. 2014, Tables 3 and 4, gain from dropout in all layers).
+        pool_size: height and width of the pooling windows, in pixels.
+        pool_strides: strides of the pooling, in pixels.
+        units: units of each hidden dense layer.
+        hidden_rates: rate (fraction dropped, in [0, 1)) after each dense layer, or one rate for
+            all.
+        input_rate: rate on the input; None for no dropout layer there.
+        conv_rates: rate after each pooling, or one rate for all; None for no dropout layers there.
+            Srivastava et al. 2014, Tables 3 and 4, report gains from dropout in all layers.
         conv_dropout: ``"element"`` drops single activations, ``"spatial"`` whole feature maps
             (Tompson et al. 2015).
         activation: activation of the convolutions and the hidden dense layers.
         kernel_regularizer: regularizer of their kernels, such as ``keras.regularizers.L2(1e-4)``.
         kernel_constraint: constraint on their kernels, such as ``keras.constraints.NonNeg()``.
-        max_norm: largest norm of the weights that enter one unit or make one filter, those of the
-            classifier included; None for no bound. See `build_mlp`.
+        max_norm: largest norm of the incoming weights of a unit or a filter, output units
+            included; None for no constraint. See `build_mlp`.
         batch_norm: None, ``"before_dropout"`` or ``"after_dropout"``.
-        optimizer: what `keras.Model.compile` takes.
-        loss: what `keras.Model.compile` takes; None for categorical cross-entropy (regression:
-            mean squared error).
-        name: the model's name.
+        optimizer: passed to `keras.Model.compile`.
+        loss: passed to `keras.Model.compile`; None for categorical cross-entropy (mean squared
+            error for regression).
+        name: name of the model.
         compile: whether to compile the model.
 
     Returns:
@@ -88,16 +89,22 @@ def build_cnn(
         ``hidden_1_dropout``, ..., ``classifier``.
 
     Raises:
-        ValueError: an argument is out of its range, or the images are too small for that many
-            poolings; the message says what is expected.
+        ValueError: an argument is out of range, or the images are too small for the number of
+            pooling layers; the message says what is expected.
+
+    Example:
+        >>> from dropout_zoo.models import build_cnn, dropout_sites
+        >>> model = build_cnn(conv_rates=0.2, conv_dropout="spatial")
+        >>> [(site.path, site.placement) for site in dropout_sites(model)][0]
+        ('conv_1_dropout', 'convolutional')
     """
     import keras
 
     from dropout_zoo.models.architectures import building_blocks
     from dropout_zoo.models.layers.seeded_dropout import seeded_dropout
 
-    counts = check_sizes(filters, "filters", "(32, 64), one a convolution")
-    widths = check_sizes(units, "units", "(128,), one a layer")
+    counts = check_sizes(filters, "filters", "(32, 64), one per convolution")
+    widths = check_sizes(units, "units", "(128,), one per layer")
     check_choice(batch_norm, building_blocks.BATCH_NORM_ORDERS, "batch_norm")
     check_choice(conv_dropout, tuple(building_blocks.CONV_DROPOUT), "conv_dropout")
     for value, argument in (
@@ -168,8 +175,8 @@ def _image_shape(
         smallest = (smallest - 1) * pool_strides + pool_size + shrunk_by
     if min(height, width) < smallest:
         raise ValueError(
-            f"expected images of at least {smallest} x {smallest} pixels, which {poolings} "
-            f"convolutions with pooling need; received {height} x {width}: enlarge them, or "
-            "give fewer filters"
+            f"expected images of at least {smallest} x {smallest} pixels for {poolings} "
+            f"convolutions with pooling, received {height} x {width}; enlarge the images, or "
+            "pass fewer filters"
         )
     return height, width, channels[0] if channels else 1

@@ -1,4 +1,4 @@
-"""An LSTM with variational dropout that tells sequences of tokens apart."""
+"""An LSTM with variational dropout that classifies sequences of tokens."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def build_lstm(
     input_shape: Sequence[int] = (32,),
     num_classes: int | None = 4,
     vocabulary_size: int = 200,
-    width: int = 32,
+    embedding_dim: int = 32,
     units: Sequence[int] = (64,),
     embedding_rate: float = 0.2,
     recurrent_rate: float = 0.2,
@@ -44,28 +44,29 @@ def build_lstm(
     name: str = "lstm",
     compile: bool = True,
 ) -> keras.Model:
-    """Build an LSTM classifier with variational dropout.
+    """Build an LSTM with variational dropout that classifies sequences of tokens.
 
-    Embeddings of tokens, LSTM layers, and a softmax on the last state. Whatever is dropped is
-    dropped at all time steps of a sequence alike: features of the embeddings and of what goes
-    from one LSTM to the next (`SpatialDropout1D`), and the recurrent connections (Keras's
-    `recurrent_dropout`). The engine trains the net where `recurrent_rate` is 0; Keras fixes the
-    recurrent rate in the layer's code, so that with any other one `Model.fit` trains.
+    Token embeddings, LSTM layers, and a softmax on the last state. Every mask is the same at all
+    time steps of a sequence: on the features of the embeddings and of the outputs between LSTM
+    layers (`SpatialDropout1D`), and on the recurrent connections (Keras's `recurrent_dropout`).
+    Keras fixes the recurrent rate when the layer is created: the fast engines train the model only
+    with `recurrent_rate=0`, and `Model.fit` trains it otherwise.
 
     Args:
         input_shape: length of a sequence, as ``(32,)``.
         num_classes: number of classes, at least 2; None for regression with one linear output.
-        vocabulary_size: number of different tokens, which are 0, 1, ..., vocabulary_size - 1.
-        width: length of an embedding.
-        units: width of each LSTM layer.
-        embedding_rate: rate (fraction dropped, in [0, 1)) on the embeddings, the same features at
-            all time steps.
+        vocabulary_size: number of different tokens; tokens are integers from 0 to
+            ``vocabulary_size - 1``.
+        embedding_dim: size of the embeddings.
+        units: units of each LSTM layer.
+        embedding_rate: rate (fraction dropped, in [0, 1)) on the embeddings; the same features are
+            dropped at all time steps.
         recurrent_rate: rate on the recurrent connections of each LSTM layer; 0 for none.
-        hidden_rates: rate after each LSTM layer, or one for all.
-        optimizer: what `keras.Model.compile` takes.
-        loss: what `keras.Model.compile` takes; None for categorical cross-entropy (regression:
-            mean squared error).
-        name: the model's name.
+        hidden_rates: rate after each LSTM layer, or one rate for all.
+        optimizer: passed to `keras.Model.compile`.
+        loss: passed to `keras.Model.compile`; None for categorical cross-entropy (mean squared
+            error for regression).
+        name: name of the model.
         compile: whether to compile the model.
 
     Returns:
@@ -74,7 +75,13 @@ def build_lstm(
         ``lstm_1_dropout``, ..., ``classifier``.
 
     Raises:
-        ValueError: an argument is out of its range; the message says what is expected.
+        ValueError: an argument is out of range; the message says what is expected.
+
+    Example:
+        >>> from dropout_zoo.models import build_lstm, dropout_sites
+        >>> model = build_lstm(units=(16,), recurrent_rate=0.3)
+        >>> [(site.path, site.placement) for site in dropout_sites(model)][1]
+        ('lstm_1/cell/recurrent_dropout', 'recurrent')
 
     References:
         Gal and Ghahramani 2016, arXiv:1512.05287.
@@ -84,13 +91,13 @@ def build_lstm(
     from dropout_zoo.models.architectures import building_blocks
     from dropout_zoo.models.layers.seeded_dropout import seeded_dropout
 
-    widths = check_sizes(units, "units", "(64,), one a layer", least=1)
+    widths = check_sizes(units, "units", "(64,), one per layer", least=1)
     rates = rates_per_layer(hidden_rates, widths, "hidden_rates", of="units")
     recurrent_rate = builder_rate(recurrent_rate, "recurrent_rate")
-    over_time = keras.layers.SpatialDropout1D
-    inputs, x = building_blocks.embedded_tokens(input_shape, vocabulary_size, width)
+    same_at_all_steps = keras.layers.SpatialDropout1D
+    inputs, x = building_blocks.embedded_tokens(input_shape, vocabulary_size, embedding_dim)
     rate = builder_rate(embedding_rate, "embedding_rate")
-    x = seeded_dropout(rate, "embedding_dropout", over_time)(x)
+    x = seeded_dropout(rate, "embedding_dropout", same_at_all_steps)(x)
     for number, (count, rate) in enumerate(zip(widths, rates, strict=True), start=1):
         last = number == len(widths)
         lstm = keras.layers.LSTM(
@@ -99,7 +106,7 @@ def build_lstm(
             return_sequences=not last,
             name=f"lstm_{number}",
         )
-        dropout_class = keras.layers.Dropout if last else over_time
+        dropout_class = keras.layers.Dropout if last else same_at_all_steps
         x = seeded_dropout(rate, f"lstm_{number}_dropout", dropout_class)(lstm(x))
     model = keras.Model(inputs, building_blocks.classifier(num_classes)(x), name=name)
     return (

@@ -28,7 +28,7 @@ def build_mlp(
     hidden_rates: float | Sequence[float] = (0.5, 0.3),
     input_rate: float | None = None,
     activation: Any = "relu",
-    pieces: int | None = None,
+    num_pieces: int | None = None,
     kernel_regularizer: Any = None,
     kernel_constraint: Any = None,
     max_norm: float | None = None,
@@ -41,36 +41,37 @@ def build_mlp(
 ) -> keras.Sequential:
     """Build the documented MLP: dense layers, each followed by dropout, and a softmax.
 
-    With the defaults: 784 inputs, Dense 128 relu, Dropout 0.5, Dense 64 relu, Dropout 0.3,
-    Dense 10 softmax; 109,386 parameters. Rates of 0 keep their layers, so that a control without
-    dropout has the same architecture and, from the same seed, the same initial weights.
+    The default has 784 inputs, Dense 128 relu, Dropout 0.5, Dense 64 relu, Dropout 0.3 and
+    Dense 10 softmax: 109,386 parameters. Layers with a rate of 0 are kept, so that a control
+    without dropout has the same architecture and, from the same seed, the same initial weights.
 
-    Published nets of this kind are in `dropout_zoo.models.architectures.published`.
+    Published networks of this kind are in `dropout_zoo.models.architectures.published`.
 
     Args:
-        input_shape: shape of one example, flattened to a vector; 28 x 28 pixels by default.
+        input_shape: shape of one example, which is flattened; 28 x 28 pixels by default.
         num_classes: number of classes, at least 2; None for regression with one linear output.
-        units: width of each hidden layer.
-        hidden_rates: rate (fraction dropped, in [0, 1)) after each hidden layer, or one for all.
-        input_rate: rate on the input, or None for no dropout layer there.
+        units: units of each hidden layer.
+        hidden_rates: rate (fraction dropped, in [0, 1)) after each hidden layer, or one rate for
+            all.
+        input_rate: rate on the input; None for no dropout layer there.
         activation: activation of the hidden layers; ``"maxout"`` for maxout units (Goodfellow et
             al. 2013).
-        pieces: number of linear pieces of a maxout unit; None for all other units.
+        num_pieces: number of linear pieces of each maxout unit; None with any other activation.
         kernel_regularizer: regularizer of the hidden layers' kernels, such as
             ``keras.regularizers.L2(1e-4)``.
         kernel_constraint: constraint on the hidden layers' kernels, such as
             ``keras.constraints.UnitNorm()``.
-        max_norm: largest norm of the weights that enter one unit, those of the classifier
-            included; None for no bound. 3 to 4 in Srivastava et al. 2014, Appendix A, whose nets
-            scale at test time: scaled during training, as in Keras, the same activations need
-            weights smaller by 1 - rate, so that the same number binds less.
-        input_batch_norm: whether to standardise each feature first, by its mean and variance over
-            the batch, for features that come in units of their own.
+        max_norm: largest norm of the incoming weights of a unit, output units included; None for
+            no constraint. Srivastava et al. 2014, Appendix A, use 3 to 4 in networks that scale
+            weights at test time. Keras scales activations during training instead, so the same
+            activations need weights smaller by 1 - rate, and the same bound is looser.
+        input_batch_norm: whether to standardize each feature first, with its mean and variance
+            over the batch; for features on different scales.
         batch_norm: None, ``"before_dropout"`` or ``"after_dropout"``.
-        optimizer: what `keras.Model.compile` takes.
-        loss: what `keras.Model.compile` takes; None for categorical cross-entropy (regression:
-            mean squared error).
-        name: the model's name.
+        optimizer: passed to `keras.Model.compile`.
+        loss: passed to `keras.Model.compile`; None for categorical cross-entropy (mean squared
+            error for regression).
+        name: name of the model.
         compile: whether to compile the model.
 
     Returns:
@@ -78,7 +79,13 @@ def build_mlp(
         ``classifier``.
 
     Raises:
-        ValueError: an argument is out of its range; the message says what is expected.
+        ValueError: an argument is out of range; the message says what is expected.
+
+    Example:
+        >>> from dropout_zoo.models import build_mlp
+        >>> model = build_mlp(units=(256, 128), hidden_rates=(0.5, 0.4), input_rate=0.2)
+        >>> [layer.name for layer in model.layers][:4]
+        ['flatten', 'input_dropout', 'hidden_1', 'hidden_1_dropout']
     """
     import keras
 
@@ -86,18 +93,18 @@ def build_mlp(
     from dropout_zoo.models.layers.seeded_dropout import seeded_dropout
 
     shape = check_sizes(input_shape, "input_shape", "(28, 28) or (784,)", least=1)
-    widths = check_sizes(units, "units", "(128, 64), one a layer")
+    widths = check_sizes(units, "units", "(128, 64), one per layer")
     check_choice(batch_norm, building_blocks.BATCH_NORM_ORDERS, "batch_norm")
     check_choice(input_batch_norm, (False, True), "input_batch_norm")
-    if (activation == "maxout") != (pieces is not None):
+    if (activation == "maxout") != (num_pieces is not None):
         raise ValueError(
-            'expected pieces, such as 5, with activation="maxout" and with no other; received '
-            f"pieces={pieces!r} with activation={activation!r}"
+            'expected num_pieces, such as 5, with activation="maxout" only; received '
+            f"num_pieces={num_pieces!r} with activation={activation!r}"
         )
     constraint = building_blocks.constraint_on_kernel(max_norm, kernel_constraint)
     layers = [keras.Input(shape), keras.layers.Flatten(name="flatten")]
     if input_batch_norm:
-        # Without learnt scale and offset: the layer after it has weights and biases for that.
+        # The weights and biases of the next layer make a learned scale and offset redundant.
         layers.append(
             keras.layers.BatchNormalization(center=False, scale=False, name="input_batch_norm")
         )
@@ -111,7 +118,7 @@ def build_mlp(
         kernel_regularizer=kernel_regularizer,
         kernel_constraint=constraint,
         batch_norm=batch_norm,
-        pieces=pieces,
+        num_pieces=num_pieces,
     )
     last = building_blocks.classifier(num_classes, None if max_norm is None else constraint)
     model = keras.Sequential([*layers, last], name=name)

@@ -1,4 +1,4 @@
-"""How published nets were optimised, as optimizers to compile with."""
+"""Optimizers of published networks."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from dropout_zoo.models.argument_validation import check_count
 
 @keras.saving.register_keras_serializable("dropout_zoo")
 class RampedSGD(keras.optimizers.SGD):
-    """`keras.optimizers.SGD` whose momentum rises in a straight line over the first steps.
+    """`keras.optimizers.SGD` with a momentum that increases linearly over the first steps.
 
-    Each step takes ``velocity = momentum * velocity + gradient`` and then ``weight -=
-    learning_rate * velocity``, so that a learning rate that falls also slows what was gathered.
+    Each step computes ``velocity = momentum * velocity + gradient`` and then ``weight -=
+    learning_rate * velocity``, so that a decreasing learning rate also scales past gradients.
 
     Args:
         learning_rate: number above 0, or a `keras.optimizers.schedules.LearningRateSchedule`.
-        momentum: momentum at the end, in (0, 1].
+        momentum: final momentum, in (0, 1].
         initial_momentum: momentum at the first step, in [0, 1].
-        momentum_steps: steps (updates) over which the momentum rises, at least 1.
-        name: the optimizer's name.
-        **base: what `keras.optimizers.Optimizer` takes, such as ``clipnorm``.
+        momentum_steps: number of steps over which the momentum increases, at least 1.
+        name: name of the optimizer.
+        **base: arguments of `keras.optimizers.Optimizer`, such as ``clipnorm``.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: an argument is out of range.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class RampedSGD(keras.optimizers.SGD):
         self.momentum_steps = int(momentum_steps)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Change one variable by its gradient.
+        """Update one variable.
 
         Args:
             gradient: tensor of the variable's shape.
@@ -60,14 +60,14 @@ class RampedSGD(keras.optimizers.SGD):
             learning_rate: the learning rate of this step.
         """
         dtype = variable.dtype
-        risen = ops.minimum(ops.cast(self.iterations, dtype) / self.momentum_steps, 1.0)
-        momentum = self.initial_momentum + (self.momentum - self.initial_momentum) * risen
+        progress = ops.minimum(ops.cast(self.iterations, dtype) / self.momentum_steps, 1.0)
+        momentum = self.initial_momentum + (self.momentum - self.initial_momentum) * progress
         velocity = self.momentums[keras_internals.variable_index(self, variable)]
         self.assign(velocity, velocity * momentum + ops.cast(gradient, dtype))
         self.assign_sub(variable, velocity * ops.cast(learning_rate, dtype))
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make the same optimizer again."""
+        """The arguments that recreate the optimizer."""
         return {
             **super().get_config(),
             "initial_momentum": self.initial_momentum,
@@ -83,31 +83,38 @@ def srivastava_sgd(
     initial_momentum: float = 0.5,
     momentum_steps: int = 100_000,
 ) -> RampedSGD:
-    """Make the optimizer with which Srivastava et al. (2014) trained their nets for MNIST.
+    """Make the optimizer with which Srivastava et al. (2014) trained their networks for MNIST.
 
-    To compile with, together with max-norm, which keeps so large a learning rate in check:
-    ``create_model("srivastava_1024x3", optimizer=srivastava_sgd())``; batches of 100. The final
-    momentum of 0.95 is Appendix B.1 of the paper, as quoted by replications; all other numbers are
-    those of the first author's example for 784-1024-1024-2048-10 (deepnet, model_dropout.pbtxt
-    and train.pbtxt), which ends at a momentum of 0.99. The paper trained for a million updates;
-    over fewer, shorten `momentum_steps` and `half_life` alike.
+    Use it with batches of 100 and a max-norm constraint, without which so large a learning rate
+    diverges: ``create_model("srivastava_1024x3", optimizer=srivastava_sgd())``. The final momentum
+    of 0.95 is that of Appendix B.1 as quoted by replications. All other defaults are those of the
+    first author's example for 784-1024-1024-2048-10 (deepnet, model_dropout.pbtxt and train.pbtxt),
+    whose final momentum is 0.99. The paper trained for a million updates; with fewer, reduce
+    `momentum_steps` and `half_life` in proportion.
 
-    The authors' nets scale their weights at test time. Keras scales activations during training,
-    by 1 / (1 - rate), which makes gradients larger by the same factor.
+    The authors' networks scale weights at test time. Keras scales activations by 1 / (1 - rate)
+    during training, which increases gradients by the same factor.
 
     Args:
         learning_rate: learning rate at the first step.
-        half_life: steps after which the learning rate has halved; after n of them it is one
-            (n + 1)-th.
-        momentum: momentum at the end.
+        half_life: number of steps after which the learning rate has halved; after n times as many
+            it is ``learning_rate / (n + 1)``.
+        momentum: final momentum.
         initial_momentum: momentum at the first step.
-        momentum_steps: steps over which the momentum rises in a straight line.
+        momentum_steps: number of steps over which the momentum increases linearly.
 
     Returns:
-        A new optimizer; one for each model.
+        A new optimizer; each model needs its own.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> from dropout_zoo.models import build_mlp, srivastava_sgd
+        >>> optimizer = srivastava_sgd(half_life=1_000, momentum_steps=10_000)
+        >>> model = build_mlp(units=(1024,), hidden_rates=0.5, max_norm=2, optimizer=optimizer)
+        >>> model.optimizer.momentum
+        0.95
     """
     check_count(half_life, "half_life")
     return RampedSGD(

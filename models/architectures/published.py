@@ -1,4 +1,4 @@
-"""Published dense and convolutional nets: variants of `build_mlp` and `build_cnn`, as a table."""
+"""Published dense and convolutional networks, as variants of `build_mlp` and `build_cnn`."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from dropout_zoo.models.registry import register_model
 APPENDIX = "max-norm 2 in all layers (Appendix B.1, as quoted by replications)"
 
 DROPPED: dict[str, Any] = {"hidden_rates": 0.5, "input_rate": 0.2}
-"""Rates of all dropout nets for MNIST in Srivastava et al. 2014, Table 2."""
+"""Rates of all dropout networks for MNIST in Srivastava et al. 2014, Table 2."""
 
-# Name, parameters, what the net differs in, and where it comes from.
+# Name, number of parameters, arguments of the builder, and source.
 MNIST_NETS: tuple[tuple[str, int, dict[str, Any], str], ...] = (
     (
         "srivastava_800x2_logistic",
         1_276_810,
         {"units": (800, 800), "activation": "sigmoid", "hidden_rates": 0.0},
-        f"Simard et al. 2003, in {SRIVASTAVA}, Table 2: standard net, 1.60 % test error",
+        f"Simard et al. 2003, in {SRIVASTAVA}, Table 2: standard network, 1.60 % test error",
     ),
     (
         "srivastava_1024x3_logistic",
         2_913_290,
         {"units": (1024,) * 3, "activation": "sigmoid", **DROPPED},
-        f"{SRIVASTAVA}, Table 2: dropout net, 1.35 % test error",
+        f"{SRIVASTAVA}, Table 2: dropout network, 1.35 % test error",
     ),
     (
         "srivastava_1024x3",
@@ -51,12 +51,18 @@ MNIST_NETS: tuple[tuple[str, int, dict[str, Any], str], ...] = (
         3_973_130,
         {"units": (1024, 1024, 2048), "max_norm": 3, **DROPPED},
         f"{SRIVASTAVA}, Table 9: 1.05 % test error; max-norm 3 as in the first author's example of "
-        "this net (deepnet, model_dropout.pbtxt)",
+        "this network (deepnet, model_dropout.pbtxt)",
     ),
     (
         "goodfellow_maxout_240x2",
         1_233_610,
-        {"units": (240,) * 2, "activation": "maxout", "pieces": 5, "max_norm": 1.9365, **DROPPED},
+        {
+            "units": (240,) * 2,
+            "activation": "maxout",
+            "num_pieces": 5,
+            "max_norm": 1.9365,
+            **DROPPED,
+        },
         "Goodfellow et al. 2013, Maxout networks, 0.94 % test error in Srivastava et al. 2014, "
         "Table 2; max-norm 1.9365 as in the authors' pylearn2 (mnist_pi.yaml)",
     ),
@@ -64,7 +70,7 @@ MNIST_NETS: tuple[tuple[str, int, dict[str, Any], str], ...] = (
 
 
 def _dense_sites(arguments: dict[str, Any]) -> dict[str, float]:
-    """Rate by site path of a net that drops at one rate after all its hidden layers."""
+    """Rate by site path of a network with one rate after all hidden layers."""
     given = {"input_dropout": arguments["input_rate"]} if "input_rate" in arguments else {}
     layers = range(1, len(arguments["units"]) + 1)
     return given | {f"hidden_{number}_dropout": arguments["hidden_rates"] for number in layers}
@@ -88,7 +94,7 @@ register_model(
     sites={"hidden_1_dropout": 0.1, "hidden_2_dropout": 0.1},
     source="Gorishniy et al. 2021 (arXiv 2106.11959), Section 3.1: Linear, ReLU, Dropout; widths "
     "and rate of the example in the authors' package, tuned for each data set in the paper; the "
-    "standardised inputs are this zoo's",
+    "standardized inputs are this project's",
     arguments={
         "input_shape": (30,),
         "num_classes": 2,
@@ -111,8 +117,8 @@ register_model(
         "hidden_2_dropout": 0.5,
     },
     source=f"{SRIVASTAVA}, Table 3 (secondary): 2.55 % test error with dropout in all layers, 3.02 "
-    "% in the dense layers only, 3.95 % without; the net of Appendix B.2, padded as in the first "
-    "author's convolutional example (deepnet, model_conv.pbtxt)",
+    "% in the dense layers only, 3.95 % without; the network of Appendix B.2, padded as in the "
+    "first author's convolutional example (deepnet, model_conv.pbtxt)",
     arguments={
         "input_shape": (32, 32, 3),
         "filters": (96, 128, 256),

@@ -1,4 +1,4 @@
-"""The documented PyTorch net. Imports PyTorch: its builder imports it when it is called."""
+"""The PyTorch network. Imports PyTorch; its builder imports this module when it is called."""
 
 from __future__ import annotations
 

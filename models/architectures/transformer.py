@@ -1,4 +1,4 @@
-"""A small transformer that tells sequences of tokens apart."""
+"""A small transformer encoder that classifies sequences of tokens."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
         "block_2_feed_forward_dropout": 0.1,
     },
     source="Vaswani et al. 2017 (arXiv 1706.03762), Section 5.4: rate 0.1 on the embeddings and at "
-    "the end of each branch; the same rate on the attention's weights",
+    "the end of each branch; the same rate on the attention weights",
 )
 def build_transformer(
     *,
     input_shape: Sequence[int] = (32,),
     num_classes: int | None = 4,
     vocabulary_size: int = 200,
-    width: int = 32,
-    num_blocks: int = 2,
+    hidden_dim: int = 32,
+    num_layers: int = 2,
     num_heads: int = 4,
-    feed_forward_units: int = 128,
+    intermediate_dim: int = 128,
     embedding_rate: float = 0.1,
     attention_rate: float = 0.1,
     residual_rate: float = 0.1,
@@ -44,29 +44,30 @@ def build_transformer(
     name: str = "transformer",
     compile: bool = True,
 ) -> keras.Model:
-    """Build a transformer encoder with a classifier on the mean of its outputs.
+    """Build a transformer encoder that classifies sequences of tokens.
 
-    Embeddings of tokens and of their positions are added; encoder blocks follow, each with
-    attention and two dense layers on residual branches behind layer normalisation; then layer
-    normalisation, the mean over the sequence, and a softmax. Dropout stands on the sum of the
-    embeddings, on the weights of the attention, and at the end of each branch. Rates of 0 keep
-    their layers, so that a control without dropout starts from the same initial weights.
+    Token and position embeddings are added. Each encoder layer has two residual branches, attention
+    and a feed-forward network, each with layer normalization first. A last layer normalization, the
+    mean over the sequence and a softmax follow. Dropout is applied to the sum of the embeddings, to
+    the attention weights and at the end of each branch. Layers with a rate of 0 are kept, so that a
+    control without dropout starts from the same initial weights.
 
     Args:
         input_shape: length of a sequence, as ``(32,)``.
         num_classes: number of classes, at least 2; None for regression with one linear output.
-        vocabulary_size: number of different tokens, which are 0, 1, ..., vocabulary_size - 1.
-        width: length of an embedding, and of what each block computes for a token.
-        num_blocks: number of encoder blocks.
-        num_heads: heads of each attention; a divisor of the width.
-        feed_forward_units: width of the inner dense layer of a block.
+        vocabulary_size: number of different tokens; tokens are integers from 0 to
+            ``vocabulary_size - 1``.
+        hidden_dim: size of the embeddings and of the outputs of each encoder layer.
+        num_layers: number of encoder layers.
+        num_heads: number of attention heads; must divide `hidden_dim`.
+        intermediate_dim: size of the inner dense layer of each feed-forward network.
         embedding_rate: rate (fraction dropped, in [0, 1)) on the sum of the embeddings.
-        attention_rate: rate on the weights of the attention.
+        attention_rate: rate on the attention weights.
         residual_rate: rate at the end of each residual branch.
-        optimizer: what `keras.Model.compile` takes.
-        loss: what `keras.Model.compile` takes; None for categorical cross-entropy (regression:
-            mean squared error).
-        name: the model's name.
+        optimizer: passed to `keras.Model.compile`.
+        loss: passed to `keras.Model.compile`; None for categorical cross-entropy (mean squared
+            error for regression).
+        name: name of the model.
         compile: whether to compile the model.
 
     Returns:
@@ -75,7 +76,13 @@ def build_transformer(
         ``block_1_attention``, ``block_1_attention_dropout``, ..., ``classifier``.
 
     Raises:
-        ValueError: an argument is out of its range; the message says what is expected.
+        ValueError: an argument is out of range; the message says what is expected.
+
+    Example:
+        >>> from dropout_zoo.models import build_transformer, dropout_sites
+        >>> model = build_transformer(num_layers=1, residual_rate=0.2)
+        >>> [site.path for site in dropout_sites(model) if site.rate == 0.2]
+        ['block_1_attention_dropout', 'block_1_feed_forward_dropout']
 
     References:
         Vaswani et al. 2017, arXiv:1706.03762.
@@ -85,12 +92,12 @@ def build_transformer(
     from dropout_zoo.models.architectures import building_blocks
     from dropout_zoo.models.architectures.transformer_encoder import encoder
 
-    inputs, x = building_blocks.embedded_tokens(input_shape, vocabulary_size, width)
+    inputs, x = building_blocks.embedded_tokens(input_shape, vocabulary_size, hidden_dim)
     x = encoder(
         x,
-        num_blocks=num_blocks,
+        num_layers=num_layers,
         num_heads=num_heads,
-        feed_forward_units=feed_forward_units,
+        intermediate_dim=intermediate_dim,
         embedding_rate=embedding_rate,
         attention_rate=attention_rate,
         residual_rate=residual_rate,

@@ -40,21 +40,21 @@ if TYPE_CHECKING:
         "block_4_feed_forward_depth": 0.1,
     },
     source="after Dosovitskiy et al. 2021 (arXiv 2010.11929), with the stochastic depth of Huang "
-    "et al. 2016 (arXiv 1603.09382), its rate growing from block to block",
+    "et al. 2016 (arXiv 1603.09382), whose rate increases from block to block",
 )
 def build_vit(
     *,
     input_shape: Sequence[int] = (28, 28),
     num_classes: int | None = 10,
     patch_size: int = 4,
-    width: int = 64,
-    num_blocks: int = 4,
+    hidden_dim: int = 64,
+    num_layers: int = 4,
     num_heads: int = 4,
-    feed_forward_units: int = 128,
+    intermediate_dim: int = 128,
     embedding_rate: float = 0.1,
     attention_rate: float = 0.0,
     residual_rate: float = 0.1,
-    depth_rate: float | None = 0.1,
+    stochastic_depth_rate: float | None = 0.1,
     optimizer: Any = "adam",
     loss: Any = None,
     name: str = "vit",
@@ -62,29 +62,29 @@ def build_vit(
 ) -> keras.Model:
     """Build a vision transformer for small images, such as 28 x 28 or 32 x 32 x 3.
 
-    The image is cut into square patches, and a dense layer makes an embedding of each. From there
-    on it is the encoder of `build_transformer`, with stochastic depth at the end of each residual
-    branch, and with the mean over the patches in place of the paper's class token. Rates of 0
-    keep their layers, so that a control without dropout starts from the same initial weights.
+    The image is cut into square patches, and a dense layer embeds each of them. The rest is the
+    encoder of `build_transformer` with stochastic depth at the end of each residual branch, and the
+    mean over the patches in place of the paper's class token. Layers with a rate of 0 are kept, so
+    that a control without dropout starts from the same initial weights.
 
     Args:
         input_shape: height and width of an image in pixels, both multiples of `patch_size`, and
-            its channels; without channels, one is added.
+            its channels; one channel is added if there is none.
         num_classes: number of classes, at least 2; None for regression with one linear output.
         patch_size: side of a patch in pixels.
-        width: length of an embedding, and of what each block computes for a patch.
-        num_blocks: number of encoder blocks.
-        num_heads: heads of each attention; a divisor of the width.
-        feed_forward_units: width of the inner dense layer of a block.
+        hidden_dim: size of the embeddings and of the outputs of each encoder layer.
+        num_layers: number of encoder layers.
+        num_heads: number of attention heads; must divide `hidden_dim`.
+        intermediate_dim: size of the inner dense layer of each feed-forward network.
         embedding_rate: rate (fraction dropped, in [0, 1)) on the sum of embeddings and positions.
-        attention_rate: rate on the weights of the attention.
+        attention_rate: rate on the attention weights.
         residual_rate: rate at the end of each residual branch.
-        depth_rate: probability that an example loses a branch of the last block, falling in equal
-            steps to that of the first one; None for no stochastic depth.
-        optimizer: what `keras.Model.compile` takes.
-        loss: what `keras.Model.compile` takes; None for categorical cross-entropy (regression:
-            mean squared error).
-        name: the model's name.
+        stochastic_depth_rate: probability that an example skips a branch of the last encoder
+            layer; it decreases linearly towards the first one. None for no stochastic depth.
+        optimizer: passed to `keras.Model.compile`.
+        loss: passed to `keras.Model.compile`; None for categorical cross-entropy (mean squared
+            error for regression).
+        name: name of the model.
         compile: whether to compile the model.
 
     Returns:
@@ -94,7 +94,13 @@ def build_vit(
         ``classifier``.
 
     Raises:
-        ValueError: an argument is out of its range; the message says what is expected.
+        ValueError: an argument is out of range; the message says what is expected.
+
+    Example:
+        >>> from dropout_zoo.models import build_vit
+        >>> model = build_vit(input_shape=(8, 8), num_layers=1, hidden_dim=16)
+        >>> model.output_shape
+        (None, 10)
 
     References:
         Dosovitskiy et al. 2021, arXiv:2010.11929; Huang et al. 2016, arXiv:1603.09382.
@@ -104,32 +110,32 @@ def build_vit(
     from dropout_zoo.models.architectures import building_blocks
     from dropout_zoo.models.architectures.transformer_encoder import encoder
 
-    check_count(width, "width")
+    check_count(hidden_dim, "hidden_dim")
     check_count(patch_size, "patch_size")
     shape = check_sizes(input_shape, "input_shape", "(28, 28) or (32, 32, 3)", least=2)
-    height, breadth, *channels = shape
-    if len(channels) > 1 or height % patch_size or breadth % patch_size:
+    height, width, *channels = shape
+    if len(channels) > 1 or height % patch_size or width % patch_size:
         raise ValueError(
-            "expected input_shape to be (height, width) or (height, width, channels), in "
-            f"multiples of patch_size={patch_size}; received {shape}"
+            "expected input_shape to be (height, width) or (height, width, channels), with height "
+            f"and width multiples of patch_size={patch_size}; received {shape}"
         )
-    rows, columns, depth = height // patch_size, breadth // patch_size, (channels or [1])[0]
+    rows, columns, depth = height // patch_size, width // patch_size, (channels or [1])[0]
     inputs = keras.Input(shape)
-    # A row of the patches holds patch_size rows of pixels, and so on: cut, then bring together.
+    # Split both axes into patches and pixels, then move the pixels of each patch together.
     cut = (rows, patch_size, columns, patch_size, depth)
     x = keras.layers.Reshape(cut, name="cut")(inputs)
     x = keras.layers.Permute((1, 3, 2, 4, 5), name="patch_grid")(x)
     x = keras.layers.Reshape((rows * columns, patch_size**2 * depth), name="patches")(x)
-    x = keras.layers.Dense(width, name="embedding")(x)
+    x = keras.layers.Dense(hidden_dim, name="embedding")(x)
     x = encoder(
         x,
-        num_blocks=num_blocks,
+        num_layers=num_layers,
         num_heads=num_heads,
-        feed_forward_units=feed_forward_units,
+        intermediate_dim=intermediate_dim,
         embedding_rate=embedding_rate,
         attention_rate=attention_rate,
         residual_rate=residual_rate,
-        depth_rate=depth_rate,
+        stochastic_depth_rate=stochastic_depth_rate,
     )
     x = keras.layers.GlobalAveragePooling1D(name="pool")(x)
     model = keras.Model(inputs, building_blocks.classifier(num_classes)(x), name=name)

@@ -1,4 +1,4 @@
-"""Wide residual nets, batch-normalised, with dropout inside the blocks or after the last norm."""
+"""Wide residual networks with dropout inside the blocks, or after the last batch normalization."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     import keras
 
 FILTERS = (16, 32, 64)
-"""Filters of the three groups of blocks in a net of width 1 (Zagoruyko and Komodakis 2016)."""
+"""Filters of the three groups of blocks with a widen factor of 1 (Zagoruyko and Komodakis 2016)."""
 
 PAPER = "Zagoruyko and Komodakis 2016 (arXiv 1605.07146)"
 INSIDE = f"{PAPER}: dropout inside each block, rate 0.3 as in the paper for CIFAR"
 AFTER_NORM = (
-    f"{PAPER}; Li et al. 2018 (arXiv 1801.05134): dropout after the last batch normalisation only; "
-    "the rate is the guidance's for hidden layers"
+    f"{PAPER}; Li et al. 2018 (arXiv 1801.05134): dropout after the last batch normalization only; "
+    "the rate is the guidance for hidden layers"
 )
 
 
@@ -28,7 +28,7 @@ def build_wide_resnet(
     input_shape: Sequence[int] = (32, 32, 3),
     num_classes: int | None = 10,
     depth: int = 16,
-    widen: int = 4,
+    widen_factor: int = 4,
     conv_rates: float | Sequence[float] | None = 0.3,
     conv_dropout: str = "element",
     hidden_rates: float | None = None,
@@ -39,38 +39,39 @@ def build_wide_resnet(
     name: str = "wide_resnet",
     compile: bool = True,
 ) -> keras.Model:
-    """Build a wide residual net (Zagoruyko and Komodakis 2016).
+    """Build a wide residual network (Zagoruyko and Komodakis 2016).
 
-    A convolution with 16 filters, then three groups of ``(depth - 4) / 6`` blocks with ``16 *
-    widen``, ``32 * widen`` and ``64 * widen`` filters, the second and the third group at half the
-    height and width of the one before; batch normalisation, ReLU, mean over each map, softmax.
-    A block adds to its input what two times batch normalisation, ReLU and a convolution of 3 x 3
-    make of it. Convolutions have no biases.
+    A convolution with 16 filters is followed by three groups of ``(depth - 4) / 6`` residual blocks
+    with ``16 * widen_factor``, ``32 * widen_factor`` and ``64 * widen_factor`` filters. The second
+    and the third group each halve height and width. Batch normalization, ReLU, global average
+    pooling and a softmax end the network. The residual branch of a block is batch normalization,
+    ReLU and a 3 x 3 convolution, twice. Convolutions have no biases.
 
-    Dropout stands inside each block, after its second ReLU, as in the authors' code, where the
-    batch normalisation of the next block sees what it does to the variance; or behind all batch
-    normalisation, before the classifier, as Li et al. 2018 advise; or at both places. Rates of 0
-    keep their layers, so that a control without dropout starts from the same initial weights.
+    Dropout is placed inside each block, after the second ReLU, as in the authors' code, where it
+    shifts the variance that the batch normalization of the next block sees; or after all batch
+    normalization, before the classifier, as Li et al. 2018 recommend; or at both places. Layers
+    with a rate of 0 are kept, so that a control without dropout starts from the same initial
+    weights.
 
     Args:
         input_shape: height and width of an image in pixels, and its channels.
         num_classes: number of classes, at least 2; None for regression with one linear output.
-        depth: 6 n + 4 for n blocks a group, such as 10, 16, 22, 28 or 40; the first number in
+        depth: 6 n + 4 for n blocks per group, such as 10, 16, 22, 28 or 40; the first number in
             the paper's names, such as WRN-16-4.
-        widen: factor on the number of filters; the second number in these names.
-        conv_rates: rate (fraction dropped, in [0, 1)) in each block, or one for all; None for no
-            dropout layers there.
+        widen_factor: factor on the number of filters; the second number in these names.
+        conv_rates: rate (fraction dropped, in [0, 1)) in each block, or one rate for all; None for
+            no dropout layers there.
         conv_dropout: ``"element"`` drops single activations, as in the paper, ``"spatial"`` whole
             feature maps (Tompson et al. 2015).
         hidden_rates: rate on the features before the classifier, after the last batch
-            normalisation; None for no dropout layer there.
-        input_rate: rate on the input, or None for no dropout layer there.
-        kernel_regularizer: regularizer of the kernels of the convolutions, such as
+            normalization; None for no dropout layer there.
+        input_rate: rate on the input; None for no dropout layer there.
+        kernel_regularizer: regularizer of the convolution kernels, such as
             ``keras.regularizers.L2(2.5e-4)``.
-        optimizer: what `keras.Model.compile` takes.
-        loss: what `keras.Model.compile` takes; None for categorical cross-entropy (regression:
-            mean squared error).
-        name: the model's name.
+        optimizer: passed to `keras.Model.compile`.
+        loss: passed to `keras.Model.compile`; None for categorical cross-entropy (mean squared
+            error for regression).
+        name: name of the model.
         compile: whether to compile the model.
 
     Returns:
@@ -78,7 +79,15 @@ def build_wide_resnet(
         ``group_1_block_1_dropout``, ..., ``pool``, ``hidden_dropout``, ``classifier``.
 
     Raises:
-        ValueError: an argument is out of its range; the message says what is expected.
+        ValueError: an argument is out of range; the message says what is expected.
+
+    Example:
+        >>> from dropout_zoo.models import build_wide_resnet, dropout_sites
+        >>> model = build_wide_resnet(
+        ...     input_shape=(16, 16, 1), depth=10, widen_factor=1, conv_rates=None, hidden_rates=0.5
+        ... )
+        >>> [site.path for site in dropout_sites(model)]
+        ['hidden_dropout']
     """
     import keras
 
@@ -93,7 +102,7 @@ def build_wide_resnet(
             "expected input_shape to be (height, width) or (height, width, channels); received "
             f"{tuple(input_shape)}"
         )
-    check_count(widen, "widen")
+    check_count(widen_factor, "widen_factor")
     check_count(depth, "depth", least=10)
     if (depth - 4) % 6:
         raise ValueError(
@@ -102,7 +111,7 @@ def build_wide_resnet(
     check_choice(conv_dropout, tuple(building_blocks.CONV_DROPOUT), "conv_dropout")
     dropout_class = building_blocks.CONV_DROPOUT[conv_dropout]
     block_filters = [
-        (group, number, filters * widen)
+        (group, number, filters * widen_factor)
         for group, filters in enumerate(FILTERS, start=1)
         for number in range(1, (depth - 4) // 6 + 1)
     ]
@@ -124,8 +133,8 @@ def build_wide_resnet(
         )
 
     def normalized(x: Any, name: str) -> Any:
-        # The authors' framework keeps 0.9 of a moving average, Keras by itself 0.99, which
-        # after a few hundred steps is still far from the mean.
+        # The momentum of the authors' framework. With Keras's default of 0.99, the moving
+        # averages are still far from the mean after a few hundred steps.
         x = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_batch_norm")(x)
         return keras.layers.ReLU(name=f"{name}_relu")(x)
 
@@ -138,7 +147,8 @@ def build_wide_resnet(
         strides = 2 if group > 1 and number == 1 else 1
         y = normalized(x, f"{block}_1")
         if x.shape[-1] != filters:
-            # The way around the block needs the same shape; it takes what is normalised already.
+            # The shortcut needs the shape of the branch; as in the paper, it projects the
+            # normalized input.
             x = convolution(filters, f"{block}_shortcut", 1, strides)(y)
         y = convolution(filters, f"{block}_conv_1", strides=strides)(y)
         y = normalized(y, f"{block}_2")
@@ -164,7 +174,7 @@ SIZES: tuple[tuple[str, int, int, tuple[int, int, int], str, int], ...] = (
 )
 
 for _name, _depth, _widen, _shape, _data, _parameters in SIZES:
-    _arguments = {"depth": _depth, "widen": _widen, "input_shape": _shape}
+    _arguments = {"depth": _depth, "widen_factor": _widen, "input_shape": _shape}
     _blocks = [(g, b) for g in (1, 2, 3) for b in range(1, (_depth - 4) // 6 + 1)]
     register_model(
         _name,

@@ -1,1 +1,1 @@
-"""The audit: checks a Keras model for misused dropout."""
+"""The audit, which checks Keras models for misused dropout."""

@@ -1,4 +1,4 @@
-"""The audit: what is wrong with the dropout in a Keras model, found by reading it."""
+"""`audit`, which checks the dropout of a Keras model by reading its graph."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import keras
 
-from dropout_zoo.models.auditing.context import AuditView
+from dropout_zoo.models.auditing.context import AuditContext
 from dropout_zoo.models.auditing.report import AuditReport, Finding, sorted_findings
 from dropout_zoo.models.auditing.rules import RULES
 from dropout_zoo.models.auditing.rules.base import chosen_rules
@@ -17,24 +17,37 @@ __all__ = ["AuditReport", "Finding", "audit"]
 def audit(
     model: keras.Model, *, ignore: Iterable[str] = (), select: Iterable[str] | None = None
 ) -> AuditReport:
-    """Find what is wrong with the dropout in a Keras model, by reading its graph.
+    """Check the dropout of a Keras model for mistakes, by reading its graph.
 
-    Nothing is trained and nothing changed. The rules, each with its source and with bad and good
-    code, are in `docs/audit_rules.md`; those that need data are applied by
+    Nothing is trained and nothing is changed. The rules, each with its source and with bad and good
+    code, are listed in `docs/audit_rules.md`; rules that need data are applied by
     `dropout_zoo.studies.examine`.
 
     Args:
-        model: any Keras model, compiled or not. Of a subclassed or unbuilt one only that is read
-            which does not need a graph; the report says so.
-        ignore: codes of rules to leave out, such as ``["DZ204"]``.
+        model: any Keras model, compiled or not. For a subclassed or unbuilt model only the rules
+            that need no graph are applied; `AuditReport.limits` says so.
+        ignore: codes of rules to skip, such as ``["DZ204"]``.
         select: codes of the rules to apply; None for all.
 
     Returns:
-        The report; true where it has findings.
+        The report; it is true if it has findings.
 
     Raises:
-        ValueError: a code is unknown; the message lists the known ones.
-        TypeError: the model is no Keras model.
+        ValueError: a code is unknown; the message lists the known codes.
+        TypeError: `model` is not a Keras model.
+
+    Example:
+        >>> import keras
+        >>> from dropout_zoo.models import audit
+        >>> model = keras.Sequential([
+        ...     keras.Input((20,)),
+        ...     keras.layers.Dense(64, activation="relu"),
+        ...     keras.layers.Dropout(0.8, name="drop"),
+        ...     keras.layers.Dense(10, activation="softmax"),
+        ... ])
+        >>> for finding in audit(model):
+        ...     print(finding.code, finding.message)
+        DZ202 'drop' drops 80%; did you mean to keep 80%, with a rate of 0.2?
     """
     if not isinstance(model, keras.Model):
         raise TypeError(
@@ -42,37 +55,37 @@ def audit(
             "keras.saving.load_model, or call the function that builds the model"
         )
     rules = [rule for rule in chosen_rules(RULES, ignore, select) if not rule.measured]
-    view = AuditView(model)
-    findings = [finding for rule in rules for finding in rule.findings(view)]
-    return AuditReport(model.name, sorted_findings(_once_a_site(findings)), _limits(view))
+    context = AuditContext(model)
+    findings = [finding for rule in rules for finding in rule.findings(context)]
+    return AuditReport(model.name, sorted_findings(_unique_findings(findings)), _limits(context))
 
 
-def _once_a_site(findings: list[Finding]) -> list[Finding]:
-    """Leave out what a rule says again of a layer that is called several times."""
+def _unique_findings(findings: list[Finding]) -> list[Finding]:
+    """Remove findings that a rule repeats for a layer that is called several times."""
     return list({(each.code, each.site): each for each in reversed(findings)}.values())[::-1]
 
 
-def _limits(view: AuditView) -> tuple[str, ...]:
-    if not view.has_graph:
+def _limits(context: AuditContext) -> tuple[str, ...]:
+    if not context.has_graph:
         return (
-            f"{type(view.model).__name__} is a subclassed model without a graph: only rates and "
-            "seeds are checked, not where dropout stands",
+            f"{type(context.model).__name__} is a subclassed model without a graph: only rates and "
+            "seeds are checked, not the placement of dropout",
         )
-    if not view.model.built:
+    if not context.model.built:
         return (
-            "the model has not been built: shapes and widths are not checked; give it an "
-            "keras.Input, or call build()",
+            "the model has not been built: shapes and widths are not checked; add a keras.Input, "
+            "or call build()",
         )
-    opaque = [placed.site.path for placed in view.placed if not placed.direct]
-    own = [path for path in opaque if not _is_known(view, path)]
+    opaque = [placed.site.path for placed in context.placed if not placed.direct]
+    own = [path for path in opaque if not _is_known(context, path)]
     if own:
         return (
-            f"where {', '.join(map(repr, own[:3]))}{' and more' * (len(own) > 3)} stand is not "
-            "checked: they are inside layers of your own, which have no graph",
+            f"the placement of {', '.join(map(repr, own[:3]))}{' and more' * (len(own) > 3)} is "
+            "not checked: they are inside layers of your own, which have no graph",
         )
     return ()
 
 
-def _is_known(view: AuditView, path: str) -> bool:
-    held = next(placed.call.operation for placed in view.placed if placed.site.path == path)
+def _is_known(context: AuditContext, path: str) -> bool:
+    held = next(placed.call.operation for placed in context.placed if placed.site.path == path)
     return type(held).__module__.partition(".")[0] in ("keras", "dropout_zoo")

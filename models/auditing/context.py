@@ -1,4 +1,4 @@
-"""A model as the rules of the audit read it: its sites, each with the calls that hold it."""
+"""A model as the rules of the audit read it: its dropout sites, and the calls that apply them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,24 @@ import keras
 
 from dropout_zoo.models.auditing.predicates import is_addition, keeps_features
 from dropout_zoo.models.graph.model_graph import Graph, GraphCall, flat_layers, read_graph
-from dropout_zoo.models.graph.sites import DROPPING_DENSE, DropoutSite, computes, dropout_sites
+from dropout_zoo.models.graph.sites import (
+    DROPPING_DENSE,
+    DropoutSite,
+    computes_features,
+    dropout_sites,
+)
 
 Wanted = Callable[[GraphCall], bool]
 
 
-class Placed(NamedTuple):
-    """A dropout site at one of the calls that hold it.
+class PlacedSite(NamedTuple):
+    """A dropout site at one of the calls in the graph that apply it.
 
     Attributes:
         site: the site.
-        call: the call of its layer, or of the layer around it.
-        direct: whether the layer that drops is itself what is called, and drops what it hands
-            on rather than weights or what it receives.
+        call: the call of its layer, or of the layer that contains it.
+        direct: whether the dropout layer itself is called, and drops its outputs, rather than its
+            weights or inputs.
     """
 
     site: DropoutSite
@@ -30,15 +35,16 @@ class Placed(NamedTuple):
     direct: bool
 
 
-class AuditView:
-    """A model with all that the rules ask for, each read once.
+class AuditContext:
+    """A model and everything that the rules read from it, each computed once.
 
     Args:
         model: any Keras model.
 
     Attributes:
         model: the model.
-        graph: its graph, empty where there is none to read.
+        has_graph: whether it has a graph that can be read.
+        graph: its graph; empty if there is none.
         sites: its dropout sites.
     """
 
@@ -51,8 +57,8 @@ class AuditView:
         self._computing: dict[int, bool] = {}
 
     @cached_property
-    def placed(self) -> list[Placed]:
-        """Every site at every call that holds it; sites outside a graph are left out."""
+    def placed(self) -> list[PlacedSite]:
+        """Every site at every call that applies it; sites outside the graph are left out."""
         by_layer: dict[int, list[tuple[GraphCall, bool]]] = {}
         for call in self.graph.calls:
             if not isinstance(call.operation, keras.Layer):
@@ -62,89 +68,85 @@ class AuditView:
                 direct = called and not isinstance(layer, DROPPING_DENSE)
                 by_layer.setdefault(id(layer), []).append((call, direct))
         return [
-            Placed(site, call, direct)
+            PlacedSite(site, call, direct)
             for site in self.sites
             for call, direct in by_layer.get(id(site.layer), [])
         ]
 
     @cached_property
-    def dropping(self) -> list[Placed]:
-        """The layers that drop something, at each of their calls in the graph."""
+    def dropping(self) -> list[PlacedSite]:
+        """Layers that apply dropout to their outputs, at each of their calls in the graph."""
         return [each for each in self.placed if each.direct and 0 < each.site.rate < 1]
 
-    def computes(self, call: GraphCall) -> bool:
-        """Whether a call computes features from weights; normalisation and embeddings do not."""
+    def computes_features(self, call: GraphCall) -> bool:
+        """Whether a call computes features from weights; normalization and embeddings do not."""
         key = id(call.operation)
         if key not in self._computing:
-            self._computing[key] = computes(call.operation)
+            self._computing[key] = computes_features(call.operation)
         return self._computing[key]
-
-    def computing_before(self, call: GraphCall) -> list[GraphCall]:
-        """The nearest calls before a call that compute features from weights."""
-        return before(call, self.computes)
 
     def computing_after(self, call: GraphCall) -> list[GraphCall]:
         """The nearest calls after a call that compute features from weights."""
-        return after(call, self.computes)
+        return after(call, self.computes_features)
 
     def joins_residual(self, call: GraphCall) -> bool:
-        """Whether what a call hands on is added to something that does not come from it."""
-        own = {id(each) for each in [call, *all_after(call)]}
-        additions = after(call, is_addition, lambda found: not self.computes(found))
+        """Whether the outputs of a call are added to a tensor that does not depend on them."""
+        own = {id(each) for each in [call, *descendants(call)]}
+        additions = after(call, is_addition, lambda found: not self.computes_features(found))
         return any(
             all(id(source) not in own for source in sources)
             for addition in additions
             for sources in addition.received
         )
 
-    def decides_by_example(self, placed: Placed) -> bool:
-        """Whether a site keeps or drops all that an example has, as stochastic depth does."""
+    def decides_by_example(self, placed: PlacedSite) -> bool:
+        """Whether a site keeps or drops whole examples, as stochastic depth does."""
         mask = mask_shape(placed)
         return mask is not None and mask[0] is None and all(size == 1 for size in mask[1:])
 
-    def is_stochastic_depth(self, placed: Placed) -> bool:
+    def is_stochastic_depth(self, placed: PlacedSite) -> bool:
         """Whether a site drops the residual branches of whole examples (Huang et al. 2016)."""
         return self.decides_by_example(placed) and self.joins_residual(placed.call)
 
-    def is_output(self, placed: Placed) -> bool:
-        """Whether all that a site hands on is what the model returns."""
+    def is_output(self, placed: PlacedSite) -> bool:
+        """Whether the outputs of a site reach nothing but the outputs of the model."""
         if after(placed.call, lambda found: not keeps_features(found)):
             return False
-        return any(end.is_output for end in [placed.call, *all_after(placed.call)])
+        return any(end.is_output for end in [placed.call, *descendants(placed.call)])
 
 
-def mask_shape(placed: Placed) -> tuple[int | None, ...] | None:
-    """The `noise_shape` of a site, one entry an axis of what it receives; None without one."""
+def mask_shape(placed: PlacedSite) -> tuple[int | None, ...] | None:
+    """The `noise_shape` of a site, with one entry per axis of its input; None if it has none."""
     noise_shape = getattr(placed.site.layer, "noise_shape", None)
     if noise_shape is None:
         return None
     shape = placed.call.shapes[0] if placed.call.shapes else noise_shape
-    # Missing axes are the first ones, as in NumPy's broadcasting.
+    # As in NumPy's broadcasting, missing axes are added in front.
     filled = (1,) * (len(shape) - len(noise_shape)) + tuple(noise_shape)
     return tuple(1 if index and shape[index] == 1 else size for index, size in enumerate(filled))
 
 
 def before(call: GraphCall, wanted: Wanted, through: Wanted | None = None) -> list[GraphCall]:
-    """The first calls on the ways back to the input that are wanted.
+    """The nearest calls before a call that meet a condition.
 
     Args:
         call: where to start.
-        wanted: what to look for.
-        through: the other calls to look behind; None for all.
+        wanted: the condition.
+        through: condition for the other calls to search beyond; None for all.
 
     Returns:
-        The calls that are wanted, the nearest first.
+        The calls found, nearest first.
     """
     return _first(call, wanted, through, lambda found: found.fed_by)
 
 
 def after(call: GraphCall, wanted: Wanted, through: Wanted | None = None) -> list[GraphCall]:
-    """The same as `before`, on the ways forward to the output."""
+    """The nearest calls after a call that meet a condition; see `before`."""
     return _first(call, wanted, through, lambda found: found.feeds)
 
 
-def all_after(call: GraphCall) -> list[GraphCall]:
-    """Every call that something of what a call computes reaches."""
+def descendants(call: GraphCall) -> list[GraphCall]:
+    """Every call that depends on the outputs of a call."""
     seen: dict[int, GraphCall] = {}
 
     def note(found: GraphCall) -> bool:
@@ -162,7 +164,7 @@ def _first(
     neighbours: Callable[[GraphCall], list[GraphCall]],
 ) -> list[GraphCall]:
     found, seen, waiting = [], {id(start)}, list(neighbours(start))
-    for call in waiting:  # grows while it is read: breadth first
+    for call in waiting:  # breadth first: the list grows during the loop
         if id(call) in seen:
             continue
         seen.add(id(call))

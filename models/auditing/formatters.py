@@ -1,4 +1,4 @@
-"""The report of an audit for other programs: SARIF, and annotations of GitHub."""
+"""Audit reports for other programs: SARIF, and annotations for GitHub."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from dropout_zoo.models.auditing.report import AuditReport, Finding
 from dropout_zoo.models.auditing.rules import RULES
 
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
-# What SARIF and GitHub call the severities.
+# The names of the severities in SARIF and on GitHub.
 _SARIF_LEVELS = {"error": "error", "warning": "warning", "note": "note"}
 _GITHUB_LEVELS = {"error": "error", "warning": "warning", "note": "notice"}
 
 
-class Place(NamedTuple):
-    """Where a model comes from.
+class SourceLocation(NamedTuple):
+    """The file and line that define a model.
 
     Attributes:
-        file: path of its file, relative to the working folder; None for a registered model.
-        line: line of the function that builds it, from 1; None for a saved model.
+        file: path of the file, relative to the working directory; None for a registered model.
+        line: line of the function that builds the model, from 1; None for a saved model.
     """
 
     file: str | None = None
     line: int | None = None
 
 
-def to_sarif(report: AuditReport, place: Place) -> str:
+def to_sarif(report: AuditReport, place: SourceLocation) -> str:
     """Write a report in the Static Analysis Results Interchange Format, version 2.1.0.
 
     Args:
         report: the report.
-        place: where the model comes from.
+        place: where the model is defined.
 
     Returns:
-        The JSON of a log with one run: all rules, and a result for each finding.
+        The JSON of a log with one run: all rules, and one result per finding.
     """
     codes = list(RULES)
     rules = [
@@ -69,7 +69,7 @@ def to_sarif(report: AuditReport, place: Place) -> str:
     return json.dumps({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
 
 
-def _sarif_location(report: AuditReport, finding: Finding, place: Place) -> dict[str, Any]:
+def _sarif_location(report: AuditReport, finding: Finding, place: SourceLocation) -> dict[str, Any]:
     name = "/".join(part for part in (report.model_name, finding.site) if part)
     location: dict[str, Any] = {
         "logicalLocations": [{"fullyQualifiedName": name, "kind": "element"}]
@@ -82,15 +82,15 @@ def _sarif_location(report: AuditReport, finding: Finding, place: Place) -> dict
     return location
 
 
-def to_github(report: AuditReport, place: Place) -> str:
+def to_github(report: AuditReport, place: SourceLocation) -> str:
     """Write a report as workflow commands, which GitHub Actions shows as annotations.
 
     Args:
         report: the report.
-        place: where the model comes from.
+        place: where the model is defined.
 
     Returns:
-        A line a finding.
+        One line per finding.
     """
     lines = []
     for finding in report:
@@ -107,7 +107,7 @@ def to_github(report: AuditReport, place: Place) -> str:
 
 
 def _escaped(text: str, in_property: bool = False) -> str:
-    """Escape what workflow commands take for their own."""
+    """Escape the characters that have a meaning in workflow commands."""
     marks = {"%": "%25", "\r": "%0D", "\n": "%0A"}
     if in_property:
         marks |= {":": "%3A", ",": "%2C"}

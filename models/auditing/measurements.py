@@ -1,4 +1,4 @@
-"""What `dropout_zoo.studies.examine` measures, for the rules that judge it."""
+"""The measurements of `dropout_zoo.studies.examine`, which the measured rules judge."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 @dataclass
 class MeasuredMetric:
-    """A metric of one trained seed, at the same weights.
+    """A metric of one training run, measured in three ways with the same weights.
 
     Attributes:
         name: name of the metric.
-        larger_is_better: its direction.
-        dropping: on the training sample, dropout on.
-        training: on the training sample, dropout off.
-        validation: on the validation part.
+        larger_is_better: whether larger values are better.
+        dropping: value on the training sample with dropout on.
+        training: value on the training sample with dropout off.
+        validation: value on the validation data.
     """
 
     name: str
@@ -26,7 +26,7 @@ class MeasuredMetric:
 
 
 def mean_metrics(metrics: Sequence[MeasuredMetric]) -> dict[str, float]:
-    """The means over the seeds, by what was measured."""
+    """The means over the seeds, by kind of measurement."""
     parts = {
         "training_dropout_on": [each.dropping for each in metrics],
         "training_dropout_off": [each.training for each in metrics],
@@ -37,21 +37,21 @@ def mean_metrics(metrics: Sequence[MeasuredMetric]) -> dict[str, float]:
 
 @dataclass
 class Measurements:
-    """What `examine` measured; None where something was not.
+    """The measurements of `examine`; None where something was not measured.
 
     Attributes:
-        misfit: why loss and labels do not fit.
-        from_logits: what the loss was told about the outputs.
+        misfit: why loss and labels do not match.
+        from_logits: whether the loss expects logits.
         probabilities: whether the outputs are probabilities.
-        metrics: a metric of each seed.
-        variance_ratios: by path of a site, the path of the batch normalisation behind it and the
-            variance of what that receives, in training over inference.
-        verdict: ``"overfitting"``, or ``"underfitting"`` where the training loss is behind that of
+        metrics: one metric per seed.
+        variance_ratios: by path of a site, the path of the batch normalization after it and the
+            variance of its inputs in training, divided by that at inference.
+        verdict: ``"overfitting"``, or ``"underfitting"`` if the training loss is worse than that of
             the control without dropout.
         sentence: the verdict in words.
-        verdict_numbers: what it was decided by.
-        advice: what follows from it.
-        repeat_difference: largest difference between two runs, as a fraction of the loss.
+        verdict_numbers: the numbers that it is based on.
+        advice: what to do about it.
+        repeat_difference: largest relative difference between the losses of two runs.
     """
 
     misfit: str | None = None

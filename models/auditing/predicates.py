@@ -1,4 +1,4 @@
-"""What kinds of layers and operations there are, as far as the rules of the audit ask."""
+"""Predicates on calls: the kinds of layers and operations that the audit distinguishes."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ _ACTIVATION_OPERATIONS = {
 AFFINE = _layers("Dense", "EinsumDense", "Conv", "DepthwiseConv", "SeparableConv") + _layers(
     "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"
 )
-"""Layers that are affine but for their activation."""
+"""Layers that are affine apart from their activation."""
 
 ATTENTION = _layers("MultiHeadAttention", "GroupQueryAttention", "Attention", "AdditiveAttention")
-"""Layers that attend."""
+"""Attention layers."""
 
-NORMALISATIONS = _layers(
+NORMALIZATIONS = _layers(
     "BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization",
     "SpectralNormalization", "UnitNormalization",
 )  # fmt: skip
-"""Layers that normalise what they receive."""
+"""Layers that normalize their inputs."""
 
 
 def is_batch_norm(call: GraphCall) -> bool:
-    """Whether a call is batch normalisation that learns its statistics: a frozen one does not."""
+    """Whether a call is batch normalization that updates its statistics, that is, not frozen."""
     operation = call.operation
     return isinstance(operation, keras.layers.BatchNormalization) and operation.trainable
 
@@ -79,7 +79,7 @@ def is_multiplication(call: GraphCall) -> bool:
 
 
 def is_convolution(call: GraphCall) -> bool:
-    """Whether a call is a convolution of whatever kind."""
+    """Whether a call is a convolution of any kind."""
     return hasattr(call.operation, "kernel_size")
 
 
@@ -94,12 +94,12 @@ def is_dropout(call: GraphCall) -> bool:
 
 
 def keeps_values(call: GraphCall) -> bool:
-    """Whether a call hands on the values that it receives, at most in another shape."""
+    """Whether a call returns the values of its inputs, possibly in another shape."""
     return isinstance(call.operation, _SHAPERS) or _operation_name(call) in _SHAPING_OPERATIONS
 
 
 def keeps_features(call: GraphCall) -> bool:
-    """Whether a call hands on the features it receives: reshaped, pooled, activated, dropped."""
+    """Whether a call returns the features of its inputs reshaped, pooled, activated or dropped."""
     return (
         keeps_values(call)
         or is_dropout(call)
@@ -118,7 +118,7 @@ def is_activation(call: GraphCall) -> bool:
 
 
 def activation_of(call: GraphCall) -> str:
-    """The name of the activation function that a call ends with; ``"linear"`` without one."""
+    """The name of the activation function at the end of a call; ``"linear"`` if there is none."""
     operation = call.operation
     for layer_class, name in _ACTIVATIONS.items():
         if isinstance(operation, layer_class):
@@ -131,12 +131,12 @@ def activation_of(call: GraphCall) -> str:
 
 
 def function_name(function: Any) -> str:
-    """The name of an activation function, however it was given."""
+    """The name of an activation function, whether it is a function, an object or None."""
     if function is None:
         return "linear"
     return str(getattr(function, "__name__", type(function).__name__)).lower()
 
 
 def _operation_name(call: GraphCall) -> str:
-    """The class of a function of keras.ops; empty for a layer, which may be called the same."""
+    """The class name of a `keras.ops` operation; empty for layers, some of which share names."""
     return "" if isinstance(call.operation, keras.Layer) else type(call.operation).__name__

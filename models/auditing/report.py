@@ -1,4 +1,4 @@
-"""What an audit says: its findings, in a report that a program and a person can read."""
+"""The report of an audit and its findings, for programs and for people."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from types import MappingProxyType
 from typing import Any
 
 SEVERITIES = ("note", "warning", "error")
-"""From the least to the most severe."""
+"""Severities, from the least to the most severe."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, or worth knowing, with the dropout in a model.
+    """A mistake, or something worth knowing, in the dropout of a model.
 
     Attributes:
         code: stable code of the rule, such as ``"DZ101"``.
@@ -23,12 +23,18 @@ class Finding:
         title: the rule in a few words.
         message: one line that names the layer.
         why: why it matters.
-        source: where that is known from.
+        source: the source of that statement.
         fix: what to do, as code.
-        site: path of the dropout site, or name of the layer; empty where it is the whole model.
-        rates: where the fix is only a rate: the new rate (fraction dropped) by site path, as
+        site: path of the dropout site, or name of the layer; empty if it concerns the whole model.
+        rates: if the fix is only to change rates: the new rate (fraction dropped) by site path, as
             `with_rates` takes it.
-        numbers: what was measured, by name; empty where the graph alone was read.
+        numbers: measured values by name; empty if only the graph was read.
+
+    Example:
+        >>> from dropout_zoo.models import audit, build_mlp
+        >>> (finding,) = audit(build_mlp(hidden_rates=(0.5, 0.0)))
+        >>> finding.code, finding.severity, finding.site
+        ('DZ203', 'note', 'hidden_2_dropout')
     """
 
     code: str
@@ -43,22 +49,31 @@ class Finding:
     numbers: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """The finding as JSON takes it."""
+        """The finding as a dictionary that JSON can represent."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return plain | {"rates": dict(self.rates), "numbers": dict(self.numbers)}
 
 
 @dataclass(frozen=True)
 class AuditReport:
-    """The findings of an audit, from the most to the least severe; iterable, with a length.
+    """The findings of an audit, from the most to the least severe.
 
-    A report is true (``if report:``) where it has findings.
+    A report can be iterated over, has a length, and is true (``if report:``) if it has findings.
 
     Attributes:
         model_name: name of the audited model.
-        findings: what was found.
-        limits: what could not be read or measured, and why, a sentence each.
-        measurements: what `examine` measured, by name and site, findings or not.
+        findings: the findings.
+        limits: what could not be checked, and why, in one sentence each.
+        measurements: all measurements of `examine`, by name and site, with or without a finding.
+
+    Example:
+        >>> from dropout_zoo.models import audit, build_mlp, with_rates
+        >>> model = build_mlp(hidden_rates=(0.5, 0.05))
+        >>> report = audit(model)
+        >>> report.summary(), report.fixing_rates()
+        ('1 note', {'hidden_2_dropout': 0.2})
+        >>> bool(audit(with_rates(model, report.fixing_rates())))
+        False
     """
 
     model_name: str
@@ -94,11 +109,11 @@ class AuditReport:
 
     @property
     def worst(self) -> str | None:
-        """The highest severity found; None without findings."""
+        """The highest severity among the findings; None without findings."""
         return self.findings[0].severity if self.findings else None
 
     def at_least(self, severity: str) -> tuple[Finding, ...]:
-        """The findings that are as severe as that, or more.
+        """The findings of at least a given severity.
 
         Args:
             severity: ``"note"``, ``"warning"`` or ``"error"``.
@@ -117,10 +132,11 @@ class AuditReport:
         return tuple(finding for finding in self.findings if finding.severity in enough)
 
     def fixing_rates(self) -> dict[str, float]:
-        """The rates that mend what is only a rate, as `with_rates` takes them.
+        """The rates that fix the findings for which a change of rates is enough.
 
         Returns:
-            New rate (fraction dropped) by site path. Where findings differ, the lowest.
+            New rate (fraction dropped) by site path, as `with_rates` takes them; the lowest if
+            findings differ.
         """
         rates: dict[str, float] = {}
         for finding in self.findings:
@@ -132,7 +148,7 @@ class AuditReport:
         """The report as JSON.
 
         Args:
-            indent: number of spaces a level; None for one line.
+            indent: number of spaces per level; None for a single line.
 
         Returns:
             An object with ``model``, ``worst``, ``findings``, ``limits`` and ``measurements``.
@@ -147,14 +163,14 @@ class AuditReport:
         return json.dumps(_finite(shown), indent=indent, allow_nan=False)
 
     def __str__(self) -> str:
-        """A plain table, a line or more a finding, and what could not be read."""
+        """A plain table with one line per finding, followed by what could not be checked."""
         lines = [f"{self.model_name}: {self.summary()}"]
         lines += [f"{each.code}  {each.severity:<7}  {each.message}" for each in self.findings]
         lines += [f"not checked: {limit}" for limit in self.limits]
         return "\n".join(lines)
 
     def summary(self) -> str:
-        """How many findings there are of each severity, in words."""
+        """The number of findings of each severity, in words."""
         counted = [(severity, len(self._of(severity))) for severity in reversed(SEVERITIES)]
         words = [f"{count} {word}{'s' if count > 1 else ''}" for word, count in counted if count]
         return ", ".join(words) or "no findings"
@@ -164,7 +180,7 @@ class AuditReport:
 
 
 def _finite(value: Any) -> Any:
-    """The same with None in place of numbers that JSON does not know."""
+    """The same value with None in place of numbers that JSON cannot represent."""
     if isinstance(value, dict):
         return {key: _finite(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -173,6 +189,6 @@ def _finite(value: Any) -> Any:
 
 
 def sorted_findings(findings: list[Finding]) -> tuple[Finding, ...]:
-    """Order findings from the most to the least severe; else by code, then as they were found."""
+    """Sort findings by severity, most severe first, then by code, then in the order found."""
     worst_first = SEVERITIES[::-1]
     return tuple(sorted(findings, key=lambda each: (worst_first.index(each.severity), each.code)))

@@ -1,4 +1,4 @@
-"""The rates that a traced training step was compiled with, read from its TensorFlow graph."""
+"""The rates in a traced training step, read from its TensorFlow graph."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 from dropout_zoo.models import tensorflow_internals
 from dropout_zoo.models.graph.sites import DROPOUT_FAMILY, DropoutSite
 
-# In half precision a rate keeps about three digits.
+# Half precision keeps about three digits of a rate.
 _TOLERANCE = 5e-3
-# How the numbers are called that a rate enters Keras's operations as.
+# Names of the constants through which a rate enters the operations of Keras.
 _PLAIN, _GAUSSIAN, _ALPHA = r"/GreaterEqual/y$", r"/stddev$", r"/Const(_\d+)?$"
 _NUMBERS = re.compile("|".join((_PLAIN, _GAUSSIAN, _ALPHA)))
 
@@ -28,9 +28,8 @@ def traced_rates(model: keras.Model, sites: list[DropoutSite]) -> dict[str, list
         sites: its dropout sites.
 
     Returns:
-        By path of a site, the numbers found in the graph where its layer drops, as rates. Sites
-        of which nothing was found are left out; so is all where nothing was traced, or not by
-        TensorFlow.
+        The constants that act as rates in the graph, by site path. Sites without such constants are
+        left out; the result is empty if the model has not been traced, or not by TensorFlow.
     """
     if keras.backend.backend() != "tensorflow":
         return {}
@@ -38,11 +37,11 @@ def traced_rates(model: keras.Model, sites: list[DropoutSite]) -> dict[str, list
     found: dict[str, list[float]] = {}
     for site in sites if constants else []:
         dropout = isinstance(site.layer, DROPOUT_FAMILY)
-        layer = site.layer if dropout else site.owner  # a cell has no scope of its own
+        layer = site.layer if dropout else site.owner  # a cell has no name scope of its own
         gaussian = isinstance(layer, keras.layers.GaussianDropout)
         alpha = isinstance(layer, keras.layers.AlphaDropout)
         number = _GAUSSIAN if gaussian else _ALPHA if alpha else _PLAIN
-        # A trace numbers the scopes of layers that are called more than once.
+        # The name scopes of layers that are called more than once are numbered.
         wanted = re.compile(rf"(^|/){re.escape(layer.name)}(_\d+)?/(.*/)?{number[1:]}")
         values = [value for name, value in constants if wanted.search(name)]
         if values:
@@ -51,7 +50,7 @@ def traced_rates(model: keras.Model, sites: list[DropoutSite]) -> dict[str, list
 
 
 def is_among(rate: float, rates: list[float]) -> bool:
-    """Whether a rate is one of those found, as far as half precision tells."""
+    """Whether a rate is one of those found, up to the precision of half-precision numbers."""
     return any(math.isclose(rate, each, rel_tol=_TOLERANCE, abs_tol=1e-6) for each in rates)
 
 
@@ -60,7 +59,7 @@ def _rate_of(stddev: float) -> float:
 
 
 def _constants(function: Any) -> Iterator[tuple[str, float]]:
-    """Names and values of the numbers in the graphs of a traced function."""
+    """Names and values of the constants in the graphs of a traced function."""
     import tensorflow as tf
 
     for traced in _traced_functions(function, set()):
@@ -75,7 +74,7 @@ def _constants(function: Any) -> Iterator[tuple[str, float]]:
 
 
 def _traced_functions(function: Any, seen: set[int]) -> Iterator[Any]:
-    """The `tf.function`s that a function closes over, which is where Keras keeps them."""
+    """The `tf.function`s in the closure of a function, where Keras keeps them."""
     if function is None or id(function) in seen:
         return
     seen.add(id(function))

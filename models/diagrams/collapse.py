@@ -8,17 +8,17 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from dropout_zoo.models.diagrams.spec import (
-    Drawing,
-    DrawnLayer,
-    DrawnSite,
+    DiagramSpec,
+    LayerSpec,
     Section,
+    SiteSpec,
     model_sections,
 )
 
-DEEP = 40
+COLLAPSE_ABOVE = 40
 """Number of layers above which a diagram draws what repeats only once, unless told otherwise."""
 
-_LEAST_SAVED = 4  # a section takes two lines of its own
+_MIN_LAYERS_SAVED = 4  # a section takes two lines of its own
 
 
 class _Repeat(NamedTuple):
@@ -37,7 +37,7 @@ class _Repeat(NamedTuple):
         return self.length * (self.times - 1)
 
 
-def collapse_repeats(drawing: Drawing) -> Drawing:
+def collapse_repeats(spec: DiagramSpec) -> DiagramSpec:
     """Draw consecutive runs of the same layers once, and say how often they repeat.
 
     Runs are the same where their layers are of the same class with the same settings, and feed
@@ -45,19 +45,19 @@ def collapse_repeats(drawing: Drawing) -> Drawing:
     them all.
 
     Args:
-        drawing: what is to be drawn.
+        spec: what is to be drawn.
 
     Returns:
         The same with a section for each repetition.
     """
-    layers = list(drawing.layers)
-    repeats = _find_repeats(layers, drawing.sections)
-    kept: list[DrawnLayer] = []
+    layers = list(spec.layers)
+    repeats = _find_repeats(layers, spec.sections)
+    kept: list[LayerSpec] = []
     sections: list[Section] = []
     places: dict[int, int] = {}
     begin = 0
     for repeat in repeats:
-        _keep(layers[begin : repeat.start], begin, kept, places)
+        _append_layers(layers[begin : repeat.start], begin, kept, places)
         runs = [
             layers[start : start + repeat.length]
             for start in range(repeat.start, repeat.stop, repeat.length)
@@ -67,25 +67,25 @@ def collapse_repeats(drawing: Drawing) -> Drawing:
             places[number] = len(kept) + (number - repeat.start) % repeat.length
         kept += [_merged(copies) for copies in zip(*runs, strict=True)]
         begin = repeat.stop
-    _keep(layers[begin:], begin, kept, places)
+    _append_layers(layers[begin:], begin, kept, places)
     kept = [
         replace(layer, sources=tuple(dict.fromkeys(places[each] for each in layer.sources)))
         for layer in kept
     ]
     sections += model_sections(kept)
     sections.sort(key=lambda section: (section.start, -section.stop))
-    return replace(drawing, layers=tuple(kept), sections=tuple(sections))
+    return replace(spec, layers=tuple(kept), sections=tuple(sections))
 
 
-def _keep(
-    layers: Sequence[DrawnLayer], first: int, kept: list[DrawnLayer], places: dict[int, int]
+def _append_layers(
+    layers: Sequence[LayerSpec], first: int, kept: list[LayerSpec], places: dict[int, int]
 ) -> None:
     for number, layer in enumerate(layers, start=first):
         places[number] = len(kept)
         kept.append(layer)
 
 
-def _find_repeats(layers: Sequence[DrawnLayer], sections: Sequence[Section]) -> list[_Repeat]:
+def _find_repeats(layers: Sequence[LayerSpec], sections: Sequence[Section]) -> list[_Repeat]:
     starts = {section.start for section in sections}
     tokens = [
         (
@@ -106,7 +106,7 @@ def _find_repeats(layers: Sequence[DrawnLayer], sections: Sequence[Section]) -> 
         for start, ahead in enumerate(_matches(tokens, length))
         if ahead >= length
     ]
-    worth = [each for each in found if each.saved >= _LEAST_SAVED]
+    worth = [each for each in found if each.saved >= _MIN_LAYERS_SAVED]
     # What saves most; then the shortest run, the one whose layers share the longest name.
     worth.sort(key=lambda each: (-each.saved, each.length, -_shared(each, layers), each.start))
     chosen: list[_Repeat] = []
@@ -127,7 +127,7 @@ def _matches(tokens: Sequence[object], length: int) -> list[int]:
 
 
 def _stands_alone(
-    repeat: _Repeat, layers: Sequence[DrawnLayer], sections: Sequence[Section]
+    repeat: _Repeat, layers: Sequence[LayerSpec], sections: Sequence[Section]
 ) -> bool:
     """Whether only the last run feeds what follows, and no nested model is cut in two."""
     last = repeat.stop - repeat.length
@@ -143,7 +143,7 @@ def _stands_alone(
     return not fed_from_within and not cut
 
 
-def _shared(repeat: _Repeat, layers: Sequence[DrawnLayer]) -> int:
+def _shared(repeat: _Repeat, layers: Sequence[LayerSpec]) -> int:
     run = layers[repeat.start : repeat.start + repeat.length]
     return len(_common_start([layer.path for layer in run]))
 
@@ -154,7 +154,7 @@ def _common_start(names: Sequence[str]) -> str:
     return low[: next(other, len(low))]
 
 
-def _title(runs: Sequence[Sequence[DrawnLayer]]) -> str:
+def _title(runs: Sequence[Sequence[LayerSpec]]) -> str:
     # Up to where a word ends: of "block_1/dense" and "block_1/dropout" that is "block_1".
     starts = [re.match(r"(.*)[_/]|", _common_start([each.path for each in run])) for run in runs]
     names = [(start and start[1]) or "" for start in starts]
@@ -162,7 +162,7 @@ def _title(runs: Sequence[Sequence[DrawnLayer]]) -> str:
     return f"{len(runs)} times{named}"
 
 
-def _merged(copies: Sequence[DrawnLayer]) -> DrawnLayer:
+def _merged(copies: Sequence[LayerSpec]) -> LayerSpec:
     """One layer for all its copies."""
     first = copies[0]
     parameters = [copy.parameters for copy in copies]
@@ -171,7 +171,7 @@ def _merged(copies: Sequence[DrawnLayer]) -> DrawnLayer:
         shapes=tuple(shape for copy in copies for shape in copy.shapes),
         parameters=None if None in parameters else sum(filter(None, parameters)),
         sites=tuple(
-            DrawnSite(
+            SiteSpec(
                 tuple(path for site in sites for path in site.paths),
                 tuple(rate for site in sites for rate in site.rates),
                 sites[0].placement,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import keras
 
-from dropout_zoo.models.diagrams.collapse import DEEP, collapse_repeats
-from dropout_zoo.models.diagrams.extract import read_drawing
-from dropout_zoo.models.diagrams.spec import Drawing
+from dropout_zoo.models.diagrams.collapse import COLLAPSE_ABOVE, collapse_repeats
+from dropout_zoo.models.diagrams.extract import extract_spec
+from dropout_zoo.models.diagrams.spec import DiagramSpec
 from dropout_zoo.models.diagrams.svg import svg_document
 from dropout_zoo.models.diagrams.text import text_lines
 
@@ -15,11 +15,11 @@ class ModelDiagram:
     """A diagram of a model; make one with `diagram`. Jupyter shows it as a picture.
 
     Attributes:
-        drawing: what it shows, as plain data.
+        spec: what it shows, as plain data.
     """
 
-    def __init__(self, drawing: Drawing) -> None:
-        self.drawing = drawing
+    def __init__(self, spec: DiagramSpec) -> None:
+        self.spec = spec
 
     def text(self, width: int = 80, *, ascii_only: bool = False) -> str:
         """Draw it with characters.
@@ -31,7 +31,7 @@ class ModelDiagram:
         Returns:
             The lines, without colour.
         """
-        lines = text_lines(self.drawing, width, ascii_only=ascii_only)
+        lines = text_lines(self.spec, width, ascii_only=ascii_only)
         return "\n".join(line.text for line in lines)
 
     def svg(self) -> str:
@@ -40,7 +40,7 @@ class ModelDiagram:
         Returns:
             An SVG document that needs no other file and no script.
         """
-        return svg_document(self.drawing)
+        return svg_document(self.spec)
 
     def _repr_svg_(self) -> str:
         return self.svg()
@@ -52,7 +52,7 @@ class ModelDiagram:
         return self.text()
 
     def __repr__(self) -> str:
-        return f"<ModelDiagram of {self.drawing.name!r}: {self.drawing.summary()}>"
+        return f"<ModelDiagram of {self.spec.name!r}: {self.spec.summary()}>"
 
 
 def diagram(model: keras.Model, *, collapse: bool | None = None) -> ModelDiagram:
@@ -75,7 +75,7 @@ def diagram(model: keras.Model, *, collapse: bool | None = None) -> ModelDiagram
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"expected a Keras model, received {type(model).__name__}")
-    drawing = read_drawing(model)
-    if len(drawing.layers) > DEEP if collapse is None else collapse:
-        drawing = collapse_repeats(drawing)
-    return ModelDiagram(drawing)
+    spec = extract_spec(model)
+    if len(spec.layers) > COLLAPSE_ABOVE if collapse is None else collapse:
+        spec = collapse_repeats(spec)
+    return ModelDiagram(spec)

@@ -9,8 +9,8 @@ from typing import Any
 
 import keras
 
-from dropout_zoo.models.diagrams.layer_settings import settings_of
-from dropout_zoo.models.diagrams.spec import Drawing, DrawnLayer, DrawnSite, model_sections
+from dropout_zoo.models.diagrams.layer_settings import main_settings
+from dropout_zoo.models.diagrams.spec import DiagramSpec, LayerSpec, SiteSpec, model_sections
 from dropout_zoo.models.graph.model_graph import GraphCall, flat_layers, inner_layers, read_graph
 from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
 
@@ -20,7 +20,7 @@ NO_GRAPH = (
 )
 
 
-def read_drawing(model: keras.Model) -> Drawing:
+def extract_spec(model: keras.Model) -> DiagramSpec:
     """Read off a model what a diagram of it shows.
 
     Args:
@@ -32,10 +32,10 @@ def read_drawing(model: keras.Model) -> Drawing:
     sites = dropout_sites(model)
     graph = read_graph(model)
     if graph is None:
-        layers = _listed(model, sites)
+        layers = _list_layers(model, sites)
     else:
-        layers = _in_branches(_drawn_calls(graph.calls, sites))
-    return Drawing(
+        layers = _branch_order(_layers_of_calls(graph.calls, sites))
+    return DiagramSpec(
         name=_printable(model.name),
         layers=tuple(layers),
         sections=model_sections(layers),
@@ -45,11 +45,11 @@ def read_drawing(model: keras.Model) -> Drawing:
     )
 
 
-def _drawn_calls(calls: Sequence[GraphCall], sites: Sequence[DropoutSite]) -> list[DrawnLayer]:
+def _layers_of_calls(calls: Sequence[GraphCall], sites: Sequence[DropoutSite]) -> list[LayerSpec]:
     """The inputs of a model and then all calls, in the order of computation."""
     inputs = list(dict.fromkeys(layer for call in calls for layer in call.inputs))
     layers = [
-        DrawnLayer(_printable(layer.name), "Input", shapes=(tuple(layer.batch_shape[1:]),))
+        LayerSpec(_printable(layer.name), "Input", shapes=(tuple(layer.batch_shape[1:]),))
         for layer in inputs
     ]
     numbers = {id(call): number for number, call in enumerate(calls, start=len(inputs))}
@@ -62,10 +62,10 @@ def _drawn_calls(calls: Sequence[GraphCall], sites: Sequence[DropoutSite]) -> li
         called.add(id(operation))
         held = _sites_in(operation, sites)
         layers.append(
-            DrawnLayer(
+            LayerSpec(
                 path=_printable(call.path),
                 kind=type(operation).__name__,
-                settings=settings_of(operation),
+                settings=main_settings(operation),
                 shapes=tuple(tuple(shape[1:]) for shape in call.produced[:1]),
                 parameters=0 if again else _parameters(operation),
                 sites=held,
@@ -79,12 +79,12 @@ def _drawn_calls(calls: Sequence[GraphCall], sites: Sequence[DropoutSite]) -> li
     return layers
 
 
-def _listed(model: keras.Model, sites: Sequence[DropoutSite]) -> list[DrawnLayer]:
+def _list_layers(model: keras.Model, sites: Sequence[DropoutSite]) -> list[LayerSpec]:
     return [
-        DrawnLayer(
+        LayerSpec(
             path=_printable(name),
             kind=type(layer).__name__,
-            settings=settings_of(layer),
+            settings=main_settings(layer),
             parameters=_parameters(layer),
             sites=_sites_in(layer, sites),
             drops=any(site.layer is layer for site in sites),
@@ -93,7 +93,7 @@ def _listed(model: keras.Model, sites: Sequence[DropoutSite]) -> list[DrawnLayer
     ]
 
 
-def _in_branches(layers: Sequence[DrawnLayer]) -> list[DrawnLayer]:
+def _branch_order(layers: Sequence[LayerSpec]) -> list[LayerSpec]:
     """The layers in an order in which each branch runs up to where it joins before the next."""
     consumers: list[list[int]] = [[] for _ in layers]
     waiting = [len(layer.sources) for layer in layers]
@@ -115,12 +115,12 @@ def _in_branches(layers: Sequence[DrawnLayer]) -> list[DrawnLayer]:
     ]
 
 
-def _sites_in(operation: Any, sites: Sequence[DropoutSite]) -> tuple[DrawnSite, ...]:
+def _sites_in(operation: Any, sites: Sequence[DropoutSite]) -> tuple[SiteSpec, ...]:
     if not isinstance(operation, keras.Layer):
         return ()
     held = {id(layer) for layer in [operation, *flat_layers(operation)]}
     return tuple(
-        DrawnSite((_printable(site.path),), (site.rate,), site.placement)
+        SiteSpec((_printable(site.path),), (site.rate,), site.placement)
         for site in sites
         if id(site.layer) in held
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dropout_zoo.models.diagrams.spec import DrawnLayer
+from dropout_zoo.models.diagrams.spec import LayerSpec
 
 
-class Place(NamedTuple):
+class LanePosition(NamedTuple):
     """Where a layer stands, and the lanes beside it.
 
     Attributes:
@@ -31,7 +31,7 @@ class Place(NamedTuple):
         return 1 + max((self.lane, *self.ending, *self.joining, *self.passing))
 
 
-def place_layers(layers: Sequence[DrawnLayer]) -> list[Place]:
+def assign_lanes(layers: Sequence[LayerSpec]) -> list[LanePosition]:
     """Give each layer a lane.
 
     What a layer computes runs down its lane until the last layer that uses it: a residual branch
@@ -64,7 +64,7 @@ def place_layers(layers: Sequence[DrawnLayer]) -> list[Place]:
         lanes += [None] * (lane + 1 - len(lanes))
         lanes[lane] = number if left[number] else None
         places.append(
-            Place(lane, tuple(ending), tuple(joining), tuple(passing), bool(left[number]))
+            LanePosition(lane, tuple(ending), tuple(joining), tuple(passing), bool(left[number]))
         )
     return places
 

@@ -11,7 +11,7 @@ _SIZES = ("units", "filters", "input_dim", "output_dim", "num_heads", "key_dim")
 _WINDOWS = ("kernel_size", "pool_size", "size", "strides")
 
 
-def settings_of(operation: Any) -> str:
+def main_settings(operation: Any) -> str:
     """The main settings of a layer, in a few words.
 
     Args:

@@ -12,7 +12,7 @@ Shape = tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
-class DrawnSite:
+class SiteSpec:
     """A dropout site in a diagram.
 
     Attributes:
@@ -56,7 +56,7 @@ class DrawnSite:
 
 
 @dataclass(frozen=True)
-class DrawnLayer:
+class LayerSpec:
     """A call of a layer or operation in a diagram, or an input of the model.
 
     Attributes:
@@ -79,7 +79,7 @@ class DrawnLayer:
     settings: str = ""
     shapes: tuple[Shape, ...] = ()
     parameters: int | None = 0
-    sites: tuple[DrawnSite, ...] = ()
+    sites: tuple[SiteSpec, ...] = ()
     sources: tuple[int, ...] = ()
     models: tuple[str, ...] = ()
     drops: bool = False
@@ -111,7 +111,7 @@ class DrawnLayer:
             return "?"
         return f"{self.parameters:,}" if self.parameters else ""
 
-    def told_sites(self) -> list[str]:
+    def site_descriptions(self) -> list[str]:
         """What there is to say of each dropout site, with its path where that is not its own."""
         return [
             site.describe()
@@ -137,7 +137,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class DiagramSpec:
     """What a diagram shows, whatever it is drawn with.
 
     Attributes:
@@ -151,7 +151,7 @@ class Drawing:
     """
 
     name: str
-    layers: tuple[DrawnLayer, ...]
+    layers: tuple[LayerSpec, ...]
     sections: tuple[Section, ...]
     parameters: int | None
     sites: int
@@ -187,7 +187,7 @@ def shortened(text: str, length: int) -> str:
     return f"{text[: length - 1 - tail]}…{text[len(text) - tail :]}"
 
 
-def model_sections(layers: Sequence[DrawnLayer]) -> tuple[Section, ...]:
+def model_sections(layers: Sequence[LayerSpec]) -> tuple[Section, ...]:
     """The nested models among layers that are drawn one after the other.
 
     Args:

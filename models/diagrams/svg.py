@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from html import escape
 from textwrap import wrap
 
-from dropout_zoo.models.diagrams.lanes import place_layers
-from dropout_zoo.models.diagrams.spec import Drawing, DrawnLayer, Section, shortened
+from dropout_zoo.models.diagrams.lanes import assign_lanes
+from dropout_zoo.models.diagrams.spec import DiagramSpec, LayerSpec, Section, shortened
 
 # Pixels. The letters are of one width, so that it is known what fits without measuring.
 _LETTER, _LANE, _MARGIN, _PAD = 7.25, 22, 16, 10
@@ -41,88 +41,88 @@ _RULES = (
 )
 
 
-def svg_document(drawing: Drawing) -> str:
+def svg_document(spec: DiagramSpec) -> str:
     """Draw a model as SVG.
 
     Args:
-        drawing: what is to be drawn.
+        spec: what is to be drawn.
 
     Returns:
         A document with title and description for screen readers; it needs no font, style sheet
         or script from elsewhere.
     """
-    return "\n".join(_Picture(drawing).document()) + "\n"
+    return "\n".join(_Picture(spec).document()) + "\n"
 
 
 class _Picture:
     """The measures of a picture, and what is in it."""
 
-    def __init__(self, drawing: Drawing) -> None:
-        self._drawing = drawing
-        self._places = place_layers(drawing.layers)
+    def __init__(self, spec: DiagramSpec) -> None:
+        self._spec = spec
+        self._places = assign_lanes(spec.layers)
         lanes = max((place.width for place in self._places), default=1)
         self._card = _MARGIN + lanes * _LANE + 14
-        self._words = [self._said(number) for number in range(len(drawing.layers))]
+        self._words = [self._card_lines(number) for number in range(len(spec.layers))]
         wordiest = max((len(word) for words in self._words for word in words), default=0)
-        self._shapes = max((len(layer.shape()) for layer in drawing.layers), default=0)
-        self._counts = max((len(layer.count()) for layer in drawing.layers), default=0)
+        self._shapes = max((len(layer.shape()) for layer in spec.layers), default=0)
+        self._counts = max((len(layer.count()) for layer in spec.layers), default=0)
         self._shapes, self._counts = max(self._shapes, 5), max(self._counts, 10)
         inside = (wordiest + self._shapes + self._counts) * _LETTER + 2 * _PAD + 44
-        titles = [section.title for section in drawing.sections]
+        titles = [section.title for section in spec.sections]
         longest = max((len(title) for title in titles), default=0) * _LETTER
         self._width = round(max(self._card + max(inside, longest) + 2 * _MARGIN, 420))
-        self._note = wrap(drawing.note, int((self._width - 2 * _MARGIN) / _LETTER))
+        self._note = wrap(spec.note, int((self._width - 2 * _MARGIN) / _LETTER))
         self._tops: list[int] = []
         self._bands: list[tuple[Section, int]] = []
         self._height = self._stack()
 
-    def _said(self, number: int) -> list[str]:
+    def _card_lines(self, number: int) -> list[str]:
         """What a card says: the name, what it is, and each dropout site in it."""
-        layer = self._drawing.layers[number]
-        words = [layer.name, self._drawing.describe(number)]
+        layer = self._spec.layers[number]
+        words = [layer.name, self._spec.describe(number)]
         return [shortened(word, _LONGEST) for word in words] + [
-            f"◆ {told}" for told in layer.told_sites()
+            f"◆ {told}" for told in layer.site_descriptions()
         ]
 
     def _stack(self) -> int:
         """Put the cards below each other."""
         y = _TITLE + 22 + _LINE * len(self._note)
         for number, words in enumerate(self._words):
-            for section in self._drawing.sections:
+            for section in self._spec.sections:
                 if section.start == number:
                     self._bands.append((section, y))
                     y += _HEAD
             self._tops.append(y)
             y += _LINE * len(words) + 2 * 6 + _GAP
-            y += 6 * sum(each.stop == number + 1 for each in self._drawing.sections)
+            y += 6 * sum(each.stop == number + 1 for each in self._spec.sections)
         return y + _MARGIN - _GAP
 
     def document(self) -> Iterator[str]:
         """The lines of the document."""
-        drawing = self._drawing
-        told = _told(drawing)
+        spec = self._spec
+        told = _long_description(spec)
         # A page may hold several diagrams: what they name must differ.
-        key = "dz" + hashlib.sha256(f"{drawing}".encode()).hexdigest()[:10]
+        key = "dz" + hashlib.sha256(f"{spec}".encode()).hexdigest()[:10]
         yield (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="{key}" role="img" '
             f'aria-labelledby="{key}-title {key}-desc" width="{self._width}" '
             f'height="{self._height}" viewBox="0 0 {self._width} {self._height}">'
         )
-        yield f'<title id="{key}-title">{escape(f"Diagram of {drawing.name}")}</title>'
+        yield f'<title id="{key}-title">{escape(f"Diagram of {spec.name}")}</title>'
         yield f'<desc id="{key}-desc">{escape(told)}</desc>'
         yield f"<style>{_style(key)}</style>"
         yield f'<rect class="page" width="{self._width}" height="{self._height}" rx="8"/>'
         yield from self._heading()
         yield from map(self._band, self._bands)
         yield from self._lanes()
-        for number in range(len(drawing.layers)):
+        for number in range(len(spec.layers)):
             yield from self._layer(number)
         yield "</svg>"
 
     def _heading(self) -> Iterator[str]:
-        drawing = self._drawing
-        yield _write(_MARGIN, 28, drawing.name, "title")
-        yield _write(_MARGIN, 47, drawing.summary(), "soft")
+        spec = self._spec
+        yield _write(_MARGIN, 28, spec.name, "title")
+        yield _write(_MARGIN, 47, spec.summary(), "soft")
         y = _TITLE + 14
         for line in self._note:
             yield _write(_MARGIN, y, line, "soft")
@@ -141,11 +141,11 @@ class _Picture:
     def _band(self, band: tuple[Section, int]) -> str:
         section, top = band
         last = section.stop - 1
-        inner = [e for e in self._drawing.sections if e != section and e.stop == section.stop]
+        inner = [e for e in self._spec.sections if e != section and e.stop == section.stop]
         bottom = self._bottom(last) + 6 * (1 + sum(each.start >= section.start for each in inner))
         depth = sum(
             each.start <= section.start and each.stop >= section.stop and each != section
-            for each in self._drawing.sections
+            for each in self._spec.sections
         )
         left = 4 + 3 * depth
         return (
@@ -155,7 +155,7 @@ class _Picture:
         )
 
     def _lanes(self) -> Iterator[str]:
-        for number, layer in enumerate(self._drawing.layers):
+        for number, layer in enumerate(self._spec.layers):
             for source in layer.sources:
                 start, end = self._x(source), self._x(number)
                 top, bottom = self._y(source), self._y(number)
@@ -166,20 +166,20 @@ class _Picture:
                 yield f'<path class="lane" d="{path}"/>'
 
     def _layer(self, number: int) -> Iterator[str]:
-        layer, words, top = self._drawing.layers[number], self._words[number], self._tops[number]
+        layer, words, top = self._spec.layers[number], self._words[number], self._tops[number]
         name, *more = words
         x, y = self._x(number), self._y(number)
         width = self._width - self._card - _MARGIN
         height = self._bottom(number) - top
         kind = "drops" if layer.sites else "card"
-        yield f"<g><title>{escape(f'{layer.path}: {self._drawing.describe(number)}')}</title>"
-        if not self._drawing.note:
+        yield f"<g><title>{escape(f'{layer.path}: {self._spec.describe(number)}')}</title>"
+        if not self._spec.note:
             yield f'<path class="stub" d="M{x} {y} H{self._card}"/>'
         yield (
             f'<rect class="{kind}" x="{self._card}" y="{top}" width="{width}" '
             f'height="{height}" rx="6"/>'
         )
-        if not self._drawing.note:
+        if not self._spec.note:
             yield _marker(layer, x, y)
         left, baseline = self._card + _PAD, top + 18
         yield _write(left, baseline, name, "name")
@@ -199,20 +199,18 @@ class _Picture:
         return self._tops[number] + _LINE * len(self._words[number]) + 12
 
 
-def _marker(layer: DrawnLayer, x: int, y: int) -> str:
+def _marker(layer: LayerSpec, x: int, y: int) -> str:
     if layer.sites:
         return f'<path class="mark" d="M{x} {y - 9} L{x + 9} {y} L{x} {y + 9} L{x - 9} {y} Z"/>'
     filled = "dot" if layer.kind == "Input" else "dot layer"
     return f'<circle class="{filled}" cx="{x}" cy="{y}" r="5"/>'
 
 
-def _told(drawing: Drawing) -> str:
+def _long_description(spec: DiagramSpec) -> str:
     """The diagram in words, for those who do not see it."""
-    parts = [f"{drawing.summary()}."]
-    parts += [f"{drawing.note}."] if drawing.note else []
-    parts += [
-        f"{site.name}: {site.describe()}." for layer in drawing.layers for site in layer.sites
-    ]
+    parts = [f"{spec.summary()}."]
+    parts += [f"{spec.note}."] if spec.note else []
+    parts += [f"{site.name}: {site.describe()}." for layer in spec.layers for site in layer.sites]
     return " ".join(parts)
 
 

@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dropout_zoo.models.diagrams.lanes import Place, place_layers
-from dropout_zoo.models.diagrams.spec import Drawing, shortened
+from dropout_zoo.models.diagrams.lanes import LanePosition, assign_lanes
+from dropout_zoo.models.diagrams.spec import DiagramSpec, shortened
 
 NARROW = 64
 """Columns below which shape and parameters take a line of their own."""
@@ -44,18 +44,18 @@ class TextLine(NamedTuple):
     drops: bool = False
 
 
-def text_lines(drawing: Drawing, width: int = 80, *, ascii_only: bool = False) -> list[TextLine]:
+def text_lines(spec: DiagramSpec, width: int = 80, *, ascii_only: bool = False) -> list[TextLine]:
     """Draw a model with characters.
 
     Args:
-        drawing: what is to be drawn.
+        spec: what is to be drawn.
         width: number of columns, at least 24; lanes of many branches may need more.
         ascii_only: whether to do without the characters that ASCII lacks.
 
     Returns:
         The lines, without colour.
     """
-    page = _Page(drawing, max(width, 24))
+    page = _Page(spec, max(width, 24))
     lines = list(page.lines())
     if ascii_only:
         lines = [
@@ -68,10 +68,10 @@ def text_lines(drawing: Drawing, width: int = 80, *, ascii_only: bool = False) -
 class _Page:
     """The measures of a page, and what is written on it."""
 
-    def __init__(self, drawing: Drawing, width: int) -> None:
-        self._drawing, self._width = drawing, width
-        self._places = place_layers(drawing.layers)
-        layers = drawing.layers
+    def __init__(self, spec: DiagramSpec, width: int) -> None:
+        self._spec, self._width = spec, width
+        self._places = assign_lanes(spec.layers)
+        layers = spec.layers
         rail = 2 * max((place.width for place in self._places), default=1)
         depth = max((self._depth(number) for number in range(len(layers))), default=0)
         self._shapes = max((len(layer.shape()) for layer in layers), default=0)
@@ -87,22 +87,22 @@ class _Page:
         self._indent = rail + 2 * depth
 
     def lines(self) -> Iterator[TextLine]:
-        drawing = self._drawing
-        mark = f" ({DROPS})" if drawing.sites else ""
-        title = f"{drawing.name}: {drawing.summary()}{mark}"
+        spec = self._spec
+        mark = f" ({DROPS})" if spec.sites else ""
+        title = f"{spec.name}: {spec.summary()}{mark}"
         yield from map(TextLine, textwrap.wrap(title, self._width))
-        if drawing.note:
-            yield from map(TextLine, textwrap.wrap(f"Note: {drawing.note}.", self._width))
+        if spec.note:
+            yield from map(TextLine, textwrap.wrap(f"Note: {spec.note}.", self._width))
         yield TextLine("")
         if not self._stacked:
             yield TextLine(self._in_columns(" " * self._indent, "layer", "shape", "parameters"))
-        for number in range(len(drawing.layers)):
+        for number in range(len(spec.layers)):
             yield from self._opening(number)
             yield from self._layer(number)
             yield from self._closing(number)
 
     def _layer(self, number: int) -> Iterator[TextLine]:
-        layer, place = self._drawing.layers[number], self._places[number]
+        layer, place = self._spec.layers[number], self._places[number]
         drops = bool(layer.sites)
         if place.joining or len(place.ending) > 1:
             yield TextLine(self._margin(_join(place), number))
@@ -118,13 +118,13 @@ class _Page:
         for line in more:
             yield TextLine(below + line, drops)
         room = max(self._width - len(below) - 2, 16)
-        for told in layer.told_sites():
+        for told in layer.site_descriptions():
             for count, line in enumerate(textwrap.wrap(told, room)):
                 yield TextLine(f"{below}{'  ' if count else '└ '}{line}", True)
 
     def _labels(self, number: int) -> list[str]:
         """Name and description on one line, or on as many as they need."""
-        layer, what = self._drawing.layers[number], self._drawing.describe(number)
+        layer, what = self._spec.layers[number], self._spec.describe(number)
         if self._stacked:
             count = layer.count()
             facts = [what, layer.shape(), *([f"{count} parameters"] if count else [])]
@@ -138,7 +138,7 @@ class _Page:
         return [shortened(layer.name, self._label), *textwrap.wrap(what, self._label)]
 
     def _opening(self, number: int) -> Iterator[TextLine]:
-        opened = [each for each in self._drawing.sections if each.start == number]
+        opened = [each for each in self._spec.sections if each.start == number]
         outside = self._depth(number) - len(opened)
         for depth, section in enumerate(opened, start=outside):
             above = _below(self._places[number - 1]) if number else ()
@@ -146,7 +146,7 @@ class _Page:
             yield TextLine(shortened(f"{prefix}┌ {section.title}", self._width))
 
     def _closing(self, number: int) -> Iterator[TextLine]:
-        closed = sum(each.stop == number + 1 for each in self._drawing.sections)
+        closed = sum(each.stop == number + 1 for each in self._spec.sections)
         rail = _rail(dict.fromkeys(_below(self._places[number]), "│"), self._rail)
         for depth in range(self._depth(number) - 1, self._depth(number) - 1 - closed, -1):
             yield TextLine(f"{rail}{'┆ ' * depth}└")
@@ -155,7 +155,7 @@ class _Page:
         return _rail(cells, self._rail) + "┆ " * self._depth(number)
 
     def _depth(self, number: int) -> int:
-        return sum(each.start <= number < each.stop for each in self._drawing.sections)
+        return sum(each.start <= number < each.stop for each in self._spec.sections)
 
     def _in_columns(self, prefix: str, label: str, shape: str, count: str) -> str:
         label = (prefix + label).ljust(self._indent + self._label)
@@ -166,7 +166,7 @@ def _rail(cells: dict[int, str], width: int) -> str:
     return "".join(cells.get(lane, "").ljust(2) for lane in range(width // 2))
 
 
-def _join(place: Place) -> dict[int, str]:
+def _join(place: LanePosition) -> dict[int, str]:
     """The line above a layer that leads the lanes that feed it to its own."""
     others = {lane for lane in (*place.ending, *place.joining) if lane != place.lane}
     joined = {*others, place.lane}
@@ -184,5 +184,5 @@ def _join(place: Place) -> dict[int, str]:
     return cells
 
 
-def _below(place: Place) -> tuple[int, ...]:
+def _below(place: LanePosition) -> tuple[int, ...]:
     return (*place.passing, *place.joining, *((place.lane,) if place.runs_on else ()))

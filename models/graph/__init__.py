@@ -1,1 +1,1 @@
-"""Reading and rebuilding Keras models: dropout sites, clones, and rates as variables."""
+"""Reading and rebuilding Keras models: dropout sites, clones, and rates in variables."""

@@ -1,4 +1,4 @@
-"""Clones of a Keras model: with other rates, compiled the same way, with the same weights."""
+"""Clones of Keras models with other rates, the same weights and the same compilation."""
 
 from __future__ import annotations
 
@@ -18,35 +18,41 @@ from dropout_zoo.models.graph.model_graph import flat_layers, is_plain_model
 from dropout_zoo.models.graph.sites import DROPOUT_FAMILY, DropoutSite, dropout_sites
 from dropout_zoo.models.guidance import check_rate
 from dropout_zoo.models.layers.runtime_rate import plain_layer
-from dropout_zoo.models.layers.seeded_dropout import seed_drawn
+from dropout_zoo.models.layers.seeded_dropout import consume_seed
 
-ConfigPath = tuple[Any, ...]  # keys and indices, from the outside in
+ConfigPath = tuple[Any, ...]  # keys and indices, outermost first
 
 
 def with_rates(model: keras.Model, rates: Mapping[str, float]) -> keras.Model:
-    """Build the same model with other dropout rates: plain Keras, ready to train or to save.
+    """Return a copy of a model with other dropout rates.
 
     Args:
         model: a Sequential or Functional model, compiled or not.
-        rates: new rate (fraction dropped, in [0, 1)) by path of the site, as `dropout_sites`
-            gives them. Sites that are left out keep their rates.
+        rates: new rate (fraction dropped, in [0, 1)) by site path, as `dropout_sites` returns them.
+            Sites that are left out keep their rates.
 
     Returns:
-        A new model with plain layers, the same weights, compiled the same way. The optimizer
-        starts anew.
+        A new model of plain Keras layers with the same weights, compiled in the same way, with a
+        new optimizer state.
 
     Raises:
-        ValueError: a path names no site, a rate is out of range, a rate cannot be set without
-            changing another one, or its layer learns it.
+        ValueError: a path is not that of a site, a rate is out of range, a rate cannot be set
+            without changing another one, or the layer learns its rate.
         TypeError: the model is neither Sequential nor Functional, or one of its layers cannot be
             cloned.
+
+    Example:
+        >>> from dropout_zoo.models import build_mlp, dropout_sites, with_rates
+        >>> model = with_rates(build_mlp(), {"hidden_1_dropout": 0.25})
+        >>> {site.path: site.rate for site in dropout_sites(model)}
+        {'hidden_1_dropout': 0.25, 'hidden_2_dropout': 0.3}
     """
     sites = {site.path: site for site in dropout_sites(model)}
     unknown = [path for path in rates if path not in sites]
     if unknown:
         raise ValueError(
             f"expected paths of dropout sites, received {', '.join(map(repr, unknown))}; the "
-            f"sites of this model: {', '.join(sites) or 'none'}"
+            f"sites of this model are {', '.join(sites) or 'none'}"
         )
     wanted = {path: site.rate for path, site in sites.items()}
     wanted |= {path: check_rate(rate, path) for path, rate in rates.items()}
@@ -54,26 +60,26 @@ def with_rates(model: keras.Model, rates: Mapping[str, float]) -> keras.Model:
     for site in changed:
         if site.learnt:
             raise ValueError(
-                f"expected sites whose rates can be set, received {site.path!r}: the layer "
-                f"learns its rate, {site.rate:.3g} so far; its initial_rate is where it starts"
+                f"expected sites whose rates can be set, received {site.path!r}, whose layer "
+                f"learns its rate ({site.rate:.3g} so far); set its initial_rate instead"
             )
     settings = _settings(model, changed, wanted)
     clone = clone_model(
-        model, lambda layer: plain_layer(same_layer(layer, settings.get(id(layer), {})))
+        model, lambda layer: plain_layer(cloned_layer(layer, settings.get(id(layer), {})))
     )
     copy_weights(model, clone)
-    compile_alike(model, clone)
+    compile_like(model, clone)
     return clone
 
 
 def clone_model(
     model: keras.Model, clone_layer: Callable[[keras.Layer], keras.Layer]
 ) -> keras.Model:
-    """Clone a Sequential or Functional model, nested models included, without compiling it.
+    """Clone a Sequential or Functional model, including nested models, without compiling it.
 
     Args:
         model: the model.
-        clone_layer: makes the clone of a layer that is no model itself.
+        clone_layer: returns the clone of a layer that is not itself a model.
 
     Returns:
         The clone, with fresh weights.
@@ -85,30 +91,30 @@ def clone_model(
     if not is_plain_model(model):
         raise TypeError(
             "expected a Sequential or Functional model, received the subclassed "
-            f"{type(model).__name__!r}: its graph cannot be read; build it with keras.Input and "
-            "the functional API"
+            f"{type(model).__name__!r}, whose graph cannot be read; build it with keras.Input "
+            "and the functional API"
         )
     plain_models = [model, *filter(is_plain_model, flat_layers(model))]
-    # Keras compiles clones from a serialised form, which custom losses do not survive.
+    # Keras compiles clones from a serialized configuration, which fails for custom losses.
     compiled = [each for each in plain_models if each.compiled]
     for each in compiled:
         each.compiled = False
-    twins: dict[int, Any] = {}
+    cloned: dict[int, Any] = {}
 
-    def twin(operation: Any) -> Any:
-        # The same again for the same, so that what is shared stays shared, in nested models too.
-        if id(operation) not in twins:
+    def clone_operation(operation: Any) -> Any:
+        # Cloned once each, so that shared layers stay shared, in nested models too.
+        if id(operation) not in cloned:
             if is_plain_model(operation):
-                made = keras.models.clone_model(operation, clone_function=twin)
+                new = keras.models.clone_model(operation, clone_function=clone_operation)
             elif isinstance(operation, keras.Layer):
-                made = clone_layer(operation)
+                new = clone_layer(operation)
             else:
-                made = keras_internals.copy_of_operation(operation)
-            twins[id(operation)] = made
-        return twins[id(operation)]
+                new = keras_internals.copy_of_operation(operation)
+            cloned[id(operation)] = new
+        return cloned[id(operation)]
 
     try:
-        clone = twin(model)
+        clone = clone_operation(model)
     finally:
         for each in compiled:
             each.compiled = True
@@ -117,7 +123,7 @@ def clone_model(
         if type(new) is not type(old):
             raise TypeError(
                 f"expected Sequential and Functional models, received {type(old).__name__!r}, a "
-                f"subclass that Keras clones as a plain {type(new).__name__}, without its own "
+                f"subclass that Keras clones as a plain {type(new).__name__}, which loses its own "
                 "methods"
             )
     _keep_trainable(model, clone)
@@ -125,18 +131,18 @@ def clone_model(
 
 
 def _keep_trainable(model: keras.Model, clone: keras.Model) -> None:
-    """Freeze in a clone what is frozen in its original; not every configuration says so."""
+    """Copy `trainable` from the layers of a model to its clone; not all configurations have it."""
     pairs = [(model, clone), *zip(flat_layers(model), flat_layers(clone), strict=True)]
-    # To freeze a layer is to freeze the layers in it, so that these come last.
+    # Freezing a layer freezes the layers inside it, so these come last.
     for old, new in sorted(pairs, key=lambda pair: not keras_internals.direct_layers(pair[0])):
         if new.trainable != old.trainable:
             new.trainable = old.trainable
 
 
-def same_layer(
+def cloned_layer(
     layer: keras.Layer, settings: Mapping[ConfigPath, float] = MappingProxyType({})
 ) -> keras.Layer:
-    """Clone a layer as it is, or with other numbers in its configuration, with fresh weights.
+    """Clone a layer, optionally with other numbers in its configuration, with fresh weights.
 
     Args:
         layer: the layer.
@@ -149,7 +155,7 @@ def same_layer(
         TypeError: Keras cannot clone the layer.
     """
     if isinstance(layer, keras.layers.Lambda):
-        # Keras refuses to rebuild Python's lambdas from a configuration, as code from a file.
+        # Keras does not rebuild lambdas from configurations, which could run code from a file.
         return type(layer)(
             layer.function,
             output_shape=keras_internals.lambda_output_shape(layer),
@@ -165,17 +171,17 @@ def same_layer(
             clone = type(layer).from_config(config)
     except Exception as error:  # the code of a custom layer may raise anything
         raise _not_cloneable(layer, "from_config(get_config())", error) from error
-    # The configuration that Keras makes up for a custom layer may leave the name out.
+    # The configuration that Keras creates for a custom layer may lack the name.
     clone.name = layer.name
     if isinstance(layer, DROPOUT_FAMILY):
-        # The configuration of spatial dropout names a dtype where others name the policy.
+        # The configuration of spatial dropout has a dtype in place of the dtype policy.
         clone.dtype_policy = layer.dtype_policy
-        return seed_drawn(clone)
+        return consume_seed(clone)
     return clone
 
 
 def _own_code(layer: keras.Layer) -> dict[str, Any]:
-    """Classes and functions in a layer that are not Keras's, and may not be registered with it."""
+    """The classes and functions in a layer that are not Keras's own and may not be registered."""
     found = {}
     for inner in [layer, *flat_layers(layer)]:
         for value in [inner, *vars(inner).values()]:
@@ -186,7 +192,7 @@ def _own_code(layer: keras.Layer) -> dict[str, Any]:
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:
-    """Copy all that the layers of a model have learnt into its clone, normalisers included.
+    """Copy the weights and other learned state, such as vocabularies, from a model to its clone.
 
     Args:
         source: the model to copy from.
@@ -197,8 +203,8 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
 
 
 def copy_layer_weights(source: keras.Layer, target: keras.Layer) -> None:
-    """Copy what one layer itself has learnt, without the layers inside it."""
-    if isinstance(source, DROPOUT_FAMILY):  # they learn nothing; a clone may hold its rate
+    """Copy the weights and other learned state of one layer, without the layers inside it."""
+    if isinstance(source, DROPOUT_FAMILY):  # nothing is learned; a clone may hold its rate
         return
     store: dict[str, Any] = {}
     source.save_own_variables(store)
@@ -213,19 +219,19 @@ def copy_layer_weights(source: keras.Layer, target: keras.Layer) -> None:
                 target.load_assets(folder)
 
 
-def compile_alike(source: keras.Model, target: keras.Model) -> None:
-    """Compile a clone as its original was, with an optimizer and metrics of its own.
+def compile_like(source: keras.Model, target: keras.Model) -> None:
+    """Compile a clone in the same way as its original, with a new optimizer and new metrics.
 
     Args:
-        source: the original; where it is not compiled nothing happens.
+        source: the original; if it is not compiled, nothing happens.
         target: the clone.
     """
     if not source.compiled:
         return
     arguments = keras_internals.compile_arguments(source)
-    arguments["optimizer"] = _renewed(source.optimizer)
+    arguments["optimizer"] = _fresh_copy(source.optimizer)
     for kind in ("metrics", "weighted_metrics"):
-        arguments[kind] = keras.tree.map_structure(_renewed, arguments[kind])
+        arguments[kind] = keras.tree.map_structure(_fresh_copy, arguments[kind])
     target.compile(**arguments)
     if target.optimizer is None:
         return
@@ -238,16 +244,16 @@ def compile_alike(source: keras.Model, target: keras.Model) -> None:
         ]
         target.optimizer.exclude_from_weight_decay(var_list=without)
     if target.built:
-        # A saved file wants the optimizer's variables, trained or not.
+        # Saving a compiled model needs the optimizer's variables.
         target.optimizer.build(target.trainable_variables)
 
 
-def _renewed(thing: Any) -> Any:
-    """A copy without state of an optimizer or a metric; names and functions as they are."""
+def _fresh_copy(thing: Any) -> Any:
+    """A copy of an optimizer or metric without its state; anything else is returned unchanged."""
     if not isinstance(thing, keras.optimizers.Optimizer | keras.metrics.Metric):
         return thing
-    # Schedules and functions have no state; made anew from a configuration, they would have to
-    # be registered with Keras.
+    # Schedules and functions have no state, and recreating them from a configuration would
+    # require that they are registered with Keras.
     if type(thing) is keras.metrics.MeanMetricWrapper:
         function, arguments = keras_internals.function_of_metric(thing)
         return type(thing)(function, name=thing.name, dtype=thing.dtype, **arguments)
@@ -264,15 +270,15 @@ def _renewed(thing: Any) -> Any:
 def _settings(
     model: keras.Model, changed: Sequence[DropoutSite], wanted: Mapping[str, float]
 ) -> dict[int, dict[ConfigPath, float]]:
-    """What to write where into the configurations of which layers, to change the sites' rates.
+    """The numbers to change in the configurations of layers so that sites get other rates.
 
     Args:
         model: the model.
-        changed: the sites whose rates are to change.
-        wanted: the rate by path of every site of the model, changed or not.
+        changed: the sites whose rates change.
+        wanted: the rate of every site of the model by path, changed or not.
 
     Returns:
-        By id of a layer, numbers by their path in its configuration.
+        For each layer, by its id, numbers by their path in its configuration.
 
     Raises:
         ValueError: a rate cannot be set without changing another one.
@@ -289,15 +295,15 @@ def _settings(
         owner = f"{type(sites[0].owner).__name__} {sites[0].owner.name!r}"
         if holder is None:
             raise ValueError(
-                f"expected sites whose rates can be set, received {names}: no argument of {owner} "
-                "is just that rate; make it one that its get_config() returns"
+                f"expected sites whose rates can be set, received {names}, but no argument of "
+                f"{owner} sets just that rate; add one that get_config() returns"
             )
         owner_id, path = holder
         rates = [wanted[site.path] for site in sites]
         if len(set(rates)) > 1:
             raise ValueError(
-                f"expected one rate for {names}, which {path[-1]!r} of {owner} sets together; "
-                f"received {', '.join(f'{rate:g}' for rate in rates)}: give all of them the same"
+                f"expected the same rate for {names}, which {path[-1]!r} of {owner} sets "
+                f"together; received {', '.join(f'{rate:g}' for rate in rates)}"
             )
         settings[owner_id][path] = rates[0]
     return settings
@@ -306,10 +312,11 @@ def _settings(
 def _sites_by_argument(
     model: keras.Model, owners: Sequence[keras.Layer], changed: Sequence[DropoutSite]
 ) -> dict[tuple[int, ConfigPath] | None, list[DropoutSite]]:
-    """Find which numbers in the configurations of composite layers are the rates of which sites.
+    """Find which numbers in the configurations of composite layers set the rates of which sites.
 
-    Found by trying: a clone in which each number that may be a rate is another one shows at which
-    sites it arrives. Sites to be changed at which none arrives come under None.
+    This is found by trial: in a clone, each number that may be a rate is replaced by a distinct
+    number, which then shows up as the rate of the sites that it sets. Sites to be changed at which
+    no such number shows up are returned under None.
     """
     if not owners:
         return {}
@@ -322,9 +329,9 @@ def _sites_by_argument(
     probes: dict[int, dict[ConfigPath, float]] = defaultdict(dict)
     by_probe = {}
     for count, (owner_id, path) in enumerate(candidates, start=1):
-        probe = 0.7310585786300049 * count / len(candidates)  # no rate that a person would choose
+        probe = 0.7310585786300049 * count / len(candidates)  # not a rate that anyone would set
         probes[owner_id][path], by_probe[probe] = probe, (owner_id, path)
-    probed = clone_model(model, lambda layer: same_layer(layer, probes.get(id(layer), {})))
+    probed = clone_model(model, lambda layer: cloned_layer(layer, probes.get(id(layer), {})))
     arrived = {site.path: by_probe.get(site.rate) for site in dropout_sites(probed)}
     to_change = {site.path for site in changed if site.owner in owners}
     found: dict[tuple[int, ConfigPath] | None, list[DropoutSite]] = defaultdict(list)
@@ -335,18 +342,18 @@ def _sites_by_argument(
 
 
 def _numbers(config: Any, path: ConfigPath = ()) -> Iterator[tuple[ConfigPath, float]]:
-    """The numbers in a configuration that may be rates, each with its path."""
+    """The numbers in a configuration that may be rates, with their paths."""
     if isinstance(config, dict | list | tuple):
         for key, value in config.items() if isinstance(config, dict) else enumerate(config):
             yield from _numbers(value, (*path, key))
     elif isinstance(config, float):
         yield path, config
     elif config == 0 and type(config) is int and ("drop" in str(path) or "rate" in str(path)):
-        yield path, config  # few whole numbers are rates
+        yield path, config  # a whole number is seldom a rate
 
 
 def _with_numbers(config: Any, numbers: Mapping[ConfigPath, float], path: ConfigPath = ()) -> Any:
-    """A copy of a configuration in which the numbers at some paths are others."""
+    """A copy of a configuration with other numbers at some paths."""
     if path in numbers:
         return numbers[path]
     if isinstance(config, dict):
@@ -366,6 +373,6 @@ def _config(layer: keras.Layer) -> dict[str, Any]:
 
 def _not_cloneable(thing: Any, call: str, error: Exception) -> TypeError:
     return TypeError(
-        f"expected a model that Keras can clone, received one with {type(thing).__name__} "
+        f"expected a model that Keras can clone, received one with the {type(thing).__name__} "
         f"{thing.name!r}, whose {call} fails: {textwrap.shorten(str(error), 300)}"
     )

@@ -1,4 +1,4 @@
-"""A fingerprint of what a model is, apart from its names and its weights."""
+"""Fingerprints of models, independent of names and weights."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from dropout_zoo.models.graph.sites import DROPOUT_FAMILY
 from dropout_zoo.models.layers.drop_connect import DropConnect
 
 
-def structure_of(model: keras.Model, *, rates: bool = True) -> str:
-    """Fingerprint the layers of a model, their settings and wiring, and how it is compiled.
+def model_fingerprint(model: keras.Model, *, rates: bool = True) -> str:
+    """Hash the layers of a model, their settings and connections, and how the model is compiled.
 
-    Names that Keras numbers by itself are left out, so that the same function gives the same
-    fingerprint each time it builds the model. Functions of the user's, such as a loss, count with
-    their code and the plain values that they enclose.
+    Names that Keras numbers automatically are ignored, so that a function that builds a model gives
+    the same fingerprint every time. Functions defined by the user, such as a loss, are identified
+    by their code and by the plain values in their closures.
 
     Args:
         model: a Keras model, compiled or not.
-        rates: whether models that differ in their dropout rates alone count as different.
+        rates: whether dropout rates are part of the fingerprint.
 
     Returns:
         16 hexadecimal digits.
@@ -45,18 +45,18 @@ def structure_of(model: keras.Model, *, rates: bool = True) -> str:
 
 
 def _compiled(model: keras.Model) -> Any:
-    """How a model is compiled; None where it is not."""
+    """How a model is compiled; None if it is not."""
     if not model.compiled:
         return None
     try:
         config = _nameless(model.get_compile_config())
-    except NotImplementedError:  # an optimizer's schedule of the user's that cannot be saved
+    except NotImplementedError:  # such as a user's learning rate schedule that cannot be saved
         config = _type_name(model.optimizer)
     return config, _functions({"loss": model.loss})
 
 
 def _wiring(model: keras.Model) -> Any:
-    """Each call in the graph: of which layer, and on what; None where there is no graph."""
+    """For each call in the graph, its layer and its inputs; None if there is no graph."""
     graph = read_graph(model)
     if graph is None:
         return None
@@ -74,7 +74,7 @@ def _wiring(model: keras.Model) -> Any:
 
 
 def _functions(attributes: Mapping[str, Any]) -> list[Any]:
-    """What the user's own functions among some attributes do; their names say too little."""
+    """The code of the user's functions among some attributes; names alone say too little."""
     return [
         (name, *_code(value))
         for name, value in sorted(attributes.items())
@@ -85,7 +85,7 @@ def _functions(attributes: Mapping[str, Any]) -> list[Any]:
 def _code(function: FunctionType) -> tuple[str, Sequence[str], list[str], list[str]]:
     enclosed: list[Any] = []
     for cell in function.__closure__ or ():
-        with suppress(ValueError):  # a name that has been given no value yet
+        with suppress(ValueError):  # a cell without a value yet
             enclosed.append(cell.cell_contents)
     constants, values = (
         [repr(value) for value in found if _is_plain(value)]
@@ -95,7 +95,7 @@ def _code(function: FunctionType) -> tuple[str, Sequence[str], list[str], list[s
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a value reads the same in every process; others may be told by their address."""
+    """Whether a value has the same `repr` in every process; others may show their address."""
     if isinstance(value, tuple):
         return all(map(_is_plain, value))
     return isinstance(value, bool | int | float | str | bytes | None)
@@ -104,7 +104,7 @@ def _is_plain(value: Any) -> bool:
 def _settings(layer: keras.Layer, rates: bool) -> Any:
     try:
         config = _nameless(layer.get_config())
-    except NotImplementedError:  # a layer of the user's that cannot be saved
+    except NotImplementedError:  # a user's layer that cannot be saved
         return None
     if not rates and isinstance(layer, (*DROPOUT_FAMILY, DropConnect)):
         del config["rate"]
@@ -112,12 +112,12 @@ def _settings(layer: keras.Layer, rates: bool) -> Any:
 
 
 def _type_name(thing: object) -> str:
-    # What JSON cannot hold would else be told by its address.
+    # In place of a `repr` with the address of the object.
     return type(thing).__name__
 
 
 def _nameless(config: Any) -> Any:
-    """A configuration without names, which count up, and without the graph that goes by them."""
+    """A configuration without names, which Keras numbers, and without the graph that uses them."""
     if isinstance(config, dict):
         left_out = ("name", "layers", "input_layers", "output_layers", "inbound_nodes")
         return {key: _nameless(value) for key, value in config.items() if key not in left_out}

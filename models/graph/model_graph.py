@@ -1,4 +1,4 @@
-"""The graph of a Keras model with its nested models unfolded: which layer feeds which."""
+"""The graph of a Keras model with nested models unfolded: which layer feeds which."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class GraphLayer(NamedTuple):
 
     Attributes:
         layer: the layer.
-        path: names of the nested models that hold it, and its own, joined by ``/``.
+        path: names of the nested models that contain it, and its own name, joined by ``/``.
         owner: the layer that Keras clones when it clones the model: the layer itself, or the
-            wrapper around the nested model that holds it.
+            wrapper around the nested model that contains it.
     """
 
     layer: keras.Layer
@@ -28,7 +28,7 @@ class GraphLayer(NamedTuple):
 
 
 class BakedTraining(NamedTuple):
-    """A `training` argument that was given where a layer is called in the graph.
+    """A `training` argument of a call in the graph.
 
     Attributes:
         value: the argument.
@@ -41,23 +41,21 @@ class BakedTraining(NamedTuple):
 
 @dataclass(eq=False)
 class GraphCall:
-    """One call of a layer or operation in an unfolded graph; a shared layer has several.
+    """A call of a layer or operation in an unfolded graph; a shared layer has several.
 
     Attributes:
         operation: the layer or operation that is called.
-        path: names of the nested models that hold it, and its own, joined by ``/``.
-        models: the nested models that hold it, from the outside in.
-        training: the `training` argument baked into this call, or into that of a model around
-            it; None where there is none.
-        shapes: the shape of each tensor that it receives, with the batch; unknown in a model
-            that has not been built.
-        received: for each tensor that it receives, the calls that it comes from; none for an
-            input of the model.
-        inputs: the inputs of the model that it receives.
-        produced: the shape of each tensor that it returns, with the batch; unknown in a model
-            that has not been built.
-        feeds: the calls that receive what it computes.
-        is_output: whether the model returns what it computes.
+        path: names of the nested models that contain it, and its own name, joined by ``/``.
+        models: the nested models that contain it, outermost first.
+        training: the `training` argument of this call, or of the call of a model that contains it;
+            None if there is none.
+        shapes: shapes of the input tensors, with the batch axis; empty if the model is not built.
+        received: for each input tensor, the calls that produced it; empty for inputs of the model.
+        inputs: the inputs of the model among its inputs.
+        produced: shapes of the output tensors, with the batch axis; empty if the model is not
+            built.
+        feeds: the calls that use its outputs.
+        is_output: whether its outputs are outputs of the model.
     """
 
     operation: Any
@@ -73,7 +71,7 @@ class GraphCall:
 
     @property
     def fed_by(self) -> list[GraphCall]:
-        """The calls that it receives from; the model's inputs are left out."""
+        """The calls whose outputs are its inputs, without the inputs of the model."""
         return [call for calls in self.received for call in calls]
 
 
@@ -82,39 +80,39 @@ class Graph:
     """The layers and operations of a model, unfolded, and how they feed each other.
 
     Attributes:
-        layers: each layer once, in the order of computation.
-        calls: every call of a layer or operation, in the order of computation.
-        feeds: by id of an operation, the operations that it feeds.
-        fed_by: by id of an operation, the operations that feed it; the model's inputs are left
-            out.
-        extents: by id of an operation, how many axes of what it receives are longer than 1, the
-            batch left out; unknown in a model that has not been built.
+        layers: each layer once, in order of computation.
+        calls: every call of a layer or operation, in order of computation.
+        feeds: by id of an operation, the operations that use its outputs.
+        fed_by: by id of an operation, the operations whose outputs are its inputs, without the
+            inputs of the model.
+        input_ranks: by id of an operation, the number of axes of its inputs that are longer than 1,
+            without the batch axis; empty if the model is not built.
     """
 
     layers: list[GraphLayer] = field(default_factory=list)
     calls: list[GraphCall] = field(default_factory=list)
     feeds: dict[int, list[Any]] = field(default_factory=lambda: defaultdict(list))
     fed_by: dict[int, list[Any]] = field(default_factory=lambda: defaultdict(list))
-    extents: dict[int, int] = field(default_factory=dict)
+    input_ranks: dict[int, int] = field(default_factory=dict)
 
     def nearest_before(self, layer: keras.Layer, wanted: Callable[[Any], bool]) -> list[Any]:
-        """The first operations on the ways back to the input that are wanted."""
+        """The nearest operations before a layer that meet a condition."""
         return _nearest(layer, self.fed_by, wanted)
 
     def nearest_after(self, layer: keras.Layer, wanted: Callable[[Any], bool]) -> list[Any]:
-        """The first operations on the ways forward to the output that are wanted."""
+        """The nearest operations after a layer that meet a condition."""
         return _nearest(layer, self.feeds, wanted)
 
 
 def is_plain_model(layer: Any) -> bool:
-    """Whether a layer is a Sequential or Functional model, which has a graph to read."""
+    """Whether a layer is a Sequential or Functional model, whose graph can be read."""
     return isinstance(layer, keras.Sequential) or (
         isinstance(layer, keras.Model) and keras_internals.is_functional(layer)
     )
 
 
 def inner_layers(layer: keras.Layer) -> list[tuple[str, keras.Layer]]:
-    """The layers that a layer holds, each with the name of the attribute that holds it."""
+    """The layers that a layer contains, each with the name of the attribute that holds it."""
     named: dict[int, str] = {}
     for attribute, value in keras_internals.layer_attributes(layer).items():
         for name, inner in _layers_in(value, attribute.strip("_")):
@@ -128,8 +126,8 @@ def inner_layers(layer: keras.Layer) -> list[tuple[str, keras.Layer]]:
 
 
 def flat_layers(model: keras.Layer) -> list[keras.Layer]:
-    """Every layer of a model, or of a layer, at any depth, each once, as its clones order them."""
-    # Models may share an input layer; their clones do not.
+    """The layers inside a model or layer at any depth, each once, in the order of its clones."""
+    # Input layers are left out: models may share one, but their clones do not.
     return [
         layer
         for layer in keras_internals.nested_layers(model)
@@ -138,18 +136,18 @@ def flat_layers(model: keras.Layer) -> list[keras.Layer]:
 
 
 def read_graph(model: keras.Model) -> Graph | None:
-    """Unfold the graph of a model.
+    """Read the graph of a model, with nested models unfolded.
 
     Args:
         model: any Keras model.
 
     Returns:
-        The graph, or None where there is none to read, as in subclassed models.
+        The graph; None if there is none to read, as in subclassed models.
     """
     graph = Graph()
     functional = _functional(model)
     if functional is not None:
-        inputs = {id(x): [_given(x)] for x in functional.inputs}
+        inputs = {id(x): [_input_call(x)] for x in functional.inputs}
         outputs = _unfold(functional, inputs, "", None, graph, _Surroundings())
     elif isinstance(model, keras.Sequential):
         outputs = [_unfold_chain(model, [], "", graph, _Surroundings())]
@@ -161,17 +159,17 @@ def read_graph(model: keras.Model) -> Graph | None:
 
 
 def _functional(layer: Any) -> Any:
-    """The model that holds a layer's graph, if it has one."""
+    """The Functional model that holds the graph of a layer, if it has one."""
     if not is_plain_model(layer):
         return None
-    # A Sequential keeps its graph in a Functional of its own, once it is built.
+    # Once it is built, a Sequential keeps its graph in a Functional model.
     if isinstance(layer, keras.Sequential):
         return keras_internals.functional_of(layer)
     return layer
 
 
 class _Surroundings(NamedTuple):
-    """What is around a call: the nested models that hold it, and how the outermost was called."""
+    """The nested models that contain a call, and the `training` argument of the outermost one."""
 
     models: tuple[keras.Model, ...] = ()
     training: BakedTraining | None = None
@@ -188,7 +186,7 @@ def _unfold(
     graph: Graph,
     around: _Surroundings,
 ) -> list[list[GraphCall]]:
-    """Walk one Functional model; `sources` maps its tensors to the calls they come from."""
+    """Walk a Functional model; `sources` maps its tensors to the calls that produced them."""
     nodes = keras_internals.nodes_by_depth(model)
     for depth in sorted(nodes, reverse=True):
         for node in nodes[depth]:
@@ -226,7 +224,7 @@ def _unfold_chain(
     graph: Graph,
     around: _Surroundings,
 ) -> list[GraphCall]:
-    """Walk a Sequential that has not been built: each layer feeds the next."""
+    """Walk a Sequential that has not been built, in which each layer feeds the next."""
     for layer in model.layers:
         path, inner = prefix + layer.name, _functional(layer)
         nested = around.within(layer, None)
@@ -255,15 +253,15 @@ def _add(entry: GraphLayer, call: GraphCall, received: list[list[GraphCall]], gr
     call.inputs = list(dict.fromkeys(given))
     for shape in call.shapes:
         extent = sum(length != 1 for length in shape[1:])
-        graph.extents[id(operation)] = max(graph.extents.get(id(operation), 0), extent)
+        graph.input_ranks[id(operation)] = max(graph.input_ranks.get(id(operation), 0), extent)
     for source in call.fed_by:
         source.feeds.append(call)
         graph.feeds[id(source.operation)].append(operation)
         graph.fed_by[id(operation)].append(source.operation)
 
 
-def _given(tensor: Any) -> GraphCall:
-    """A stand-in for what feeds a model: it is no call, and no graph holds it."""
+def _input_call(tensor: Any) -> GraphCall:
+    """A placeholder for an input of the model; it does not become part of the graph."""
     layer = keras_internals.origin_of(tensor)
     return GraphCall(layer, layer.name)
 
@@ -273,9 +271,9 @@ def _is_input(call: GraphCall) -> bool:
 
 
 def _baked_training(node: Any, path: str) -> BakedTraining | None:
-    """The `training` argument that a call was given; Keras takes it by name only."""
+    """The `training` argument of a call, which Keras accepts by name only."""
     value = node.arguments.kwargs.get("training")
-    # Keras notes down the default of a layer, False, as if it had been given; models have None.
+    # Keras records a layer's default, False, as if it had been passed; for models it is None.
     if value is None or (not value and not is_plain_model(node.operation)):
         return None
     return BakedTraining(bool(value), path)

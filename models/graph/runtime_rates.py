@@ -1,66 +1,70 @@
-"""Models whose dropout rates are variables: one traced program serves every rate."""
+"""Models whose dropout rates are variables, so that one traced program serves every rate."""
 
 from __future__ import annotations
 
 import keras
 
-from dropout_zoo.models.graph.cloning import clone_model, compile_alike, copy_weights, same_layer
+from dropout_zoo.models.graph.cloning import clone_model, cloned_layer, compile_like, copy_weights
 from dropout_zoo.models.graph.sites import dropout_sites
 from dropout_zoo.models.layers.runtime_rate import LIFTED, RuntimeRate, lifted_layer
 
 
 def with_runtime_rates(model: keras.Model) -> keras.Model:
-    """Build the same model with every dropout rate as a variable, which may change while training.
+    """Return a copy of a model whose dropout rates are variables and can change during training.
 
-    Keras reads the `rate` of a plain dropout layer once, when it traces the model; later changes
-    have no effect. `with_rates` is the way back to plain layers.
+    Keras reads the `rate` of a plain dropout layer only once, when it traces the model; later
+    changes have no effect. `with_rates` returns to plain layers.
 
     Args:
         model: a Sequential or Functional model, compiled or not.
 
     Returns:
-        A new model with the same weights, compiled the same way. The optimizer starts anew.
+        A new model with the same weights, compiled in the same way, with a new optimizer state.
 
     Raises:
-        ValueError: a rate cannot be made a variable; the message names it.
+        ValueError: a rate cannot become a variable; the message names it.
         TypeError: the model is neither Sequential nor Functional, or one of its layers cannot be
             cloned.
+
+    Example:
+        >>> from dropout_zoo.models import build_mlp, with_runtime_rates
+        >>> model = with_runtime_rates(build_mlp())
+        >>> layer = model.get_layer("hidden_1_dropout")
+        >>> layer.set_rate(0.2)
+        >>> layer.rate
+        0.2
     """
     reason = why_rates_are_fixed(model)
     if reason is not None:
-        raise ValueError(f"expected dropout rates that can be variables, but {reason}")
+        raise ValueError(f"expected a model whose rates can become variables, but {reason}")
 
     def clone_layer(layer: keras.Layer) -> keras.Layer:
-        return lifted_layer(layer) if type(layer) in LIFTED else same_layer(layer)
+        return lifted_layer(layer) if type(layer) in LIFTED else cloned_layer(layer)
 
     clone = clone_model(model, clone_layer)
     copy_weights(model, clone)
-    compile_alike(model, clone)
+    compile_like(model, clone)
     return clone
 
 
 def why_rates_are_fixed(model: keras.Model) -> str | None:
-    """Say why a model's dropout rates cannot all be variables.
+    """Say why the dropout rates of a model cannot all become variables.
 
     Args:
         model: a Keras model.
 
     Returns:
-        The reason, as the end of a sentence; None where nothing is in the way.
+        The reason, worded as the end of a sentence; None if they can.
     """
     for site in dropout_sites(model):
         if isinstance(site.layer, RuntimeRate) or site.learnt:
             continue
         if site.argument != "rate":
-            return (
-                f"the {site.argument} of recurrent layer {site.owner.name!r} is fixed by its code"
-            )
+            return f"the recurrent layer {site.owner.name!r} fixes its {site.argument} in its code"
         if site.layer is not site.owner:
-            return f"the rate of {site.path!r} is fixed by the layer {site.owner.name!r} around it"
+            return f"the layer {site.owner.name!r} fixes the rate of {site.path!r} inside it"
         if type(site.layer) not in LIFTED:
-            return (
-                f"{site.path!r} is a {type(site.layer).__name__}, a dropout layer of its own kind"
-            )
+            return f"{site.path!r} is a {type(site.layer).__name__}, a custom dropout layer"
     return None
 
 
@@ -71,7 +75,7 @@ def runtime_layers(model: keras.Model) -> dict[str, RuntimeRate]:
         model: a Keras model.
 
     Returns:
-        The layers by the paths of their sites.
+        The layers by site path.
     """
     return {
         site.path: site.layer

@@ -1,4 +1,4 @@
-"""Where dropout happens in a Keras model, read from its graph."""
+"""The places where a Keras model applies dropout, read from its graph."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ DROPOUT_FAMILY: tuple[type[keras.Layer], ...] = (
     keras.layers.GaussianDropout,
     keras.layers.AlphaDropout,
 )
-"""Layers whose job is dropout; each has a `rate` and a `seed_generator`."""
+"""Layers that only apply dropout; each has a `rate` and a `seed_generator`."""
 
 DROPPING_DENSE: tuple[type[keras.Layer], ...] = (DropConnect, ConcreteDropout)
-"""Dense layers that drop their weights, or what they receive, at a `rate` of their own."""
+"""Dense layers that drop their weights or inputs, at a `rate` of their own."""
 
-# Layers that hand on what they receive, as far as the question "dropout on what?" goes. An
-# embedding is a table of inputs: dropout after it is dropout on the input.
-_HAND_ON: tuple[type[keras.Layer], ...] = (
+# Layers that do not affect the placement of dropout after them. An embedding is a table of
+# inputs: dropout after it is dropout on the input.
+_PASS_THROUGH: tuple[type[keras.Layer], ...] = (
     keras.layers.BatchNormalization,
     keras.layers.LayerNormalization,
     keras.layers.GroupNormalization,
@@ -37,8 +37,8 @@ _HAND_ON: tuple[type[keras.Layer], ...] = (
     PositionEmbedding,
     keras.layers.PReLU,
 )
-# Layers after which a feature map has no spatial axes any more.
-_MAKE_VECTORS: tuple[type[keras.Layer], ...] = (
+# Layers that remove the spatial axes of feature maps.
+_VECTORIZING: tuple[type[keras.Layer], ...] = (
     keras.layers.Flatten,
     *(
         getattr(keras.layers, f"Global{kind}Pooling{axes}D")
@@ -50,20 +50,26 @@ _MAKE_VECTORS: tuple[type[keras.Layer], ...] = (
 
 @dataclass(frozen=True)
 class DropoutSite:
-    """One place in a model where activations are dropped.
+    """A place in a model where dropout is applied.
 
     Attributes:
-        path: name of the site, unique in its model; layer names from the outside in, joined by
-            ``/``.
+        path: name of the site, unique in its model: layer names from the outermost to the
+            innermost, joined by ``/``.
         rate: fraction dropped.
-        placement: ``"input"``, ``"hidden"``, ``"convolutional"``, ``"recurrent"`` or
-            ``"output"``.
-        layer: the layer that drops: of the dropout family, a recurrent cell, or `Attention`.
-        argument: the attribute of that layer that holds the rate: ``"rate"``, or for cells and
-            `Attention` ``"dropout"`` or ``"recurrent_dropout"``.
-        owner: the layer of the model's graph that holds the site: the dropout layer itself, or
+        placement: ``"input"``, ``"hidden"``, ``"convolutional"``, ``"recurrent"`` or ``"output"``.
+        layer: the layer that applies dropout: one of the dropout family, a recurrent cell, or
+            `Attention`.
+        argument: the attribute of that layer that holds the rate: ``"rate"``, or ``"dropout"`` or
+            ``"recurrent_dropout"`` for cells and `Attention`.
+        owner: the layer of the model's graph that contains the site: the dropout layer itself, or
             the composite or recurrent layer around it.
-        learnt: whether the layer learns its rate, so that nobody else sets it (`ConcreteDropout`).
+        learnt: whether the layer learns its rate, so that it cannot be set (`ConcreteDropout`).
+
+    Example:
+        >>> from dropout_zoo.models import build_cnn, dropout_sites
+        >>> (site,) = dropout_sites(build_cnn())
+        >>> site
+        DropoutSite(path='hidden_1_dropout', rate=0.5, placement='hidden', learnt=False)
     """
 
     path: str
@@ -78,26 +84,39 @@ class DropoutSite:
 def dropout_sites(model: keras.Model) -> list[DropoutSite]:
     """Find every place where a Keras model applies dropout.
 
-    Found are the layers of the dropout family (`Dropout`, `SpatialDropout1D/2D/3D`,
+    Sites are the layers of the dropout family (`Dropout`, `SpatialDropout1D/2D/3D`,
     `GaussianDropout`, `AlphaDropout`, and this package's `StochasticDepth`, `DropBlock2D`,
     `DropConnect` and `ConcreteDropout`) at any depth: in nested models, wrappers, composite layers
-    such as `MultiHeadAttention`, and subclassed models; and where they are not 0, the `dropout`
-    and `recurrent_dropout` arguments of recurrent layers and the `dropout` of `Attention` and
-    `AdditiveAttention`. A layer that is called several times is one site.
+    such as `MultiHeadAttention`, and subclassed models. Sites are also, if they are not 0, the
+    `dropout` and `recurrent_dropout` arguments of recurrent layers and the `dropout` of `Attention`
+    and `AdditiveAttention`. A layer that is called several times is one site.
 
-    Placements are read from the graph. What is dropped is an input when no layer that computes
-    from weights lies before the site (embeddings and normalisation do not count), an output when
-    none follows, convolutional when the nearest such layer before it is a convolution whose
-    feature maps have not been flattened or pooled to vectors, and hidden otherwise. Recurrent is
-    all dropout inside a recurrent layer; between recurrent layers it is hidden. The weights that
-    `DropConnect` drops are hidden too. Inside composite layers and subclassed models, which have
-    no graph, the order in which their layers were made tells convolutional from hidden.
+    The placement of a site is read from the graph:
+
+    - ``"input"``: no layer that computes features from weights precedes it; embeddings and
+      normalization do not count.
+    - ``"output"``: no such layer follows it.
+    - ``"convolutional"``: the nearest such layer before it is a convolution, and its feature maps
+      have not been flattened or pooled to vectors.
+    - ``"recurrent"``: it is inside a recurrent layer.
+    - ``"hidden"``: anywhere else, including the weights that `DropConnect` drops.
+
+    Composite layers and subclassed models have no graph; inside them, the order in which layers
+    were created distinguishes convolutional from hidden.
 
     Args:
-        model: any Keras model. One that has not been built is read without its graph.
+        model: any Keras model. A model that has not been built is read without its graph.
 
     Returns:
         The sites, from input to output.
+
+    Example:
+        >>> from dropout_zoo.models import build_mlp, dropout_sites
+        >>> for site in dropout_sites(build_mlp(input_rate=0.2)):
+        ...     print(site.path, site.rate, site.placement)
+        input_dropout 0.2 input
+        hidden_1_dropout 0.5 hidden
+        hidden_2_dropout 0.3 hidden
     """
     graph = read_graph(model)
     sites: list[DropoutSite] = []
@@ -111,8 +130,8 @@ def dropout_sites(model: keras.Model) -> list[DropoutSite]:
                 if in_recurrence:
                     placement = "recurrent"
                 elif isinstance(layer, (keras.layers.Attention, DropConnect)):
-                    placement = "hidden"  # weights, whatever they weigh
-                elif graph and (layer is entry.layer or not computes(entry.layer)):
+                    placement = "hidden"  # these drop weights
+                elif graph and (layer is entry.layer or not computes_features(entry.layer)):
                     placement = _placement_in_graph(entry.layer, graph)
                 else:
                     placement = _placement_in_order(index, [each.layer for each in held])
@@ -125,7 +144,7 @@ def dropout_sites(model: keras.Model) -> list[DropoutSite]:
 
 
 def settable_sites(model: keras.Model) -> list[DropoutSite]:
-    """Find the dropout sites whose rate can be set: all but those whose layer learns it.
+    """Find the dropout sites whose rates can be set: all except those whose layers learn the rate.
 
     Args:
         model: any Keras model.
@@ -143,10 +162,10 @@ class _Held(NamedTuple):
 
 
 def _with_inner_layers(entry: GraphLayer) -> Iterator[_Held]:
-    """A layer and all that it holds, depth first, each once, with its names from outside in.
+    """A layer and all layers inside it, depth first, each once, with names from the outside in.
 
-    Inner layers go by the attribute that holds them, or by their number: Keras numbers their own
-    names anew in every clone.
+    Inner layers are named by the attribute that holds them, or by number, because Keras numbers
+    their own names anew in every clone.
     """
     seen: set[int] = set()
 
@@ -167,7 +186,7 @@ def _dropping_arguments(layer: keras.Layer) -> list[str]:
     if isinstance(layer, (*DROPOUT_FAMILY, *DROPPING_DENSE)):
         return ["rate"]
     names: tuple[str, ...] = ()
-    # Recurrent layers pass their cell's rates on as properties: the cell is what drops.
+    # Recurrent layers expose the rates of their cell, which is what applies dropout.
     if hasattr(layer, "state_size") and not isinstance(layer, keras.layers.RNN):
         names = ("dropout", "recurrent_dropout")
     elif isinstance(layer, keras.layers.Attention):
@@ -185,15 +204,14 @@ def _unique(path: str, taken: set[str]) -> str:
 
 
 def _placement_in_graph(layer: keras.Layer, graph: Graph) -> str:
-    before = graph.nearest_before(layer, computes)
+    before = graph.nearest_before(layer, computes_features)
     if not before:
         return "input"
-    # A dense layer drops before it computes, wherever it stands.
-    if not graph.nearest_after(layer, computes) and not isinstance(layer, DROPPING_DENSE):
+    # These dense layers drop before they compute, so they never drop outputs.
+    if not graph.nearest_after(layer, computes_features) and not isinstance(layer, DROPPING_DENSE):
         return "output"
-    # A feature map has a spatial axis besides its channels; without one it is a vector of
-    # features, like any dense layer's.
-    is_map = graph.extents.get(id(layer), 2) > 1
+    # A feature map has a spatial axis besides its channels; without one it is a feature vector.
+    is_map = graph.input_ranks.get(id(layer), 2) > 1
     nearest = graph.nearest_before(layer, lambda found: bool(_last_kind(found)))
     if is_map and any(_last_kind(found) == "convolutional" for found in nearest):
         return "convolutional"
@@ -201,45 +219,45 @@ def _placement_in_graph(layer: keras.Layer, graph: Graph) -> str:
 
 
 def _placement_in_order(index: int, layers: Sequence[keras.Layer]) -> str:
-    """Where no graph tells: from the layers made before this one, or else after it."""
+    """The placement, without a graph, from the layers created before this one, or else after it."""
     made_before, made_after = layers[1:index], layers[index + 1 :]
-    # Layers without weights are often made first, whatever their place.
+    # Layers without weights are often created first, whatever their place.
     kinds = filter(None, map(_kind, [*reversed(made_before), *made_after]))
     return next(kinds, "hidden")
 
 
-def computes(layer: object) -> bool:
-    """Whether an operation computes features from weights, itself or by the layers inside it."""
+def computes_features(layer: object) -> bool:
+    """Whether an operation computes features from weights, itself or in the layers inside it."""
     return isinstance(layer, keras.Layer) and any(map(_computes_itself, _all_within(layer)))
 
 
 def _all_within(layer: keras.Layer) -> list[keras.Layer]:
-    """A layer and all that it holds, in the order in which they were made."""
+    """A layer and all layers inside it, in the order in which they were created."""
     return [held.layer for held in _with_inner_layers(GraphLayer(layer, "", layer))]
 
 
 def _computes_itself(layer: keras.Layer) -> bool:
-    """Whether a layer has weights of its own, and more to do than to hand on what it receives."""
-    if isinstance(layer, (*_HAND_ON, *DROPOUT_FAMILY)):
+    """Whether a layer has weights of its own and does more than pass its inputs on."""
+    if isinstance(layer, (*_PASS_THROUGH, *DROPOUT_FAMILY)):
         return False
-    if not layer.built:  # its weights are still to come
+    if not layer.built:  # it has no weights yet
         return any(name.endswith("_initializer") for name in vars(layer))
     inner = {id(weight) for held in keras_internals.direct_layers(layer) for weight in held.weights}
     return any(id(weight) not in inner for weight in layer.weights)
 
 
 def _last_kind(operation: object) -> str | None:
-    """The kind of what comes out of an operation: of its last inner layer that has one."""
+    """The kind of the outputs of an operation: that of its last inner layer that has a kind."""
     if not isinstance(operation, keras.Layer):
         return None
     return next(filter(None, map(_kind, reversed(_all_within(operation)))), None)
 
 
 def _kind(layer: keras.Layer) -> str | None:
-    """What dropout right after a layer would drop, if the layer decides that."""
-    if isinstance(layer, _MAKE_VECTORS):
+    """The placement of dropout directly after a layer, if the layer determines it."""
+    if isinstance(layer, _VECTORIZING):
         return "hidden"
     if not _computes_itself(layer):
         return None
-    # Keras has no class that all convolutions share.
+    # Keras has no common base class of all convolutions.
     return "convolutional" if hasattr(layer, "kernel_size") else "hidden"

@@ -1,4 +1,4 @@
-"""Concrete dropout: a rate that is learnt."""
+"""Concrete dropout: dropout whose rate is learned."""
 
 from __future__ import annotations
 
@@ -14,37 +14,48 @@ from dropout_zoo.models.guidance import check_rate
 
 @keras.saving.register_keras_serializable(package="dropout_zoo")
 class ConcreteDropout(keras.layers.Wrapper):
-    """Dropout on the input of a dense layer, at a rate that gradient descent learns.
+    """Dropout on the input of a dense layer, with a rate that gradient descent learns.
 
-    While training, the mask is a relaxation of Bernoulli variables through which gradients reach
-    the rate: ``1 - sigmoid((logit(rate) + logit(u)) / temperature)`` with uniform ``u``, and what
-    is kept is scaled by ``1 / (1 - rate)``. Inference leaves the inputs as they are. Two terms
-    are added to the loss (Gal et al. 2017): ``weight_regularizer * sum(kernel**2) / (1 - rate)``,
-    which is the paper's ``(1 - rate)`` times the squared norm of
-    the weights ``kernel / (1 - rate)`` that inputs kept meet here, and ``dropout_regularizer *
-    inputs`` times the negative entropy of the rate, which draws it towards 0.5. The larger the
-    data set, the smaller both should be: the paper divides them by its number of examples.
+    During training, the mask is a continuous relaxation of Bernoulli variables, so that gradients
+    reach the rate: ``1 - sigmoid((logit(rate) + logit(u)) / temperature)`` with uniform ``u``.
+    Values are scaled by ``1 / (1 - rate)``. Inference passes the inputs through unchanged.
 
-    `dropout_zoo` reports the learnt rate, and does not search it.
+    Two terms are added to the loss (Gal et al. 2017). The first is ``weight_regularizer *
+    sum(kernel**2) / (1 - rate)``: the paper's ``(1 - rate)`` times the squared norm of the weights,
+    which correspond to ``kernel / (1 - rate)`` here because of the scaling. The second is
+    ``dropout_regularizer * inputs`` times the negative entropy of the rate, which pulls the rate
+    towards 0.5. Both should be smaller for larger data sets: the paper divides them by the number
+    of examples.
+
+    `dropout_zoo` reports the learned rate and leaves it out of searches.
 
     Args:
         layer: the `keras.layers.Dense` whose input is dropped.
         initial_rate: rate before the first step, in (0, 1).
-        weight_regularizer: the paper's ``length_scale**2 / (precision * examples)``, 0 or larger.
-        dropout_regularizer: the paper's ``2 / (precision * examples)``, and half of that with
-            cross-entropy; 0 or larger.
-        temperature: of the relaxation, larger than 0; 0.1 in the paper.
+        weight_regularizer: the paper's ``length_scale**2 / (precision * examples)``, at least 0.
+        dropout_regularizer: the paper's ``2 / (precision * examples)``, or half of it with
+            cross-entropy; at least 0.
+        temperature: temperature of the relaxation, above 0; 0.1 in the paper.
         seed: seed of the masks, or None.
-        **kwargs: what `keras.layers.Layer` takes, such as ``name`` and ``dtype``.
+        **kwargs: arguments of `keras.layers.Layer`, such as ``name`` and ``dtype``.
 
     Input shape:
         ``(batch, ..., inputs)``.
 
     Output shape:
-        That of the layer.
+        That of the dense layer.
 
     Raises:
-        ValueError: an argument is out of range, or the layer is no dense one.
+        ValueError: an argument is out of range, or the layer is not a dense layer.
+
+    Example:
+        >>> import keras
+        >>> from dropout_zoo.models import ConcreteDropout, dropout_sites
+        >>> dense = ConcreteDropout(keras.layers.Dense(8), initial_rate=0.2, name="dense")
+        >>> model = keras.Sequential([keras.Input((4,)), dense, keras.layers.Dense(1)])
+        >>> (site,) = dropout_sites(model)
+        >>> f"{site.path}: {site.rate:.2f}, learned: {site.learnt}"
+        'dense: 0.20, learned: True'
 
     References:
         Gal, Hron and Kendall 2017, arXiv:1705.07832.
@@ -69,14 +80,14 @@ class ConcreteDropout(keras.layers.Wrapper):
         self.initial_rate = check_rate(initial_rate, "initial_rate")
         if self.initial_rate == 0:
             raise ValueError(
-                "expected initial_rate above 0, where the rate can still be learnt; received 0"
+                "expected initial_rate above 0, received 0; from 0 the rate cannot be learned"
             )
         for name, value, least in (
-            ("weight_regularizer", weight_regularizer, "0 or larger"),
-            ("dropout_regularizer", dropout_regularizer, "0 or larger"),
-            ("temperature", temperature, "larger than 0"),
+            ("weight_regularizer", weight_regularizer, "at least 0"),
+            ("dropout_regularizer", dropout_regularizer, "at least 0"),
+            ("temperature", temperature, "above 0"),
         ):
-            if not (value > 0 or (value == 0 and least == "0 or larger")):
+            if not (value > 0 or (value == 0 and least == "at least 0")):
                 raise ValueError(f"expected {name} to be {least}; received {value!r}")
         self.weight_regularizer = float(weight_regularizer)
         self.dropout_regularizer = float(dropout_regularizer)
@@ -86,13 +97,13 @@ class ConcreteDropout(keras.layers.Wrapper):
 
     @property
     def rate(self) -> float:
-        """The fraction dropped as it has been learnt so far."""
+        """The fraction dropped, as learned so far."""
         if not self.built:
             return self.initial_rate
         return float(ops.convert_to_numpy(ops.sigmoid(self.rate_logit.value)))
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        """Create the logit of the rate, and the layer's weights; called by Keras."""
+        """Create the logit of the rate and the weights of the layer; called by Keras."""
         super().build(input_shape)
         logit = math.log(self.initial_rate / (1 - self.initial_rate))
         self.rate_logit = self.add_weight(
@@ -103,7 +114,7 @@ class ConcreteDropout(keras.layers.Wrapper):
         )
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Drop while training, and add the two terms to the loss."""
+        """Apply dropout during training, and add both terms to the loss."""
         logit = ops.cast(self.rate_logit, "float32")
         rate = ops.sigmoid(logit)
         self.add_loss(self._regularization(rate, inputs.shape[-1]))
@@ -128,11 +139,11 @@ class ConcreteDropout(keras.layers.Wrapper):
         return of_weights + self.dropout_regularizer * inputs * negative_entropy
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
-        """The shape that the layer gives."""
+        """The output shape of the dense layer."""
         return self.layer.compute_output_shape(input_shape)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make the layer anew; the learnt rate is one of its weights."""
+        """The arguments that recreate the layer; the learned rate is one of its weights."""
         return super().get_config() | {
             "initial_rate": self.initial_rate,
             "weight_regularizer": self.weight_regularizer,

@@ -1,4 +1,4 @@
-"""DropConnect: a dense layer whose weights are dropped."""
+"""DropConnect: a dense layer with dropout on its weights."""
 
 from __future__ import annotations
 
@@ -12,30 +12,38 @@ from dropout_zoo.models.guidance import check_rate
 
 @keras.saving.register_keras_serializable(package="dropout_zoo")
 class DropConnect(keras.layers.Dense):
-    """A dense layer that drops its weights and biases, rather than activations, while training.
+    """A dense layer that drops weights and biases, instead of activations, during training.
 
-    Each weight and bias is dropped on its own, for each example anew as in Wan et al. (2013), or
-    for all examples of a step together. What is kept is scaled by ``1 / (1 - rate)``, so that
-    inference uses the weights as they are: the mean network. The paper goes one step further at
-    inference, and averages the activation over a normal distribution with the mean and variance
-    of its input; Monte-Carlo dropout (`dropout_zoo.studies`) averages over masks themselves.
+    Weights and biases are dropped independently, with one mask per example as in Wan et al. (2013),
+    or with one mask per training step. Values that are kept are scaled by ``1 / (1 - rate)``, so
+    that inference uses the weights unchanged (the mean network). The paper instead averages the
+    activation over a normal approximation of its input at inference; Monte Carlo dropout
+    (`dropout_zoo.studies`) averages over the masks themselves.
 
     Args:
-        units: width of the layer.
-        rate: fraction of the weights and biases that is dropped, in [0, 1).
-        per_example: True draws a mask for each example, which takes ``batch * inputs * units``
-            numbers a step; False one for all examples of a step.
+        units: number of units.
+        rate: fraction of weights and biases dropped, in [0, 1).
+        per_example: True for one mask per example, which needs ``batch * inputs * units`` numbers
+            per step; False for one mask per step.
         seed: seed of the masks, or None.
-        **kwargs: what `keras.layers.Dense` takes, such as ``activation`` and ``name``.
+        **kwargs: arguments of `keras.layers.Dense`, such as ``activation`` and ``name``.
 
     Input shape:
         ``(batch, ..., inputs)``.
 
     Output shape:
-        ``(batch, ..., units)``; all places of an example share its mask.
+        ``(batch, ..., units)``; all positions of an example share its mask.
 
     Raises:
         ValueError: the rate is out of range.
+
+    Example:
+        >>> import keras
+        >>> from dropout_zoo.models import DropConnect, dropout_sites
+        >>> dense = DropConnect(16, 0.5, activation="relu", name="dense")
+        >>> model = keras.Sequential([keras.Input((4,)), dense, keras.layers.Dense(1)])
+        >>> [(site.path, site.rate) for site in dropout_sites(model)]
+        [('dense', 0.5)]
 
     References:
         Wan et al. 2013, "Regularization of Neural Networks using DropConnect", ICML.
@@ -57,13 +65,13 @@ class DropConnect(keras.layers.Dense):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Drop weights while training, use all of them otherwise."""
+        """Drop weights during training; otherwise use all of them."""
         if not training or self.rate == 0:
             return super().call(inputs)
         shape = ops.shape(inputs)
         count, features = shape[0] if self.per_example else 1, inputs.shape[-1]
-        # A row more than the kernel has, for the biases. In float32: half precision has too few
-        # different numbers to meet the rate.
+        # One more row than the kernel has, for the biases. Float32, because half precision has
+        # too few distinct values to match the rate.
         drawn = keras.random.uniform(
             (count, features + 1, self.units), dtype="float32", seed=self.seed_generator
         )
@@ -77,6 +85,6 @@ class DropConnect(keras.layers.Dense):
         return outputs if self.activation is None else self.activation(outputs)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make the layer anew."""
+        """The arguments that recreate the layer."""
         own = {"rate": self.rate, "per_example": self.per_example, "seed": self.seed}
         return super().get_config() | own

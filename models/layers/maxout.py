@@ -1,4 +1,4 @@
-"""Maxout units (Goodfellow et al. 2013): each takes the largest of several linear pieces."""
+"""Maxout units (Goodfellow et al. 2013): each returns the largest of several linear pieces."""
 
 from __future__ import annotations
 
@@ -15,31 +15,42 @@ from dropout_zoo.models.argument_validation import check_count
 class Maxout(keras.layers.Layer):
     """A dense layer of maxout units: ``max(x @ W_k + b_k)`` over the pieces ``k``.
 
-    A piece has incoming weights of its own, so that a layer has `pieces` times as many parameters
-    as a dense layer of the same width. There is no activation besides the maximum.
-
-    Inputs have the shape ``(..., features)``, outputs ``(..., units)``; the kernel is of shape
-    ``(features, units * pieces)``, the pieces of a unit side by side, so that a constraint on axis
-    0 acts on each piece.
+    Each piece has incoming weights of its own, so that the layer has `num_pieces` times as many
+    parameters as a dense layer with as many units. There is no other activation. The kernel has
+    shape ``(inputs, units * num_pieces)``, with the pieces of a unit side by side, so that a
+    constraint on axis 0 applies to each piece.
 
     Args:
-        units: number of units, the size of the output.
-        pieces: number of linear pieces of a unit, at least 1; 5 in the net for MNIST of
+        units: number of units.
+        num_pieces: number of linear pieces per unit, at least 1; 5 in the network for MNIST of
             Goodfellow et al. 2013 (Srivastava et al. 2014, Table 2).
         kernel_initializer: initializer of the kernel.
         bias_initializer: initializer of the biases.
         kernel_regularizer: regularizer of the kernel, or None.
         kernel_constraint: constraint on the kernel, or None.
-        **base: what `keras.layers.Layer` takes, such as ``name``.
+        **base: arguments of `keras.layers.Layer`, such as ``name``.
+
+    Input shape:
+        ``(batch, ..., inputs)``.
+
+    Output shape:
+        ``(batch, ..., units)``.
 
     Raises:
-        ValueError: `units` or `pieces` is no whole number of at least 1.
+        ValueError: `units` or `num_pieces` is not a whole number of at least 1.
+
+    Example:
+        >>> import keras
+        >>> from dropout_zoo.models import Maxout
+        >>> model = keras.Sequential([keras.Input((4,)), Maxout(3, num_pieces=2)])
+        >>> model.output_shape, model.count_params()
+        ((None, 3), 30)
     """
 
     def __init__(
         self,
         units: int,
-        pieces: int,
+        num_pieces: int,
         *,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
@@ -49,9 +60,9 @@ class Maxout(keras.layers.Layer):
     ) -> None:
         super().__init__(**base)
         check_count(units, "units")
-        check_count(pieces, "pieces")
+        check_count(num_pieces, "num_pieces")
         self.units = int(units)
-        self.pieces = int(pieces)
+        self.num_pieces = int(num_pieces)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
@@ -59,12 +70,12 @@ class Maxout(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(min_ndim=2)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        """Make the kernel and the biases.
+        """Create the kernel and the biases.
 
         Args:
-            input_shape: shape of the inputs, the last axis known.
+            input_shape: shape of the inputs; the last axis must be known.
         """
-        columns = self.units * self.pieces
+        columns = self.units * self.num_pieces
         self.kernel = self.add_weight(
             name="kernel",
             shape=(input_shape[-1], columns),
@@ -79,28 +90,28 @@ class Maxout(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Any) -> Any:
-        """Take the largest piece of each unit.
+        """Return the largest piece of each unit.
 
         Args:
-            inputs: tensor of shape ``(..., features)``.
+            inputs: tensor of shape ``(batch, ..., inputs)``.
 
         Returns:
-            Tensor of shape ``(..., units)``.
+            Tensor of shape ``(batch, ..., units)``.
         """
         pieces = ops.matmul(inputs, self.kernel) + self.bias
-        shape = (*ops.shape(pieces)[:-1], self.units, self.pieces)
+        shape = (*ops.shape(pieces)[:-1], self.units, self.num_pieces)
         return ops.max(ops.reshape(pieces, shape), axis=-1)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
-        """Shape of the outputs: that of the inputs, with `units` on the last axis."""
+        """The shape of the inputs with `units` on the last axis."""
         return (*input_shape[:-1], self.units)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make the same layer again."""
+        """The arguments that recreate the layer."""
         return {
             **super().get_config(),
             "units": self.units,
-            "pieces": self.pieces,
+            "num_pieces": self.num_pieces,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "bias_initializer": keras.initializers.serialize(self.bias_initializer),
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),

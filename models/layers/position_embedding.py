@@ -1,4 +1,4 @@
-"""A learnt vector for each place of a sequence."""
+"""Learned position embeddings."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import keras
 
 @keras.saving.register_keras_serializable(package="dropout_zoo")
 class PositionEmbedding(keras.layers.Layer):
-    """Add a learnt vector to each place of a sequence, the same for every example.
+    """Add a learned vector to each position of a sequence, the same for every example.
 
     Input shape:
-        ``(batch, length, width)`` with a known length.
+        ``(batch, length, features)`` with a known length.
 
     Output shape:
-        The same.
+        Same as the input.
     """
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        """Create a vector for each place; called by Keras."""
+        """Create one vector per position; called by Keras."""
         self.positions = self.add_weight(
             shape=tuple(input_shape[1:]),
             initializer=keras.initializers.RandomNormal(stddev=0.02),
@@ -28,7 +28,7 @@ class PositionEmbedding(keras.layers.Layer):
         )
 
     def call(self, inputs: Any) -> Any:
-        """Add them."""
+        """Add the vectors."""
         return inputs + self.positions
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:

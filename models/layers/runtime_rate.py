@@ -1,4 +1,4 @@
-"""Dropout layers whose rate is a variable: one traced program serves every rate."""
+"""Dropout layers whose rate is a variable, so that one traced program serves every rate."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from dropout_zoo.models.argument_validation import check_fraction
 from dropout_zoo.models.layers.drop_block import DropBlock2D
 from dropout_zoo.models.layers.stochastic_depth import StochasticDepth
 
-_SELU_ALPHA = 1.6732632423543772848170429916717  # as keras.layers.AlphaDropout has them
+_SELU_ALPHA = 1.6732632423543772848170429916717  # the constants of keras.layers.AlphaDropout
 _SELU_SCALE = 1.0507009873554804934193349852946
 _DROPPED = -_SELU_ALPHA * _SELU_SCALE  # what AlphaDropout sets a dropped unit to
 
 
 class RuntimeRate:
-    """What the layers below have in common: the rate as variables, and a seed generator.
+    """Base class of the layers below: a rate in variables, and a seed generator.
 
-    What a rate enters a computation as (such as ``1 / (1 - rate)``) is worked out in Python, like
-    in Keras, and kept in variables: on TensorFlow and JAX the masks are those of the plain layer,
-    on TensorFlow the values too, bit for bit. A rate of 0 passes every value unchanged; unlike the
-    plain layer it advances the seed generator, as any other rate does.
+    The numbers that a rate enters the computation as, such as ``1 / (1 - rate)``, are computed in
+    Python, as in Keras, and stored in variables. On TensorFlow and JAX the masks equal those of the
+    plain layer; on TensorFlow the outputs are equal too, bit for bit. A rate of 0 passes every
+    value through unchanged; unlike the plain layer it advances the seed generator, as any other
+    rate does.
 
     Attributes:
-        rate: fraction dropped, in [0, 1), where no factor reduces it.
-        coefficients: the variables that rate and factor decide.
+        rate: fraction dropped, in [0, 1), before any factor of a schedule.
+        coefficients: variables that hold the numbers computed from the rate.
     """
 
     rate: float
@@ -48,12 +49,12 @@ class RuntimeRate:
             )
             for index, value in enumerate(self.coefficients_of(self.rate))
         ]
-        if not hasattr(self, "seed_generator"):  # Keras makes none for a rate of 0
+        if not hasattr(self, "seed_generator"):  # Keras creates none for a rate of 0
             self.seed_generator = keras.random.SeedGenerator(self.seed)
         super().build(input_shape)  # type: ignore[misc]
 
     def set_rate(self, rate: float) -> None:
-        """Change the rate of the built layer, without a new trace.
+        """Change the rate of the built layer without a new trace.
 
         Args:
             rate: fraction dropped, in [0, 1).
@@ -62,10 +63,10 @@ class RuntimeRate:
         self.set_factor(1.0)
 
     def set_factor(self, factor: float) -> None:
-        """Drop a part of the rate, as a schedule does, without a new trace; `rate` stays.
+        """Apply a fraction of `rate`, as a schedule does, without a new trace.
 
         Args:
-            factor: what the rate is multiplied with from now on, in [0, 1].
+            factor: factor on the rate from now on, in [0, 1].
 
         Raises:
             ValueError: the factor is out of range.
@@ -75,7 +76,7 @@ class RuntimeRate:
             variable.assign(value)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Drop while training, pass the inputs on otherwise."""
+        """Apply dropout during training; otherwise pass the inputs through."""
         return self.with_noise(inputs) if training else inputs
 
     def coefficients_of(self, rate: float) -> tuple[float, ...]:
@@ -86,8 +87,8 @@ class RuntimeRate:
         """The inputs with single values, or whole feature maps, set to 0."""
         shape, zero = self.noise_shape_of(inputs), ops.cast(0, inputs.dtype)
         if _on_jax():
-            # There Keras keeps what lies below the keep probability, and decides in float32
-            # whatever dtype the inputs have: the same distribution, but other masks.
+            # On JAX, Keras keeps values whose random number is below the keep probability, in
+            # float32 for inputs of any dtype: the same distribution, but other masks.
             (keep,) = self.coefficients
             kept = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator) < keep
             return ops.where(kept, inputs / ops.cast(keep, inputs.dtype), zero)
@@ -96,46 +97,46 @@ class RuntimeRate:
         return ops.where(kept, inputs * scale, zero)
 
     def noise_shape_of(self, inputs: Any) -> Sequence[Any]:
-        """Shape of the mask; an axis of length 1 is dropped or kept as a whole."""
+        """Shape of the mask; axes of length 1 are dropped or kept as a whole."""
         return _concrete_shape(inputs, self.noise_shape)  # type: ignore[attr-defined]
 
 
 @keras.saving.register_keras_serializable("dropout_zoo")
 class RuntimeRateDropout(RuntimeRate, keras.layers.Dropout):
-    """`keras.layers.Dropout` whose rate is a variable."""
+    """`keras.layers.Dropout` with its rate in a variable."""
 
 
 class _RuntimeRateSpatial(RuntimeRate):
     def noise_shape_of(self, inputs: Any) -> Sequence[Any]:
-        """One decision for each feature map."""
+        """One decision per feature map."""
         return keras_internals.noise_shape(self, inputs)
 
 
 @keras.saving.register_keras_serializable("dropout_zoo")
 class RuntimeRateSpatialDropout1D(_RuntimeRateSpatial, keras.layers.SpatialDropout1D):
-    """`keras.layers.SpatialDropout1D` whose rate is a variable."""
+    """`keras.layers.SpatialDropout1D` with its rate in a variable."""
 
 
 @keras.saving.register_keras_serializable("dropout_zoo")
 class RuntimeRateSpatialDropout2D(_RuntimeRateSpatial, keras.layers.SpatialDropout2D):
-    """`keras.layers.SpatialDropout2D` whose rate is a variable."""
+    """`keras.layers.SpatialDropout2D` with its rate in a variable."""
 
 
 @keras.saving.register_keras_serializable("dropout_zoo")
 class RuntimeRateSpatialDropout3D(_RuntimeRateSpatial, keras.layers.SpatialDropout3D):
-    """`keras.layers.SpatialDropout3D` whose rate is a variable."""
+    """`keras.layers.SpatialDropout3D` with its rate in a variable."""
 
 
 @keras.saving.register_keras_serializable("dropout_zoo")
 class RuntimeRateGaussianDropout(RuntimeRate, keras.layers.GaussianDropout):
-    """`keras.layers.GaussianDropout` whose rate is a variable."""
+    """`keras.layers.GaussianDropout` with its rate in a variable."""
 
     def coefficients_of(self, rate: float) -> tuple[float, ...]:
         """The standard deviation of the noise."""
         return (math.sqrt(rate / (1.0 - rate)),)
 
     def with_noise(self, inputs: Any) -> Any:
-        """The inputs times Gaussian noise around 1."""
+        """The inputs times Gaussian noise with mean 1."""
         dtype = self.compute_dtype
         noise = keras.random.normal(
             ops.shape(inputs),
@@ -149,16 +150,16 @@ class RuntimeRateGaussianDropout(RuntimeRate, keras.layers.GaussianDropout):
 
 @keras.saving.register_keras_serializable("dropout_zoo")
 class RuntimeRateAlphaDropout(RuntimeRate, keras.layers.AlphaDropout):
-    """`keras.layers.AlphaDropout` whose rate is a variable."""
+    """`keras.layers.AlphaDropout` with its rate in a variable."""
 
     def coefficients_of(self, rate: float) -> tuple[float, ...]:
-        """The rate, and slope and shift that restore mean and variance."""
+        """The rate, and the slope and shift that restore mean and variance."""
         slope = ((1 - rate) * (1 + rate * _DROPPED**2)) ** -0.5
-        # Taking 0.0 away leaves every value as it is; adding it would turn -0.0 to 0.0.
+        # Subtracting 0.0 leaves every value unchanged; adding it would turn -0.0 into 0.0.
         return rate, slope, slope * _DROPPED * rate if rate else 0.0
 
     def with_noise(self, inputs: Any) -> Any:
-        """The inputs with single values set to SELU's lower limit, mean and variance restored."""
+        """The inputs with single values at SELU's lower limit, and mean and variance restored."""
         rate, slope, shift = self.coefficients
         shape = _concrete_shape(inputs, self.noise_shape)
         kept = ops.cast(keras.random.uniform(shape, seed=self.seed_generator) >= rate, inputs.dtype)
@@ -168,15 +169,15 @@ class RuntimeRateAlphaDropout(RuntimeRate, keras.layers.AlphaDropout):
 
 @keras.saving.register_keras_serializable("dropout_zoo")
 class RuntimeRateStochasticDepth(RuntimeRate, StochasticDepth):
-    """`StochasticDepth` whose rate is a variable."""
+    """`StochasticDepth` with its rate in a variable."""
 
 
 @keras.saving.register_keras_serializable("dropout_zoo")
 class RuntimeRateDropBlock2D(RuntimeRate, DropBlock2D):
-    """`DropBlock2D` whose rate is a variable."""
+    """`DropBlock2D` with its rate in a variable."""
 
     def coefficients_of(self, rate: float) -> tuple[float, ...]:
-        """The rate itself: the layer works out the rest, in the graph."""
+        """The rate itself; the layer computes the rest in the graph."""
         return (rate,)
 
     def with_noise(self, inputs: Any) -> Any:
@@ -194,33 +195,33 @@ LIFTED: dict[type[keras.Layer], type[keras.Layer]] = {
     StochasticDepth: RuntimeRateStochasticDepth,
     DropBlock2D: RuntimeRateDropBlock2D,
 }
-"""Each plain dropout layer's class, and that of its like with a variable rate."""
+"""The runtime-rate equivalent of each plain dropout class."""
 _PLAIN = {lifted: plain for plain, lifted in LIFTED.items()}
 
 
 def lifted_layer(layer: keras.Layer) -> keras.Layer:
-    """Make the like of a plain dropout layer with its rate as a variable.
+    """Return the runtime-rate equivalent of a plain dropout layer.
 
     Args:
-        layer: a layer of one of the classes in `LIFTED`, not of a subclass.
+        layer: a layer whose class is a key of `LIFTED`, not a subclass of one.
 
     Returns:
         A new layer with the same name and settings.
     """
     lifted = LIFTED[type(layer)].from_config(layer.get_config())
-    # The configuration of spatial dropout names a dtype where others name the policy.
+    # The configuration of spatial dropout has a dtype in place of the dtype policy.
     lifted.dtype_policy = layer.dtype_policy
     return lifted
 
 
 def plain_layer(layer: keras.Layer) -> keras.Layer:
-    """Make the plain like of a dropout layer whose rate is a variable.
+    """Return the plain equivalent of a runtime-rate dropout layer.
 
     Args:
         layer: any layer.
 
     Returns:
-        A new layer with the same name and settings; a layer of another kind as it is.
+        A new layer with the same name and settings; layers of any other class are returned as is.
     """
     if type(layer) not in _PLAIN:
         return layer
@@ -241,12 +242,12 @@ def _concrete_shape(inputs: Any, noise_shape: Sequence[int | None] | None) -> Se
 
 
 def _uniform(shape: Sequence[Any], dtype: Any, generator: keras.random.SeedGenerator) -> Any:
-    """Uniform numbers in [0, 1): those that the backend's own dropout compares with the rate."""
+    """Uniform numbers in [0, 1), the same that the backend's own dropout compares with the rate."""
     if keras.backend.backend() != "tensorflow":
         return keras.random.uniform(shape, dtype=dtype, seed=generator)
     import tensorflow as tf
 
-    # keras.random.uniform scales by 1 and shifts by 0: two more passes for the same numbers.
+    # keras.random.uniform also scales by 1 and shifts by 0: two more passes for the same numbers.
     seed = tf.cast(tf.math.floormod(generator.next(), tf.int32.max - 1), tf.int32)
     key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
     return tf.raw_ops.StatelessRandomUniformV2(

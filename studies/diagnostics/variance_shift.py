@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from dropout_zoo.models.auditing.context import AuditView, Placed, after
+from dropout_zoo.models.auditing.context import AuditContext, PlacedSite, after
 from dropout_zoo.models.auditing.predicates import (
     is_addition,
     is_affine,
@@ -31,11 +31,11 @@ def variance_ratios(switch: DropoutSwitch, x: np.ndarray) -> dict[str, tuple[str
         By path of the site, the path of the batch normalisation (empty where there is none) and
         the ratio. Sites inside other layers, and those at the output, are left out.
     """
-    view = AuditView(switch.model)
+    context = AuditContext(switch.model)
     listeners = {
         placed.site.path: found
-        for placed in view.dropping
-        if (found := _receiver(view, placed)) is not None
+        for placed in context.dropping
+        if (found := _receiver(context, placed)) is not None
     }
     layers = [call.operation for call in listeners.values()]
     off = switch.variances(x, layers)
@@ -48,12 +48,12 @@ def variance_ratios(switch: DropoutSwitch, x: np.ndarray) -> dict[str, tuple[str
     }
 
 
-def _receiver(view: AuditView, placed: Placed) -> GraphCall | None:
+def _receiver(context: AuditContext, placed: PlacedSite) -> GraphCall | None:
     norms = after(placed.call, is_batch_norm, keeps_features)
     if not norms:
         steps = after(
             placed.call, lambda found: is_affine(found) or is_addition(found), keeps_features
         )
         norms = [norm for step in steps for norm in after(step, is_batch_norm, keeps_features)]
-    following = norms or view.computing_after(placed.call)
+    following = norms or context.computing_after(placed.call)
     return next((call for call in following if isinstance(call.operation, keras.Layer)), None)

@@ -24,6 +24,7 @@ from dropout_zoo.studies.plan import (
 from dropout_zoo.studies.result import StudyResult
 from dropout_zoo.studies.runner import announce, train_settings
 from dropout_zoo.studies.site_groups import Wanted, model_with_sites, named_rates
+from dropout_zoo.studies.summary_text import NO_INTERVALS
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.targets import targets_for
 from dropout_zoo.training.members import TrainedMember
@@ -213,7 +214,7 @@ def _conclude(units: pd.DataFrame) -> list[str]:
             change, before = found[measure], float(control[measure].mean())
             text = f"{name}: {what} {before + change.mean:.3g} against {before:.3g}"
             if change.pairs > 1:
-                clear = "" if change.excludes_zero else ", not set apart"
+                clear = "" if change.excludes_zero else ", includes 0"
                 text += f" (difference {change.low:.2g} to {change.high:.2g}{clear})"
             sentences.append(f"{text}.")
     pairs = units["seed"].nunique()
@@ -221,6 +222,6 @@ def _conclude(units: pd.DataFrame) -> list[str]:
         f"Means over units, paired over {pairs} seeds; Student's t at 95 %, by Holm's method for "
         "all measures of a setting together."
         if pairs > 1
-        else "A single seed: there are no intervals, and nothing is proven."
+        else NO_INTERVALS
     )
     return sentences

@@ -232,7 +232,7 @@ def conclude_gains(metrics: Sequence[str], result: TrainingStudyResult) -> list[
     if "memorised" in result.data:
         known = result.means("memorised").dropna(subset="mean")
         sentences += [
-            f"{row.setting}: {row.mean:.0%} of the wrong labels learnt by heart."
+            f"{row.setting}: {row.mean:.0%} of the wrong labels memorized."
             for row in known.itertuples()
         ]
     return [*sentences, *failure_sentences(result), method_sentence(result)]

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from dropout_zoo.models.argument_validation import check_count
-from dropout_zoo.models.graph.cloning import clone_model, copy_weights, same_layer
-from dropout_zoo.models.graph.fingerprint import structure_of
+from dropout_zoo.models.graph.cloning import clone_model, cloned_layer, copy_weights
+from dropout_zoo.models.graph.fingerprint import model_fingerprint
 from dropout_zoo.models.graph.sites import dropout_sites
 from dropout_zoo.studies.diagnostics.dropout_switch import DropoutSwitch
 from dropout_zoo.studies.result import StudyResult
@@ -195,7 +195,7 @@ def _settings(model: keras.Model, seed: int, batch_size: int, examples: int) -> 
         "seeds": [seed],
         "batch_size": batch_size,
         "examples": examples,
-        "model": {"name": model.name, "structure": structure_of(model)},
+        "model": {"name": model.name, "structure": model_fingerprint(model)},
     }
 
 
@@ -203,7 +203,7 @@ def _passes(
     model: keras.Model, x: Any, samples: int, seed: int, batch_size: int
 ) -> Iterator[np.ndarray]:
     """Outputs of pass after pass with dropout on, float64."""
-    clone = clone_model(model, same_layer)
+    clone = clone_model(model, cloned_layer)
     copy_weights(model, clone)
     if not any(site.rate for site in dropout_sites(clone)):
         raise ValueError(

@@ -50,12 +50,12 @@ def test_arguments_reach_the_builder():
 
 @pytest.mark.parametrize(("wrong", "right"), [("mpl", "mlp"), ("cnn2", "cnn"), ("CNN", "cnn")])
 def test_an_unknown_name_is_answered_with_the_nearest(wrong, right):
-    with pytest.raises(ValueError, match=f"received '{wrong}'; the nearest: .*{right}"):
+    with pytest.raises(ValueError, match=f"received '{wrong}'; did you mean .*{right}"):
         create_model(wrong)
 
 
 def test_something_else_than_a_name_is_answered_too():
-    with pytest.raises(ValueError, match=r"received 5; list_models\(\) names them all"):
+    with pytest.raises(ValueError, match=r"received 5; list_models\(\) lists all names"):
         create_model(5)
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from dropout_zoo.models import build_mlp
-from dropout_zoo.models.graph.fingerprint import structure_of
+from dropout_zoo.models.graph.fingerprint import model_fingerprint
 from dropout_zoo.studies import StudyResult
 from dropout_zoo.training import Member, MemberTrainer, TrainSettings
 from dropout_zoo.training.engine.journal import JournaledTrainer
@@ -238,14 +238,14 @@ def test_a_torn_journal_loses_only_its_torn_record(few_digits, tmp_path):
 
 
 def test_the_structure_of_a_model_does_not_hang_on_its_names():
-    assert structure_of(model()) == structure_of(model())
+    assert model_fingerprint(model()) == model_fingerprint(model())
     others = [
         build_mlp(units=(9,), hidden_rates=(0.4,)),
         build_mlp(units=(8,), hidden_rates=(0.5,)),
         build_mlp(units=(8,), hidden_rates=(0.4,), optimizer="sgd"),
         build_mlp(units=(8,), hidden_rates=(0.4,), batch_norm="before_dropout"),
     ]
-    assert len({structure_of(other) for other in [model(), *others]}) == 5
+    assert len({model_fingerprint(other) for other in [model(), *others]}) == 5
 
 
 @pytest.mark.parametrize("how", [{"overwrite": True}, {"resume": True}])

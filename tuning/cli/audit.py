@@ -18,7 +18,7 @@ from dropout_zoo.tuning.cli.options import answering_errors, data_options, load_
 if TYPE_CHECKING:
     import keras
 
-    from dropout_zoo.models.auditing.formatters import Place
+    from dropout_zoo.models.auditing.formatters import SourceLocation
     from dropout_zoo.models.auditing.report import AuditReport
 
 CLEAN, FOUND = 0, 1
@@ -210,7 +210,7 @@ def _write_fixed(model: keras.Model, report: AuditReport, path: Path) -> keras.M
     return fixed
 
 
-def _print_report(report: AuditReport, place: Place, output: str) -> None:
+def _print_report(report: AuditReport, place: SourceLocation, output: str) -> None:
     if output == "table":
         from dropout_zoo.tuning.cli.audit_table import print_report
 

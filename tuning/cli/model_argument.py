@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import keras
 
-    from dropout_zoo.models.auditing.formatters import Place
+    from dropout_zoo.models.auditing.formatters import SourceLocation
     from dropout_zoo.training.data.dataset import Dataset
 
 SUFFIX = ".keras"
 
 
-def find_model(text: str, dataset: Dataset | None = None) -> tuple[keras.Model, Place]:
+def find_model(text: str, dataset: Dataset | None = None) -> tuple[keras.Model, SourceLocation]:
     """Build or load the model that an argument names.
 
     Args:
@@ -29,19 +29,19 @@ def find_model(text: str, dataset: Dataset | None = None) -> tuple[keras.Model, 
     Raises:
         ValueError: the model, function or file does not exist, or cannot be built or loaded.
     """
-    from dropout_zoo.models.auditing.formatters import Place
+    from dropout_zoo.models.auditing.formatters import SourceLocation
     from dropout_zoo.models.factory import call_builder, import_function, resolve_model
 
     path = Path(text)
     if path.suffix == SUFFIX or path.is_file():
-        return _load_file(path), Place(path.as_posix())
+        return _load_file(path), SourceLocation(path.as_posix())
     if ":" in text:
         function = import_function(text)
         return call_builder(function), _place_of(function)
     if dataset is None:
-        return resolve_model(text), Place()
+        return resolve_model(text), SourceLocation()
     shape, classes = dataset.input_shape, dataset.num_classes
-    return resolve_model(text, input_shape=shape, num_classes=classes), Place()
+    return resolve_model(text, input_shape=shape, num_classes=classes), SourceLocation()
 
 
 def _load_file(path: Path) -> keras.Model:
@@ -74,11 +74,11 @@ def _load_file(path: Path) -> keras.Model:
     )
 
 
-def _place_of(function: Any) -> Place:
-    from dropout_zoo.models.auditing.formatters import Place
+def _place_of(function: Any) -> SourceLocation:
+    from dropout_zoo.models.auditing.formatters import SourceLocation
 
     try:
         file, (_, line) = inspect.getsourcefile(function), inspect.getsourcelines(function)
     except (OSError, TypeError):  # a builtin, or a class implemented in another language
-        return Place()
-    return Place(Path(os.path.relpath(str(file))).as_posix(), line)
+        return SourceLocation()
+    return SourceLocation(Path(os.path.relpath(str(file))).as_posix(), line)

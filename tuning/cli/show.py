@@ -61,10 +61,10 @@ def _print_diagram(drawn: ModelDiagram) -> None:
 
     console = Console()
     ascii_only = console.options.ascii_only
-    for line in text_lines(drawn.drawing, console.width, ascii_only=ascii_only):
+    for line in text_lines(drawn.spec, console.width, ascii_only=ascii_only):
         style = "magenta" if line.drops else ""
         console.print(Text(line.text, style), soft_wrap=True)
-    placements = [site.placement for layer in drawn.drawing.layers for site in layer.sites]
+    placements = [site.placement for layer in drawn.spec.layers for site in layer.sites]
     sources = [f"{name}: {GUIDANCE[name].source}" for name in placements if name in GUIDANCE]
     if sources:
         console.print()

@@ -1,4 +1,4 @@
-"""All rules of the audit, by code. Importing this registers them."""
+"""All rules of the audit, by code. Importing this package registers them."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import keras
 
-from dropout_zoo.models.auditing.context import AuditView, Placed, after, before
+from dropout_zoo.models.auditing.context import AuditContext, PlacedSite, after, before
 from dropout_zoo.models.auditing.predicates import (
     activation_of,
     is_activation,
@@ -30,9 +30,10 @@ _SCALE_SENSITIVE = ("softmax", *_SATURATING)
     "DZ107",
     "warning",
     "dropout before a sigmoid or tanh",
-    why="Dropout sets the input of the activation to 0, which sigmoid makes 0.5: the unit is not "
-    "dropped. What is kept is scaled up by 1 / (1 - rate), which drives both into saturation. "
-    "Behind the activation, a dropped unit is 0. For ReLU the two orders are the same.",
+    why="Dropout sets the input of the activation to 0, for which a sigmoid returns 0.5: the unit "
+    "is not dropped. The values that are kept are scaled up by 1 / (1 - rate), which pushes both "
+    "activations towards saturation. After the activation, a dropped unit is 0. For ReLU both "
+    "orders are equivalent.",
     source=f"{SRIVASTAVA}, Section 4: the mask multiplies the outputs y of a layer",
     bad="""
 model = keras.Sequential([
@@ -53,21 +54,24 @@ model = keras.Sequential([
 ])
 """,
 )
-def dropout_before_saturation(view: AuditView) -> Iterator[Fault]:
-    """A sigmoid or tanh receives what was dropped of a layer without an activation."""
-    for placed in view.dropping:
-        if view.is_output(placed):
+def dropout_before_saturation(context: AuditContext) -> Iterator[Fault]:
+    """Dropout on a layer without an activation is followed by a sigmoid or tanh."""
+    for placed in context.dropping:
+        if context.is_output(placed):
             continue
         linear = _is_linear(placed.call)
         for following in after(placed.call, is_activation, keeps_values):
             name, path = activation_of(following), placed.site.path
             if linear and name in _SATURATING:
-                zero = "0.5" if name in _GATES else "0, and saturates what is kept"
+                effect = (
+                    "turns dropped values into 0.5"
+                    if name in _GATES
+                    else "saturates the values that are kept"
+                )
                 yield Fault(
                     path,
-                    f"{path!r} comes before the {name} {following.path!r}, which makes what is "
-                    f"dropped {zero}",
-                    f"put {path!r} behind {following.path!r}",
+                    f"{path!r} comes before the {name} {following.path!r}, which {effect}",
+                    f"move {path!r} after {following.path!r}",
                 )
 
 
@@ -79,10 +83,10 @@ def _is_linear(call: GraphCall) -> bool:
 @rule(
     "DZ108",
     "warning",
-    "dropout between a bounded activation and what depends on its scale",
-    why="Dropout scales what it keeps by 1 / (1 - rate): at a rate of 0.5 a gate that was to be at "
-    "most 1 becomes 2, and scores that tanh had bounded become twice as sharp in a softmax. A "
-    "dense layer would learn the scale; a product or a softmax cannot.",
+    "dropout between a bounded activation and a function that depends on its scale",
+    why="Dropout scales the values that it keeps by 1 / (1 - rate): at a rate of 0.5, a gate with "
+    "values up to 1 reaches 2, and scores bounded by tanh become twice as large in a softmax. A "
+    "dense layer could learn to undo the scale; a product or a softmax cannot.",
     source="keras.layers.Dropout: inputs not set to 0 are scaled up by 1 / (1 - rate)",
     bad="""
 inputs = keras.Input((20,))
@@ -99,24 +103,24 @@ gated = layers.Dropout(0.5)(layers.Multiply()([values, gate]))
 model = keras.Model(inputs, layers.Dense(10, activation="softmax")(gated))
 """,
 )
-def dropout_behind_bounded(view: AuditView) -> Iterator[Fault]:
-    """A sigmoid is dropped before it multiplies, or a sigmoid or tanh before another function."""
-    for placed in view.dropping:
+def dropout_behind_bounded(context: AuditContext) -> Iterator[Fault]:
+    """Dropout on a sigmoid before a product, or on a sigmoid or tanh before a scaled function."""
+    for placed in context.dropping:
         path = placed.site.path
         sources = before(
             placed.call, lambda found: is_activation(found) or is_affine(found), keeps_values
         )
         bounded = {activation_of(found) for found in sources} & set(_SATURATING)
-        if not bounded or view.is_output(placed):
+        if not bounded or context.is_output(placed):
             continue
         for following in after(placed.call, _depends_on_scale, keeps_values):
             if is_multiplication(following) and not bounded & set(_GATES):
                 continue
             yield Fault(
                 path,
-                f"{path!r} scales a {min(bounded)} up before {following.path!r}, which depends on "
-                f"its scale",
-                f"put {path!r} behind {following.path!r}",
+                f"{path!r} scales up the outputs of a {min(bounded)} before {following.path!r}, "
+                f"which depends on their scale",
+                f"move {path!r} after {following.path!r}",
             )
 
 
@@ -130,9 +134,9 @@ def _depends_on_scale(call: GraphCall) -> bool:
     "DZ109",
     "warning",
     "AlphaDropout without selu",
-    why="AlphaDropout sets units to the lower limit of selu and restores its mean and variance. "
-    "After any other activation that value is no limit, and mean and variance are not those "
-    "that it restores.",
+    why="AlphaDropout sets units to the lower limit of selu and restores the mean and variance of "
+    "selu activations. After any other activation, neither the limit nor the mean and variance "
+    "are right.",
     source=f"{KLAMBAUER}, paragraph on a new dropout technique",
     bad="""
 model = keras.Sequential([
@@ -151,17 +155,17 @@ model = keras.Sequential([
 ])
 """,
 )
-def alpha_dropout_without_selu(view: AuditView) -> Iterator[Fault]:
+def alpha_dropout_without_selu(context: AuditContext) -> Iterator[Fault]:
     """AlphaDropout follows an activation other than selu."""
-    for placed in view.dropping:
+    for placed in context.dropping:
         path = placed.site.path
         alpha = isinstance(placed.site.layer, keras.layers.AlphaDropout)
-        found = _activations_before(view, placed)
+        found = _activations_before(context, placed)
         if alpha and found and "selu" not in found:
             yield Fault(
                 path,
                 f"{path!r} is AlphaDropout and follows {' and '.join(sorted(found))}, not selu",
-                f"layers.Dropout({placed.site.rate:g})  # in place of {path!r}",
+                f"layers.Dropout({placed.site.rate:g})  # instead of {path!r}",
             )
 
 
@@ -169,8 +173,8 @@ def alpha_dropout_without_selu(view: AuditView) -> Iterator[Fault]:
     "DZ110",
     "warning",
     "selu with plain dropout",
-    why="Self-normalising nets keep mean 0 and variance 1 from layer to layer. Plain dropout "
-    "changes both; AlphaDropout keeps them.",
+    why="Self-normalizing networks keep mean 0 and variance 1 from layer to layer. Plain dropout "
+    "changes both; AlphaDropout preserves them.",
     source=f"{KLAMBAUER}, paragraph on a new dropout technique",
     bad="""
 model = keras.Sequential([
@@ -189,22 +193,24 @@ model = keras.Sequential([
 ])
 """,
 )
-def plain_dropout_after_selu(view: AuditView) -> Iterator[Fault]:
+def plain_dropout_after_selu(context: AuditContext) -> Iterator[Fault]:
     """Dropout other than AlphaDropout follows selu."""
-    for placed in view.dropping:
+    for placed in context.dropping:
         path = placed.site.path
         alpha = isinstance(placed.site.layer, keras.layers.AlphaDropout)
-        if not alpha and "selu" in _activations_before(view, placed):
+        if not alpha and "selu" in _activations_before(context, placed):
             yield Fault(
                 path,
                 f"{path!r} is {type(placed.site.layer).__name__} and follows selu",
-                f"layers.AlphaDropout({placed.site.rate:g})  # in place of {path!r}",
+                f"layers.AlphaDropout({placed.site.rate:g})  # instead of {path!r}",
             )
 
 
-def _activations_before(view: AuditView, placed: Placed) -> set[str]:
-    """The activations of what a site drops; none where it is the input, or not known."""
+def _activations_before(context: AuditContext, placed: PlacedSite) -> set[str]:
+    """The activations whose outputs a site drops; empty for inputs and unknown layers."""
     sources = before(
-        placed.call, lambda found: is_activation(found) or view.computes(found), keeps_features
+        placed.call,
+        lambda found: is_activation(found) or context.computes_features(found),
+        keeps_features,
     )
     return {activation_of(found) for found in sources if is_activation(found) or is_affine(found)}

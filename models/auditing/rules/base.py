@@ -1,4 +1,4 @@
-"""What a rule of the audit is, and how one is registered."""
+"""The rules of the audit: their class, and how they are registered."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dropout_zoo.models.auditing.report import SEVERITIES, Finding
 
 
 class Fault(NamedTuple):
-    """What a rule has found in a model; with the rule's own words it becomes a finding.
+    """What a rule has found in a model; together with the texts of the rule it becomes a finding.
 
     Attributes:
-        site: path of the dropout site, or name of the layer; empty where it is the whole model.
+        site: path of the dropout site, or name of the layer; empty if it concerns the whole model.
         message: one line that names the layer.
         fix: what to do, as code.
-        rates: where the fix is only a rate: the new rate by site path.
-        numbers: what was measured.
+        rates: if the fix is only to change rates: the new rate by site path.
+        numbers: measured values by name.
     """
 
     site: str
@@ -27,10 +27,10 @@ class Fault(NamedTuple):
     numbers: Mapping[str, float] = {}
 
 
-_MANY = 3  # more names than this are counted instead
+_MANY = 3  # of more paths than this, only the first are listed
 
 
-def named(paths: Sequence[str]) -> str:
+def list_paths(paths: Sequence[str]) -> str:
     """Paths for a message: the first few, and how many more there are."""
     shown = ", ".join(map(repr, paths[:_MANY]))
     return shown if len(paths) <= _MANY else f"{shown} and {len(paths) - _MANY} more"
@@ -41,13 +41,14 @@ class Rule:
     """A rule of the audit.
 
     Attributes:
-        code: stable code: ``DZ1..`` placements and calls, ``DZ2..`` rates, ``DZ3..`` measured.
+        code: stable code: ``DZ1..`` for placements and calls, ``DZ2..`` for rates, ``DZ3..`` for
+            measured rules.
         severity: ``"error"``, ``"warning"`` or ``"note"``.
         title: the rule in a few words.
         why: why it matters.
-        source: where that is known from.
-        bad: a program that makes a ``model`` of which the rule has something to say.
-        good: one of which it has nothing to say.
+        source: the source of that statement.
+        bad: a program that defines a ``model`` that the rule reports.
+        good: a program whose ``model`` it does not report.
         check: finds the faults.
     """
 
@@ -62,11 +63,11 @@ class Rule:
 
     @property
     def measured(self) -> bool:
-        """Whether the rule needs measurements, which `examine` takes."""
+        """Whether the rule needs the measurements of `examine`."""
         return self.code.startswith("DZ3")
 
     def findings(self, subject: Any) -> list[Finding]:
-        """Apply the rule to what it reads: an `AuditView`, or a measured rule's `Measurements`."""
+        """Apply the rule to an `AuditContext`, or a measured rule to its `Measurements`."""
         return [
             Finding(
                 self.code,
@@ -95,12 +96,12 @@ def rule(
     """Register a function as a rule; the arguments are those of `Rule`.
 
     Raises:
-        ValueError: the code is taken, or the severity unknown.
+        ValueError: the code is taken, or the severity is unknown.
     """
     if severity not in SEVERITIES:
         raise ValueError(f"expected severity to be one of {SEVERITIES}; received {severity!r}")
     if code in _rules:
-        raise ValueError(f"expected a code that is free; received {code}, which is taken")
+        raise ValueError(f"expected an unused code, received {code}, which is taken")
 
     def register(check: Check) -> Check:
         _rules[code] = Rule(
@@ -112,33 +113,33 @@ def rule(
 
 
 def registered_rules() -> dict[str, Rule]:
-    """The rules registered so far, by code, in the order of their codes."""
+    """The rules registered so far, sorted by code."""
     return dict(sorted(_rules.items()))
 
 
 def chosen_rules(
     rules: Mapping[str, Rule], ignore: Iterable[str], select: Iterable[str] | None
 ) -> list[Rule]:
-    """Choose rules by their codes.
+    """Select rules by their codes.
 
     Args:
         rules: all rules, by code.
-        ignore: codes of rules to leave out.
+        ignore: codes of rules to skip.
         select: codes of the rules to apply; None for all.
 
     Returns:
         The rules that are selected and not ignored.
 
     Raises:
-        ValueError: a code is unknown; the message lists the known ones.
+        ValueError: a code is unknown; the message lists the known codes.
     """
     chosen = {"ignore": _codes(ignore, "ignore"), "select": _codes(select or (), "select")}
     for name, codes in chosen.items():
         unknown = [code for code in codes if code not in rules]
         if unknown:
             raise ValueError(
-                f"expected {name} to hold codes of rules, received "
-                f"{', '.join(map(repr, unknown))}; there are {', '.join(rules)}"
+                f"expected {name} to contain codes of rules, received "
+                f"{', '.join(map(repr, unknown))}; the rules are {', '.join(rules)}"
             )
     return [
         each

@@ -1,4 +1,4 @@
-"""Rules on dropout before batch normalisation: the variance shift."""
+"""Rules on dropout before batch normalization: the variance shift."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import keras
 
-from dropout_zoo.models.auditing.context import AuditView, Placed, after, before
+from dropout_zoo.models.auditing.context import AuditContext, PlacedSite, after, before
 from dropout_zoo.models.auditing.predicates import (
     is_addition,
     is_affine,
@@ -24,11 +24,11 @@ GARBIN = "Garbin et al. 2020, Multimedia Tools and Applications 79:12777-12815"
 @rule(
     "DZ102",
     "warning",
-    "dropout directly before batch normalisation",
-    why="Dropout raises the variance of what it hands on, and only in training. Batch "
-    "normalisation learns that variance and divides by it at inference too, where it is not "
-    "there: a variance shift. DenseNet on CIFAR-100 fell from 77.42 to 68.55 % with a rate of 0.5 "
-    "in each bottleneck.",
+    "dropout directly before batch normalization",
+    why="Dropout increases the variance of its outputs, but only during training. Batch "
+    "normalization learns that variance and also divides by it at inference, where the variance "
+    "is smaller: a variance shift. With a rate of 0.5 in each bottleneck, the accuracy of a "
+    "DenseNet on CIFAR-100 fell from 77.42 % to 68.55 %.",
     source=f"{LI}; {GARBIN}",
     bad="""
 model = keras.Sequential([
@@ -49,20 +49,20 @@ model = keras.Sequential([
 ])
 """,
 )
-def dropout_before_batch_norm(view: AuditView) -> Iterator[Fault]:
-    """Batch normalisation receives what was dropped, and no convolution is just before."""
-    for placed, norm in _before_batch_norm(view):
-        if not _after_convolution(view, placed):
+def dropout_before_batch_norm(context: AuditContext) -> Iterator[Fault]:
+    """Dropout, not directly after a convolution, feeds batch normalization."""
+    for placed, norm in _before_batch_norm(context):
+        if not _after_convolution(context, placed):
             yield _shift(placed, norm, "feeds")
 
 
 @rule(
     "DZ103",
     "warning",
-    "dropout between a convolution and its batch normalisation",
-    why="As in DZ102, the batch normalisation learns a variance that is there in training only. "
-    "Dropout belongs after the normalisation and the activation, or after the last batch "
-    "normalisation of the model.",
+    "dropout between a convolution and its batch normalization",
+    why="As in DZ102, batch normalization learns a variance that is only present during training. "
+    "Place dropout after the normalization and the activation, or after the last batch "
+    "normalization of the model.",
     source=LI,
     bad="""
 model = keras.Sequential([
@@ -87,21 +87,20 @@ model = keras.Sequential([
 ])
 """,
 )
-def dropout_between_convolution_and_batch_norm(view: AuditView) -> Iterator[Fault]:
-    """Batch normalisation receives what was dropped, and a convolution is just before."""
-    for placed, norm in _before_batch_norm(view):
-        if _after_convolution(view, placed):
-            yield _shift(placed, norm, "stands between a convolution and")
+def dropout_between_convolution_and_batch_norm(context: AuditContext) -> Iterator[Fault]:
+    """Dropout directly after a convolution feeds batch normalization."""
+    for placed, norm in _before_batch_norm(context):
+        if _after_convolution(context, placed):
+            yield _shift(placed, norm, "lies between a convolution and")
 
 
 @rule(
     "DZ104",
     "note",
-    "batch normalisation one step behind dropout",
-    why="The variance shift of DZ102 passes through one layer of weights or one addition, and "
-    "gets smaller there, the wider the layer the more. How large it is can be measured "
-    "(DZ304).",
-    source=f"{LI}, dropout before a layer of weights, and its remarks on width",
+    "dropout one layer before batch normalization",
+    why="The variance shift of DZ102 passes through a layer with weights or an addition and gets "
+    "smaller there; the wider the layer, the smaller it gets. Its size can be measured (DZ304).",
+    source=f"{LI}, dropout before a layer with weights, and its remarks on width",
     bad="""
 model = keras.Sequential([
     keras.Input((20,)),
@@ -125,10 +124,10 @@ model = keras.Sequential([
 ])
 """,
 )
-def batch_norm_one_step_behind(view: AuditView) -> Iterator[Fault]:
-    """A dense layer, a convolution or an addition lies between dropout and batch normalisation."""
-    direct = {id(placed.call) for placed, _ in _before_batch_norm(view)}
-    for placed in _shifting(view):
+def batch_norm_one_step_behind(context: AuditContext) -> Iterator[Fault]:
+    """A dense layer, a convolution or an addition lies between dropout and batch normalization."""
+    direct = {id(placed.call) for placed, _ in _before_batch_norm(context)}
+    for placed in _shifting(context):
         if id(placed.call) in direct:
             continue
         for step in after(placed.call, _attenuates, keeps_features):
@@ -136,27 +135,27 @@ def batch_norm_one_step_behind(view: AuditView) -> Iterator[Fault]:
             if norms:
                 yield Fault(
                     placed.site.path,
-                    f"{placed.site.path!r} shifts the variance of what {norms[0].path!r} "
-                    f"normalises, behind {step.path!r}",
-                    f"put the dropout behind the last batch normalisation, or measure: "
+                    f"{placed.site.path!r} shifts the variance of the inputs of "
+                    f"{norms[0].path!r}, through {step.path!r}",
+                    f"move the dropout after the last batch normalization, or measure the shift: "
                     f'examine(model, dataset, select=["DZ304"])  # {placed.site.path}',
                 )
                 break
 
 
-def _shifting(view: AuditView) -> list[Placed]:
-    """The sites whose variance is another in training than at inference, maps in part included."""
+def _shifting(context: AuditContext) -> list[PlacedSite]:
+    """The sites whose outputs have another variance during training than at inference."""
     return [
         placed
-        for placed in view.dropping
-        # AlphaDropout keeps the variance; stochastic depth is part of an addition's own scale.
+        for placed in context.dropping
+        # AlphaDropout keeps the variance, and stochastic depth belongs to the addition after it.
         if not isinstance(placed.site.layer, keras.layers.AlphaDropout)
-        and not view.is_stochastic_depth(placed)
+        and not context.is_stochastic_depth(placed)
     ]
 
 
-def _before_batch_norm(view: AuditView) -> Iterator[tuple[Placed, GraphCall]]:
-    for placed in _shifting(view):
+def _before_batch_norm(context: AuditContext) -> Iterator[tuple[PlacedSite, GraphCall]]:
+    for placed in _shifting(context):
         for norm in after(placed.call, is_batch_norm, keeps_features)[:1]:
             yield placed, norm
 
@@ -165,14 +164,14 @@ def _attenuates(call: GraphCall) -> bool:
     return is_affine(call) or is_addition(call)
 
 
-def _after_convolution(view: AuditView, placed: Placed) -> bool:
-    return any(map(is_convolution, before(placed.call, view.computes, keeps_features)))
+def _after_convolution(context: AuditContext, placed: PlacedSite) -> bool:
+    return any(map(is_convolution, before(placed.call, context.computes_features, keeps_features)))
 
 
-def _shift(placed: Placed, norm: GraphCall, how: str) -> Fault:
+def _shift(placed: PlacedSite, norm: GraphCall, how: str) -> Fault:
     path = placed.site.path
     return Fault(
         path,
-        f"{path!r} {how} batch normalisation {norm.path!r}: a variance shift",
-        f"put {path!r} behind {norm.path!r} and its activation",
+        f"{path!r} {how} batch normalization {norm.path!r}, which causes a variance shift",
+        f"move {path!r} after {norm.path!r} and its activation",
     )

@@ -1,4 +1,4 @@
-"""Rules on how dropout is called: training switches, frozen models, speed."""
+"""Rules on calls of dropout: `training` arguments, frozen models, speed."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from collections.abc import Iterator
 
 import keras
 
-from dropout_zoo.models.auditing.context import AuditView, Placed, before
+from dropout_zoo.models.auditing.context import AuditContext, PlacedSite, before
 from dropout_zoo.models.auditing.predicates import function_name
-from dropout_zoo.models.auditing.rules.base import Fault, named, rule
+from dropout_zoo.models.auditing.rules.base import Fault, list_paths, rule
 from dropout_zoo.models.graph.model_graph import flat_layers
 
 
 @rule(
     "DZ113",
     "warning",
-    "dropout in a frozen base that still fires",
-    why="`trainable = False` freezes weights, and puts batch normalisation into inference mode, "
-    "but not dropout: `fit` draws masks for the features of the frozen base. "
-    "`base(x, training=False)` does not help in a functional model, where `fit` sets training "
-    "for every layer in the graph.",
-    source="Keras: Functional.call hands its own `training` to each layer; checked on Keras "
-    "3.15.1 by a test of this project",
+    "active dropout in a frozen base model",
+    why="`trainable = False` freezes weights and puts batch normalization into inference mode, but "
+    "not dropout: `fit` still drops features of the frozen base. `base(x, training=False)` does "
+    "not help in a functional model, where `fit` sets `training` for every layer of the graph.",
+    source="Keras: Functional.call passes its own `training` argument to each layer; verified for "
+    "Keras 3.15.1 by a test of this project",
     bad="""
 base = keras.Sequential([
     keras.Input((20,)),
@@ -51,16 +50,16 @@ features = base(inputs)
 model = keras.Model(inputs, layers.Dense(10, activation="softmax")(features))
 """,
 )
-def frozen_base_still_drops(view: AuditView) -> Iterator[Fault]:
-    """Sites that are frozen, with nothing trainable before them."""
-    if not view.model.trainable_weights:
+def frozen_base_still_drops(context: AuditContext) -> Iterator[Fault]:
+    """Frozen sites with nothing trainable before them."""
+    if not context.model.trainable_weights:
         return
-    groups: dict[str, list[Placed]] = defaultdict(list)
-    for placed in view.placed:
+    groups: dict[str, list[PlacedSite]] = defaultdict(list)
+    for placed in context.placed:
         layer, call = placed.site.layer, placed.call
         if layer.trainable or not 0 < placed.site.rate < 1 or _is_trainable(call.operation):
             continue
-        # In a GAN the frozen part lies behind what is trained: its dropout is then meant.
+        # In a GAN the frozen discriminator comes after the trained part: its dropout is wanted.
         if not before(call, lambda found: _is_trainable(found.operation)):
             frozen = [model for model in call.models if not model.trainable]
             groups[frozen[0].name if frozen else placed.site.path].append(placed)
@@ -68,7 +67,8 @@ def frozen_base_still_drops(view: AuditView) -> Iterator[Fault]:
         paths = list(dict.fromkeys(placed.site.path for placed in group))
         yield Fault(
             name,
-            f"{name!r} is frozen, but {named(paths)} still drop{'s' * (len(paths) == 1)} in fit",
+            f"{name!r} is frozen, but {list_paths(paths)} still drop{'s' * (len(paths) == 1)} "
+            "values in fit",
             f"with_rates(model, {{{', '.join(f'{path!r}: 0.0' for path in paths)}}})",
             dict.fromkeys(paths, 0.0),
         )
@@ -81,13 +81,13 @@ def _is_trainable(operation: object) -> bool:
 @rule(
     "DZ121",
     "warning",
-    "training baked into a call",
-    why="In a functional model `fit`, `evaluate` and `predict` set training for every layer and "
-    "override the argument baked into a call; only `model(x)` without the argument obeys it. So "
-    "`training=True` does not make `predict` a Monte-Carlo prediction, and `training=False` "
-    "does not switch dropout off in `fit`.",
-    source="Keras: Functional.call hands its own `training` to each layer; checked on Keras "
-    "3.15.1 by a test of this project",
+    "a layer called with a fixed training argument",
+    why="In a functional model, `fit`, `evaluate` and `predict` set `training` for every layer and "
+    "override the argument of the call; only `model(x)` without the argument respects it. So "
+    "`training=True` does not turn `predict` into Monte Carlo dropout, and `training=False` does "
+    "not switch dropout off in `fit`.",
+    source="Keras: Functional.call passes its own `training` argument to each layer; verified for "
+    "Keras 3.15.1 by a test of this project",
     bad="""
 inputs = keras.Input((20,))
 x = layers.Dense(64, activation="relu")(inputs)
@@ -99,23 +99,23 @@ inputs = keras.Input((20,))
 x = layers.Dense(64, activation="relu")(inputs)
 x = layers.Dropout(0.5)(x)
 model = keras.Model(inputs, layers.Dense(10, activation="softmax")(x))
-# for Monte-Carlo predictions: model(x, training=True), many times
+# for Monte Carlo predictions: call model(x, training=True) many times
 """,
 )
-def training_baked_in(view: AuditView) -> Iterator[Fault]:
-    """A call in the graph carries a training argument, and something drops in it."""
-    for placed in view.placed:
+def training_baked_in(context: AuditContext) -> Iterator[Fault]:
+    """A call in the graph has a `training` argument, and the layer applies dropout."""
+    for placed in context.placed:
         baked = placed.call.training
         if baked is None or not placed.site.rate > 0:
             continue
         if not baked.value and not placed.site.layer.trainable:
-            continue  # a frozen base is DZ113's
+            continue  # a frozen base is reported by DZ113
         if baked.value:
-            message = "drops in model(x), but not in predict() and evaluate()"
+            message = "is active in model(x), but not in predict() and evaluate()"
             fix = f"call {baked.path!r} without training; for Monte Carlo: model(x, training=True)"
         else:
-            message = "still drops in fit()"
-            fix = f"with_rates(model, {{{placed.site.path!r}: 0.0}}), or leave training out"
+            message = "is still active in fit()"
+            fix = f"with_rates(model, {{{placed.site.path!r}: 0.0}}), or omit training"
         yield Fault(
             baked.path,
             f"{baked.path!r} is called with training={baked.value}: {placed.site.path!r} {message}",
@@ -126,11 +126,11 @@ def training_baked_in(view: AuditView) -> Iterator[Fault]:
 @rule(
     "DZ125",
     "note",
-    "recurrent_dropout rules out cuDNN",
-    why="On a GPU, LSTM and GRU run in one cuDNN kernel unless recurrent_dropout is above 0: then "
-    "step by step, several times slower. `dropout` alone is fine.",
-    source="Keras: LSTM.inner_loop and GRU.inner_loop; Gal and Ghahramani 2016, arXiv:1512.05287, "
-    "for what it is good for",
+    "recurrent_dropout prevents the use of cuDNN",
+    why="On a GPU, LSTM and GRU layers run as one cuDNN kernel. With `recurrent_dropout` above 0 "
+    "they run step by step, several times slower. `dropout` alone does not prevent cuDNN.",
+    source="Keras: LSTM.inner_loop and GRU.inner_loop; for the benefits of recurrent dropout, Gal "
+    "and Ghahramani 2016, arXiv:1512.05287",
     bad="""
 model = keras.Sequential([
     keras.Input((30, 20)),
@@ -146,24 +146,24 @@ model = keras.Sequential([
 ])
 """,
 )
-def recurrent_dropout_without_cudnn(view: AuditView) -> Iterator[Fault]:
-    """An LSTM or GRU that cuDNN could run, but for its recurrent dropout."""
+def recurrent_dropout_without_cudnn(context: AuditContext) -> Iterator[Fault]:
+    """An LSTM or GRU that only its recurrent dropout keeps from using cuDNN."""
     paths: dict[str, float] = {}
-    for layer in flat_layers(view.model):
+    for layer in flat_layers(context.model):
         if isinstance(layer, (keras.layers.LSTM, keras.layers.GRU)) and _suits_cudnn(layer):
-            for site in view.sites:
+            for site in context.sites:
                 if site.layer is layer.cell and site.argument == "recurrent_dropout":
                     paths[site.path] = site.rate
     for path, rate in paths.items():
         yield Fault(
             path,
-            f"{path!r} = {rate:g} keeps the layer from running in cuDNN",
+            f"{path!r} = {rate:g} prevents the layer from using cuDNN",
             f"with_rates(model, {{{path!r}: 0.0}})  # if speed on a GPU matters more",
         )
 
 
 def _suits_cudnn(layer: keras.Layer) -> bool:
-    """Whether everything but the recurrent dropout suits Keras's cuDNN kernels."""
+    """Whether Keras could use cuDNN for a layer if it had no recurrent dropout."""
     return (
         layer.use_cudnn in ("auto", True)
         and function_name(layer.activation) == "tanh"

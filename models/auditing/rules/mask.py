@@ -1,4 +1,4 @@
-"""Rules on the masks that are drawn: their shape, and the seeds that they are drawn from."""
+"""Rules on dropout masks: their shapes and their seeds."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections import defaultdict
 from collections.abc import Iterator
 from numbers import Integral
 
-from dropout_zoo.models.auditing.context import AuditView, mask_shape
-from dropout_zoo.models.auditing.rules.base import Fault, named, rule
+from dropout_zoo.models.auditing.context import AuditContext, mask_shape
+from dropout_zoo.models.auditing.rules.base import Fault, list_paths, rule
 
 
 @rule(
     "DZ122",
     "error",
     "noise_shape drops whole examples",
-    why="A mask with one entry for all of an example's values sets the example to 0, and one with "
-    "a single entry the whole batch. That is right on a residual branch only, where the "
-    "example goes on beside it (stochastic depth).",
+    why="A mask with one entry per example sets whole examples to 0, and a mask with a single "
+    "entry sets whole batches to 0. That is right only on a residual branch, where the shortcut "
+    "still carries the example (stochastic depth).",
     source="keras.layers.Dropout, noise_shape; Huang et al. 2016, arXiv:1603.09382",
     bad="""
 model = keras.Sequential([
@@ -34,19 +34,19 @@ x = layers.Add()([inputs, branch])
 model = keras.Model(inputs, layers.Dense(10, activation="softmax")(x))
 """,
 )
-def noise_shape_drops_examples(view: AuditView) -> Iterator[Fault]:
-    """One decision for all that an example has, or for the whole batch."""
-    for placed in view.dropping:
+def noise_shape_drops_examples(context: AuditContext) -> Iterator[Fault]:
+    """The mask has one entry per example, or one for the whole batch."""
+    for placed in context.dropping:
         mask, path = mask_shape(placed), placed.site.path
         if mask is None or any(size != 1 for size in mask[1:]):
             continue
-        if mask[0] is None and view.joins_residual(placed.call):
+        if mask[0] is None and context.joins_residual(placed.call):
             continue
         what = "a whole batch" if mask[0] == 1 else "whole examples"
         yield Fault(
             path,
             f"{path!r} sets {what} to 0: noise_shape={placed.site.layer.noise_shape}",
-            f"layers.Dropout({placed.site.rate:g})  # without noise_shape, in place of {path!r}",
+            f"layers.Dropout({placed.site.rate:g})  # without noise_shape, instead of {path!r}",
         )
 
 
@@ -54,11 +54,11 @@ def noise_shape_drops_examples(view: AuditView) -> Iterator[Fault]:
     "DZ123",
     "warning",
     "one mask for the whole batch",
-    why="With 1 as the first entry of noise_shape every example of a batch loses the same units: "
-    "fewer thinned nets are seen in an epoch, and the gradient is noisier. None stands for the "
-    "size of the batch.",
+    why="With 1 as the first entry of `noise_shape`, every example of a batch loses the same "
+    "units: an epoch samples fewer thinned networks, and gradients are noisier. None stands for "
+    "the batch size.",
     source="keras.layers.Dropout, noise_shape; Srivastava et al. 2014, Section 5.1: a thinned "
-    "net for each training case in a mini-batch",
+    "network for each training case in a mini-batch",
     bad="""
 model = keras.Sequential([
     keras.Input((30, 20)),
@@ -78,27 +78,27 @@ model = keras.Sequential([
 ])
 """,
 )
-def one_mask_for_the_batch(view: AuditView) -> Iterator[Fault]:
-    """The mask has length 1 along the batch, and the batch may be longer."""
-    for placed in view.dropping:
+def one_mask_for_the_batch(context: AuditContext) -> Iterator[Fault]:
+    """The mask has length 1 along the batch axis, and a batch may have more examples."""
+    for placed in context.dropping:
         mask, path = mask_shape(placed), placed.site.path
         shape = placed.call.shapes[0] if placed.call.shapes else (None,)
         if mask and mask[0] == 1 and shape[0] != 1 and any(size != 1 for size in mask[1:]):
             yield Fault(
                 path,
-                f"{path!r} draws one mask for all examples of a batch: "
+                f"{path!r} uses one mask for all examples of a batch: "
                 f"noise_shape={placed.site.layer.noise_shape}",
                 f"layers.Dropout({placed.site.rate:g}, noise_shape={(None, *mask[1:])})"
-                f"  # in place of {path!r}",
+                f"  # instead of {path!r}",
             )
 
 
 @rule(
     "DZ124",
     "warning",
-    "one fixed seed shared by several layers",
+    "several layers with the same fixed seed",
     why="Layers with the same seed draw the same random numbers at every step: layers of the same "
-    "shape drop the same units, where dropout wants them independent.",
+    "shape drop the same units, although their masks should be independent.",
     source="keras.random.SeedGenerator; Srivastava et al. 2014, Section 4: independent Bernoulli "
     "variables",
     bad="""
@@ -123,10 +123,10 @@ model = keras.Sequential([
 ])
 """,
 )
-def shared_seed(view: AuditView) -> Iterator[Fault]:
-    """Several layers that drop have the same whole number as their seed."""
+def shared_seed(context: AuditContext) -> Iterator[Fault]:
+    """Several layers that apply dropout have the same integer as their seed."""
     by_seed: dict[int, dict[int, str]] = defaultdict(dict)
-    for site in view.sites:
+    for site in context.sites:
         seed = getattr(site.layer, "seed", None)
         if isinstance(seed, Integral) and site.rate > 0:
             by_seed[int(seed)].setdefault(id(site.layer), site.path)
@@ -135,6 +135,6 @@ def shared_seed(view: AuditView) -> Iterator[Fault]:
             first = next(iter(paths.values()))
             yield Fault(
                 first,
-                f"{named(list(paths.values()))} have the same seed, {seed}",
-                "keras.utils.set_random_seed(...)  # once, and no seed in the layers",
+                f"{list_paths(list(paths.values()))} have the same seed, {seed}",
+                "keras.utils.set_random_seed(...)  # once, instead of seeds in the layers",
             )

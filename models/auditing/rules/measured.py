@@ -1,4 +1,4 @@
-"""Rules on what was measured: they judge the numbers that `dropout_zoo.studies.examine` takes."""
+"""Rules on measurements, which `dropout_zoo.studies.examine` takes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from dropout_zoo.models.auditing.rules.batch_norm import LI
 from dropout_zoo.models.guidance import SRIVASTAVA
 
 VARIANCE_SHIFT = 1.25
-"""A variance that differs by more than this factor between training and inference is told."""
+"""Factor between the variances during training and at inference above which they are reported."""
 
 SAME_RESULT = 1e-5
-"""Losses of two runs that differ by less than this fraction count as the same."""
+"""Relative difference below which the losses of two runs count as equal."""
 
 
 @rule(
     "DZ301",
     "error",
-    "loss and labels do not fit",
-    why="Keras broadcasts where it can: a loss over outputs and labels of other shapes may train "
-    "without an error, and mean nothing.",
-    source="keras.losses; the form that each loss wants is in dropout_zoo.training.targets_for",
+    "loss and labels do not match",
+    why="Keras broadcasts shapes where it can: with outputs and labels of different shapes, "
+    "training may run without an error, and the loss is meaningless.",
+    source="keras.losses; dropout_zoo.training.targets_for has the labels that each loss expects",
     bad="""
 model = keras.Sequential([
     keras.Input((28, 28)),
@@ -41,20 +41,20 @@ model.compile("adam", "sparse_categorical_crossentropy")
 """,
 )
 def loss_and_labels_do_not_fit(measured: Measurements) -> Iterator[Fault]:
-    """The labels cannot be given the form that the loss wants."""
+    """The labels cannot be converted to the form that the loss expects."""
     if measured.misfit is not None:
-        yield Fault("", measured.misfit, "model.compile(optimizer, a loss that fits the labels)")
+        yield Fault("", measured.misfit, "model.compile(optimizer, a loss that matches the labels)")
 
 
 @rule(
     "DZ302",
     "error",
     "from_logits does not match the outputs",
-    why="With from_logits=True the loss applies a softmax or sigmoid of its own: over "
-    "probabilities it hardly learns. Without it, logits are taken for probabilities, clipped and "
-    "normalised, and the loss means nothing.",
+    why="With `from_logits=True` the loss applies a softmax or sigmoid itself; applied to "
+    "probabilities, it hardly learns. With `from_logits=False`, logits are treated as "
+    "probabilities, clipped and normalized, and the loss is meaningless.",
     source="keras.losses.CategoricalCrossentropy, from_logits; measured on one batch, and on the "
-    "same batch a hundred times as large",
+    "same batch multiplied by 100",
     bad="""
 model = keras.Sequential([
     keras.Input((28, 28)),
@@ -80,19 +80,19 @@ def from_logits_does_not_match(measured: Measurements) -> Iterator[Fault]:
     are, wants = names[measured.probabilities], names[not measured.probabilities]
     yield Fault(
         "",
-        f"the outputs are {are}, but the loss, with from_logits={measured.from_logits}, takes "
-        f"them for {wants}",
-        f"compile with a loss made with from_logits={not measured.from_logits}",
+        f"the outputs are {are}, but the loss, with from_logits={measured.from_logits}, expects "
+        f"{wants}",
+        f"compile with a loss that has from_logits={not measured.from_logits}",
     )
 
 
 @rule(
     "DZ303",
     "note",
-    "training metric below validation only because dropout is on",
-    why="Keras measures the training metric while units are dropped, the validation metric with "
-    "all of them. At the same weights and with dropout off, training is as good as validation "
-    "or better: nothing is wrong with the data or the split.",
+    "training metric worse than validation only because of dropout",
+    why="Keras computes the training metric with dropout on and the validation metric with dropout "
+    "off. With dropout off and the same weights, training is at least as good as validation: "
+    "nothing is wrong with the data or the split.",
     source=f"{SRIVASTAVA}, Section 4: no unit is dropped at test time",
     bad="""
 model = keras.Sequential([
@@ -117,7 +117,7 @@ model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 """,
 )
 def below_validation_by_dropout(measured: Measurements) -> Iterator[Fault]:
-    """With dropout on, training is worse than validation; with dropout off it is not."""
+    """Training is worse than validation with dropout on, but not with dropout off."""
 
     def explained(each: MeasuredMetric) -> bool:
         sign = 1 if each.larger_is_better else -1
@@ -130,9 +130,9 @@ def below_validation_by_dropout(measured: Measurements) -> Iterator[Fault]:
     yield Fault(
         "",
         f"training {name} is {numbers['training_dropout_on']:.3g} with dropout on and "
-        f"{numbers['training_dropout_off']:.3g} with it off; validation {name} is "
+        f"{numbers['training_dropout_off']:.3g} with dropout off; validation {name} is "
         f"{numbers['validation']:.3g} (means of {len(measured.metrics)} seeds)",
-        "model.evaluate(x_train, y_train)  # to compare with validation: dropout is off",
+        "model.evaluate(x_train, y_train)  # dropout is off: compare this with validation",
         numbers=numbers,
     )
 
@@ -140,9 +140,9 @@ def below_validation_by_dropout(measured: Measurements) -> Iterator[Fault]:
 @rule(
     "DZ304",
     "warning",
-    "variance shift, measured",
-    why="Batch normalisation divides by the variance that it has learnt in training, dropout on. "
-    f"At inference the variance is another one, here by a factor of more than {VARIANCE_SHIFT}.",
+    "measured variance shift",
+    why="Batch normalization divides by the variance that it has learned with dropout on. At "
+    f"inference the variance differs from it, here by a factor of more than {VARIANCE_SHIFT}.",
     source=LI,
     bad="""
 model = keras.Sequential([
@@ -168,14 +168,14 @@ model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 """,
 )
 def variance_shift(measured: Measurements) -> Iterator[Fault]:
-    """What a batch normalisation receives varies more, or less, in training than at inference."""
+    """The inputs of batch normalization have another variance in training than at inference."""
     for path, (norm, ratio) in measured.variance_ratios.items():
         if norm and not 1 / VARIANCE_SHIFT <= ratio <= VARIANCE_SHIFT:
             yield Fault(
                 path,
-                f"behind {path!r}, what batch normalisation {norm!r} receives varies "
-                f"{ratio:.2f} times as much in training as at inference",
-                f"put {path!r} behind the last batch normalisation",
+                f"because of {path!r}, the inputs of batch normalization {norm!r} have "
+                f"{ratio:.2f} times the variance in training that they have at inference",
+                f"move {path!r} after the last batch normalization",
                 numbers={"variance_ratio": ratio},
             )
 
@@ -183,9 +183,9 @@ def variance_shift(measured: Measurements) -> Iterator[Fault]:
 @rule(
     "DZ305",
     "warning",
-    "the present setting overfits",
-    why="Training and validation part from each other, or the validation loss rises: more dropout, "
-    "or another regulariser, may help. Dropout off for both.",
+    "the model overfits with these rates",
+    why="The gap between training and validation loss grows, or the validation loss rises; both "
+    "are measured with dropout off. More dropout, or another regularizer, may help.",
     source="dropout_zoo.studies.verdict, paired with a control without dropout",
     bad="""
 model = keras.Sequential([
@@ -207,7 +207,7 @@ model.compile("adam", "sparse_categorical_crossentropy")
 """,
 )
 def overfits(measured: Measurements) -> Iterator[Fault]:
-    """The verdict of the studies is overfitting."""
+    """The studies' verdict is overfitting."""
     if measured.verdict == "overfitting":
         yield _by_verdict(measured)
 
@@ -215,10 +215,10 @@ def overfits(measured: Measurements) -> Iterator[Fault]:
 @rule(
     "DZ306",
     "warning",
-    "the present rates underfit",
-    why="The training loss with dropout off stays behind that of the same model without dropout, "
-    "and validation gains nothing by it: the rates are too high for this model and these data, "
-    "or the training is too short for them.",
+    "the model underfits with these rates",
+    why="The training loss, measured with dropout off, is worse than that of the same model "
+    "without dropout, and the validation loss is no better: the rates are too high for this model "
+    "and data, or training is too short for them.",
     source="dropout_zoo.studies.verdict, paired with a control without dropout",
     bad="""
 model = keras.Sequential([
@@ -242,7 +242,7 @@ model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy")
 """,
 )
 def underfits(measured: Measurements) -> Iterator[Fault]:
-    """The verdict of the studies is underfitting, by comparison with the control."""
+    """The studies' verdict is underfitting, in comparison with the control."""
     if measured.verdict == "underfitting":
         yield _by_verdict(measured)
 
@@ -254,11 +254,11 @@ def _by_verdict(measured: Measurements) -> Fault:
 @rule(
     "DZ307",
     "warning",
-    "another result from the same seed",
-    why="Two trainings with the same seed (initial weights, data order, masks) end with different "
-    "losses: something draws random numbers that no seed decides, and settings cannot be "
-    "compared in pairs.",
-    source=f"two runs compared; a difference below {SAME_RESULT:g} of the loss is taken for "
+    "different results from the same seed",
+    why="Two runs with the same seed (initial weights, data order, masks) end with different "
+    "losses: something draws random numbers that the seed does not determine, so that settings "
+    "cannot be compared in pairs.",
+    source=f"two runs compared; a relative difference below {SAME_RESULT:g} is attributed to "
     "rounding",
     bad="""
 import tensorflow as tf
@@ -286,13 +286,13 @@ model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 """,
 )
 def not_reproducible(measured: Measurements) -> Iterator[Fault]:
-    """Two trainings with the same seed differ."""
+    """Two runs with the same seed differ."""
     difference = measured.repeat_difference
     if difference is not None and difference > SAME_RESULT:
         yield Fault(
             "",
-            f"the same seed, trained twice: the losses differ by up to {difference:.2g} of their "
-            "size",
+            f"two runs with the same seed have losses with relative differences of up to "
+            f"{difference:.2g}",
             "give each layer that draws random numbers a keras.random.SeedGenerator",
             numbers={"relative_difference": difference},
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import keras
 
-from dropout_zoo.models.auditing.context import AuditView, Placed, before
+from dropout_zoo.models.auditing.context import AuditContext, PlacedSite, before
 from dropout_zoo.models.auditing.predicates import ATTENTION
 from dropout_zoo.models.auditing.rules.base import Fault, rule
 from dropout_zoo.models.auditing.traced_rates import is_among, traced_rates
@@ -23,9 +23,9 @@ def _set(path: str, rate: float) -> str:
 @rule(
     "DZ201",
     "error",
-    "a rate that is no fraction below 1",
-    why="A rate of 1 drops everything, and the layers before it learn nothing. Keras 3 accepts "
-    "it, and accepts any value that is assigned to `layer.rate`.",
+    "a rate that is not in [0, 1)",
+    why="A rate of 1 drops everything, so the layers before it learn nothing. Keras 3 accepts it, "
+    "and accepts any value that is assigned to `layer.rate`.",
     source="keras.layers.Dropout: the fraction of the input units to drop",
     bad="""
 model = keras.Sequential([
@@ -44,9 +44,9 @@ model = keras.Sequential([
 ])
 """,
 )
-def rate_out_of_range(view: AuditView) -> Iterator[Fault]:
+def rate_out_of_range(context: AuditContext) -> Iterator[Fault]:
     """A rate is 1 or more, below 0, or not a number."""
-    for site in view.sites:
+    for site in context.sites:
         if not 0 <= site.rate < 1:
             meant = site.rate / 100 if 1 < site.rate < 100 else _highest(site)
             yield Fault(
@@ -62,8 +62,9 @@ def rate_out_of_range(view: AuditView) -> Iterator[Fault]:
     "DZ202",
     "warning",
     "a rate that looks like a keep probability",
-    why="In Keras the rate is the fraction dropped; papers (Srivastava et al. 2014) and older "
-    "TensorFlow give the fraction kept. Hidden layers gain up to about 0.5 to 0.6.",
+    why="In Keras the rate is the fraction dropped; in papers (Srivastava et al. 2014) and in "
+    "older versions of TensorFlow it is the fraction kept. In hidden layers, rates help up to "
+    "about 0.5 or 0.6.",
     source=f"{SRIVASTAVA}, Fig. 9a and Appendix A.4",
     bad="""
 model = keras.Sequential([
@@ -82,15 +83,15 @@ model = keras.Sequential([
 ])
 """,
 )
-def rate_like_keep_probability(view: AuditView) -> Iterator[Fault]:
-    """A rate drops more than it keeps."""
-    for site in view.sites:
+def rate_like_keep_probability(context: AuditContext) -> Iterator[Fault]:
+    """A rate above one half."""
+    for site in context.sites:
         if LIKELY_KEEP_PROBABILITY < site.rate < 1 and not site.learnt:
             meant = round(1 - site.rate, _DIGITS)
             yield Fault(
                 site.path,
-                f"{site.path!r} drops {site.rate:.0%}: did you mean to keep {site.rate:.0%}, a "
-                f"rate of {meant:g}?",
+                f"{site.path!r} drops {site.rate:.0%}; did you mean to keep {site.rate:.0%}, with "
+                f"a rate of {meant:g}?",
                 _set(site.path, meant),
                 {site.path: meant},
             )
@@ -100,10 +101,10 @@ def rate_like_keep_probability(view: AuditView) -> Iterator[Fault]:
     "DZ203",
     "note",
     "a rate of 0",
-    why="The layer drops nothing. That is right in a control; elsewhere it is a dropout layer that "
-    "is not there. Made with a rate of 0, it cannot be switched on by assigning `layer.rate` "
-    "(DZ205).",
-    source="Keras: Dropout.__init__ makes a seed generator for rates above 0 only",
+    why="The layer has no effect. That is right in a control without dropout and probably a "
+    "mistake elsewhere. A layer created with a rate of 0 cannot be switched on by assigning "
+    "`layer.rate` (DZ205).",
+    source="Keras: Dropout.__init__ creates a seed generator only for rates above 0",
     bad="""
 model = keras.Sequential([
     keras.Input((20,)),
@@ -121,16 +122,16 @@ model = keras.Sequential([
 ])
 """,
 )
-def rate_of_zero(view: AuditView) -> Iterator[Fault]:
-    """A dropout layer of the graph has rate 0; those inside other layers have it by default."""
-    for placed in view.placed:
+def rate_of_zero(context: AuditContext) -> Iterator[Fault]:
+    """A dropout layer of the graph has rate 0; inside other layers that is often the default."""
+    for placed in context.placed:
         path = placed.site.path
         if placed.direct and placed.site.rate == 0:
             rate = _highest(placed.site)
             yield Fault(
                 path,
                 f"{path!r} has a rate of 0 and drops nothing",
-                f"take {path!r} out" + (f", or: {_set(path, rate)}" if rate else ""),
+                f"remove {path!r}" + (f", or: {_set(path, rate)}" if rate else ""),
             )
 
 
@@ -138,10 +139,10 @@ def rate_of_zero(view: AuditView) -> Iterator[Fault]:
     "DZ204",
     "note",
     "a rate outside the guidance",
-    why="Hidden layers: the rates that are searched are 0.20 to 0.50, and below them little is "
-    "dropped. Input: 0.20 to 0.25; more loses what no later layer can restore. It is guidance "
-    "for layers of features; sequences, feature maps, residual branches and what comes from "
-    "attention have habits of their own (0.1 in transformers) and are left alone.",
+    why="For hidden layers the searched rates are 0.20 to 0.50; lower rates have little effect. "
+    "For inputs the guidance is 0.20 to 0.25; higher rates lose information that no later layer "
+    "can restore. The rule applies to vectors of features only: sequences, feature maps, residual "
+    "branches and attention outputs have other customary rates (0.1 in transformers).",
     source=f"{SRIVASTAVA}, Appendix A.4 and Fig. 9a",
     bad="""
 model = keras.Sequential([
@@ -160,12 +161,12 @@ model = keras.Sequential([
 ])
 """,
 )
-def rate_outside_guidance(view: AuditView) -> Iterator[Fault]:
-    """A rate on features is below what is searched, or one on the input outside its range."""
-    for placed in view.dropping:
+def rate_outside_guidance(context: AuditContext) -> Iterator[Fault]:
+    """A rate outside the searched range in a hidden layer, or outside the guidance for inputs."""
+    for placed in context.dropping:
         path, rate = placed.site.path, placed.site.rate
         guidance = GUIDANCE.get({"hidden": "searched"}.get(placed.site.placement, "input"))
-        if guidance is None or not _has_guidance(view, placed):
+        if guidance is None or not _has_guidance(context, placed):
             continue
         low, high = guidance.low or 0.0, guidance.high or 0.0
         if rate > LIKELY_KEEP_PROBABILITY or low <= rate <= high:
@@ -180,26 +181,26 @@ def rate_outside_guidance(view: AuditView) -> Iterator[Fault]:
         )
 
 
-def _has_guidance(view: AuditView, placed: Placed) -> bool:
-    """Whether a site drops vectors of features, or a real-valued input."""
+def _has_guidance(context: AuditContext, placed: PlacedSite) -> bool:
+    """Whether a site drops vectors of features or a real-valued input."""
     site, call = placed.site, placed.call
     if site.placement == "input":
-        # A table of words is not a real-valued input, and word dropout not dropout of numbers.
+        # The guidance is for real-valued inputs; dropout of embeddings is word dropout.
         embedded = before(call, lambda found: isinstance(found.operation, keras.layers.Embedding))
         return not embedded
     if before(call, lambda found: isinstance(found.operation, ATTENTION)):
         return False
-    is_vector = view.graph.extents.get(id(call.operation), 2) <= 1
-    return site.placement == "hidden" and is_vector and not view.joins_residual(call)
+    is_vector = context.graph.input_ranks.get(id(call.operation), 2) <= 1
+    return site.placement == "hidden" and is_vector and not context.joins_residual(call)
 
 
 @rule(
     "DZ205",
     "error",
-    "a layer made with rate 0 whose rate was raised",
-    why="A dropout layer that is made with a rate of 0 gets no seed generator, and `fit` raises an "
+    "a layer created with rate 0 whose rate was increased",
+    why="A dropout layer created with a rate of 0 has no seed generator, so `fit` raises an "
     "AttributeError once `layer.rate` is above 0.",
-    source="Keras: Dropout.__init__; checked on Keras 3.15.1 by a test of this project",
+    source="Keras: Dropout.__init__; verified for Keras 3.15.1 by a test of this project",
     bad="""
 model = keras.Sequential([
     keras.Input((20,)),
@@ -221,14 +222,15 @@ model = keras.Sequential([
 model = with_rates(model, {"drop": 0.5})
 """,
 )
-def raised_from_zero(view: AuditView) -> Iterator[Fault]:
-    """A layer drops and has nothing to draw its masks from."""
-    for site in view.sites:
+def raised_from_zero(context: AuditContext) -> Iterator[Fault]:
+    """A layer with a rate above 0 has no seed generator for its masks."""
+    for site in context.sites:
         draws = isinstance(site.layer, (*DROPOUT_FAMILY, keras.layers.Attention))
         if draws and 0 < site.rate < 1 and not hasattr(site.layer, "seed_generator"):
             yield Fault(
                 site.path,
-                f"{site.path!r} was made with rate 0 and raised to {site.rate:g}: fit will fail",
+                f"{site.path!r} was created with rate 0, which was increased to {site.rate:g}: "
+                "fit will fail",
                 _set(site.path, site.rate),
                 {site.path: site.rate},
             )
@@ -238,10 +240,10 @@ def raised_from_zero(view: AuditView) -> Iterator[Fault]:
     "DZ206",
     "error",
     "a rate changed after the model was traced",
-    why="`fit` compiles the rate into its graph at its first call. Assigning `layer.rate` "
-    "afterwards changes the attribute, and what is saved, but not the training. Seen on "
-    "TensorFlow, in the graph of the compiled training step.",
-    source="Keras: Dropout.rate is a plain attribute; checked on Keras 3.15.1 by a test of this "
+    why="`fit` compiles the rate into its graph when it is first called. Assigning `layer.rate` "
+    "afterwards changes the attribute, and the saved model, but not the training. The rule reads "
+    "the graph of the compiled training step, on TensorFlow only.",
+    source="Keras: Dropout.rate is a plain attribute; verified for Keras 3.15.1 by a test of this "
     "project",
     bad="""
 import numpy as np
@@ -271,22 +273,22 @@ model.fit(np.zeros((4, 20)), np.zeros(4), verbose=0)
 model = with_rates(model, {"drop": 0.2})
 """,
 )
-def changed_after_tracing(view: AuditView) -> Iterator[Fault]:
-    """The compiled training step holds other rates than the layers."""
-    traced = traced_rates(view.model, view.sites)
-    for site in view.sites:
+def changed_after_tracing(context: AuditContext) -> Iterator[Fault]:
+    """The compiled training step has other rates than the layers."""
+    traced = traced_rates(context.model, context.sites)
+    for site in context.sites:
         rates = traced.get(site.path, [])
         if rates and not is_among(site.rate, rates):
             yield Fault(
                 site.path,
-                f"{site.path!r} says {site.rate:g}, but fit was traced with {rates[0]:g} and goes "
-                "on with it",
+                f"{site.path!r} has a rate of {site.rate:g}, but fit was traced with "
+                f"{rates[0]:g} and keeps using it",
                 f"{_set(site.path, site.rate)}  # or compile again",
                 {site.path: site.rate},
             )
 
 
 def _highest(site: DropoutSite) -> float:
-    """The highest rate that the guidance has for a placement."""
+    """The highest recommended rate for the placement of a site."""
     guidance = GUIDANCE.get(site.placement, GUIDANCE["searched"])
     return guidance.high or 0.0

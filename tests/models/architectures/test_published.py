@@ -113,7 +113,7 @@ def test_the_convolutional_net_is_that_of_appendix_b():
 def test_maxout_units():
     model = create_model("goodfellow_maxout_240x2")
     hidden = [layer for layer in model.layers if isinstance(layer, Maxout)]
-    assert [(layer.units, layer.pieces) for layer in hidden] == [(240, 5), (240, 5)]
+    assert [(layer.units, layer.num_pieces) for layer in hidden] == [(240, 5), (240, 5)]
 
 
 def test_the_arguments_of_a_variant_can_be_changed():
@@ -150,9 +150,9 @@ def test_features_in_units_of_their_own_are_standardised():
         ({"max_norm": "3"}, "expected max_norm to be a number above 0"),
         ({"max_norm": True}, "expected max_norm to be a number above 0"),
         ({"kernel_constraint": keras.constraints.NonNeg()}, "kernel_constraint or max_norm"),
-        ({"activation": "maxout"}, "expected pieces, such as 5"),
-        ({"pieces": 5}, 'expected pieces, such as 5, with activation="maxout"'),
-        ({"activation": "maxout", "pieces": 0}, "expected pieces to be a whole number"),
+        ({"activation": "maxout"}, "expected num_pieces, such as 5"),
+        ({"num_pieces": 5}, 'expected num_pieces, such as 5, with activation="maxout"'),
+        ({"activation": "maxout", "num_pieces": 0}, "expected num_pieces to be a whole number"),
         ({"input_batch_norm": "before_dropout"}, "expected input_batch_norm to be one of"),
     ],
 )

@@ -14,21 +14,21 @@ from dropout_zoo.models import (
     dropout_sites,
     with_rates,
 )
-from dropout_zoo.models.architectures.transformer_encoder import depth_rates
+from dropout_zoo.models.architectures.transformer_encoder import stochastic_depth_rates
 from dropout_zoo.training import Dataset, Member, load_dataset, train_members
 from dropout_zoo.training.engine.eligibility import why_not_liftable
 from dropout_zoo.tuning.space import search_space
 
-SMALL_BLOCKS = {"width": 8, "num_blocks": 2, "num_heads": 2, "feed_forward_units": 12}
+SMALL_BLOCKS = {"hidden_dim": 8, "num_layers": 2, "num_heads": 2, "intermediate_dim": 12}
 SMALL = {
-    build_lstm: {"width": 8, "units": (12, 6)},
+    build_lstm: {"embedding_dim": 8, "units": (12, 6)},
     build_transformer: SMALL_BLOCKS,
     build_vit: SMALL_BLOCKS,
 }
 NONE = {
     build_lstm: {"embedding_rate": 0.0, "recurrent_rate": 0.0, "hidden_rates": 0.0},
     build_transformer: {"embedding_rate": 0.0, "attention_rate": 0.0, "residual_rate": 0.0},
-    build_vit: {"embedding_rate": 0.0, "residual_rate": 0.0, "depth_rate": 0.0},
+    build_vit: {"embedding_rate": 0.0, "residual_rate": 0.0, "stochastic_depth_rate": 0.0},
 }
 
 
@@ -76,11 +76,11 @@ def test_parameters_of_the_vision_transformer():
 
 
 def test_depth_rates_grow_in_equal_steps():
-    assert depth_rates(0.2, 4) == [0.05, 0.1, 0.15, 0.2]
-    model = build_vit(depth_rate=0.4, **SMALL_BLOCKS)
+    assert stochastic_depth_rates(0.2, 4) == [0.05, 0.1, 0.15, 0.2]
+    model = build_vit(stochastic_depth_rate=0.4, **SMALL_BLOCKS)
     rates = {s.path: s.rate for s in dropout_sites(model) if s.path.endswith("depth")}
     assert list(rates.values()) == [0.2, 0.2, 0.4, 0.4]
-    without = build_vit(depth_rate=None, **SMALL_BLOCKS)
+    without = build_vit(stochastic_depth_rate=None, **SMALL_BLOCKS)
     assert not any(site.path.endswith("depth") for site in dropout_sites(without))
 
 
@@ -198,12 +198,12 @@ def test_tokens_stay_whole_numbers_in_half_precision():
         (build_lstm, {"recurrent_rate": 1.0}, r"recurrent_rate to be in \[0, 1\)"),
         (build_lstm, {"units": ()}, "units to be a sequence"),
         (build_lstm, {"vocabulary_size": 0}, "vocabulary_size to be a whole number"),
-        (build_transformer, {"num_heads": 5}, "num_heads to divide the width 32, received 5"),
+        (build_transformer, {"num_heads": 5}, "num_heads to divide hidden_dim=32, received 5"),
         (build_transformer, {"attention_rate": -0.1}, "attention_rate to be in"),
         (build_transformer, {"residual_rate": "x"}, "residual_rate to be a number"),
-        (build_transformer, {"num_blocks": 0}, "num_blocks to be a whole number"),
+        (build_transformer, {"num_layers": 0}, "num_layers to be a whole number"),
         (build_vit, {"input_shape": (30, 28)}, r"multiples of patch_size=4; received \(30, 28\)"),
-        (build_vit, {"depth_rate": 1}, "depth_rate to be in"),
+        (build_vit, {"stochastic_depth_rate": 1}, "stochastic_depth_rate to be in"),
     ],
 )
 def test_wrong_values_are_named(build, arguments, message):
@@ -226,8 +226,8 @@ def test_what_the_engine_leaves_to_fit_has_a_reason():
     for build in (build_transformer, build_vit):
         reason = why_not_liftable(build(**SMALL[build]))
         assert reason == (
-            "the rate of 'block_1_attention/dropout_layer' is fixed by the layer "
-            "'block_1_attention' around it"
+            "the layer 'block_1_attention' fixes the rate of 'block_1_attention/dropout_layer' "
+            "inside it"
         )
 
 

@@ -8,14 +8,14 @@ from dropout_zoo.models import create_model, dropout_sites, model_entry
 from dropout_zoo.models.architectures.wide_resnet import build_wide_resnet
 
 
-def parameters_by_hand(depth, widen, channels, classes):
+def parameters_by_hand(depth, widen_factor, channels, classes):
     """Kernels without biases, two numbers a normalised map, and the classifier."""
 
     def kernel(size, inputs, outputs):
         return size * size * inputs * outputs
 
     total, inputs = kernel(3, channels, 16), 16
-    for filters in (16 * widen, 32 * widen, 64 * widen):
+    for filters in (16 * widen_factor, 32 * widen_factor, 64 * widen_factor):
         for _ in range((depth - 4) // 6):
             total += 2 * inputs + kernel(3, inputs, filters)
             total += 2 * filters + kernel(3, filters, filters)
@@ -46,7 +46,7 @@ def test_the_smallest_net_by_hand():
 
 @pytest.fixture(scope="module")
 def small():
-    return build_wide_resnet(input_shape=(16, 12, 1), depth=10, widen=1, hidden_rates=0.25)
+    return build_wide_resnet(input_shape=(16, 12, 1), depth=10, widen_factor=1, hidden_rates=0.25)
 
 
 def test_dropout_stands_after_the_second_relu_of_each_block(small):
@@ -78,7 +78,7 @@ def test_groups_halve_the_maps(small):
 
 
 def test_a_block_adds_to_what_it_received():
-    model = build_wide_resnet(input_shape=(8, 8, 1), depth=16, widen=2)
+    model = build_wide_resnet(input_shape=(8, 8, 1), depth=16, widen_factor=2)
     plain = model.get_layer("group_1_block_2_add")
     assert plain.input[0] is model.get_layer("group_1_block_1_add").output
     wider = model.get_layer("group_1_block_1_add")
@@ -91,7 +91,7 @@ def test_rates_one_a_block_and_whole_maps():
     model = build_wide_resnet(
         input_shape=(8, 8),
         depth=10,
-        widen=1,
+        widen_factor=1,
         conv_rates=(0.1, 0.2, 0.3),
         conv_dropout="spatial",
         input_rate=0.1,
@@ -105,7 +105,7 @@ def test_rates_one_a_block_and_whole_maps():
 def test_a_control_without_dropout_starts_from_the_same_weights():
     def weights(**rates):
         keras.utils.set_random_seed(7)
-        model = build_wide_resnet(input_shape=(8, 8, 1), depth=10, widen=1, **rates)
+        model = build_wide_resnet(input_shape=(8, 8, 1), depth=10, widen_factor=1, **rates)
         return model.get_weights()
 
     with_dropout, control = weights(hidden_rates=0.5), weights(hidden_rates=0.0, conv_rates=0.0)
@@ -117,7 +117,7 @@ def test_regression_and_regularizer():
         input_shape=(8, 8, 1),
         num_classes=None,
         depth=10,
-        widen=1,
+        widen_factor=1,
         kernel_regularizer=keras.regularizers.L2(2.5e-4),
     )
     assert model.output_shape == (None, 1)
@@ -130,7 +130,7 @@ def test_regression_and_regularizer():
     [
         ({"depth": 12}, "expected depth to be 6 n .* 4, .*; received 12"),
         ({"depth": 4}, "expected depth to be a whole number of at least 10"),
-        ({"widen": 0}, "expected widen"),
+        ({"widen_factor": 0}, "expected widen_factor"),
         ({"input_shape": (28,)}, "expected input_shape"),
         ({"input_shape": (8, 8, 3, 1)}, "expected input_shape to be"),
         ({"depth": 10, "conv_rates": (0.1, 0.2)}, "expected 3 conv_rates"),

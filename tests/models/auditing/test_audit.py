@@ -507,7 +507,7 @@ def test_rules_are_chosen_by_code():
     assert codes(model, select=["DZ101", "DZ202"]) == {"DZ202"}
     assert codes(model, select=["DZ202"], ignore=["DZ202"]) == set()
     assert codes(model, select=[]) == set()
-    with pytest.raises(ValueError, match=r"received 'DZ999'; there are DZ101, .*DZ307"):
+    with pytest.raises(ValueError, match=r"received 'DZ999'; the rules are DZ101, .*DZ307"):
         audit(model, ignore=["DZ999"])
     with pytest.raises(ValueError, match="expected select to be a sequence of codes"):
         audit(model, select="DZ101")

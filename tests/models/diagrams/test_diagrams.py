@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 from dropout_zoo.models import build_cnn, build_mlp, diagram, dropout_sites
-from dropout_zoo.models.diagrams.lanes import place_layers
+from dropout_zoo.models.diagrams.lanes import assign_lanes
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -96,11 +96,11 @@ def test_residual_branches_run_beside_the_layers_that_they_pass_by():
 
 
 def test_every_weight_and_every_site_is_told_once(model):
-    drawing = diagram(model).drawing
-    assert sum(layer.parameters for layer in drawing.layers) == model.count_params()
+    spec = diagram(model).spec
+    assert sum(layer.parameters for layer in spec.layers) == model.count_params()
     told = [
         (path, rate)
-        for layer in drawing.layers
+        for layer in spec.layers
         for site in layer.sites
         for path, rate in zip(site.paths, site.rates, strict=True)
     ]
@@ -109,8 +109,8 @@ def test_every_weight_and_every_site_is_told_once(model):
 
 
 def test_what_is_computed_runs_down_its_lane_to_the_last_layer_that_uses_it(model):
-    drawn = diagram(model, collapse=False).drawing.layers
-    places = place_layers(drawn)
+    drawn = diagram(model, collapse=False).spec.layers
+    places = assign_lanes(drawn)
     for number, layer in enumerate(drawn):
         for source in layer.sources:
             lane = places[source].lane
@@ -128,7 +128,7 @@ def test_text_fits_the_terminal(model, width):
     assert plain.isascii()
     assert len(plain.splitlines()) == len(lines)
     marked = [line for line in plain.splitlines() if "#" in line]
-    assert len(marked) > sum(bool(layer.sites) for layer in diagram(model).drawing.layers)
+    assert len(marked) > sum(bool(layer.sites) for layer in diagram(model).spec.layers)
 
 
 def test_what_repeats_is_drawn_once_where_a_model_is_deep():
@@ -150,7 +150,7 @@ def test_deep_application_models_stay_readable(name, most):
     model = getattr(keras.applications, name)(weights=None, input_shape=(64, 64, 3), classes=5)
     drawn = diagram(model)
     assert len(drawn.text().splitlines()) < most < len(model.layers)
-    assert sum(layer.parameters for layer in drawn.drawing.layers) == model.count_params()
+    assert sum(layer.parameters for layer in drawn.spec.layers) == model.count_params()
 
 
 def test_layers_that_feed_something_further_on_are_not_merged():
@@ -162,7 +162,7 @@ def test_layers_that_feed_something_further_on_are_not_merged():
             x = layers.Dense(4, activation="relu")(x)
         outputs.append(x)
     model = keras.Model(first, layers.Add()([outputs[0], outputs[2]]))
-    drawn = diagram(model, collapse=True).drawing.layers
+    drawn = diagram(model, collapse=True).spec.layers
     assert sum(layer.kind == "Dense" for layer in drawn[drawn[-1].sources[0] + 1 :]) >= 1
     assert len(drawn[-1].sources) == 2
 
@@ -207,7 +207,7 @@ def test_models_without_a_graph_are_listed_and_say_so():
     assert "a subclassed model has no graph to read" in text
     assert text.index("hidden Dense 8") < text.index("drop Dropout") < text.index("head Dense 2")
     assert "rate 0.50, hidden, guidance 0.40-0.50" in text
-    assert not any(layer.sources for layer in drawn.drawing.layers)
+    assert not any(layer.sources for layer in drawn.spec.layers)
     assert "no graph to read" in drawn.svg()
 
 
@@ -238,14 +238,14 @@ def test_the_picture_is_whole_and_told_in_words(model):
     assert root.find(f"{SVG}title").text == f"Diagram of {model.name}"
     description = root.find(f"{SVG}desc").text
     written = [text.text for text in root.iter(f"{SVG}text")]
-    for layer in drawn.drawing.layers:
+    for layer in drawn.spec.layers:
         assert layer.name in written
-        for site, told in zip(layer.sites, layer.told_sites(), strict=True):
+        for site, told in zip(layer.sites, layer.site_descriptions(), strict=True):
             assert f"{site.name}: {site.describe()}" in description
             assert f"◆ {told}" in written
     # Dropout has marks and lines of its own, so that colour never tells it alone.
     kinds = [each.attrib.get("class") for each in root.iter()]
-    dropping = sum(bool(layer.sites) for layer in drawn.drawing.layers)
+    dropping = sum(bool(layer.sites) for layer in drawn.spec.layers)
     assert kinds.count("drops") == kinds.count("mark") == dropping
     assert "stroke-dasharray" in root.find(f"{SVG}style").text
 

@@ -315,7 +315,9 @@ def test_an_argument_that_sets_several_rates_wants_them_all_the_same():
     paths = ["block/attention/dropout_layer", "block/drop"]
     assert rates_of(model) == dict.fromkeys(paths, 0.1)
     message = f"for '{paths[0]}', '{paths[1]}', which 'rate' of TransformerBlock 'block' sets"
-    with pytest.raises(ValueError, match=f"{message}.*received 0.4, 0.1: give all .* the same"):
+    with pytest.raises(
+        ValueError, match=f"expected the same rate for .*{message}.*received 0.4, 0.1"
+    ):
         with_rates(model, {paths[0]: 0.4})
     with pytest.raises(ValueError, match=f"{message}.*received 0.4, 0.3"):
         with_rates(model, dict(zip(paths, (0.4, 0.3), strict=True)))
@@ -326,16 +328,18 @@ def test_a_rate_in_the_code_of_a_layer_is_refused():
     inputs = Input((8,))
     x = layers.Dropout(0.2, name="plain")(FixedRate(name="fixed")(inputs))
     model = keras.Model(inputs, layers.Dense(1)(x))
-    with pytest.raises(ValueError, match=r"'fixed/drop': no argument of FixedRate 'fixed'"):
+    with pytest.raises(ValueError, match=r"'fixed/drop', but no argument of FixedRate 'fixed'"):
         with_rates(model, {"fixed/drop": 0.4, "plain": 0.3})
     changed = with_rates(model, {"plain": 0.3, "fixed/drop": 0.1})
     assert rates_of(changed) == {"fixed/drop": 0.1, "plain": 0.3}
 
 
 def test_an_unknown_path_lists_the_sites():
-    with pytest.raises(ValueError, match=r"received 'hidden_1'; the sites of .*: hidden_1_dropout"):
+    with pytest.raises(
+        ValueError, match=r"received 'hidden_1'; the sites of .* are hidden_1_dropout"
+    ):
         with_rates(build_mlp(), {"hidden_1": 0.5})
-    with pytest.raises(ValueError, match="the sites of this model: none"):
+    with pytest.raises(ValueError, match="the sites of this model are none"):
         with_rates(keras.Sequential([Input((2,)), layers.Dense(1)]), {"drop": 0.5})
 
 
@@ -377,10 +381,10 @@ class Subclassed(keras.Model):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (OwnStep, "'OwnStep'.*without its own methods"),
+        (OwnStep, "'OwnStep'.*which loses its own methods"),
         (
             lambda: OwnSequential([Input((8,)), layers.Dropout(0.2)]),
-            "'OwnSequential'.*without its own methods",
+            "'OwnSequential'.*which loses its own methods",
         ),
         (Subclassed, "'Subclassed'.*functional API"),
         (
@@ -495,7 +499,7 @@ def test_an_optimizer_that_cannot_be_made_anew_is_named():
 
     model = small()
     model.compile(Own(3), "mse")
-    with pytest.raises(TypeError, match=r"with Own '.*extra"):
+    with pytest.raises(TypeError, match=r"with the Own '.*extra"):
         with_rates(model, {})
 
 

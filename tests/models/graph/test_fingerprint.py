@@ -6,7 +6,7 @@ from keras import layers
 
 from dropout_zoo.models import build_cnn, build_mlp, list_models, model_entry
 from dropout_zoo.models.graph.cloning import with_rates
-from dropout_zoo.models.graph.fingerprint import structure_of
+from dropout_zoo.models.graph.fingerprint import model_fingerprint
 
 
 def branches(wired):
@@ -33,10 +33,12 @@ def judged_by(alpha, root=False):
 @pytest.mark.parametrize("build", [build_mlp, build_cnn, lambda: branches("skips one")])
 def test_the_same_function_gives_the_same_fingerprint(build, tmp_path):
     model = build()
-    assert structure_of(model) == structure_of(build())
-    assert structure_of(with_rates(model, {})) == structure_of(model)
+    assert model_fingerprint(model) == model_fingerprint(build())
+    assert model_fingerprint(with_rates(model, {})) == model_fingerprint(model)
     model.save(tmp_path / "model.keras")
-    assert structure_of(keras.models.load_model(tmp_path / "model.keras")) == structure_of(model)
+    assert model_fingerprint(
+        keras.models.load_model(tmp_path / "model.keras")
+    ) == model_fingerprint(model)
 
 
 def test_models_that_train_differently_have_different_fingerprints():
@@ -44,8 +46,8 @@ def test_models_that_train_differently_have_different_fingerprints():
         branches("skips one"), branches("skips both"), judged_by(1.0), judged_by(2.0),
         judged_by(1.0, root=True), build_mlp(), build_mlp(max_norm=3.0),
     ]  # fmt: skip
-    assert len({structure_of(model) for model in models}) == len(models)
-    assert structure_of(judged_by(2.0)) == structure_of(judged_by(2.0))
+    assert len({model_fingerprint(model) for model in models}) == len(models)
+    assert model_fingerprint(judged_by(2.0)) == model_fingerprint(judged_by(2.0))
 
 
 def test_what_a_loss_encloses_may_be_anything():
@@ -57,7 +59,7 @@ def test_what_a_loss_encloses_may_be_anything():
 
         model = judged_by(1.0)
         model.compile("adam", loss)
-        found = structure_of(model)
+        found = model_fingerprint(model)
         later = 1.0  # what the loss encloses has no value before
         return found
 
@@ -66,11 +68,11 @@ def test_what_a_loss_encloses_may_be_anything():
 
 def test_rates_alone_can_be_left_out():
     one, other = (build_mlp(hidden_rates=rate) for rate in (0.2, 0.5))
-    assert structure_of(one) != structure_of(other)
-    assert structure_of(one, rates=False) == structure_of(other, rates=False)
+    assert model_fingerprint(one) != model_fingerprint(other)
+    assert model_fingerprint(one, rates=False) == model_fingerprint(other, rates=False)
 
 
 def test_no_two_light_entries_of_the_zoo_are_the_same():
     light = [name for name in list_models() if model_entry(name).parameters < 3_000_000]
-    structures = {name: structure_of(model_entry(name).builder()) for name in light}
+    structures = {name: model_fingerprint(model_entry(name).builder()) for name in light}
     assert len(set(structures.values())) == len(light)

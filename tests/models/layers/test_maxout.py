@@ -21,7 +21,7 @@ def by_hand(layer, x):
     kernel, bias = layer.get_weights()
     units = []
     for unit in range(layer.units):
-        columns = [unit * layer.pieces + piece for piece in range(layer.pieces)]
+        columns = [unit * layer.num_pieces + piece for piece in range(layer.num_pieces)]
         units.append(np.max([x @ kernel[:, c] + bias[c] for c in columns], axis=0))
     return np.stack(units, axis=-1)
 
@@ -84,8 +84,8 @@ def test_the_configuration_makes_the_same_layer():
     ("units", "pieces", "message"),
     [
         (0, 2, "expected units to be a whole number of at least 1"),
-        (2, 0, "expected pieces to be a whole number of at least 1"),
-        (2, 1.5, "expected pieces"),
+        (2, 0, "expected num_pieces to be a whole number of at least 1"),
+        (2, 1.5, "expected num_pieces"),
         (True, 2, "expected units"),
     ],
 )

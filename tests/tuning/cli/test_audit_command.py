@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from keras import layers
 
 from dropout_zoo.models import audit, dropout_sites
-from dropout_zoo.models.auditing.formatters import Place, to_github, to_sarif
+from dropout_zoo.models.auditing.formatters import SourceLocation, to_github, to_sarif
 from dropout_zoo.models.auditing.report import AuditReport, Finding
 from dropout_zoo.models.auditing.rules import RULES
 from dropout_zoo.tuning.cli.main import main
@@ -107,7 +107,7 @@ def test_the_table_is_for_people_and_fits_80_columns(own):
     answered = run(f"{own}:warning")
     assert max(map(len, answered.stdout.splitlines())) <= 80
     text = " ".join(answered.stdout.split())
-    for words in ("net: 1 warning", "DZ202", "did you mean to keep 60%, a rate of 0.4?",
+    for words in ("net: 1 warning", "DZ202", "did you mean to keep 60%, with a rate of 0.4?",
                   "with_rates(model, {'high': 0.4})", "Srivastava"):  # fmt: skip
         assert words in text
 
@@ -156,7 +156,7 @@ def test_sarif_of_every_rule_has_what_the_standard_demands():
     findings = tuple(
         Finding(code, rule.severity, rule.title, "m", "w", "s", "f") for code, rule in RULES.items()
     )
-    log = json.loads(to_sarif(AuditReport("net", findings, ("a limit",)), Place()))
+    log = json.loads(to_sarif(AuditReport("net", findings, ("a limit",)), SourceLocation()))
     (ran,) = log["runs"]
     assert [result["ruleId"] for result in ran["results"]] == list(RULES)
     assert {result["level"] for result in ran["results"]} <= {"error", "warning", "note"}
@@ -178,7 +178,7 @@ def test_github_annotations(own):
 
 def test_github_annotations_escape_what_commands_take_for_their_own():
     finding = Finding("DZ101", "error", "a, b: c", "50 %\nof it", "", "", "fix")
-    text = to_github(AuditReport("net", (finding,)), Place("a,b.py", 3))
+    text = to_github(AuditReport("net", (finding,)), SourceLocation("a,b.py", 3))
     assert text == (
         "::error file=a%2Cb.py,line=3,title=DZ101 a%2C b%3A c::net: 50 %25%0Aof it%0AFix: fix"
     )
@@ -210,7 +210,7 @@ def test_rules_are_switched_off_on_the_command_line_and_in_the_project(here, own
         ('[tool.dropout-zoo]\nignored = ["DZ101"]', "expected ignore, select, severity; received"),
         ('[tool.dropout-zoo]\nignore = "DZ101"', "a list of codes"),
         ('[tool.dropout-zoo]\nselect = [101]', "a list of codes"),
-        ('[tool.dropout-zoo]\nignore = ["DZ999"]', "received 'DZ999'; there are DZ101"),
+        ('[tool.dropout-zoo]\nignore = ["DZ999"]', "received 'DZ999'; the rules are DZ101"),
         ('[tool.dropout-zoo]\nseverity = "fatal"', "severity to be one of note, warning, error"),
         ("tool = 3", "expected a table"),
         ("[tool]\ndropout-zoo = 3", "expected a table"),
@@ -300,10 +300,10 @@ def test_files_that_are_no_model_are_told_in_a_line(here, name, words):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["mpl"], "the nearest: mlp"),
+        (["mpl"], "did you mean mlp"),
         (["OWN:breaks"], "ZeroDivisionError: by design"),
         (["OWN:missing"], "has no function 'missing'"),
-        (["OWN:clean", "--ignore", "DZ999"], "received 'DZ999'; there are DZ101"),
+        (["OWN:clean", "--ignore", "DZ999"], "received 'DZ999'; the rules are DZ101"),
         (["OWN:clean", "--severity", "fatal"], "Invalid value for '--severity'"),
         (["OWN:clean", "--format", "xml"], "Invalid value for '--format'"),
         (["OWN:clean", "--data", "missing.npz"], "missing.npz: expected"),

@@ -160,7 +160,7 @@ def test_dry_run_writes_nothing(here):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["mpl"], "received 'mpl'; the nearest: mlp"),
+        (["mpl"], "received 'mpl'; did you mean mlp"),
         (["--rates", "0.2;0.5"], "'--rates': expected numbers separated by commas"),
         (["--rates", "20,50"], "% write 0.2"),
         (["--epochs", "0"], "epochs to be a whole number of at least 1"),
