@@ -168,7 +168,7 @@ def test_resume_on_a_complete_run_gives_its_result_untouched(few_digits, tmp_pat
 
 
 def test_a_folder_without_a_complete_run_has_no_result(tmp_path):
-    with pytest.raises(ValueError, match="expected the folder of a complete run"):
+    with pytest.raises(ValueError, match="expected the directory of a complete run"):
         TuningResult.load(tmp_path)
 
 
