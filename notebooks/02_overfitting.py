@@ -72,7 +72,7 @@ print(f"Profile {profile}. {few.describe()}")
 sizes = data_size_sweep(
     "mlp", with_fewer_examples(data, 20_000 if large else 1000, seed=0), seeds=seeds,
     sizes=[100, 500, 1000, 5000, 20_000] if large else [100, 300, 1000],
-    epochs=6 if full else 4, stretch=10, subsets="fresh" if full else "shared",
+    epochs=6 if full else 4, max_epoch_factor=10, subsets="fresh" if full else "shared",
 )  # fmt: skip
 widths = [(8,), (32,), (128,), (512,), (2048,)] if full else [(8,), (512,)]
 capacity = capacity_sweep("mlp", few, units=widths, seeds=seeds, epochs=30 if full else 15)

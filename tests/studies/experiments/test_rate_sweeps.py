@@ -141,7 +141,10 @@ def test_the_expected_width_stays_the_same(few_digits):
     per_unit = 28 * 28 + 1 + 10
     assert parameters["hidden, fixed width 0.50"] == 8 * per_unit + 10
     assert parameters["hidden, expected width 0.50"] == 16 * per_unit + 10
-    with pytest.raises(ValueError, match="expected a model whose builder"):
+    with pytest.raises(
+        ValueError,
+        match="expected a registered model or a builder function with an argument such as units=",
+    ):
         rate_sweep(build_mlp(), few_digits, width="expected")
 
 
