@@ -39,7 +39,7 @@ class Numbers(click.ParamType):
             self.fail(f"expected numbers separated by commas, received {value!r}", param, ctx)
 
 
-class Integers(Numbers):
+class Integers(click.ParamType):
     """Integers separated by commas."""
 
     name = "integers"
@@ -48,7 +48,7 @@ class Integers(Numbers):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> list[int]:
         """Read the integers."""
-        numbers = super().convert(value, param, ctx)
+        numbers = Numbers().convert(value, param, ctx)
         if not all(math.isfinite(number) and number == int(number) for number in numbers):
             self.fail(f"expected integers separated by commas, received {value!r}", param, ctx)
         return [int(number) for number in numbers]

@@ -76,7 +76,7 @@ def test_json_is_the_outcome_and_a_complete_sweep_is_not_run_again(here):
     assert "--resume continues it, --overwrite removes it" in refused.stderr
     other = run(*arguments, "--resume", "--batch-size", "16")
     assert other.exit_code == 2
-    assert "fit.batch_size: 32 there, 16 here" in other.stderr
+    assert "training.batch_size: 32 there, 16 here" in other.stderr
     assert run(*arguments, "--overwrite").exit_code == 0
 
 
