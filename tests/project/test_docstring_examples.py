@@ -15,7 +15,11 @@ import dropout_zoo
 PACKAGES = ("models", "training", "studies", "tuning")
 
 # Examples that train for longer than a moment.
-SLOW: set[str] = set()
+SLOW = {
+    "ActivationDisplay", "DifferenceDisplay", "FactorCurveDisplay", "FeatureDisplay",
+    "HeatMapDisplay", "LearningCurveDisplay", "RateCurveDisplay", "TrainingStudyResult",
+    "verdict_by_setting",
+}  # fmt: skip
 
 # What an example needs beyond the dependencies that are always installed.
 NEEDS = {"build_torch_mlp": "torch"}
@@ -23,26 +27,26 @@ NEEDS = {"build_torch_mlp": "torch"}
 # Names that still need an example.
 # fmt: off
 WITHOUT_EXAMPLE = {
-    "ActivationDisplay", "AuditReport", "Calibration", "ConcreteDropout", "CosineRamp",
-    "CurriculumDropout", "DataError", "Dataset", "DifferenceDisplay", "DropBlock2D",
+    "AuditReport", "ConcreteDropout", "CosineRamp",
+    "CurriculumDropout", "DataError", "Dataset", "DropBlock2D",
     "DropConnect", "DropoutHyperModel", "DropoutSite", "DropoutTuner", "EarlyDropout",
-    "Execution", "FactorCurveDisplay", "FeatureDisplay", "Finding", "FitSettings", "Guidance",
-    "HeatMapDisplay", "LateDropout", "LearningCurveDisplay", "LinearRamp", "Maxout", "Member",
-    "MemberTrainer", "ModelDiagram", "ModelEntry", "MonteCarloDisplay", "MonteCarloPrediction",
-    "Objective", "PairedDifference", "RateCurveDisplay", "RateSchedule", "RateScheduler",
-    "RatesDisplay", "ReliabilityDisplay", "SearchSpace", "StochasticDepth", "StudyResult",
-    "Thresholds", "TrainedMember", "TrainingStudyResult", "TuningResult", "Verdict", "audit",
+    "Execution", "Finding", "FitSettings", "Guidance",
+    "LateDropout", "LinearRamp", "Maxout", "Member",
+    "MemberTrainer", "ModelDiagram", "ModelEntry", "MonteCarloPrediction",
+    "Objective", "RateSchedule", "RateScheduler",
+    "SearchSpace", "StochasticDepth",
+    "TrainedMember", "TuningResult", "audit",
     "build_autoencoder", "build_cnn", "build_lstm", "build_mlp", "build_torch_mlp",
-    "build_transformer", "build_vit", "build_wide_resnet", "calibration", "capacity_sweep",
+    "build_transformer", "build_vit", "build_wide_resnet", "capacity_sweep",
     "check_rate", "coadaptation", "compare_methods", "create_model", "data_size_sweep",
-    "diagram", "dropout_sites", "epoch_sweep", "examine", "generalization_gaps",
-    "holm_differences", "imbalance_sweep", "keras_weights_to_torch", "label_noise_sweep",
+    "diagram", "dropout_sites", "epoch_sweep", "generalization_gaps",
+    "imbalance_sweep", "keras_weights_to_torch", "label_noise_sweep",
     "learning_curves", "list_models", "load_dataset", "load_saved_model", "make_topics",
-    "model_entry", "monte_carlo", "monte_carlo_convergence", "paired_difference",
+    "model_entry", "monte_carlo", "monte_carlo_convergence",
     "parse_objective", "placement_sweep", "predictive_uncertainty", "prepare_threads",
     "rate_grid", "rate_size_map", "rate_sweep", "rate_width_map", "register_model",
     "robustness", "search_space", "split_classes", "srivastava_sgd", "targets_for",
-    "torch_weights_to_keras", "train_members", "tune", "verdict", "verdict_by_setting",
+    "torch_weights_to_keras", "train_members", "tune",
     "with_fewer_examples", "with_rates", "with_runtime_rates",
 }
 # fmt: on
