@@ -26,7 +26,6 @@
 profile = "full"  # "fast": a few seconds, on the digits
 
 # %%
-import logging
 import os
 
 from IPython.display import Markdown, display
@@ -34,7 +33,6 @@ from IPython.display import Markdown, display
 from dropout_zoo.training import start_keras
 
 start_keras(announce=False)
-logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns about many small models
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -74,7 +72,7 @@ print(f"Profile {profile}. {few.describe()}")
 sizes = data_size_sweep(
     "mlp", with_fewer_examples(data, 20_000 if large else 1000, seed=0), seeds=seeds,
     sizes=[100, 500, 1000, 5000, 20_000] if large else [100, 300, 1000],
-    epochs=6 if full else 4, stretch=10, subsets="fresh" if full else "shared",
+    epochs=6 if full else 4, max_epoch_factor=10, subsets="fresh" if full else "shared",
 )  # fmt: skip
 widths = [(8,), (32,), (128,), (512,), (2048,)] if full else [(8,), (512,)]
 capacity = capacity_sweep("mlp", few, units=widths, seeds=seeds, epochs=30 if full else 15)

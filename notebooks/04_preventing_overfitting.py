@@ -24,7 +24,6 @@
 profile = "full"  # "fast": a few seconds, on the digits, with fewer methods
 
 # %%
-import logging
 import os
 
 from IPython.display import Markdown, display
@@ -32,7 +31,6 @@ from IPython.display import Markdown, display
 from dropout_zoo.training import start_keras
 
 start_keras(announce=False)
-logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns about many small models
 
 import matplotlib.pyplot as plt
 import pandas as pd

@@ -25,7 +25,6 @@
 profile = "full"  # "fast": a few seconds, on the digits
 
 # %%
-import logging
 import os
 from dataclasses import replace
 
@@ -34,7 +33,6 @@ from IPython.display import Markdown, display
 from dropout_zoo.training import start_keras
 
 start_keras(announce=False)
-logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns about many small models
 
 import matplotlib.pyplot as plt
 import numpy as np

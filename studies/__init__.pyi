@@ -10,20 +10,36 @@ from .displays.rate_curve import RateCurveDisplay
 from .displays.reliability import ReliabilityDisplay
 from .displays.units import ActivationDisplay, FeatureDisplay
 from .experiments.calibration import Calibration, calibration
-from .experiments.coadaptation import coadaptation
+from .experiments.coadaptation import coadaptation, plan_coadaptation
 from .experiments.generalization_gaps import generalization_gaps
-from .experiments.label_noise import imbalance_sweep, label_noise_sweep
-from .experiments.learning_curves import epoch_sweep, learning_curves
-from .experiments.method_comparison import compare_methods
+from .experiments.imbalance import imbalance_sweep, plan_imbalance_sweep
+from .experiments.label_noise import label_noise_sweep, plan_label_noise_sweep
+from .experiments.learning_curves import (
+    epoch_sweep,
+    learning_curves,
+    plan_epoch_sweep,
+    plan_learning_curves,
+)
+from .experiments.method_comparison import compare_methods, plan_compare_methods
 from .experiments.monte_carlo import MonteCarloPrediction, monte_carlo, monte_carlo_convergence
-from .experiments.placement import placement_sweep
-from .experiments.predictive_uncertainty import predictive_uncertainty
-from .experiments.rate_maps import rate_size_map, rate_width_map
-from .experiments.rate_sweeps import rate_grid, rate_sweep
-from .experiments.robustness import robustness
-from .experiments.size_sweeps import capacity_sweep, data_size_sweep
+from .experiments.placement import placement_sweep, plan_placement_sweep
+from .experiments.predictive_uncertainty import plan_predictive_uncertainty, predictive_uncertainty
+from .experiments.rate_maps import (
+    plan_rate_size_map,
+    plan_rate_width_map,
+    rate_size_map,
+    rate_width_map,
+)
+from .experiments.rate_sweeps import plan_rate_grid, plan_rate_sweep, rate_grid, rate_sweep
+from .experiments.robustness import plan_robustness, robustness
+from .experiments.size_sweeps import (
+    capacity_sweep,
+    data_size_sweep,
+    plan_capacity_sweep,
+    plan_data_size_sweep,
+)
 from .paired_tests import PairedDifference, holm_differences, paired_difference
-from .plan import Execution
+from .plan import Execution, StudyPlan
 from .result import StudyResult, TrainingStudyResult
 from .thresholds import Thresholds
 from .verdicts import Verdict, verdict, verdict_by_setting
@@ -42,6 +58,7 @@ __all__ = [
     "PairedDifference",
     "RateCurveDisplay",
     "ReliabilityDisplay",
+    "StudyPlan",
     "StudyResult",
     "Thresholds",
     "TrainingStudyResult",
@@ -62,6 +79,21 @@ __all__ = [
     "monte_carlo_convergence",
     "paired_difference",
     "placement_sweep",
+    "plan_capacity_sweep",
+    "plan_coadaptation",
+    "plan_compare_methods",
+    "plan_data_size_sweep",
+    "plan_epoch_sweep",
+    "plan_imbalance_sweep",
+    "plan_label_noise_sweep",
+    "plan_learning_curves",
+    "plan_placement_sweep",
+    "plan_predictive_uncertainty",
+    "plan_rate_grid",
+    "plan_rate_size_map",
+    "plan_rate_sweep",
+    "plan_rate_width_map",
+    "plan_robustness",
     "predictive_uncertainty",
     "rate_grid",
     "rate_size_map",

@@ -1,4 +1,4 @@
-"""Names of what was measured, and how a person reads them."""
+"""Names of metrics, and how they are displayed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ def accuracy_name(columns: Iterable[object]) -> str | None:
     """Find the accuracy among the columns of learning curves.
 
     Args:
-        columns: names of columns; training and validation are told by ``train_`` and ``val_``.
+        columns: names of columns, with the prefixes ``train_`` and ``val_``.
 
     Returns:
-        Its name without ``train_`` or ``val_``; None where none was measured.
+        Its name without prefix; None where no accuracy was measured.
     """
     names = [str(column) for column in columns]
     for name in names:
@@ -25,13 +25,13 @@ def accuracy_name(columns: Iterable[object]) -> str | None:
 
 
 def readable(metric: str) -> tuple[str, str]:
-    """How a metric is drawn: an accuracy as its error in percent, others as they are.
+    """Describe how a metric is displayed: an accuracy as its error in percent, others unchanged.
 
     Args:
         metric: a column, such as ``"val_accuracy"``.
 
     Returns:
-        Label of the axis, and name of what is drawn without its part (``"error"``).
+        Label of the axis, and name of what is displayed without prefix, such as ``"error"``.
     """
     part, name = split_part(metric)
     where = {"val_": "validation ", "train_": "training ", "": ""}[part]
@@ -41,33 +41,33 @@ def readable(metric: str) -> tuple[str, str]:
 
 
 def drawn_values(values: pd.Series, metric: str) -> pd.Series:
-    """The values of a metric as they are drawn: the error in percent for an accuracy."""
+    """Convert the values of a metric to those displayed: an accuracy to its error in percent."""
     if split_part(metric)[1].endswith(("accuracy", "acc")):
         return 100 * (1 - values)
     return values
 
 
 def rate_text(rate: float) -> str:
-    """Write a rate with two digits behind the point, or with more where it has them."""
+    """Format a rate with two decimal places, or with more where it has them."""
     return f"{rate:.2f}" if rate == round(rate, 2) else f"{rate:g}"
 
 
 AFTER_TRAINING = {
-    "clean_accuracy": "error (%) on right labels after the last epoch",
-    "memorised": "share of the wrong labels learnt by heart",
+    "clean_accuracy": "error (%) on correct labels after the last epoch",
+    "memorised": "share of the wrong labels memorized",
     "rare_recall": "recall of the rare class",
     "corrupted_accuracy": "error (%) on corrupted inputs",
     "corrupted_loss": "cross-entropy (nats) on corrupted inputs",
     "ece": "expected calibration error",
     "entropy": "mean entropy of the prediction (nats)",
     "mutual_information": "mean mutual information (nats)",
-    "gap": "gap after the last epoch (points of accuracy, dropout off)",
+    "gap": "gap after the last epoch (percentage points, dropout off)",
 }
-"""Labels of what studies measure after a training."""
+"""Axis labels of what studies measure after a training."""
 
 
 def axis_label(metric: str) -> str:
-    """The label of an axis on which a metric of trained models is drawn.
+    """Return the label of an axis that shows a metric of trained models.
 
     Args:
         metric: a column of the scores.
@@ -79,7 +79,7 @@ def axis_label(metric: str) -> str:
 
 
 def split_part(metric: str) -> tuple[str, str]:
-    """Split a column into ``"val_"``, ``"train_"`` or nothing, and the metric."""
+    """Split the name of a column into its prefix (``"val_"``, ``"train_"``, or none) and metric."""
     for part in ("val_", "train_"):
         if metric.startswith(part):
             return part, metric.removeprefix(part)

@@ -1,8 +1,9 @@
-"""Comparisons in pairs: the same seeds with and without, the difference, and its interval."""
+"""Paired comparisons: differences on the same seeds, with their confidence intervals."""
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ DEFAULT_LEVEL = 0.95
 
 
 class PairedDifference(NamedTuple):
-    """A difference between paired measurements.
+    """A mean difference between paired measurements, with its confidence interval.
 
     Attributes:
         mean: mean difference.
@@ -22,6 +23,12 @@ class PairedDifference(NamedTuple):
         level: confidence level of the interval, as corrected.
         p_value: two-sided p-value, as corrected; NaN with a single pair.
         pairs: number of pairs.
+
+    Example:
+        >>> from dropout_zoo.studies import PairedDifference
+        >>> gain = PairedDifference(0.02, low=0.01, high=0.03, level=0.95, p_value=0.002, pairs=5)
+        >>> gain.excludes_zero
+        True
     """
 
     mean: float
@@ -33,7 +40,7 @@ class PairedDifference(NamedTuple):
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the interval lies wholly on one side of zero."""
+        """Whether 0 lies outside the interval."""
         return self.low > 0 or self.high < 0
 
 
@@ -43,7 +50,7 @@ def paired_difference(
     """Compare paired measurements by Student's t.
 
     Args:
-        values: one value a pair, such as one a seed.
+        values: one value per pair, such as one per seed.
         baseline: the values to compare with, in the same order.
         level: confidence level, in (0, 1).
 
@@ -51,7 +58,15 @@ def paired_difference(
         The difference ``values - baseline``.
 
     Raises:
-        ValueError: the two are not as long as each other, or empty.
+        ValueError: the two differ in length, or are empty.
+
+    Example:
+        >>> from dropout_zoo.studies import paired_difference
+        >>> gain = paired_difference([0.91, 0.93, 0.92], [0.89, 0.90, 0.90])
+        >>> round(gain.mean, 3), round(gain.low, 3), round(gain.high, 3)
+        (0.023, 0.009, 0.038)
+        >>> gain.excludes_zero
+        True
     """
     if len(values) != len(baseline) or not len(values):
         raise ValueError(
@@ -59,17 +74,19 @@ def paired_difference(
             f"{len(values)} and {len(baseline)}"
         )
     difference = np.asarray(values, float) - np.asarray(baseline, float)
-    count = len(difference)
-    mean = float(difference.mean())
+    count, mean = len(difference), float(difference.mean())
     if count == 1:
         return PairedDifference(mean, math.nan, math.nan, level, math.nan, 1)
     error = float(stats.sem(difference))
-    half = float(stats.t.ppf((1 + level) / 2, count - 1)) * error
-    if error > 0:
-        p_value = 2 * float(stats.t.sf(abs(mean) / error, count - 1))
-    else:
+    if not error > 0:  # equal differences, or some that are not finite: SciPy returns NaN for both
         p_value = 1.0 if mean == 0 else 0.0
-    return PairedDifference(mean, mean - half, mean + half, level, p_value, count)
+        return PairedDifference(mean, mean - error, mean + error, level, p_value, count)
+    with warnings.catch_warnings():
+        # SciPy warns of differences that are nearly equal, such as by rounding.
+        warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
+        test = stats.ttest_1samp(difference, 0.0)
+    low, high = test.confidence_interval(level)
+    return PairedDifference(mean, float(low), float(high), level, float(test.pvalue), count)
 
 
 def holm_differences(
@@ -79,33 +96,59 @@ def holm_differences(
 
     Each p-value is corrected, and each interval is given at the level at which the method tests
     that setting: the most significant of m at ``1 - (1 - level) / m``, the next at
-    ``1 - (1 - level) / (m - 1)``, and so on to the first one that holds 0, at whose level all that
-    follow are given (Holm 1979, Scandinavian Journal of Statistics 6:65-70). So an interval leaves
-    out 0 where the method tells the setting from the baseline: that none of these is a mistake is
-    as certain as `level` says. It is not as certain that all intervals hold their true differences.
+    ``1 - (1 - level) / (m - 1)``, and so on up to the first whose interval includes 0; the
+    remaining ones are given at the level of that one (Holm 1979, Scandinavian Journal of
+    Statistics 6:65-70). An interval therefore excludes 0 exactly where the method finds a
+    difference, and the probability of any false one is at most ``1 - level``. That all intervals
+    contain their true differences is less certain.
 
     Args:
-        values: by name of the setting, one value a pair.
+        values: one value per pair, by name of the setting.
         baseline: the values to compare with, in the same order.
         level: confidence level of all tests together, in (0, 1).
 
     Returns:
         The differences by name, in the order given.
+
+    Raises:
+        ValueError: values and baseline differ in length, or are empty.
+
+    Example:
+        >>> from dropout_zoo.studies import holm_differences
+        >>> losses = {"rate 0.2": [0.21, 0.24, 0.22], "rate 0.9": [0.81, 0.90, 0.79]}
+        >>> found = holm_differences(losses, baseline=[0.22, 0.23, 0.23])
+        >>> {name: difference.excludes_zero for name, difference in found.items()}
+        {'rate 0.2': False, 'rate 0.9': True}
+        >>> round(found["rate 0.9"].level, 3)
+        0.975
     """
     plain = {name: paired_difference(v, baseline, level) for name, v in values.items()}
-    # One pair has no p-value; such a family keeps its order.
+    # A single pair has no p-value; such a family keeps its order.
     ranked = sorted(plain, key=lambda name: np.nan_to_num(plain[name].p_value, nan=1.0))
     corrected: dict[str, PairedDifference] = {}
     floor, tests = 0.0, len(ranked)
-    told_apart = True
+    all_significant = True
     for rank, name in enumerate(ranked):
         tests_left = len(ranked) - rank
-        if told_apart:
+        if all_significant:
             tests = tests_left
         found = paired_difference(values[name], baseline, 1 - (1 - level) / tests)
-        told_apart = told_apart and found.excludes_zero
-        # Step-down: nothing is more certain than what was tested before it.
+        all_significant = all_significant and found.excludes_zero
+        # Step-down: no corrected p-value is smaller than one that was tested before it.
         floor = max(floor, min(1.0, found.p_value * tests_left))
         p_value = floor if found.pairs > 1 else math.nan
         corrected[name] = found._replace(p_value=p_value)
     return {name: corrected[name] for name in values}
+
+
+def t_half_width(values: Sequence[float], level: float) -> float:
+    """Compute half the width of Student's confidence interval of a mean.
+
+    Args:
+        values: the values, at least 2.
+        level: confidence level, in (0, 1).
+
+    Returns:
+        The half-width; 0 where all values are equal.
+    """
+    return float(stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values))

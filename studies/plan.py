@@ -1,57 +1,79 @@
-"""What a study is going to train: settings on shared seeds, models and data, and how."""
+"""Study plans: everything that a study will train, as a value that can be looked at first."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import keras
+import numpy as np
 
 from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.graph.sites import settable_sites
+from dropout_zoo.studies.result import StudyResult
+from dropout_zoo.studies.run_directory import claim_directory
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.loaders import load_dataset
+from dropout_zoo.training.engine.timing import Pace, measure_pace
+from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import Member, TrainedMember
-from dropout_zoo.training.provenance import as_json, describe_data, describe_model
+from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 Model = keras.Model | str | Callable[..., keras.Model]
 Measure = Callable[["Setting", TrainedMember], Mapping[str, Any]]
-"""What else to measure of a training, by name of its column."""
+"""Measures more about a training; returns values by column name."""
+
+Result = TypeVar("Result", bound=StudyResult)
 
 NO_DROPOUT = "no dropout"
 """Name of the control in every study of one model on one data set."""
 
+_PLAN_FILE = "plan.json"
+_SETTINGS_SHOWN = 20
+_TIMED_SETUPS = 5  # for an estimate: each takes seconds
+
 
 @dataclass(frozen=True)
 class Execution:
-    """Where a study runs and who hears of it; no number depends on it.
+    """Where a study runs and who follows its progress; no number in the result depends on it.
 
     Attributes:
-        directory: folder in which finished trainings are kept, so that a study that was stopped
-            goes on where it was when it is started again; None for none.
-        on_plan: hears what is going to be trained, before any training.
-        on_result: hears of each training as it finishes.
-        on_restored: hears of each training that an earlier start had finished.
-        workers: number of trainings at the same time; None for one a usable core.
+        directory: directory in which finished trainings are kept, so that an interrupted study
+            continues where it stopped when it is started again; None to keep nothing.
+        on_plan: called with the plan before any training.
+        on_result: called with each result as it finishes.
+        on_restored: called with each result that an earlier, interrupted run had finished.
+        workers: number of trainings at the same time; None for one per usable core.
+
+    Example:
+        >>> from dropout_zoo.studies import Execution, rate_sweep
+        >>> seeds = []
+        >>> execution = Execution(on_result=lambda trained: seeds.append(trained.member.seed))
+        >>> study = rate_sweep(
+        ...     "mlp", "digits", rates=[0.5], epochs=1, seeds=1, execution=execution
+        ... )
+        >>> seeds
+        [0, 0]
     """
 
     directory: Path | None = None
-    on_plan: Callable[[StudyPlan], None] | None = None
+    on_plan: Callable[[StudyPlan[Any]], None] | None = None
     on_result: Callable[[TrainedMember], None] | None = None
     on_restored: Callable[[TrainedMember], None] | None = None
     workers: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
-    """A model and the data that it is trained on: settings that share them share a trainer.
+class TrainingSetup:
+    """A model and its training data; settings that share a setup share a trainer.
 
     Attributes:
         model: a compiled model.
-        dataset: the data, or what makes them when their turn has come.
+        dataset: the data, or a function that makes them when they are needed.
         overrides: settings of its trainings that differ from the study's.
     """
 
@@ -64,7 +86,14 @@ class Bench:
         return replace(training, **self.overrides)
 
     def rates(self, rate: float | Mapping[str, float]) -> dict[str, float]:
-        """Rates of every site: one for all, or by placement, 0 where it is not named."""
+        """Return a rate for every site.
+
+        Args:
+            rate: fraction dropped: one for all sites, or by placement, 0 at other placements.
+
+        Returns:
+            Rate by site path.
+        """
         sites = settable_sites(self.model)
         if isinstance(rate, Mapping):
             return {site.path: rate.get(site.placement, 0.0) for site in sites}
@@ -73,84 +102,129 @@ class Bench:
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting of a study, to be trained on each seed.
+    """One setting of a study, which is trained once per seed.
 
     Attributes:
-        name: its name, the same for every seed.
+        name: its name in the result.
         factors: value of each varied factor.
         rates: rate (fraction dropped) by site path.
-        bench: model and data.
-        seeds: its seeds, where they are not the study's.
+        setup: model and data.
+        control: name of the setting that it is compared with; None for no comparison.
+        seeds: its seeds, if they differ from the study's.
     """
 
     name: str
     factors: Mapping[str, Any]
     rates: Mapping[str, float]
-    bench: Bench
+    setup: TrainingSetup
+    control: str | None = None
     seeds: Sequence[int] | None = None
+
+    def training_key(self, seed: int) -> tuple[Any, ...]:
+        """Return what identifies a training within a setup: settings may share trainings."""
+        return tuple(sorted(self.rates.items())), seed
 
 
 @dataclass(frozen=True)
-class StudyPlan:
-    """Everything that a study is going to train.
+class StudyPlan(Generic[Result]):
+    """Everything that a study will train, and how it makes a result of it.
 
     Attributes:
-        kind: name of the function that plans it.
-        settings: the settings.
-        controls: by name of a setting, that of the setting it is compared with.
-        seeds: the seeds.
+        kind: name of the study, such as ``"rate_sweep"``.
+        dataset: the data of the study.
+        settings: the settings that are trained.
+        seeds: the seeds of each setting.
         training: how each model is trained.
-        arguments: the arguments of the study, as plain data, for its record.
-        keep_state: whether the weights after the last epoch are kept for what is measured.
-        later: number of trainings that follow, and are decided by these.
+        procedure: trains a plan and returns the result; called by `run`.
+        arguments: the arguments of the study, for its record.
+        keep_state: whether the weights after the last epoch are kept for measurements.
+        later: number of trainings that follow these and depend on their results.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_rate_sweep
+        >>> plan = plan_rate_sweep("mlp", "digits", rates=[0.2, 0.5], epochs=1, seeds=2)
+        >>> plan.trainings
+        6
+        >>> print(plan)
+        rate_sweep: 3 settings, 6 trainings of up to 1 epoch
+          no dropout
+          hidden 0.20
+          hidden 0.50
+        >>> study = plan.run()
     """
 
     kind: str
+    dataset: Dataset
     settings: Sequence[Setting]
-    controls: Mapping[str, str]
     seeds: Sequence[int]
     training: TrainSettings
+    procedure: Callable[[StudyPlan[Result], Execution], Result]
     arguments: Mapping[str, Any] = field(default_factory=dict)
     keep_state: bool = False
     later: int = 0
 
+    def __str__(self) -> str:
+        return self.summary()
+
     @property
     def trainings(self) -> int:
-        """Number of trainings; settings with the same model, data and rates are trained once."""
-        return self.later + sum(len(self.trainings_on(bench)) for bench in self.benches)
-
-    def trainings_on(self, bench: Bench) -> dict[tuple, Member]:
-        """Say what is trained on a bench: settings with the same rates are, of a seed, once.
-
-        Returns:
-            The members, by `training_key`.
-        """
-        members: dict[tuple, Member] = {}
-        for setting in self.settings:
-            if setting.bench is bench:
-                for seed in setting.seeds or self.seeds:
-                    member = Member(setting.rates, seed, label=setting.name)
-                    members.setdefault(training_key(setting, seed), member)
-        return members
+        """Number of trainings; settings with the same model, data and rates share theirs."""
+        return self.later + sum(len(self.trainings_on(setup)) for setup in self.setups)
 
     @property
-    def benches(self) -> list[Bench]:
-        """The models and data, each once, in the order in which they are trained."""
-        return list(dict.fromkeys(setting.bench for setting in self.settings))
+    def setups(self) -> list[TrainingSetup]:
+        """The models and data, in the order in which they are trained."""
+        return list(dict.fromkeys(setting.setup for setting in self.settings))
+
+    @property
+    def controls(self) -> dict[str, str]:
+        """By name of a setting, the name of the setting that it is compared with."""
+        return {each.name: each.control for each in self.settings if each.control is not None}
 
     @property
     def factors(self) -> list[str]:
         """Names of the varied factors."""
         return list(dict.fromkeys(name for setting in self.settings for name in setting.factors))
 
-    def describe(self, dataset: Dataset) -> dict[str, Any]:
-        """Say all that decides the numbers, as plain data.
+    def trainings_on(self, setup: TrainingSetup) -> dict[tuple[Any, ...], Member]:
+        """List the trainings of a setup; settings with the same rates share them.
 
         Args:
-            dataset: the data that the study was given.
+            setup: one of `setups`.
 
         Returns:
-            What JSON can hold.
+            The members, by `Setting.training_key`.
+        """
+        members: dict[tuple[Any, ...], Member] = {}
+        for setting in self.settings:
+            if setting.setup is setup:
+                for seed in setting.seeds or self.seeds:
+                    member = Member(setting.rates, seed, label=setting.name)
+                    members.setdefault(setting.training_key(seed), member)
+        return members
+
+    def summary(self) -> str:
+        """Summarize what will be trained.
+
+        Returns:
+            The numbers of settings and trainings, then one line per setting.
+        """
+        names = list(dict.fromkeys(setting.name for setting in self.settings))
+        epochs = max(setup.settings(self.training).epochs for setup in self.setups)
+        lines = [
+            f"{self.kind}: {len(names)} setting{'s' * (len(names) != 1)}, {self.trainings} "
+            f"training{'s' * (self.trainings != 1)} of up to {epochs} epoch{'s' * (epochs != 1)}",
+            *(f"  {name}" for name in names[:_SETTINGS_SHOWN]),
+        ]
+        if len(names) > _SETTINGS_SHOWN:
+            lines.append(f"  ... and {len(names) - _SETTINGS_SHOWN} more")
+        return "\n".join(lines)
+
+    def describe(self) -> dict[str, Any]:
+        """Describe everything that decides the numbers.
+
+        Returns:
+            Plain data, which JSON can hold.
         """
         return {
             "study": self.kind,
@@ -159,34 +233,112 @@ class StudyPlan:
             "training": self.training.describe(),
             "settings": {each.name: dict(each.rates) for each in self.settings},
             "models": [
-                describe_model(bench.model, bench.settings(self.training).initial_weights)
-                for bench in self.benches
+                describe_model(setup.model, setup.settings(self.training).initial_weights)
+                for setup in self.setups
             ],
-            "data": describe_data(dataset),
+            "data": describe_data(self.dataset),
         }
 
+    def estimate_seconds(self) -> float:
+        """Estimate how long `run` takes, by training a few of the models for a few epochs.
 
-def training_key(setting: Setting, seed: int) -> tuple:
-    """What tells the trainings of a bench apart."""
-    return tuple(sorted(setting.rates.items())), seed
+        Returns:
+            Seconds for all trainings at full length. The speed of models that are not timed is
+            interpolated between those that are.
+        """
+        setups = self.setups
+        timed = sorted({round(p) for p in np.linspace(0, len(setups) - 1, _TIMED_SETUPS)})
+        members = [list(self.trainings_on(setup).values()) for setup in setups]
+        paces = []
+        for place in timed:
+            with tempfile.TemporaryDirectory(prefix="dropout-zoo-") as temporary:
+                trainer = self.trainer(setups[place], Path(temporary))
+                paces.append(measure_pace(trainer, members[place]))
+        total = 0.0
+        for place, setup in enumerate(setups):
+            start_up, training, epoch = (
+                float(np.interp(place, timed, [getattr(pace, name) for pace in paces]))
+                for name in ("start_up", "training", "epoch")
+            )
+            pace = Pace(start_up, training, epoch, paces[0].together)
+            total += pace.seconds(len(members[place]), setup.settings(self.training).epochs)
+        return total * self.trainings / (self.trainings - self.later)
+
+    def trainer(
+        self, setup: TrainingSetup, directory: Path, workers: int | None = None
+    ) -> MemberTrainer:
+        """Return what trains the members of a setup.
+
+        Args:
+            setup: one of `setups`.
+            directory: directory for the weights.
+            workers: number of trainings at the same time; None for one per usable core.
+
+        Returns:
+            The trainer.
+        """
+        return MemberTrainer(
+            setup.model,
+            setup.dataset if isinstance(setup.dataset, Dataset) else setup.dataset(),
+            setup.settings(self.training),
+            keep_state=self.keep_state,
+            directory=directory,
+            workers=workers,
+        )
+
+    def run(self, execution: Execution | None = None) -> Result:
+        """Train everything and return the result.
+
+        Args:
+            execution: where the study runs and who follows its progress.
+
+        Returns:
+            The result of the study.
+
+        Raises:
+            ValueError: model and data do not fit, or the directory holds another study.
+            RuntimeError: every training failed.
+        """
+        execution = execution or Execution()
+        if execution.on_plan is not None:
+            execution.on_plan(self)
+        if execution.directory is not None:
+            description = self.describe() | {"versions": versions()}
+            claim_directory(execution.directory, _PLAN_FILE, description)
+        return self.procedure(self, execution)
 
 
 def as_dataset(dataset: Dataset | str | Path) -> Dataset:
-    """The data that are meant: a `Dataset` as it is, anything else by `load_dataset`."""
+    """Return a `Dataset` as it is, and load anything else with `load_dataset`."""
     return dataset if isinstance(dataset, Dataset) else load_dataset(str(dataset))
 
 
+def as_classification(dataset: Dataset | str | Path) -> Dataset:
+    """Return the data as `as_dataset` does, if they have classes.
+
+    Raises:
+        ValueError: they are a regression or a reconstruction.
+    """
+    data = as_dataset(dataset)
+    if data.num_classes is None:
+        raise ValueError(
+            f"expected a classification, received the {data.task} {data.source!r}; use data with "
+            "classes"
+        )
+    return data
+
+
 def as_seeds(seeds: int | Sequence[int]) -> list[int]:
-    """Read what a study was given as seeds.
+    """Return the seeds of a study.
 
     Args:
-        seeds: how many, for 0, 1, 2, ...; or the seeds themselves, whole numbers >= 0.
+        seeds: how many, for 0, 1, 2, ...; or the seeds themselves, integers >= 0.
 
     Returns:
         The seeds.
 
     Raises:
-        ValueError: there is none, one is no whole number, or one is named twice.
+        ValueError: there is no seed, one is not an integer, or one occurs twice.
     """
     if not isinstance(seeds, Sequence):
         check_count(seeds, "seeds")

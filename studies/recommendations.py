@@ -1,4 +1,4 @@
-"""What to try next, from what was measured."""
+"""What to try next, given the measurements of a verdict."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ def next_steps(
     rate: float | None = None,
     best_rate: float | None = None,
 ) -> list[str]:
-    """Say what follows from a verdict's numbers.
+    """Recommend what to try next.
 
     Args:
-        label: the verdict's label.
-        measured: its quantities, by name.
+        label: label of the verdict.
+        measured: its measured quantities by name.
         seeds: number of seeds.
-        rate: dropout rate of the setting, or None where it is unknown.
-        best_rate: rate with the lowest validation loss in the same sweep, or None.
+        rate: dropout rate of the setting; None if it is unknown.
+        best_rate: rate with the lowest validation loss in the same sweep; None if it is unknown.
 
     Returns:
-        Sentences without a full stop; none where nothing needs to be changed.
+        Sentences without a full stop; an empty list where nothing needs to be changed.
     """
     if label == "overfitting":
         return _against_overfitting(measured, rate, best_rate)
@@ -33,11 +33,11 @@ def next_steps(
         return _against_underfitting(measured, rate, best_rate)
     if label == "undecided":
         if seeds == 1:
-            return ["train on more seeds: a single one has no interval"]
+            return ["train on more seeds: a single seed gives no confidence interval"]
         wide = [name for name, value in measured.items() if not (value.above or value.below)]
         return [
             f"train on more than {seeds} seeds, or measure on more validation examples: the "
-            f"intervals of {' and '.join(wide)} hold their thresholds"
+            f"confidence intervals of {' and '.join(wide)} include their thresholds"
         ]
     return []
 
@@ -52,22 +52,26 @@ def _against_overfitting(
     if rise.above:
         reasons.append(f"the validation loss ends {rise.mean:.0%} above its minimum")
     if best_rate is None or rate is None:
-        known = "try other dropout rates (a rate_sweep shows which is best)"
-        remedy = f"{known if rate else 'add dropout'}, or bring more data"
+        remedy = (
+            "try other dropout rates (rate_sweep shows which is best)" if rate else "add dropout"
+        )
+        remedy += ", or add training data"
     elif rate < best_rate:
         remedy = (
-            f"raise the dropout rate to {rate_text(best_rate)}, the best here, or bring more data"
+            f"raise the dropout rate to {rate_text(best_rate)}, the best here, or add training data"
         )
     else:
         remedy = (
-            f"no rate above {rate_text(best_rate)} has a lower validation loss here: bring more "
+            f"no rate above {rate_text(best_rate)} has a lower validation loss here; add training "
             "data, or try another method"
         )
     steps = [f"{' and '.join(reasons)}: {remedy}"]
     if rise.above:
         steps.append("stop at the epoch with the lowest validation loss (patience)")
     if fall.above:
-        steps.append(f"the validation loss still falls, {fall.mean:.1%} at the end: train longer")
+        steps.append(
+            f"the validation loss still falls at the end, by {fall.mean:.1%}: train longer"
+        )
     return steps
 
 
@@ -80,11 +84,11 @@ def _against_underfitting(
         lower += f" to {rate_text(best_rate)}, the best here"
     if fall.above:
         return [
-            f"validation loss with dropout off still falls, {fall.mean:.1%} at the end, and the "
-            f"gap is {gap.mean:.3g}: train longer, or {lower}"
+            f"the validation loss still falls at the end, by {fall.mean:.1%}, and the gap is "
+            f"{gap.mean:.3g}: train longer, or {lower}"
         ]
     # Only a comparison with a reference leads here.
     return [
-        f"training loss with dropout off lies above the reference, by "
+        f"the training loss with dropout off is above that of the reference, by "
         f"{measured['deficit'].mean:.0%} of the validation loss, which is no better: {lower}"
     ]

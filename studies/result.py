@@ -1,4 +1,4 @@
-"""What a study has found: a tidy table, the settings it came from, and what follows from it."""
+"""Results of studies: a tidy table, the settings that produced it, and the conclusions."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any, ClassVar, Self, cast
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scipy import stats
 
-from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL, holm_differences
+from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL, holm_differences, t_half_width
 from dropout_zoo.training.objective import Objective, parse_objective
 from dropout_zoo.training.provenance import as_json
 
 _METADATA = b"dropout_zoo"
-GAIN_COLUMNS = ("gain", "low", "high", "level", "p_value", "pairs")
+GAIN_COLUMNS = ["gain", "low", "high", "level", "p_value", "pairs"]
+"""Columns of a gain, in the order of the fields of `PairedDifference`."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,21 @@ class StudyResult:
 
     Attributes:
         kind: name of the function that made the study, such as ``"rate_sweep"``.
-        data: tidy table. Of trainings, a row an epoch; else a row a measurement.
+        data: tidy table: one row per epoch where models were trained, else one per measurement.
         settings: everything that decides the numbers: arguments, seeds, model and data.
-        versions: versions of what decides the numbers.
-        conclusions: what follows, computed from the data, a sentence or two each.
+        versions: versions of the packages that decide the numbers.
+        conclusions: what follows from the data, in one or two sentences each.
+
+    Example:
+        >>> from dropout_zoo.studies import StudyResult, calibration
+        >>> found = calibration([[0.9, 0.1], [0.2, 0.8]], [0, 1])
+        >>> isinstance(found, StudyResult)
+        True
+        >>> found.kind, len(found.data)
+        ('calibration', 2)
     """
 
-    made_by: ClassVar[str | None] = None  # of a class for one study, the only kind it holds
+    made_by: ClassVar[str | None] = None  # the only kind that a class for one study can hold
 
     kind: str
     data: pd.DataFrame
@@ -43,18 +51,18 @@ class StudyResult:
     conclusions: Sequence[str]
 
     def summary(self) -> str:
-        """Sum the result up in plain words.
+        """Summarize the result in plain words.
 
         Returns:
-            The conclusions, a line each.
+            The conclusions, one per line.
         """
         return "\n".join(self.conclusions)
 
     def to_parquet(self, path: str | Path) -> Path:
-        """Write everything to one Parquet file, which any Parquet reader opens as the table.
+        """Write the result to one Parquet file, which any Parquet reader opens as the table.
 
         Args:
-            path: where to.
+            path: the file to write.
 
         Returns:
             The path.
@@ -73,8 +81,8 @@ class StudyResult:
             path: the file.
 
         Returns:
-            The result, of the class this is called on; of `StudyResult`, a `TrainingStudyResult`
-            where models were trained.
+            The result, an instance of the class this is called on. Called on `StudyResult`, it is
+            a `TrainingStudyResult` where models were trained.
 
         Raises:
             ValueError: the file was not written by `to_parquet`, or by that of another class.
@@ -83,8 +91,8 @@ class StudyResult:
         described = (table.schema.metadata or {}).get(_METADATA)
         if described is None:
             raise ValueError(
-                f"expected a file that StudyResult.to_parquet wrote, received {path}, a Parquet "
-                "file without its settings"
+                f"expected a file written by StudyResult.to_parquet, received {path}, a Parquet "
+                "file without the settings of a study"
             )
         content = json.loads(described)
         content["data"] = table.to_pandas()
@@ -93,7 +101,7 @@ class StudyResult:
         if not fits:
             raise ValueError(
                 f"expected a {cls.__name__}, received {path}, the result of {content['kind']}; "
-                "StudyResult.from_parquet reads all of them, as tables with their summaries"
+                "StudyResult.from_parquet reads the results of all studies"
             )
         if trained:
             content["objective"] = Objective(*content["objective"])
@@ -113,16 +121,24 @@ class StudyResult:
 class TrainingStudyResult(StudyResult):
     """The outcome of a study that trained models.
 
-    Its `data` has a row an epoch of each training: ``training`` (its number), ``setting``, the
+    Its `data` has one row per epoch of each training: ``training`` (its number), ``setting``, the
     factors, the rate at each site as ``rate/<path>``, ``seed``, ``status``, ``reason``,
     ``best_epoch``, ``seconds``, what was measured after the training, and the learning curves as
-    `train_members` describes them. A training without a finished epoch has one row, of epoch 0.
+    `train_members` describes them. A training that finished no epoch has one row, of epoch 0.
 
     Attributes:
-        objective: what the trainings are judged by.
+        objective: metric and direction by which trainings are judged.
         factors: the columns that were varied.
-        controls: for each setting that is compared with another, the name of that other one:
-            where dropout is studied, the same without dropout.
+        controls: name of the control of each setting that is compared with one; where dropout is
+            studied, that is the same setting without dropout.
+
+    Example:
+        >>> from dropout_zoo.studies import rate_sweep
+        >>> study = rate_sweep("mlp", "digits", rates=(0.5,), epochs=1, seeds=2)
+        >>> study.means()["setting"].tolist()
+        ['no dropout', 'hidden 0.50']
+        >>> study.gains()[["setting", "control", "pairs"]].to_dict("records")
+        [{'setting': 'hidden 0.50', 'control': 'no dropout', 'pairs': 2}]
     """
 
     objective: Objective = field(kw_only=True)
@@ -131,17 +147,17 @@ class TrainingStudyResult(StudyResult):
 
     @property
     def metrics(self) -> list[str]:
-        """The columns of the learning curves that a training has, ``epoch`` left out."""
+        """The columns of the learning curves, without ``epoch``."""
         first = list(self.data.columns).index("epoch") + 1
         return list(self.data.columns[first:])
 
     def scores(self) -> pd.DataFrame:
-        """Give a row a training: its metrics at its best epoch.
+        """Return the metrics of each training at its best epoch.
 
         Returns:
-            The columns of `data`, where ``epoch`` is the best epoch, and ``score``, the objective
-            there. What was measured, the best epoch included, is NaN for trainings that were not
-            completed.
+            One row per training: the columns of `data`, with the best epoch as ``epoch``, and the
+            objective at that epoch as ``score``. Measurements, including the best epoch, are NaN
+            for trainings that were not completed.
         """
         data = self.data
         last = data.groupby("training")["epoch"].transform("max")
@@ -160,40 +176,40 @@ class TrainingStudyResult(StudyResult):
         return table.assign(score=table[self.objective.name].astype(float))
 
     def objective_of(self, metric: str | None) -> Objective:
-        """Say how a column of `scores` is judged.
+        """Return the objective that judges a column of `scores`.
 
         Args:
-            metric: the column, with ``:min`` or ``:max`` behind it where its name does not tell
-                which is better; None for the objective.
+            metric: the column, followed by ``:min`` or ``:max`` where its name does not tell which
+                is better; None for the study's own objective.
 
         Returns:
             Its name and direction.
 
         Raises:
-            ValueError: the direction is neither given nor known.
+            ValueError: the direction is neither given nor implied by the name.
         """
         if metric in (None, "score", self.objective.name):
             return self.objective
         return parse_objective(metric)
 
     def means(self, metric: str = "score", level: float = DEFAULT_LEVEL) -> pd.DataFrame:
-        """Give a row a setting: mean over its seeds, and its interval by Student's t.
+        """Return the mean of each setting over its seeds, with Student's confidence interval.
 
         Args:
             metric: a column of `scores`.
             level: confidence level, in (0, 1).
 
         Returns:
-            ``setting``, the factors, ``mean``, ``std``, ``error`` (the mean's standard error),
-            ``low``, ``high`` and ``seeds``, in the order in which the settings were planned.
-            Seeds that were not completed are left out; `failures` counts them.
+            One row per setting, in the order in which they were planned: ``setting``, the factors,
+            ``mean``, ``std``, ``error`` (the mean's standard error), ``low``, ``high`` and
+            ``seeds``. Trainings that were not completed are left out; `failures` lists them.
         """
         rows = []
         for name, group in self.scores().groupby("setting", sort=False):
             values = group[metric].dropna().astype(float)
             count = len(values)
             error = float(values.sem()) if count > 1 else math.nan
-            half = float(stats.t.ppf((1 + level) / 2, count - 1)) * error if count > 1 else math.nan
+            half = t_half_width(values, level) if count > 1 else math.nan
             mean = float(values.mean()) if count else math.nan
             rows.append(
                 {
@@ -213,14 +229,14 @@ class TrainingStudyResult(StudyResult):
         """Compare each setting with its control, paired by seed and corrected by Holm's method.
 
         Args:
-            metric: a column of `scores`. That of the objective and those it implies are larger or
-                smaller where they are better, as `parse_objective` knows.
+            metric: a column of `scores`, as `objective_of` takes it.
             level: confidence level of all comparisons together.
 
         Returns:
-            ``setting``, ``control``, the factors, and the gain with its interval (``gain``,
-            ``low``, ``high``, ``level``, ``p_value``, ``pairs``), positive where the setting is
-            better. Settings that failed on a seed, or whose control did, are left out.
+            One row per setting: ``setting``, ``control``, the factors, and the gain with its
+            interval (``gain``, ``low``, ``high``, ``level``, ``p_value``, ``pairs``), positive
+            where the setting is better. Settings that failed on a seed, or whose control did, are
+            left out.
         """
         pairs = self.pairs(metric)
         columns = ["setting", "control", *self.factors, *GAIN_COLUMNS]
@@ -239,14 +255,14 @@ class TrainingStudyResult(StudyResult):
         return pd.DataFrame(rows, columns=columns)
 
     def pairs(self, metric: str = "score") -> pd.DataFrame:
-        """Give what each setting gains over its control on each seed.
+        """Return the gain of each setting over its control on each seed.
 
         Args:
             metric: as in `gains`.
 
         Returns:
-            ``setting``, ``control``, ``seed`` and ``gain``, positive where the setting is better.
-            Settings that failed on a seed, or whose control did, are left out.
+            ``setting``, ``control``, ``seed`` and ``gain``, positive where the setting is better;
+            with the same settings left out as in `gains`.
         """
         sign = 1.0 if self.objective_of(metric).direction == "max" else -1.0
         by_setting = {
@@ -264,12 +280,12 @@ class TrainingStudyResult(StudyResult):
         return pd.concat(found, ignore_index=True)[["setting", "control", "seed", "gain"]]
 
     def failures(self) -> pd.DataFrame:
-        """Give the trainings that were not completed, with their reasons."""
+        """Return the trainings that were not completed, with their reasons."""
         failed = self.data[self.data["status"] != "completed"]
         return failed.drop_duplicates("training")[["setting", "seed", "status", "reason"]]
 
     def curves(self, setting: str) -> pd.DataFrame:
-        """Give the learning curves of one setting, of all its seeds.
+        """Return the learning curves of all seeds of one setting.
 
         Args:
             setting: its name.
@@ -296,11 +312,11 @@ class TrainingStudyResult(StudyResult):
 
 
 def _holm_of_differences(differences: Mapping[str, list[float]], level: float) -> dict[str, Any]:
-    """Holm's correction over comparisons that may each have their own seeds and control."""
+    """Apply Holm's correction to comparisons that may each have their own control."""
     counts = {len(values) for values in differences.values()}
     if len(counts) == 1:
         return dict(holm_differences(differences, [0.0] * counts.pop(), level))
     raise ValueError(
-        f"expected as many seeds of each setting, received {sorted(counts)}: compare settings "
-        "that were trained on the same seeds"
+        f"expected the same number of seeds for each setting, received {sorted(counts)}; compare "
+        "settings that were trained on the same seeds"
     )

@@ -1,4 +1,4 @@
-"""Which dropout sites a study varies together, and what rates its settings come to."""
+"""The dropout sites that a study varies together, and the rates of its settings."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.models.guidance import check_rate
 from dropout_zoo.studies.metric_names import rate_text
-from dropout_zoo.studies.plan import NO_DROPOUT, Model
+from dropout_zoo.studies.plan import NO_DROPOUT, Model, Setting, TrainingSetup
 from dropout_zoo.training.data.dataset import Dataset
 
 Wanted = float | Mapping[str, float] | None
-"""What a study takes as rates: one for its sites, rates by path, or None for those of the model."""
+"""A rate for all sites of a study, rates by site path, or None for the model's own rates."""
 
 AS_GIVEN = "as given"
-"""Name of the rates that the model came with."""
+"""Name of the setting with the model's own rates."""
 
 
 def model_with_sites(model: Model, dataset: Dataset, groups: Iterable[str]) -> keras.Model:
-    """Find or build a model that has the sites a study varies.
+    """Find or build a model with the sites that a study varies.
 
     Args:
         model: what `resolve_model` takes.
         dataset: the data, for the shape of the inputs and the number of classes.
-        groups: placements or paths of sites; a registered model gains the placements it lacks.
+        groups: placements or paths of sites; a registered model is built with these placements.
 
     Returns:
         A compiled model.
@@ -54,7 +54,7 @@ def model_with_sites(model: Model, dataset: Dataset, groups: Iterable[str]) -> k
 
 
 def sites_of(model: keras.Model, group: str) -> list[str]:
-    """Find the sites that a word stands for.
+    """Return the sites of a group.
 
     Args:
         model: the model.
@@ -64,7 +64,7 @@ def sites_of(model: keras.Model, group: str) -> list[str]:
         Their paths.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the model has no such site.
     """
     sites = settable_sites(model)
     found = [site.path for site in sites if group in ("all", site.placement, site.path)]
@@ -80,13 +80,14 @@ def sites_of(model: keras.Model, group: str) -> list[str]:
 def rates_at(
     model: keras.Model, paths: Sequence[str], rate: float, others: str = "given"
 ) -> dict[str, float]:
-    """Rates of every site: one at some of them, and what the model came with at the others.
+    """Return the rate of every site, where some sites get one rate.
 
     Args:
         model: the model.
         paths: the sites that get the rate.
         rate: fraction dropped, in [0, 1).
-        others: ``"given"``, or ``"none"`` for a rate of 0 at the other sites.
+        others: ``"given"`` keeps the model's own rates at the other sites; ``"none"`` sets them
+            to 0.
 
     Returns:
         Rate by path.
@@ -100,11 +101,11 @@ def rates_at(
 def named_rates(
     model: keras.Model, rates: Sequence[Wanted], sites: str
 ) -> dict[str, dict[str, float]]:
-    """Name the settings of the rates that a study was given, and no dropout before them.
+    """Name the rates that a study compares, with no dropout before them.
 
     Args:
         model: the model.
-        rates: a rate for all of `sites`, rates by site path, or None for those of the model.
+        rates: a rate for all of `sites`, rates by site path, or None for the model's own rates.
         sites: ``"all"``, a placement, or a path.
 
     Returns:
@@ -132,15 +133,97 @@ def named_rates(
     return named
 
 
+def with_and_without_dropout(
+    setup: TrainingSetup,
+    rates: Sequence[Wanted],
+    sites: str,
+    *,
+    level: str = "",
+    factors: Mapping[str, Any] | None = None,
+    factor: str = "dropout",
+    seeds: Sequence[int] | None = None,
+) -> list[Setting]:
+    """Return settings that compare some rates with no dropout, on one model and its data.
+
+    Args:
+        setup: model and data.
+        rates: what `named_rates` takes.
+        sites: where a single rate applies.
+        level: name of the level of another factor that the settings share, if there is one.
+        factors: value of each other factor.
+        factor: the factor whose values are the names of the rates.
+        seeds: the seeds of these settings, if they differ from the study's.
+
+    Returns:
+        The settings, no dropout first, with which the others are compared.
+    """
+    prefix = f"{level}, " if level else ""
+    return [
+        Setting(
+            f"{prefix}{name}",
+            {**(factors or {}), factor: name},
+            each,
+            setup,
+            None if name == NO_DROPOUT else f"{prefix}{NO_DROPOUT}",
+            seeds,
+        )
+        for name, each in named_rates(setup.model, rates, sites).items()
+    ]
+
+
+def over_rates(
+    setup: TrainingSetup,
+    rates: Sequence[float],
+    sites: str,
+    *,
+    level: str,
+    factors: Mapping[str, Any],
+    factor: str = "rate",
+    others: str = "given",
+    seeds: Sequence[int] | None = None,
+) -> list[Setting]:
+    """Return one setting per rate, and one at a rate of 0, on one model and its data.
+
+    Args:
+        setup: model and data.
+        rates: fractions dropped, in [0, 1).
+        sites: ``"all"``, a placement, or a path.
+        level: name of the level of another factor that the settings share.
+        factors: value of each other factor.
+        factor: ``"rate"``, whose values are the rates, or ``"dropout"``, whose values are their
+            names.
+        others: what `rates_at` takes.
+        seeds: the seeds of these settings, if they differ from the study's.
+
+    Returns:
+        The settings, a rate of 0 first, with which the others are compared.
+    """
+    paths = sites_of(setup.model, sites)
+    settings = []
+    for rate in check_rates(rates):
+        dropout = f"rate {rate_text(rate)}" if rate else NO_DROPOUT
+        settings.append(
+            Setting(
+                f"{level}, {dropout}",
+                {**factors, factor: rate if factor == "rate" else dropout},
+                rates_at(setup.model, paths, rate, others),
+                setup,
+                f"{level}, {NO_DROPOUT}" if rate else None,
+                seeds,
+            )
+        )
+    return settings
+
+
 def check_rates(rates: Sequence[float], name: str = "rates") -> list[float]:
-    """Check the rates that a study goes through; 0, the control, is always among them.
+    """Check the rates of a study and add 0, the control.
 
     Args:
         rates: fractions dropped, in [0, 1).
         name: the argument's name, for the message.
 
     Returns:
-        The rates, each once, from small to large.
+        The distinct rates in increasing order.
 
     Raises:
         ValueError: a rate is out of range.
@@ -150,9 +233,9 @@ def check_rates(rates: Sequence[float], name: str = "rates") -> list[float]:
 
 
 def build_with(model: Model, dataset: Dataset, arguments: Mapping[str, Any]) -> keras.Model:
-    """Build a variant of a model, with dropout layers at rate 0 wherever its builder sets rates.
+    """Build a variant of a model, whose hidden dropout layers have a rate of 0.
 
-    Rates are set for each training. Given to the builder they might not fit the new widths.
+    The rates are set for each training; the builder's own might not fit the new number of layers.
 
     Args:
         model: a registered name or a builder function.
@@ -163,7 +246,7 @@ def build_with(model: Model, dataset: Dataset, arguments: Mapping[str, Any]) -> 
         A compiled model.
 
     Raises:
-        ValueError: the builder lacks an argument, or there is no builder.
+        ValueError: the builder does not have an argument, or the model has no builder.
     """
     known = builder_arguments(model)
     rates = {"hidden_rates": 0.0} if "hidden_rates" in known and arguments else {}
@@ -176,28 +259,28 @@ def build_with(model: Model, dataset: Dataset, arguments: Mapping[str, Any]) -> 
 
 
 def reads_tokens(model: keras.Model) -> bool:
-    """Whether the inputs of a model are numbers of tokens, of which none is larger or smaller."""
+    """Whether the inputs of a model are token ids, whose numbers have no order."""
     return any(isinstance(layer, keras.layers.Embedding) for layer in flat_layers(model))
 
 
 def units_of(model: Model, units: Sequence[int] | None) -> tuple[int, ...]:
-    """The widths that a study starts from: those given, or the builder's own.
+    """Return the widths of the hidden layers that a study starts from.
 
     Args:
-        model: a registered name or a builder function with an argument ``units``.
-        units: widths of the hidden layers; None for the builder's default.
+        model: a registered name or a builder function with the argument ``units``.
+        units: the widths; None for the builder's default.
 
     Returns:
         The widths.
 
     Raises:
-        ValueError: the model has no builder with such an argument, or one without a default.
+        ValueError: the model has no builder with this argument, or the argument has no default.
     """
     if units is None:
         units = builder_arguments(model).get("units")
     if not isinstance(units, Sequence) or isinstance(units, str):
         raise ValueError(
-            "expected a model whose builder, a registered one or a function, has an argument "
-            f"units=(128, 64), or the like, which changes the widths; received {model!r}"
+            "expected a registered model or a builder function with an argument such as "
+            f"units=(128, 64), which sets the widths of the hidden layers; received {model!r}"
         )
     return tuple(units)

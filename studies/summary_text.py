@@ -1,4 +1,4 @@
-"""Sentences that the numbers of a study allow: what is best, by how much, and how sure that is."""
+"""Sentences that follow from the numbers of a study: what is best, by how much, how reliably."""
 
 from __future__ import annotations
 
@@ -7,37 +7,39 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL
-from dropout_zoo.studies.result import TrainingStudyResult
+from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL, PairedDifference
+from dropout_zoo.studies.result import GAIN_COLUMNS, TrainingStudyResult
 from dropout_zoo.training.objective import Objective
+
+NO_INTERVALS = "A single seed gives no confidence intervals, so nothing is proven."
 
 
 def ranked(means: pd.DataFrame, objective: Objective) -> pd.DataFrame:
-    """Order settings from the best mean to the worst; those without one are left out.
+    """Sort settings from the best mean to the worst.
 
     Args:
         means: from `TrainingStudyResult.means`.
         objective: what they are judged by.
 
     Returns:
-        The rows that have a mean, ordered.
+        The rows that have a mean, sorted.
     """
     known = means[means["mean"].notna()]
     return known.sort_values("mean", ascending=objective.direction == "min", kind="stable")
 
 
 def within_one_standard_error(means: pd.DataFrame, objective: Objective) -> pd.DataFrame:
-    """Give the settings that the best one does not stand out from, by one standard error.
+    """Select the settings within one standard error of the best one.
 
     The rule of Breiman et al. 1984 (Hastie et al. 2009, The Elements of Statistical Learning,
-    Section 7.10): whatever lies within a standard error of the best mean may be as good.
+    Section 7.10): a setting within one standard error of the best mean may be as good.
 
     Args:
         means: from `TrainingStudyResult.means`.
         objective: what they are judged by.
 
     Returns:
-        The rows within a standard error, best first; the best alone where it has a single seed.
+        The rows within one standard error, best first; only the best one if it has a single seed.
     """
     order = ranked(means, objective)
     if order.empty:
@@ -49,62 +51,70 @@ def within_one_standard_error(means: pd.DataFrame, objective: Objective) -> pd.D
 
 
 def best_sentence(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -> str:
-    """Say which setting is best, and whether its control is worse beyond doubt.
+    """Say which setting is best, and whether it is reliably better than its control.
 
     Args:
         result: the result.
         level: confidence level of all comparisons together.
 
     Returns:
-        One or two sentences.
+        One sentence.
     """
-    order = ranked(result.means(), result.objective)
-    best = order.iloc[0]
-    name, seeds = str(best["setting"]), int(best["seeds"])
-    unit = repeated_on(result)
-    measured = f"{result.objective.name} {best['mean']:.4g}, mean of {count_of(seeds, unit)}"
+    best = ranked(result.means(), result.objective).iloc[0]
+    name, unit = str(best["setting"]), repeated_on(result)
+    mean = f"mean of {count_of(int(best['seeds']), unit)}"
+    measured = f"{result.objective.name} {best['mean']:.4g}, {mean}"
     control = result.controls.get(name)
     if control is None:
         if name in result.controls.values():
             return f"Nothing beats {name} ({measured})."
         return f"Best: {name} ({measured})."
     gains = result.gains(level=level).set_index("setting")
-    if name not in gains.index:
-        return f"Best: {name} ({measured}); {control} failed, so that there is no comparison."
-    return f"Best: {name} ({measured}), {gain_clause(gains.loc[name], control, unit)}."
+    gain = gains.loc[name] if name in gains.index else None
+    return f"Best: {name} ({measured}), {gain_clause(gain, control, unit, level)}."
 
 
 def repeated_on(result: TrainingStudyResult) -> str:
-    """What tells the repetitions of a setting apart: ``"seed"``, or ``"fold"`` of the data."""
+    """Name what the trainings of one setting differ in: ``"seed"``, or ``"fold"`` of the data."""
     return "fold" if result.settings["arguments"].get("folds") else "seed"
 
 
-def gain_clause(gain: pd.Series, control: str, unit: str = "seed") -> str:
-    """Say by how much a setting beats its control, and how sure that is.
+def gain_clause(
+    gain: PairedDifference | pd.Series | None,
+    control: str,
+    unit: str = "seed",
+    level: float = DEFAULT_LEVEL,
+) -> str:
+    """Say by how much a setting is better than its control, and how reliable that is.
 
     Args:
-        gain: a row of `TrainingStudyResult.gains`.
+        gain: the difference, positive where the setting is better, as `paired_difference` or a row
+            of `TrainingStudyResult.gains` gives it; None where there was no comparison.
         control: name of the control.
         unit: what pairs them, as `repeated_on` says.
+        level: confidence level before adjustment for several comparisons.
 
     Returns:
-        A part of a sentence.
+        Part of a sentence.
     """
-    pairs = int(gain["pairs"])
-    better = f"{abs(gain['gain']):.2g} {'better' if gain['gain'] >= 0 else 'worse'} than {control}"
+    if gain is None:
+        return f"not compared with {control}, because a training failed"
+    found = gain if isinstance(gain, PairedDifference) else PairedDifference(*gain[GAIN_COLUMNS])
+    pairs = int(found.pairs)
+    comparison = f"{abs(found.mean):.2g} {'better' if found.mean >= 0 else 'worse'} than {control}"
     if pairs == 1:
-        return f"{better} on a single {unit}, which proves nothing"
-    interval = (
-        f"{gain['low']:.2g} to {gain['high']:.2g} on {pairs} paired {unit}s, {gain['level']:.3g} "
-        "confidence"
-    )
-    if gain["low"] > 0 or gain["high"] < 0:
-        return f"{better} ({interval})"
-    return f"{better}, but not set apart from it: the interval holds 0 ({interval})"
+        return f"{comparison} on a single {unit}, which proves nothing"
+    interval = f"{100 * level:.3g} % CI {found.low:.2g} to {found.high:.2g}"
+    basis = f"{pairs} paired {unit}s"
+    if found.level > level + 1e-9:
+        basis += ", Holm-adjusted"
+    if found.excludes_zero:
+        return f"{comparison} ({interval}, {basis})"
+    return f"no reliable gain over {control}: {found.mean:.2g} ({interval} includes 0, {basis})"
 
 
 def gain_counts(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -> str:
-    """Say which settings are better than their controls, which worse, which undecided.
+    """List the settings that are better than their controls, worse, or not reliably different.
 
     Args:
         result: the result.
@@ -119,14 +129,14 @@ def gain_counts(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -> st
     groups = {
         "better": gains[gains["low"] > 0],
         "worse": gains[gains["high"] < 0],
-        "not told apart": gains[(gains["low"] <= 0) & (gains["high"] >= 0)],
+        "no reliable difference": gains[(gains["low"] <= 0) & (gains["high"] >= 0)],
     }
     parts = [f"{what}: {' | '.join(g['setting'])}" for what, g in groups.items() if len(g)]
-    return f"Against {one_or_more(gains['control'])}: {'; '.join(parts)}."
+    return f"Compared with {one_or_more(gains['control'])}: {'; '.join(parts)}."
 
 
 def method_sentence(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -> str:
-    """Say how the intervals were made.
+    """Say how the intervals were computed.
 
     Args:
         result: the result.
@@ -137,30 +147,29 @@ def method_sentence(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -
     """
     seeds = result.settings["seeds"]
     if len(seeds) == 1:
-        return "A single seed: there are no intervals, and nothing is proven."
+        return NO_INTERVALS
     unit = repeated_on(result)
-    text = f"Intervals: Student's t over {len(seeds)} {unit}s, {level:.0%}"
+    text = f"{100 * level:.3g} % confidence intervals (CI): Student's t over {len(seeds)} {unit}s"
     if result.controls:
-        text += f", differences paired by {unit} and corrected by Holm's method for all of them"
+        text += f"; differences are paired by {unit} and adjusted by Holm's method"
     return f"{text}."
 
 
 def failure_sentences(result: TrainingStudyResult) -> list[str]:
-    """Say which trainings were not completed, a sentence for each setting."""
-    failed = result.failures()
+    """Say which trainings were not completed, in one sentence per setting."""
     return [
-        f"{name}: {len(group)} of its trainings {' and '.join(sorted(set(group['status'])))} "
+        f"{name}: {count_of(len(group), 'training')} {' or '.join(sorted(set(group['status'])))} "
         f"({group['reason'].iloc[0]})."
-        for name, group in failed.groupby("setting", sort=False)
+        for name, group in result.failures().groupby("setting", sort=False)
     ]
 
 
-def one_or_more(names: Iterable[str]) -> str:
-    """One name, or that each has its own."""
-    different = list(dict.fromkeys(names))
+def one_or_more(controls: Iterable[str]) -> str:
+    """Name the control, or say that each setting has its own."""
+    different = list(dict.fromkeys(controls))
     return different[0] if len(different) == 1 else "the same without dropout"
 
 
 def count_of(count: int, noun: str) -> str:
-    """A number and its noun, such as ``1 seed`` or ``5 seeds``."""
+    """Write a number and its noun, such as ``1 seed`` or ``5 seeds``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

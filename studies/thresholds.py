@@ -1,4 +1,4 @@
-"""What a verdict measures, and what it compares that with."""
+"""The quantities that a verdict measures, and the thresholds it compares them with."""
 
 from __future__ import annotations
 
@@ -8,28 +8,33 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What a verdict compares its measurements with.
+    """The thresholds that a verdict compares its measurements with.
 
     Attributes:
-        gap: generalization gap in accuracy above which a model overfits; 0.02 is four standard
-            errors of an accuracy of 0.97 measured on 1,000 examples, so that the draw of the
-            validation part alone does not reach it.
-        loss_gap: where no accuracy is measured: gap between validation and training loss, as a
-            share of the validation loss; at 0.25 the validation loss is a third larger.
+        gap: generalization gap in accuracy above which a model overfits. 0.02 is four standard
+            errors of an accuracy of 0.97 measured on 1,000 examples, more than the sampling of the
+            validation part alone explains.
+        loss_gap: the same where no accuracy is measured: gap between validation and training loss,
+            as a share of the validation loss. At 0.25 the validation loss is a third larger.
         rise: rise of the validation loss from its lowest to its last average over `window`, as a
-            share of the lowest. Means of 4 seeds of the documented MLP on the digits, 30 epochs,
-            come to 0 to 0.06 with intervals that hold 0: the interval of a real rise has to lie
-            above 0.05.
-        fall: fall of the validation loss from its average over the `window` before the last to
-            that over the last, as a share, above which training has not come to its end; 0.05 as
-            for `rise`, which has the same noise.
-        deficit: training loss with dropout off above that of the reference, as a share of the
-            validation loss, from which a model counts as held back, if it is no better on the
-            validation part; 0.1 is twice what `rise` allows the validation loss itself.
-        window: share of the epochs over which the ends of the curves are averaged, and trends
-            taken; a fifth is 4 of 20 epochs, enough to even out single batches.
-        diverged: share of the seeds without a finite loss from which a setting has diverged: at
-            half of them, whoever trains it once is as likely to lose the training as not.
+            share of the lowest, above which a model overfits. For the documented MLP on the
+            digits, means over 4 seeds and 30 epochs reach 0 to 0.06 with intervals that include
+            0, so the interval of a real rise has to lie above 0.05.
+        fall: fall of the validation loss between the last two averages over `window`, as a share,
+            above which training has not converged. 0.05 as for `rise`, which has the same noise.
+        deficit: excess of the training loss (dropout off) over that of the reference, as a share
+            of the validation loss, above which a model that is no better on the validation part
+            underfits. 0.1 is twice what `rise` allows the validation loss itself.
+        window: share of the epochs over which the ends of the curves are averaged and trends are
+            computed. A fifth is 4 of 20 epochs, enough to smooth over single batches.
+        diverged: share of the seeds without a finite loss from which a setting has diverged. At
+            0.5, a single training is as likely to be lost as not.
+
+    Example:
+        >>> from dropout_zoo.studies import Thresholds
+        >>> strict = Thresholds(gap=0.01)
+        >>> strict.gap, strict.rise
+        (0.01, 0.05)
     """
 
     gap: float = 0.02
@@ -43,13 +48,13 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Measured:
-    """A quantity over the seeds, and where it lies from its threshold.
+    """A quantity averaged over the seeds, and how it compares with its threshold.
 
     Attributes:
         mean: mean over the seeds.
-        low: lower end of its interval; NaN with a single seed.
-        high: upper end of its interval; NaN with a single seed.
-        threshold: what it is compared with.
+        low: lower end of its confidence interval; NaN with a single seed.
+        high: upper end of its confidence interval; NaN with a single seed.
+        threshold: the value it is compared with.
     """
 
     mean: float
@@ -64,11 +69,12 @@ class Measured:
 
     @property
     def below(self) -> bool:
-        """Whether the whole interval lies below the threshold, or on it."""
+        """Whether the whole interval lies at or below the threshold."""
         return self.high <= self.threshold
 
     def __str__(self) -> str:
-        """The mean with its interval, and the threshold."""
+        """Format the mean with its interval, and the threshold."""
         if math.isnan(self.low):
-            return f"{self.mean:.3g} (single seed), threshold {self.threshold:g}"
-        return f"{self.mean:.3g} ({self.low:.3g} to {self.high:.3g}), threshold {self.threshold:g}"
+            return f"{self.mean:.3g} (single seed, threshold {self.threshold:g})"
+        interval = f"CI {self.low:.3g} to {self.high:.3g}"
+        return f"{self.mean:.3g} ({interval}, threshold {self.threshold:g})"

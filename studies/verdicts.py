@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from dropout_zoo.studies.metric_names import accuracy_name
-from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL
+from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL, t_half_width
 from dropout_zoo.studies.recommendations import next_steps
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.thresholds import Measured, Thresholds
@@ -23,16 +23,21 @@ UNDERFITTING, BALANCED, OVERFITTING, DIVERGED, UNDECIDED = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the curves of one setting show.
+    """The diagnosis of the learning curves of one setting.
 
     Attributes:
         label: ``"underfitting"``, ``"balanced"``, ``"overfitting"``, ``"diverged"`` or
             ``"undecided"``.
-        sentence: the label with the numbers that decided.
-        measured: the quantities by name: ``gap``, ``rise``, ``fall``, and with a reference
-            ``deficit`` and ``advantage``.
-        next_steps: what follows from them, a sentence each.
+        sentence: the label with the numbers it is based on.
+        measured: the measured quantities by name: ``gap``, ``rise``, ``fall``, and with a
+            reference ``deficit`` and ``advantage``.
+        next_steps: what to try next, one sentence each.
         seeds: number of seeds with finite losses.
+
+    Example:
+        >>> from dropout_zoo.studies import Verdict
+        >>> Verdict("balanced", "balanced: 5 seeds.").next_steps
+        ()
     """
 
     label: str
@@ -52,27 +57,33 @@ def verdict(
     thresholds: Thresholds | None = None,
     level: float = DEFAULT_LEVEL,
 ) -> Verdict:
-    """Judge the learning curves of one setting.
+    """Tell from learning curves whether a setting underfits, overfits or is balanced.
 
-    Only what was measured decides: training and validation metric with dropout off, their gap,
-    the trend of the validation loss before and after its minimum, each with Student's interval
-    over the seeds. A setting underfits where its training loss lies above that of the reference
-    without any advantage on the validation part. Else it overfits where gap or rise lie above
-    their thresholds. Where both lie below, it underfits if its validation loss still falls at the
-    end, and is balanced if not. Where an interval straddles its threshold it is undecided.
+    The verdict rests on measurements only: the metrics on training and validation part with
+    dropout off, their gap, and the trend of the validation loss before and after its minimum,
+    each with Student's confidence interval over the seeds. In this order, a setting
+
+    - underfits if its training loss is above that of the reference, without any advantage on the
+      validation part;
+    - overfits if its gap or rise is above the threshold;
+    - underfits if gap and rise are below their thresholds, but the validation loss still falls at
+      the end;
+    - is balanced if all are below their thresholds.
+
+    It is undecided if an interval includes its threshold.
 
     Args:
-        curves: a row an epoch and seed: ``seed``, ``epoch``, ``train_loss`` (dropout off),
-            ``val_loss``, if there is one the accuracy in the same way, and ``status`` if it is
-            known; as `TrainingStudyResult.curves` gives them.
-        reference: curves of the same model without dropout, or at the best rate that is known,
-            trained on the same seeds.
-        rate: dropout rate of the setting, if it has one, for the next steps.
-        best_rate: rate with the lowest validation loss in the same sweep, if it is known, for the
-            next steps.
-        examples: number of validation examples: the interval of a gap in accuracy then also
-            covers the draw of these examples, which all seeds share.
-        thresholds: what to compare with; None for the defaults.
+        curves: one row per epoch and seed: ``seed``, ``epoch``, ``train_loss`` (dropout off),
+            ``val_loss``, the accuracy in the same way if there is one, and ``status`` if it is
+            known; as returned by `TrainingStudyResult.curves`.
+        reference: curves of the same model without dropout, or at the best known rate, trained on
+            the same seeds.
+        rate: dropout rate of the setting, for the next steps; None if it has none.
+        best_rate: rate with the lowest validation loss in the same sweep, for the next steps; None
+            if it is unknown.
+        examples: number of validation examples; the interval of a gap in accuracy then includes
+            the sampling error of these examples, which all seeds share.
+        thresholds: thresholds to compare with; None for the defaults.
         level: confidence level of each interval, in (0, 1).
 
     Returns:
@@ -80,6 +91,17 @@ def verdict(
 
     Raises:
         ValueError: a column is missing.
+
+    Example:
+        >>> import pandas as pd
+        >>> from dropout_zoo.studies import verdict
+        >>> losses = {"train_loss": [0.8, 0.5, 0.3, 0.1], "val_loss": [0.9, 0.7, 0.8, 1.1]}
+        >>> curves = pd.DataFrame({"epoch": [1, 2, 3, 4]} | losses)
+        >>> found = verdict(pd.concat([curves.assign(seed=0), curves.assign(seed=1)]))
+        >>> found.label
+        'overfitting'
+        >>> found.next_steps[1]
+        'stop at the epoch with the lowest validation loss (patience)'
     """
     limits = thresholds or Thresholds()
     _check_columns(curves)
@@ -92,12 +114,12 @@ def verdict(
             return Verdict(
                 UNDECIDED,
                 f"undecided: {lost} of {total} seeds failed ({reasons}).",
-                next_steps=("mend what makes trainings fail, and run the study again",),
+                next_steps=("fix the cause of the failures, and run the study again",),
                 seeds=len(sound),
             )
         return Verdict(
             DIVERGED,
-            f"diverged: {lost} of {total} seeds did not keep a finite loss.",
+            f"diverged: the loss did not stay finite on {lost} of {total} seeds.",
             next_steps=(
                 "lower the learning rate, or clip the gradient (clipnorm) in the optimizer",
             ),
@@ -123,19 +145,25 @@ def verdict_by_setting(
     thresholds: Thresholds | None = None,
     level: float = DEFAULT_LEVEL,
 ) -> dict[str, Verdict]:
-    """Judge every setting of a study.
+    """Compute the verdict on every setting of a study.
 
-    The reference of a setting is its control. In a sweep of the rate it is the rate with the
-    lowest validation loss, except for that rate itself: more dropout than that underfits if it
-    holds training back and does not help validation.
+    The reference of a setting is its control. In the result of `rate_sweep` it is the rate with
+    the lowest validation loss, except for that rate itself: a higher rate underfits if its
+    training loss is higher and its validation loss no lower.
 
     Args:
         result: the study.
-        thresholds: what to compare with; None for the defaults.
+        thresholds: thresholds to compare with; None for the defaults.
         level: confidence level of each interval, in (0, 1).
 
     Returns:
-        Verdict by name of the setting.
+        The verdicts by name of the setting.
+
+    Example:
+        >>> from dropout_zoo.studies import rate_sweep, verdict_by_setting
+        >>> study = rate_sweep("mlp", "digits", rates=(0.5,), epochs=1, seeds=2)
+        >>> list(verdict_by_setting(study))
+        ['no dropout', 'hidden 0.50']
     """
     verdicts = {}
     examples = result.settings["data"]["examples"]["validation"]
@@ -166,7 +194,7 @@ def _rate(curves: pd.DataFrame) -> float | None:
 
 
 def _best_by_series(result: TrainingStudyResult) -> dict[str, tuple[str, float]]:
-    """In a sweep of the rate: for each setting the best one of its series, and its rate."""
+    """For each setting of a rate sweep, the best setting of its series, and that one's rate."""
     if result.kind != "rate_sweep":
         return {}
     found = {}
@@ -184,14 +212,14 @@ def _check_columns(curves: pd.DataFrame) -> None:
     missing = [name for name in wanted if name not in curves]
     if missing:
         raise ValueError(
-            f"expected curves with the columns {', '.join(wanted)}; received none of the name "
-            f"{', '.join(missing)}: take them from a study, or from TrainedMember.curves with "
-            "its seed"
+            f"expected curves with the columns {', '.join(wanted)}; received curves without "
+            f"{', '.join(missing)}; pass TrainingStudyResult.curves, or TrainedMember.curves with "
+            "a column of its seed"
         )
 
 
 def _reasons_of_failures(curves: pd.DataFrame) -> str:
-    """Why trainings failed other than by a loss that is not finite."""
+    """Why trainings failed, other than by a loss that is not finite."""
     if "status" not in curves or "reason" not in curves:
         return ""
     return "; ".join(sorted(set(curves.loc[curves["status"] == "failed", "reason"])))
@@ -208,7 +236,7 @@ def _finite_seeds(curves: pd.DataFrame) -> list[int]:
 
 
 def _ends(group: pd.DataFrame, window: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The last epochs of a training, and as many before them."""
+    """The last epochs of a training, and the same number before them."""
     ordered = group.sort_values("epoch")
     count = max(1, round(window * len(ordered)))
     return ordered.iloc[-count:], ordered.iloc[-2 * count : -count]
@@ -227,18 +255,18 @@ def _measure(
             gaps.append(last[f"train_{accuracy}"].mean() - hits[-1])
         else:
             gaps.append((validation - train) / max(abs(validation), 1e-12))
-        # Averaged over as many epochs as the end: the lowest single epoch is lower by chance.
+        # Averaged like the end of the curve: the lowest single epoch is too low by chance.
         by_epoch = group.sort_values("epoch")["val_loss"]
         least = by_epoch.rolling(len(last)).mean().min()
         rises.append((validation - least) / max(abs(least), 1e-12))
         earlier = before["val_loss"].mean() if len(before) else validation
         falls.append((earlier - validation) / max(abs(earlier), 1e-12))
-    draw = 0.0
+    sampling_error = 0.0
     if examples and hits:
         share = float(np.clip(np.mean(hits), 0, 1))
-        draw = math.sqrt(share * (1 - share) / examples)
+        sampling_error = math.sqrt(share * (1 - share) / examples)
     return {
-        "gap": _interval(gaps, limits.gap if accuracy else limits.loss_gap, level, draw),
+        "gap": _interval(gaps, limits.gap if accuracy else limits.loss_gap, level, sampling_error),
         "rise": _interval(rises, limits.rise, level),
         "fall": _interval(falls, limits.fall, level),
     }
@@ -247,7 +275,7 @@ def _measure(
 def _against(
     curves: pd.DataFrame, reference: pd.DataFrame, limits: Thresholds, level: float
 ) -> dict[str, Measured]:
-    """How far training falls short of the reference, and what validation gains by it."""
+    """How much worse training is than in the reference, and how much better validation is."""
     deficits, advantages = [], []
     twins = dict(list(reference.groupby("seed")))
     for seed, group in curves.groupby("seed"):
@@ -255,7 +283,7 @@ def _against(
             continue
         own, other = (_ends(each, limits.window)[0] for each in (group, twins[seed]))
         base = own["val_loss"].mean()
-        # Against the validation loss: training losses near 0 make any share of them large.
+        # Relative to the validation loss: training losses may be near 0.
         deficits.append((own["train_loss"].mean() - other["train_loss"].mean()) / max(base, 1e-12))
         best = group["val_loss"].min(), twins[seed]["val_loss"].min()
         advantages.append((best[1] - best[0]) / max(abs(best[1]), 1e-12))
@@ -268,17 +296,14 @@ def _against(
 
 
 def _interval(
-    values: Sequence[float], threshold: float, level: float, draw: float = 0.0
+    values: Sequence[float], threshold: float, level: float, sampling_error: float = 0.0
 ) -> Measured:
-    """Student's interval of a mean, widened by the standard error of what all values share."""
+    """Student's interval of a mean, widened by a standard error that all values share."""
     mean = float(np.mean(values))
     if len(values) == 1:
         return Measured(mean, math.nan, math.nan, threshold)
-    half = float(
-        math.hypot(
-            stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values),
-            stats.norm.ppf((1 + level) / 2) * draw,
-        )
+    half = math.hypot(
+        t_half_width(values, level), float(stats.norm.ppf((1 + level) / 2)) * sampling_error
     )
     return Measured(mean, mean - half, mean + half, threshold)
 
@@ -301,7 +326,7 @@ def _label(measured: Mapping[str, Measured]) -> str:
 
 
 _NAMES = {
-    "gap": "gap between training and validation, dropout off",
+    "gap": "gap between training and validation (dropout off)",
     "rise": "rise of the validation loss after its minimum",
     "fall": "fall of the validation loss at the end",
     "deficit": "training loss above the reference",
@@ -312,4 +337,4 @@ _NAMES = {
 def _sentence(label: str, measured: Mapping[str, Measured], seeds: int, lost: int) -> str:
     numbers = "; ".join(f"{_NAMES[name]} {value}" for name, value in measured.items())
     text = f"{label}: {numbers}; {seeds} seed{'' if seeds == 1 else 's'}"
-    return f"{text}, {lost} more without a finite loss." if lost else f"{text}."
+    return f"{text}, and {lost} more without a finite loss." if lost else f"{text}."

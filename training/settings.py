@@ -96,6 +96,7 @@ class TrainSettings:
                 if function is not None:
                     known = [*names, *inspect.signature(function).parameters]
                     of = f"an argument of {function.__name__}() or a training setting"
+                known = [each for each in known if each != name]  # `execution` is not of a plan
                 near = difflib.get_close_matches(name, known, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"settings: {', '.join(names)}"
                 raise TypeError(f"expected {of}, received {name!r}; {hint}")

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dropout_zoo.studies.paired_tests import PairedDifference, holm_differences
+from dropout_zoo.studies.summary_text import gain_clause
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning.space import SearchSpace
@@ -164,7 +165,7 @@ def _sentence(
             text += f"; the best rates tried come to {best['mean']:.4g}"
         return text + "."
     name = describe_rates(rates) + (", the rates the model came with" if winner == GIVEN else "")
-    sentences = [f"Best: {name} ({measured}){_gain_clause(gains.get(winner))}."]
+    sentences = [f"Best: {name} ({measured}), {gain_clause(gains.get(winner), 'no dropout')}."]
     edge = space.on_edge(rates) if winner != GIVEN else []
     if edge:
         sentences.append(
@@ -172,20 +173,3 @@ def _sentence(
             "range of rates may do better."
         )
     return " ".join(sentences)
-
-
-def _gain_clause(gain: PairedDifference | None) -> str:
-    if gain is None:
-        return "; the control without dropout failed, so that there is nothing to compare with"
-    if gain.pairs == 1:
-        return f", {gain.mean:.2g} better than no dropout on a single seed, which proves nothing"
-    interval = (
-        f"{gain.low:.2g} to {gain.high:.2g}, {gain.pairs} paired seeds, tested at 95 % for all "
-        "finalists together"
-    )
-    if gain.low > 0:
-        return f", {gain.mean:.2g} better than no dropout ({interval})"
-    return (
-        f", but that does not set it apart from no dropout: the gain of {gain.mean:.2g} lies in "
-        f"an interval that holds 0 ({interval})"
-    )

@@ -1,1 +1,1 @@
-"""Measurements on a trained model, for the audit."""
+"""Diagnostics that run or train a model: the measured part of the audit."""

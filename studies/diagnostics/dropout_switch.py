@@ -1,4 +1,4 @@
-"""Dropout switched on and off at fixed weights, all other layers as at inference."""
+"""Dropout switched on and off at fixed weights, with all other layers at inference."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.graph.sites import DROPOUT_FAMILY, DROPPING_DENSE
 
-# A recurrent layer drops inside its cell, and has nothing else that training changes.
+# A recurrent layer drops inside its cell; nothing else in it depends on `training`.
 _DROPPING: tuple[type[keras.Layer], ...] = (
     *DROPOUT_FAMILY,
     *DROPPING_DENSE,
@@ -22,13 +22,13 @@ _DROPPING: tuple[type[keras.Layer], ...] = (
 
 
 class DropoutSwitch:
-    """A switch for all dropout of a model, which it changes: give it a copy.
+    """Switches all dropout of a model on and off.
 
-    Batch normalisation and the like stay as they are at inference, so that what is measured is
-    the dropout's doing alone. The model runs without a compiled graph.
+    Other layers that depend on `training`, such as batch normalization, stay at inference, so that
+    any difference is due to dropout alone. The model is changed, and runs eagerly: pass a copy.
 
     Args:
-        model: a built model, such as `TrainedMember.model` returns.
+        model: a built model, such as the one returned by `TrainedMember.model`.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -41,7 +41,7 @@ class DropoutSwitch:
 
     @contextmanager
     def on(self) -> Iterator[None]:
-        """Have dropout drop in whatever runs inside."""
+        """Switch dropout on inside a ``with`` block."""
         self._on = True
         try:
             yield
@@ -49,20 +49,20 @@ class DropoutSwitch:
             self._on = False
 
     def variances(self, x: np.ndarray, layers: Sequence[keras.Layer]) -> dict[int, float]:
-        """Measure the variance of what layers receive, as the switch stands.
+        """Measure the variance of the inputs of layers, with dropout as it is switched.
 
         Args:
             x: examples.
             layers: layers of the model.
 
         Returns:
-            By id of a layer, the variance over examples and places, in the mean of its features.
-            Layers that received no single tensor are left out.
+            The variance over examples and positions, averaged over the features, by ``id`` of the
+            layer. Layers that did not receive a single tensor are left out.
         """
         found: dict[int, list[float]] = {}
         calls = {id(layer): (layer, layer.call) for layer in layers}
         for key, (layer, call) in calls.items():
-            layer.call = _listening(call, found.setdefault(key, []))
+            layer.call = _recording(call, found.setdefault(key, []))
         try:
             self.model(x, training=False)
         finally:
@@ -79,12 +79,12 @@ class DropoutSwitch:
         return switched
 
 
-def _listening(call: Callable[..., Any], variances: list[float]) -> Callable[..., Any]:
-    def listening(*args: Any, **arguments: Any) -> Any:
+def _recording(call: Callable[..., Any], variances: list[float]) -> Callable[..., Any]:
+    def recording(*args: Any, **arguments: Any) -> Any:
         if args and not isinstance(args[0], (list, tuple, dict)):
             values = keras.ops.convert_to_numpy(keras.ops.cast(args[0], "float32"))
             by_feature = values.reshape(-1, values.shape[-1]).var(axis=0, dtype="float64")
             variances.append(float(by_feature.mean()))
         return call(*args, **arguments)
 
-    return listening
+    return recording

@@ -1,4 +1,4 @@
-"""The measured half of the audit: short trainings that tell what reading the graph cannot."""
+"""The measured part of the audit: short trainings show what reading the graph cannot."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import parse_objective
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
-_EXAMPLES = 256  # on which outputs and variances are measured
+_EXAMPLES = 256  # for measuring outputs and variances
 _MEASURED = {
     "gap": "gap between training and validation",
     "rise": "rise of the validation loss",
@@ -50,10 +50,10 @@ def examine(
     select: Iterable[str] | None = None,
     **settings: Unpack[TrainOptions],
 ) -> AuditReport:
-    """Audit a model, and measure as well: train it shortly on a data set.
+    """Audit a model by reading its graph and by training it for a short time on a data set.
 
-    Trained are the model as it is and without dropout, each on `seeds` seeds, and the first seed
-    once more; copies of the model, which itself is left as it is. The test part is not touched.
+    Copies of the model are trained as it is and without dropout, each on `seeds` seeds, and the
+    first seed once more. The model itself is not changed, and the test part is not used.
 
     Args:
         model: a compiled Sequential or Functional model with one input and one output.
@@ -65,12 +65,20 @@ def examine(
             verdict on over- or underfitting needs as many as a real training.
 
     Returns:
-        The findings of `audit` and those that were measured, with their numbers; what was
-        measured without a finding is in ``measurements``, what could not be in ``limits``.
+        The findings of `audit` and those of the measurements, with their numbers. All
+        measurements are in ``measurements``, and what could not be measured is in ``limits``.
 
     Raises:
-        ValueError: a setting is out of range, a code unknown, the model not compiled, or its
-            input not that of the data.
+        ValueError: a setting is out of range, a code is unknown, the model is not compiled, or its
+            input does not fit the data.
+
+    Example:
+        >>> from dropout_zoo.models import build_mlp
+        >>> from dropout_zoo.studies import examine
+        >>> from dropout_zoo.training import load_dataset
+        >>> report = examine(build_mlp(), load_dataset("digits"), epochs=1, select=["DZ302"])
+        >>> list(report)  # probabilities, as the loss expects
+        []
     """
     training: TrainOptions = {"epochs": 10, **settings}
     TrainSettings.from_options(training, examine)
@@ -80,7 +88,7 @@ def examine(
     if not getattr(model, "compiled", False):
         raise ValueError(
             "expected a compiled model, received one without an optimizer and a loss; call "
-            "model.compile(...) first, or use audit, which only reads"
+            "model.compile(...) first, or use audit, which trains nothing"
         )
     obstacle = _obstacle(model)
     if rules and not obstacle and not model.built:
@@ -91,31 +99,31 @@ def examine(
     if obstacle:
         return AuditReport(read.model_name, read.findings, (*read.limits, obstacle))
     codes = {rule.code for rule in rules}
-    examination = _Examination(model, dataset, training, seeds, codes)
-    examination.run()
-    findings = [found for rule in rules for found in rule.findings(examination.measured)]
+    measuring = _MeasuredAudit(model, dataset, training, seeds, codes)
+    measuring.run()
+    findings = [found for rule in rules for found in rule.findings(measuring.measured)]
     return AuditReport(
         read.model_name,
         sorted_findings([*read.findings, *findings]),
-        (*read.limits, *examination.limits),
-        examination.numbers,
+        (*read.limits, *measuring.limits),
+        measuring.numbers,
     )
 
 
 def _obstacle(model: keras.Model) -> str | None:
-    """Why nothing can be measured, as a sentence; None where nothing is in the way."""
+    """Why nothing can be measured, as a sentence; None if everything can."""
     if not is_plain_model(model):
         return f"{type(model).__name__} is a subclassed model: nothing was measured"
     if model.built:
         if len(model.inputs) != 1 or len(model.outputs) != 1:
             return (
                 f"the model has {len(model.inputs)} inputs and {len(model.outputs)} outputs: "
-                "nothing was measured, which needs one of each"
+                "nothing was measured, because measuring needs one of each"
             )
         if len(model.outputs[0].shape) != 2:
             return (
-                f"the model returns {tuple(model.outputs[0].shape)}: nothing was measured, which "
-                "needs (batch, units)"
+                f"the model returns {tuple(model.outputs[0].shape)}: nothing was measured, because "
+                "measuring needs outputs of shape (batch, units)"
             )
     for site in dropout_sites(model):
         if not 0 <= site.rate < 1:
@@ -123,8 +131,8 @@ def _obstacle(model: keras.Model) -> str | None:
     return None
 
 
-class _Examination:
-    """One run of `examine`: what it measures, in the order in which it does."""
+class _MeasuredAudit:
+    """The measurements of one call of `examine`, in the order in which they are made."""
 
     def __init__(
         self,
@@ -142,6 +150,28 @@ class _Examination:
         self.numbers: dict[str, dict[str, float]] = {}
 
     def run(self) -> None:
+        """Make all measurements; nothing is trained where loss and labels do not match."""
+        self._check_inputs()
+        self.measured.misfit = self._mismatch()
+        if self.measured.misfit:
+            self.limits.append("loss and labels do not match: nothing was trained")
+            return
+        own, control, again = self._train()
+        self._check_outputs()
+        completed = [member for member in own if member.status == "completed"]
+        self.limits += [
+            f"seed {member.member.seed} {member.status}: {member.reason}"
+            for member in own
+            if member.status != "completed"
+        ]
+        if completed and self.codes & {"DZ303", "DZ304"}:
+            self._compare_dropout_on_and_off(completed)
+        if self.codes & {"DZ305", "DZ306"}:
+            self._judge_curves(own, control)
+        if again is not None:
+            self._compare_repeat(own[0], again)
+
+    def _check_inputs(self) -> None:
         x = self.dataset.train[0]
         try:
             self.model(x[:1], training=False)
@@ -150,32 +180,16 @@ class _Examination:
                 f"expected a model that takes inputs of shape {x.shape[1:]}; {self.model.name!r} "
                 f"fails on the first example: {reason_of(error)}"
             ) from error
+
+    def _mismatch(self) -> str | None:
+        x, y = self.dataset.train
         try:
-            targets_for(self.model, self.dataset.train[1], self.dataset.num_classes)
+            targets_for(self.model, y, self.dataset.num_classes)
         except ValueError as error:
-            self.measured.misfit = str(error)
-        else:
-            if is_always_one(self.model, x[:_EXAMPLES]):
-                self.measured.misfit = (
-                    "the output is a softmax over one unit, which is always 1; use a sigmoid"
-                )
-        if self.measured.misfit:
-            self.limits.append("loss and labels do not fit: nothing was trained")
-            return
-        own, control, again = self._train()
-        self._outputs()
-        completed = [member for member in own if member.status == "completed"]
-        self.limits += [
-            f"seed {member.member.seed} {member.status}: {member.reason}"
-            for member in own
-            if member.status != "completed"
-        ]
-        if completed and self.codes & {"DZ303", "DZ304"}:
-            self._at_fixed_weights(completed)
-        if self.codes & {"DZ305", "DZ306"}:
-            self._verdict(own, control)
-        if again is not None:
-            self._repeat(own[0], again)
+            return str(error)
+        if is_always_one(self.model, x[:_EXAMPLES]):
+            return "the output is a softmax over one unit, which is always 1; use a sigmoid"
+        return None
 
     def _train(self) -> tuple[list[TrainedMember], list[TrainedMember], TrainedMember | None]:
         seeds = range(self.seeds)
@@ -199,13 +213,13 @@ class _Examination:
         count = self.seeds
         return trained[:count], trained[count:], again
 
-    def _outputs(self) -> None:
+    def _check_outputs(self) -> None:
         self.measured.from_logits = expects_logits(self.model)
         if self.measured.from_logits is not None:
             x = self.dataset.train[0][:_EXAMPLES]
             self.measured.probabilities = are_probabilities(self.model, x)
 
-    def _at_fixed_weights(self, trained: list[TrainedMember]) -> None:
+    def _compare_dropout_on_and_off(self, trained: list[TrainedMember]) -> None:
         x, y = self.dataset.training_sample()
         sample = x, targets_for(self.model, y, self.dataset.num_classes)
         ratios: list[dict[str, tuple[str, float]]] = []
@@ -243,7 +257,7 @@ class _Examination:
             float(row[f"val_{name}"]),
         )
 
-    def _verdict(self, own: list[TrainedMember], control: list[TrainedMember]) -> None:
+    def _judge_curves(self, own: list[TrainedMember], control: list[TrainedMember]) -> None:
         found = verdict(
             _curves(own),
             reference=_curves(control) if control else None,
@@ -253,7 +267,7 @@ class _Examination:
         numbers = {name: value.mean for name, value in found.measured.items()}
         self.numbers["verdict"] = numbers
         above = {name: each for name, each in found.measured.items() if each.above}
-        # Dropout slows training down: before the control has come to its end, it is too early.
+        # Dropout slows training down: until the control has converged it is too early to judge.
         fall = verdict(_curves(control or own)).measured.get("fall")
         ended = self.epochs > 1 and fall is not None and fall.mean <= fall.threshold
         held_back = found.label == UNDERFITTING and "deficit" in above
@@ -264,13 +278,13 @@ class _Examination:
             self.measured.verdict_numbers = numbers
             self.measured.advice = "; ".join(found.next_steps)
         elif found.label in (UNDERFITTING, UNDECIDED):
-            # An early end of the training is this examination's doing, not the model's.
+            # The short training may be the cause, rather than the model.
             self.limits.append(
-                f"whether it over- or underfits is not decided after {self.epochs} epochs "
-                f"on {self.seeds} seeds: measure with more of either"
+                f"whether the model over- or underfits is undecided after {self.epochs} epochs on "
+                f"{self.seeds} seeds: train for more epochs, or on more seeds"
             )
 
-    def _repeat(self, first: TrainedMember, again: TrainedMember) -> None:
+    def _compare_repeat(self, first: TrainedMember, again: TrainedMember) -> None:
         names = ["loss", "train_loss", "val_loss"]
         if first.status == again.status == "completed":
             one, other = (each.curves[names].to_numpy(float) for each in (first, again))
@@ -287,7 +301,7 @@ def _curves(trained: list[TrainedMember]) -> pd.DataFrame:
 
 
 def _known(name: str) -> bool:
-    """Whether it is known if a metric is to be large or small."""
+    """Whether it is known if larger or smaller values of a metric are better."""
     try:
         parse_objective(f"val_{name}")
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a model returns, measured: probabilities or logits; and what its loss takes them for."""
+"""Checks of outputs: whether a model returns probabilities or logits, and its loss expects them."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _TAKE_INDICES = (
     keras.layers.Hashing,
     keras.layers.IntegerLookup,
 )
-_ENLARGED = 100.0  # inputs so many times as large drive logits out of [0, 1]
-_ROUNDING = 1e-2  # in half precision
+_SCALE = 100.0  # inputs scaled by this factor drive logits out of [0, 1]
+_TOLERANCE = 1e-2  # rounding in half precision
 
 
 def expects_logits(model: keras.Model) -> bool | None:
-    """Whether the loss of a compiled model takes its outputs for logits.
+    """Return whether the loss of a compiled model expects logits.
 
     Args:
         model: a compiled model with one output.
 
     Returns:
-        True for logits, False for probabilities; None where it is no cross-entropy of Keras.
+        True for logits, False for probabilities; None where it is not a cross-entropy of Keras.
     """
     loss = _loss(model)
     if getattr(loss, "fn", loss) not in (*_SOFTMAX_LOSSES, *BINARY_LOSSES):
@@ -44,31 +44,31 @@ def expects_logits(model: keras.Model) -> bool | None:
 
 
 def are_probabilities(model: keras.Model, x: np.ndarray) -> bool | None:
-    """Measure whether a model returns probabilities.
+    """Return whether a model returns probabilities, as measured.
 
     Args:
         model: a compiled model with one output of shape ``(batch, units)`` and a cross-entropy.
         x: examples.
 
     Returns:
-        Whether all outputs lie in [0, 1] and, with a softmax, add up to 1; None where these
-        examples cannot tell.
+        Whether all outputs are in [0, 1] and, for a softmax, sum to 1; None where these examples
+        do not show it.
     """
     loss = _loss(model)
     softmax = getattr(loss, "fn", loss) in _SOFTMAX_LOSSES
     outputs = _outputs(model, x)
     if not np.isfinite(outputs).all():
         return None
-    if outputs.min() < -_ROUNDING or outputs.max() > 1 + _ROUNDING:
+    if outputs.min() < -_TOLERANCE or outputs.max() > 1 + _TOLERANCE:
         return False
     if softmax:
-        return bool(np.abs(outputs.sum(axis=1) - 1).max() <= _ROUNDING)
-    # A batch of logits may happen to lie in [0, 1]; it does not when it is enlarged.
-    return True if _takes_numbers(model) else None
+        return bool(np.abs(outputs.sum(axis=1) - 1).max() <= _TOLERANCE)
+    # A batch of logits may happen to be in [0, 1]; for scaled inputs it is not.
+    return True if _takes_quantities(model) else None
 
 
 def is_always_one(model: keras.Model, x: np.ndarray) -> bool:
-    """Measure whether a model with one output unit returns 1 for whatever it receives.
+    """Return whether a model with one output unit returns 1 for all inputs, as measured.
 
     Args:
         model: a model with one output.
@@ -78,19 +78,19 @@ def is_always_one(model: keras.Model, x: np.ndarray) -> bool:
         Whether it does, as a softmax over one unit does.
     """
     outputs = _outputs(model, x)
-    # Not every processor divides a number by itself to exactly 1, least of all in half precision.
+    # A number divided by itself is not exactly 1 on every processor or in half precision.
     return outputs.shape[1:] == (1,) and np.allclose(outputs, 1, rtol=0, atol=1e-3)
 
 
 def _outputs(model: keras.Model, x: np.ndarray) -> np.ndarray:
-    """What a model returns for examples, and for the same examples much enlarged."""
-    inputs = [x, _ENLARGED * x, -_ENLARGED * x] if _takes_numbers(model) else [x]
+    """The outputs of a model for examples, and for the same examples scaled up."""
+    inputs = [x, _SCALE * x, -_SCALE * x] if _takes_quantities(model) else [x]
     returned = [keras.ops.convert_to_numpy(model(each, training=False)) for each in inputs]
     return np.concatenate(returned).astype("float64")
 
 
-def _takes_numbers(model: keras.Model) -> bool:
-    """Whether inputs are quantities; what stands for words or classes has no larger or smaller."""
+def _takes_quantities(model: keras.Model) -> bool:
+    """Whether inputs are quantities that can be scaled, rather than indices of words or classes."""
     return not any(isinstance(layer, _TAKE_INDICES) for layer in flat_layers(model))
 
 

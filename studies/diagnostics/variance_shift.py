@@ -1,4 +1,4 @@
-"""How the variance of activations differs between training and inference, at each dropout site."""
+"""Variance shift: how dropout changes the variance of activations after each dropout site."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from dropout_zoo.studies.diagnostics.dropout_switch import DropoutSwitch
 
 
 def variance_ratios(switch: DropoutSwitch, x: np.ndarray) -> dict[str, tuple[str, float]]:
-    """Measure the variance with dropout on over that with dropout off, behind each site.
+    """Measure the ratio of the variances with dropout on and off, after each dropout site.
 
-    Measured is what the batch normalisation receives that follows, directly or behind one dense
-    layer, convolution or addition (Li et al. 2018, arXiv:1801.05134); where none follows, what
-    the next layer receives that computes from weights.
+    The variance is that of the inputs of the next batch normalization, directly after the site or
+    after one dense layer, convolution or addition (Li et al. 2018, arXiv:1801.05134). Where there
+    is none, it is that of the inputs of the next layer with weights.
 
     Args:
         switch: the switch of the model.
         x: examples.
 
     Returns:
-        By path of the site, the path of the batch normalisation (empty where there is none) and
-        the ratio. Sites inside other layers, and those at the output, are left out.
+        The path of the batch normalization (empty if there is none) and the ratio, by path of the
+        site. Sites inside other layers and sites at the output are left out.
     """
     context = AuditContext(switch.model)
-    listeners = {
+    receivers = {
         placed.site.path: found
         for placed in context.dropping
         if (found := _receiver(context, placed)) is not None
     }
-    layers = [call.operation for call in listeners.values()]
+    layers = [call.operation for call in receivers.values()]
     off = switch.variances(x, layers)
     with switch.on():
         on = switch.variances(x, layers)
     return {
         path: (call.path if is_batch_norm(call) else "", on[key] / off[key])
-        for path, call in listeners.items()
+        for path, call in receivers.items()
         if off.get(key := id(call.operation), 0) > 0
     }
 

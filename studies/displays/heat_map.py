@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
@@ -134,7 +135,7 @@ class HeatMapDisplay(Display):
 
 def _readable_on(image: AxesImage, value: float) -> str:
     """Black or white, whichever can be read on the colour of a value."""
-    red, green, blue, _ = image.cmap(image.norm(value))
+    red, green, blue, _ = image.to_rgba(np.array([value]))[0]
     return BLACK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
 
 

@@ -10,13 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from matplotlib.typing import LineStyleType
 
 from dropout_zoo.studies.displays.base import Display, Style, styled
 from dropout_zoo.studies.displays.style import GREY, setting_style
 from dropout_zoo.studies.metric_names import accuracy_name, drawn_values
 from dropout_zoo.studies.result import TrainingStudyResult
 
-MEASURES = {
+MEASURES: Mapping[str, tuple[LineStyleType, str]] = {
     "": ("-", "training (dropout on)"),
     "train_": (":", "training, dropout off"),
     "val_": ("--", "validation"),

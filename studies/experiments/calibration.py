@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -77,17 +76,17 @@ def calibration(
     rows = []
     for number in np.unique(place):
         inside = place == number
-        accuracy, count = float(right[inside].mean()), int(inside.sum())
-        low, high = _wilson(accuracy, count, level)
+        count, hits = int(inside.sum()), int(right[inside].sum())
+        interval = stats.binomtest(hits, count).proportion_ci(level, method="wilson")
         rows.append(
             {
                 "left": number / bins,
                 "right": (number + 1) / bins,
                 "examples": count,
                 "confidence": float(confidence[inside].mean()),
-                "accuracy": accuracy,
-                "low": low,
-                "high": high,
+                "accuracy": hits / count,
+                "low": float(interval.low),
+                "high": float(interval.high),
             }
         )
     table = pd.DataFrame(rows)
@@ -111,11 +110,3 @@ def _shares(bins: pd.DataFrame) -> pd.Series:
 
 def _surplus(bins: pd.DataFrame) -> pd.Series:
     return bins["confidence"] - bins["accuracy"]
-
-
-def _wilson(share: float, count: int, level: float) -> tuple[float, float]:
-    """Interval of a share of so many examples; it stays within [0, 1]."""
-    z = float(stats.norm.ppf((1 + level) / 2))
-    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
-    return max(0.0, centre - half), min(1.0, centre + half)

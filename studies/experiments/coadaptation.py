@@ -1,4 +1,4 @@
-"""Co-adaptation: how much a model leans on single units, and what its first layer has learnt."""
+"""Co-adaptation: how much a model depends on single units, and what its first layer has learned."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ import pandas as pd
 from dropout_zoo.studies.paired_tests import holm_differences
 from dropout_zoo.studies.plan import (
     NO_DROPOUT,
-    Bench,
     Execution,
     Model,
     Setting,
     StudyPlan,
+    TrainingSetup,
     as_dataset,
     as_seeds,
 )
 from dropout_zoo.studies.result import StudyResult
-from dropout_zoo.studies.runner import announce, train_settings
-from dropout_zoo.studies.site_groups import Wanted, model_with_sites, named_rates
+from dropout_zoo.studies.runner import check_any_completed, train_settings
+from dropout_zoo.studies.site_groups import Wanted, model_with_sites, with_and_without_dropout
+from dropout_zoo.studies.study import study
+from dropout_zoo.studies.summary_text import NO_INTERVALS
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.targets import targets_for
 from dropout_zoo.training.members import TrainedMember
@@ -36,12 +38,12 @@ MEASURES = {
     "active_share": "share of examples on which a unit is active",
     "correlation": "mean absolute correlation with other units",
 }
-"""What is measured of every unit of the first dense layer."""
+"""What is measured about every unit of the first dense layer."""
 
 _BINS = 40
 
 
-def coadaptation(
+def plan_coadaptation(
     model: Model,
     dataset: Dataset | str | Path = "digits",
     *,
@@ -49,50 +51,71 @@ def coadaptation(
     sites: str = "hidden",
     examples: int = 500,
     seeds: int | Sequence[int] = 5,
-    execution: Execution | None = None,
     **settings: Unpack[TrainOptions],
-) -> StudyResult:
-    """Measure the units of the first dense layer, with and without dropout.
-
-    Srivastava et al. 2014, Section 7.1 and 7.2 (Figs. 7 and 8): with dropout features stand on
-    their own, and activations are sparser.
+) -> StudyPlan[StudyResult]:
+    """Plan the study of `coadaptation`.
 
     Args:
-        model: a compiled model whose first dense layer has an activation that is 0 at 0, such as
-            relu; or what makes one, as in `learning_curves`.
+        model: as in `learning_curves`; the activation of its first dense layer has to be 0 at 0,
+            such as relu.
         dataset: a `Dataset`, or what `load_dataset` takes.
-        rates: the settings beside no dropout, as in `learning_curves`.
+        rates: what is compared with no dropout, as in `learning_curves`.
         sites: where a single rate applies.
-        examples: validation examples on which the units are measured, at most.
+        examples: number of validation examples on which the units are measured; all where there
+            are fewer.
         seeds: number of seeds, or the seeds.
-        execution: where the study runs and who hears of it.
-        **settings: how each model is trained; see `TrainSettings`.
+        **settings: how each model is trained; see `TrainSettings`. The best epoch is measured.
 
     Returns:
-        The result, with a row for each unit of each training: ``dropout``, ``seed``, ``unit``,
-        the measures of `MEASURES`, ``feature`` (its incoming weights), and ``counts`` (histogram
-        of its activations over the bins in ``settings["edges"]``).
+        The plan.
 
     Raises:
         ValueError: the model has no such layer, or model and data do not fit.
-        RuntimeError: every training failed.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_coadaptation
+        >>> plan_coadaptation("mlp", "digits", seeds=3).trainings
+        6
     """
     training = TrainSettings.from_options(settings, coadaptation)
     data = as_dataset(dataset)
-    bench = Bench(model_with_sites(model, data, [sites]), data)
-    _first_dense(bench.model)
-    wanted = named_rates(bench.model, rates, sites)
-    plan = StudyPlan(
+    setup = TrainingSetup(model_with_sites(model, data, [sites]), data)
+    _first_dense(setup.model)
+    return StudyPlan(
         kind="coadaptation",
-        settings=[Setting(name, {"dropout": name}, each, bench) for name, each in wanted.items()],
-        controls={name: NO_DROPOUT for name in wanted if name != NO_DROPOUT},
+        dataset=data,
+        settings=with_and_without_dropout(setup, rates, sites),
         seeds=as_seeds(seeds),
         training=training,
+        procedure=_measure_units,
         arguments={"sites": sites, "examples": examples},
     )
-    execution = execution or Execution()
-    announce(plan, data, execution)
-    x, y = data.validation[0][:examples], data.validation[1][:examples]
+
+
+@study(plan_coadaptation)
+def coadaptation() -> None:
+    """Measure the units of the first dense layer, with and without dropout.
+
+    Srivastava et al. 2014, Sections 7.1 and 7.2 (Figs. 7 and 8): with dropout, features are
+    meaningful on their own, and activations are sparser.
+
+    Returns:
+        The result, with one row per unit of each training: ``dropout``, ``seed``, ``unit``, the
+        measures of `MEASURES`, ``feature`` (its incoming weights), and ``counts`` (histogram of
+        its activations over the bins in ``settings["edges"]``).
+
+    Example:
+        >>> from dropout_zoo.studies import coadaptation
+        >>> study = coadaptation("mlp", "digits", examples=20, epochs=1, seeds=1)
+        >>> len(study.data)
+        1024
+    """
+
+
+def _measure_units(plan: StudyPlan[StudyResult], execution: Execution) -> StudyResult:
+    """Train every setting and measure the units of the first dense layer at the best epoch."""
+    data = plan.dataset
+    x, y = (part[: plan.arguments["examples"]] for part in data.validation)
     tables: list[pd.DataFrame] = []
     activations: list[np.ndarray] = []
 
@@ -103,24 +126,32 @@ def coadaptation(
         return {}
 
     trained = train_settings(plan, execution, measure)
-    if not tables:
-        raise RuntimeError(f"every training failed: {'; '.join(sorted(set(trained['reason'])))}")
-    largest = max(float(values.max()) for values in activations)
-    smallest = min(0.0, *(float(values.min()) for values in activations))
-    edges = np.linspace(smallest, largest, _BINS + 1)
-    for table, values in zip(tables, activations, strict=True):
-        table["counts"] = [np.histogram(unit, edges)[0].tolist() for unit in values.T]
-    first = ["dropout", "seed", "unit"]
-    units = pd.concat(tables, ignore_index=True)
-    units = units[first + [column for column in units.columns if column not in first]]
+    check_any_completed(trained)
+    units, edges = _with_histograms(tables, activations)
     shape = list(data.input_shape)
     return StudyResult(
-        kind="coadaptation",
+        kind=plan.kind,
         data=units,
-        settings=plan.describe(data) | {"edges": edges.tolist(), "input_shape": shape},
+        settings=plan.describe() | {"edges": edges.tolist(), "input_shape": shape},
         versions=versions(),
         conclusions=(*_failures(trained), *_conclude(units)),
     )
+
+
+def _with_histograms(
+    tables: Sequence[pd.DataFrame], activations: Sequence[np.ndarray]
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """All tables in one, with histograms of the activations over the same bins, and their edges."""
+    largest = max(float(values.max()) for values in activations)
+    smallest = min(0.0, *(float(values.min()) for values in activations))
+    edges = np.linspace(smallest, largest, _BINS + 1)
+    with_counts = [
+        table.assign(counts=[np.histogram(unit, edges)[0].tolist() for unit in values.T])
+        for table, values in zip(tables, activations, strict=True)
+    ]
+    units = pd.concat(with_counts, ignore_index=True)
+    first = ["dropout", "seed", "unit"]
+    return units[first + [name for name in units.columns if name not in first]], edges
 
 
 def _first_dense(model: keras.Model) -> keras.layers.Dense:
@@ -143,7 +174,7 @@ def _first_dense(model: keras.Model) -> keras.layers.Dense:
 def _units(
     model: keras.Model, x: np.ndarray, y: np.ndarray, num_classes: int | None
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """What each unit of the first dense layer does, and its activations, a column a unit."""
+    """Measures of each unit of the first dense layer, and activations, one column per unit."""
     layer = _first_dense(model)
     targets = targets_for(model, y, num_classes)
     until = keras.Model(model.inputs, layer.output)
@@ -176,7 +207,7 @@ def _loss(model: keras.Model, x: np.ndarray, targets: np.ndarray) -> float:
 
 
 def _correlation(values: np.ndarray) -> np.ndarray:
-    """Mean absolute correlation of each unit with the others; NaN where it never changes."""
+    """Mean absolute correlation of each unit with the others; NaN for constant units."""
     spread = values.std(axis=0)
     varying = spread > 0
     found = np.full(values.shape[1], np.nan)
@@ -213,14 +244,14 @@ def _conclude(units: pd.DataFrame) -> list[str]:
             change, before = found[measure], float(control[measure].mean())
             text = f"{name}: {what} {before + change.mean:.3g} against {before:.3g}"
             if change.pairs > 1:
-                clear = "" if change.excludes_zero else ", not set apart"
-                text += f" (difference {change.low:.2g} to {change.high:.2g}{clear})"
+                zero = "" if change.excludes_zero else ", includes 0"
+                text += f" (difference {change.low:.2g} to {change.high:.2g}{zero})"
             sentences.append(f"{text}.")
     pairs = units["seed"].nunique()
     sentences.append(
-        f"Means over units, paired over {pairs} seeds; Student's t at 95 %, by Holm's method for "
-        "all measures of a setting together."
+        f"Means over units, differences paired over {pairs} seeds; 95 % confidence intervals by "
+        "Student's t, with Holm's method for all measures of a setting together."
         if pairs > 1
-        else "A single seed: there are no intervals, and nothing is proven."
+        else NO_INTERVALS
     )
     return sentences

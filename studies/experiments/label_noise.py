@@ -1,43 +1,37 @@
-"""Training data that mislead, with and without dropout: wrong labels, and a rare class."""
+"""Training on wrong labels, with and without dropout."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
 import keras
 import numpy as np
 
-from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.guidance import check_rate
-from dropout_zoo.studies.data.corruption import (
-    with_rare_class,
-    with_wrong_labels,
-)
+from dropout_zoo.studies.data.corruption import with_wrong_labels
+from dropout_zoo.studies.experiments.classification import gain_sentences, predicted_classes
 from dropout_zoo.studies.plan import (
-    NO_DROPOUT,
-    Bench,
-    Execution,
     Model,
     Setting,
     StudyPlan,
-    as_dataset,
+    TrainingSetup,
+    as_classification,
     as_seeds,
 )
 from dropout_zoo.studies.result import TrainingStudyResult
-from dropout_zoo.studies.runner import run_plan
-from dropout_zoo.studies.site_groups import Wanted, model_with_sites, named_rates
-from dropout_zoo.studies.summary_text import failure_sentences, gain_clause, method_sentence
+from dropout_zoo.studies.runner import train_and_conclude
+from dropout_zoo.studies.site_groups import Wanted, model_with_sites, with_and_without_dropout
+from dropout_zoo.studies.study import study
+from dropout_zoo.studies.summary_text import failure_sentences, method_sentence
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 
-def label_noise_sweep(
+def plan_label_noise_sweep(
     model: Model,
     dataset: Dataset | str | Path = "digits",
     *,
@@ -45,31 +39,31 @@ def label_noise_sweep(
     rates: Sequence[Wanted] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
-    execution: Execution | None = None,
     **settings: Unpack[TrainOptions],
-) -> TrainingStudyResult:
-    """Train on wrong labels: what is still right, and what is learnt by heart (Arpit et al. 2017).
+) -> StudyPlan[TrainingStudyResult]:
+    """Plan the study of `label_noise_sweep`.
 
     Args:
         model: a compiled classifier, a registered name, ``"package.module:function"``, or a
             function that returns a compiled classifier.
         dataset: a classification, or what `load_dataset` takes.
-        noise: shares of training labels that are made wrong, in [0, 1); the same labels for
+        noise: shares of the training labels that are made wrong, in [0, 1); the same labels for
             every setting and seed.
-        rates: the settings beside no dropout, as in `learning_curves`.
+        rates: what is compared with no dropout, as in `learning_curves`.
         sites: where a single rate applies.
         seeds: number of seeds, or the seeds.
-        execution: where the study runs and who hears of it.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
-        The result, with the factors ``noise`` and ``dropout``; measured after the last epoch are
-        ``clean_accuracy`` on the validation part, whose labels are right, and ``memorised``, the
-        share of the wrong training labels that are predicted (NaN where none is wrong).
+        The plan.
 
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
-        RuntimeError: every training failed.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_label_noise_sweep
+        >>> plan_label_noise_sweep("mlp", "digits", noise=[0, 0.2], seeds=3).trainings
+        12
     """
     training = TrainSettings.from_options(settings, label_noise_sweep)
     data = as_classification(dataset)
@@ -81,135 +75,49 @@ def label_noise_sweep(
         part, wrong = parts[setting.factors["noise"]]
         last = _after_last_epoch(trained)
         x, y = part.train
-        learnt = predicted_classes(last, x[wrong]) == y[wrong] if len(wrong) else np.array([np.nan])
-        clean = predicted_classes(last, data.validation[0]) == data.validation[1]
-        return {"clean_accuracy": float(clean.mean()), "memorised": float(np.mean(learnt))}
-
-    levels = {share: (f"{100 * share:g}% wrong labels", part) for share, (part, _) in parts.items()}
-    plan = plan_levels("label_noise_sweep", "noise", levels, built, rates, sites, seeds, training)
-    conclude = partial(conclude_gains, ("clean_accuracy",))
-    return run_plan(
-        replace(plan, keep_state=True), data, execution or Execution(), conclude, measure
-    )
-
-
-def imbalance_sweep(
-    model: Model,
-    dataset: Dataset | str | Path = "digits",
-    *,
-    rare: int = 0,
-    ratios: Sequence[int] = (1, 10, 100),
-    rates: Sequence[Wanted] = (None,),
-    sites: str = "hidden",
-    seeds: int | Sequence[int] = 5,
-    execution: Execution | None = None,
-    **settings: Unpack[TrainOptions],
-) -> TrainingStudyResult:
-    """Train with one class made rare: is it still found?
-
-    Args:
-        model: what `label_noise_sweep` takes.
-        dataset: a classification, or what `load_dataset` takes.
-        rare: number of the class that is made rare.
-        ratios: for each example of it that is kept, so many are there now; 1 keeps all.
-        rates: the settings beside no dropout, as in `learning_curves`.
-        sites: where a single rate applies.
-        seeds: number of seeds, or the seeds.
-        execution: where the study runs and who hears of it.
-        **settings: how each model is trained; see `TrainSettings`.
-
-    Returns:
-        The result, with the factors ``imbalance`` and ``dropout``, and ``rare_recall``, the
-        recall of the rare class on the validation part at the best epoch.
-
-    Raises:
-        ValueError: an argument is out of range, or model and data do not fit.
-        RuntimeError: every training failed.
-    """
-    training = TrainSettings.from_options(settings, imbalance_sweep)
-    data = as_classification(dataset)
-    if rare not in range(data.num_classes or 0):
-        raise ValueError(
-            f"expected rare to be a class from 0 to {(data.num_classes or 1) - 1}, received {rare}"
+        memorised = (
+            predicted_classes(last, x[wrong]) == y[wrong] if len(wrong) else np.array([np.nan])
         )
-    for ratio in ratios:
-        check_count(ratio, "each of ratios")
-    built = model_with_sites(model, data, [sites])
-    x, y = data.validation
-    inside = y == rare
+        clean = predicted_classes(last, data.validation[0]) == data.validation[1]
+        return {"clean_accuracy": float(clean.mean()), "memorised": float(np.mean(memorised))}
 
-    def measure(setting: Setting, trained: TrainedMember) -> Mapping[str, Any]:
-        found = predicted_classes(trained.model(), x[inside]) == rare
-        return {"rare_recall": float(found.mean())}
-
-    levels = {ratio: (f"{ratio}:1", with_rare_class(data, rare, ratio, seed=0)) for ratio in ratios}
-    plan = plan_levels("imbalance_sweep", "imbalance", levels, built, rates, sites, seeds, training)
-    plan = replace(plan, arguments={**plan.arguments, "rare": rare})
-    conclude = partial(conclude_gains, ("rare_recall",))
-    return run_plan(plan, data, execution or Execution(), conclude, measure)
-
-
-def plan_levels(
-    kind: str,
-    factor: str,
-    levels: Mapping[Any, tuple[str, Dataset]],
-    built: keras.Model,
-    rates: Sequence[Wanted],
-    sites: str,
-    seeds: int | Sequence[int],
-    training: TrainSettings,
-) -> StudyPlan:
-    """Plan every level of a factor with and without dropout.
-
-    Args:
-        kind: name of the study.
-        factor: the column of the levels; empty where there is one level without a name.
-        levels: by level its name and its data.
-        built: the model.
-        rates: the settings beside no dropout.
-        sites: where a single rate applies.
-        seeds: number of seeds, or the seeds.
-        training: how each model is trained.
-
-    Returns:
-        The plan, in which each level is compared with itself without dropout.
-    """
-    settings: list[Setting] = []
-    controls: dict[str, str] = {}
-    for level, (name, part) in levels.items():
-        bench = Bench(built, part)
-        prefix = f"{name}, " if name else ""
-        for dropout, each in named_rates(built, rates, sites).items():
-            factors = ({factor: level} if factor else {}) | {"dropout": dropout}
-            settings.append(Setting(f"{prefix}{dropout}", factors, each, bench))
-            if dropout != NO_DROPOUT:
-                controls[f"{prefix}{dropout}"] = f"{prefix}{NO_DROPOUT}"
     return StudyPlan(
-        kind=kind,
-        settings=settings,
-        controls=controls,
+        kind="label_noise_sweep",
+        dataset=data,
+        settings=[
+            setting
+            for share, (part, _) in parts.items()
+            for setting in with_and_without_dropout(
+                TrainingSetup(built, part),
+                rates,
+                sites,
+                level=f"{100 * share:g}% wrong labels",
+                factors={"noise": share},
+            )
+        ],
         seeds=as_seeds(seeds),
         training=training,
+        procedure=train_and_conclude(_conclude, measure),
         arguments={"sites": sites},
+        keep_state=True,
     )
 
 
-def as_classification(dataset: Dataset | str | Path) -> Dataset:
-    """The data that are meant, if they are a classification.
+@study(plan_label_noise_sweep)
+def label_noise_sweep() -> None:
+    """Train on wrong labels and measure how many of them are memorized (Arpit et al. 2017).
 
-    Raises:
-        ValueError: they are a regression.
+    Returns:
+        The result, with the factors ``noise`` and ``dropout``. Measured after the last epoch are
+        ``clean_accuracy`` on the validation part, whose labels are right, and ``memorised``, the
+        share of the wrong training labels that are predicted (NaN where none is wrong).
+
+    Example:
+        >>> from dropout_zoo.studies import label_noise_sweep
+        >>> study = label_noise_sweep("mlp", "digits", noise=[0.2], epochs=1, seeds=1)
+        >>> study.means("memorised")["setting"].tolist()
+        ['20% wrong labels, no dropout', '20% wrong labels, as given']
     """
-    data = as_dataset(dataset)
-    if data.num_classes is None:
-        raise ValueError(f"expected a classification, received the regression {data.source!r}")
-    return data
-
-
-def predicted_classes(model: keras.Model, x: np.ndarray) -> np.ndarray:
-    """The class that a classifier predicts for each example."""
-    outputs = np.asarray(model.predict(x, batch_size=256, verbose=0))
-    return outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(int)
 
 
 def _after_last_epoch(trained: TrainedMember) -> keras.Model:
@@ -219,20 +127,14 @@ def _after_last_epoch(trained: TrainedMember) -> keras.Model:
     return model
 
 
-def conclude_gains(metrics: Sequence[str], result: TrainingStudyResult) -> list[str]:
-    """Say what each setting gains over its control in some metrics, and what was memorised."""
-    sentences = []
-    for metric in metrics:
-        means = result.means(metric).set_index("setting")
-        for _, gain in result.gains(metric).iterrows():
-            sentences.append(
-                f"{gain['setting']}: {metric.replace('_', ' ')} "
-                f"{means.loc[gain['setting'], 'mean']:.3f}, {gain_clause(gain, gain['control'])}."
-            )
-    if "memorised" in result.data:
-        known = result.means("memorised").dropna(subset="mean")
-        sentences += [
-            f"{row.setting}: {row.mean:.0%} of the wrong labels learnt by heart."
-            for row in known.itertuples()
-        ]
-    return [*sentences, *failure_sentences(result), method_sentence(result)]
+def _conclude(result: TrainingStudyResult) -> list[str]:
+    memorised = result.means("memorised").dropna(subset="mean")
+    return [
+        *gain_sentences(result, "clean_accuracy"),
+        *(
+            f"{row.setting}: {row.mean:.0%} of the wrong labels memorized."
+            for row in memorised.itertuples()
+        ),
+        *failure_sentences(result),
+        method_sentence(result),
+    ]

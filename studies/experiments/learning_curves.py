@@ -3,125 +3,137 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
 import numpy as np
 import pandas as pd
 
-from dropout_zoo.studies.plan import (
-    NO_DROPOUT,
-    Bench,
-    Execution,
-    Model,
-    Setting,
-    StudyPlan,
-    as_dataset,
-    as_seeds,
-)
+from dropout_zoo.studies.plan import Model, StudyPlan, TrainingSetup, as_dataset, as_seeds
 from dropout_zoo.studies.result import TrainingStudyResult
-from dropout_zoo.studies.runner import run_plan
-from dropout_zoo.studies.site_groups import Wanted, model_with_sites, named_rates
+from dropout_zoo.studies.runner import train_and_conclude
+from dropout_zoo.studies.site_groups import Wanted, model_with_sites, with_and_without_dropout
+from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import best_sentence, failure_sentences, method_sentence
 from dropout_zoo.studies.verdicts import verdict_by_setting
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 
-def learning_curves(
+def plan_learning_curves(
     model: Model,
     dataset: Dataset | str | Path = "digits",
     *,
     rates: Sequence[Wanted] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
-    execution: Execution | None = None,
     **settings: Unpack[TrainOptions],
-) -> TrainingStudyResult:
-    """Train a few settings and keep what every epoch measured.
-
-    The training metrics are kept twice: as Keras reports them, averaged over the epoch with
-    dropout on, and measured after the epoch with dropout off.
+) -> StudyPlan[TrainingStudyResult]:
+    """Plan the study of `learning_curves`.
 
     Args:
         model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
             function that returns a compiled model.
         dataset: a `Dataset`, or what `load_dataset` takes.
-        rates: the settings beside no dropout: a rate (fraction dropped) for all of `sites`, rates
-            by site path, or None for those that the model came with.
-        sites: ``"all"``, a placement such as ``"hidden"``, or a path: where a single rate applies;
-            other sites keep theirs.
+        rates: what is compared with no dropout: a rate (fraction dropped, in [0, 1)) for all of
+            `sites`, rates by site path, or None for the model's own rates.
+        sites: where a single rate applies: ``"all"``, a placement such as ``"hidden"``, or the
+            path of a site; the other sites keep their rates.
         seeds: number of seeds, or the seeds.
-        execution: where the study runs and who hears of it.
         **settings: how each model is trained; see `TrainSettings`.
+
+    Returns:
+        The plan.
+
+    Raises:
+        ValueError: an argument is out of range, or model and data do not fit.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_learning_curves
+        >>> plan_learning_curves("mlp", "digits", rates=[0.2, 0.5], seeds=3).trainings
+        9
+    """
+    training = TrainSettings.from_options(settings, learning_curves)
+    data = as_dataset(dataset)
+    setup = TrainingSetup(model_with_sites(model, data, [sites]), data)
+    return StudyPlan(
+        kind="learning_curves",
+        dataset=data,
+        settings=with_and_without_dropout(setup, rates, sites),
+        seeds=as_seeds(seeds),
+        training=training,
+        procedure=train_and_conclude(_conclude),
+        arguments={"sites": sites},
+    )
+
+
+@study(plan_learning_curves)
+def learning_curves() -> None:
+    """Train a few settings and keep what every epoch measured.
+
+    The training metrics are kept twice: as Keras reports them, averaged over the epoch with
+    dropout on, and measured after the epoch with dropout off.
 
     Returns:
         The result, with the factor ``dropout``.
 
-    Raises:
-        ValueError: an argument is out of range, or model and data do not fit.
-        RuntimeError: every training failed.
+    Example:
+        >>> from dropout_zoo.studies import learning_curves
+        >>> study = learning_curves("mlp", "digits", rates=[0.5], epochs=1, seeds=1)
+        >>> study.scores()["setting"].tolist()
+        ['no dropout', 'rate 0.50']
     """
-    training = TrainSettings.from_options(settings, learning_curves)
-    data = as_dataset(dataset)
-    plan = _plan("learning_curves", model, data, rates, sites, as_seeds(seeds), training)
-    return run_plan(plan, data, execution or Execution(), _conclude)
 
 
-def epoch_sweep(
+def plan_epoch_sweep(
     model: Model,
     dataset: Dataset | str | Path = "digits",
     *,
     rates: Sequence[Wanted] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
-    execution: Execution | None = None,
     **settings: Unpack[TrainOptions],
-) -> TrainingStudyResult:
-    """Train for long and find out after how many epochs the validation loss turns.
+) -> StudyPlan[TrainingStudyResult]:
+    """Plan the study of `epoch_sweep`.
 
     Args:
-        model: what `learning_curves` takes.
+        model: as in `learning_curves`.
         dataset: a `Dataset`, or what `load_dataset` takes.
-        rates: the settings beside no dropout, as in `learning_curves`.
+        rates: what is compared with no dropout, as in `learning_curves`.
         sites: where a single rate applies.
         seeds: number of seeds, or the seeds.
-        execution: where the study runs and who hears of it.
-        **settings: how each model is trained; see `TrainSettings`; `epochs`
-            defaults to 100.
+        **settings: how each model is trained; see `TrainSettings`. The default is 100 epochs.
 
     Returns:
-        The result; its best epochs are the turns.
+        The plan.
 
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
-        RuntimeError: every training failed.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_epoch_sweep
+        >>> plan_epoch_sweep("mlp", "digits", seeds=3).trainings
+        6
     """
-    training = TrainSettings.from_options({"epochs": 100, **settings}, epoch_sweep)
-    data = as_dataset(dataset)
-    plan = _plan("epoch_sweep", model, data, rates, sites, as_seeds(seeds), training)
-    return run_plan(plan, data, execution or Execution(), _conclude_turns)
+    options: TrainOptions = {"epochs": 100, **settings}
+    plan = plan_learning_curves(model, dataset, rates=rates, sites=sites, seeds=seeds, **options)
+    return replace(plan, kind="epoch_sweep", procedure=train_and_conclude(_conclude_turns))
 
 
-def _plan(
-    kind: str,
-    model: Model,
-    data: Dataset,
-    rates: Sequence[Wanted],
-    sites: str,
-    seeds: list[int],
-    training: TrainSettings,
-) -> StudyPlan:
-    bench = Bench(model_with_sites(model, data, [sites]), data)
-    wanted = named_rates(bench.model, rates, sites)
-    return StudyPlan(
-        kind=kind,
-        settings=[Setting(name, {"dropout": name}, each, bench) for name, each in wanted.items()],
-        controls={name: NO_DROPOUT for name in wanted if name != NO_DROPOUT},
-        seeds=seeds,
-        training=training,
-        arguments={"sites": sites},
-    )
+@study(plan_epoch_sweep)
+def epoch_sweep() -> None:
+    """Train for many epochs and find the epoch after which the validation loss rises.
+
+    Returns:
+        The result; its best epochs are these epochs.
+
+    Example:
+        >>> from dropout_zoo.studies import epoch_sweep
+        >>> study = epoch_sweep("mlp", "digits", epochs=2, seeds=1)
+        >>> study.means("best_epoch")["setting"].tolist()
+        ['no dropout', 'as given']
+    """
 
 
 def _conclude(result: TrainingStudyResult) -> list[str]:
@@ -142,15 +154,15 @@ def _conclude_turns(result: TrainingStudyResult) -> list[str]:
             low, high = max(row.low, 1), min(row.high, last)
             text += f" ({low:.1f} to {high:.1f} on {row.seeds} seeds)"
         if row.mean >= last:
-            text += ", the last one: it has not turned yet"
+            text += ", the last epoch: it may still improve"
         else:
-            text += f", and ends {rise:.0%} off its best after {last}"
+            text += f", and is {rise:.0%} off its best after epoch {last}"
         sentences.append(f"{text}.")
     return [*sentences, *failure_sentences(result), method_sentence(result)]
 
 
 def _rise(curves: pd.DataFrame, objective: str) -> float:
-    """How far the last epoch is off the best one, as a share of it, mean over the seeds."""
+    """How far the last epoch is off the best one, relative to the best, averaged over seeds."""
     shares = []
     for _, group in curves[curves["status"] == "completed"].groupby("seed"):
         by_epoch = group.set_index("epoch")[objective]

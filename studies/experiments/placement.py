@@ -1,4 +1,4 @@
-"""Where dropout helps: at the input, after convolutions, after dense layers, or everywhere."""
+"""Dropout at one placement: the input, after convolutions, after dense layers, or everywhere."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.models.guidance import check_rate
 from dropout_zoo.studies.plan import (
     NO_DROPOUT,
-    Bench,
-    Execution,
     Model,
     Setting,
     StudyPlan,
+    TrainingSetup,
     as_dataset,
     as_seeds,
 )
 from dropout_zoo.studies.result import TrainingStudyResult
-from dropout_zoo.studies.runner import run_plan
+from dropout_zoo.studies.runner import train_and_conclude
 from dropout_zoo.studies.site_groups import build_with
+from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import (
     best_sentence,
     failure_sentences,
@@ -32,45 +32,43 @@ from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 PLACEMENT_RATES = {"input": 0.2, "convolutional": 0.25, "recurrent": 0.25, "hidden": 0.5}
-"""Rates of the convolutional net of Srivastava et al. 2014, Section 6.1.2 (its input, 0.1, apart:
-0.2 is what the paper advises in Appendix A.4)."""
+"""Rates of the convolutional net of Srivastava et al. 2014, Section 6.1.2, except for its input:
+0.2 instead of 0.1, as the paper advises in Appendix A.4."""
 
 PLAIN, SPATIAL = "Dropout", "SpatialDropout2D"
 
 
-def placement_sweep(
+def plan_placement_sweep(
     model: Model,
     dataset: Dataset | str | Path = "digits",
     *,
     rates: Mapping[str, float] | None = None,
     seeds: int | Sequence[int] = 5,
-    execution: Execution | None = None,
     **settings: Unpack[TrainOptions],
-) -> TrainingStudyResult:
-    """Train with dropout at one placement at a time, and at all of them together.
-
-    All settings but `SpatialDropout2D` share one architecture, with layers at a rate of 0 where
-    nothing is dropped. `SpatialDropout2D` is compared where the builder takes the argument
-    ``conv_dropout``.
+) -> StudyPlan[TrainingStudyResult]:
+    """Plan the study of `placement_sweep`.
 
     Args:
         model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
             function that returns a compiled model. Builders with the arguments ``input_rate`` and
-            ``conv_rates`` gain the placements that they lack.
+            ``conv_rates`` are built with these placements.
         dataset: a `Dataset`, or what `load_dataset` takes.
-        rates: rate (fraction dropped, in [0, 1)) by placement, where it is not that of
+        rates: rate (fraction dropped, in [0, 1)) by placement, where it differs from
             `PLACEMENT_RATES`.
         seeds: number of seeds, or the seeds.
-        execution: where the study runs and who hears of it.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
-        The result, with the factors ``placement`` and ``layer``.
+        The plan.
 
     Raises:
         ValueError: an argument is out of range, the model has no site that takes dropout, or
             model and data do not fit.
-        RuntimeError: every training failed.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_placement_sweep
+        >>> plan_placement_sweep("mlp", "digits", seeds=3).trainings
+        12
     """
     training = TrainSettings.from_options(settings, placement_sweep)
     data = as_dataset(dataset)
@@ -79,37 +77,56 @@ def placement_sweep(
     }
     known = builder_arguments(model)
     arguments = {name: 0.0 for name in PLACEMENT_ARGUMENTS.values() if name in known}
-    plain = Bench(build_with(model, data, arguments), data)
-    there = list(dict.fromkeys(site.placement for site in settable_sites(plain.model)))
-    unknown = [name for name in wanted if name not in (*PLACEMENT_RATES, *there)]
-    usable = [name for name in there if name in wanted]
+    plain = TrainingSetup(build_with(model, data, arguments), data)
+    available = list(dict.fromkeys(site.placement for site in settable_sites(plain.model)))
+    unknown = [name for name in wanted if name not in (*PLACEMENT_RATES, *available)]
+    usable = [name for name in available if name in wanted]
     if unknown or not usable:
         raise ValueError(
-            f"expected rates of placements among {', '.join(there) or 'none'}, those of "
+            f"expected rates of placements among {', '.join(available) or 'none'}, those of "
             f"{plain.model.name!r}; received {', '.join(unknown or wanted)}"
         )
-    planned = [
+    compared = [
         Setting(NO_DROPOUT, {"placement": "none", "layer": PLAIN}, plain.rates(0.0), plain),
         *_settings(plain, usable, wanted, PLAIN),
     ]
     if "convolutional" in usable and "conv_dropout" in known:
-        spatial = Bench(build_with(model, data, arguments | {"conv_dropout": "spatial"}), data)
-        planned += _settings(spatial, usable, wanted, SPATIAL)
-    plan = StudyPlan(
+        spatial_model = build_with(model, data, arguments | {"conv_dropout": "spatial"})
+        compared += _settings(TrainingSetup(spatial_model, data), usable, wanted, SPATIAL)
+    return StudyPlan(
         kind="placement_sweep",
-        settings=planned,
-        controls={each.name: NO_DROPOUT for each in planned[1:]},
+        dataset=data,
+        settings=compared,
         seeds=as_seeds(seeds),
         training=training,
+        procedure=train_and_conclude(_conclude),
         arguments={"rates": {name: wanted[name] for name in usable}},
     )
-    return run_plan(plan, data, execution or Execution(), _conclude)
+
+
+@study(plan_placement_sweep)
+def placement_sweep() -> None:
+    """Train with dropout at one placement at a time, and at all of them together.
+
+    All settings but those with `SpatialDropout2D` share one architecture, with dropout layers at a
+    rate of 0 where nothing is dropped. `SpatialDropout2D` is compared if the builder has the
+    argument ``conv_dropout``.
+
+    Returns:
+        The result, with the factors ``placement`` and ``layer``.
+
+    Example:
+        >>> from dropout_zoo.studies import placement_sweep
+        >>> study = placement_sweep("mlp", "digits", epochs=1, seeds=1)
+        >>> study.means()["setting"].tolist()
+        ['no dropout', 'input', 'dense only', 'all']
+    """
 
 
 def _settings(
-    bench: Bench, placements: Sequence[str], rates: Mapping[str, float], layer: str
+    setup: TrainingSetup, placements: Sequence[str], rates: Mapping[str, float], layer: str
 ) -> list[Setting]:
-    """One placement at a time, then all; of spatial dropout only those it makes a difference to."""
+    """One placement at a time, then all; with spatial dropout only those that it changes."""
     groups = {name: [name] for name in placements if layer == PLAIN or name == "convolutional"}
     if len(placements) > 1:
         groups["all"] = list(placements)
@@ -118,8 +135,9 @@ def _settings(
         Setting(
             f"{'dense only' if name == 'hidden' else name}{suffix}",
             {"placement": name, "layer": layer},
-            bench.rates({each: rates[each] for each in group}),
-            bench,
+            setup.rates({each: rates[each] for each in group}),
+            setup,
+            NO_DROPOUT,
         )
         for name, group in groups.items()
     ]

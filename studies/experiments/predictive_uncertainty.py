@@ -1,9 +1,9 @@
-"""What predictors know of their own errors: single nets, dropout's averages, an ensemble."""
+"""How well predictors know their own errors: single nets, dropout averages, ensembles."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -13,30 +13,32 @@ import pandas as pd
 from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.studies.data.corruption import corrupted
 from dropout_zoo.studies.experiments.calibration import calibration
-from dropout_zoo.studies.experiments.label_noise import as_classification
 from dropout_zoo.studies.experiments.monte_carlo import monte_carlo, proper_scores, row_entropy
 from dropout_zoo.studies.plan import (
     NO_DROPOUT,
-    Bench,
     Execution,
     Model,
     Setting,
     StudyPlan,
+    TrainingSetup,
+    as_classification,
     as_seeds,
 )
 from dropout_zoo.studies.result import TrainingStudyResult
-from dropout_zoo.studies.runner import announce, result_of, train_settings
+from dropout_zoo.studies.runner import result_of, train_settings
 from dropout_zoo.studies.site_groups import Wanted, model_with_sites, named_rates
+from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import failure_sentences, gain_clause, method_sentence
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
-_FELLOWS = "fellows of the ensembles"
+_ENSEMBLE_MEMBERS = "other members of the ensembles"
+"""Name of the setting that trains them; their first member is the net without dropout."""
 
 
-def predictive_uncertainty(
+def plan_predictive_uncertainty(
     model: Model,
     dataset: Dataset | str | Path = "digits",
     *,
@@ -47,123 +49,197 @@ def predictive_uncertainty(
     ensemble: int = 5,
     examples: int = 1000,
     seeds: int | Sequence[int] = 5,
-    execution: Execution | None = None,
     **settings: Unpack[TrainOptions],
-) -> TrainingStudyResult:
-    """Compare predictors on clean and on corrupted inputs: errors, calibration, uncertainty.
-
-    They are a net without dropout, one with dropout by weight scaling (dropout off, one pass) and
-    by Monte-Carlo averages, and an ensemble of nets without dropout, the first of which is the
-    single net of the same seed. All are measured on the test part: the validation part has chosen
-    their epochs, and a calibration measured there would look better than it is.
+) -> StudyPlan[TrainingStudyResult]:
+    """Plan the study of `predictive_uncertainty`.
 
     Args:
-        model: a compiled classifier with a probability for each class, or what makes one, as in
-            `label_noise_sweep`.
+        model: as in `label_noise_sweep`, with one probability per class as output.
         dataset: a classification, or what `load_dataset` takes.
-        levels: by corruption the levels, as in `robustness`; 0 is clean. None for 0, 0.1, 0.2,
-            0.3, 0.5 of ``"gaussian noise"``.
-        rates: the settings beside no dropout, as in `learning_curves`.
+        levels: levels by corruption, as in `robustness`; a level of 0 leaves the inputs clean.
+            None for 0, 0.1, 0.2, 0.3, 0.5 of ``"gaussian noise"``.
+        rates: what is compared with no dropout, as in `learning_curves`.
         sites: where a single rate applies.
-        samples: passes with dropout on that are averaged.
-        ensemble: nets in an ensemble, each with a seed of its own; 1 for no ensemble.
-        examples: test examples to measure on, at most.
+        samples: number of passes with dropout on that are averaged.
+        ensemble: number of nets in an ensemble; no two ensembles share a net. 1 for no ensemble.
+        examples: number of test examples on which the predictors are measured; all where there
+            are fewer.
         seeds: number of seeds, or the seeds.
-        execution: where the study runs and who hears of it.
-        **settings: how each model is trained; see `TrainSettings`.
+        **settings: how each model is trained; see `TrainSettings`. The best epoch is measured.
 
     Returns:
-        The result, with the factors ``corruption``, ``severity`` and ``predictor``. Measured are
-        ``corrupted_accuracy``, ``corrupted_loss``, ``ece`` (the objective), ``entropy`` and
-        ``mutual_information`` (means over the examples, in nats; the latter NaN where a predictor
-        has no members).
+        The plan.
 
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
-        RuntimeError: every training failed.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_predictive_uncertainty
+        >>> plan_predictive_uncertainty("mlp", "digits", ensemble=2, seeds=3).trainings
+        9
     """
     training = TrainSettings.from_options(settings, predictive_uncertainty)
     data = as_classification(dataset)
     check_count(samples, "samples")
     check_count(ensemble, "ensemble")
     wanted = levels or {"gaussian noise": (0.0, 0.1, 0.2, 0.3, 0.5)}
-    x, y = data.test[0][:examples], data.test[1][:examples]
-    places = [(kind, float(level)) for kind, each in wanted.items() for level in each]
-    inputs = np.concatenate([corrupted(x, kind, level, seed=0) for kind, level in places])
-    outputs: dict[tuple[str, int], np.ndarray] = {}
-    rows: list[dict[str, Any]] = []
+    measurement = _Measurement(wanted, samples, ensemble, *(part[:examples] for part in data.test))
+    setup = TrainingSetup(model_with_sites(model, data, [sites]), data)
+    named = named_rates(setup.model, rates, sites)
+    predictors = [Setting(name, {"predictor": name}, each, setup) for name, each in named.items()]
+    first = as_seeds(seeds)
+    if ensemble > 1:
+        others = [seed for each in _other_members(first, ensemble).values() for seed in each]
+        factors = {"predictor": _ENSEMBLE_MEMBERS}
+        predictors.append(
+            Setting(_ENSEMBLE_MEMBERS, factors, named[NO_DROPOUT], setup, seeds=others)
+        )
+    return StudyPlan(
+        kind="predictive_uncertainty",
+        dataset=data,
+        settings=predictors,
+        seeds=first,
+        training=training,
+        procedure=measurement,
+        arguments={
+            "levels": {kind: list(each) for kind, each in wanted.items()},
+            "sites": sites,
+            "samples": samples,
+            "ensemble": ensemble,
+            "examples": len(measurement.y),
+        },
+    )
 
-    def note(predictor: str, seed: int, passes: Sequence[np.ndarray], information: Any) -> None:
-        mean = np.mean(passes, axis=0)
-        measured = (mean, row_entropy(mean), information)
-        parts = zip(*(np.split(each, len(places)) for each in measured), strict=True)
-        for (kind, level), (probabilities, entropy, shared) in zip(places, parts, strict=True):
-            scores = proper_scores(probabilities, y)
-            rows.append(
+
+@study(plan_predictive_uncertainty)
+def predictive_uncertainty() -> None:
+    """Compare the accuracy, calibration and uncertainty of predictors on corrupted inputs.
+
+    The predictors are a net without dropout, a net with dropout by weight scaling (dropout off,
+    one pass) and by Monte Carlo averages, and an ensemble of nets without dropout, the first of
+    which is the single net of the same seed. All are measured on the test part: the validation
+    part has chosen their epochs, so that they would seem better calibrated there than they are.
+
+    Returns:
+        The result, with the factors ``corruption``, ``severity`` and ``predictor``. Measured are
+        ``corrupted_accuracy``, ``corrupted_loss``, ``ece`` (the objective), ``entropy`` and
+        ``mutual_information`` (means over the examples, in nats; the latter NaN where a predictor
+        is a single pass of a single net).
+
+    Example:
+        >>> from dropout_zoo.studies import predictive_uncertainty
+        >>> study = predictive_uncertainty(
+        ...     "mlp", "digits", levels={"gaussian noise": [0]}, samples=2, ensemble=1,
+        ...     examples=20, epochs=1, seeds=1,
+        ... )
+        >>> study.data["predictor"].tolist()
+        ['no dropout', 'as given, weight scaling', 'as given, 2 passes']
+    """
+
+
+@dataclass(frozen=True, eq=False)
+class _Measurement:
+    """Trains a plan and measures its predictors on every level of corruption.
+
+    Attributes:
+        levels: levels by corruption.
+        samples: number of passes with dropout on.
+        ensemble: number of nets in an ensemble.
+        x: test inputs.
+        y: their classes.
+    """
+
+    levels: Mapping[str, Sequence[float]]
+    samples: int
+    ensemble: int
+    x: np.ndarray
+    y: np.ndarray
+
+    def __call__(
+        self, plan: StudyPlan[TrainingStudyResult], execution: Execution
+    ) -> TrainingStudyResult:
+        scores = _Scores(
+            [(kind, float(v)) for kind, each in self.levels.items() for v in each], self.y
+        )
+        inputs = np.concatenate(
+            [corrupted(self.x, kind, level, seed=0) for kind, level in scores.levels]
+        )
+        outputs: dict[tuple[str, int], np.ndarray] = {}
+
+        def measure(setting: Setting, trained: TrainedMember) -> Mapping[str, Any]:
+            best, seed = trained.model(), trained.member.seed
+            scaled = np.asarray(best.predict(inputs, batch_size=256, verbose=0), float)
+            outputs[setting.name, seed] = scaled
+            if setting.name == NO_DROPOUT:
+                scores.add(NO_DROPOUT, seed, scaled)
+            elif setting.name != _ENSEMBLE_MEMBERS:
+                scores.add(f"{setting.name}, weight scaling", seed, scaled)
+                found = monte_carlo(best, inputs, self.samples, seed=seed)
+                name = f"{setting.name}, {self.samples} passes"
+                scores.add(name, seed, found.mean, found.mutual_information)
+            return {}
+
+        whole = result_of(plan, train_settings(plan, execution, measure), lambda result: [])
+        for seed, others in _other_members(plan.seeds, self.ensemble).items():
+            keys = [(NO_DROPOUT, seed), *((_ENSEMBLE_MEMBERS, other) for other in others)]
+            if self.ensemble > 1 and all(key in outputs for key in keys):
+                name = f"ensemble of {self.ensemble} without dropout"
+                scores.add(name, seed, *_averaged([outputs[key] for key in keys]))
+        return _by_predictor(whole, pd.DataFrame(scores.rows))
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """What is measured about the predictors: one row per predictor, seed and level.
+
+    Attributes:
+        levels: corruption and level of each part of the inputs, in order.
+        y: the classes of the examples in each part.
+        rows: the rows.
+    """
+
+    levels: Sequence[tuple[str, float]]
+    y: np.ndarray
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(
+        self,
+        predictor: str,
+        seed: int,
+        probabilities: np.ndarray,
+        mutual_information: np.ndarray | None = None,
+    ) -> None:
+        """Add the scores of one predictor: probabilities and mutual information of all parts."""
+        if mutual_information is None:
+            mutual_information = np.full(len(probabilities), np.nan)
+        measured = (probabilities, row_entropy(probabilities), mutual_information)
+        parts = zip(*(np.split(each, len(self.levels)) for each in measured), strict=True)
+        for (kind, level), (of_part, entropy, shared) in zip(self.levels, parts, strict=True):
+            found = proper_scores(of_part, self.y)
+            self.rows.append(
                 {
                     "predictor": predictor,
                     "corruption": kind,
                     "severity": level,
                     "seed": seed,
-                    "corrupted_accuracy": 1 - scores["error"] / 100,
-                    "corrupted_loss": scores["loss"],
-                    "ece": calibration(probabilities, y).error,
+                    "corrupted_accuracy": 1 - found["error"] / 100,
+                    "corrupted_loss": found["loss"],
+                    "ece": calibration(of_part, self.y).error,
                     "entropy": float(entropy.mean()),
                     "mutual_information": float(shared.mean()),
                 }
             )
 
-    def measure(setting: Setting, trained: TrainedMember) -> Mapping[str, Any]:
-        best, seed = trained.model(), trained.member.seed
-        scaled = np.asarray(best.predict(inputs, batch_size=256, verbose=0), float)
-        outputs[setting.name, seed] = scaled
-        unknown = np.full(len(inputs), np.nan)
-        if setting.name == NO_DROPOUT:
-            note(NO_DROPOUT, seed, [scaled], unknown)
-        elif setting.name != _FELLOWS:
-            note(f"{setting.name}, weight scaling", seed, [scaled], unknown)
-            found = monte_carlo(best, inputs, samples, seed=seed)
-            name = f"{setting.name}, {samples} passes"
-            note(name, seed, [found.mean], found.mutual_information)
-        return {}
 
-    bench = Bench(model_with_sites(model, data, [sites]), data)
-    named = named_rates(bench.model, rates, sites)
-    planned = [Setting(name, {"predictor": name}, each, bench) for name, each in named.items()]
-    first = as_seeds(seeds)
-    fellows = _fellows(first, ensemble)
-    if ensemble > 1:
-        others = [seed for each in fellows.values() for seed in each]
-        planned.append(
-            Setting(_FELLOWS, {"predictor": _FELLOWS}, named[NO_DROPOUT], bench, seeds=others)
-        )
-    plan = StudyPlan(
-        kind="predictive_uncertainty",
-        settings=planned,
-        controls={},
-        seeds=first,
-        training=training,
-        arguments={
-            "levels": {kind: list(each) for kind, each in wanted.items()},
-            "sites": sites, "samples": samples, "ensemble": ensemble, "examples": len(y),
-        },
-    )  # fmt: skip
-    execution = execution or Execution()
-    announce(plan, data, execution)
-    trained = train_settings(plan, execution, measure)
-    whole = result_of(plan, data, trained, lambda result: [])
-    for seed, others in fellows.items():
-        keys = [(NO_DROPOUT, seed), *((_FELLOWS, other) for other in others)]
-        if ensemble > 1 and all(key in outputs for key in keys):
-            each = [outputs[key] for key in keys]
-            entropies = np.mean([row_entropy(one) for one in each], axis=0)
-            shared = np.maximum(row_entropy(np.mean(each, axis=0)) - entropies, 0)
-            note(f"ensemble of {ensemble} without dropout", seed, each, shared)
-    return _by_predictor(whole, pd.DataFrame(rows))
+def _averaged(members: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of the members' probabilities, and their mutual information."""
+    mean = np.mean(members, axis=0)
+    entropies = np.mean([row_entropy(each) for each in members], axis=0)
+    return mean, np.maximum(row_entropy(mean) - entropies, 0)
 
 
-def _fellows(seeds: Sequence[int], ensemble: int) -> dict[int, list[int]]:
-    """The other seeds of each seed's ensemble: no two ensembles share a net."""
+def _other_members(seeds: Sequence[int], ensemble: int) -> dict[int, list[int]]:
+    """By seed, the seeds of the other members of its ensemble; no two ensembles share a net."""
     start, each = max(seeds) + 1, ensemble - 1
     return {
         seed: list(range(start + place * each, start + (place + 1) * each))
@@ -172,7 +248,7 @@ def _fellows(seeds: Sequence[int], ensemble: int) -> dict[int, list[int]]:
 
 
 def _by_predictor(whole: TrainingStudyResult, measured: pd.DataFrame) -> TrainingStudyResult:
-    """One row for each predictor, seed and corruption, in place of the learning curves."""
+    """One row per predictor, seed and corruption, in place of the learning curves."""
     where = measured["corruption"] + " " + measured["severity"].map("{:g}".format)
     table = measured.assign(
         setting=measured["predictor"] + ", " + where,
@@ -198,10 +274,10 @@ def _by_predictor(whole: TrainingStudyResult, measured: pd.DataFrame) -> Trainin
 
 
 def _conclude(result: TrainingStudyResult, whole: TrainingStudyResult) -> list[str]:
-    """The calibration of each predictor on clean inputs, and at the worst of each corruption."""
+    """The calibration of each predictor on clean inputs, and at the highest of each corruption."""
     means = result.means().set_index("setting")["mean"]
     gains = result.gains()
-    # Uncorrupted inputs are the same for all corruptions: they are spoken of once.
+    # Clean inputs are the same for all corruptions: they are mentioned once.
     gains = gains[(gains["severity"] > 0) | ~gains.duplicated(["predictor", "severity"])]
     sentences = []
     for _, group in gains.groupby(["predictor", "corruption"], sort=False):

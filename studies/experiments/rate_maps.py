@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Unpack
 
-from dropout_zoo.studies.experiments.size_sweeps import benches_by_size, check_sizes_of_data
+from dropout_zoo.studies.experiments.size_sweeps import check_sizes_of_data, setups_by_size
 from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.plan import (
-    NO_DROPOUT,
-    Bench,
-    Execution,
     Model,
-    Setting,
     StudyPlan,
+    TrainingSetup,
     as_dataset,
     as_seeds,
 )
 from dropout_zoo.studies.result import TrainingStudyResult
-from dropout_zoo.studies.runner import run_plan
-from dropout_zoo.studies.site_groups import (
-    build_with,
-    check_rates,
-    model_with_sites,
-    rates_at,
-    sites_of,
-    units_of,
-)
+from dropout_zoo.studies.runner import train_and_conclude
+from dropout_zoo.studies.site_groups import build_with, model_with_sites, over_rates, units_of
+from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import (
     failure_sentences,
     gain_counts,
@@ -39,122 +29,162 @@ from dropout_zoo.studies.summary_text import (
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
+MAP_RATES = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8)
 
-def rate_width_map(
+
+def plan_rate_width_map(
     model: Model,
     dataset: Dataset | str | Path = "digits",
     *,
     widths: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0),
-    rates: Sequence[float] = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8),
+    rates: Sequence[float] = MAP_RATES,
     units: Sequence[int] | None = None,
     seeds: int | Sequence[int] = 3,
-    execution: Execution | None = None,
     **settings: Unpack[TrainOptions],
-) -> TrainingStudyResult:
-    """Train every rate at every width: does a wider model want more dropout?
+) -> StudyPlan[TrainingStudyResult]:
+    """Plan the study of `rate_width_map`.
 
     Args:
         model: a registered name or a builder function with the argument ``units``.
         dataset: a `Dataset`, or what `load_dataset` takes.
         widths: factors on the widths of the hidden layers, larger than 0.
-        rates: rates (fractions dropped, in [0, 1)) at all hidden sites; 0 is always among them.
+        rates: rates (fractions dropped, in [0, 1)) at all hidden sites; 0 is added.
         units: widths at a factor of 1; None for the builder's own.
         seeds: number of seeds, or the seeds.
-        execution: where the study runs and who hears of it.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
-        The result, with the factors ``width``, ``parameters`` and ``rate``.
+        The plan.
 
     Raises:
         ValueError: an argument is out of range, or the model has no such builder.
-        RuntimeError: every training failed.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_rate_width_map
+        >>> plan_rate_width_map("mlp", "digits", widths=[0.5, 1], rates=[0.5], seeds=3).trainings
+        12
     """
     training = TrainSettings.from_options(settings, rate_width_map)
     data = as_dataset(dataset)
     start = units_of(model, units)
     if not widths or min(widths) <= 0:
         raise ValueError(f"expected widths to be factors larger than 0, received {list(widths)}")
-    planned, controls = [], {}
+    cells = []
     for width in widths:
         counts = tuple(max(1, round(width * count)) for count in start)
-        bench = Bench(build_with(model, data, {"units": counts}), data)
-        paths = sites_of(bench.model, "hidden")
-        for rate in check_rates(rates):
-            name = f"width x {width:g}, {f'rate {rate_text(rate)}' if rate else NO_DROPOUT}"
-            if rate:
-                controls[name] = f"width x {width:g}, {NO_DROPOUT}"
-            factors = {"width": width, "parameters": bench.model.count_params(), "rate": rate}
-            planned.append(Setting(name, factors, rates_at(bench.model, paths, rate), bench))
-    plan = StudyPlan(
+        setup = TrainingSetup(build_with(model, data, {"units": counts}), data)
+        factors = {"width": width, "parameters": setup.model.count_params()}
+        cells += over_rates(setup, rates, "hidden", level=f"width x {width:g}", factors=factors)
+    return StudyPlan(
         kind="rate_width_map",
-        settings=planned,
-        controls=controls,
+        dataset=data,
+        settings=cells,
         seeds=as_seeds(seeds),
         training=training,
+        procedure=train_and_conclude(partial(_conclude_map, "width")),
         arguments={"units": list(start)},
     )
-    return run_plan(plan, data, execution or Execution(), partial(_conclude_map, "width"))
 
 
-def rate_size_map(
+@study(plan_rate_width_map)
+def rate_width_map() -> None:
+    """Train every rate at every width: does a wider model need more dropout?
+
+    Returns:
+        The result, with the factors ``width``, ``parameters`` and ``rate``.
+
+    Example:
+        >>> from dropout_zoo.studies import rate_width_map
+        >>> study = rate_width_map("mlp", "digits", widths=[0.25], rates=[0.5], epochs=1, seeds=1)
+        >>> study.means()["setting"].tolist()
+        ['width x 0.25, no dropout', 'width x 0.25, rate 0.50']
+    """
+
+
+def plan_rate_size_map(
     model: Model,
     dataset: Dataset | str | Path = "digits",
     *,
     sizes: Sequence[int] | None = None,
-    rates: Sequence[float] = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8),
+    rates: Sequence[float] = MAP_RATES,
     sites: str = "hidden",
     subsets: str = "shared",
-    stretch: float = 5.0,
+    max_epoch_factor: float = 5.0,
     seeds: int | Sequence[int] = 3,
-    execution: Execution | None = None,
     **settings: Unpack[TrainOptions],
-) -> TrainingStudyResult:
-    """Train every rate on every number of examples: do fewer data want more dropout?
+) -> StudyPlan[TrainingStudyResult]:
+    """Plan the study of `rate_size_map`.
 
     Args:
-        model: what `data_size_sweep` takes.
+        model: as in `data_size_sweep`.
         dataset: a `Dataset`, or what `load_dataset` takes.
-        sizes: numbers of training examples; None for 100 to all in steps of about the factor 3.
-        rates: rates (fractions dropped, in [0, 1)) at `sites`; 0 is always among them.
-        sites: ``"all"``, a placement, or a path; other sites have no dropout.
+        sizes: numbers of training examples; None for 100 to all, about a factor of 3 apart.
+        rates: rates (fractions dropped, in [0, 1)) at `sites`; 0 is added.
+        sites: ``"all"``, a placement, or a path; the other sites have no dropout.
         subsets: as in `data_size_sweep`.
-        stretch: as in `data_size_sweep`.
+        max_epoch_factor: as in `data_size_sweep`.
         seeds: number of seeds, or the seeds.
-        execution: where the study runs and who hears of it.
-        **settings: how each model is trained; see `TrainSettings`.
+        **settings: how each model is trained, as in `data_size_sweep`.
 
     Returns:
-        The result, with the factors ``examples`` and ``rate``.
+        The plan.
 
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
-        RuntimeError: every training failed.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_rate_size_map
+        >>> plan_rate_size_map("mlp", "digits", sizes=[100, 200], rates=[0.5], seeds=3).trainings
+        12
     """
     training = TrainSettings.from_options(settings, rate_size_map)
     data = as_dataset(dataset)
     built = model_with_sites(model, data, [sites])
-    paths = sites_of(built, sites)
     counts = check_sizes_of_data(sizes, data)
-    planned, controls = [], {}
-    for (examples, bench, of_seeds), rate in itertools.product(
-        benches_by_size(built, data, counts, subsets, stretch, as_seeds(seeds), training.epochs),
-        check_rates(rates),
-    ):
-        name = f"{examples:,} examples, {f'rate {rate_text(rate)}' if rate else NO_DROPOUT}"
-        if rate:
-            controls[name] = f"{examples:,} examples, {NO_DROPOUT}"
-        each = rates_at(built, paths, rate, others="none")
-        planned.append(Setting(name, {"examples": examples, "rate": rate}, each, bench, of_seeds))
-    plan = StudyPlan(
+    setups = setups_by_size(
+        built, data, counts, subsets, max_epoch_factor, as_seeds(seeds), training.epochs
+    )
+    return StudyPlan(
         kind="rate_size_map",
-        settings=planned,
-        controls=controls,
+        dataset=data,
+        settings=[
+            setting
+            for size, setup, own_seeds in setups
+            for setting in over_rates(
+                setup,
+                rates,
+                sites,
+                level=f"{size:,} examples",
+                factors={"examples": size},
+                others="none",
+                seeds=own_seeds,
+            )
+        ],
         seeds=as_seeds(seeds),
         training=training,
-        arguments={"sizes": counts, "sites": sites, "subsets": subsets, "stretch": stretch},
+        procedure=train_and_conclude(partial(_conclude_map, "examples")),
+        arguments={
+            "sizes": counts,
+            "sites": sites,
+            "subsets": subsets,
+            "max_epoch_factor": max_epoch_factor,
+        },
     )
-    return run_plan(plan, data, execution or Execution(), partial(_conclude_map, "examples"))
+
+
+@study(plan_rate_size_map)
+def rate_size_map() -> None:
+    """Train every rate on every number of examples: do fewer examples need more dropout?
+
+    Returns:
+        The result, with the factors ``examples`` and ``rate``.
+
+    Example:
+        >>> from dropout_zoo.studies import rate_size_map
+        >>> study = rate_size_map("mlp", "digits", sizes=[100], rates=[0.5], epochs=1, seeds=1)
+        >>> study.means()["setting"].tolist()
+        ['100 examples, no dropout', '100 examples, rate 0.50']
+    """
 
 
 def _conclude_map(factor: str, result: TrainingStudyResult) -> list[str]:

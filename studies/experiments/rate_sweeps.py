@@ -14,16 +14,15 @@ from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.plan import (
     NO_DROPOUT,
-    Bench,
-    Execution,
     Model,
     Setting,
     StudyPlan,
+    TrainingSetup,
     as_dataset,
     as_seeds,
 )
 from dropout_zoo.studies.result import TrainingStudyResult
-from dropout_zoo.studies.runner import run_plan
+from dropout_zoo.studies.runner import train_and_conclude
 from dropout_zoo.studies.site_groups import (
     build_with,
     check_rates,
@@ -32,6 +31,7 @@ from dropout_zoo.studies.site_groups import (
     sites_of,
     units_of,
 )
+from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import (
     best_sentence,
     failure_sentences,
@@ -44,14 +44,14 @@ from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 SWEPT_RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Rates of a validation curve: Srivastava et al. 2014, Fig. 9, go as far."""
+"""Rates of a validation curve: the range of Srivastava et al. 2014, Fig. 9."""
 
 WIDTHS = ("fixed", "expected")
 EACH = "each"
-"""Word for a sweep of one site at a time."""
+"""Value of `sites` that sweeps one site at a time."""
 
 
-def rate_sweep(
+def plan_rate_sweep(
     model: Model,
     dataset: Dataset | str | Path = "digits",
     *,
@@ -60,35 +60,36 @@ def rate_sweep(
     width: str | Sequence[str] = "fixed",
     units: Sequence[int] | None = None,
     seeds: int | Sequence[int] = 5,
-    execution: Execution | None = None,
     **settings: Unpack[TrainOptions],
-) -> TrainingStudyResult:
-    """Train a model at every rate: the validation curve over the dropout rate.
+) -> StudyPlan[TrainingStudyResult]:
+    """Plan the study of `rate_sweep`.
 
     Args:
         model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
-            function that returns a compiled model; for other widths than its own a name or a
-            function with the argument ``units``.
+            function that returns a compiled model. Other widths than the model's own need a name
+            or a function with the argument ``units``.
         dataset: a `Dataset`, or what `load_dataset` takes.
-        sites: ``"all"``, a placement such as ``"hidden"``, or a path: the sites that share the
-            rate; ``"each"`` goes through the sites one at a time. Other sites keep their rates.
-        rates: rates (fractions dropped, in [0, 1)); 0 is always among them.
+        sites: the sites that share the rate: ``"all"``, a placement such as ``"hidden"``, or the
+            path of a site; ``"each"`` sweeps one site at a time. The other sites keep their rates.
+        rates: rates (fractions dropped, in [0, 1)); 0 is added.
         width: ``"fixed"`` keeps the widths; ``"expected"`` trains ``units / (1 - rate)`` units,
-            so that as many are kept on average at every rate (Srivastava et al. 2014, Fig. 9b);
-            both may be given. It widens all hidden layers: `sites` has to name all of them.
+            so that the expected number of units that are kept is the same at every rate
+            (Srivastava et al. 2014, Fig. 9b), and needs `sites` to be ``"hidden"`` or ``"all"``.
+            A sequence of both compares them.
         units: widths of the hidden layers at a rate of 0; None for the model's own.
         seeds: number of seeds, or the seeds.
-        execution: where the study runs and who hears of it.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
-        The result, with the factors ``series`` (what is swept), ``rate`` and ``parameters``. The
-        control without any dropout is a series of its own where a rate of 0 leaves some, or where
-        there are several series.
+        The plan.
 
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
-        RuntimeError: every training failed.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_rate_sweep
+        >>> plan_rate_sweep("mlp", "digits", rates=[0.2, 0.5], seeds=3).trainings
+        9
     """
     training = TrainSettings.from_options(settings, rate_sweep)
     data = as_dataset(dataset)
@@ -97,7 +98,7 @@ def rate_sweep(
         check_choice(each, WIDTHS, "width")
     swept = check_rates(rates)
     groups = [sites]
-    base = Bench(model_with_sites(model, data, groups), data)
+    base = TrainingSetup(model_with_sites(model, data, groups), data)
     start: tuple[int, ...] = ()
     if units is not None or "expected" in widths:
         if sites not in ("hidden", "all"):
@@ -106,40 +107,48 @@ def rate_sweep(
                 f"are those of all hidden layers; received {sites!r}"
             )
         start = units_of(model, units)
-        base = Bench(build_with(model, data, {"units": start}), data)
+        base = TrainingSetup(build_with(model, data, {"units": start}), data)
     if sites == EACH:
         groups = [site.path for site in settable_sites(base.model)]
         sites_of(base.model, "all")
-    planned = []
+    curves = []
     for group, each in itertools.product(groups, widths):
         series = group if len(widths) == 1 and each == "fixed" else f"{group}, {each} width"
         for rate in swept:
-            bench = base
+            setup = base
             if each == "expected" and rate:
                 wider = tuple(round(count / (1 - rate)) for count in start)
-                bench = Bench(build_with(model, data, {"units": wider}), data)
-            paths = sites_of(bench.model, group)
-            planned.append(
-                Setting(
-                    f"{series} {rate_text(rate)}",
-                    _factors(series, rate, bench),
-                    rates_at(bench.model, paths, rate),
-                    bench,
-                )
-            )
-    planned = _with_control(planned, base, len(groups) * len(widths))
-    plan = StudyPlan(
+                setup = TrainingSetup(build_with(model, data, {"units": wider}), data)
+            curves.append(_setting(series, group, rate, setup))
+    return StudyPlan(
         kind="rate_sweep",
-        settings=planned,
-        controls={each.name: NO_DROPOUT for each in planned if each.name != NO_DROPOUT},
+        dataset=data,
+        settings=_with_control(curves, base, len(groups) * len(widths)),
         seeds=as_seeds(seeds),
         training=training,
+        procedure=train_and_conclude(_conclude),
         arguments={"sites": sites, "rates": swept, "width": widths, "units": list(start) or None},
     )
-    return run_plan(plan, data, execution or Execution(), _conclude)
 
 
-def rate_grid(
+@study(plan_rate_sweep)
+def rate_sweep() -> None:
+    """Train a model at every rate: the validation curve over the dropout rate.
+
+    Returns:
+        The result, with the factors ``series`` (what is swept), ``rate`` and ``parameters``. The
+        control without any dropout is a separate series if there are several series, or if a rate
+        of 0 leaves dropout at other sites.
+
+    Example:
+        >>> from dropout_zoo.studies import rate_sweep
+        >>> study = rate_sweep("mlp", "digits", rates=[0.2, 0.5], epochs=1, seeds=1)
+        >>> study.means()["setting"].tolist()
+        ['no dropout', 'hidden 0.20', 'hidden 0.50']
+    """
+
+
+def plan_rate_grid(
     model: Model,
     dataset: Dataset | str | Path = "digits",
     *,
@@ -148,70 +157,100 @@ def rate_grid(
     first_rates: Sequence[float] = (0.0, 0.1, 0.2, 0.3),
     second_rates: Sequence[float] = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8),
     seeds: int | Sequence[int] = 5,
-    execution: Execution | None = None,
     **settings: Unpack[TrainOptions],
-) -> TrainingStudyResult:
-    """Train a model on a grid of rates at two groups of sites, such as input and hidden.
+) -> StudyPlan[TrainingStudyResult]:
+    """Plan the study of `rate_grid`.
 
     Args:
-        model: what `rate_sweep` takes; a registered model gains input dropout where it has none.
+        model: as in `rate_sweep`; a registered model is built with the placements that are swept.
         dataset: a `Dataset`, or what `load_dataset` takes.
         first: placement or path of the first group of sites.
         second: placement or path of the second group.
-        first_rates: its rates (fractions dropped, in [0, 1)); 0 is always among them.
-        second_rates: the same for the second group.
+        first_rates: rates of the first group (fractions dropped, in [0, 1)); 0 is added.
+        second_rates: rates of the second group.
         seeds: number of seeds, or the seeds.
-        execution: where the study runs and who hears of it.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
-        The result, with the factors ``first_rate`` and ``second_rate``.
+        The plan.
 
     Raises:
         ValueError: an argument is out of range, the groups share a site, or model and data do
             not fit.
-        RuntimeError: every training failed.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_rate_grid
+        >>> plan = plan_rate_grid("mlp", "digits", first_rates=[0.2], second_rates=[0.5], seeds=3)
+        >>> plan.trainings
+        12
     """
     training = TrainSettings.from_options(settings, rate_grid)
     data = as_dataset(dataset)
-    bench = Bench(model_with_sites(model, data, [first, second]), data)
-    paths = sites_of(bench.model, first), sites_of(bench.model, second)
+    setup = TrainingSetup(model_with_sites(model, data, [first, second]), data)
+    paths = sites_of(setup.model, first), sites_of(setup.model, second)
     if set(paths[0]) & set(paths[1]):
         raise ValueError(
             f"expected first and second to be different sites, received {first!r} and {second!r}, "
             f"which share {', '.join(sorted(set(paths[0]) & set(paths[1])))}"
         )
     grid = check_rates(first_rates, "first_rates"), check_rates(second_rates, "second_rates")
-    planned = []
+    cells = []
     for one, other in itertools.product(*grid):
-        rates = rates_at(bench.model, paths[0], one, others="none")
+        rates = rates_at(setup.model, paths[0], one, others="none")
         rates |= dict.fromkeys(paths[1], other)
+        factors = {"first_rate": one, "second_rate": other}
         name = f"{first} {rate_text(one)}, {second} {rate_text(other)}"
-        name = name if one or other else NO_DROPOUT
-        planned.append(Setting(name, {"first_rate": one, "second_rate": other}, rates, bench))
-    plan = StudyPlan(
+        cells.append(
+            Setting(name, factors, rates, setup, NO_DROPOUT)
+            if one or other
+            else Setting(NO_DROPOUT, factors, rates, setup)
+        )
+    return StudyPlan(
         kind="rate_grid",
-        settings=planned,
-        controls={each.name: NO_DROPOUT for each in planned if each.name != NO_DROPOUT},
+        dataset=data,
+        settings=cells,
         seeds=as_seeds(seeds),
         training=training,
+        procedure=train_and_conclude(_conclude_grid),
         arguments={"first": first, "second": second},
     )
-    return run_plan(plan, data, execution or Execution(), _conclude_grid)
 
 
-def _factors(series: str, rate: float, bench: Bench) -> dict[str, Any]:
-    return {"series": series, "rate": rate, "parameters": bench.model.count_params()}
+@study(plan_rate_grid)
+def rate_grid() -> None:
+    """Train a model on a grid of rates at two groups of sites, such as input and hidden.
+
+    Returns:
+        The result, with the factors ``first_rate`` and ``second_rate``.
+
+    Example:
+        >>> from dropout_zoo.studies import rate_grid
+        >>> study = rate_grid(
+        ...     "mlp", "digits", first_rates=[0.2], second_rates=[0.5], epochs=1, seeds=1
+        ... )
+        >>> study.means()["setting"].tolist()[2:]
+        ['input 0.20, hidden 0.00', 'input 0.20, hidden 0.50']
+    """
 
 
-def _with_control(settings: list[Setting], base: Bench, series: int) -> list[Setting]:
-    """The settings with the one that drops nothing among them, under its own name."""
+def _setting(series: str, group: str, rate: float, setup: TrainingSetup) -> Setting:
+    rates = rates_at(setup.model, sites_of(setup.model, group), rate)
+    name = f"{series} {rate_text(rate)}"
+    return Setting(name, _factors(series, rate, setup), rates, setup, NO_DROPOUT)
+
+
+def _factors(series: str, rate: float, setup: TrainingSetup) -> dict[str, Any]:
+    return {"series": series, "rate": rate, "parameters": setup.model.count_params()}
+
+
+def _with_control(curves: list[Setting], base: TrainingSetup, series: int) -> list[Setting]:
+    """Put the setting without any dropout first, under its own name."""
     nothing = base.rates(0.0)
-    if series == 1 and settings[0].rates == nothing:
-        first = settings[0]
-        return [Setting(NO_DROPOUT, first.factors, first.rates, first.bench), *settings[1:]]
+    first, *others = curves
+    if series == 1 and first.rates == nothing:
+        return [Setting(NO_DROPOUT, first.factors, first.rates, first.setup), *others]
     control = Setting(NO_DROPOUT, _factors(NO_DROPOUT, 0.0, base), nothing, base)
-    return [control, *settings]
+    return [control, *curves]
 
 
 def _conclude(result: TrainingStudyResult) -> list[str]:

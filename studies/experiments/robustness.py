@@ -1,4 +1,4 @@
-"""Inputs corrupted at test, with and without dropout in training."""
+"""Accuracy on corrupted inputs, with and without dropout in training."""
 
 from __future__ import annotations
 
@@ -10,23 +10,33 @@ from typing import Any, Unpack
 import pandas as pd
 
 from dropout_zoo.studies.data.corruption import corrupted
-from dropout_zoo.studies.experiments.label_noise import (
+from dropout_zoo.studies.experiments.classification import gain_sentences, predicted_classes
+from dropout_zoo.studies.plan import (
+    NO_DROPOUT,
+    Execution,
+    Model,
+    Setting,
+    StudyPlan,
+    TrainingSetup,
     as_classification,
-    conclude_gains,
-    plan_levels,
-    predicted_classes,
+    as_seeds,
 )
-from dropout_zoo.studies.plan import NO_DROPOUT, Execution, Model, Setting
 from dropout_zoo.studies.result import TrainingStudyResult
-from dropout_zoo.studies.runner import announce, result_of, train_settings
-from dropout_zoo.studies.site_groups import Wanted, model_with_sites, reads_tokens
-from dropout_zoo.studies.summary_text import failure_sentences
+from dropout_zoo.studies.runner import result_of, train_settings
+from dropout_zoo.studies.site_groups import (
+    Wanted,
+    model_with_sites,
+    reads_tokens,
+    with_and_without_dropout,
+)
+from dropout_zoo.studies.study import study
+from dropout_zoo.studies.summary_text import failure_sentences, method_sentence
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 
-def robustness(
+def plan_robustness(
     model: Model,
     dataset: Dataset | str | Path = "digits",
     *,
@@ -34,30 +44,31 @@ def robustness(
     rates: Sequence[Wanted] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
-    execution: Execution | None = None,
     **settings: Unpack[TrainOptions],
-) -> TrainingStudyResult:
-    """Train on clean inputs and measure on corrupted ones.
+) -> StudyPlan[TrainingStudyResult]:
+    """Plan the study of `robustness`.
 
     Args:
-        model: what `label_noise_sweep` takes.
+        model: as in `label_noise_sweep`.
         dataset: a classification, or what `load_dataset` takes.
-        levels: by corruption the levels: ``"gaussian noise"`` as a share of the largest input
-            value (standard deviation), ``"missing pixels"`` as the share set to 0,
-            ``"rotation"`` of images in degrees; None for 0, 0.1, 0.2, 0.3, 0.5 of the first two.
-        rates: the settings beside no dropout, as in `learning_curves`.
+        levels: levels by corruption: standard deviation of ``"gaussian noise"``, relative to the
+            largest input value; share of ``"missing pixels"``, which are set to 0; angle of the
+            ``"rotation"`` of images in degrees. None for 0, 0.1, 0.2, 0.3, 0.5 of the first two.
+        rates: what is compared with no dropout, as in `learning_curves`.
         sites: where a single rate applies.
         seeds: number of seeds, or the seeds.
-        execution: where the study runs and who hears of it.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
-        The result, with the factors ``corruption``, ``severity`` and ``dropout``; its objective is
-        ``corrupted_accuracy``, measured on the corrupted validation part at the best epoch.
+        The plan.
 
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
-        RuntimeError: every training failed.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_robustness
+        >>> plan_robustness("mlp", "digits", seeds=3).trainings
+        6
     """
     training = TrainSettings.from_options(settings, robustness)
     data = as_classification(dataset)
@@ -70,41 +81,68 @@ def robustness(
         for kind, each in wanted.items()
         for level in each
     }
-    built = model_with_sites(model, data, [sites])
-    if reads_tokens(built):
+    setup = TrainingSetup(model_with_sites(model, data, [sites]), data)
+    if reads_tokens(setup.model):
         raise ValueError(
-            f"expected a model of quantities, received {built.name!r}, which reads tokens: noise "
-            "and missing values make other tokens of them"
+            f"expected a model of numeric inputs, received {setup.model.name!r}, which reads "
+            "tokens: noise and missing values turn them into other tokens"
         )
-    measured: list[dict[str, Any]] = []
 
-    def measure(setting: Setting, trained: TrainedMember) -> Mapping[str, Any]:
-        best = trained.model()
-        for (kind, level), changed in inputs.items():
-            accuracy = float((predicted_classes(best, changed) == y).mean())
-            measured.append(
-                {
-                    "dropout": setting.factors["dropout"],
-                    "seed": trained.member.seed,
-                    "corruption": kind,
-                    "severity": level,
-                    "corrupted_accuracy": accuracy,
-                }
-            )
-        return {}
+    def procedure(
+        plan: StudyPlan[TrainingStudyResult], execution: Execution
+    ) -> TrainingStudyResult:
+        measured: list[dict[str, Any]] = []
 
-    plan = plan_levels("robustness", "", {0: ("", data)}, built, rates, sites, seeds, training)
-    arguments = {"levels": {kind: list(each) for kind, each in wanted.items()}}
-    plan = replace(plan, arguments={**plan.arguments, **arguments})
-    execution = execution or Execution()
-    announce(plan, data, execution)
-    trained = train_settings(plan, execution, measure)
-    whole = result_of(plan, data, trained, lambda result: [])
-    return _by_corruption(whole, pd.DataFrame(measured))
+        def measure(setting: Setting, trained: TrainedMember) -> Mapping[str, Any]:
+            best = trained.model()
+            for (kind, level), changed in inputs.items():
+                accuracy = float((predicted_classes(best, changed) == y).mean())
+                measured.append(
+                    {
+                        "dropout": setting.factors["dropout"],
+                        "seed": trained.member.seed,
+                        "corruption": kind,
+                        "severity": level,
+                        "corrupted_accuracy": accuracy,
+                    }
+                )
+            return {}
+
+        whole = result_of(plan, train_settings(plan, execution, measure), lambda result: [])
+        return _by_corruption(whole, pd.DataFrame(measured))
+
+    return StudyPlan(
+        kind="robustness",
+        dataset=data,
+        settings=with_and_without_dropout(setup, rates, sites),
+        seeds=as_seeds(seeds),
+        training=training,
+        procedure=procedure,
+        arguments={
+            "sites": sites,
+            "levels": {kind: list(each) for kind, each in wanted.items()},
+        },
+    )
+
+
+@study(plan_robustness)
+def robustness() -> None:
+    """Train on clean inputs and measure the accuracy on corrupted ones.
+
+    Returns:
+        The result, with the factors ``corruption``, ``severity`` and ``dropout``; its objective is
+        ``corrupted_accuracy``, measured on the corrupted validation part at the best epoch.
+
+    Example:
+        >>> from dropout_zoo.studies import robustness
+        >>> study = robustness("mlp", "digits", levels={"rotation": [30]}, epochs=1, seeds=1)
+        >>> study.means()["setting"].tolist()
+        ['no dropout, rotation 30', 'as given, rotation 30']
+    """
 
 
 def _by_corruption(whole: TrainingStudyResult, measured: pd.DataFrame) -> TrainingStudyResult:
-    """One row for each training and corruption, in place of the learning curves."""
+    """One row per training and corruption, in place of the learning curves."""
     scores = whole.scores()
     about = (
         scores[scores["status"] == "completed"]
@@ -126,5 +164,10 @@ def _by_corruption(whole: TrainingStudyResult, measured: pd.DataFrame) -> Traini
         factors=["corruption", "severity", "dropout"],
         controls=dict(zip(table["setting"][compared], control[compared], strict=True)),
     )
-    gains = conclude_gains(("corrupted_accuracy",), result)
-    return replace(result, conclusions=(*failure_sentences(whole), *gains))
+    conclusions = [
+        *failure_sentences(whole),
+        *gain_sentences(result, "corrupted_accuracy"),
+        *failure_sentences(result),
+        method_sentence(result),
+    ]
+    return replace(result, conclusions=tuple(conclusions))

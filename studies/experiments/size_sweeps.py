@@ -1,4 +1,4 @@
-"""How much dropout helps: with the size of the training part, and with the size of the model."""
+"""The effect of dropout by number of training examples, and by size of the model."""
 
 from __future__ import annotations
 
@@ -12,29 +12,24 @@ import numpy as np
 
 from dropout_zoo.models.argument_validation import check_choice, check_count
 from dropout_zoo.studies.data.subsets import with_fewer_examples
-from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.plan import (
-    NO_DROPOUT,
-    Bench,
-    Execution,
     Model,
-    Setting,
     StudyPlan,
+    TrainingSetup,
     as_dataset,
     as_seeds,
 )
 from dropout_zoo.studies.result import TrainingStudyResult
-from dropout_zoo.studies.runner import run_plan
+from dropout_zoo.studies.runner import train_and_conclude
 from dropout_zoo.studies.site_groups import (
     Wanted,
     build_with,
-    check_rates,
     model_with_sites,
-    named_rates,
-    rates_at,
-    sites_of,
+    over_rates,
     units_of,
+    with_and_without_dropout,
 )
+from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import (
     failure_sentences,
     gain_clause,
@@ -44,12 +39,12 @@ from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 SMALLEST = 100
-"""Srivastava et al. 2014, Fig. 10, begin with as few examples."""
+"""The smallest size in Srivastava et al. 2014, Fig. 10."""
 
 SUBSETS = ("fresh", "shared")
 
 
-def data_size_sweep(
+def plan_data_size_sweep(
     model: Model,
     dataset: Dataset | str | Path = "digits",
     *,
@@ -57,73 +52,97 @@ def data_size_sweep(
     rates: Sequence[Wanted] = (None,),
     sites: str = "hidden",
     subsets: str = "fresh",
-    stretch: float = 5.0,
+    max_epoch_factor: float = 5.0,
     seeds: int | Sequence[int] = 5,
-    execution: Execution | None = None,
     **settings: Unpack[TrainOptions],
-) -> TrainingStudyResult:
-    """Train on more and more examples, with and without dropout (Srivastava et al. 2014, Fig. 10).
+) -> StudyPlan[TrainingStudyResult]:
+    """Plan the study of `data_size_sweep`.
 
     Args:
         model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
             function that returns a compiled model.
         dataset: a `Dataset`, or what `load_dataset` takes.
-        sizes: numbers of training examples; None for 100 to all in steps of about the factor 3.
-        rates: the settings beside no dropout, as in `learning_curves`.
+        sizes: numbers of training examples; None for 100 to all, about a factor of 3 apart.
+        rates: what is compared with no dropout, as in `learning_curves`.
         sites: where a single rate applies.
-        subsets: ``"fresh"`` draws the examples anew from each seed, so that the intervals cover
-            the draw; ``"shared"`` draws them once, which takes less time.
-        stretch: small sets are trained for more epochs, to as many updates as the whole set gets
-            in `epochs`; at most for so many times as many epochs.
+        subsets: ``"fresh"`` draws other examples for each seed, so that the intervals cover this
+            choice; ``"shared"`` draws the same for all seeds, which takes less time.
+        max_epoch_factor: smaller sets are trained for more epochs, to as many updates as the whole
+            set gets in `epochs`, but at most for this many times `epochs`; at least 1.
         seeds: number of seeds, or the seeds.
-        execution: where the study runs and who hears of it.
-        **settings: how each model is trained; see `TrainSettings`.
+        **settings: how each model is trained; see `TrainSettings`. The epochs are those of the
+            trainings on all examples.
 
     Returns:
-        The result, with the factors ``examples`` and ``dropout``.
+        The plan.
 
     Raises:
         ValueError: an argument is out of range, or model and data do not fit.
-        RuntimeError: every training failed.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_data_size_sweep
+        >>> plan_data_size_sweep("mlp", "digits", sizes=[100, 200], seeds=3).trainings
+        12
     """
     training = TrainSettings.from_options(settings, data_size_sweep)
     data = as_dataset(dataset)
     built = model_with_sites(model, data, [sites])
     counts = check_sizes_of_data(sizes, data)
-    wanted = named_rates(built, rates, sites)
-    planned: list[Setting] = []
-    controls: dict[str, str] = {}
-    for examples, bench, of_seeds in benches_by_size(
-        built, data, counts, subsets, stretch, as_seeds(seeds), training.epochs
-    ):
-        names = {name: f"{examples:,} examples, {name}" for name in wanted}
-        controls |= {full: names[NO_DROPOUT] for name, full in names.items() if name != NO_DROPOUT}
-        planned += [
-            Setting(names[name], {"examples": examples, "dropout": name}, each, bench, of_seeds)
-            for name, each in wanted.items()
-        ]
-    plan = StudyPlan(
+    setups = setups_by_size(
+        built, data, counts, subsets, max_epoch_factor, as_seeds(seeds), training.epochs
+    )
+    return StudyPlan(
         kind="data_size_sweep",
-        settings=planned,
-        controls=controls,
+        dataset=data,
+        settings=[
+            setting
+            for size, setup, own_seeds in setups
+            for setting in with_and_without_dropout(
+                setup,
+                rates,
+                sites,
+                level=f"{size:,} examples",
+                factors={"examples": size},
+                seeds=own_seeds,
+            )
+        ],
         seeds=as_seeds(seeds),
         training=training,
-        arguments={"sizes": counts, "sites": sites, "subsets": subsets, "stretch": stretch},
+        procedure=train_and_conclude(_conclude_pairs),
+        arguments={
+            "sizes": counts,
+            "sites": sites,
+            "subsets": subsets,
+            "max_epoch_factor": max_epoch_factor,
+        },
     )
-    return run_plan(plan, data, execution or Execution(), _conclude_pairs)
 
 
-def capacity_sweep(
+@study(plan_data_size_sweep)
+def data_size_sweep() -> None:
+    """Train on more and more examples, with and without dropout (Srivastava et al. 2014, Fig. 10).
+
+    Returns:
+        The result, with the factors ``examples`` and ``dropout``.
+
+    Example:
+        >>> from dropout_zoo.studies import data_size_sweep
+        >>> study = data_size_sweep("mlp", "digits", sizes=[100], epochs=1, seeds=1)
+        >>> study.means()["setting"].tolist()
+        ['100 examples, no dropout', '100 examples, as given']
+    """
+
+
+def plan_capacity_sweep(
     model: Model,
     dataset: Dataset | str | Path = "digits",
     *,
     units: Sequence[Sequence[int]] | None = None,
     rates: Sequence[float] = (0.5,),
     seeds: int | Sequence[int] = 5,
-    execution: Execution | None = None,
     **settings: Unpack[TrainOptions],
-) -> TrainingStudyResult:
-    """Train smaller and larger models, with and without dropout in their hidden layers.
+) -> StudyPlan[TrainingStudyResult]:
+    """Plan the study of `capacity_sweep`.
 
     Args:
         model: a registered name or a builder function with the argument ``units``.
@@ -131,114 +150,131 @@ def capacity_sweep(
         units: the widths of the hidden layers of each model, such as ``[(32,), (128, 64)]``; None
             for an eighth to four times the builder's own widths, and for half and twice as many
             layers.
-        rates: rates (fractions dropped, in [0, 1)) beside 0, at all hidden sites.
+        rates: rates (fractions dropped, in [0, 1)) at all hidden sites; 0 is added.
         seeds: number of seeds, or the seeds.
-        execution: where the study runs and who hears of it.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
-        The result, with the factors ``units``, ``layers``, ``parameters`` and ``dropout``.
+        The plan.
 
     Raises:
         ValueError: an argument is out of range, or the model has no such builder.
-        RuntimeError: every training failed.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_capacity_sweep
+        >>> plan_capacity_sweep("mlp", "digits", units=[(32,), (64, 32)], seeds=3).trainings
+        12
     """
     training = TrainSettings.from_options(settings, capacity_sweep)
     data = as_dataset(dataset)
     widths = [tuple(each) for each in units] if units else _default_widths(units_of(model, None))
-    planned, controls = [], {}
+    found = []
     for each in widths:
-        bench = Bench(build_with(model, data, {"units": each}), data)
+        setup = TrainingSetup(build_with(model, data, {"units": each}), data)
         shape = "-".join(map(str, each))
-        paths = sites_of(bench.model, "hidden")
-        for rate in check_rates(rates):
-            dropout = f"rate {rate_text(rate)}" if rate else NO_DROPOUT
-            name = f"{shape} units, {dropout}"
-            if rate:
-                controls[name] = f"{shape} units, {NO_DROPOUT}"
-            factors = {
-                "units": shape,
-                "layers": len(each),
-                "parameters": bench.model.count_params(),
-                "dropout": dropout,
-            }
-            planned.append(Setting(name, factors, rates_at(bench.model, paths, rate), bench))
-    plan = StudyPlan(
+        factors = {
+            "units": shape,
+            "layers": len(each),
+            "parameters": setup.model.count_params(),
+        }
+        found += over_rates(
+            setup, rates, "hidden", level=f"{shape} units", factors=factors, factor="dropout"
+        )
+    return StudyPlan(
         kind="capacity_sweep",
-        settings=planned,
-        controls=controls,
+        dataset=data,
+        settings=found,
         seeds=as_seeds(seeds),
         training=training,
+        procedure=train_and_conclude(_conclude_pairs),
         arguments={"units": [list(each) for each in widths]},
     )
-    return run_plan(plan, data, execution or Execution(), _conclude_pairs)
+
+
+@study(plan_capacity_sweep)
+def capacity_sweep() -> None:
+    """Train smaller and larger models, with and without dropout in their hidden layers.
+
+    Returns:
+        The result, with the factors ``units``, ``layers``, ``parameters`` and ``dropout``.
+
+    Example:
+        >>> from dropout_zoo.studies import capacity_sweep
+        >>> study = capacity_sweep("mlp", "digits", units=[(16,)], epochs=1, seeds=1)
+        >>> study.means()["setting"].tolist()
+        ['16 units, no dropout', '16 units, rate 0.50']
+    """
 
 
 def check_sizes_of_data(sizes: Sequence[int] | None, data: Dataset) -> list[int]:
-    """Check numbers of training examples, or choose some.
+    """Check numbers of training examples, or choose them.
 
     Args:
-        sizes: numbers of examples; None for 100 to all in steps of about the factor 3.
+        sizes: numbers of examples; None for 100 to all, about a factor of 3 apart.
         data: the data.
 
     Returns:
-        The numbers, each once, from small to large.
+        The distinct numbers in increasing order.
 
     Raises:
         ValueError: a number is out of range.
     """
-    there = len(data.train[1])
+    available = len(data.train[1])
     if sizes is None:
-        steps = max(2, round(np.log(there / SMALLEST) / np.log(3)) + 1)
-        sizes = np.geomspace(min(SMALLEST, there), there, steps).round().astype(int).tolist()
+        steps = max(2, round(np.log(available / SMALLEST) / np.log(3)) + 1)
+        sizes = (
+            np.geomspace(min(SMALLEST, available), available, steps).round().astype(int).tolist()
+        )
     for size in sizes:
         check_count(size, "each of sizes")
-        if size > there:
+        if size > available:
             raise ValueError(
-                f"expected sizes of at most {there}, the training examples there are; received "
-                f"{size}"
+                f"expected sizes of at most {available}, the number of training examples; "
+                f"received {size}"
             )
     return sorted({int(size) for size in sizes})
 
 
-def benches_by_size(
+def setups_by_size(
     built: keras.Model,
     data: Dataset,
     sizes: Sequence[int],
     subsets: str,
-    stretch: float,
+    max_epoch_factor: float,
     seeds: Sequence[int],
     epochs: int,
-) -> list[tuple[int, Bench, Sequence[int]]]:
-    """Make the benches for several numbers of training examples.
+) -> list[tuple[int, TrainingSetup, Sequence[int]]]:
+    """Return the training setups for several numbers of training examples.
 
     Args:
         built: the model.
         data: the data.
         sizes: numbers of examples.
-        subsets: whether each seed draws its own examples, ``"fresh"`` or ``"shared"``.
-        stretch: how many times as many epochs a small set gets at most.
+        subsets: ``"fresh"`` examples for each seed, or ``"shared"`` ones.
+        max_epoch_factor: limit of the factor by which small sets get more epochs.
         seeds: the seeds.
         epochs: epochs of the trainings on all examples.
 
     Returns:
-        For each size one or more benches, each with the seeds that are trained on it.
+        One or more setups for each size, each with the seeds that are trained on it.
 
     Raises:
-        ValueError: `subsets` or `stretch` is out of range.
+        ValueError: `subsets` or `max_epoch_factor` is out of range.
     """
     check_choice(subsets, SUBSETS, "subsets")
-    if not stretch >= 1:
-        raise ValueError(f"expected stretch to be at least 1, received {stretch!r}")
-    there = len(data.train[1])
-    benches: list[tuple[int, Bench, Sequence[int]]] = []
+    if not max_epoch_factor >= 1:
+        raise ValueError(
+            f"expected max_epoch_factor to be at least 1, received {max_epoch_factor!r}"
+        )
+    available = len(data.train[1])
+    setups: list[tuple[int, TrainingSetup, Sequence[int]]] = []
     for size in sizes:
-        longer = round(epochs * min(stretch, there / size))
-        shared = subsets == "shared" or size == there
+        longer = round(epochs * min(max_epoch_factor, available / size))
+        shared = subsets == "shared" or size == available
         for group in [list(seeds)] if shared else [[seed] for seed in seeds]:
             part = partial(with_fewer_examples, data, size, group[0])
-            benches.append((size, Bench(built, part, {"epochs": longer}), group))
-    return benches
+            setups.append((size, TrainingSetup(built, part, {"epochs": longer}), group))
+    return setups
 
 
 def _default_widths(units: tuple[int, ...]) -> list[tuple[int, ...]]:

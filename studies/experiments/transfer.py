@@ -1,4 +1,4 @@
-"""A model whose hidden layers have been trained on other data."""
+"""Transfer learning: a model whose hidden layers were trained on other data."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def transferred_model(
     epochs: int,
     batch_size: int = 32,
 ) -> keras.Model:
-    """Build a model for a data set, with the hidden layers that another one has trained.
+    """Build a model for a data set, with hidden layers that were trained on another.
 
     Args:
         model: a registered name or a builder function.
@@ -35,11 +35,11 @@ def transferred_model(
         dataset: the data the model is for.
         source: the data its hidden layers are trained on; the inputs have the same shape.
         epochs: epochs of that training.
-        batch_size: examples a step of it.
+        batch_size: batch size of that training.
 
     Returns:
-        A compiled model of its own. Layers whose shapes fit, the last one aside, have the trained
-        weights, the others fresh ones.
+        A new compiled model. Layers of the same shape in both models, except the last one, have the
+        trained weights; the others have fresh weights.
 
     Raises:
         ValueError: the inputs of the two data sets have different shapes.

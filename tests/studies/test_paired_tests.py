@@ -25,6 +25,53 @@ def test_agrees_with_the_paired_t_test_of_scipy(level):
     assert found.pairs == 5
 
 
+PAIRS = st.lists(
+    st.tuples(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3)), min_size=1, max_size=12
+)  # fmt: skip
+
+
+def by_hand(values, baseline, level):
+    """Mean, interval and p-value by the formulas of Student's t."""
+    difference = np.subtract(values, baseline)
+    mean, count = difference.mean(), len(difference)
+    if count == 1:
+        return mean, math.nan, math.nan, math.nan
+    error = difference.std(ddof=1) / math.sqrt(count)
+    half = stats.t.ppf((1 + level) / 2, count - 1) * error
+    p_value = 2 * stats.t.sf(abs(mean) / error, count - 1) if error > 0 else float(mean == 0)
+    return mean, mean - half, mean + half, p_value
+
+
+@pytest.mark.filterwarnings("error")
+@given(PAIRS, st.floats(0.5, 0.999))
+def test_agrees_with_the_formulas(pairs, level):
+    values, baseline = zip(*pairs, strict=True)
+    found = paired_difference(values, baseline, level)
+    expected = by_hand(values, baseline, level)
+    scale = max(1e-12, *(abs(a) + abs(b) for a, b in pairs))
+    # Rounding in SciPy's variance is relative to the values, not to their differences.
+    assert found[:3] == pytest.approx(expected[:3], rel=1e-9, abs=1e-12 * scale, nan_ok=True)
+    assert found.p_value == pytest.approx(expected[3], rel=1e-6, abs=1e-9, nan_ok=True)
+
+
+@pytest.mark.filterwarnings("error")
+def test_differences_that_are_equal_but_for_rounding_raise_no_warning():
+    baseline = [0.1, 0.2, 0.3]
+    found = paired_difference([each + 0.1 for each in baseline], baseline)
+    assert found.mean == pytest.approx(0.1)
+    assert (found.low, found.high) == pytest.approx((0.1, 0.1))
+    assert found.excludes_zero
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_measurements_that_are_not_finite_have_no_interval(broken):
+    found = paired_difference([broken, 1.0, 2.0], [0.0, 0.0, 0.0])
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+    assert not found.excludes_zero
+
+
 def test_a_single_pair_has_no_interval():
     found = paired_difference([1.0], [0.5])
     assert found.mean == 0.5
@@ -67,11 +114,11 @@ def test_holm_tests_the_most_significant_first():
     assert found["likely"].p_value == pytest.approx(2 * plain["likely"].p_value)
     assert found["unsure"].p_value == pytest.approx(plain["unsure"].p_value)
     levels = [found[name].level for name in ("clear", "likely", "unsure")]
-    # The second is not told apart: the third is given at its level.
+    # The second includes 0: the third is given at its level.
     assert levels == pytest.approx([1 - 0.05 / 3, 1 - 0.05 / 2, 1 - 0.05 / 2])
 
 
-def test_after_one_that_is_not_told_apart_none_is():
+def test_after_one_that_is_not_significant_none_is():
     wide = [0.1, 0.2, 0.25, 0.35]
     found = holm_differences({"one": wide, "two": wide, "three": wide}, [0.0] * 4)
     assert paired_difference(wide, [0.0] * 4).excludes_zero

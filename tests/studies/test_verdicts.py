@@ -98,7 +98,7 @@ def test_intervals_that_hold_the_threshold_leave_it_undecided():
     few = verdict(curves(FLAT, FLAT, gap=0.06, seeds=1))
     assert few.label == "undecided"
     assert math.isnan(few.measured["gap"].low)
-    assert "single one has no interval" in few.next_steps[0]
+    assert "single seed gives no confidence interval" in few.next_steps[0]
 
 
 def test_few_validation_examples_leave_a_gap_undecided():
@@ -117,7 +117,7 @@ def test_losses_that_are_not_finite_have_diverged():
     lost.loc[lost["seed"] < 3, "val_loss"] = np.nan
     found = verdict(lost)
     assert found.label == "diverged"
-    assert found.sentence == "diverged: 3 of 5 seeds did not keep a finite loss."
+    assert found.sentence == "diverged: the loss did not stay finite on 3 of 5 seeds."
     lost.loc[lost["seed"] == 2, "val_loss"] = 0.5
     assert verdict(lost).label != "diverged"
     assert "2 more without a finite loss" in verdict(lost).sentence
@@ -176,7 +176,7 @@ def test_in_a_sweep_the_best_rate_is_the_reference(few_digits):
 
 
 def test_missing_columns_are_told():
-    with pytest.raises(ValueError, match="received none of the name train_loss"):
+    with pytest.raises(ValueError, match="received curves without train_loss"):
         verdict(curves(FLAT, FLAT).drop(columns="train_loss"))
 
 

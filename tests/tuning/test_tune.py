@@ -266,7 +266,7 @@ def test_a_clear_gain_is_called_one():
     assert found.winner == "at_40"
     assert found.rates == {"hidden": 0.4}
     assert found.sentence.startswith("Best: hidden 0.40 (val_loss 0.35, mean of 3 seeds), 0.2 ")
-    assert "better than no dropout (0.1" in found.sentence
+    assert "better than no dropout (95 % CI 0.1" in found.sentence
     assert "edge" not in found.sentence
 
 
@@ -277,7 +277,8 @@ def test_a_gain_within_noise_is_not_called_one():
         Space,
     )
     assert found.winner == "at_40"
-    assert "does not set it apart from no dropout" in found.sentence
+    assert "), no reliable gain over no dropout: 0.027 (95 % CI -" in found.sentence
+    assert " includes 0, 3 paired seeds, Holm-adjusted)." in found.sentence
 
 
 def test_a_single_seed_proves_nothing():

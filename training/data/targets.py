@@ -1,4 +1,4 @@
-"""Labels in the form that the loss of a compiled model wants."""
+"""Labels in the form that the loss of a compiled model expects."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from keras import losses
 from dropout_zoo.training.data.array_checks import Array, is_integer
 
 # Keras builds each of its loss classes around one of these functions and keeps it as `fn`.
+SPARSE_LOSSES = (losses.sparse_categorical_crossentropy, losses.circle)
 ONE_HOT_LOSSES = (
     losses.categorical_crossentropy,
     losses.categorical_focal_crossentropy,
@@ -23,13 +24,13 @@ BINARY_LOSSES = (losses.binary_crossentropy, losses.binary_focal_crossentropy)
 
 
 def targets_for(model: keras.Model, y: Array, num_classes: int | None) -> Array:
-    """Give labels or targets the form that the loss of a model wants.
+    """Convert labels or targets to the form that the loss of a model expects.
 
     Args:
         model: A compiled model with one output of shape `(batch, units)`.
         y: Integer labels from 0 or float targets, of shape `(examples,)`; for a reconstruction
             the flattened inputs, of shape `(examples, features)`.
-        num_classes: Number of classes; None for a regression and a reconstruction.
+        num_classes: Number of classes; None for a regression or a reconstruction.
 
     Returns:
         int32 of shape `(examples,)` for a sparse loss; otherwise float32, of shape
@@ -38,37 +39,62 @@ def targets_for(model: keras.Model, y: Array, num_classes: int | None) -> Array:
 
     Raises:
         ValueError: If the model is not compiled, has several outputs, or does not fit the data.
+
+    Example:
+        >>> import numpy as np
+        >>> from dropout_zoo.models import build_mlp
+        >>> from dropout_zoo.training import targets_for
+        >>> targets_for(build_mlp(num_classes=3), np.array([0, 2]), num_classes=3)
+        array([[1., 0., 0.],
+               [0., 0., 1.]], dtype=float32)
     """
     loss = _loss_function(model)
     y = _check_values(y, num_classes)
     units = _output_units(model)
-    # Sparse labels are compared with one unit a class, save in `circle`, which learns embeddings.
-    sparse = loss is losses.sparse_categorical_crossentropy or loss is losses.circle
     if num_classes is None:
-        return _regression_targets(loss, y, units, classes_only=sparse or loss in ONE_HOT_LOSSES)
-    if loss is losses.circle:
+        return _regression_targets(loss, y, units)
+    if loss is losses.circle:  # it learns embeddings, of any number of units
         return y.astype(np.int32)
-    one_unit_fits = num_classes == 2 and not sparse and loss not in ONE_HOT_LOSSES
     if units is None:
-        if not sparse and loss not in (*ONE_HOT_LOSSES, *BINARY_LOSSES):
-            raise ValueError(
-                "model: expected a model whose output shape is known before it is called, received "
-                f"{type(model).__name__}; build it as a functional or Sequential model"
-            )
-        units = 1 if loss in BINARY_LOSSES and one_unit_fits else num_classes
-    if units != num_classes and not (units == 1 and one_unit_fits):
-        raise ValueError(
-            f"model: expected {num_classes} output units, one for each class"
-            + (" (or 1 for both)" if one_unit_fits else "")
-            + f", received {units}; change the last layer, or use other data"
-            + ("" if units != 1 or num_classes == 2 else ", or set the task to regression")
-            + (", or set the task to reconstruction" if _is_as_wide(model, units) else "")
-        )
-    if sparse:
+        units = _units_implied(model, loss, num_classes)
+    _check_class_units(model, loss, units, num_classes)
+    if loss in SPARSE_LOSSES:
         return y.astype(np.int32)
     if units == 1:
         return y.astype(np.float32)[:, None]
     return np.eye(num_classes, dtype=np.float32)[y]
+
+
+def _one_unit_fits(loss: Callable[..., Any], num_classes: int) -> bool:
+    """Whether one unit can stand for both of two classes."""
+    return num_classes == 2 and loss not in (*SPARSE_LOSSES, *ONE_HOT_LOSSES)
+
+
+def _units_implied(model: keras.Model, loss: Callable[..., Any], num_classes: int) -> int:
+    """Number of output units that a loss implies, for a model that does not tell."""
+    if loss not in (*SPARSE_LOSSES, *ONE_HOT_LOSSES, *BINARY_LOSSES):
+        raise ValueError(
+            "model: expected a model whose output shape is known before it is called, received "
+            f"{type(model).__name__}; build it as a functional or Sequential model"
+        )
+    return 1 if loss in BINARY_LOSSES and num_classes == 2 else num_classes
+
+
+def _check_class_units(
+    model: keras.Model, loss: Callable[..., Any], units: int, num_classes: int
+) -> None:
+    one_fits = _one_unit_fits(loss, num_classes)
+    if units == num_classes or (units == 1 and one_fits):
+        return
+    remedies = ["change the last layer, or use other data"]
+    if units == 1 and num_classes != 2:
+        remedies.append("or set the task to regression")
+    if _is_as_wide(model, units):
+        remedies.append("or set the task to reconstruction")
+    raise ValueError(
+        f"model: expected {num_classes} output units, one for each class"
+        f"{' (or 1 for both)' if one_fits else ''}, received {units}; {', '.join(remedies)}"
+    )
 
 
 def _loss_function(model: keras.Model) -> Callable[..., Any]:
@@ -131,10 +157,8 @@ def _is_as_wide(model: keras.Model, units: int) -> bool:
     return isinstance(shape, tuple) and None not in shape[1:] and units == math.prod(shape[1:])
 
 
-def _regression_targets(
-    loss: Callable[..., Any], y: Array, units: int | None, *, classes_only: bool
-) -> Array:
-    if classes_only:
+def _regression_targets(loss: Callable[..., Any], y: Array, units: int | None) -> Array:
+    if loss in (*SPARSE_LOSSES, *ONE_HOT_LOSSES):
         raise ValueError(
             f"model: expected a loss for a regression, such as mse, received "
             f"{getattr(loss, '__name__', loss)}, which is for classes"

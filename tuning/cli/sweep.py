@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,10 +107,8 @@ def sweep_command(
         ranges = _ranges(kind, rates=rates, sites=sites, sizes=sizes, units=units, methods=methods)
         dataset = load_data(data, target, image_size, task, split, data_seed)
         start_keras(model=model)
-        default = "val_loss"
-        if kind == "methods":  # the loss of L1 and L2 holds their penalty
-            default = "val_mae" if dataset.num_classes is None else "val_accuracy"
-        study = _study(
+        chosen = {} if objective is None else {"objective": objective}
+        plan = _plan(
             kind,
             model,
             dataset,
@@ -120,15 +116,15 @@ def sweep_command(
             seeds=seeds,
             epochs=epochs,
             batch_size=batch_size,
-            objective=objective or default,
             patience=patience,
+            **chosen,
         )
         if dry_run:
-            _print_dry_run(study, dataset, as_json)
+            _print_dry_run(plan, as_json)
             return
         folder = out or default_folder(f"{kind}-{Path(model).name}", dataset.source)
         try:
-            outcome, summary = _run(study, dataset, folder, resume, overwrite)
+            outcome, summary = _run(plan, folder, resume, overwrite)
         except KeyboardInterrupt:
             click.echo(f"To go on: the same command with --resume --out {folder}", err=True)
             raise
@@ -142,27 +138,23 @@ def sweep_command(
     )
 
 
-Study = Callable[..., "TrainingStudyResult"]
-
-
-def _study(
+def _plan(
     kind: str,
     model: str,
     dataset: Dataset,
     ranges: dict[str, Any],
     **settings: Any,
-) -> Study:
-    """The study with all its arguments but where it runs."""
+) -> StudyPlan[TrainingStudyResult]:
     import dropout_zoo.studies as studies
 
-    functions: dict[str, Study] = {
-        "rate": studies.rate_sweep,
-        "data-size": studies.data_size_sweep,
-        "capacity": studies.capacity_sweep,
-        "placement": studies.placement_sweep,
-        "methods": studies.compare_methods,
+    functions: dict[str, Callable[..., StudyPlan[TrainingStudyResult]]] = {
+        "rate": studies.plan_rate_sweep,
+        "data-size": studies.plan_data_size_sweep,
+        "capacity": studies.plan_capacity_sweep,
+        "placement": studies.plan_placement_sweep,
+        "methods": studies.plan_compare_methods,
     }
-    return partial(functions[kind], model, dataset, **ranges, **settings)
+    return functions[kind](model, dataset, **ranges, **settings)
 
 
 def _ranges(kind: str, **given: str | None) -> dict[str, Any]:
@@ -191,18 +183,10 @@ def _ranges(kind: str, **given: str | None) -> dict[str, Any]:
     return found
 
 
-class _OnlyPlannedError(Exception):
-    """Ends a study once its plan is known."""
-
-
-class _CompleteError(Exception):
-    """Ends a study whose outcome is in its folder already."""
-
-
 def _run(
-    study: Study, dataset: Dataset, path: Path, resume: bool, overwrite: bool
+    plan: StudyPlan[TrainingStudyResult], path: Path, resume: bool, overwrite: bool
 ) -> tuple[dict[str, Any], str]:
-    """Run a study and write its folder.
+    """Run a study and write its directory.
 
     Returns:
         The outcome as plain data, and the summary.
@@ -214,59 +198,31 @@ def _run(
     from dropout_zoo.tuning.cli.sweep_output import OUTPUTS, SUMMARY, write_sweep
     from dropout_zoo.tuning.progress import Progress
 
-    watched: list[Progress] = []
-    with ExitStack() as open_until_done:
-        folders: list[RunDirectory] = []
-
-        def begin(plan: StudyPlan) -> None:
-            description = plan.describe(dataset) | {"versions": versions()}
-            folder = RunDirectory(
-                path,
-                description,
-                resume=resume,
-                overwrite=overwrite,
-                files=OUTPUTS,
-            )
-            folders.append(open_until_done.enter_context(folder))
-            if folder.complete:
-                raise _CompleteError
-            progress = Progress(plan.trainings, parse_objective(plan.training.objective))
-            watched.append(open_until_done.enter_context(progress))
-            progress.phase(plan.kind.replace("_", " "))
-
-        execution = Execution(
-            directory=path / STATE / "trainings",
-            on_plan=begin,
-            on_result=lambda trained: watched[0].result(trained),
-            on_restored=lambda trained: watched[0].restored(trained),
-        )
-        started = time.perf_counter()
-        try:
-            result = study(execution=execution)
-        except _CompleteError:
+    description = plan.describe() | {"versions": versions()}
+    folder = RunDirectory(path, description, resume=resume, overwrite=overwrite, files=OUTPUTS)
+    with folder:
+        if folder.complete:
             outcome = json.loads((path / OUTCOME).read_text())
             return outcome, (path / SUMMARY).read_text().rstrip("\n")
-        return write_sweep(result, folders[0], watched[0].done, time.perf_counter() - started)
+        started = time.perf_counter()
+        with Progress(plan.trainings, parse_objective(plan.training.objective)) as progress:
+            progress.phase(plan.kind.replace("_", " "))
+            execution = Execution(
+                directory=path / STATE / "trainings",
+                on_result=progress.result,
+                on_restored=progress.restored,
+            )
+            result = plan.run(execution)
+            return write_sweep(result, folder, progress.done, time.perf_counter() - started)
 
 
-def _print_dry_run(study: Study, dataset: Dataset, as_json: bool) -> None:
-    from dropout_zoo.studies.plan import Execution
-    from dropout_zoo.studies.runner import estimate_seconds
+def _print_dry_run(plan: StudyPlan[TrainingStudyResult], as_json: bool) -> None:
     from dropout_zoo.tuning.progress import duration
 
-    plans: list[StudyPlan] = []
-
-    def stop(plan: StudyPlan) -> None:
-        plans.append(plan)
-        raise _OnlyPlannedError
-
-    with suppress(_OnlyPlannedError):
-        study(execution=Execution(on_plan=stop))
-    plan = plans[0]
-    click.echo("Training a few epochs to say how long it takes ...", err=True)
-    seconds = estimate_seconds(plan)
+    click.echo("Training a few epochs to estimate the time ...", err=True)
+    seconds = plan.estimate_seconds()
     if as_json:
-        description = plan.describe(dataset)
+        description = plan.describe()
         description |= {"trainings": plan.trainings, "estimated_seconds": round(seconds, 1)}
         click.echo(json.dumps(description, indent=2))
         return

@@ -108,7 +108,7 @@ def test_the_verdict_waits_for_longer_trainings(few_digits):
         report = examine(model, few_digits, epochs=epochs, seeds=3, select=["DZ305", "DZ306"])
         assert report.measurements["verdict"]["deficit"] > 0.1
         assert not report
-        assert f"not decided after {epochs} epochs on 3 seeds" in report.limits[0]
+        assert f"undecided after {epochs} epochs on 3 seeds" in report.limits[0]
 
 
 LOSSES = {

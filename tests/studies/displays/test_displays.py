@@ -152,7 +152,7 @@ def test_displays_draw_on_axes_that_are_given(sweep):
 
 
 def test_the_size_curve_has_a_logarithmic_axis_and_a_line_a_setting(model, few_digits):
-    result = data_size_sweep(model, few_digits, sizes=(30, 150), stretch=1, **QUICK)
+    result = data_size_sweep(model, few_digits, sizes=(30, 150), max_epoch_factor=1, **QUICK)
     axis = FactorCurveDisplay.from_result(result, "error").plot().ax_
     assert axis.get_xscale() == "log"
     assert axis.get_xlabel() == "training examples"

@@ -59,7 +59,7 @@ def test_wrong_labels_are_learnt_by_heart_without_dropout(few_digits):
     right = means["clean_accuracy"]
     assert right["40% wrong labels, no dropout"] < right["0% wrong labels, no dropout"]
     share = f"{learnt['40% wrong labels, no dropout']:.0%}"
-    text = f"40% wrong labels, no dropout: {share} of the wrong labels learnt by heart."
+    text = f"40% wrong labels, no dropout: {share} of the wrong labels memorized."
     assert text in result.summary()
     last = result.data[result.data["epoch"] == 100].set_index(["setting", "seed"])
     name = ("0% wrong labels, no dropout", 0)

@@ -17,7 +17,7 @@ from dropout_zoo.studies import (
     split_classes,
 )
 from dropout_zoo.studies.data.augmentation import with_augmented_copies, with_synthetic_examples
-from dropout_zoo.studies.experiments.methods import NONE, remedies
+from dropout_zoo.studies.experiments.methods import NONE, methods_for
 from dropout_zoo.studies.experiments.transfer import transferred_model
 from dropout_zoo.studies.plan import NO_DROPOUT
 from dropout_zoo.training import load_dataset
@@ -131,8 +131,8 @@ def test_folds_are_reported_as_a_measurement(few_digits):
     )
     assert set(result.scores()["seed"]) == {0, 1, 2}
     spread = result.scores().query("method == 'none'")["val_accuracy"].std()
-    assert f"spreads by {spread:.2g}" in result.summary()
-    assert "cures nothing" in result.summary()
+    assert f"has a standard deviation of {spread:.2g} over 3 folds" in result.summary()
+    assert "it does not reduce overfitting" in result.summary()
     with pytest.raises(ValueError, match="folds to be a whole number of at least 2"):
         compare_methods(small, few_digits, folds=1)
 
@@ -146,13 +146,13 @@ def test_methods_that_do_not_fit_are_refused(few_digits):
 
 
 def test_every_method_of_the_list_is_there():
-    found = remedies((128, 64), is_image=True)
+    found = methods_for((128, 64), is_image=True)
     assert {
         NONE, "L1", "L2", "L1 + L2", "max-norm", "dropout", "dropout + L2", "dropout + max-norm",
         "batch norm", "batch norm, then dropout", "dropout, then batch norm", "early stopping",
         "augmentation", "flips", "smaller model", "synthetic data",
     } == set(found)  # fmt: skip
-    assert "augmentation" not in remedies((128,), is_image=False)
+    assert "augmentation" not in methods_for((128,), is_image=False)
     for option in found["dropout + L2"]:
         assert isinstance(option.arguments["kernel_regularizer"], keras.regularizers.L2)
 
@@ -163,7 +163,7 @@ def test_the_whole_list_runs_in_one_race(digits):
     result = compare_methods(
         "mlp", target, examples=100, transfer=others, epochs=2, seeds=2, tuning_seeds=1
     )
-    every = {*remedies((128, 64), is_image=True), "more data", "transfer"}
+    every = {*methods_for((128, 64), is_image=True), "more data", "transfer"}
     scores = result.scores()
     assert set(scores["method"]) == every
     assert result.failures().empty
@@ -324,7 +324,7 @@ def test_an_option_at_the_end_of_its_range_is_told(race):
     chosen = race.data.groupby("setting")["option"].first()
     ends = {
         name: {options[0].label, options[-1].label}
-        for name, options in remedies((12,), is_image=True).items()
+        for name, options in methods_for((12,), is_image=True).items()
         if len(options) > 1
     }
     told = next(line for line in race.summary().splitlines() if "at an end" in line)

@@ -141,7 +141,10 @@ def test_the_expected_width_stays_the_same(few_digits):
     per_unit = 28 * 28 + 1 + 10
     assert parameters["hidden, fixed width 0.50"] == 8 * per_unit + 10
     assert parameters["hidden, expected width 0.50"] == 16 * per_unit + 10
-    with pytest.raises(ValueError, match="expected a model whose builder"):
+    with pytest.raises(
+        ValueError,
+        match="expected a registered model or a builder function with an argument such as units=",
+    ):
         rate_sweep(build_mlp(), few_digits, width="expected")
 
 
@@ -171,9 +174,7 @@ def test_a_training_that_diverges_is_reported_and_left_out_of_the_comparison(swe
     result = replace(sweep, data=data)
     assert list(result.gains()["setting"]) == ["hidden 0.50"]
     assert result.means().set_index("setting").loc["hidden 0.90", "seeds"] == 2
-    assert failure_sentences(result) == [
-        "hidden 0.90: 1 of its trainings diverged (epoch 2: loss nan)."
-    ]
+    assert failure_sentences(result) == ["hidden 0.90: 1 training diverged (epoch 2: loss nan)."]
 
 
 def test_where_every_training_fails_the_reason_is_told(few_digits):

@@ -57,7 +57,7 @@ def test_small_sets_get_as_many_updates_but_no_more_than_told(by_size, model, fe
     lengths = by_size.data.groupby("examples")["epoch"].max()
     assert lengths.to_dict() == {30: 10, 150: 2}
     capped = data_size_sweep(
-        model, few_digits, sizes=(30,), stretch=2, epochs=2, seeds=1, execution=ALONE
+        model, few_digits, sizes=(30,), max_epoch_factor=2, epochs=2, seeds=1, execution=ALONE
     )
     assert capped.data["epoch"].max() == 4
 
@@ -65,7 +65,12 @@ def test_small_sets_get_as_many_updates_but_no_more_than_told(by_size, model, fe
 def test_fresh_subsets_differ_by_seed_and_shared_ones_do_not(model, few_digits):
     runs = {
         subsets: data_size_sweep(
-            model, few_digits, sizes=(30,), subsets=subsets, stretch=1, **ONE | {"seeds": [0, 1]}
+            model,
+            few_digits,
+            sizes=(30,),
+            subsets=subsets,
+            max_epoch_factor=1,
+            **ONE | {"seeds": [0, 1]},
         )
         for subsets in ("fresh", "shared")
     }
@@ -117,7 +122,7 @@ def test_an_epoch_sweep_says_when_validation_turns(model, few_digits):
         expected = f"{name}: val_loss is best at epoch {turns.mean():.1f}"
         assert expected in result.summary()
     if turns.mean() == 3:
-        assert "it has not turned yet" in result.summary()
+        assert "the last epoch: it may still improve" in result.summary()
 
 
 @pytest.mark.slow

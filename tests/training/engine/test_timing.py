@@ -1,13 +1,11 @@
 """Estimates of how long a run takes, by a clock that training moves and nothing else."""
 
 from dataclasses import replace
-from functools import partial
 from types import SimpleNamespace
 
 import pytest
 
-from dropout_zoo.studies import Execution, capacity_sweep
-from dropout_zoo.studies import runner as study_trainings
+from dropout_zoo.studies import StudyPlan, plan_capacity_sweep
 from dropout_zoo.training import Member
 from dropout_zoo.training.engine import timing as estimates
 from dropout_zoo.training.engine.timing import Pace, measure_pace
@@ -79,36 +77,20 @@ def test_a_search_counts_every_training(clock, digits, monkeypatch):
     assert search.estimate_seconds() == pytest.approx(4 + 43 * (0.25 + 20 * 0.5))
 
 
-class _PlannedError(Exception):
-    """Ends a study before its first training."""
-
-
-def planned(study):
-    plans = []
-
-    def stop(plan):
-        plans.append(plan)
-        raise _PlannedError
-
-    with pytest.raises(_PlannedError):
-        study(execution=Execution(on_plan=stop))
-    return plans[0]
-
-
 def test_models_of_a_sweep_have_paces_of_their_own(clock, few_digits, monkeypatch):
     widths = [(8, 8), (16, 16), (24, 24), (32, 32), (40, 40), (48, 48), (56, 56)]
-    plan = planned(partial(capacity_sweep, "mlp", few_digits, units=widths, epochs=10, seeds=2))
+    plan = plan_capacity_sweep("mlp", few_digits, units=widths, epochs=10, seeds=2)
     timed = []
 
-    def trainer_of(plan, bench, *others):
-        units = bench.model.layers[1].units
+    def trainer_of(plan, setup, *others):
+        units = setup.model.layers[1].units
         timed.append(units)
         return Trainer(clock, begin=0.0, training=0.0, epoch=units / 10)
 
-    monkeypatch.setattr(study_trainings, "_member_trainer", trainer_of)
+    monkeypatch.setattr(StudyPlan, "trainer", trainer_of)
     assert plan.trainings == 7 * 4
     each = [1 + 2 * 10 * units / 10 for units, _ in widths]
-    assert study_trainings.estimate_seconds(plan) == pytest.approx(sum(each), rel=0.01)
+    assert plan.estimate_seconds() == pytest.approx(sum(each), rel=0.01)
     assert timed == [8, 24, 32, 40, 56]
     later = replace(plan, later=plan.trainings)
-    assert study_trainings.estimate_seconds(later) == pytest.approx(2 * sum(each), rel=0.01)
+    assert later.estimate_seconds() == pytest.approx(2 * sum(each), rel=0.01)

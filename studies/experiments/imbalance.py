@@ -1,0 +1,121 @@
+"""Training with one class made rare, with and without dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Unpack
+
+from dropout_zoo.models.argument_validation import check_count
+from dropout_zoo.studies.data.corruption import with_rare_class
+from dropout_zoo.studies.experiments.classification import gain_sentences, predicted_classes
+from dropout_zoo.studies.plan import (
+    Model,
+    Setting,
+    StudyPlan,
+    TrainingSetup,
+    as_classification,
+    as_seeds,
+)
+from dropout_zoo.studies.result import TrainingStudyResult
+from dropout_zoo.studies.runner import train_and_conclude
+from dropout_zoo.studies.site_groups import Wanted, model_with_sites, with_and_without_dropout
+from dropout_zoo.studies.study import study
+from dropout_zoo.studies.summary_text import failure_sentences, method_sentence
+from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.members import TrainedMember
+from dropout_zoo.training.settings import TrainOptions, TrainSettings
+
+
+def plan_imbalance_sweep(
+    model: Model,
+    dataset: Dataset | str | Path = "digits",
+    *,
+    rare: int = 0,
+    ratios: Sequence[int] = (1, 10, 100),
+    rates: Sequence[Wanted] = (None,),
+    sites: str = "hidden",
+    seeds: int | Sequence[int] = 5,
+    **settings: Unpack[TrainOptions],
+) -> StudyPlan[TrainingStudyResult]:
+    """Plan the study of `imbalance_sweep`.
+
+    Args:
+        model: as in `label_noise_sweep`.
+        dataset: a classification, or what `load_dataset` takes.
+        rare: number of the class that is made rare.
+        ratios: of this many training examples of the class, one is kept; 1 keeps all.
+        rates: what is compared with no dropout, as in `learning_curves`.
+        sites: where a single rate applies.
+        seeds: number of seeds, or the seeds.
+        **settings: how each model is trained; see `TrainSettings`.
+
+    Returns:
+        The plan.
+
+    Raises:
+        ValueError: an argument is out of range, or model and data do not fit.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_imbalance_sweep
+        >>> plan_imbalance_sweep("mlp", "digits", ratios=[1, 10], seeds=3).trainings
+        12
+    """
+    training = TrainSettings.from_options(settings, imbalance_sweep)
+    data = as_classification(dataset)
+    classes = data.num_classes or 0
+    if rare not in range(classes):
+        raise ValueError(f"expected rare to be a class from 0 to {classes - 1}, received {rare}")
+    for ratio in ratios:
+        check_count(ratio, "each of ratios")
+    built = model_with_sites(model, data, [sites])
+    x, y = data.validation
+    inside = y == rare
+
+    def measure(setting: Setting, trained: TrainedMember) -> Mapping[str, Any]:
+        found = predicted_classes(trained.model(), x[inside]) == rare
+        return {"rare_recall": float(found.mean())}
+
+    return StudyPlan(
+        kind="imbalance_sweep",
+        dataset=data,
+        settings=[
+            setting
+            for ratio in ratios
+            for setting in with_and_without_dropout(
+                TrainingSetup(built, with_rare_class(data, rare, ratio, seed=0)),
+                rates,
+                sites,
+                level=f"{ratio}:1",
+                factors={"imbalance": ratio},
+            )
+        ],
+        seeds=as_seeds(seeds),
+        training=training,
+        procedure=train_and_conclude(_conclude, measure),
+        arguments={"sites": sites, "rare": rare},
+    )
+
+
+@study(plan_imbalance_sweep)
+def imbalance_sweep() -> None:
+    """Train with one class made rare and measure how often it is still recognized.
+
+    Returns:
+        The result, with the factors ``imbalance`` and ``dropout``, and ``rare_recall``, the
+        recall of the rare class on the validation part at the best epoch.
+
+    Example:
+        >>> from dropout_zoo.studies import imbalance_sweep
+        >>> study = imbalance_sweep("mlp", "digits", ratios=[10], epochs=1, seeds=1)
+        >>> study.means("rare_recall")["setting"].tolist()
+        ['10:1, no dropout', '10:1, as given']
+    """
+
+
+def _conclude(result: TrainingStudyResult) -> list[str]:
+    return [
+        *gain_sentences(result, "rare_recall"),
+        *failure_sentences(result),
+        method_sentence(result),
+    ]
