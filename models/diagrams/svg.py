@@ -82,7 +82,7 @@ class _Picture:
         layer = self._spec.layers[number]
         words = [layer.name, self._spec.describe(number)]
         return [shortened(word, _LONGEST) for word in words] + [
-            f"◆ {told}" for told in layer.site_descriptions()
+            f"◆ {description}" for description in layer.site_descriptions()
         ]
 
     def _stack(self) -> int:
@@ -101,7 +101,7 @@ class _Picture:
     def document(self) -> Iterator[str]:
         """The lines of the document."""
         spec = self._spec
-        told = _long_description(spec)
+        description = _long_description(spec)
         # A page may show several diagrams, whose ids and classes must differ.
         key = "dz" + hashlib.sha256(f"{spec}".encode()).hexdigest()[:10]
         yield (
@@ -110,7 +110,7 @@ class _Picture:
             f'height="{self._height}" viewBox="0 0 {self._width} {self._height}">'
         )
         yield f'<title id="{key}-title">{escape(f"Diagram of {spec.name}")}</title>'
-        yield f'<desc id="{key}-desc">{escape(told)}</desc>'
+        yield f'<desc id="{key}-desc">{escape(description)}</desc>'
         yield f"<style>{_style(key)}</style>"
         yield f'<rect class="page" width="{self._width}" height="{self._height}" rx="8"/>'
         yield from self._heading()
@@ -216,8 +216,8 @@ def _long_description(spec: DiagramSpec) -> str:
 
 
 def _style(key: str) -> str:
-    def rules(colours: dict[str, str]) -> str:
-        return "".join(f".{key} {name}{{{rule.format(**colours)}}}" for name, rule in _RULES)
+    def rules(colors: dict[str, str]) -> str:
+        return "".join(f".{key} {name}{{{rule.format(**colors)}}}" for name, rule in _RULES)
 
     return f"{rules(_LIGHT)}@media (prefers-color-scheme:dark){{{rules(_DARK)}}}"
 

@@ -118,8 +118,8 @@ class _Page:
         for line in more:
             yield TextLine(below + line, drops)
         room = max(self._width - len(below) - 2, 16)
-        for told in layer.site_descriptions():
-            for count, line in enumerate(textwrap.wrap(told, room)):
+        for description in layer.site_descriptions():
+            for count, line in enumerate(textwrap.wrap(description, room)):
                 yield TextLine(f"{below}{'  ' if count else '└ '}{line}", True)
 
     def _labels(self, number: int) -> list[str]:

@@ -54,7 +54,7 @@ class ConcreteDropout(keras.layers.Wrapper):
         >>> dense = ConcreteDropout(keras.layers.Dense(8), initial_rate=0.2, name="dense")
         >>> model = keras.Sequential([keras.Input((4,)), dense, keras.layers.Dense(1)])
         >>> (site,) = dropout_sites(model)
-        >>> f"{site.path}: {site.rate:.2f}, learned: {site.learnt}"
+        >>> f"{site.path}: {site.rate:.2f}, learned: {site.learned}"
         'dense: 0.20, learned: True'
 
     References:
