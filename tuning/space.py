@@ -92,7 +92,7 @@ def search_space(
             learnt, or a rate is out of range.
     """
     sites = dropout_sites(model)
-    known = [site.path for site in sites if not site.learnt]
+    known = [site.path for site in sites if not site.learned]
     named = rates if isinstance(rates, Mapping) else {}
     unknown = [path for path in named if path not in known]
     if unknown:
@@ -105,7 +105,7 @@ def search_space(
     tied: dict[str, list[str]] = {}
     leaders: dict[tuple, str] = {}
     for site in sites:
-        searched = site.placement in wanted and not site.learnt
+        searched = site.placement in wanted and not site.learned
         if site.path not in named and not searched:
             continue
         key = (id(site.owner), site.argument, site.rate)
@@ -121,7 +121,7 @@ def search_space(
             if not sites
             else "received "
             + ", ".join(
-                f"{site.path} ({site.placement}{', a rate that is learnt' * site.learnt})"
+                f"{site.path} ({site.placement}{', a learned rate' * site.learned})"
                 for site in sites
             )
         )
