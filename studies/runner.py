@@ -13,8 +13,8 @@ import pandas as pd
 from dropout_zoo.studies.plan import Execution, Measure, Setting, StudyPlan, TrainingSetup
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.run_directory import unused_directory
+from dropout_zoo.training.engine.base import Trainer
 from dropout_zoo.training.engine.journal import JournaledTrainer
-from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import parse_objective
 from dropout_zoo.training.provenance import versions
@@ -119,7 +119,7 @@ def train_settings(
 
 def _trainer(
     plan: StudyPlan[Any], setup: TrainingSetup, execution: Execution, name: str, temporary: Path
-) -> JournaledTrainer | MemberTrainer:
+) -> Trainer:
     kept = execution.directory
     directory = temporary if kept is None else unused_directory(kept / f"weights-{name}")
     trainer = plan.trainer(setup, directory, execution.workers)

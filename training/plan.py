@@ -70,9 +70,9 @@ class Plan:
         return max(self.settings.batch_size, _EVALUATION_BATCH)
 
     def one_example(self) -> tuple[np.ndarray, ...]:
-        """A training example as `Model.fit` hands it on, for what has to see one."""
+        """Return one training example as `Model.fit` passes it on, to build metrics with."""
         arrays = (*self.train, *(() if self.sample_weight is None else (self.sample_weight,)))
-        return tuple(as_keras_feeds_it(array[:1]) for array in arrays)
+        return tuple(as_input(array[:1]) for array in arrays)
 
     def start_weights(self, seed: int) -> list[np.ndarray]:
         """The weights that every member with this seed starts from."""
@@ -93,17 +93,17 @@ class Plan:
         return batch_order(member.seed, epoch, len(self.train[0]), self.settings.order, rates)
 
 
-def as_keras_feeds_it(array: np.ndarray) -> np.ndarray:
-    """An array with the dtype in which `Model.fit` hands it on."""
-    return array.astype(_fed_dtype(array), copy=False)
+def as_input(array: np.ndarray) -> np.ndarray:
+    """Return an array with the dtype that `Model.fit` gives to its inputs and targets."""
+    return array.astype(_input_dtype(array), copy=False)
 
 
-def fed_bytes(array: np.ndarray) -> int:
-    """Size of an array in bytes with the dtype in which `Model.fit` hands it on."""
-    return array.size * _fed_dtype(array).itemsize
+def input_bytes(array: np.ndarray) -> int:
+    """Return the size of ``as_input(array)`` in bytes."""
+    return array.size * _input_dtype(array).itemsize
 
 
-def _fed_dtype(array: np.ndarray) -> np.dtype:
+def _input_dtype(array: np.ndarray) -> np.dtype:
     floating = np.issubdtype(array.dtype, np.floating)
     return np.dtype(keras.config.floatx()) if floating else array.dtype
 

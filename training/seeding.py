@@ -11,10 +11,14 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.random.seed_generator import global_seed_generator
 
 from dropout_zoo.models.graph.cloning import clone_model, cloned_layer, copy_layer_weights
 from dropout_zoo.models.graph.model_graph import flat_layers
+from dropout_zoo.models.keras_internals import (
+    global_seed_generator,
+    seed_generators,
+    set_initial_seed,
+)
 
 # Keeps the streams that one seed feeds apart.
 _ORDER_STREAM, _MASK_STREAM, _WEIGHT_STREAM = 1, 2, 3
@@ -94,12 +98,11 @@ def seed_masks(model: keras.Model, seed: int) -> None:
         seed: the member's seed.
     """
     for index, layer in enumerate(flat_layers(model)):
-        for offset, generator in enumerate(layer._seed_generators):
+        for offset, generator in enumerate(seed_generators(layer)):
             # Several generators in one layer are rare; they must differ all the same.
             start = (mask_seed(seed, index) + offset) % _SEED_LIMIT
             generator.state.assign([start, 0])
-            # On PyTorch Keras's dropout passes over a generator that was not given a seed.
-            generator._initial_seed = start
+            set_initial_seed(generator, start)
 
 
 def _drawn(stream: int, seed: int, index: int) -> int:

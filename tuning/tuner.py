@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, Unpack
+from typing import Any, Unpack
 
 import keras
 import keras_tuner
@@ -24,6 +24,7 @@ from dropout_zoo.models.graph.fingerprint import model_fingerprint
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.engine.base import OnResult, Trainer
 from dropout_zoo.training.engine.tensorflow.threads import usable_cores
 from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.failure_reasons import reason_of
@@ -39,7 +40,6 @@ from dropout_zoo.tuning.keras_tuner_internals import (
 from dropout_zoo.tuning.space import DropoutHyperModel
 
 Status = trial_module.TrialStatus
-OnResult = Callable[[TrainedMember], None]
 Arrays = tuple[np.ndarray, np.ndarray]
 
 # They tell trial after trial without waiting for results; Hyperband says where it has to wait.
@@ -48,19 +48,6 @@ _PATIENT_ORACLES = (GridSearchOracle, RandomSearchOracle, HyperbandOracle)
 
 # Each holds the data and traced functions.
 _TRAINERS_KEPT = 4
-
-
-class Trainer(Protocol):
-    """What trains members: a `MemberTrainer`, or one that keeps a journal."""
-
-    @property
-    def members_at_once(self) -> int:
-        """See `MemberTrainer.members_at_once`."""
-
-    def train(
-        self, members: Sequence[Member], on_result: OnResult | None = None
-    ) -> list[TrainedMember]:
-        """Train members; see `MemberTrainer.train`."""
 
 
 class DropoutTuner(keras_tuner.Tuner):
@@ -256,7 +243,7 @@ class DropoutTuner(keras_tuner.Tuner):
                 trainer = trainer_of(model)
                 groups.setdefault(id(trainer), (trainer, []))[1].append((trial, member))
             if self.batch is None and self._asks_for_many():
-                batch = max([batch, *(trainer.members_at_once for trainer, _ in groups.values())])
+                batch = max([batch, *(trainer.max_parallel for trainer, _ in groups.values())])
             for trainer, group in groups.values():
                 results = trainer.train([member for _, member in group], on_result)
                 for (trial, _), result in zip(group, results, strict=True):
@@ -271,7 +258,7 @@ class DropoutTuner(keras_tuner.Tuner):
         if self.batch is not None:
             return self.batch
         if self._asks_for_many() and isinstance(self.hypermodel, DropoutHyperModel):
-            return trainer_of(self.hypermodel.model).members_at_once
+            return trainer_of(self.hypermodel.model).max_parallel
         return usable_cores()  # until a model has been built
 
     def _asks_for_many(self) -> bool:

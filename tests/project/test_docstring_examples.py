@@ -16,7 +16,11 @@ from dropout_zoo.models import list_models, registry
 PACKAGES = ("models", "training", "studies", "tuning")
 
 # Examples that train for longer than a moment.
-SLOW: set[str] = set()
+SLOW = {
+    "ActivationDisplay", "DifferenceDisplay", "FactorCurveDisplay", "FeatureDisplay",
+    "HeatMapDisplay", "LearningCurveDisplay", "RateCurveDisplay", "TrainingStudyResult",
+    "verdict_by_setting",
+}  # fmt: skip
 
 # What an example needs beyond the dependencies that are always installed.
 NEEDS = dict.fromkeys(
@@ -26,21 +30,16 @@ NEEDS = dict.fromkeys(
 # Names that still need an example.
 # fmt: off
 WITHOUT_EXAMPLE = {
-    "ActivationDisplay", "Calibration", "CosineRamp", "CurriculumDropout", "DataError",
-    "Dataset", "DifferenceDisplay", "DropoutHyperModel", "DropoutTuner", "EarlyDropout",
-    "Execution", "FactorCurveDisplay", "FeatureDisplay", "FitSettings", "HeatMapDisplay",
-    "LateDropout", "LearningCurveDisplay", "LinearRamp", "Member", "MemberTrainer",
-    "MonteCarloDisplay", "MonteCarloPrediction", "Objective", "PairedDifference",
-    "RateCurveDisplay", "RateSchedule", "RateScheduler", "RatesDisplay", "ReliabilityDisplay",
-    "SearchSpace", "StudyResult", "Thresholds", "TrainedMember", "TrainingStudyResult",
-    "TuningResult", "Verdict", "calibration", "capacity_sweep", "coadaptation",
-    "compare_methods", "data_size_sweep", "epoch_sweep", "examine", "generalization_gaps",
-    "holm_differences", "imbalance_sweep", "label_noise_sweep", "learning_curves",
-    "load_dataset", "make_topics", "monte_carlo", "monte_carlo_convergence",
-    "paired_difference", "parse_objective", "placement_sweep", "predictive_uncertainty",
-    "prepare_threads", "rate_grid", "rate_size_map", "rate_sweep", "rate_width_map",
-    "robustness", "search_space", "split_classes", "targets_for", "train_members", "tune",
-    "verdict", "verdict_by_setting", "with_fewer_examples",
+    "CosineRamp", "CurriculumDropout", "DataError", "Dataset", "DropoutHyperModel",
+    "DropoutTuner", "EarlyDropout", "Execution", "FitSettings", "LateDropout", "LinearRamp",
+    "Member", "MemberTrainer", "MonteCarloPrediction", "Objective", "RateSchedule",
+    "RateScheduler", "SearchSpace", "TrainedMember", "TuningResult", "capacity_sweep",
+    "coadaptation", "compare_methods", "data_size_sweep", "epoch_sweep", "generalization_gaps",
+    "imbalance_sweep", "label_noise_sweep", "learning_curves", "load_dataset", "make_topics",
+    "monte_carlo", "monte_carlo_convergence", "parse_objective", "placement_sweep",
+    "predictive_uncertainty", "prepare_threads", "rate_grid", "rate_size_map", "rate_sweep",
+    "rate_width_map", "robustness", "search_space", "split_classes", "targets_for",
+    "train_members", "tune", "with_fewer_examples",
 }
 # fmt: on
 

@@ -165,7 +165,10 @@ def test_members_cannot_have_a_schedule_where_rates_are_fixed(few_digits):
     model = keras.Sequential([keras.Input((28, 28)), *stack])
     model.compile("adam", "sparse_categorical_crossentropy")
     member = Member({}, 0, schedule=EarlyDropout(1))
-    with pytest.raises(ValueError, match="without a schedule of the rate: the dropout of recurr"):
+    with pytest.raises(
+        ValueError,
+        match="received one with EarlyDropout: the dropout of recurr",
+    ):
         train_members(model, [member], few_digits, epochs=1, batch_size=64)
 
 

@@ -179,7 +179,10 @@ def test_wrong_settings_leave_no_folder_behind(few_digits, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("oracle", ["random", "bayesian", "hyperband"])
+@pytest.mark.parametrize(
+    "oracle",
+    ["hyperband", *(pytest.param(each, marks=pytest.mark.slow) for each in ("random", "bayesian"))],
+)
 def test_other_oracles_search_too(few_digits, oracle):
     settings = QUICK | {"trials": 3, "oracle": oracle, "seeds": 1, "finalists": 1}
     result = tune(build_mlp(units=(8,), hidden_rates=(0.4,)), few_digits, **settings)
@@ -188,6 +191,7 @@ def test_other_oracles_search_too(few_digits, oracle):
     assert set(result.comparison["setting"]) == {NONE, GIVEN, "finalist 1"}
 
 
+@pytest.mark.slow
 def test_placements_add_dropout_to_a_registered_model(few_digits):
     settings = QUICK | {"rates": None, "trials": 2, "seeds": 1, "finalists": 1, "epochs": 1}
     result = tune("mlp", few_digits, **settings, placements=["input"])
@@ -219,7 +223,7 @@ def test_regression_is_tuned_by_its_own_loss():
     x = rng.normal(size=(120, 6)).astype("float32")
     y = (x @ np.arange(6)).astype("float32")
     data = Dataset.from_arrays((x[:80], y[:80]), (x[80:100], y[80:100]), (x[100:], y[100:]))
-    result = tune("mlp", data, **QUICK | {"seeds": 2, "finalists": 1})
+    result = tune("mlp", data, **QUICK | {"epochs": 1, "seeds": 1, "finalists": 1})
     assert result.best_model().output_shape == (None, 1)
     assert set(result.test) == {"loss", "mae"}
 
@@ -338,7 +342,8 @@ def test_finalists_are_chosen_once_each_and_never_the_given_rates():
 def test_a_metric_with_a_value_for_each_class_has_a_column_for_each(few_digits, tmp_path):
     model = build_mlp(units=(8,), hidden_rates=(0.4,))
     model.compile("adam", "categorical_crossentropy", metrics=[keras.metrics.F1Score()])
-    settings = QUICK | {"objective": "val_f1_score_3:max", "finalists": 1, "seeds": 2}
+    settings = QUICK | {"objective": "val_f1_score_3:max", "epochs": 1, "finalists": 1}
+    settings |= {"rates": [0.2], "seeds": 1}
     result = tune(model, few_digits, **settings, directory=tmp_path / "run")
     columns = {f"{part}f1_score_{label}" for part in ("", "train_", "val_") for label in range(10)}
     assert columns <= set(result.curves.columns)
@@ -347,6 +352,7 @@ def test_a_metric_with_a_value_for_each_class_has_a_column_for_each(few_digits, 
     assert again.outcome() == result.outcome()
 
 
+@pytest.mark.slow
 def test_arguments_may_be_numpys(few_digits, tmp_path):
     plain = {"epochs": 2, "seeds": 2, "seed": 3, "finalists": 1, "progress": False}
     numpys = {k: v if k == "progress" else np.int64(v) for k, v in plain.items()}

@@ -6,6 +6,7 @@ import keras
 
 from dropout_zoo.models.graph.model_graph import flat_layers, is_plain_model
 from dropout_zoo.models.graph.runtime_rates import why_rates_are_fixed
+from dropout_zoo.models.keras_internals import distribute_strategy, seed_generators
 
 # What a model of one's own may override of how Keras trains; the engine's loop calls none of it.
 _TRAINING_METHODS = (
@@ -55,7 +56,7 @@ def _reason_in_training(model: keras.Model) -> str | None:
                 "the model is compiled with jit_compile=True, which is Keras's default where there "
                 "is a GPU; with KERAS_BACKEND=jax members are trained together there"
             )
-        if model._distribute_strategy is not None:
+        if distribute_strategy(model) is not None:
             return "the model was made under a tf.distribute strategy"
     return None
 
@@ -81,7 +82,7 @@ def _reason_in_layers(model: keras.Model) -> str | None:
     for layer in flat_layers(model):
         if getattr(layer, "stateful", False):
             return f"layer {layer.name!r} is stateful"
-        draws = bool(layer._seed_generators)
+        draws = bool(seed_generators(layer))
         if draws and type(layer).__module__.partition(".")[0] not in ("keras", "dropout_zoo"):
             return f"layer {layer.name!r} ({type(layer).__name__}) draws random numbers of its own"
     return None

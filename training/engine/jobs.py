@@ -1,4 +1,4 @@
-"""Where the trainers of members take their jobs from."""
+"""Where engines take their jobs from."""
 
 from __future__ import annotations
 
@@ -8,32 +8,34 @@ from dropout_zoo.training.members import Job
 
 
 class JobSource:
-    """Jobs from an iterator that may have none to give for the moment.
+    """Jobs from an iterator that may have none to give at present.
 
     Args:
-        jobs: yields jobs; None means that none can be given before another one is done.
+        jobs: yields jobs; None means that the next job depends on results that are not there yet.
+        known: whether all jobs are known beforehand: an engine may then take jobs before it is
+            free for them, without keeping the iterator from looking at more results first.
 
     Attributes:
         exhausted: whether the iterator has ended.
     """
 
-    def __init__(self, jobs: Iterator[Job | None]) -> None:
-        self._jobs, self.exhausted = jobs, False
+    def __init__(self, jobs: Iterator[Job | None], *, known: bool = False) -> None:
+        self._jobs, self.known, self.exhausted = jobs, known, False
 
-    def take(self, under_way: int, most: int) -> Iterator[Job]:
-        """Take jobs until enough are under way, or there are none for the moment.
+    def take(self, running: int, limit: int) -> Iterator[Job]:
+        """Take jobs until enough are running, or there are none at present.
 
         Args:
-            under_way: number of jobs that have been taken and are not done.
-            most: largest number of jobs under way.
+            running: number of jobs that have been taken and have not finished.
+            limit: the largest number of running jobs.
 
         Yields:
             The jobs taken.
 
         Raises:
-            RuntimeError: there are none for the moment although no job is under way.
+            RuntimeError: there are none at present although no job is running.
         """
-        while not self.exhausted and under_way < most:
+        while not self.exhausted and running < limit:
             try:
                 job = next(self._jobs)
             except StopIteration:
@@ -41,9 +43,9 @@ class JobSource:
                 return
             if job is None:
                 break
-            under_way += 1
+            running += 1
             yield job
-        if not under_way and not self.exhausted:
+        if not running and not self.exhausted:
             raise RuntimeError(
                 "expected a member to train, received None while none is being trained"
             )

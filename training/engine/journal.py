@@ -83,9 +83,9 @@ class JournaledTrainer:
         return [results[key] for key in keys]
 
     @property
-    def members_at_once(self) -> int:
+    def max_parallel(self) -> int:
         """The largest number of members that are trained at the same time."""
-        return self._trainer.members_at_once
+        return self._trainer.max_parallel
 
     def _key(self, member: Member) -> str:
         """All that decides a training within one run: where it continues follows from these."""

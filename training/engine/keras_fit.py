@@ -1,4 +1,4 @@
-"""One member trained by plain `Model.fit`: the measure that the engine is held to."""
+"""Members trained by plain `Model.fit`, one after another: what other engines are held to."""
 
 from __future__ import annotations
 
@@ -11,11 +11,40 @@ import keras
 from dropout_zoo.models.graph.cloning import with_rates
 from dropout_zoo.models.graph.runtime_rates import with_runtime_rates
 from dropout_zoo.training.checkpoint import Checkpoint
+from dropout_zoo.training.engine.base import OnResult
 from dropout_zoo.training.engine.interrupts import check_interrupt
-from dropout_zoo.training.engine.member_state import MemberHolder
+from dropout_zoo.training.engine.jobs import JobSource
+from dropout_zoo.training.engine.member_state import MemberState
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.plan import Plan, Record
+
+
+class FitEngine:
+    """Trains one member after another with `Model.fit`: for every model and every backend.
+
+    Args:
+        plan: model, data and settings.
+
+    Attributes:
+        max_parallel: the largest number of members that are trained at the same time: 1.
+    """
+
+    max_parallel = 1
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    def run(self, jobs: JobSource, *, on_result: OnResult | None) -> dict[int, TrainedMember]:
+        """Train until the source is exhausted; see `Engine.run`."""
+        trained: dict[int, TrainedMember] = {}
+        while not jobs.exhausted:
+            for job in jobs.take(0, self.max_parallel):
+                result = fit_member(self._plan, job.member, job.rates, job.number)
+                trained[job.number] = result
+                if on_result is not None:
+                    on_result(result)
+        return trained
 
 
 def fit_member(
@@ -24,13 +53,13 @@ def fit_member(
     """Train one member with `Model.fit`.
 
     Args:
-        plan: data and settings.
+        plan: model, data and settings.
         member: the member.
         rates: its rate (fraction dropped) at every site.
-        number: its number among the members, which names its checkpoint.
+        number: the job number, which names its checkpoint.
 
     Returns:
-        The trained member. An exception in the model's own code is its reason to have failed.
+        The trained member; its status is ``"failed"`` where the model's own code raises.
     """
     started = time.perf_counter()
     record = Record(plan, member, rates)
@@ -38,34 +67,34 @@ def fit_member(
     model = with_rates(plan.model, rates)
     if member.schedule is not None:
         model = with_runtime_rates(model)
-    holder = MemberHolder(model)
-    holder.start(rates, plan.start_weights(member.seed), member.seed)
+    state = MemberState(model)
+    state.start(rates, plan.start_weights(member.seed), member.seed)
     if member.weights is not None:
-        holder.resume(Checkpoint.load(member.weights))
+        state.resume(Checkpoint.load(member.weights))
     for epoch in range(member.initial_epoch, member.epochs or plan.settings.epochs):
         check_interrupt()
         if member.schedule is not None:
-            holder.set_factor(member.schedule.factor(epoch))
+            state.set_factor(member.schedule.factor(epoch))
         try:
             logs = _run_epoch(plan, model, epoch, member, rates)
         except Exception as error:  # the user's own code may raise anything
             record.status, record.reason = "failed", reason_of(error)
             break
         if record.add(epoch, *logs):
-            best = holder.weights_now()
+            best = state.weights_now()
         if record.finished:
             break
-    checkpoint = None if best is None else holder.checkpoint(best, plan.keep_state)
+    checkpoint = None if best is None else state.checkpoint(best, plan.keep_state)
     return record.result(time.perf_counter() - started, checkpoint, f"{number:06d}")
 
 
 class _WeightsOfEpoch(keras.callbacks.Callback):
-    """Holds the weights at the end of an epoch, before `fit` ends: it may average them then."""
+    """Keeps the weights at the end of an epoch, before the end of `fit` may average them."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.values = [variable.numpy() for variable in self.model.trainable_variables]
 
-    def put_back(self) -> None:
+    def restore(self) -> None:
         for variable, value in zip(self.model.trainable_variables, self.values, strict=True):
             variable.assign(value)
 
@@ -75,7 +104,7 @@ def _run_epoch(
 ) -> tuple[dict, dict, dict]:
     order = plan.batch_order(member, rates, epoch)
     weight = None if plan.sample_weight is None else plan.sample_weight[order]
-    trained = _WeightsOfEpoch()
+    weights_of_epoch = _WeightsOfEpoch()
     history = model.fit(
         plan.train[0][order],
         plan.train[1][order],
@@ -84,11 +113,11 @@ def _run_epoch(
         initial_epoch=epoch,
         epochs=epoch + 1,
         shuffle=False,
-        callbacks=[trained],
+        callbacks=[weights_of_epoch],
         verbose=0,
     )
-    # One call for all epochs would average the weights once, after the last.
-    trained.put_back()
+    # One call of `fit` for all epochs would average the weights once, after the last.
+    weights_of_epoch.restore()
     running = {name: values[-1] for name, values in history.history.items()}
     train, validation = (
         model.evaluate(*part, batch_size=plan.evaluation_batch_size, verbose=0, return_dict=True)

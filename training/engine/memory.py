@@ -1,33 +1,22 @@
-"""How much memory there is to use."""
+"""How much memory an engine may use for the data."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import psutil
 
-SHARE_OF_FREE = 0.5  # the rest is for what a training allocates besides
-FREE_WHERE_UNKNOWN = 4 * 2**30  # bytes, where the system does not tell
+SHARE_OF_FREE = 0.5  # training allocates the rest
 
 
 def memory_budget_or_default(memory_budget: int | None) -> int:
-    """The memory that may be used, in bytes.
+    """Return the memory that the data may take.
 
     Args:
-        memory_budget: what the user allows; None for half of what the system has free.
+        memory_budget: number of bytes; None for half of the memory that is available without
+            swapping.
 
     Returns:
         Number of bytes.
     """
     if memory_budget is not None:
         return memory_budget
-    return int(SHARE_OF_FREE * _free_memory())
-
-
-def _free_memory() -> int:
-    """Main memory that can be had without swapping; Linux counts what caches would give back."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return FREE_WHERE_UNKNOWN
+    return int(SHARE_OF_FREE * psutil.virtual_memory().available)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from dropout_zoo.training.engine.trainer import MemberTrainer
+from dropout_zoo.training.engine.base import Trainer
 from dropout_zoo.training.members import Member
 
 _LONG_EPOCH = 2.0  # seconds, beside which what a training takes besides its epochs is little
@@ -44,7 +44,7 @@ class Pace:
         return self.start_up + rounds * (self.training + epochs * self.epoch)
 
 
-def measure_pace(trainer: MemberTrainer, members: Sequence[Member]) -> Pace:
+def measure_pace(trainer: Trainer, members: Sequence[Member]) -> Pace:
     """Time the first of some trainings for an epoch or three.
 
     Args:
@@ -64,7 +64,7 @@ def measure_pace(trainer: MemberTrainer, members: Sequence[Member]) -> Pace:
         return seconds, max(1.0, sum(len(each.curves) for each in trained) / len(trained))
 
     begun = time.perf_counter()
-    together = trainer.members_at_once
+    together = trainer.max_parallel
     traced = time.perf_counter() - begun
     chosen = members[:together]
     first, _ = timed(1)

@@ -38,7 +38,6 @@ print(json.dumps(seen))
 
 @pytest.mark.slow
 def test_five_hundred_trainings_leave_memory_files_and_threads_flat():
-    pytest.importorskip("psutil")
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         capture_output=True,

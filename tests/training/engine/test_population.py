@@ -299,7 +299,7 @@ def check_an_interrupt_does_not_wait_for_the_end_of_an_epoch(few_digits, monkeyp
     member = Member([0.2, 0.2], seed=0, epochs=1)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(vectorised, "check_interrupt", interrupted)
-        patched.setattr(vectorised, "_CALL_SECONDS", 0.0)  # a step a call, of the thirty
+        patched.setattr(vectorised, "_SECONDS_PER_CALL", 0.0)  # one step per call, of the thirty
         trainer.train([member] * 2)
     assert len(heard) == 4
     (again,), (whole,) = (
@@ -322,7 +322,7 @@ def check_memory_is_estimated_from_above(trainer, monkeypatch):
     program = epochs._train._jitted.lower(two, epochs._data[0], orders, 0, 4, size=32)
     used = program.compile().memory_analysis()
     a_member = (used.argument_size_in_bytes + used.temp_size_in_bytes) / 2
-    estimated = epochs.bytes_a_member() + epochs.bytes_of_data()
+    estimated = epochs.bytes_per_member() + epochs.bytes_of_data()
     assert a_member < estimated < 10 * a_member
     assert population.members_that_fit(2**40) == 1
     assert population.members_that_fit(2**20) == 2048  # JAX does not tell on a CPU

@@ -21,7 +21,7 @@ class Trainer:
         self.asked = []
 
     @property
-    def members_at_once(self):
+    def max_parallel(self):
         self.clock.now += self.begin
         return self.together
 

@@ -86,7 +86,12 @@ def test_json_is_the_outcome_and_a_complete_sweep_is_not_run_again(here):
         ("data-size", ["--sizes", "50,100", "--rates", "0.5"], {"50 examples, rate 0.50"}),
         ("capacity", ["--units", "4,8-4"], {"4 units, rate 0.50", "8-4 units, no dropout"}),
         ("placement", [], {"no dropout", "dense only"}),
-        ("methods", ["--methods", "dropout,smaller model"], {"none", "dropout", "smaller model"}),
+        pytest.param(
+            "methods",
+            ["--methods", "dropout,smaller model"],
+            {"none", "dropout", "smaller model"},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_every_kind_runs_on_a_function_of_the_user(here, kind, ranges, settings):
@@ -144,6 +149,8 @@ def test_wrong_use_is_told_and_writes_nothing(here, arguments, words):
     assert "expected --out with --resume" in refused.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.posix
 def test_an_interrupted_sweep_goes_on_where_it_was(here):
     arguments = [
         "rate", "mlp", "--data", "data.npz", "--rates", "0.2,0.4,0.6", "--epochs", "80",
@@ -198,6 +205,7 @@ def test_wrong_ranges_are_told(here, arguments, words):
     assert "Traceback" not in answered.output
 
 
+@pytest.mark.slow
 def test_the_methods_are_raced_on_a_reconstruction(here):
     answered = run(
         "methods", "autoencoder", "--task", "reconstruction", "--data", "data.npz",

@@ -126,6 +126,7 @@ def test_tune_takes_a_function_of_the_user_and_prints_json(here, own):
     assert json.loads((folder / "outcome.json").read_text()) == outcome
 
 
+@pytest.mark.slow
 def test_a_model_that_the_engine_cannot_take_is_told_in_a_plain_line(here, own):
     data = data_file(here / "data.npz")
     answered = run("tune", f"{own}:eager", "--data", data, *QUICK, "--rates", "0.2")
@@ -239,9 +240,9 @@ def fails():
     assert "Traceback" not in answered.output
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
+@pytest.mark.posix
 def test_an_interrupt_ends_it_with_130(here, number):
     process = subprocess.Popen(
         [sys.executable, "-m", "dropout_zoo.tuning", "tune", "--epochs", "500"],

@@ -1,1 +1,1 @@
-"""The engine on JAX: members side by side in one vectorised program."""
+"""The engine on JAX: members vectorised in one program."""

@@ -13,9 +13,9 @@ import keras
 import numpy as np
 
 from dropout_zoo.training.engine.interrupts import check_interrupt
-from dropout_zoo.training.plan import Plan, as_keras_feeds_it
+from dropout_zoo.training.plan import Plan, as_input
 
-_CALL_SECONDS = 0.5  # of a call into JAX, during which Python hears no signal
+_SECONDS_PER_CALL = 0.5  # Python handles no signal during a call of JAX
 
 Values = list[jax.Array]
 State = tuple[Values, Values, Values]  # trainable, non-trainable and optimizer variables
@@ -23,7 +23,7 @@ Logs = dict[str, jax.Array]
 
 
 class VectorisedEpochs:
-    """What members do at the same time: they train an epoch, and are measured.
+    """Trains and measures members for one epoch at a time, all of them together.
 
     Each value of a state has the members along its first axis.
 
@@ -36,7 +36,7 @@ class VectorisedEpochs:
         self._model, self._plan = model, plan
         weight = () if plan.sample_weight is None else (plan.sample_weight,)
         self._data = [
-            tuple(jnp.asarray(as_keras_feeds_it(array)) for array in arrays)
+            tuple(jnp.asarray(as_input(array)) for array in arrays)
             for arrays in ((*plan.train, *weight), plan.sample, plan.validation)
         ]
         model.reset_metrics()
@@ -47,7 +47,7 @@ class VectorisedEpochs:
         self._test = _Steps(model.test_step, plan.evaluation_batch_size)
 
     def current(self) -> State:
-        """The state of the one member that the model itself holds."""
+        """Return the state of the one member in the model itself."""
         model = self._model
         return (
             [variable.value for variable in model.trainable_variables],
@@ -59,13 +59,13 @@ class VectorisedEpochs:
         """Train an epoch, then measure with dropout off.
 
         Args:
-            state: of the members; it is used up.
-            orders: positions of the training examples in the order of their visit, a row a
-                member, or one row for all of them.
+            state: state of the members; its arrays are reused and must not be read afterwards.
+            orders: positions of the training examples in the order in which they are used, one
+                row per member, or one row for all of them.
 
         Returns:
-            The new state; and by name, a value a member: running loss and metrics, and the same
-            on the training sample and on the validation part.
+            The new state; and by name, one value per member: running loss and metrics, and the
+            same on the training sample and on the validation part.
         """
         train, *parts = self._data
         count = len(jax.tree.leaves(state)[0])
@@ -82,8 +82,8 @@ class VectorisedEpochs:
             logs.append(self._results(metrics))
         return (trainable, fixed, optimizer), jax.device_get(logs)
 
-    def traced(self) -> None:
-        """Trace steps of two members without computing anything.
+    def check_traceable(self) -> None:
+        """Trace the steps of two members without computing anything.
 
         Raises:
             Exception: the model's own code cannot be traced or vectorised.
@@ -94,18 +94,18 @@ class VectorisedEpochs:
         )
         train, sample, _ = self._data
         trainable, fixed, _, metrics = two
-        self._train.traced(train, jax.ShapeDtypeStruct((2, len(train[0])), jnp.int32), two)
-        self._test.traced(sample, jnp.arange(len(sample[0])), (trainable, fixed, metrics))
+        self._train.check_traceable(train, jax.ShapeDtypeStruct((2, len(train[0])), jnp.int32), two)
+        self._test.check_traceable(sample, jnp.arange(len(sample[0])), (trainable, fixed, metrics))
 
     def bytes_of_data(self) -> int:
-        """Size of the resident examples, in bytes."""
+        """Return the size of the examples in the device's memory, in bytes."""
         return sum(array.nbytes for array in jax.tree.leaves(self._data))
 
-    def bytes_a_member(self) -> int:
-        """Memory that a member takes at most: its state, its best weights, and a step's results.
+    def bytes_per_member(self) -> int:
+        """Return an upper bound of a member's memory: state, best weights, and results of a step.
 
-        What a step computes is counted as if all of it were kept until its end, which is more
-        than XLA keeps.
+        All that a step computes is counted as if it were kept until the end of the step, which is
+        more than XLA keeps.
         """
         state = self.current()
         trainable, fixed, _ = state
@@ -139,31 +139,31 @@ class VectorisedEpochs:
 
 
 class _Steps:
-    """A step of all members on batch after batch, in calls that an interrupt need not wait for.
+    """Steps of all members on one batch after another, in calls short enough to be interrupted.
 
     Args:
-        step: Keras's own, for one member.
-        batch_size: examples a step; the last one may have fewer.
+        step: Keras's own training or test step, for one member.
+        batch_size: batch size; the last batch may be smaller.
     """
 
     def __init__(self, step: Callable[..., Any], batch_size: int) -> None:
         self._step, self._batch_size = step, batch_size
         self._jitted = jax.jit(self._steps, static_argnames="size", donate_argnames="state")
-        self._steps_a_call: dict[tuple[int, ...], int] = {}
+        self._steps_per_call: dict[tuple[int, ...], int] = {}
 
     def over(self, arrays: tuple[jax.Array, ...], orders: jax.Array, state: Any) -> Any:
-        """Make a step on every batch.
+        """Make one step on every batch.
 
         Args:
             arrays: the data.
-            orders: as `VectorisedEpochs.run` takes them.
-            state: of the members; it is used up.
+            orders: as in `VectorisedEpochs.run`.
+            state: state of the members; its arrays are reused and must not be read afterwards.
 
         Returns:
-            Their state afterwards.
+            The new state.
 
         Raises:
-            KeyboardInterrupt: one was asked for.
+            KeyboardInterrupt: a signal asked for it.
         """
         size = min(self._batch_size, orders.shape[-1])
         full, rest = divmod(orders.shape[-1], size)
@@ -171,18 +171,18 @@ class _Steps:
         begun = 0
         while begun < full:
             check_interrupt()
-            until = min(full, begun + self._steps_a_call.get(kind, 1))
+            until = min(full, begun + self._steps_per_call.get(kind, 1))
             started = time.perf_counter()
             state = self._jitted(state, arrays, orders, begun, until, size=size)
             jax.block_until_ready(state)
             pace = (until - begun) / (time.perf_counter() - started)
-            self._steps_a_call[kind] = max(1, int(_CALL_SECONDS * pace))
+            self._steps_per_call[kind] = max(1, int(_SECONDS_PER_CALL * pace))
             begun = until
         if rest:
             state = self._jitted(state, arrays, orders[..., full * size :], 0, 1, size=rest)
         return state
 
-    def traced(self, arrays: tuple[jax.Array, ...], orders: Any, state: Any) -> None:
+    def check_traceable(self, arrays: tuple[jax.Array, ...], orders: Any, state: Any) -> None:
         """Trace a step without computing anything."""
         size = min(self._batch_size, orders.shape[-1])
         jax.eval_shape(partial(self._jitted, size=size), state, arrays, orders, 0, 1)
@@ -200,7 +200,7 @@ class _Steps:
             _, after = self._step(state, tuple(array[rows] for array in arrays))
             return jax.tree.map(lambda new, old: new.astype(old.dtype), after, state)
 
-        # An order that all share is not copied for each: their first layer is one large product.
+        # An order that all share is not copied: the first layer is then one large product.
         of_all = jax.vmap(of_one, in_axes=(0, 0 if orders.ndim == 2 else None))
 
         def on_batch(number: int, state: Any) -> Any:
@@ -210,7 +210,7 @@ class _Steps:
 
 
 def _bytes_in(jaxpr: Any) -> int:
-    """Size of all that a program computes, the programs inside it included."""
+    """The size of all values that a program and the programs inside it compute."""
     total = 0
     for equation in jaxpr.eqns:
         inner = [p for p in jax.tree.leaves(list(equation.params.values())) if hasattr(p, "jaxpr")]

@@ -1,10 +1,10 @@
-"""The engine on Keras's JAX backend: members side by side in one program, epoch by epoch."""
+"""The engine on JAX: members vectorised in one program, epoch by epoch."""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,22 +13,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from dropout_zoo.models.graph.runtime_rates import with_runtime_rates
+from dropout_zoo.models.keras_internals import symbolic_build
 from dropout_zoo.training.checkpoint import Checkpoint
+from dropout_zoo.training.engine.base import EngineOptions, OnResult
 from dropout_zoo.training.engine.interrupts import check_interrupt
 from dropout_zoo.training.engine.jax.epochs import State, VectorisedEpochs
 from dropout_zoo.training.engine.jobs import JobSource
-from dropout_zoo.training.engine.member_state import MemberHolder
+from dropout_zoo.training.engine.member_state import MemberState
 from dropout_zoo.training.members import Job, TrainedMember
 from dropout_zoo.training.plan import Plan, Record
 
-SHARE_OF_DEVICE = 0.8  # of its free memory; the rest is for what XLA allocates besides
-MEMORY_WHERE_UNKNOWN = 2 * 2**30  # bytes for members; main memory holds much besides
-_WIDEST_RATIO = 4  # slots a member, from which on a narrower program is worth compiling
+SHARE_OF_DEVICE = 0.8  # of its free memory; XLA allocates the rest
+MEMORY_WHERE_UNKNOWN = 2 * 2**30  # bytes for members, where the device is the main memory
+_WIDEST_RATIO = 4  # slots per member above which compiling a narrower program pays
 
 
 @dataclass
-class _Slot:
-    """A member under way."""
+class _RunningMember:
+    """A member that is being trained, and how far it is."""
 
     job: Job
     record: Record
@@ -37,67 +39,49 @@ class _Slot:
     seconds: float = 0.0
 
 
-class Population:
-    """Members in slots, vectorised by `jax.vmap`: all slots train an epoch at the same time.
+class PopulationEngine:
+    """Members along the first axis of every array, vectorised by `jax.vmap`, an epoch at a time.
 
-    A member that is finished, stalled or diverged hands its slot to the next one between two
-    epochs. Slots compute independently of each other: what one holds touches no other, and
-    nobody reads what an empty one computes. The seconds of a member are its share of those that
-    all took together. An interrupt waits for the steps under way, or for a program to be compiled.
+    Each index of that axis is a slot. A member that has finished, stalled or diverged leaves its
+    slot to the next one between two epochs. Slots are computed independently of each other, and
+    the results of empty ones are not read. The time of an epoch is shared out evenly among its
+    members. An interrupt takes effect after the current steps, or the compilation of a program.
 
     Args:
         plan: model, data and settings.
-        most: the largest number of members at once; None for as many as memory holds.
+        options: how to train; as many members as fit in memory are trained at the same time
+            unless `workers` allows fewer. Keras's own optimizer updates the weights.
 
     Attributes:
-        most: the largest number of members that are trained at the same time.
+        max_parallel: the largest number of members that are trained at the same time.
     """
 
-    def __init__(self, plan: Plan, *, most: int | None) -> None:
+    def __init__(self, plan: Plan, options: EngineOptions) -> None:
         self._plan = plan
         model = with_runtime_rates(plan.model)
-        self._holder = MemberHolder(model)
-        model._symbolic_build(data_batch=plan.one_example())
+        self._one_member = MemberState(model)
+        symbolic_build(model, plan.one_example())
         self._epochs = VectorisedEpochs(model, plan)
-        self._epochs.traced()  # a model that cannot be vectorised says so here
-        fitting = members_that_fit(self._epochs.bytes_a_member())
-        self.most = fitting if most is None else min(most, fitting)
+        self._epochs.check_traceable()  # raises if the model cannot be vectorised
+        fitting = members_that_fit(self._epochs.bytes_per_member())
+        self.max_parallel = fitting if options.workers is None else min(options.workers, fitting)
         places = [
             *model.trainable_variables,
             *model.non_trainable_variables,
             *model.optimizer.variables,
         ]
         self._places = {id(variable): place for place, variable in enumerate(places)}
-        self._widths: set[int] = set()  # those that programs have been compiled for
+        self._widths: set[int] = set()  # numbers of slots for which programs have been compiled
         self._empty()
 
-    def run(
-        self,
-        source: Iterator[Job | None],
-        *,
-        ahead: int,
-        on_result: Callable[[TrainedMember], None] | None,
-    ) -> dict[int, TrainedMember]:
-        """Train what the source yields until it is exhausted.
-
-        Args:
-            source: yields jobs; None means that none can be given before another one is done.
-            ahead: without effect: jobs are taken between epochs, when slots are free.
-            on_result: hears of each trained member, in this thread.
-
-        Returns:
-            The trained members by number.
-
-        Raises:
-            RuntimeError: the source yields nothing although no job is under way.
-        """
+    def run(self, jobs: JobSource, *, on_result: OnResult | None) -> dict[int, TrainedMember]:
+        """Train until the source is exhausted; see `Engine.run`."""
         trained: dict[int, TrainedMember] = {}
-        jobs = JobSource(source)
         try:
             while True:
-                under_way = len(self._members())
-                new = list(jobs.take(under_way, self.most))
-                if not under_way and not new:
+                running = len(self._members())
+                new = list(jobs.take(running, self.max_parallel))
+                if not running and not new:
                     return trained
                 self._start(new)
                 check_interrupt()
@@ -109,37 +93,38 @@ class Population:
             self._empty()
 
     def _empty(self) -> None:
-        self._slots: list[_Slot | None] = []
+        self._slots: list[_RunningMember | None] = []
         self._state: State = ([], [], [])
         self._best: list[jax.Array] = []
 
-    def _members(self) -> list[tuple[int, _Slot]]:
+    def _members(self) -> list[tuple[int, _RunningMember]]:
         return [(place, slot) for place, slot in enumerate(self._slots) if slot is not None]
 
     def _start(self, jobs: Sequence[Job]) -> None:
-        """Give each job a slot, and its slot the state that it begins with."""
+        """Give each job a slot, and set the initial state of that slot."""
         plan = self._plan
         self._make_room(len(jobs))
         free = (place for place, slot in enumerate(self._slots) if slot is None)
         for job, place in zip(jobs, free, strict=False):
             member = job.member
-            self._holder.start(job.rates, plan.start_weights(member.seed), member.seed)
+            self._one_member.start(job.rates, plan.start_weights(member.seed), member.seed)
             if member.weights is not None:
-                self._holder.resume(Checkpoint.load(member.weights))
+                self._one_member.resume(Checkpoint.load(member.weights))
             self._state = _put(self._state, self._epochs.current(), place)
             last = member.epochs or plan.settings.epochs
             record = Record(plan, member, job.rates)
-            self._slots[place] = _Slot(job, record, member.initial_epoch, last)
+            self._slots[place] = _RunningMember(job, record, member.initial_epoch, last)
 
     def _make_room(self, count: int) -> None:
-        """Have as many slots as are wanted, or some more where that saves compiling."""
+        """Resize the slots to what is needed, or to a little more where that saves compiling."""
         members = self._members()
         wanted, width = len(members) + count, len(self._slots)
         if wanted <= width <= _WIDEST_RATIO * wanted:
             return
         known = [w for w in self._widths if wanted <= w <= _WIDEST_RATIO * wanted]
-        # One that grows now may grow again.
-        width = min(known, default=min(self.most, max(wanted, 2 * width * (wanted > width))))
+        # A population that grows now may grow again, so its width doubles.
+        enough = max(wanted, 2 * width * (wanted > width))
+        width = min(known, default=min(self.max_parallel, enough))
         self._widths.add(width)
         places = [place for place, _ in members]
         rows = np.array(places + [0] * (width - len(places)))
@@ -151,7 +136,7 @@ class Population:
         self._slots = [slot for _, slot in members] + [None] * (width - len(members))
 
     def _train_epoch(self) -> Iterator[tuple[int, TrainedMember]]:
-        """Train an epoch; the members for which it was the last one."""
+        """Train an epoch, and yield the members for which it was the last one."""
         started = time.perf_counter()
         members = [(place, slot) for place, slot in self._members() if slot.epoch < slot.last]
         improved = np.zeros(len(self._slots), bool)
@@ -176,14 +161,14 @@ class Population:
                 result = slot.record.result(slot.seconds, self._checkpoint(place, slot), name)
                 yield slot.job.number, result
 
-    def _schedule_rates(self, members: Sequence[tuple[int, _Slot]]) -> None:
-        """Have the members with a schedule drop as much as it says for their next epoch."""
+    def _schedule_rates(self, members: Sequence[tuple[int, _RunningMember]]) -> None:
+        """Set the rates of the members with a schedule for their next epoch."""
         columns: dict[int, dict[int, float]] = defaultdict(dict)
         for place, slot in members:
             schedule = slot.job.member.schedule
             if schedule is not None:
                 factor = schedule.factor(slot.epoch)
-                for variable, value in self._holder.coefficients(slot.job.rates, factor):
+                for variable, value in self._one_member.coefficients(slot.job.rates, factor):
                     columns[self._places[id(variable)]][place] = value
         trainable, fixed, _ = self._state
         for index, by_place in columns.items():
@@ -191,8 +176,8 @@ class Population:
             column[list(by_place)] = list(by_place.values())
             fixed[index - len(trainable)] = jnp.asarray(column)
 
-    def _orders(self, members: Sequence[tuple[int, _Slot]]) -> np.ndarray:
-        """The orders of the data: a row a slot, or one row where all members share it."""
+    def _orders(self, members: Sequence[tuple[int, _RunningMember]]) -> np.ndarray:
+        """The orders of the data: one row per slot, or one row that all members share."""
         order = self._plan.settings.order
         drawn: dict[Any, np.ndarray] = {}
         keys = {}
@@ -212,10 +197,10 @@ class Population:
 
     def _weights(self, state: State) -> list[Any]:
         values = jax.tree.leaves(state)
-        return [values[self._places[id(variable)]] for variable in self._holder.weights]
+        return [values[self._places[id(variable)]] for variable in self._one_member.weights]
 
-    def _checkpoint(self, place: int, slot: _Slot) -> Checkpoint | None:
-        """The weights at the best epoch, and what it takes to continue, if the plan keeps it."""
+    def _checkpoint(self, place: int, slot: _RunningMember) -> Checkpoint | None:
+        """The weights of the best epoch and, if the plan keeps it, the state to continue from."""
         if not slot.record.best.epoch:
             return None
         best = jax.device_get(_take(self._best, place))
@@ -223,15 +208,15 @@ class Population:
             return Checkpoint(best)
         _, _, optimizer = state = jax.device_get(_take(self._state, place))
         values = jax.tree.leaves(state)
-        seeds = [values[self._places[id(g.state)]] for g in self._holder.generators]
+        seeds = [values[self._places[id(g.state)]] for g in self._one_member.generators]
         return Checkpoint(best, self._weights(state), optimizer, seeds)
 
 
-def members_that_fit(bytes_a_member: int) -> int:
-    """How many members a device holds at the same time, at least one.
+def members_that_fit(bytes_per_member: int) -> int:
+    """Return how many members fit in the device's memory, at least one.
 
     Args:
-        bytes_a_member: memory that each of them takes.
+        bytes_per_member: memory that each of them takes.
 
     Returns:
         Their number.
@@ -240,7 +225,7 @@ def members_that_fit(bytes_a_member: int) -> int:
     memory: float = MEMORY_WHERE_UNKNOWN
     if stats and "bytes_limit" in stats:
         memory = SHARE_OF_DEVICE * (stats["bytes_limit"] - stats.get("bytes_in_use", 0))
-    return max(1, int(memory / bytes_a_member))
+    return max(1, int(memory / bytes_per_member))
 
 
 @jax.jit(donate_argnums=0)
@@ -262,5 +247,5 @@ def _keep(best: list[jax.Array], now: list[jax.Array], improved: jax.Array) -> l
 
 
 def _as_python(value: np.ndarray) -> Any:
-    """A number, as `Model.fit` reports it; values that are no single number stay arrays."""
+    """A float, as `Model.fit` reports it, or an array where there are several numbers."""
     return float(value) if np.ndim(value) == 0 else value

@@ -1,7 +1,7 @@
-"""Optimizers that change each variable by one of TensorFlow's fused kernels.
+"""Optimizers that update each variable with one of TensorFlow's fused kernels.
 
-Keras's Adam makes some twenty small operations a variable; where the net is small too, they take
-as long as a quarter of a step. The fused kernels compute the same formulas, but round otherwise.
+Keras's Adam runs some twenty small operations per variable; in a small net, these take up to a
+quarter of a training step. The fused kernels compute the same formulas, but round differently.
 """
 
 from __future__ import annotations
@@ -14,9 +14,16 @@ import numpy as np
 import tensorflow as tf
 
 from dropout_zoo.models.graph.model_graph import flat_layers
+from dropout_zoo.models.keras_internals import own_trainable_variables, variable_index
+from dropout_zoo.training.engine.tensorflow.internals import (
+    UpdatesAllVariables,
+    momentums,
+    resource_handle,
+    velocities,
+)
 
-# Layers that use each weight once an example. Convolutions use theirs at every position: beside
-# that, what the update costs cannot be measured.
+# Layers that use each weight once per example. Convolutions use theirs at every position, which
+# takes so long that the cost of the update cannot be measured.
 _LAYERS_THAT_GAIN: tuple[type[keras.Layer], ...] = (
     keras.layers.Dense,
     keras.layers.BatchNormalization,
@@ -24,26 +31,28 @@ _LAYERS_THAT_GAIN: tuple[type[keras.Layer], ...] = (
 )
 
 
-class FusedAdam(keras.optimizers.Adam):
-    """`keras.optimizers.Adam`, its update a fused kernel a variable."""
+class FusedAdam(UpdatesAllVariables, keras.optimizers.Adam):
+    """`keras.optimizers.Adam` with one fused kernel per variable as its update."""
 
-    def _backend_update_step(
-        self, grads: Sequence[Any], trainable_variables: Sequence[Any], learning_rate: Any
+    def update_all(
+        self, grads: Sequence[Any], variables: Sequence[Any], learning_rate: Any
     ) -> None:
+        """Update all variables."""
         step = tf.cast(self.iterations.value + 1, tf.float32)
-        # The kernel computes 1 - beta in float32, where Keras rounds the difference of the exact
-        # numbers: its moments are larger by these factors, which the two settings take back.
+        # The kernel computes 1 - beta in float32, whereas Keras rounds the difference of the exact
+        # numbers. The kernel's moments are larger by these factors; learning rate and epsilon
+        # compensate for them.
         first = _ratio_of_complements(self.beta_1)
         second = _ratio_of_complements(self.beta_2)
         lr = tf.convert_to_tensor(learning_rate) * np.float32(second**0.5 / first)
         beta_1, beta_2 = np.float32(self.beta_1), np.float32(self.beta_2)
         beta_1_power, beta_2_power = tf.pow(beta_1, step), tf.pow(beta_2, step)
-        for grad, variable in zip(grads, trainable_variables, strict=True):
-            index = self._get_variable_index(variable)
+        for grad, variable in zip(grads, variables, strict=True):
+            index = variable_index(self, variable)
             tf.raw_ops.ResourceApplyAdam(
-                var=_handle(variable),
-                m=_handle(self._momentums[index]),
-                v=_handle(self._velocities[index]),
+                var=resource_handle(variable),
+                m=resource_handle(momentums(self)[index]),
+                v=resource_handle(velocities(self)[index]),
                 beta1_power=beta_1_power,
                 beta2_power=beta_2_power,
                 lr=lr,
@@ -54,18 +63,19 @@ class FusedAdam(keras.optimizers.Adam):
             )
 
 
-class FusedSGD(keras.optimizers.SGD):
-    """`keras.optimizers.SGD`, its update a fused kernel a variable."""
+class FusedSGD(UpdatesAllVariables, keras.optimizers.SGD):
+    """`keras.optimizers.SGD` with one fused kernel per variable as its update."""
 
-    def _backend_update_step(
-        self, grads: Sequence[Any], trainable_variables: Sequence[Any], learning_rate: Any
+    def update_all(
+        self, grads: Sequence[Any], variables: Sequence[Any], learning_rate: Any
     ) -> None:
+        """Update all variables."""
         lr = tf.convert_to_tensor(learning_rate)
-        for grad, variable in zip(grads, trainable_variables, strict=True):
+        for grad, variable in zip(grads, variables, strict=True):
             if self.momentum:
                 tf.raw_ops.ResourceApplyKerasMomentum(
-                    var=_handle(variable),
-                    accum=_handle(self.momentums[self._get_variable_index(variable)]),
+                    var=resource_handle(variable),
+                    accum=resource_handle(self.momentums[variable_index(self, variable)]),
                     lr=lr,
                     grad=tf.convert_to_tensor(grad),
                     momentum=np.float32(self.momentum),
@@ -73,28 +83,29 @@ class FusedSGD(keras.optimizers.SGD):
                 )
             else:
                 tf.raw_ops.ResourceApplyGradientDescent(
-                    var=_handle(variable), alpha=lr, delta=tf.convert_to_tensor(grad)
+                    var=resource_handle(variable), alpha=lr, delta=tf.convert_to_tensor(grad)
                 )
 
 
-class FusedRMSprop(keras.optimizers.RMSprop):
-    """`keras.optimizers.RMSprop`, its update a fused kernel a variable."""
+class FusedRMSprop(UpdatesAllVariables, keras.optimizers.RMSprop):
+    """`keras.optimizers.RMSprop` with one fused kernel per variable as its update."""
 
     def build(self, var_list: Sequence[keras.Variable]) -> None:
-        """Create the slots; the kernel wants one for momentum even where there is none."""
+        """Create the slots; the kernel needs one for momentum even without momentum."""
         super().build(var_list)
         self.scratch = [] if self.momentum else [tf.Variable(tf.zeros(v.shape)) for v in var_list]
 
-    def _backend_update_step(
-        self, grads: Sequence[Any], trainable_variables: Sequence[Any], learning_rate: Any
+    def update_all(
+        self, grads: Sequence[Any], variables: Sequence[Any], learning_rate: Any
     ) -> None:
-        momentums = self._momentums or self.scratch
-        for grad, variable in zip(grads, trainable_variables, strict=True):
-            index = self._get_variable_index(variable)
+        """Update all variables."""
+        moments = momentums(self) or self.scratch
+        for grad, variable in zip(grads, variables, strict=True):
+            index = variable_index(self, variable)
             tf.raw_ops.ResourceApplyRMSProp(
-                var=_handle(variable),
-                ms=_handle(self._velocities[index]),
-                mom=_handle(momentums[index]),
+                var=resource_handle(variable),
+                ms=resource_handle(velocities(self)[index]),
+                mom=resource_handle(moments[index]),
                 lr=tf.convert_to_tensor(learning_rate),
                 rho=np.float32(self.rho),
                 momentum=np.float32(self.momentum),
@@ -108,28 +119,28 @@ FUSED: dict[type[keras.optimizers.Optimizer], type[keras.optimizers.Optimizer]] 
     keras.optimizers.SGD: FusedSGD,
     keras.optimizers.RMSprop: FusedRMSprop,
 }
-"""Each optimizer that has a fused kernel, and its like that uses it."""
+"""By optimizer class, the subclass that uses a fused kernel."""
 
 
 def gains_from_fusion(model: keras.Model) -> bool:
-    """Whether a compiled model's optimizer has a fused kernel, and is slow beside its net."""
+    """Return whether a fused kernel exists for a model's optimizer and would save time."""
     optimizer = model.optimizer
     return (
         type(optimizer) in FUSED
         and _is_plain(optimizer)
         and all(v.dtype == "float32" for v in model.trainable_variables)
         and all(
-            isinstance(layer, _LAYERS_THAT_GAIN) or not layer._trainable_variables
+            isinstance(layer, _LAYERS_THAT_GAIN) or not own_trainable_variables(layer)
             for layer in flat_layers(model)
         )
     )
 
 
 def fused(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    """Make the like of an optimizer that uses a fused kernel, without its state.
+    """Return an optimizer that uses a fused kernel, without the state of the given one.
 
     Args:
-        optimizer: of one of the classes in `FUSED`.
+        optimizer: an instance of one of the classes in `FUSED`.
 
     Returns:
         A new optimizer with the same settings.
@@ -149,10 +160,5 @@ def _is_plain(optimizer: keras.optimizers.Optimizer) -> bool:
 
 
 def _ratio_of_complements(beta: float) -> float:
-    """How much larger 1 - beta is in float32 arithmetic than rounded from the exact number."""
+    """Return the ratio of 1 - beta in float32 arithmetic to its exact value in float32."""
     return float(np.float32(1) - np.float32(beta)) / float(np.float32(1 - beta))
-
-
-def _handle(variable: Any) -> tf.Tensor:
-    """What kernels know a variable by; Keras wraps TensorFlow's."""
-    return (variable.value if isinstance(variable, keras.Variable) else variable).handle

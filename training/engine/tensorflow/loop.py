@@ -11,35 +11,40 @@ import numpy as np
 import tensorflow as tf
 
 from dropout_zoo.models.graph.runtime_rates import with_runtime_rates
-from dropout_zoo.training.engine.member_state import MemberHolder
+from dropout_zoo.models.keras_internals import symbolic_build
+from dropout_zoo.training.engine.member_state import MemberState
 from dropout_zoo.training.engine.tensorflow.fused_update import fused, gains_from_fusion
 from dropout_zoo.training.engine.tensorflow.streaming import Resident, Streamed
-from dropout_zoo.training.engine.tensorflow.tracing import check_state, on_other_variables, state_of
+from dropout_zoo.training.engine.tensorflow.tracing import (
+    bind_to_variables,
+    check_state,
+    state_of,
+)
 from dropout_zoo.training.plan import Plan
 
-# A call into the graph cannot be interrupted: calls are cut to about this many seconds.
-_SECONDS_A_CALL = 0.4
+# A call of a graph cannot be interrupted, so each makes only as many steps as take about this long.
+_SECONDS_PER_CALL = 0.4
 
 
 class StoppedError(Exception):
-    """Raised inside a loop that was told to stop."""
+    """Raised inside a loop that has been told to stop."""
 
 
 class Loop:
-    """A lifted model with its traced functions, which train and measure the member in it.
+    """A lifted model and the traced functions that train and measure the member in it.
 
     Args:
         plan: model and settings.
         data: the examples of that plan, in memory or streamed.
-        fuse: whether TensorFlow's fused kernels do the update where there are any.
-        stop: ends the call that is being made, with `StoppedError`, when it is set.
-        like: a loop of the same plan, whose traced functions serve this one too.
+        fuse: whether TensorFlow's fused kernels update the weights where that saves time.
+        stop: ends the current epoch with `StoppedError` when it is set.
+        template: a loop of the same plan, whose traced functions this one uses too.
 
     Attributes:
-        holder: begins and continues members, and reads what they have become.
+        state: sets and reads the state of the member.
 
     Raises:
-        ValueError: the model holds state that Keras does not know of.
+        ValueError: the model has state that Keras does not know of.
     """
 
     def __init__(
@@ -49,7 +54,7 @@ class Loop:
         *,
         fuse: bool,
         stop: threading.Event,
-        like: Loop | None = None,
+        template: Loop | None = None,
     ) -> None:
         self._model = model = with_runtime_rates(plan.model)
         self._batch_size, self._stop = plan.settings.batch_size, stop
@@ -57,18 +62,18 @@ class Loop:
         if self._fused:
             model.optimizer = fused(model.optimizer)
             model.optimizer.build(model.trainable_variables)
-        self.holder = MemberHolder(model)
+        self.state = MemberState(model)
         self._data, self._evaluation_batch_size = data, plan.evaluation_batch_size
-        self._steps_a_call: dict[str, int] = {}
-        # Metrics make their variables when they first see data, which a graph does not allow.
-        model._symbolic_build(data_batch=plan.one_example())
-        self._functions = self._traced_functions() if like is None else self._as_in(like)
+        self._steps_per_call: dict[str, int] = {}
+        # Metrics create their variables when they first see data, which a graph does not allow.
+        symbolic_build(model, plan.one_example())
+        self._functions = self._traced_functions() if template is None else self._bound(template)
 
     def train_epoch(self, order: np.ndarray) -> dict[str, Any]:
         """Train one epoch.
 
         Args:
-            order: positions of the training examples in the order of their visit.
+            order: positions of the training examples in the order in which they are used.
 
         Returns:
             Running loss and metrics, by name.
@@ -111,12 +116,12 @@ class Loop:
     def _traced(
         self, step: Callable[[tuple[tf.Tensor, ...]], Any], part: str, batch_size: int
     ) -> Any:
-        """Trace a function that makes the steps from one number up to another."""
+        """Trace a function that makes the steps of one chunk."""
         model, gather = self._model, self._data.gathers(part)
-        # Batches of a size known beforehand save a small net a tenth of its time: what a graph does
-        # about shapes is done while tracing. But then it also divides by rounded reciprocals, which
-        # moves the last bit. The fused update differs from Keras's there anyway. Evaluation gains
-        # nothing that can be measured.
+        # A batch size that is known while tracing saves a small net a tenth of its time, because
+        # the graph need not compute shapes. But the graph then also multiplies by rounded
+        # reciprocals instead of dividing, which changes the last bit. The fused update does that
+        # anyway. Evaluation gains nothing that can be measured.
         known = self._fused and part == "train"
         left = self._data.count(part) % batch_size if known else 0
 
@@ -160,45 +165,45 @@ class Loop:
             tf.TensorSpec([], tf.bool),
         )
 
-    def _as_in(self, like: Loop) -> dict[str, Any]:
-        """The functions of another loop on the variables of this one."""
-        own, others = state_of(like._model), state_of(self._model)
+    def _bound(self, template: Loop) -> dict[str, Any]:
+        """The functions of another loop, on the variables of this one."""
+        traced_with, own = state_of(template._model), state_of(self._model)
         return {
-            name: on_other_variables(function, own, others)
-            for name, function in like._functions.items()
+            name: bind_to_variables(function, traced_with, own)
+            for name, function in template._functions.items()
         }
 
     def _in_short_calls(
         self, part: str, order: np.ndarray | None, batch_size: int
     ) -> dict[str, Any]:
-        def most() -> int:
-            return self._steps_a_call.get(part, 1)
+        def max_steps() -> int:
+            return self._steps_per_call.get(part, 1)
 
         begins, logs = True, {}
-        for arrays, positions, first, last in self._data.pieces(part, order, batch_size, most):
+        for arrays, positions, first, last in self._data.chunks(part, order, batch_size, max_steps):
             if self._stop.is_set():
                 raise StoppedError
             started = time.perf_counter()
             numbers = tf.constant(first), tf.constant(last), tf.constant(begins)
             logs = self._functions[part](arrays, positions, *numbers)
             pace = (last - first) / (time.perf_counter() - started)
-            self._steps_a_call[part] = max(1, int(_SECONDS_A_CALL * pace))
+            self._steps_per_call[part] = max(1, int(_SECONDS_PER_CALL * pace))
             begins = False
         return {name: _as_python(value) for name, value in sorted(logs.items())}
 
 
 def _rows(array: tf.Tensor, begin: tf.Tensor, size: int | tf.Tensor) -> tf.Tensor:
-    """Some rows of an array; their number is part of the shape where it is no tensor."""
+    """Some rows of an array; the static shape has their number unless it is a tensor."""
     others = array.shape[1:]
     return tf.slice(array, [begin, *[0] * len(others)], [size, *others])
 
 
 def _done(_: Any) -> bool:
-    """What both ways of a condition in a graph have to return: something."""
+    """Both branches of `tf.cond` have to return the same structure."""
     return True
 
 
 def _as_python(value: tf.Tensor) -> Any:
-    """A number, as `Model.fit` reports it; values that are no single number stay arrays."""
+    """A float, as `Model.fit` reports it, or an array where there are several numbers."""
     array = value.numpy()
     return float(array) if array.ndim == 0 else array

@@ -1,31 +1,41 @@
-"""The engine: trains members as fast as the cores allow, each as if it were alone."""
+"""The engine on TensorFlow: training loops on several cores, each member as if it were alone."""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from dropout_zoo.training.checkpoint import Checkpoint
+from dropout_zoo.training.engine.base import EngineOptions, OnResult
 from dropout_zoo.training.engine.interrupts import check_interrupt
 from dropout_zoo.training.engine.jobs import JobSource
+from dropout_zoo.training.engine.memory import memory_budget_or_default
 from dropout_zoo.training.engine.tensorflow.loop import Loop, StoppedError
 from dropout_zoo.training.engine.tensorflow.streaming import examples_of
+from dropout_zoo.training.engine.tensorflow.threads import prepare_threads, usable_cores
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Job, TrainedMember
 from dropout_zoo.training.plan import Plan, Record
 
-Start = Sequence[np.ndarray]  # weights that a member starts from
+StartWeights = Sequence[np.ndarray]
+
+_SLOW_THREADS = (
+    "TensorFlow runs every kernel on several threads, which makes small nets train up to twice as "
+    "slowly; call dropout_zoo.training.prepare_threads() before creating a model or a tensor (in a "
+    "notebook: restart the kernel and call it in the first cell)"
+)
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What a loop has to say of a job: the record of its training, or an error of ours."""
+    """What became of a job: the record of its training, or an error to raise."""
 
     job: Job
     record: Record
@@ -34,59 +44,44 @@ class _Outcome:
     error: BaseException | None = None
 
 
-class Engine:
-    """Loops, each run in a thread of its own, and the queues between them and the caller.
+class LoopEngine:
+    """Training loops, each in a thread of its own, with queues between them and the caller.
 
-    Loops are made when there is work for them, and stay for the next run. Everything that draws
+    A loop is created when there is a job for it, and kept for the next run. Everything that draws
     from Python's random numbers (clones of models, initial weights) happens in the caller's
     thread, where nothing else draws at the same time.
 
     Args:
         plan: model, data and settings.
-        loops: the largest number of loops.
-        fuse: whether TensorFlow's fused kernels do the update where there are any.
-        memory_budget: bytes up to which the data are brought into memory; larger ones are
-            streamed.
+        options: how to train; there is one loop per usable core unless `workers` says otherwise.
 
     Attributes:
-        most: the largest number of members that are trained at the same time.
+        max_parallel: the largest number of members that are trained at the same time.
     """
 
-    def __init__(self, plan: Plan, *, loops: int, fuse: bool, memory_budget: int) -> None:
-        self._plan, self.most, self._fuse = plan, loops, fuse
-        self._data = examples_of(plan, memory_budget, loops)
+    def __init__(self, plan: Plan, options: EngineOptions) -> None:
+        self.max_parallel = options.workers or usable_cores()
+        if not prepare_threads(self.max_parallel):
+            warnings.warn(_SLOW_THREADS, stacklevel=5)
+        self._plan, self._fuse = plan, options.update == "auto"
+        budget = memory_budget_or_default(options.memory_budget)
+        self._data = examples_of(plan, budget, self.max_parallel)
         self._stop = threading.Event()
-        self._jobs: queue.SimpleQueue[tuple[Job, Start] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[Job, StartWeights] | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
         self._loops: list[Loop] = []
         self._threads: list[threading.Thread] = []
-        self._add_loop()  # a model that cannot be traced says so here
+        self._add_loop()  # raises if the model cannot be traced
 
-    def run(
-        self,
-        source: Iterator[Job | None],
-        *,
-        ahead: int,
-        on_result: Callable[[TrainedMember], None] | None,
-    ) -> dict[int, TrainedMember]:
-        """Train what the source yields until it is exhausted.
-
-        Args:
-            source: yields jobs; None means that none can be given before another one is done.
-            ahead: how many jobs to take from the source before a loop is free for them.
-            on_result: hears of each trained member, in this thread.
-
-        Returns:
-            The trained members by number.
-
-        Raises:
-            RuntimeError: the source yields nothing although no job is under way.
-        """
+    def run(self, jobs: JobSource, *, on_result: OnResult | None) -> dict[int, TrainedMember]:
+        """Train until the source is exhausted; see `Engine.run`."""
         trained: dict[int, TrainedMember] = {}
-        jobs, pending = JobSource(source), 0
+        # With as many jobs again in the queue, no loop waits for this thread.
+        limit = self.max_parallel * (2 if jobs.known else 1)
+        pending = 0
         try:
             while True:
-                for job in jobs.take(pending, self.most + ahead):
+                for job in jobs.take(pending, limit):
                     self._jobs.put((job, self._plan.start_weights(job.member.seed)))
                     pending += 1
                     self._start_thread(pending)
@@ -114,14 +109,14 @@ class Engine:
         return outcome.record.result(outcome.seconds, outcome.checkpoint, name)
 
     def _add_loop(self) -> None:
-        like = self._loops[0] if self._loops else None
-        loop = Loop(self._plan, self._data, fuse=self._fuse, stop=self._stop, like=like)
+        template = self._loops[0] if self._loops else None
+        loop = Loop(self._plan, self._data, fuse=self._fuse, stop=self._stop, template=template)
         self._loops.append(loop)
 
     def _start_thread(self, pending: int) -> None:
-        """Start one more thread where more jobs are pending than threads are running."""
+        """Start another thread if more jobs are pending than threads are running."""
         running = len(self._threads)
-        if running == min(pending, self.most):
+        if running == min(pending, self.max_parallel):
             return
         if running == len(self._loops):
             self._add_loop()
@@ -139,7 +134,7 @@ class Engine:
             if thread.ident is not None:  # an interrupt may have come before it was started
                 thread.join()
         self._threads.clear()
-        for left in (self._jobs, self._outcomes):  # of a run that was cut off
+        for left in (self._jobs, self._outcomes):  # by a run that was interrupted
             with suppress(queue.Empty):
                 while True:
                     left.get_nowait()
@@ -152,7 +147,7 @@ class Engine:
             record = Record(self._plan, job.member, job.rates)
             checkpoint, error = None, None
             try:
-                checkpoint = train_in(loop, self._plan, job, start, record)
+                checkpoint = train_job(loop, self._plan, job, start, record)
             except StoppedError:
                 return
             except BaseException as raised:  # the caller's thread raises it
@@ -161,31 +156,33 @@ class Engine:
             self._outcomes.put(_Outcome(job, record, checkpoint, seconds, error))
 
 
-def train_in(loop: Loop, plan: Plan, job: Job, start: Start, record: Record) -> Checkpoint | None:
+def train_job(
+    loop: Loop, plan: Plan, job: Job, start: StartWeights, record: Record
+) -> Checkpoint | None:
     """Train a member in a loop.
 
     Args:
         loop: the loop.
         plan: data and settings.
         job: the member.
-        start: the weights it starts from.
-        record: takes down what happens. An exception in the model's own code is its reason to
-            have failed.
+        start: its initial weights.
+        record: records each epoch; its status becomes ``"failed"`` where the model's own code
+            raises.
 
     Returns:
-        The weights at the best epoch and, if the plan keeps it, the state after the last one;
+        The weights of the best epoch and, if the plan keeps it, the state after the last one;
         None if no epoch was finished.
 
     Raises:
         StoppedError: the loop was told to stop.
     """
-    member, best, holder = job.member, None, loop.holder
-    holder.start(job.rates, start, member.seed)
+    member, best, state = job.member, None, loop.state
+    state.start(job.rates, start, member.seed)
     if member.weights is not None:
-        holder.resume(Checkpoint.load(member.weights))
+        state.resume(Checkpoint.load(member.weights))
     for epoch in range(member.initial_epoch, member.epochs or plan.settings.epochs):
         if member.schedule is not None:
-            holder.set_factor(member.schedule.factor(epoch))
+            state.set_factor(member.schedule.factor(epoch))
         try:
             running = loop.train_epoch(plan.batch_order(member, job.rates, epoch))
             logs = running, loop.evaluate("sample"), loop.evaluate("validation")
@@ -195,7 +192,7 @@ def train_in(loop: Loop, plan: Plan, job: Job, start: Start, record: Record) -> 
             record.status, record.reason = "failed", reason_of(error)
             break
         if record.add(epoch, *logs):
-            best = holder.weights_now()
+            best = state.weights_now()
         if record.finished:
             break
-    return None if best is None else holder.checkpoint(best, plan.keep_state)
+    return None if best is None else state.checkpoint(best, plan.keep_state)

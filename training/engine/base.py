@@ -1,0 +1,84 @@
+"""What every engine offers, so that a trainer need not know which one trains its members."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dropout_zoo.models.argument_validation import check_choice, check_count
+from dropout_zoo.training.engine.jobs import JobSource
+from dropout_zoo.training.members import Member, TrainedMember
+
+OnResult = Callable[[TrainedMember], None]
+
+UPDATES = ("auto", "keras")
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How members are trained as far as no result depends on it, but for rounding.
+
+    Each engine reads the options that concern it.
+
+    Attributes:
+        update: ``"keras"`` updates the weights by Keras's own optimizer, bit for bit as
+            `Model.fit` does; ``"auto"`` allows faster updates that round differently.
+        workers: the largest number of members to train at the same time; None for as many as
+            the engine finds best.
+        memory_budget: bytes that the data may take in the engine's memory; None for a share of
+            the free memory.
+
+    Raises:
+        ValueError: an option is out of range.
+    """
+
+    update: str = "auto"
+    workers: int | None = None
+    memory_budget: int | None = None
+
+    def __post_init__(self) -> None:
+        check_choice(self.update, UPDATES, "update")
+        for name in ("workers", "memory_budget"):
+            if getattr(self, name) is not None:
+                check_count(getattr(self, name), name)
+
+
+class Engine(Protocol):
+    """Trains the members of one plan.
+
+    `dropout_zoo.training.engine.selection` chooses the engine of a trainer. An engine takes jobs
+    from a source, several of them at a time if it can, and returns for each what `Model.fit`
+    would have made of it alone.
+    """
+
+    @property
+    def max_parallel(self) -> int:
+        """The largest number of members that are trained at the same time."""
+
+    def run(self, jobs: JobSource, *, on_result: OnResult | None) -> dict[int, TrainedMember]:
+        """Train until the source is exhausted.
+
+        Args:
+            jobs: the members to train.
+            on_result: called in this thread with each result as it finishes.
+
+        Returns:
+            The trained members by job number.
+
+        Raises:
+            RuntimeError: the source has no job at present although none is being trained.
+        """
+
+
+class Trainer(Protocol):
+    """Trains members: a `MemberTrainer`, or one that also keeps a journal."""
+
+    @property
+    def max_parallel(self) -> int:
+        """The largest number of members that are trained at the same time."""
+
+    def train(
+        self, members: Sequence[Member], on_result: OnResult | None = None
+    ) -> list[TrainedMember]:
+        """Train members and return the results in their order; see `MemberTrainer.train`."""

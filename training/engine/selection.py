@@ -1,0 +1,41 @@
+"""Which engine trains the members of a plan."""
+
+from __future__ import annotations
+
+import warnings
+
+import keras
+
+from dropout_zoo.training.engine.base import Engine, EngineOptions
+from dropout_zoo.training.engine.eligibility import why_not_liftable
+from dropout_zoo.training.engine.keras_fit import FitEngine
+from dropout_zoo.training.plan import Plan
+
+
+def start_engine(plan: Plan, options: EngineOptions) -> Engine:
+    """Start the fastest engine that can train a model.
+
+    Args:
+        plan: model, data and settings.
+        options: how to train.
+
+    Returns:
+        The engine. Where only `Model.fit` can train the model, a warning gives the reason.
+    """
+    reason = why_not_liftable(plan.model)
+    if reason is None:
+        try:
+            # Each imports its backend, of which only one need be installed.
+            if keras.backend.backend() == "jax":
+                from dropout_zoo.training.engine.jax.population import PopulationEngine
+
+                return PopulationEngine(plan, options)
+            from dropout_zoo.training.engine.tensorflow.loops import LoopEngine
+
+            return LoopEngine(plan, options)
+        except Exception as error:  # the user's own code may not run in a graph
+            reason = f"{type(error).__name__}: {error}"
+    warnings.warn(
+        f"Model.fit trains the members, one after another, because {reason}", stacklevel=4
+    )
+    return FitEngine(plan)
