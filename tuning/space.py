@@ -106,7 +106,7 @@ def search_space(
         (0.2, 0.5)
     """
     sites = dropout_sites(model)
-    known = [site.path for site in sites if not site.learnt]
+    known = [site.path for site in sites if not site.learned]
     named = rates if isinstance(rates, Mapping) else {}
     unknown = [path for path in named if path not in known]
     if unknown:
@@ -119,7 +119,7 @@ def search_space(
     tied: dict[str, list[str]] = {}
     leaders: dict[tuple, str] = {}
     for site in sites:
-        searched = site.placement in wanted and not site.learnt
+        searched = site.placement in wanted and not site.learned
         if site.path not in named and not searched:
             continue
         key = (id(site.owner), site.argument, site.rate)
@@ -135,7 +135,7 @@ def search_space(
             if not sites
             else "received "
             + ", ".join(
-                f"{site.path} ({site.placement}{', a learned rate' * site.learnt})"
+                f"{site.path} ({site.placement}{', a learned rate' * site.learned})"
                 for site in sites
             )
         )
