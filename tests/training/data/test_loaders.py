@@ -78,6 +78,7 @@ def test_same_seed_same_data():
     assert load_dataset(seed=3).fingerprint() != load_dataset(seed=4).fingerprint()
 
 
+@pytest.mark.slow
 def test_sets_of_keras_without_a_network_name_the_other_choices(tmp_path):
     # Keras reads KERAS_HOME when it is imported; a proxy that refuses stands in for no network.
     program = (
@@ -536,10 +537,10 @@ def add_large_image(root):
         (add_postscript, "x.png: .*damaged"),
         (add_corrupt_jpeg, "x.jpg: .*damaged"),
         (add_floats, "x.tif: expected an image of 8 or 16 bits"),
-        (add_link_out, "x.png: .*received a link out of it"),
-        (add_linked_folder, "x: .*received a link out of it"),
-        (add_link_to_itself, "loop"),
-        (add_broken_link, "x.png: .*no regular file"),
+        pytest.param(add_link_out, "x.png: .*received a link out of it", marks=pytest.mark.posix),
+        pytest.param(add_linked_folder, "x: .*received a link out of it", marks=pytest.mark.posix),
+        pytest.param(add_link_to_itself, "loop", marks=pytest.mark.posix),
+        pytest.param(add_broken_link, "x.png: .*no regular file", marks=pytest.mark.posix),
         (add_pipe, "x.png: .*no regular file"),
         (add_large_image, "x.png: .*bomb"),
     ],
@@ -558,6 +559,7 @@ def test_folders_without_classes_to_tell_apart_are_refused(tmp_path):
     refused("at most 100 bytes", save_images(tmp_path / "large"), max_bytes=100)
 
 
+@pytest.mark.posix
 def test_links_inside_the_folder_and_hidden_files_are_harmless(tmp_path):
     root = save_images(tmp_path / "set")
     (root / "b" / "again.png").symlink_to("1.png")
