@@ -1,4 +1,4 @@
-"""Calibration: whether a model is right as often as its probabilities say."""
+"""Calibration: whether the confidence of predictions agrees with their accuracy."""
 
 from __future__ import annotations
 
@@ -11,54 +11,55 @@ from scipy import stats
 from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL
 from dropout_zoo.studies.result import StudyResult
+from dropout_zoo.studies.summary_text import count_of
 from dropout_zoo.training.provenance import versions
 
 
 class Calibration(StudyResult):
-    """The confidence of predictions beside their accuracy.
+    """The accuracy of predictions by their confidence; the result of `calibration`.
 
-    Its `data` has one row per non-empty bin: its edges ``left`` and ``right``, ``examples``,
-    ``confidence`` and ``accuracy`` (means), and the confidence interval of the accuracy, ``low``
-    and ``high`` (Wilson 1927, JASA 22:209-212).
+    Its `data` has one row per bin that contains examples: its edges ``left`` and ``right``, the
+    number of ``examples``, their mean ``confidence`` and ``accuracy``, and the confidence interval
+    of the accuracy, ``low`` and ``high`` (Wilson 1927, JASA 22:209-212).
 
     Example:
         >>> from dropout_zoo.studies import calibration
-        >>> found = calibration([[0.75, 0.25], [0.75, 0.25]], [0, 1])
-        >>> found.bins[["examples", "confidence", "accuracy"]].values.tolist()
-        [[2.0, 0.75, 0.5]]
+        >>> found = calibration([[0.9, 0.1], [0.9, 0.1]], [0, 1], bins=10)
+        >>> found.bins[["confidence", "accuracy", "examples"]].to_dict("records")
+        [{'confidence': 0.9, 'accuracy': 0.5, 'examples': 2}]
     """
 
     made_by = "calibration"
 
     @property
     def bins(self) -> pd.DataFrame:
-        """The table of the bins; the same as `data`."""
+        """The table of the bins, `data`."""
         return self.data
 
     @property
     def error(self) -> float:
         """Expected calibration error, in [0, 1].
 
-        The difference between confidence and accuracy of a bin, averaged over the examples
+        The mean over the examples of the difference between confidence and accuracy in their bin
         (Guo et al. 2017, ICML, equation 3).
         """
         return float((_shares(self.data) * _surplus(self.data).abs()).sum())
 
     @property
     def level(self) -> float:
-        """Confidence level of the intervals."""
+        """Confidence level of the bins' intervals."""
         return float(self.settings["level"])
 
 
 def calibration(
     probabilities: Any, y: Any, *, bins: int = 15, level: float = DEFAULT_LEVEL
 ) -> Calibration:
-    """Compare the confidence of predictions with how often they are right.
+    """Compare the confidence of predictions with their accuracy.
 
     Args:
         probabilities: probability of each class, shape `(examples, classes)`, such as the output
             of a model or `MonteCarloPrediction.mean`.
-        y: the classes, integers from 0, shape `(examples,)`.
+        y: the true classes, whole numbers from 0, shape `(examples,)`.
         bins: number of bins of equal width between 0 and 1; 15 as in Guo et al. 2017.
         level: confidence level of the bins' intervals, in (0, 1).
 
@@ -70,8 +71,11 @@ def calibration(
 
     Example:
         >>> from dropout_zoo.studies import calibration
-        >>> calibration([[0.75, 0.25], [0.75, 0.25]], [0, 1]).error
-        0.25
+        >>> found = calibration([[0.9, 0.1], [0.9, 0.1]], [0, 1])
+        >>> round(found.error, 3)
+        0.4
+        >>> print(found.summary())
+        Expected calibration error 0.400 over 1 bin; mean confidence 0.400 above the accuracy.
     """
     check_count(bins, "bins")
     probabilities, y = np.asarray(probabilities, float), np.asarray(y)
@@ -108,9 +112,9 @@ def calibration(
         settings={"bins": bins, "level": level, "examples": len(y)},
         versions=versions(),
         conclusions=(
-            f"Expected calibration error {surplus.abs().sum():.3f} over {len(table)} bins; mean "
-            f"confidence {abs(surplus.sum()):.3f} {'over' if surplus.sum() > 0 else 'under'} the "
-            "accuracy.",
+            f"Expected calibration error {surplus.abs().sum():.3f} over "
+            f"{count_of(len(table), 'bin')}; mean confidence {abs(surplus.sum()):.3f} "
+            f"{'above' if surplus.sum() > 0 else 'below'} the accuracy.",
         ),
     )
 
