@@ -1,5 +1,6 @@
 """What tests share: a small real data set, and the file of MNIST where there is one."""
 
+import gc
 import os
 import random
 from pathlib import Path
@@ -22,9 +23,17 @@ LIMITS = {"nightly": 4 * 3600, "slow": 1200}
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if os.name == "nt" and item.get_closest_marker("posix"):
+            item.add_marker(pytest.mark.skip(reason="needs a POSIX system"))
         limits = [LIMITS[kind] for kind in LIMITS if item.get_closest_marker(kind)]
         if limits and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(max(limits)))
+
+
+def pytest_collection_finish() -> None:
+    # What the imports left, about a million objects, need not be searched for garbage again.
+    gc.collect()
+    gc.freeze()
 
 
 # Keras draws seeds that are not given from Python's generator: each test and each fixture has the

@@ -22,6 +22,7 @@ def saved(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_an_audit_in_a_new_process_knows_the_layers_of_a_file(saved):
     program = (
         "import sys; from dropout_zoo.tuning.cli.main import main; main(['audit', sys.argv[1]])"

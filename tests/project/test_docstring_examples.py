@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 import dropout_zoo
+from dropout_zoo.models import list_models, registry
 
 PACKAGES = ("models", "training", "studies", "tuning")
 
@@ -22,32 +23,23 @@ SLOW = {
 }  # fmt: skip
 
 # What an example needs beyond the dependencies that are always installed.
-NEEDS = {"build_torch_mlp": "torch"}
+NEEDS = dict.fromkeys(
+    ("build_torch_mlp", "keras_weights_to_torch", "torch_weights_to_keras"), "torch"
+)
 
 # Names that still need an example.
 # fmt: off
 WITHOUT_EXAMPLE = {
-    "AuditReport", "ConcreteDropout", "CosineRamp",
-    "CurriculumDropout", "DataError", "Dataset", "DropBlock2D",
-    "DropConnect", "DropoutHyperModel", "DropoutSite", "DropoutTuner", "EarlyDropout",
-    "Execution", "Finding", "FitSettings", "Guidance",
-    "LateDropout", "LinearRamp", "Maxout", "Member",
-    "MemberTrainer", "ModelDiagram", "ModelEntry", "MonteCarloPrediction",
-    "Objective", "RateSchedule", "RateScheduler",
-    "SearchSpace", "StochasticDepth",
-    "TrainedMember", "TuningResult", "audit",
-    "build_autoencoder", "build_cnn", "build_lstm", "build_mlp", "build_torch_mlp",
-    "build_transformer", "build_vit", "build_wide_resnet", "capacity_sweep",
-    "check_rate", "coadaptation", "compare_methods", "create_model", "data_size_sweep",
-    "diagram", "dropout_sites", "epoch_sweep", "generalization_gaps",
-    "imbalance_sweep", "keras_weights_to_torch", "label_noise_sweep",
-    "learning_curves", "list_models", "load_dataset", "load_saved_model", "make_topics",
-    "model_entry", "monte_carlo", "monte_carlo_convergence",
-    "parse_objective", "placement_sweep", "predictive_uncertainty", "prepare_threads",
-    "rate_grid", "rate_size_map", "rate_sweep", "rate_width_map", "register_model",
-    "robustness", "search_space", "split_classes", "srivastava_sgd", "targets_for",
-    "torch_weights_to_keras", "train_members", "tune",
-    "with_fewer_examples", "with_rates", "with_runtime_rates",
+    "CosineRamp", "CurriculumDropout", "DataError", "Dataset", "DropoutHyperModel",
+    "DropoutTuner", "EarlyDropout", "Execution", "FitSettings", "LateDropout", "LinearRamp",
+    "Member", "MemberTrainer", "MonteCarloPrediction", "Objective", "RateSchedule",
+    "RateScheduler", "SearchSpace", "TrainedMember", "TuningResult", "capacity_sweep",
+    "coadaptation", "compare_methods", "data_size_sweep", "epoch_sweep", "generalization_gaps",
+    "imbalance_sweep", "label_noise_sweep", "learning_curves", "load_dataset", "make_topics",
+    "monte_carlo", "monte_carlo_convergence", "parse_objective", "placement_sweep",
+    "predictive_uncertainty", "prepare_threads", "rate_grid", "rate_size_map", "rate_sweep",
+    "rate_width_map", "robustness", "search_space", "split_classes", "targets_for",
+    "train_members", "tune", "with_fewer_examples",
 }
 # fmt: on
 
@@ -81,6 +73,17 @@ def examples_of(name):
     ]
 
 
+@pytest.fixture
+def registry_restored():
+    """The registry of models, without what an example adds to it."""
+    list_models()  # loads the models of the package themselves
+    before = dict(registry._entries)
+    yield
+    registry._entries.clear()
+    registry._entries.update(before)
+
+
+@pytest.mark.usefixtures("registry_restored")
 @pytest.mark.parametrize("name", EACH)
 def test_the_example_runs_and_shows_what_it_says(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

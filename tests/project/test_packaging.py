@@ -65,3 +65,12 @@ def test_the_wheel_holds_every_module_and_each_can_be_imported(tmp_path):
         text=True,
     )
     assert ran.returncode == 0, ran.stderr
+
+
+def test_the_lowest_versions_are_those_that_pyproject_allows():
+    allowed = [
+        requirement.split(",")[0].replace(">=", "==")
+        for requirement in settings()["project"]["dependencies"]
+    ]
+    lines = (ROOT / "constraints-lowest.txt").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == allowed

@@ -55,6 +55,7 @@ def test_the_index_lists_every_page():
     [snippet for _, snippet in SNIPPETS],
     ids=[f"{stem}-{number}" for number, (stem, _) in enumerate(SNIPPETS)],
 )
+@pytest.mark.slow
 def test_snippets_run(snippet, tmp_path):
     environment = os.environ | {"MPLBACKEND": "Agg", "TF_CPP_MIN_LOG_LEVEL": "3"}
     ran = subprocess.run(

@@ -69,6 +69,7 @@ def test_every_work_is_of_a_registered_model_and_every_other_has_a_reason(progra
     assert "too large for two cores" in excused["srivastava_8192x2"]
 
 
+@pytest.mark.slow
 def test_a_work_is_trained_scored_and_not_trained_again(programs, tmp_path):
     work = programs["zoo_works"].Work(
         "mlp", "digits", epochs=2, train=150, validation=90, seeds=2, trials=2, batch_size=32

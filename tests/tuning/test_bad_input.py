@@ -4,6 +4,7 @@ import io
 import pickle
 import zipfile
 from pathlib import Path
+from types import FunctionType
 
 import numpy as np
 import pytest
@@ -18,6 +19,14 @@ from dropout_zoo.tuning.search import Search, TuningSettings
 
 LONGEST_MESSAGE = 6  # lines
 CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
+
+def many(test, count, *strategies):
+    """The same test on many more examples, for the slow run."""
+    inner = test.hypothesis.inner_test
+    fresh = FunctionType(inner.__code__, inner.__globals__, inner.__name__)  # without its settings
+    thorough = settings(max_examples=count, deadline=None, suppress_health_check=CHECKS)
+    return pytest.mark.slow(given(*strategies)(thorough(fresh)))
 
 
 class Touch:
@@ -55,7 +64,7 @@ not_whole = st.one_of(
 WRONG = {
     "--epochs": st.one_of(not_whole, st.integers(max_value=0).map(str)),
     "--batch-size": st.one_of(not_whole, st.integers(max_value=0).map(str)),
-    "--trials": st.one_of(not_whole, st.integers(max_value=0).map(str)),
+    "--max-trials": st.one_of(not_whole, st.integers(max_value=0).map(str)),
     "--patience": st.one_of(not_whole, st.integers(max_value=0).map(str)),
     "--finalists": st.one_of(not_whole, st.integers(max_value=0).map(str)),
     "--seeds": st.one_of(not_whole, st.integers(max_value=0).map(str)),
@@ -81,7 +90,7 @@ NOT_OPTIONS = words.map(lambda w: "--z" + w.replace("=", ""))
 
 
 @given(st.data())
-@settings(max_examples=500, deadline=None, suppress_health_check=CHECKS)
+@settings(max_examples=60, deadline=None, suppress_health_check=CHECKS)
 def test_wrong_options_are_told(here, data):
     option = data.draw(st.sampled_from(sorted(WRONG)))
     value = data.draw(WRONG[option])
@@ -89,15 +98,23 @@ def test_wrong_options_are_told(here, data):
     assert list(here.iterdir()) == []
 
 
+test_many_wrong_options_are_told = many(test_wrong_options_are_told, 500, st.data())
+
+
 @given(NOT_OPTIONS)
-@settings(max_examples=100, deadline=None, suppress_health_check=CHECKS)
+@settings(max_examples=25, deadline=None, suppress_health_check=CHECKS)
 def test_options_that_there_are_not_are_told(here, option):
     assert "No such option" in told(["tune", option])
     assert list(here.iterdir()) == []
 
 
+test_many_options_that_there_are_not_are_told = many(
+    test_options_that_there_are_not_are_told, 100, NOT_OPTIONS
+)
+
+
 @given(words)
-@settings(max_examples=60, deadline=None, suppress_health_check=CHECKS)
+@settings(max_examples=8, deadline=None, suppress_health_check=CHECKS)
 def test_models_that_there_are_not_are_told(here, name):
     if name.strip() in ("mlp", "cnn") or name.startswith("-"):
         return
@@ -106,17 +123,25 @@ def test_models_that_there_are_not_are_told(here, name):
     assert list(here.iterdir()) == []
 
 
+test_many_models_that_there_are_not_are_told = many(
+    test_models_that_there_are_not_are_told, 60, words
+)
+
+
 numbers = st.one_of(
     st.none(), st.booleans(), st.integers(max_value=0), st.floats(), st.text(max_size=3)
 )
 
 
-@given(
-    st.sampled_from(["epochs", "batch_size", "trials", "patience", "finalists", "seeds"]), numbers
+whole_settings = st.sampled_from(
+    ["epochs", "batch_size", "max_trials", "patience", "num_finalists", "num_seeds"]
 )
-@settings(max_examples=250, deadline=None, suppress_health_check=CHECKS)
+
+
+@given(whole_settings, numbers)
+@settings(max_examples=40, deadline=None, suppress_health_check=CHECKS)
 def test_settings_of_the_wrong_type_are_told(few_digits, name, value):
-    if value is None and name in ("trials", "patience"):
+    if value is None and name in ("max_trials", "patience"):
         return  # None means that there is no limit
     with pytest.raises(ValueError, match=f"expected {name} to be a whole number"):
         if name in ("epochs", "batch_size", "patience"):
@@ -124,6 +149,11 @@ def test_settings_of_the_wrong_type_are_told(few_digits, name, value):
         else:
             settings = TuningSettings(**{name: value})
         Search("mlp", few_digits, settings).trainer(None)
+
+
+test_many_settings_of_the_wrong_type_are_told = many(
+    test_settings_of_the_wrong_type_are_told, 250, whole_settings, numbers
+)
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +187,7 @@ def load_damaged(path: Path) -> Dataset | str:
 
 
 @given(st.data())
-@settings(max_examples=900, deadline=None, suppress_health_check=CHECKS)
+@settings(max_examples=150, deadline=None, suppress_health_check=CHECKS)
 def test_damaged_files_are_told_or_harmless(here, good, data):
     name = data.draw(st.sampled_from(sorted(good)))
     content = bytearray(good[name])
@@ -179,18 +209,34 @@ def test_damaged_files_are_told_or_harmless(here, good, data):
     assert list(here.iterdir()) == []
 
 
+test_many_damaged_files_are_told_or_harmless = many(
+    test_damaged_files_are_told_or_harmless, 900, st.data()
+)
+
+
 shapes = st.lists(st.integers(0, 5), max_size=4).map(tuple)
 kinds = st.sampled_from(["f4", "f8", "i4", "u1", "bool", "U3", "S3", "c8", "M8[s]", "O"])
 
 
-@given(st.dictionaries(st.sampled_from(["x", "y", "x_train", "y_train", "x_test", "y_test", "z"]),
-                       st.tuples(shapes, kinds), max_size=5))  # fmt: skip
-@settings(max_examples=250, deadline=None, suppress_health_check=CHECKS)
+archives = st.dictionaries(
+    st.sampled_from(["x", "y", "x_train", "y_train", "x_test", "y_test", "z"]),
+    st.tuples(shapes, kinds),
+    max_size=5,
+)
+
+
+@given(archives)
+@settings(max_examples=60, deadline=None, suppress_health_check=CHECKS)
 def test_archives_of_odd_arrays_are_told_or_harmless(here, arrays):
     path = here / "odd.npz"
     np.savez(path, **{name: np.zeros(shape, kind) for name, (shape, kind) in arrays.items()})
     assert load_damaged(path)
     path.unlink()
+
+
+test_many_archives_of_odd_arrays_are_told_or_harmless = many(
+    test_archives_of_odd_arrays_are_told_or_harmless, 250, archives
+)
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +248,7 @@ def saved_model(tmp_path_factory):
 
 
 @given(st.data())
-@settings(max_examples=120, deadline=None, suppress_health_check=CHECKS)
+@settings(max_examples=25, deadline=None, suppress_health_check=CHECKS)
 def test_damaged_model_files_are_told_or_harmless(here, saved_model, data):
     content = bytearray(saved_model)
     for _ in range(data.draw(st.integers(1, 3))):
@@ -223,6 +269,11 @@ def test_damaged_model_files_are_told_or_harmless(here, saved_model, data):
         assert len(answered.stderr.splitlines()) <= LONGEST_MESSAGE
     path.unlink()
     assert list(here.iterdir()) == []
+
+
+test_many_damaged_model_files_are_told_or_harmless = many(
+    test_damaged_model_files_are_told_or_harmless, 120, st.data()
+)
 
 
 def test_no_code_in_a_data_file_is_run(here):
@@ -252,6 +303,7 @@ def test_archives_that_unpack_to_too_much_are_refused_unopened(here):
     assert "bomb.npz" in told(["tune", "--data", "bomb.npz", "--out", "run"])
 
 
+@pytest.mark.posix
 def test_links_out_of_an_image_folder_are_refused(here):
     from PIL import Image
 

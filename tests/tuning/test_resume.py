@@ -23,7 +23,7 @@ from dropout_zoo.training import Member, MemberTrainer, TrainSettings
 from dropout_zoo.training.engine.journal import JournaledTrainer
 from dropout_zoo.tuning import TuningResult, search, tune
 
-QUICK = {"rates": [0.2, 0.5], "epochs": 1, "finalists": 1, "seeds": 2, "progress": False}
+QUICK = {"rates": [0.2, 0.5], "epochs": 1, "num_finalists": 1, "num_seeds": 2, "progress": False}
 
 
 def model():
@@ -113,11 +113,12 @@ def kill_sweeps_and_compare(folder: Path, kills: int) -> list[str]:
 @pytest.mark.parametrize(
     ("compare", "kills"),
     [
-        (kill_searches_and_compare, 12),
+        (kill_searches_and_compare, 3),
         pytest.param(kill_searches_and_compare, 60, marks=pytest.mark.slow),
         pytest.param(kill_sweeps_and_compare, 30, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.posix
 def test_killed_at_any_moment_it_resumes_to_the_same_answer(tmp_path, compare, kills):
     assert len(compare(tmp_path, kills)) > 1, "runs that were compared"
 
@@ -126,6 +127,7 @@ def test_killed_at_any_moment_it_resumes_to_the_same_answer(tmp_path, compare, k
 @pytest.mark.parametrize(
     ("compare", "kills"), [(kill_searches_and_compare, 1000), (kill_sweeps_and_compare, 200)]
 )
+@pytest.mark.posix
 def test_killed_many_times_it_resumes_to_the_same_answer(tmp_path, compare, kills):
     assert len(compare(tmp_path, kills)) > 1, "runs that were compared"
 
@@ -143,6 +145,7 @@ def run(complete, tmp_path):
     return Path(shutil.copytree(complete, tmp_path / "run"))
 
 
+@pytest.mark.slow
 def test_resume_on_a_missing_or_empty_folder_starts(few_digits, tmp_path):
     (tmp_path / "empty").mkdir()
     for name in ("missing", "empty"):
@@ -168,7 +171,7 @@ def test_resume_on_a_complete_run_gives_its_result_untouched(few_digits, tmp_pat
 
 
 def test_a_folder_without_a_complete_run_has_no_result(tmp_path):
-    with pytest.raises(ValueError, match="expected the folder of a complete run"):
+    with pytest.raises(ValueError, match="expected the directory of a complete run"):
         TuningResult.load(tmp_path)
 
 
@@ -266,6 +269,7 @@ def test_a_damaged_settings_file_is_named(few_digits, run):
         tune(model(), few_digits, **QUICK, directory=run, resume=True)
 
 
+@pytest.mark.slow
 def test_a_journal_without_its_settings_is_not_resumed(few_digits, tmp_path, monkeypatch):
     cut_off = tmp_path / "cut-off"
 

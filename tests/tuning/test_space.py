@@ -131,7 +131,9 @@ def test_every_oracle_reaches_both_ends_and_leaves_the_grid_never(name):
     assert {0.2, 0.5} <= set(tried) <= set(SEARCHED_RATES)
 
 
-@pytest.mark.parametrize("name", ["grid", "random", "bayesian"])
+@pytest.mark.parametrize(
+    "name", ["grid", "random", pytest.param("bayesian", marks=pytest.mark.slow)]
+)
 def test_no_setting_is_tried_twice_and_a_small_space_is_tried_whole(name):
     space = search_space(build_mlp(), rates=[0.2, 0.3, 0.4, 0.5])
     tried = drive(oracle_on(name, space, trials=16))
@@ -174,6 +176,7 @@ def test_limits():
         trial_limit("grid", space, 0, 9)
 
 
+@pytest.mark.slow
 def test_the_hypermodel_serves_any_tuner_of_keras_tuner(few_digits, tmp_path):
     from dropout_zoo.training import targets_for
 

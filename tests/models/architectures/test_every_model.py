@@ -28,6 +28,8 @@ HEAVY = {
 """Seconds to minutes a step on two cores: built and counted by default, the rest if asked for."""
 
 SLOW = HEAVY | {
+    "goodfellow_maxout_240x2",
+    "srivastava_1024x3",
     "srivastava_1024_1024_2048",
     "srivastava_1024x3_logistic",
     "wide_resnet_10_1",
@@ -119,6 +121,7 @@ def test_a_search_knows_what_to_search(name, data_of):
     assert {path for group in search.space.sites.values() for path in group} == set(search.given)
 
 
+@pytest.mark.slow
 def test_a_sweep_of_the_width_of_a_variant_keeps_its_other_arguments(few_digits):
     result = capacity_sweep(
         "srivastava_1024x3",

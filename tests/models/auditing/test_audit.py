@@ -545,6 +545,7 @@ def test_the_page_is_in_step_with_the_rules():
     )
 
 
+@pytest.mark.slow
 def test_audit_is_the_function_and_no_module():
     ran = subprocess.run(
         [sys.executable, "-c", "import dropout_zoo.models as m; assert callable(m.audit)"],

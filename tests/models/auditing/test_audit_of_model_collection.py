@@ -21,16 +21,16 @@ APPLICATIONS = {
 }
 
 
+LARGE = ("DenseNet121", "EfficientNetV2B0", "ResNet50")
+
+
 def found(model):
     return {(finding.code, finding.site) for finding in audit(model)}
 
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=[pytest.mark.slow] * (name in ("DenseNet121", "EfficientNetV2B0")))
-        for name in APPLICATIONS
-    ],
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in APPLICATIONS],
 )
 def test_keras_applications(name):
     side, with_top, without_top = APPLICATIONS[name]

@@ -17,6 +17,7 @@ from dropout_zoo.studies.diagnostics.variance_shift import variance_ratios
 from dropout_zoo.training import Dataset
 
 MEASURED = [code for code, rule in RULES.items() if rule.measured]
+TRAINED = {"DZ303", "DZ304", "DZ306", "DZ307"}  # their rules train the model several times
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:TensorFlow runs every kernel"),
@@ -52,7 +53,7 @@ def codes(report):
 
 @pytest.mark.parametrize(
     "code",
-    [pytest.param(code, marks=[pytest.mark.slow] * (code == "DZ307")) for code in MEASURED],
+    [pytest.param(code, marks=[pytest.mark.slow] * (code in TRAINED)) for code in MEASURED],
 )
 def test_bad_code_triggers_its_rule_and_good_code_does_not(code, few_digits):
     if "tensorflow" in RULES[code].bad and keras.backend.backend() != "tensorflow":
@@ -92,6 +93,7 @@ def test_it_joins_what_it_reads_and_what_it_measures(few_digits):
     assert not model.run_eagerly
 
 
+@pytest.mark.slow
 def test_training_above_validation_needs_no_explanation(few_digits):
     # Dropout is on, but the model has memorized its examples.
     model = net(layers.Dense(128, "relu"), layers.Dropout(0.05))

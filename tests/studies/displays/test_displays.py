@@ -168,6 +168,7 @@ def test_the_size_curve_has_a_logarithmic_axis_and_a_line_a_setting(model, few_d
         FactorCurveDisplay.from_result(result, "val_happiness")
 
 
+@pytest.mark.slow
 def test_models_of_different_depth_are_not_joined(few_digits):
     result = capacity_sweep("mlp", few_digits, units=[(4,), (8,), (4, 4)], **QUICK)
     axis = FactorCurveDisplay.from_result(result).plot().ax_

@@ -43,6 +43,7 @@ def test_wrong_labels_are_as_many_as_told_and_really_wrong(few_digits):
     assert data.validation is few_digits.validation
 
 
+@pytest.mark.slow
 def test_wrong_labels_are_learnt_by_heart_without_dropout(few_digits):
     result = label_noise_sweep(
         build_mlp(units=(128,), hidden_rates=0.5), few_digits, noise=(0.0, 0.4), rates=(0.8,),

@@ -63,6 +63,7 @@ def image_digits(few_digits):
     return type(few_digits).from_arrays(**parts)
 
 
+@pytest.mark.slow
 def test_placements_differ_in_their_rates_alone(image_digits):
     result = placement_sweep(small_cnn, image_digits, epochs=1, seeds=1, execution=ALONE)
     scores = result.scores().set_index("setting")
@@ -92,6 +93,7 @@ def test_a_users_model_is_compared_at_the_placements_it_has(few_digits):
         placement_sweep(model, few_digits, rates={"kitchen": 0.3})
 
 
+@pytest.mark.slow
 def test_the_race_runs_on_seeds_that_the_tuning_has_not_seen(race):
     assert set(race.scores()["seed"]) == {0, 1, 2}
     record = race.settings["arguments"]["tuning"]
@@ -108,12 +110,14 @@ def test_the_race_runs_on_seeds_that_the_tuning_has_not_seen(race):
         assert f"{method} {used}" in race.summary()
 
 
+@pytest.mark.slow
 def test_all_methods_get_as_many_updates(race):
     lengths = race.data.groupby("method")["epoch"].max()
     assert lengths["dropout"] == 3
     assert lengths["more data"] == 2, "twice the examples, half the epochs, rounded up"
 
 
+@pytest.mark.slow
 def test_only_early_stopping_chooses_its_epoch(race):
     scores = race.scores()
     others = scores[scores["method"] != "early stopping"]

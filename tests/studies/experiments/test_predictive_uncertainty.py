@@ -95,6 +95,7 @@ def test_the_result_is_kept_and_drawn(study, tmp_path):
     plt.close(axis.figure)
 
 
+@pytest.mark.slow
 def test_without_an_ensemble_nothing_more_is_trained(model, few_digits):
     plans = []
     found = predictive_uncertainty(

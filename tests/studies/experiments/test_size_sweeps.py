@@ -89,6 +89,7 @@ def test_default_sizes_go_from_a_hundred_to_all(digits):
         check_sizes_of_data([10**6], digits)
 
 
+@pytest.mark.slow
 def test_capacity_goes_through_widths_and_depths(few_digits):
     result = capacity_sweep("mlp", few_digits, units=[(4,), (16,), (8, 8)], **QUICK)
     scores = result.scores().drop_duplicates("setting").set_index("setting")

@@ -87,7 +87,9 @@ def assert_history(trained, history):
 
 
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
-@pytest.mark.parametrize("optimizer", AVERAGED)
+@pytest.mark.parametrize(
+    "optimizer", ["adam", pytest.param("overwritten every 4 steps", marks=pytest.mark.slow)]
+)
 def test_averaged_weights_are_those_of_one_fit(optimizer, few_digits, tmp_path):
     trainer = trainer_of(build_mlp(**MLP, optimizer=AVERAGED[optimizer]()), few_digits)
     member = Member([0.4, 0.2], seed=3)
@@ -105,6 +107,7 @@ def test_averaged_weights_are_those_of_one_fit(optimizer, few_digits, tmp_path):
     assert not np.array_equal(averaged[0], stock.get_weights()[0])
 
 
+@pytest.mark.slow
 def test_averages_go_on_where_a_training_is_continued(few_digits):
     optimizer = AVERAGED["adam"]()
     trainer = trainer_of(build_mlp(**MLP, optimizer=optimizer), few_digits)
@@ -146,6 +149,7 @@ def test_a_schedule_is_that_of_one_fit_with_the_callback(schedule, few_digits):
         )
 
 
+@pytest.mark.slow
 def test_a_continued_member_goes_on_with_its_schedule(few_digits):
     trainer = trainer_of(build_mlp(**MLP), few_digits)
     about = {"seed": 3, "schedule": CosineRamp(2)}

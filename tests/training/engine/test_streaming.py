@@ -89,6 +89,7 @@ def test_data_are_resident_up_to_the_budget(few_digits):
     assert as_input(np.zeros(3, "uint8")).dtype == "uint8"
 
 
+@pytest.mark.slow
 def test_a_file_on_disk_can_be_streamed(few_digits, tmp_path):
     x, y = few_digits.train
     np.save(tmp_path / "x.npy", x)

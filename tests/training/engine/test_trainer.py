@@ -196,6 +196,7 @@ def test_a_continued_training_equals_an_uninterrupted_one(few_digits, tmp_path):
     pd.testing.assert_frame_equal(curves, whole.curves)
 
 
+@pytest.mark.slow
 def test_class_weights_and_sample_weights_mean_the_same(few_digits):
     weights = np.where(few_digits.train[1] == 3, 5.0, 1.0).astype("float32")
     weighted = Dataset.from_arrays(

@@ -236,6 +236,7 @@ def loss_of_my_own(y_true, y_pred):
     return keras.ops.mean(y_pred)
 
 
+@pytest.mark.slow
 def test_a_loss_of_ones_own_does_not_hide_the_graph(here):
     model = net()
     model.compile("adam", loss_of_my_own)

@@ -166,6 +166,7 @@ def test_wrong_use_of_show_is_told_in_a_line(tmp_path, monkeypatch, arguments, w
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.posix
 def test_show_tells_of_a_file_that_cannot_be_written(tmp_path):
     link = tmp_path / "link.svg"
     link.symlink_to("/dev/full")
