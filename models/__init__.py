@@ -1,7 +1,15 @@
-"""What is built: models with documented dropout placements, their sites, and the guidance.
+"""Keras models with documented dropout placements, dropout layers, and tools for any Keras model.
 
-The public names and the modules they live in are listed in `__init__.pyi`. They are imported when
-first used, so that importing this package never imports Keras.
+- Builders: `build_mlp`, `build_cnn`, `build_wide_resnet`, `build_lstm`, `build_transformer`,
+  `build_vit`, `build_autoencoder` and, in PyTorch, `build_torch_mlp`; `create_model` builds any
+  model that `list_models` lists.
+- Tools: `dropout_sites` finds where a model applies dropout, `diagram` shows it, `audit` checks it,
+  `with_rates` changes its rates, and `with_runtime_rates` makes them variables.
+- Layers: `StochasticDepth`, `DropBlock2D`, `DropConnect`, `ConcreteDropout` and `Maxout`.
+- `GUIDANCE` holds the recommended rates and their sources.
+
+`__init__.pyi` lists the public names and their modules. They are imported when they are first
+used, so that importing this package does not import Keras.
 """
 
 import lazy_loader

@@ -192,14 +192,15 @@ def import_function(path: str) -> Callable[[], keras.Model]:
             f"expected package.module:function, received {path!r}; importing {module_name!r} "
             f"fails: {type(error).__name__}: {error}"
         ) from error
-    function = getattr(module, function_name, None)
+    function: Any = getattr(module, function_name, None)
     if not callable(function):
         known = [name for name, value in vars(module).items() if inspect.isfunction(value)]
         raise ValueError(
             f"expected package.module:function, received {path!r}; {module_name!r} has no "
             f"function {function_name!r}, only {', '.join(known) or 'none'}"
         )
-    return function
+    builder: Callable[[], keras.Model] = function
+    return builder
 
 
 def call_builder(model: Callable[[], keras.Model]) -> keras.Model:

@@ -64,7 +64,8 @@ def nodes_by_depth(model: keras.Model) -> Mapping[int, Sequence[Any]]:
 
     The public configuration has the graph by names, without tensors and shapes.
     """
-    return getattr(model, _NODES)
+    nodes: Mapping[int, Sequence[Any]] = getattr(model, _NODES)
+    return nodes
 
 
 def origin_of(tensor: Any) -> Any:
@@ -111,7 +112,8 @@ def global_seed_generator() -> keras.random.SeedGenerator:
 
 def noise_shape(layer: keras.layers.Dropout, inputs: Any) -> Sequence[Any]:
     """The shape of the mask of a spatial dropout layer for some inputs, which only it knows."""
-    return layer._get_noise_shape(inputs)
+    shape: Sequence[Any] = layer._get_noise_shape(inputs)
+    return shape
 
 
 def compile_arguments(model: keras.Model) -> dict[str, Any]:
@@ -143,12 +145,12 @@ def learning_rate_of(optimizer: Any) -> Any:
 
 def uses_weight_decay(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:
     """Whether weight decay applies to a variable; exclusions can be set, but not read."""
-    return optimizer._use_weight_decay(variable)
+    return bool(optimizer._use_weight_decay(variable))
 
 
 def variable_index(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> int:
     """The position of a variable in an optimizer's slots, for an `update_step` of our own."""
-    return optimizer._get_variable_index(variable)
+    return int(optimizer._get_variable_index(variable))
 
 
 def symbolic_build(model: keras.Model, data_batch: Any) -> None:

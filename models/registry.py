@@ -73,7 +73,8 @@ class ModelEntry:
     @property
     def num_classes(self) -> int | None:
         """Number of classes of the default model; None if it does not classify."""
-        return self._default("num_classes")
+        number: int | None = self._default("num_classes")
+        return number
 
     def _default(self, argument: str) -> Any:
         parameter = inspect.signature(self.builder).parameters.get(argument)

@@ -1,18 +1,33 @@
-"""Dropout Zoo: dropout in Keras models, placed, tuned and measured.
+"""Dropout Zoo: place, tune and measure dropout in Keras models.
 
-Start here:
+Search the dropout rates of a model, and compare the best with no dropout at all:
 
-- `build_mlp`, `build_cnn` and `create_model` build models with documented dropout placements;
-  `list_models` lists them.
-- `dropout_sites` finds the dropout of any Keras model, `with_rates` changes its rates, and `audit`
-  reports what is wrong with it.
-- `tune` searches the rates and compares the best with no dropout; `rate_sweep` and
-  `learning_curves` measure what dropout does to a model.
-- `load_dataset` loads data by name, from a file or from a folder of images.
+    from dropout_zoo import build_mlp, load_dataset, tune
 
-The rest is in four packages: `dropout_zoo.models` (what is built), `dropout_zoo.training` (how it
-is trained), `dropout_zoo.studies` (what dropout does) and `dropout_zoo.tuning` (how rates are
-chosen). Names are imported when first used, so that importing this package imports no TensorFlow.
+    result = tune(build_mlp(), load_dataset("digits"))
+    print(result.summary())
+    model = result.best_model()
+
+Where to start:
+
+- Models: `build_mlp`, `build_cnn` and `create_model` build models with documented dropout
+  placements; `list_models` lists them.
+- Any Keras model: `dropout_sites` finds its dropout, `diagram` shows it, `audit` reports mistakes,
+  and `with_rates` returns a copy with other rates.
+- Data: `load_dataset` loads data sets by name, from files or from a folder of images; `Dataset`
+  holds your own arrays.
+- Rates: `tune` searches them and says whether they help; `DropoutTuner` is the same as a KerasTuner
+  tuner.
+- Experiments: `rate_sweep` and `learning_curves` measure what dropout does to a model.
+
+These are the most used names of four packages, which have more:
+
+- `dropout_zoo.models`: model builders, dropout layers, and tools that read or change models.
+- `dropout_zoo.training`: data, training of many settings and seeds at a time, rate schedules.
+- `dropout_zoo.studies`: controlled experiments on dropout, with displays.
+- `dropout_zoo.tuning`: the search for dropout rates, in Python; `dropout-zoo --help` in a shell.
+
+Names are imported when they are first used: importing this package does not import TensorFlow.
 """
 
 import lazy_loader

@@ -124,7 +124,7 @@ def concrete_dropout():
         model.compile(keras.optimizers.Adam(0.03), "mse")
         model.fit(x, targets, batch_size=64, epochs=12, verbose=0)
         (site,) = dropout_sites(model)
-        assert (site.rate, site.learnt) == (model.layers[0].rate, True)
+        assert (site.rate, site.learned) == (model.layers[0].rate, True)
         learnt.append(site.rate)
     assert learnt[0] < 0.2 < 0.38 < learnt[1], learnt
     print("learnt rates", *(f"{rate:.3f}" for rate in learnt))

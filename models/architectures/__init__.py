@@ -1,1 +1,1 @@
-"""The nets of the zoo: one module per family, each with a builder function."""
+"""The models of Dropout Zoo: one module per family, each with a builder function."""

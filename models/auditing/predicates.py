@@ -13,7 +13,7 @@ _AXES = ("1D", "2D", "3D")
 
 
 def _layers(*names: str) -> tuple[type[keras.Layer], ...]:
-    """The layer classes of those names, for all numbers of axes where a name stands for several."""
+    """The Keras layer classes with these names, in all dimensions for names that have several."""
     found = [getattr(keras.layers, name + axes, None) for name in names for axes in ("", *_AXES)]
     return tuple(layer for layer in found if layer is not None)
 

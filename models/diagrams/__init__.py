@@ -1,1 +1,1 @@
-"""Diagrams that show where dropout sits in a Keras model, as text and as SVG."""
+"""Diagrams of the dropout in Keras models, as text and as SVG."""

@@ -1,4 +1,4 @@
-"""Layers that repeat, drawn once: what makes the diagram of a deep model readable."""
+"""Repeated layers are shown only once, which keeps diagrams of deep models readable."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from dropout_zoo.models.diagrams.spec import (
 )
 
 COLLAPSE_ABOVE = 40
-"""Number of layers above which a diagram draws what repeats only once, unless told otherwise."""
+"""Number of layers above which a diagram shows repeated layers only once by default."""
 
-_MIN_LAYERS_SAVED = 4  # a section takes two lines of its own
+_MIN_LAYERS_SAVED = 4  # a section adds two lines
 
 
 class _Repeat(NamedTuple):
-    """Consecutive copies of the same layers: from `start`, `times` runs of `length` layers."""
+    """Consecutive repetitions of layers: `times` runs of `length` layers each, from `start`."""
 
     start: int
     length: int
@@ -38,17 +38,16 @@ class _Repeat(NamedTuple):
 
 
 def collapse_repeats(spec: DiagramSpec) -> DiagramSpec:
-    """Draw consecutive runs of the same layers once, and say how often they repeat.
+    """Show consecutive runs of the same layers once, with the number of repetitions.
 
-    Runs are the same where their layers are of the same class with the same settings, and feed
-    each other alike. Names, shapes and dropout rates may differ: the one layer that is drawn tells
-    them all.
+    Runs are equal if their layers have the same classes, settings and connections. Names, shapes
+    and dropout rates may differ; the layer that is shown lists all of them.
 
     Args:
-        spec: what is to be drawn.
+        spec: the diagram.
 
     Returns:
-        The same with a section for each repetition.
+        The same diagram with a section for each repetition.
     """
     layers = list(spec.layers)
     repeats = _find_repeats(layers, spec.sections)
@@ -106,11 +105,11 @@ def _find_repeats(layers: Sequence[LayerSpec], sections: Sequence[Section]) -> l
         for start, ahead in enumerate(_matches(tokens, length))
         if ahead >= length
     ]
-    worth = [each for each in found if each.saved >= _MIN_LAYERS_SAVED]
-    # What saves most; then the shortest run, the one whose layers share the longest name.
-    worth.sort(key=lambda each: (-each.saved, each.length, -_shared(each, layers), each.start))
+    worthwhile = [each for each in found if each.saved >= _MIN_LAYERS_SAVED]
+    # Most layers saved first; then shortest runs, then those whose layers share longest names.
+    worthwhile.sort(key=lambda each: (-each.saved, each.length, -_shared(each, layers), each.start))
     chosen: list[_Repeat] = []
-    for repeat in worth:
+    for repeat in worthwhile:
         free = all(repeat.stop <= other.start or other.stop <= repeat.start for other in chosen)
         if free and _stands_alone(repeat, layers, sections):
             chosen.append(repeat)
@@ -118,7 +117,7 @@ def _find_repeats(layers: Sequence[LayerSpec], sections: Sequence[Section]) -> l
 
 
 def _matches(tokens: Sequence[object], length: int) -> list[int]:
-    """For each token, how many from there on are the same as those `length` further on."""
+    """For each token, the number of tokens from there on that equal those `length` further on."""
     ahead = [0] * (len(tokens) + 1)
     for number in reversed(range(len(tokens) - length)):
         if tokens[number] == tokens[number + length]:
@@ -129,7 +128,7 @@ def _matches(tokens: Sequence[object], length: int) -> list[int]:
 def _stands_alone(
     repeat: _Repeat, layers: Sequence[LayerSpec], sections: Sequence[Section]
 ) -> bool:
-    """Whether only the last run feeds what follows, and no nested model is cut in two."""
+    """Whether only the last run feeds later layers, and no nested model is split."""
     last = repeat.stop - repeat.length
     fed_from_within = any(
         repeat.start <= source < last for layer in layers[repeat.stop :] for source in layer.sources
@@ -155,7 +154,7 @@ def _common_start(names: Sequence[str]) -> str:
 
 
 def _title(runs: Sequence[Sequence[LayerSpec]]) -> str:
-    # Up to where a word ends: of "block_1/dense" and "block_1/dropout" that is "block_1".
+    # Up to the end of a word: "block_1" for "block_1/dense" and "block_1/dropout".
     starts = [re.match(r"(.*)[_/]|", _common_start([each.path for each in run])) for run in runs]
     names = [(start and start[1]) or "" for start in starts]
     named = f": {names[0]} to {names[-1]}" if all(names) and len(set(names)) > 1 else ""
@@ -163,7 +162,7 @@ def _title(runs: Sequence[Sequence[LayerSpec]]) -> str:
 
 
 def _merged(copies: Sequence[LayerSpec]) -> LayerSpec:
-    """One layer for all its copies."""
+    """One layer in place of all its repetitions."""
     first = copies[0]
     parameters = [copy.parameters for copy in copies]
     return replace(

@@ -1,4 +1,4 @@
-"""`diagram`: where the dropout of a Keras model sits, drawn as text and as SVG."""
+"""`diagram`, which shows where the dropout of a Keras model is, as text and as SVG."""
 
 from __future__ import annotations
 
@@ -12,33 +12,41 @@ from dropout_zoo.models.diagrams.text import text_lines
 
 
 class ModelDiagram:
-    """A diagram of a model; make one with `diagram`. Jupyter shows it as a picture.
+    """A diagram of a model, as returned by `diagram`. Jupyter shows it as a picture.
 
     Attributes:
-        spec: what it shows, as plain data.
+        spec: the content of the diagram, as plain data.
+
+    Example:
+        >>> from dropout_zoo.models import build_mlp, diagram
+        >>> shown = diagram(build_mlp(units=(32,), hidden_rates=0.25))
+        >>> shown
+        <ModelDiagram of 'mlp': 25,450 parameters, 1 dropout site>
+        >>> shown.svg().startswith("<svg")
+        True
     """
 
     def __init__(self, spec: DiagramSpec) -> None:
         self.spec = spec
 
     def text(self, width: int = 80, *, ascii_only: bool = False) -> str:
-        """Draw it with characters.
+        """Render the diagram as text.
 
         Args:
             width: number of columns, at least 24.
-            ascii_only: whether to do without the characters that ASCII lacks.
+            ascii_only: whether to use ASCII characters only.
 
         Returns:
-            The lines, without colour.
+            The lines, without color.
         """
         lines = text_lines(self.spec, width, ascii_only=ascii_only)
         return "\n".join(line.text for line in lines)
 
     def svg(self) -> str:
-        """Draw it as a picture.
+        """Render the diagram as a picture.
 
         Returns:
-            An SVG document that needs no other file and no script.
+            A self-contained SVG document without scripts.
         """
         return svg_document(self.spec)
 
@@ -56,22 +64,28 @@ class ModelDiagram:
 
 
 def diagram(model: keras.Model, *, collapse: bool | None = None) -> ModelDiagram:
-    """Draw the layers of a model from input to output, and where its dropout sits.
+    """Show the layers of a model from input to output, and where it applies dropout.
 
-    Every dropout site is marked with its rate, its placement and the guidance for it. Nested
-    models are unfolded; a residual branch runs on a lane of its own. Of a subclassed model, which
-    has no graph, the layers are listed.
+    Every dropout site is marked, with its rate, its placement and the guidance for it. Nested
+    models are unfolded, and residual branches are drawn on lanes of their own. For a subclassed
+    model, which has no graph, the layers are listed.
 
     Args:
         model: any Keras model, compiled or not.
-        collapse: whether layers that repeat, such as the blocks of a residual net, are drawn once
-            with a note how often; None for models of more than 40 layers.
+        collapse: whether to show repeated layers, such as the blocks of a residual network, only
+            once with the number of repetitions; None to do so for models of more than 40 layers.
 
     Returns:
-        The diagram, with `text` and `svg`; Jupyter shows it as it is.
+        The diagram, with methods `text` and `svg`; Jupyter shows it as a picture.
 
     Raises:
-        TypeError: it is no Keras model.
+        TypeError: `model` is not a Keras model.
+
+    Example:
+        >>> from dropout_zoo.models import build_mlp, diagram
+        >>> shown = diagram(build_mlp(units=(32,), hidden_rates=0.25))
+        >>> print(shown.text(60, ascii_only=True).splitlines()[0])
+        mlp: 25,450 parameters, 1 dropout site (#)
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"expected a Keras model, received {type(model).__name__}")

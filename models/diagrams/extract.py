@@ -1,4 +1,4 @@
-"""Reading off a model what a diagram of it shows."""
+"""Reads the content of a diagram from a model."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
 
 NO_GRAPH = (
     "a subclassed model has no graph to read: these are its layers in the order in which they "
-    "were made; what feeds what is not known"
+    "were created; how they are connected is not known"
 )
 
 
 def extract_spec(model: keras.Model) -> DiagramSpec:
-    """Read off a model what a diagram of it shows.
+    """Read the content of a diagram from a model.
 
     Args:
         model: any Keras model.
 
     Returns:
-        All its layers; of a subclassed model, which has no graph, a list that says so.
+        All its layers; for a subclassed model, which has no graph, a list of them with a note.
     """
     sites = dropout_sites(model)
     graph = read_graph(model)
@@ -46,7 +46,7 @@ def extract_spec(model: keras.Model) -> DiagramSpec:
 
 
 def _layers_of_calls(calls: Sequence[GraphCall], sites: Sequence[DropoutSite]) -> list[LayerSpec]:
-    """The inputs of a model and then all calls, in the order of computation."""
+    """The inputs of a model, then all calls in order of computation."""
     inputs = list(dict.fromkeys(layer for call in calls for layer in call.inputs))
     layers = [
         LayerSpec(_printable(layer.name), "Input", shapes=(tuple(layer.batch_shape[1:]),))
@@ -94,7 +94,7 @@ def _list_layers(model: keras.Model, sites: Sequence[DropoutSite]) -> list[Layer
 
 
 def _branch_order(layers: Sequence[LayerSpec]) -> list[LayerSpec]:
-    """The layers in an order in which each branch runs up to where it joins before the next."""
+    """The layers sorted so that each branch runs up to where it joins before the next starts."""
     consumers: list[list[int]] = [[] for _ in layers]
     waiting = [len(layer.sources) for layer in layers]
     for number, layer in enumerate(layers):
@@ -132,7 +132,7 @@ def _model_paths(call: GraphCall) -> tuple[str, ...]:
 
 
 def _printable(name: str) -> str:
-    """A name without what would move the cursor of a terminal, or is no XML."""
+    """A name without characters that would move the cursor of a terminal or are invalid in XML."""
     return "".join(letter if letter.isprintable() else "�" for letter in name)
 
 

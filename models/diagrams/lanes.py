@@ -1,4 +1,4 @@
-"""Lanes beside the layers of a diagram, on which what they compute runs on to where it is used."""
+"""The lanes beside the layers of a diagram, which lead outputs to the layers that use them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dropout_zoo.models.diagrams.spec import LayerSpec
 
 
 class LanePosition(NamedTuple):
-    """Where a layer stands, and the lanes beside it.
+    """The lane of a layer, and the other lanes beside it.
 
     Attributes:
         lane: its lane, from 0.
-        ending: lanes that end in it.
-        joining: lanes that feed it and run on.
-        passing: lanes that pass it by, without feeding it.
-        runs_on: whether its own lane runs on below it.
+        ending: lanes that end at the layer.
+        joining: lanes that feed the layer and continue.
+        passing: lanes that pass the layer without feeding it.
+        runs_on: whether its own lane continues below it.
     """
 
     lane: int
@@ -27,27 +27,27 @@ class LanePosition(NamedTuple):
 
     @property
     def width(self) -> int:
-        """Number of lanes that there are beside it."""
+        """Number of lanes beside the layer."""
         return 1 + max((self.lane, *self.ending, *self.joining, *self.passing))
 
 
 def assign_lanes(layers: Sequence[LayerSpec]) -> list[LanePosition]:
-    """Give each layer a lane.
+    """Assign a lane to each layer.
 
-    What a layer computes runs down its lane until the last layer that uses it: a residual branch
-    is a lane beside the layers that it passes by.
+    The output of a layer runs down its lane to the last layer that uses it, so that a residual
+    branch is a lane beside the layers that it bypasses.
 
     Args:
-        layers: in the order in which they are drawn, each after those that feed it.
+        layers: in the order in which they are shown, each after the layers that feed it.
 
     Returns:
-        The place of each.
+        The position of each layer.
     """
     left = [0] * len(layers)
     for layer in layers:
         for source in layer.sources:
             left[source] += 1
-    lanes: list[int | None] = []  # by lane the layer whose output runs down it
+    lanes: list[int | None] = []  # for each lane, the layer whose output runs down it
     places = []
     for number, layer in enumerate(layers):
         feeding = [lane for lane, source in enumerate(lanes) if source in layer.sources]
@@ -58,7 +58,7 @@ def assign_lanes(layers: Sequence[LayerSpec]) -> list[LanePosition]:
         passing = [lane for lane, held in enumerate(lanes) if held is not None]
         passing = [lane for lane in passing if lane not in feeding]
         lane = min(ending, default=None) if ending else _free(lanes, after=max(joining, default=-1))
-        assert lane is not None  # there is always one further to the right
+        assert lane is not None  # there is always a free lane further to the right
         for ended in ending:
             lanes[ended] = None
         lanes += [None] * (lane + 1 - len(lanes))
@@ -76,6 +76,6 @@ def _held(lanes: Sequence[int | None], lane: int) -> int:
 
 
 def _free(lanes: Sequence[int | None], after: int) -> int:
-    """The first lane behind another on which nothing runs."""
+    """The first unused lane after another lane."""
     free = (lane for lane, held in enumerate(lanes) if lane > after and held is None)
     return next(free, max(len(lanes), after + 1))

@@ -1,4 +1,4 @@
-"""The settings of a layer that a diagram has room for."""
+"""The settings of a layer that a diagram shows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-# In the order in which they are shown: the widths first, as in the literature.
+# In the order in which they are shown, widths first, as in the literature.
 _SIZES = ("units", "filters", "input_dim", "output_dim", "num_heads", "key_dim")
 _WINDOWS = ("kernel_size", "pool_size", "size", "strides")
 
@@ -18,7 +18,7 @@ def main_settings(operation: Any) -> str:
         operation: a layer or operation.
 
     Returns:
-        Such as ``"128, relu"`` or ``"32, 3x3, relu"``; empty where there are none to show.
+        A text such as ``"128, relu"`` or ``"32, 3x3, relu"``; empty if there is nothing to show.
     """
     if not isinstance(operation, keras.Layer):
         return ""
@@ -52,7 +52,7 @@ def _window(name: str, value: Any) -> str:
 
 
 def _tells(name: str, value: Any, layer: keras.Layer) -> bool:
-    """Whether strides are other than those that a reader takes for granted."""
+    """Whether strides differ from the usual ones."""
     if name != "strides":
         return True
     usual = _get(layer, "pool_size") or (1,) * len(value)

@@ -1,4 +1,4 @@
-"""What a diagram of a model shows, as plain data: its layers, what feeds them, their dropout."""
+"""The content of a diagram as plain data: layers, what feeds them, and their dropout."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class SiteSpec:
     """A dropout site in a diagram.
 
     Attributes:
-        paths: path of the site, as `dropout_sites` gives it; one for each repetition where layers
-            are drawn once for several.
-        rates: its rate (fraction dropped), or as many rates.
-        placement: its placement, as `dropout_sites` gives it.
+        paths: path of the site, as `dropout_sites` returns it; one per repetition if the layer
+            stands for several.
+        rates: rate (fraction dropped); one per path.
+        placement: placement, as `dropout_sites` returns it.
     """
 
     paths: tuple[str, ...]
@@ -28,12 +28,12 @@ class SiteSpec:
 
     @property
     def name(self) -> str:
-        """Its path, or the first and the last of them."""
+        """The path of the site, or the first and the last of its paths."""
         first, last = self.paths[0], self.paths[-1]
         return first if first == last else f"{first} to {last}"
 
     def describe(self) -> str:
-        """Rate, placement and guidance as a person reads them."""
+        """Rate, placement and guidance in words."""
         low, high = min(self.rates), max(self.rates)
         rate = _rate(low) if low == high else f"{_rate(low)} to {_rate(high)}"
         return f"rate {rate}, {self.placement}, {self._guidance(low, high)}"
@@ -60,17 +60,17 @@ class LayerSpec:
     """A call of a layer or operation in a diagram, or an input of the model.
 
     Attributes:
-        path: names of the nested models that hold it, and its own, joined by ``/``.
+        path: names of the nested models that contain it, and its own name, joined by ``/``.
         kind: name of its class, such as ``"Dense"``.
         settings: its main settings, such as ``"128, relu"``.
-        shapes: shape of what it returns, without the batch; one for each repetition where layers
-            are drawn once for several; none where it is not known.
-        parameters: number of its weights, trainable or not; None where it is not known.
+        shapes: shape of its output without the batch axis; one per repetition if it stands for
+            several layers; empty if not known.
+        parameters: number of its weights, trainable or not; None if not known.
         sites: the dropout sites in it.
-        sources: numbers of the layers that feed it.
-        models: the paths of the nested models that hold it, from the outside in.
+        sources: indices of the layers that feed it.
+        models: paths of the nested models that contain it, outermost first.
         drops: whether dropout is all that it does.
-        is_output: whether the model returns what it computes.
+        is_output: whether its output is an output of the model.
         is_shared: whether it was called before, with the same weights.
     """
 
@@ -88,16 +88,16 @@ class LayerSpec:
 
     @property
     def name(self) -> str:
-        """Its own name."""
+        """Its name without the nested models."""
         return self.path.removeprefix(f"{self.models[-1]}/") if self.models else self.path
 
     def describe(self) -> str:
-        """Class and settings as a person reads them."""
+        """Class and settings in words."""
         text = f"{self.kind} {self.settings}".rstrip()
         return f"{text}, called again" if self.is_shared else text
 
     def shape(self) -> str:
-        """The shape as a person reads it, such as ``28 x 28 x 32``."""
+        """The shape as text, such as ``28 x 28 x 32``."""
         if not self.shapes:
             return "?"
         if len({len(shape) for shape in self.shapes}) > 1:
@@ -106,13 +106,13 @@ class LayerSpec:
         return " x ".join(axes) or "scalar"
 
     def count(self) -> str:
-        """The number of weights as a person reads it; empty where there are none."""
+        """The number of weights as text; empty if there are none."""
         if self.parameters is None:
             return "?"
         return f"{self.parameters:,}" if self.parameters else ""
 
     def site_descriptions(self) -> list[str]:
-        """What there is to say of each dropout site, with its path where that is not its own."""
+        """A description of each dropout site, with its path if that differs from the layer's."""
         return [
             site.describe()
             if self.drops
@@ -126,9 +126,9 @@ class Section:
     """Layers of a diagram that belong together.
 
     Attributes:
-        start: number of the first of them.
-        stop: number after the last.
-        title: what they are.
+        start: index of the first layer.
+        stop: index after the last layer.
+        title: title of the section.
     """
 
     start: int
@@ -138,16 +138,17 @@ class Section:
 
 @dataclass(frozen=True)
 class DiagramSpec:
-    """What a diagram shows, whatever it is drawn with.
+    """The content of a diagram, independent of how it is rendered.
 
     Attributes:
-        name: the model's name.
-        layers: its layers from input to output, a branch up to where it joins before the next.
-        sections: nested models, and layers that are drawn once for several repetitions; one that
-            holds another comes before it.
-        parameters: number of weights of the model; None where it is not built.
+        name: name of the model.
+        layers: its layers from input to output; each branch runs up to where it joins before the
+            next one starts.
+        sections: nested models, and layers that stand for several repetitions; outer sections come
+            before those inside them.
+        parameters: number of weights of the model; None if it is not built.
         sites: number of its dropout sites.
-        note: what the diagram cannot show; empty if nothing.
+        note: what the diagram cannot show; empty if there is nothing to say.
     """
 
     name: str
@@ -158,13 +159,13 @@ class DiagramSpec:
     note: str = ""
 
     def summary(self) -> str:
-        """Parameters and sites in words."""
+        """The numbers of parameters and dropout sites in words."""
         parameters = "not built" if self.parameters is None else f"{self.parameters:,} parameters"
         sites = f"{self.sites or 'no'} dropout site{'' if self.sites == 1 else 's'}"
         return f"{parameters}, {sites}"
 
     def describe(self, number: int) -> str:
-        """What a layer is, and whether the model returns what it computes if that is not plain."""
+        """A layer in words; outputs of the model are marked unless they are obvious."""
         layer = self.layers[number]
         several = sum(each.is_output for each in self.layers) > 1
         marked = layer.is_output and (several or number < len(self.layers) - 1)
@@ -172,14 +173,14 @@ class DiagramSpec:
 
 
 def shortened(text: str, length: int) -> str:
-    """A text that fits, with its middle left out: names tell most at their ends.
+    """Shorten a text by leaving out its middle, since the ends of names are most informative.
 
     Args:
         text: the text.
-        length: number of characters that there is room for.
+        length: maximum number of characters.
 
     Returns:
-        As many characters at most.
+        A text of at most that length.
     """
     if len(text) <= length:
         return text
@@ -188,13 +189,13 @@ def shortened(text: str, length: int) -> str:
 
 
 def model_sections(layers: Sequence[LayerSpec]) -> tuple[Section, ...]:
-    """The nested models among layers that are drawn one after the other.
+    """The nested models among consecutive layers.
 
     Args:
         layers: the layers.
 
     Returns:
-        A section for each run of layers in a nested model, from the outside in.
+        A section for each run of layers in a nested model, outermost first.
     """
     sections = []
     for depth in range(max((len(layer.models) for layer in layers), default=0)):

@@ -1,4 +1,4 @@
-"""The diagram of a model as an SVG picture, for browsers and notebooks, light and dark."""
+"""Diagrams as SVG pictures for browsers and notebooks, in a light and a dark style."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from textwrap import wrap
 from dropout_zoo.models.diagrams.lanes import assign_lanes
 from dropout_zoo.models.diagrams.spec import DiagramSpec, LayerSpec, Section, shortened
 
-# Pixels. The letters are of one width, so that it is known what fits without measuring.
+# In pixels. The font is monospaced, so that the width of a text is known.
 _LETTER, _LANE, _MARGIN, _PAD = 7.25, 22, 16, 10
 _GAP, _LINE, _HEAD, _TITLE = 12, 17, 24, 54
-_LONGEST = 52  # letters of a name or a description
+_LONGEST = 52  # characters of a name or a description
 
-# Okabe and Ito 2008: vermilion for dropout, blue for the lanes; in the dark, orange and sky blue.
+# The palette of Okabe and Ito 2008: vermilion for dropout and blue for lanes; in the dark style,
+# orange and sky blue.
 _LIGHT = {
     "page": "#FFFFFF", "ink": "#1A1A1A", "soft": "#595959", "card": "#F4F6F8", "edge": "#8A929A",
     "lane": "#0072B2", "drop": "#D55E00", "dropcard": "#FDEFE6", "band": "#EAF1F7",
@@ -42,20 +43,20 @@ _RULES = (
 
 
 def svg_document(spec: DiagramSpec) -> str:
-    """Draw a model as SVG.
+    """Render a diagram as SVG.
 
     Args:
-        spec: what is to be drawn.
+        spec: the diagram.
 
     Returns:
-        A document with title and description for screen readers; it needs no font, style sheet
-        or script from elsewhere.
+        A document with a title and description for screen readers; it needs no external fonts,
+        style sheets or scripts.
     """
     return "\n".join(_Picture(spec).document()) + "\n"
 
 
 class _Picture:
-    """The measures of a picture, and what is in it."""
+    """The layout and the content of a picture."""
 
     def __init__(self, spec: DiagramSpec) -> None:
         self._spec = spec
@@ -77,15 +78,15 @@ class _Picture:
         self._height = self._stack()
 
     def _card_lines(self, number: int) -> list[str]:
-        """What a card says: the name, what it is, and each dropout site in it."""
+        """The lines of a layer's card: its name, its description, and each dropout site in it."""
         layer = self._spec.layers[number]
         words = [layer.name, self._spec.describe(number)]
         return [shortened(word, _LONGEST) for word in words] + [
-            f"◆ {told}" for told in layer.site_descriptions()
+            f"◆ {description}" for description in layer.site_descriptions()
         ]
 
     def _stack(self) -> int:
-        """Put the cards below each other."""
+        """Position the cards below each other, and return the height of the picture."""
         y = _TITLE + 22 + _LINE * len(self._note)
         for number, words in enumerate(self._words):
             for section in self._spec.sections:
@@ -100,8 +101,8 @@ class _Picture:
     def document(self) -> Iterator[str]:
         """The lines of the document."""
         spec = self._spec
-        told = _long_description(spec)
-        # A page may hold several diagrams: what they name must differ.
+        description = _long_description(spec)
+        # A page may show several diagrams, whose ids and classes must differ.
         key = "dz" + hashlib.sha256(f"{spec}".encode()).hexdigest()[:10]
         yield (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="{key}" role="img" '
@@ -109,7 +110,7 @@ class _Picture:
             f'height="{self._height}" viewBox="0 0 {self._width} {self._height}">'
         )
         yield f'<title id="{key}-title">{escape(f"Diagram of {spec.name}")}</title>'
-        yield f'<desc id="{key}-desc">{escape(told)}</desc>'
+        yield f'<desc id="{key}-desc">{escape(description)}</desc>'
         yield f"<style>{_style(key)}</style>"
         yield f'<rect class="page" width="{self._width}" height="{self._height}" rx="8"/>'
         yield from self._heading()
@@ -159,7 +160,7 @@ class _Picture:
             for source in layer.sources:
                 start, end = self._x(source), self._x(number)
                 top, bottom = self._y(source), self._y(number)
-                # As in the text: straight down its own lane, and across just above the layer.
+                # As in the text: straight down the lane, then across just above the layer.
                 turn = max(top, self._tops[number] - _GAP - 2)
                 across = f" C{start} {bottom - 6} {end} {turn + 2} {end} {bottom}"
                 path = f"M{start} {top} V{turn}" + (across if start != end else f" V{bottom}")
@@ -207,7 +208,7 @@ def _marker(layer: LayerSpec, x: int, y: int) -> str:
 
 
 def _long_description(spec: DiagramSpec) -> str:
-    """The diagram in words, for those who do not see it."""
+    """The diagram in words, for screen readers."""
     parts = [f"{spec.summary()}."]
     parts += [f"{spec.note}."] if spec.note else []
     parts += [f"{site.name}: {site.describe()}." for layer in spec.layers for site in layer.sites]
@@ -215,8 +216,8 @@ def _long_description(spec: DiagramSpec) -> str:
 
 
 def _style(key: str) -> str:
-    def rules(colours: dict[str, str]) -> str:
-        return "".join(f".{key} {name}{{{rule.format(**colours)}}}" for name, rule in _RULES)
+    def rules(colors: dict[str, str]) -> str:
+        return "".join(f".{key} {name}{{{rule.format(**colors)}}}" for name, rule in _RULES)
 
     return f"{rules(_LIGHT)}@media (prefers-color-scheme:dark){{{rules(_DARK)}}}"
 

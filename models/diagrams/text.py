@@ -1,4 +1,4 @@
-"""The diagram of a model as text, for a terminal of any width."""
+"""Diagrams as text, for terminals of any width."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dropout_zoo.models.diagrams.lanes import LanePosition, assign_lanes
 from dropout_zoo.models.diagrams.spec import DiagramSpec, shortened
 
 NARROW = 64
-"""Columns below which shape and parameters take a line of their own."""
+"""Number of columns below which shape and parameters are on a line of their own."""
 
 INPUT, LAYER, DROPS = "○", "●", "◆"
 
-# By which of up, down, left and right a line goes on.
+# By the directions in which lines continue: up, down, left, right.
 _CORNERS = {
     (True, True, False, True): "├",
     (True, True, True, False): "┤",
@@ -37,7 +37,7 @@ class TextLine(NamedTuple):
 
     Attributes:
         text: the line.
-        drops: whether it tells of dropout, for whoever wants to colour it.
+        drops: whether it is about dropout, so that it can be colored.
     """
 
     text: str
@@ -45,15 +45,15 @@ class TextLine(NamedTuple):
 
 
 def text_lines(spec: DiagramSpec, width: int = 80, *, ascii_only: bool = False) -> list[TextLine]:
-    """Draw a model with characters.
+    """Render a diagram as text.
 
     Args:
-        spec: what is to be drawn.
-        width: number of columns, at least 24; lanes of many branches may need more.
-        ascii_only: whether to do without the characters that ASCII lacks.
+        spec: the diagram.
+        width: number of columns, at least 24; many parallel branches may need more.
+        ascii_only: whether to use ASCII characters only.
 
     Returns:
-        The lines, without colour.
+        The lines, without color.
     """
     page = _Page(spec, max(width, 24))
     lines = list(page.lines())
@@ -66,7 +66,7 @@ def text_lines(spec: DiagramSpec, width: int = 80, *, ascii_only: bool = False) 
 
 
 class _Page:
-    """The measures of a page, and what is written on it."""
+    """The layout and the content of a page."""
 
     def __init__(self, spec: DiagramSpec, width: int) -> None:
         self._spec, self._width = spec, width
@@ -118,12 +118,12 @@ class _Page:
         for line in more:
             yield TextLine(below + line, drops)
         room = max(self._width - len(below) - 2, 16)
-        for told in layer.site_descriptions():
-            for count, line in enumerate(textwrap.wrap(told, room)):
+        for description in layer.site_descriptions():
+            for count, line in enumerate(textwrap.wrap(description, room)):
                 yield TextLine(f"{below}{'  ' if count else '└ '}{line}", True)
 
     def _labels(self, number: int) -> list[str]:
-        """Name and description on one line, or on as many as they need."""
+        """Name and description on one line, or on several if they need them."""
         layer, what = self._spec.layers[number], self._spec.describe(number)
         if self._stacked:
             count = layer.count()
@@ -167,7 +167,7 @@ def _rail(cells: dict[int, str], width: int) -> str:
 
 
 def _join(place: LanePosition) -> dict[int, str]:
-    """The line above a layer that leads the lanes that feed it to its own."""
+    """The line above a layer that leads the lanes that feed it to its own lane."""
     others = {lane for lane in (*place.ending, *place.joining) if lane != place.lane}
     joined = {*others, place.lane}
     cells = dict.fromkeys(place.passing, "│")
@@ -178,7 +178,7 @@ def _join(place: LanePosition) -> dict[int, str]:
             down = lane in place.joining or lane == place.lane
             cells[lane] = _CORNERS[up, down, lane > first, lane < last]
         else:
-            cells.setdefault(lane, "─")  # a lane that passes by is not cut
+            cells.setdefault(lane, "─")  # passing lanes are not interrupted
         if lane < last:
             cells[lane] += "─"
     return cells

@@ -58,7 +58,7 @@ def with_rates(model: keras.Model, rates: Mapping[str, float]) -> keras.Model:
     wanted |= {path: check_rate(rate, path) for path, rate in rates.items()}
     changed = [site for path, site in sites.items() if wanted[path] != site.rate]
     for site in changed:
-        if site.learnt:
+        if site.learned:
             raise ValueError(
                 f"expected sites whose rates can be set, received {site.path!r}, whose layer "
                 f"learns its rate ({site.rate:.3g} so far); set its initial_rate instead"

@@ -57,7 +57,7 @@ def why_rates_are_fixed(model: keras.Model) -> str | None:
         The reason, worded as the end of a sentence; None if they can.
     """
     for site in dropout_sites(model):
-        if isinstance(site.layer, RuntimeRate) or site.learnt:
+        if isinstance(site.layer, RuntimeRate) or site.learned:
             continue
         if site.argument != "rate":
             return f"the recurrent layer {site.owner.name!r} fixes its {site.argument} in its code"

@@ -63,13 +63,13 @@ class DropoutSite:
             ``"recurrent_dropout"`` for cells and `Attention`.
         owner: the layer of the model's graph that contains the site: the dropout layer itself, or
             the composite or recurrent layer around it.
-        learnt: whether the layer learns its rate, so that it cannot be set (`ConcreteDropout`).
+        learned: whether the layer learns its rate, so that it cannot be set (`ConcreteDropout`).
 
     Example:
         >>> from dropout_zoo.models import build_cnn, dropout_sites
         >>> (site,) = dropout_sites(build_cnn())
         >>> site
-        DropoutSite(path='hidden_1_dropout', rate=0.5, placement='hidden', learnt=False)
+        DropoutSite(path='hidden_1_dropout', rate=0.5, placement='hidden', learned=False)
     """
 
     path: str
@@ -78,7 +78,7 @@ class DropoutSite:
     layer: keras.Layer = field(repr=False)
     argument: str = field(repr=False)
     owner: keras.Layer = field(repr=False)
-    learnt: bool = False
+    learned: bool = False
 
 
 def dropout_sites(model: keras.Model) -> list[DropoutSite]:
@@ -136,9 +136,9 @@ def dropout_sites(model: keras.Model) -> list[DropoutSite]:
                 else:
                     placement = _placement_in_order(index, [each.layer for each in held])
                 rate = float(getattr(layer, argument))
-                learnt = isinstance(layer, ConcreteDropout)
+                learned = isinstance(layer, ConcreteDropout)
                 sites.append(
-                    DropoutSite(path, rate, placement, layer, argument, entry.owner, learnt)
+                    DropoutSite(path, rate, placement, layer, argument, entry.owner, learned)
                 )
     return sites
 
@@ -152,7 +152,7 @@ def settable_sites(model: keras.Model) -> list[DropoutSite]:
     Returns:
         The sites, from input to output.
     """
-    return [site for site in dropout_sites(model) if not site.learnt]
+    return [site for site in dropout_sites(model) if not site.learned]
 
 
 class _Held(NamedTuple):
@@ -165,7 +165,7 @@ def _with_inner_layers(entry: GraphLayer) -> Iterator[_Held]:
     """A layer and all layers inside it, depth first, each once, with names from the outside in.
 
     Inner layers are named by the attribute that holds them, or by number, because Keras numbers
-    their own names anew in every clone.
+    their own names again in every clone.
     """
     seen: set[int] = set()
 

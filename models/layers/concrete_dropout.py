@@ -54,7 +54,7 @@ class ConcreteDropout(keras.layers.Wrapper):
         >>> dense = ConcreteDropout(keras.layers.Dense(8), initial_rate=0.2, name="dense")
         >>> model = keras.Sequential([keras.Input((4,)), dense, keras.layers.Dense(1)])
         >>> (site,) = dropout_sites(model)
-        >>> f"{site.path}: {site.rate:.2f}, learned: {site.learnt}"
+        >>> f"{site.path}: {site.rate:.2f}, learned: {site.learned}"
         'dense: 0.20, learned: True'
 
     References:
@@ -140,11 +140,12 @@ class ConcreteDropout(keras.layers.Wrapper):
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
         """The output shape of the dense layer."""
-        return self.layer.compute_output_shape(input_shape)
+        return tuple(self.layer.compute_output_shape(input_shape))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that recreate the layer; the learned rate is one of its weights."""
-        return super().get_config() | {
+        return {
+            **super().get_config(),
             "initial_rate": self.initial_rate,
             "weight_regularizer": self.weight_regularizer,
             "dropout_regularizer": self.dropout_regularizer,

@@ -116,7 +116,7 @@ class DropBlock2D(keras.layers.Dropout):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that recreate the layer."""
-        config = super().get_config()
+        config: dict[str, Any] = super().get_config()
         del config["noise_shape"]  # an argument of Dropout that this layer does not take
         return config | {"block_size": self.block_size, "data_format": self.data_format}
 

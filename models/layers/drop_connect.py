@@ -87,4 +87,4 @@ class DropConnect(keras.layers.Dense):
     def get_config(self) -> dict[str, Any]:
         """The arguments that recreate the layer."""
         own = {"rate": self.rate, "per_example": self.per_example, "seed": self.seed}
-        return super().get_config() | own
+        return {**super().get_config(), **own}

@@ -59,6 +59,6 @@ class StochasticDepth(keras.layers.Dropout):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that recreate the layer."""
-        config = super().get_config()
+        config: dict[str, Any] = super().get_config()
         del config["noise_shape"]  # follows from the inputs
         return config

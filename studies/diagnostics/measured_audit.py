@@ -194,7 +194,7 @@ class _MeasuredAudit:
     def _train(self) -> tuple[list[TrainedMember], list[TrainedMember], TrainedMember | None]:
         seeds = range(self.seeds)
         members = [Member({}, seed) for seed in seeds]
-        settable = [site for site in self.sites if not site.learnt]
+        settable = [site for site in self.sites if not site.learned]
         drops = any(site.rate > 0 for site in settable)
         if drops and self.codes & {"DZ305", "DZ306"}:
             none = {site.path: 0.0 for site in settable}

@@ -103,7 +103,7 @@ gated = layers.Dropout(0.5)(layers.Multiply()([values, gate]))
 model = keras.Model(inputs, layers.Dense(10, activation="softmax")(gated))
 """,
 )
-def dropout_behind_bounded(context: AuditContext) -> Iterator[Fault]:
+def dropout_after_bounded_activation(context: AuditContext) -> Iterator[Fault]:
     """Dropout on a sigmoid before a product, or on a sigmoid or tanh before a scaled function."""
     for placed in context.dropping:
         path = placed.site.path

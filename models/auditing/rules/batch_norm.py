@@ -124,7 +124,7 @@ model = keras.Sequential([
 ])
 """,
 )
-def batch_norm_one_step_behind(context: AuditContext) -> Iterator[Fault]:
+def dropout_one_layer_before_batch_norm(context: AuditContext) -> Iterator[Fault]:
     """A dense layer, a convolution or an addition lies between dropout and batch normalization."""
     direct = {id(placed.call) for placed, _ in _before_batch_norm(context)}
     for placed in _shifting(context):

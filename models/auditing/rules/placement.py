@@ -129,7 +129,7 @@ def plain_dropout_between_convolutions(context: AuditContext) -> Iterator[Fault]
                     path,
                     f"{path!r} drops single values of feature maps before the convolution "
                     f"{following.path!r}",
-                    f"{new}  # in place of {path!r}",
+                    f"{new}  # instead of {path!r}",
                 )
                 break
 

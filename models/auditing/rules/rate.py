@@ -86,7 +86,7 @@ model = keras.Sequential([
 def rate_like_keep_probability(context: AuditContext) -> Iterator[Fault]:
     """A rate above one half."""
     for site in context.sites:
-        if LIKELY_KEEP_PROBABILITY < site.rate < 1 and not site.learnt:
+        if LIKELY_KEEP_PROBABILITY < site.rate < 1 and not site.learned:
             meant = round(1 - site.rate, _DIGITS)
             yield Fault(
                 site.path,

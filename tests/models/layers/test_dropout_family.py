@@ -153,7 +153,7 @@ def test_a_learnt_rate_is_neither_set_nor_searched():
     with pytest.raises(ValueError, match="one of drop; received 'last'"):
         search_space(model, rates={"last": [0.1]})
     alone = keras.Sequential([keras.Input((4,)), ConcreteDropout(layers.Dense(2), name="only")])
-    with pytest.raises(ValueError, match=r"only \(input, a rate that is learnt\)"):
+    with pytest.raises(ValueError, match=r"only \(input, a learned rate\)"):
         search_space(alone)
 
 
@@ -168,7 +168,7 @@ def test_what_has_been_learnt_is_kept_in_clones():
 @pytest.mark.parametrize("build", [small_maps_net, dropped_weights_net, learnt_rate_net])
 def test_monte_carlo_drops_at_each_site(build, few_digits):
     model, x = build(), few_digits.test[0][:20]
-    settable = [site.path for site in dropout_sites(model) if not site.learnt]
+    settable = [site.path for site in dropout_sites(model) if not site.learned]
     learnt = len(settable) < len(dropout_sites(model))
     for path in settable:
         others = {other: 0.0 for other in settable if other != path}
@@ -208,6 +208,6 @@ def test_the_engine_trains_what_fit_trains_bit_for_bit(build, few_digits):
         for kind in ("best", "last", "optimizer"):
             for a, b in zip(getattr(one, kind), getattr(other, kind), strict=True):
                 assert a.tobytes() == b.tobytes(), kind
-    learnt = [site for site in dropout_sites(trained.model()) if site.learnt]
+    learnt = [site for site in dropout_sites(trained.model()) if site.learned]
     before = {site.path: site.rate for site in dropout_sites(model)}
     assert all(site.rate != before[site.path] for site in learnt)
