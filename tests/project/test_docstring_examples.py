@@ -24,7 +24,7 @@ SLOW = {
     "data_size_sweep", "epoch_sweep", "generalization_gaps", "imbalance_sweep",
     "label_noise_sweep", "learning_curves", "monte_carlo_convergence", "placement_sweep",
     "plan_rate_sweep", "predictive_uncertainty", "rate_grid", "rate_size_map", "rate_sweep",
-    "rate_width_map", "robustness", "tune", "verdict_by_setting",
+    "rate_width_map", "robustness", "train_members", "tune", "verdict_by_setting",
 }  # fmt: skip
 
 # What an example needs beyond the dependencies that are always installed.
