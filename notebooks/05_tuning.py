@@ -40,7 +40,7 @@ import numpy as np
 import pandas as pd
 
 from dropout_zoo.models import audit, dropout_sites, with_rates
-from dropout_zoo.studies import with_fewer_examples
+from dropout_zoo.studies import DifferenceDisplay, with_fewer_examples
 from dropout_zoo.training import Dataset, load_dataset
 from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner, search_space, tune
 
@@ -105,10 +105,10 @@ run = Path(tempfile.mkdtemp()) / "run"
 settings = {
     "oracle": "bayesian",
     "rates": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7] if full else [0.2, 0.4, 0.6],
-    "trials": 24 if full else 5,
+    "max_trials": 24 if full else 5,
     "epochs": 25 if full else 10,
-    "finalists": 4 if full else 2,
-    "seeds": 5 if full else 3,
+    "num_finalists": 4 if full else 2,
+    "num_seeds": 5 if full else 3,
 }
 result = tune(model, data, **settings, directory=run, progress=False)
 
@@ -180,23 +180,7 @@ display(
 print(result.summary())
 
 # %%
-gains = result.comparison.dropna(subset=["gain"]).iloc[::-1]
-figure, axis = plt.subplots(figsize=(7.5, 0.5 * len(gains) + 1.4), layout="constrained")
-axis.errorbar(
-    gains["gain"], range(len(gains)), fmt="o", capsize=4, color="#0072B2",
-    xerr=[gains["gain"] - gains["low"], gains["high"] - gains["gain"]],
-)  # fmt: skip
-axis.axvline(0, color="black", linestyle="--", label="no dropout")
-axis.set_yticks(
-    range(len(gains)),
-    [
-        f"{row.setting}: " + ", ".join(f"{getattr(row, site):.2f}" for site in sites)
-        for row in gains.itertuples()
-    ],
-)
-axis.set_ylim(-0.6, len(gains) - 0.4)
-axis.set_xlabel(f"gain in {result.objective.name} over no dropout (right is better)")
-axis.legend(frameon=False)
+DifferenceDisplay.from_result(result.race).plot()
 plt.show()
 
 # %% [markdown]
@@ -235,6 +219,7 @@ meanings = {
     "search.json": "everything that decides the outcome: settings, space, model, data, versions",
     "trials.csv": "one row per trial and control of the search",
     "finalists.csv": "one row per finalist or control and seed",
+    "race.parquet": "the same as a study, for `StudyResult.from_parquet`",
     "curves.parquet": "one row per epoch of every training",
     "outcome.json": "the answer, for programs to read",
     "rates.png": "the plot",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from dropout_zoo.studies.plan import Execution, Measure, Setting, StudyPlan, TrainingSetup
+from dropout_zoo.studies.plan import Execution, Measure, StudyPlan, TrainingSetup
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.run_directory import unused_directory
 from dropout_zoo.training.engine.base import Trainer
@@ -113,8 +113,8 @@ def train_settings(
             for place, setting, seed in wanted:
                 result = trained[setting.training_key(seed)]
                 measured = measure(setting, result) if measure and result.checkpoint else {}
-                rows[place, seed] = _rows(setting, result, measured)
-    return _table([rows[key] for key in sorted(rows)])
+                rows[place, seed] = training_rows(setting.name, setting.factors, result, measured)
+    return trainings_table([rows[key] for key in sorted(rows)])
 
 
 def _trainer(
@@ -128,25 +128,47 @@ def _trainer(
     return JournaledTrainer(trainer, kept / f"trainings-{name}.jsonl", execution.on_restored)
 
 
-def _rows(
-    setting: Setting, trained: TrainedMember, measured: Mapping[str, Any]
+def training_rows(
+    name: str,
+    factors: Mapping[str, Any],
+    trained: TrainedMember,
+    measured: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
+    """Return the rows of one training in the table of a study.
+
+    Args:
+        name: name of its setting.
+        factors: value of each varied factor.
+        trained: the trained member.
+        measured: what else was measured, by name of the column.
+
+    Returns:
+        One row per epoch; one row of epoch 0 for a training without a finished epoch.
+    """
     about = {
-        "setting": setting.name,
-        **setting.factors,
+        "setting": name,
+        **factors,
         **{f"rate/{path}": rate for path, rate in trained.rates.items()},
         "seed": trained.member.seed,
         "status": trained.status,
         "reason": trained.reason,
         "best_epoch": trained.best_epoch,
         "seconds": trained.seconds,
-        **measured,
+        **(measured or {}),
     }
     epochs = trained.curves.to_dict("records") or [{"epoch": 0}]
     return [about | {str(name): value for name, value in row.items()} for row in epochs]
 
 
-def _table(trainings: Sequence[Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
+def trainings_table(trainings: Sequence[Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
+    """Return the table that `TrainingStudyResult` describes.
+
+    Args:
+        trainings: the rows of each training, as `training_rows` returns them.
+
+    Returns:
+        The table, whose learning curves are the last columns.
+    """
     rows = [{"training": number, **row} for number, rows in enumerate(trainings) for row in rows]
     table = pd.DataFrame(rows)
     table = table.astype({"epoch": int, "seed": int, "best_epoch": int})

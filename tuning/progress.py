@@ -1,4 +1,4 @@
-"""Progress of a run on standard error: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a run on standard error: a bar in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class Progress:
-    """Says how many trainings are done, the best score so far, and the time left.
+    """Shows the number of finished trainings, the best score so far, and the remaining time.
 
     Args:
         total: number of trainings in the run.
         objective: what they are judged by.
-        show: whether to say anything.
+        show: whether to show anything.
     """
 
     def __init__(self, total: int, objective: Objective, show: bool = True) -> None:
@@ -61,29 +61,29 @@ class Progress:
             self._bar.stop()
 
     def phase(self, name: str) -> None:
-        """Say what is being done now.
+        """Name the current phase.
 
         Args:
-            name: ``"search"``, ``"finalists"`` and the like.
+            name: such as ``"search"`` or ``"finalists"``.
         """
         self._phase = name
         if self._bar is not None:
             self._bar.update(self._task, description=name)
 
     def restored(self, trained: TrainedMember) -> None:
-        """Take note of a training that an earlier attempt at the run has done.
+        """Count a training that an earlier attempt at the run had finished.
 
         Args:
-            trained: what came of it.
+            trained: the trained member.
         """
-        self._restored += 1  # it took no time: the time left does not follow from it
+        self._restored += 1  # it took no time now, so it is left out of the estimate
         self.result(trained)
 
     def result(self, trained: TrainedMember) -> None:
-        """Take note of a training.
+        """Count a finished training.
 
         Args:
-            trained: what came of it.
+            trained: the trained member.
         """
         self.done += 1
         if self.objective.is_better(trained.score, self.best):
@@ -99,7 +99,7 @@ class Progress:
             )
 
     def say(self, text: str) -> None:
-        """Print a line of its own.
+        """Print a line.
 
         Args:
             text: the line.
@@ -107,11 +107,11 @@ class Progress:
         if self.show:
             print(text, file=sys.stderr, flush=True)
 
-    def fewer(self, total: int) -> None:
-        """Correct the number of trainings, when a search ends before its limit.
+    def set_total(self, total: int) -> None:
+        """Correct the number of trainings when a search ends before its limit.
 
         Args:
-            total: the number now expected.
+            total: the number that is expected now.
         """
         self.total = total
         if self._bar is not None:
@@ -134,14 +134,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """A duration as a person reads it, such as ``3 min 20 s``.
-
-    Args:
-        seconds: the duration.
-
-    Returns:
-        The text.
-    """
+    """Return a duration as text, such as ``3 min 20 s``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -1,45 +1,46 @@
-"""What the finalists show: means over seeds, paired differences, and the sentence they allow."""
+"""The race of the finalists: the best trials and the controls, trained again on new seeds."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from dropout_zoo.studies.paired_tests import PairedDifference, holm_differences
+from dropout_zoo.studies.result import TrainingStudyResult
+from dropout_zoo.studies.runner import training_rows, trainings_table
 from dropout_zoo.studies.summary_text import gain_clause
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import Objective
+from dropout_zoo.training.provenance import versions
 from dropout_zoo.tuning.space import SearchSpace
-from dropout_zoo.tuning.trial_tables import Entry
+from dropout_zoo.tuning.trial_tables import TrainingRecord
 
 NONE, GIVEN = "none", "as given"
-"""Names of the controls: no dropout, and the rates that the model came with."""
+"""Names of the controls: no dropout, and the rates that the model was given with."""
+
+_GAIN_COLUMNS = ["gain", "low", "high", "level", "p_value"]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The finalists and controls beside each other.
+    """The finalists and controls, compared.
 
     Attributes:
-        table: a row a setting, best first: ``setting``, ``role``, the rates, ``mean`` and
-            ``std`` of the score over seeds, and the gain over no dropout with its interval
-            (``gain``, ``low``, ``high``, ``level``, ``p_value``); gains are positive where the
-            setting is better.
+        table: one row per setting, best first: ``setting``, ``role``, the rates, ``mean`` and
+            ``std`` of the score over the seeds, and the gain over no dropout with its interval
+            (``gain``, ``low``, ``high``, ``level``, ``p_value``), positive where the setting is
+            better.
         winner: name of the setting with the best mean.
         rates: its rates by site path.
-        sentence: what follows, in plain words.
-        seeds: number of seeds on which every setting in the table was trained.
+        sentence: the result in plain words.
     """
 
     table: pd.DataFrame
     winner: str
     rates: Mapping[str, float]
     sentence: str
-    seeds: int
 
 
 def choose_finalists(
@@ -48,13 +49,13 @@ def choose_finalists(
     objective: Objective,
     controls: Sequence[Mapping[str, float]],
 ) -> list[dict[str, float]]:
-    """The rates of the best trials.
+    """Choose the rates of the best trials.
 
     Args:
         trials: the trials.
-        count: number of settings at most.
-        objective: what they are judged by.
-        controls: rates that are trained beside them anyway, and passed over.
+        count: maximum number of settings.
+        objective: what the trials are judged by.
+        controls: rates that are trained again anyway and are not chosen.
 
     Returns:
         Rates by site path, best first, no setting twice.
@@ -69,107 +70,106 @@ def choose_finalists(
     return chosen[:count]
 
 
-def compare(entries: Sequence[Entry], objective: Objective, space: SearchSpace) -> Comparison:
-    """Compare finalists and controls, each trained on the same seeds.
+def race_result(
+    records: Sequence[TrainingRecord], objective: Objective, settings: Mapping[str, Any]
+) -> TrainingStudyResult:
+    """Return the trainings of finalists and controls as the result of a study.
 
     Args:
-        entries: the trainings of all settings and seeds.
+        records: the trainings of all settings, each on the same seeds.
         objective: what they are judged by.
+        settings: everything that decides the numbers, as plain data.
+
+    Returns:
+        A result of the kind ``"race"``, in which every setting is compared with no dropout.
+    """
+    names = list(dict.fromkeys(record.setting for record in records))
+    return TrainingStudyResult(
+        kind="race",
+        data=trainings_table(
+            [training_rows(each.setting, {"role": each.role}, each.result) for each in records]
+        ),
+        settings={"study": "race", "arguments": dict(settings)},
+        versions=versions(),
+        conclusions=(),
+        objective=objective,
+        factors=["role"],
+        controls={name: NONE for name in names if name != NONE},
+    )
+
+
+def compare(race: TrainingStudyResult, space: SearchSpace) -> Comparison:
+    """Compare finalists and controls.
+
+    Args:
+        race: what `race_result` returned.
         space: what was searched.
 
     Returns:
-        The comparison.
+        The comparison. Settings that failed on a seed are left out: they cannot be paired.
 
     Raises:
-        RuntimeError: no setting was trained to the end on every seed.
+        RuntimeError: no setting was completed on every seed.
     """
-    settings: dict[str, list[Entry]] = {}
-    for entry in entries:
-        settings.setdefault(entry.setting, []).append(entry)
-    # A setting that failed on a seed cannot be compared in pairs.
-    whole = {
-        name: sorted(group, key=lambda entry: entry.result.member.seed)
-        for name, group in settings.items()
-        if all(entry.result.status == "completed" for entry in group)
-    }
-    if not whole:
-        reasons = sorted({entry.result.reason for entry in entries})
+    failures = race.failures()
+    if set(race.data["setting"]) <= set(failures["setting"]):
+        reasons = sorted(set(failures["reason"]))
         raise RuntimeError(f"every finalist and control failed: {'; '.join(reasons)}")
-    scores = {name: [e.result.score for e in group] for name, group in whole.items()}
-    gains = _gains(scores, objective)
-    table = pd.DataFrame(
-        [
-            {
-                "setting": name,
-                "role": group[0].role,
-                **group[0].result.rates,
-                "mean": float(np.mean(scores[name])),
-                "std": float(np.std(scores[name], ddof=1)) if len(group) > 1 else math.nan,
-                **_gain_columns(gains.get(name)),
-            }
-            for name, group in whole.items()
-        ]
-    )
-    table = table.sort_values(
-        "mean", ascending=objective.direction == "min", kind="stable", ignore_index=True
+    means = race.means()
+    means = means[~means["setting"].isin(failures["setting"])].set_index("setting")
+    gains = race.gains().set_index("setting")
+    paths = [name.removeprefix("rate/") for name in race.data if name.startswith("rate/")]
+    rates = race.data.groupby("setting")[[f"rate/{path}" for path in paths]].first()
+    rates.columns = pd.Index(paths)
+    table = (
+        means[["role"]]
+        .join(rates)
+        .join(means[["mean", "std"]])
+        .join(gains[_GAIN_COLUMNS].astype(float))
+        .sort_values("mean", ascending=race.objective.direction == "min", kind="stable")
+        .reset_index()
     )
     winner = str(table["setting"].iloc[0])
-    rates = dict(whole[winner][0].result.rates)
-    seeds = len(whole[winner])
-    sentence = _sentence(table, winner, rates, gains, objective, space, seeds)
-    return Comparison(table, winner, rates, sentence, seeds)
+    chosen = {path: float(table[path].iloc[0]) for path in paths}
+    gain = gains.loc[winner] if winner in gains.index else None
+    seeds = int(means["seeds"].loc[winner])
+    sentence = _sentence(table, chosen, gain, race.objective, space, seeds)
+    return Comparison(table, winner, chosen, sentence)
 
 
-def _gains(scores: Mapping[str, list[float]], objective: Objective) -> dict[str, PairedDifference]:
-    """Gains over no dropout, Holm-corrected; none where that control failed."""
-    if NONE not in scores:
-        return {}
-    sign = 1 if objective.direction == "max" else -1
-    signed = {name: [sign * s for s in values] for name, values in scores.items() if name != NONE}
-    return holm_differences(signed, [sign * score for score in scores[NONE]])
-
-
-def _gain_columns(gain: PairedDifference | None) -> dict[str, float]:
-    if gain is None:
-        return dict.fromkeys(("gain", "low", "high", "level", "p_value"), math.nan)
-    return {
-        "gain": gain.mean,
-        "low": gain.low,
-        "high": gain.high,
-        "level": gain.level,
-        "p_value": gain.p_value,
-    }
+def with_conclusion(race: TrainingStudyResult, comparison: Comparison) -> TrainingStudyResult:
+    """Return the race with the sentence of its comparison as its conclusion."""
+    return replace(race, conclusions=(comparison.sentence,))
 
 
 def describe_rates(rates: Mapping[str, float]) -> str:
-    """Rates as a person reads them, such as ``hidden_1_dropout 0.35, hidden_2_dropout 0.20``."""
+    """Return rates as text, such as ``hidden_1_dropout 0.35, hidden_2_dropout 0.20``."""
     return ", ".join(f"{path} {rate:.2f}" for path, rate in rates.items())
 
 
 def _sentence(
     table: pd.DataFrame,
-    winner: str,
     rates: Mapping[str, float],
-    gains: Mapping[str, PairedDifference],
+    gain: pd.Series | None,
     objective: Objective,
     space: SearchSpace,
     seeds: int,
 ) -> str:
+    winner = table["setting"].iloc[0]
     mean = float(table["mean"].iloc[0])
     measured = f"{objective.name} {mean:.4g}, mean of {seeds} seed{'s' if seeds > 1 else ''}"
     if winner == NONE:
-        rivals = table[table["setting"] != NONE]
+        others = table[table["setting"] != NONE]
         text = f"Nothing beats no dropout ({measured})"
-        if len(rivals):
-            best = rivals.iloc[0]
-            text += f"; the best rates tried come to {best['mean']:.4g}"
+        if len(others):
+            text += f"; the best rates that were tried reach {others['mean'].iloc[0]:.4g}"
         return text + "."
-    name = describe_rates(rates) + (", the rates the model came with" if winner == GIVEN else "")
-    sentences = [f"Best: {name} ({measured}), {gain_clause(gains.get(winner), 'no dropout')}."]
+    name = describe_rates(rates) + (", the model's original rates" if winner == GIVEN else "")
+    sentences = [f"Best: {name} ({measured}), {gain_clause(gain, 'no dropout')}."]
     edge = space.on_edge(rates) if winner != GIVEN else []
     if edge:
         sentences.append(
-            f"The best lies on the edge of what was tried at {', '.join(edge)}: a wider "
-            "range of rates may do better."
+            f"The best rate is at the edge of the range that was tried at {', '.join(edge)}: a "
+            "wider range may contain a better one."
         )
     return " ".join(sentences)

@@ -1,4 +1,4 @@
-"""What a search for dropout rates has found."""
+"""The result of a search for dropout rates."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 
 from dropout_zoo.models.saving import load_saved_model
 from dropout_zoo.studies.csv_tables import read_csv
+from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.run_directory import OUTCOME, SETTINGS
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning import run_files
@@ -25,27 +26,43 @@ from dropout_zoo.tuning.space import SearchSpace
 
 @dataclass(frozen=True)
 class TuningResult:
-    """The outcome of `tune`.
+    """The result of `tune`.
 
     Attributes:
-        trials: a row a trial or control of the search: its rates, seed, status, score, and every
-            metric at its best epoch.
-        finalists: the same for the finalists and controls, a row a setting and seed.
-        comparison: a row a setting, best first: mean and standard deviation of the score over
-            the seeds, and the gain over no dropout with its interval.
-        curves: a row an epoch of every training.
-        best_rates: the chosen rate (fraction dropped) by site path.
-        sentence: what was found, in plain words.
-        objective: what decided.
-        test: loss and metrics of the best model on the test part, which it alone has seen.
-        space: what was searched.
-        search_seconds: time of the search, without imports.
-        finalist_seconds: time of the finalists.
-        directory: the run's folder.
+        trials: one row per trial or control of the search, with its rates, seed, status, score,
+            and every metric at its best epoch.
+        finalists: the same for finalists and controls, one row per setting and seed.
+        race: the same trainings as the result of a study of the kind ``"race"``, which the
+            functions and displays of `dropout_zoo.studies` accept.
+        comparison: one row per finalist or control, best first: mean and standard deviation of the
+            score over the seeds, and the gain over no dropout with its confidence interval.
+        curves: one row per epoch of every training.
+        best_rates: the best rate (fraction dropped) by site path.
+        sentence: the result in plain words.
+        objective: the metric that decided, and its direction.
+        test: loss and metrics of the best model on the test part.
+        space: the search space.
+        search_seconds: duration of the search, in seconds.
+        finalist_seconds: duration of the trainings of finalists and controls, in seconds.
+        directory: the directory of the run.
+
+    Example:
+        >>> from dropout_zoo.models import build_mlp
+        >>> from dropout_zoo.tuning import TuningResult, tune
+        >>> result = tune(
+        ...     build_mlp(units=(8,), hidden_rates=0.5), "digits", rates=[0.2, 0.5],
+        ...     num_finalists=1, num_seeds=2, epochs=1, progress=False,
+        ... )
+        >>> result.comparison["setting"].sort_values().tolist()
+        ['as given', 'finalist 1', 'none']
+        >>> loaded = TuningResult.load(result.directory)
+        >>> loaded.sentence == result.sentence
+        True
     """
 
     trials: pd.DataFrame
     finalists: pd.DataFrame
+    race: TrainingStudyResult
     comparison: pd.DataFrame
     curves: pd.DataFrame
     best_rates: Mapping[str, float]
@@ -61,11 +78,11 @@ class TuningResult:
 
     @property
     def trainings(self) -> int:
-        """Number of trainings done."""
+        """Number of trainings, controls included."""
         return len(self.trials) + len(self.finalists)
 
     def best_model(self) -> keras.Model:
-        """Give the best model: the chosen rates, and the weights of its best seed and epoch.
+        """Return the model with the best rates and the weights of its best seed and epoch.
 
         Returns:
             A compiled, plain Keras model.
@@ -76,20 +93,20 @@ class TuningResult:
 
     @classmethod
     def load(cls, directory: str | Path) -> TuningResult:
-        """Read the folder of a run that is complete.
+        """Read the directory of a complete run.
 
         Args:
-            directory: the folder.
+            directory: the directory.
 
         Returns:
-            The result; the best model is loaded when it is asked for.
+            The result; the best model is loaded when it is used.
 
         Raises:
-            ValueError: the folder holds no complete run.
+            ValueError: the directory holds no complete run.
         """
         path = Path(directory)
         if not (path / OUTCOME).is_file():
-            raise ValueError(f"expected the folder of a complete run, received {path}")
+            raise ValueError(f"expected the directory of a complete run, received {path}")
         outcome, search = (json.loads((path / name).read_text()) for name in (OUTCOME, SETTINGS))
         trials, finalists = (
             read_csv(path / name, dtype={"reason": "str"}).fillna({"reason": ""})
@@ -98,7 +115,8 @@ class TuningResult:
         return cls(
             trials=trials,
             finalists=finalists,
-            # What was not measured is null in JSON.
+            race=TrainingStudyResult.from_parquet(path / run_files.RACE),
+            # NaN is null in JSON.
             comparison=pd.DataFrame(outcome["settings"]).fillna(math.nan),
             curves=pd.read_parquet(path / run_files.CURVES),
             best_rates=outcome["best_rates"],
@@ -115,20 +133,20 @@ class TuningResult:
         )
 
     def summary(self) -> str:
-        """Sum the result up in a few lines of plain text.
+        """Summarize the result.
 
         Returns:
-            The sentence, the score on the test part, and the settings compared.
+            The sentence, the metrics on the test part, and a table of the comparison.
         """
         test = ", ".join(f"{name} {value:.4g}" for name, value in self.test.items())
         lines = [self.sentence, f"On the test part: {test}.", "", self._comparison_text()]
         return "\n".join(lines)
 
     def plot(self, ax: Axes | Sequence[Axes] | None = None, **style: Any) -> RatesDisplay:
-        """Draw the score of every trial against its rates.
+        """Plot the score of every trial against its rates.
 
         Args:
-            ax: axes to draw on, one for each searched site; None for a new figure.
+            ax: axes to draw on, one per searched site; None for a new figure.
             **style: what `RatesDisplay.plot` takes, such as ``line_kw``.
 
         Returns:
@@ -144,10 +162,10 @@ class TuningResult:
         return display.plot(ax, **style)
 
     def outcome(self) -> dict[str, Any]:
-        """Give the result as plain data, as ``dropout-zoo tune --json`` prints it.
+        """Return the result as plain data, as ``dropout-zoo tune --json`` prints it.
 
         Returns:
-            A dictionary that JSON can hold; what was not measured is None.
+            A dictionary that JSON can hold; NaN is None.
         """
         return {
             "best_rates": dict(self.best_rates),

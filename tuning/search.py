@@ -1,4 +1,4 @@
-"""The search for dropout rates, from its checks to its answer."""
+"""A search for dropout rates, from the checks of its settings to its result."""
 
 from __future__ import annotations
 
@@ -30,50 +30,57 @@ from dropout_zoo.training.settings import TrainSettings
 from dropout_zoo.tuning import run_files
 from dropout_zoo.tuning.oracles import make_oracle, trial_limit
 from dropout_zoo.tuning.progress import Progress
-from dropout_zoo.tuning.race import GIVEN, NONE, choose_finalists, compare
+from dropout_zoo.tuning.race import (
+    GIVEN,
+    NONE,
+    choose_finalists,
+    compare,
+    race_result,
+    with_conclusion,
+)
 from dropout_zoo.tuning.result import TuningResult
 from dropout_zoo.tuning.space import DropoutHyperModel, Rates
-from dropout_zoo.tuning.trial_tables import Entry, curve_table, training_table
+from dropout_zoo.tuning.trial_tables import TrainingRecord, curves_table, scores_table
 from dropout_zoo.tuning.tuner import DropoutTuner
 
 ModelArgument: TypeAlias = keras.Model | str | Callable[[], keras.Model]
 
-# Trials asked for at once. It must not depend on the machine, or the same seed would give other
-# trials elsewhere; oracles that learn from results are asked for few.
+# Number of trials created at once. It must not depend on the machine, or the same seed would give
+# other trials elsewhere. It is small for oracles that learn from results.
 _BATCHES = {"grid": 64, "random": 64, "bayesian": 4, "hyperband": 4}
 
 
 @dataclass(frozen=True)
 class TuningSettings:
-    """The settings of a search, as `tune` documents them."""
+    """The settings of a search; see `tune`."""
 
     oracle: str = "grid"
     rates: Rates | None = None
     placements: Sequence[str] | None = None
-    trials: int | None = None
+    max_trials: int | None = None
+    num_seeds: int = 5
+    num_finalists: int = 5
     seed: int = 0
-    finalists: int = 5
-    seeds: int = 5
     training: TrainSettings = field(default_factory=TrainSettings)
 
 
 class _InMemoryTuner(DropoutTuner):
-    """A tuner that writes no state, as its oracle: see `InMemoryOracle`."""
+    """A tuner that writes no state; see `InMemoryOracle`."""
 
     def save(self) -> None:
         """Write nothing."""
 
 
 class Search:
-    """A search that has been checked and is ready to run.
+    """A search whose settings have been checked and that is ready to run.
 
     Args:
-        model: what `tune` takes.
+        model: as for `tune`.
         dataset: the data.
         settings: the settings.
 
     Raises:
-        ValueError: a setting is out of range, or model, data and settings do not fit.
+        ValueError: a setting is out of range, or model, data and settings do not fit together.
         TypeError: the model cannot be cloned.
     """
 
@@ -81,8 +88,8 @@ class Search:
         own = {each.name: getattr(settings, each.name) for each in fields(settings)}
         training = own.pop("training")
         settings = TuningSettings(**as_json(own), training=training)  # NumPy's numbers as Python's
-        check_count(settings.finalists, "finalists")
-        check_count(settings.seeds, "seeds")
+        check_count(settings.num_finalists, "num_finalists")
+        check_count(settings.num_seeds, "num_seeds")
         check_count(settings.seed, "seed", least=0)
         self.settings = settings
         self.dataset = dataset
@@ -97,20 +104,22 @@ class Search:
         )
         self.space = self.hypermodel.space
         self.objective = parse_objective(training.objective)
-        self.trials = trial_limit(settings.oracle, self.space, settings.trials, training.epochs)
+        self.max_trials = trial_limit(
+            settings.oracle, self.space, settings.max_trials, training.epochs
+        )
         self.given = {site.path: site.rate for site in settable_sites(self.model)}
 
     @property
     def trainings(self) -> int:
-        """Number of trainings at most: trials, controls, and finalists on all seeds."""
-        finalists = min(self.settings.finalists, self.trials)
-        return self.trials + 2 + (finalists + 2) * self.settings.seeds
+        """Maximum number of trainings: trials, controls, and finalists on all seeds."""
+        finalists = min(self.settings.num_finalists, self.max_trials)
+        return self.max_trials + 2 + (finalists + 2) * self.settings.num_seeds
 
     def trainer(self, directory: Path | None) -> MemberTrainer:
-        """The trainer of all that this search trains.
+        """Return the trainer of all trials, finalists and controls.
 
         Args:
-            directory: where weights go; None for a temporary folder.
+            directory: directory for the weights; None for a temporary one.
 
         Returns:
             The trainer.
@@ -124,7 +133,7 @@ class Search:
         )
 
     def estimate_seconds(self) -> float:
-        """Estimate how long the run will take, by training the model as given for a few epochs.
+        """Estimate how long `run` takes by training the given model for a few epochs.
 
         Returns:
             Seconds for all trainings at full length.
@@ -141,19 +150,20 @@ class Search:
         overwrite: bool = False,
         progress: bool = True,
     ) -> TuningResult:
-        """Search, train the finalists, compare, and write the run's folder.
+        """Search, train the finalists, compare them, and write the directory of the run.
 
         Args:
-            directory: a new or empty folder; None for a temporary one that goes with the result.
-            resume: whether to go on with the run that is there; where there is none, one begins.
-            overwrite: whether to remove the run that is there.
+            directory: a new or empty directory; None for a temporary one that is removed with the
+                result.
+            resume: whether to continue the run in the directory; if there is none, one begins.
+            overwrite: whether to remove the run in the directory first.
             progress: whether to report progress on standard error.
 
         Returns:
             The result.
 
         Raises:
-            ValueError: the folder holds files already, is in use, or holds a run with other
+            ValueError: the directory holds other files, is in use, or holds a run with other
                 settings.
             RuntimeError: every training failed.
             OSError: a file cannot be written.
@@ -169,7 +179,7 @@ class Search:
             resume=resume,
             overwrite=overwrite,
         )
-        # The trainer checks what is left to check: before it, nothing is written.
+        # The trainer checks the rest of the settings; nothing is written before.
         trainer = self.trainer(unused_directory(folder.state / "weights"))
         with folder, Progress(self.trainings, self.objective, progress) as watched:
             if folder.complete:
@@ -188,22 +198,24 @@ class Search:
             trainer, folder.state / run_files.JOURNAL, on_restored=progress.restored
         )
         if journaled.restored:
-            progress.say(f"Resuming: {journaled.restored} trainings were done before.")
+            progress.say(f"Resuming: {journaled.restored} trainings were finished before.")
         started = time.perf_counter()
         searched = self._search(journaled, folder, progress)
         search_seconds = time.perf_counter() - started
-        folder.write_table(run_files.TRIALS, training_table(searched))
+        folder.write_table(run_files.TRIALS, scores_table(searched))
         started = time.perf_counter()
         raced = self._race(journaled, searched, progress)
         finalist_seconds = time.perf_counter() - started
-        folder.write_table(run_files.FINALISTS, training_table(raced))
-        comparison = compare(raced, self.objective, self.space)
-        of_winner = [entry.result for entry in raced if entry.setting == comparison.winner]
+        folder.write_table(run_files.FINALISTS, scores_table(raced))
+        race = race_result(raced, self.objective, self.describe())
+        comparison = compare(race, self.space)
+        of_winner = [record.result for record in raced if record.setting == comparison.winner]
         model = _best(of_winner, self.objective.direction).model()
-        curves = [curve_table("search", searched), curve_table("finalists", raced)]
+        curves = [curves_table("search", searched), curves_table("finalists", raced)]
         result = TuningResult(
-            trials=training_table(searched),
-            finalists=training_table(raced),
+            trials=scores_table(searched),
+            finalists=scores_table(raced),
+            race=with_conclusion(race, comparison),
             comparison=comparison.table,
             curves=pd.concat(curves, ignore_index=True),
             best_rates=comparison.rates,
@@ -221,7 +233,7 @@ class Search:
         return result
 
     def _test(self, model: keras.Model) -> dict[str, float]:
-        """Score a model on the test part."""
+        """Evaluate a model on the test part."""
         x, y = self.dataset.test
         measured = model.evaluate(
             x,
@@ -233,15 +245,15 @@ class Search:
         return as_columns(measured)
 
     def describe(self) -> dict[str, Any]:
-        """Everything that decides the outcome, as plain data.
+        """Describe everything that decides the outcome.
 
         Returns:
-            Settings as resolved, search space, model, data and versions.
+            Plain data, which JSON can hold: settings, search space, model, data and versions.
         """
         settings = asdict(self.settings) | self.settings.training.describe()
         del settings["training"]
         return {
-            "settings": settings | {"trials": self.trials},
+            "settings": settings | {"max_trials": self.max_trials},
             "space": {name: list(rates) for name, rates in self.space.choices.items()},
             "sites": {name: list(paths) for name, paths in self.space.sites.items()},
             "given_rates": self.given,
@@ -252,12 +264,12 @@ class Search:
 
     def _search(
         self, trainer: JournaledTrainer, folder: RunDirectory, progress: Progress
-    ) -> list[Entry]:
+    ) -> list[TrainingRecord]:
         settings = self.settings
         progress.phase("search")
         controls = [Member(rates, settings.seed) for rates in self._controls().values()]
-        entries = [
-            Entry(name, "control", result)
+        records = [
+            TrainingRecord(name, "control", result)
             for name, result in zip(
                 self._controls(), trainer.train(controls, progress.result), strict=True
             )
@@ -267,7 +279,7 @@ class Search:
                 settings.oracle,
                 self.space,
                 objective=self.objective,
-                max_trials=settings.trials,
+                max_trials=settings.max_trials,
                 epochs=settings.training.epochs,
                 seed=settings.seed,
             ),
@@ -279,26 +291,30 @@ class Search:
             overwrite=True,
         )
         tuner.search_with(trainer, progress.result)
-        return entries + [Entry(name, "trial", result) for name, result in tuner.results.items()]
+        return records + [
+            TrainingRecord(name, "trial", result) for name, result in tuner.results.items()
+        ]
 
     def _race(
-        self, trainer: JournaledTrainer, searched: Sequence[Entry], progress: Progress
-    ) -> list[Entry]:
-        """Train finalists and controls on the same fresh seeds."""
+        self, trainer: JournaledTrainer, searched: Sequence[TrainingRecord], progress: Progress
+    ) -> list[TrainingRecord]:
+        """Train finalists and controls on the same new seeds."""
         settings = self.settings
-        trials = [entry.result for entry in searched if entry.role == "trial"]
+        trials = [record.result for record in searched if record.role == "trial"]
         controls = list(self._controls().values())
-        best = choose_finalists(trials, settings.finalists, self.objective, controls)
+        best = choose_finalists(trials, settings.num_finalists, self.objective, controls)
         names = {f"finalist {n}": rates for n, rates in enumerate(best, start=1)}
-        progress.fewer(len(searched) + (len(names) + 2) * settings.seeds)
+        progress.set_total(len(searched) + (len(names) + 2) * settings.num_seeds)
         progress.phase("finalists")
-        seeds = range(settings.seed + 1, settings.seed + 1 + settings.seeds)
+        seeds = range(settings.seed + 1, settings.seed + 1 + settings.num_seeds)
         members = [
             Member(rates, seed, label=name)
             for (name, rates), seed in itertools.product((self._controls() | names).items(), seeds)
         ]
         return [
-            Entry(str(member.label), "finalist" if member.label in names else "control", result)
+            TrainingRecord(
+                str(member.label), "finalist" if member.label in names else "control", result
+            )
             for member, result in zip(members, trainer.train(members, progress.result), strict=True)
         ]
 
@@ -312,10 +328,11 @@ def _best(results: Sequence[TrainedMember], direction: str) -> TrainedMember:
 
 
 def _write(result: TuningResult, folder: RunDirectory) -> None:
+    folder.write_with(run_files.RACE, result.race.to_parquet)
     folder.write_table(run_files.CURVES, result.curves)
     folder.write_model(run_files.BEST_MODEL, result.best_model())
     figure = result.plot().figure_
-    assert figure is not None  # plot() has made it
+    assert figure is not None  # plot() creates it
     folder.write_figure(run_files.PLOT, figure)
     plt.close(figure)
     folder.write_json(OUTCOME, result.outcome())

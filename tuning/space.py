@@ -1,4 +1,4 @@
-"""The search space: which rates are tried at which sites of a model."""
+"""The search space: the rates that are tried at each dropout site of a model."""
 
 from __future__ import annotations
 
@@ -23,13 +23,21 @@ Rates = Sequence[float] | Mapping[str, Sequence[float]]
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """Rates to try, by hyperparameter, and the sites that each hyperparameter sets.
+    """The rates to try, by hyperparameter, and the sites that each hyperparameter sets.
 
     Attributes:
-        choices: rates (fractions dropped) by name of the hyperparameter, which is the path of
-            its first site.
-        sites: paths of the sites that it sets: one, or those that one argument of a composite
-            layer sets together.
+        choices: rates (fraction dropped) by name of the hyperparameter, which is the path of its
+            first site.
+        sites: paths of the sites that each hyperparameter sets: one site, or all sites that one
+            argument of a composite layer sets.
+
+    Example:
+        >>> from dropout_zoo.tuning import SearchSpace
+        >>> space = SearchSpace({"drop": (0.2, 0.35, 0.5)}, {"drop": ("drop",)})
+        >>> space.size
+        3
+        >>> space.on_edge({"drop": 0.5})
+        ['drop']
     """
 
     choices: Mapping[str, tuple[float, ...]]
@@ -41,10 +49,10 @@ class SearchSpace:
         return math.prod(len(rates) for rates in self.choices.values())
 
     def site_rates(self, values: Mapping[str, float]) -> dict[str, float]:
-        """The rates that a trial's values mean.
+        """Return the rate of every searched site for the values of a trial.
 
         Args:
-            values: rate by name of the hyperparameter; other hyperparameters are passed over.
+            values: rate by name of the hyperparameter; other hyperparameters are ignored.
 
         Returns:
             Rate by site path.
@@ -52,13 +60,13 @@ class SearchSpace:
         return {path: float(values[name]) for name, paths in self.sites.items() for path in paths}
 
     def on_edge(self, rates: Mapping[str, float]) -> list[str]:
-        """The sites whose rate is the lowest or highest that was tried there.
+        """Return the sites whose rate is the lowest or highest that was tried there.
 
         Args:
             rates: rate by site path.
 
         Returns:
-            Paths of sites where at least three rates were tried, and an end was taken.
+            Their paths; sites where fewer than three rates were tried are left out.
         """
         return [
             path
@@ -72,24 +80,30 @@ class SearchSpace:
 def search_space(
     model: keras.Model, rates: Rates | None = None, placements: Iterable[str] | None = None
 ) -> SearchSpace:
-    """Read the search space off the dropout sites of a model.
+    """Derive the search space from the dropout sites of a model.
 
-    Hidden, convolutional and recurrent sites are searched over 0.20, 0.25, ..., 0.50, input sites
-    over 0.20 and 0.25, output sites not at all. A rate that its layer learns (`ConcreteDropout`)
-    is not searched.
+    At hidden, convolutional and recurrent sites, the rates are 0.20, 0.25, ..., 0.50; at input
+    sites 0.20 and 0.25. Output sites are not searched, and neither are rates that a layer learns
+    (`ConcreteDropout`).
 
     Args:
         model: a Keras model.
-        rates: rates to try instead, for every searched site, or by site path; a site that is
-            named there is searched wherever it is.
-        placements: search only sites of these placements.
+        rates: rates (fraction dropped) to try instead, at every searched site or by site path. A
+            site that is named is searched whatever its placement.
+        placements: search only sites with these placements.
 
     Returns:
-        The space.
+        The search space.
 
     Raises:
         ValueError: the model has no site to search, a path names no site or one whose rate is
-            learnt, or a rate is out of range.
+            learned, or a rate is out of range.
+
+    Example:
+        >>> from dropout_zoo.models import build_mlp
+        >>> from dropout_zoo.tuning import search_space
+        >>> search_space(build_mlp(), rates=[0.2, 0.5]).choices["hidden_1_dropout"]
+        (0.2, 0.5)
     """
     sites = dropout_sites(model)
     known = [site.path for site in sites if not site.learned]
@@ -134,21 +148,28 @@ def search_space(
 
 
 class DropoutHyperModel(keras_tuner.HyperModel):
-    """The dropout rates of a compiled model as a KerasTuner search space.
-
-    Hand it to any tuner of `keras_tuner`::
-
-        tuner = keras_tuner.RandomSearch(DropoutHyperModel(model), "val_loss", max_trials=10)
+    """A KerasTuner hypermodel whose hyperparameters are the dropout rates of a compiled model.
 
     Args:
-        model: a compiled Sequential or Functional Keras model; it is left as it is.
-        rates: rates to try instead of the guidance, as in `search_space`.
-        placements: search only sites of these placements.
-        initial_weights: ``"fresh"`` gives each build new weights, except for frozen and adapted
-            layers; ``"keep"`` those of the model.
+        model: a compiled Sequential or Functional Keras model; it is not changed.
+        rates: rates to try; see `search_space`.
+        placements: search only sites with these placements.
+        initial_weights: ``"fresh"`` to draw new weights for each build, except those of frozen
+            and adapted layers; ``"keep"`` for the weights of the model.
 
     Raises:
         ValueError: the model has no site to search, or a rate is out of range.
+
+    Example:
+        >>> import keras_tuner
+        >>> from dropout_zoo.models import build_mlp, dropout_sites
+        >>> from dropout_zoo.tuning import DropoutHyperModel
+        >>> hypermodel = DropoutHyperModel(build_mlp(units=(8,), hidden_rates=0.5), [0.2, 0.4])
+        >>> hp = keras_tuner.HyperParameters()
+        >>> hp.Fixed("hidden_1_dropout", 0.4)
+        0.4
+        >>> [site.rate for site in dropout_sites(hypermodel.build(hp))]
+        [0.4]
     """
 
     def __init__(
@@ -164,10 +185,10 @@ class DropoutHyperModel(keras_tuner.HyperModel):
         self.initial_weights = initial_weights
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """Build the model with the rates of a trial: plain Keras, compiled as the original.
+        """Build a plain Keras model with the rates of a trial, compiled as the original.
 
         Args:
-            hp: hyperparameters; a `Choice` for each searched site is declared on them.
+            hp: hyperparameters, on which a `Choice` is declared for each searched site.
 
         Returns:
             A compiled model.
@@ -175,7 +196,7 @@ class DropoutHyperModel(keras_tuner.HyperModel):
         rates = self.space.site_rates(self.declare(hp))
         built = with_rates(self.model, rates)
         if self.initial_weights == "fresh":
-            # Drawn as Keras draws its own: keras.utils.set_random_seed decides.
+            # Like Keras's own initial weights, they depend on keras.utils.set_random_seed.
             built.set_weights(fresh_weights(self.model, random.randrange(2**31)))
         return built
 
@@ -202,7 +223,7 @@ def _wanted_placements(placements: Iterable[str] | None) -> set[str]:
     unknown = wanted - set(PLACEMENTS)
     if unknown or not wanted:
         raise ValueError(
-            f"expected placements out of {', '.join(PLACEMENTS)}; received "
+            f"expected placements among {', '.join(PLACEMENTS)}; received "
             f"{', '.join(sorted(map(str, unknown))) or 'none'}"
         )
     return wanted

@@ -1,4 +1,4 @@
-"""Trained members as tables: a row a training, and a row an epoch."""
+"""Trainings as tables: one row per training, or one row per epoch."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import pandas as pd
 
 from dropout_zoo.training.members import TrainedMember
 
+_KEYS = ["phase", "setting", "role", "seed", "epoch"]
 
-class Entry(NamedTuple):
-    """A trained member and the part it plays.
+
+class TrainingRecord(NamedTuple):
+    """A training and its role in the search.
 
     Attributes:
-        setting: name of its rates, the same for every seed: ``"none"`` and ``"as given"`` are
-            the controls.
+        setting: name of its rates, the same for every seed; the controls are ``"none"`` and
+            ``"as given"``.
         role: ``"trial"``, ``"finalist"`` or ``"control"``.
         result: the trained member.
     """
@@ -25,49 +27,48 @@ class Entry(NamedTuple):
     result: TrainedMember
 
 
-def training_table(entries: Sequence[Entry]) -> pd.DataFrame:
-    """A row a training.
+def scores_table(records: Sequence[TrainingRecord]) -> pd.DataFrame:
+    """Return one row per training.
 
     Args:
-        entries: the trainings.
+        records: the trainings.
 
     Returns:
         Columns ``setting``, ``role``, ``seed``, ``status``, ``reason``, the rate at each site by
         its path, ``score``, ``best_epoch``, ``epochs``, every metric at the best epoch, and
         ``seconds``.
     """
-    return pd.DataFrame([_training_row(entry) for entry in entries])
+    return pd.DataFrame([_row(record) for record in records])
 
 
-def curve_table(phase: str, entries: Sequence[Entry]) -> pd.DataFrame:
-    """A row an epoch of each training.
+def curves_table(phase: str, records: Sequence[TrainingRecord]) -> pd.DataFrame:
+    """Return one row per epoch of each training.
 
     Args:
         phase: ``"search"`` or ``"finalists"``.
-        entries: the trainings.
+        records: the trainings.
 
     Returns:
-        Columns ``phase``, ``setting``, ``role``, ``seed``, and those of the members' curves.
+        Columns ``phase``, ``setting``, ``role``, ``seed``, and those of the learning curves.
     """
     keyed = [
-        entry.result.curves.assign(
-            phase=phase, setting=entry.setting, role=entry.role, seed=entry.result.member.seed
+        record.result.curves.assign(
+            phase=phase, setting=record.setting, role=record.role, seed=record.result.member.seed
         )
-        for entry in entries
-        if len(entry.result.curves)
+        for record in records
+        if len(record.result.curves)
     ]
     if not keyed:
-        return pd.DataFrame(columns=["phase", "setting", "role", "seed", "epoch"])
-    keys = ["phase", "setting", "role", "seed", "epoch"]
+        return pd.DataFrame(columns=_KEYS)
     table = pd.concat(keyed, ignore_index=True)
-    return table[keys + [column for column in table.columns if column not in keys]]
+    return table[_KEYS + [column for column in table.columns if column not in _KEYS]]
 
 
-def _training_row(entry: Entry) -> dict[str, object]:
-    result = entry.result
+def _row(record: TrainingRecord) -> dict[str, object]:
+    result = record.result
     row: dict[str, object] = {
-        "setting": entry.setting,
-        "role": entry.role,
+        "setting": record.setting,
+        "role": record.role,
         "seed": result.member.seed,
         "status": result.status,
         "reason": result.reason,

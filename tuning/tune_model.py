@@ -1,4 +1,4 @@
-"""`tune`: a whole search in one call."""
+"""`tune`: a search from start to finish in one call."""
 
 from __future__ import annotations
 
@@ -21,51 +21,67 @@ def tune(
     oracle: str = "grid",
     rates: Rates | None = None,
     placements: Iterable[str] | None = None,
-    trials: int | None = None,
+    max_trials: int | None = None,
+    num_seeds: int = 5,
+    num_finalists: int = 5,
     seed: int = 0,
-    finalists: int = 5,
-    seeds: int = 5,
     directory: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
     **settings: Unpack[TrainOptions],
 ) -> TuningResult:
-    """Search the dropout rates of a model, and show what the best of them are worth.
+    """Search the dropout rates of a model and measure what the best rates gain.
 
-    Every trial is scored by its objective at its best epoch. Two controls run beside the search:
-    no dropout, and the rates that the model came with. The best trials and both controls are then
-    trained again on fresh seeds, the same for each, and the answer rests on those: paired
-    differences from no dropout, with intervals. The winner alone is scored on the test part, once.
+    The score of a trial is its objective at its best epoch. Two controls are trained as well: no
+    dropout, and the rates that the model was given with. The best trials (the finalists) and both
+    controls are then trained again on new seeds, the same for each, and the result is based on
+    these trainings: on differences from no dropout, paired by seed, with confidence intervals.
+    Only the winner is evaluated on the test part, once.
 
     Args:
-        model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
-            function without required arguments that returns a compiled model.
-        dataset: a `Dataset`, or what `load_dataset` takes.
-        oracle: what chooses the trials: ``"grid"``, ``"random"``, ``"bayesian"`` or
-            ``"hyperband"``.
-        rates: rates (fractions dropped) to try, for every searched site or by site path; None for
+        model: a compiled Keras model; the name of a registered model;
+            ``"package.module:function"``; or a function without required arguments that returns a
+            compiled model.
+        dataset: a `Dataset`, or what `load_dataset` accepts.
+        oracle: KerasTuner's method of choosing trials: ``"grid"``, ``"random"``, ``"bayesian"``
+            or ``"hyperband"``.
+        rates: rates (fraction dropped) to try, at every searched site or by site path; None for
             0.20, 0.25, ..., 0.50 at hidden sites and 0.20, 0.25 at input sites.
-        placements: search only sites of these placements; registered models gain dropout layers
-            at placements that they lack.
-        trials: number of trials at most; None for the whole grid, or 20 of a sampling oracle.
-        seed: decides everything that is drawn, a whole number >= 0.
-        finalists: number of settings that are trained again.
-        seeds: number of fresh seeds on which they are.
-        directory: a new or empty folder for the run; None for a temporary one that goes with the
-            result.
-        resume: whether to go on with the run that the folder holds; nothing is trained twice.
-        overwrite: whether to remove the run that the folder holds.
+        placements: search only sites with these placements. A registered model gets dropout
+            layers at those placements where it has none.
+        max_trials: maximum number of trials; None for the whole grid, or 20 with the oracles that
+            sample. Hyperband ignores it.
+        num_seeds: number of seeds on which each finalist and control is trained again.
+        num_finalists: number of settings that are trained again.
+        seed: seed of the trials and of everything random in the search, an integer >= 0. The
+            finalists are trained on the seeds that follow it.
+        directory: a new or empty directory for the run; None for a temporary one that is removed
+            with the result.
+        resume: whether to continue the run in the directory; no training is repeated.
+        overwrite: whether to remove the run in the directory first.
         progress: whether to report progress on standard error.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
-        The result, with tables, the chosen rates, the best model and a plot.
+        The result: the best rates and the best model, tables of all trainings, and a plot.
 
     Raises:
-        ValueError: a setting is out of range, or model, data and settings do not fit.
-        TypeError: the model cannot be cloned.
+        ValueError: a setting is out of range, or model, data and settings do not fit together.
+        TypeError: there is no such setting, or the model cannot be cloned.
         RuntimeError: every training failed.
+
+    Example:
+        >>> from dropout_zoo.models import build_mlp
+        >>> from dropout_zoo.tuning import tune
+        >>> result = tune(
+        ...     build_mlp(units=(8,), hidden_rates=0.5), "digits", rates=[0.2, 0.5],
+        ...     num_finalists=1, num_seeds=2, epochs=1, progress=False,
+        ... )
+        >>> sorted(result.best_rates)
+        ['hidden_1_dropout']
+        >>> result.trainings
+        10
     """
     training = TrainSettings.from_options(settings, tune)
     data = dataset if isinstance(dataset, Dataset) else load_dataset(str(dataset), seed=seed)
@@ -73,10 +89,10 @@ def tune(
         oracle=oracle,
         rates=rates,
         placements=None if placements is None else tuple(placements),
-        trials=trials,
+        max_trials=max_trials,
+        num_seeds=num_seeds,
+        num_finalists=num_finalists,
         seed=seed,
-        finalists=finalists,
-        seeds=seeds,
         training=training,
     )
     search = Search(model, data, tuning)

@@ -42,39 +42,52 @@ from dropout_zoo.tuning.space import DropoutHyperModel
 Status = trial_module.TrialStatus
 Arrays = tuple[np.ndarray, np.ndarray]
 
-# They tell trial after trial without waiting for results; Hyperband says where it has to wait.
-_PATIENT_ORACLES = (GridSearchOracle, RandomSearchOracle, HyperbandOracle)
+# Oracles that create trials without waiting; Hyperband reports when it needs results first.
+_NON_SEQUENTIAL = (GridSearchOracle, RandomSearchOracle, HyperbandOracle)
 
-
-# Each holds the data and traced functions.
-_TRAINERS_KEPT = 4
+# Each trainer holds the data and traced functions in memory.
+_MAX_TRAINERS = 4
 
 
 class DropoutTuner(keras_tuner.Tuner):
-    """Searches dropout rates as any tuner of KerasTuner does, with many trials trained at once.
+    """A KerasTuner tuner for dropout rates that trains many trials at once.
 
-    Results are read as always: `results_summary`, `get_best_models`,
-    `get_best_hyperparameters`, and by a tuner made anew on the same folder. A trial that
-    Hyperband promotes goes on from where it stopped. Not taken are callbacks, several objectives
-    and executions per trial: `tune` trains its finalists on several seeds.
+    Results are read as with any tuner: `results_summary`, `get_best_models`,
+    `get_best_hyperparameters`, also with a new tuner on the same directory. A trial that Hyperband
+    promotes continues from its last epoch. Callbacks, several objectives and several executions
+    per trial are not supported.
 
     Args:
-        oracle: any oracle of KerasTuner; it decides what is tried. Bayesian optimization is kept
-            from asking for the same setting twice.
-        hypermodel: a compiled Keras model, whose dropout sites are then searched; a
+        oracle: any oracle of KerasTuner, which decides what is tried. Bayesian optimization is
+            kept from suggesting the same setting twice; `DropoutTuner.oracle` is then another
+            object that shares the state of the given one.
+        hypermodel: a compiled Keras model, whose dropout sites are searched; a
             `DropoutHyperModel`; or any hypermodel or function that builds a compiled model.
-            Trials whose models differ in dropout rates alone are trained together.
-        batch: number of trials that are asked for at once. More of them keep the machine busy,
-            fewer let an oracle that learns learn sooner. None for one a usable core; on JAX, of a
-            grid, random search or Hyperband, for as many as are trained at once: their next
-            trials do not hang on single results.
-        seed: seed of every trial's initial weights, data order and masks, a whole number >= 0.
-        directory: folder that holds projects; state and weights go there.
-        project_name: name of this search's folder in it.
-        overwrite: whether to begin anew where the project exists; else it is continued.
+            Trials whose models differ only in dropout rates are trained together.
+        batch: number of trials that are created at once. More keep the machine busy, fewer let an
+            oracle learn sooner from results. None for one per usable core, or, on JAX with a
+            grid, random search or Hyperband, for as many as can be trained at once.
+        seed: seed of the initial weights, data order and masks of every trial, an integer >= 0.
+        directory: directory of all projects, for state and weights.
+        project_name: name of the subdirectory for this search.
+        overwrite: whether to remove the project if it exists; otherwise it is continued.
 
     Raises:
         ValueError: the hypermodel has a `fit` of its own.
+
+    Example:
+        >>> import tempfile
+        >>> from keras_tuner.oracles import GridSearchOracle
+        >>> from dropout_zoo.models import build_mlp
+        >>> from dropout_zoo.training import load_dataset
+        >>> from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner
+        >>> hypermodel = DropoutHyperModel(build_mlp(units=(8,), hidden_rates=0.5), [0.2, 0.5])
+        >>> tuner = DropoutTuner(
+        ...     GridSearchOracle("val_loss"), hypermodel, directory=tempfile.mkdtemp()
+        ... )
+        >>> tuner.search(load_dataset("digits"), epochs=1)
+        >>> len(tuner.get_best_models(2))
+        2
     """
 
     def __init__(
@@ -95,9 +108,9 @@ class DropoutTuner(keras_tuner.Tuner):
             hypermodel = DropoutHyperModel(hypermodel)
         if getattr(type(hypermodel), "fit", None) not in (None, keras_tuner.HyperModel.fit):
             raise ValueError(
-                "expected a hypermodel that Model.fit trains, received "
+                "expected a hypermodel that is trained by Model.fit, received "
                 f"{type(hypermodel).__name__} with a fit of its own, which would not be called; "
-                "use keras_tuner's own tuners"
+                "use a tuner of keras_tuner"
             )
         if type(oracle) is BayesianOptimizationOracle:  # it may suggest a setting again
             oracle = UntriedBayesianOracle.sharing_state_of(oracle)
@@ -126,20 +139,22 @@ class DropoutTuner(keras_tuner.Tuner):
             x: training examples, or a `Dataset` with all parts.
             y: labels or targets of the training examples.
             validation_data: examples and targets of the validation part; with arrays only.
-            validation_split: instead of it the share of the examples, in (0, 1), that are held
-                back from the end of the arrays, as `Model.fit` does.
+            validation_split: alternatively, the fraction of the examples, in (0, 1), at the end
+                of the arrays that is used for validation, as in `Model.fit`.
             sample_weight: weights of the training examples; with arrays only.
-            verbose: 1 has KerasTuner print each trial.
+            verbose: 1 to let KerasTuner print each trial.
             **settings: how each trial is trained; see `TrainSettings`. `epochs` defaults to 1;
-                Hyperband decides them by itself. The objective is the oracle's.
+                Hyperband decides them itself. The objective is that of the oracle.
 
         Raises:
-            ValueError: a setting is out of range, or model and data do not fit.
+            ValueError: a setting is out of range, or model and data do not fit together.
             TypeError: an argument is unknown, or it is an objective.
-            RuntimeError: every trial so far failed; the message says why.
+            RuntimeError: every trial so far failed.
         """
         if "objective" in settings:
-            raise TypeError("expected no objective: the trials are compared by the oracle's")
+            raise TypeError(
+                "expected no objective, received one; trials are compared by that of the oracle"
+            )
         data = (
             x
             if isinstance(x, Dataset)
@@ -165,7 +180,7 @@ class DropoutTuner(keras_tuner.Tuner):
                     directory=weights / structure,
                 )
             trainers[structure] = trainer
-            while len(trainers) > _TRAINERS_KEPT:  # those that served last, longest ago
+            while len(trainers) > _MAX_TRAINERS:  # the least recently used
                 del trainers[next(iter(trainers))]
             return trainer
 
@@ -175,11 +190,11 @@ class DropoutTuner(keras_tuner.Tuner):
             shutil.rmtree(weights, ignore_errors=True)
 
     def reload(self) -> None:
-        """Read the state of a search that was cut off, so that it goes on with all that is left."""
+        """Read the state of an interrupted search, to continue with the remaining trials."""
         super().reload()
         oracle = self.oracle
         for trial_id, trial in sorted(oracle.trials.items()):
-            # A kill comes between the files of a trial and of the oracle, too.
+            # The process may have been killed between writing the trial and the oracle.
             if trial_id not in oracle.start_order:
                 oracle.start_order.append(trial_id)
             if trial.status == Status.RUNNING:
@@ -191,7 +206,7 @@ class DropoutTuner(keras_tuner.Tuner):
         """Build the models of the best trials that were completed.
 
         Args:
-            num_models: how many at most.
+            num_models: maximum number of models.
 
         Returns:
             Compiled models with their weights at the best epoch, best first.
@@ -200,14 +215,14 @@ class DropoutTuner(keras_tuner.Tuner):
         return super().get_best_models(min(num_models, len(completed))) if completed else []
 
     def search_with(self, trainer: Trainer, on_result: OnResult | None = None) -> None:
-        """Search with a trainer of one's own, for a hypermodel that varies nothing but rates.
+        """Search with a given trainer; the hypermodel must vary only rates.
 
         Args:
-            trainer: the data, and how to train on them.
-            on_result: hears of each trial as it finishes.
+            trainer: trains the trials.
+            on_result: called with each result as it finishes.
 
         Raises:
-            RuntimeError: every trial so far failed; the message says why.
+            RuntimeError: every trial so far failed.
         """
         self._search(lambda model: trainer, on_result)
 
@@ -227,7 +242,7 @@ class DropoutTuner(keras_tuner.Tuner):
     def _search(
         self, trainer_of: Callable[[keras.Model], Trainer], on_result: OnResult | None
     ) -> None:
-        # Without state on disk, trials cut off before the first one ended would be lost.
+        # Without state on disk, trials interrupted before the first one ended would be lost.
         self.save()
         self.on_search_begin()
         failures: set[str] = set()
@@ -242,7 +257,7 @@ class DropoutTuner(keras_tuner.Tuner):
                     continue
                 trainer = trainer_of(model)
                 groups.setdefault(id(trainer), (trainer, []))[1].append((trial, member))
-            if self.batch is None and self._asks_for_many():
+            if self.batch is None and self._needs_no_results():
                 batch = max([batch, *(trainer.max_parallel for trainer, _ in groups.values())])
             for trainer, group in groups.values():
                 results = trainer.train([member for _, member in group], on_result)
@@ -257,21 +272,21 @@ class DropoutTuner(keras_tuner.Tuner):
     def _first_batch(self, trainer_of: Callable[[keras.Model], Trainer]) -> int:
         if self.batch is not None:
             return self.batch
-        if self._asks_for_many() and isinstance(self.hypermodel, DropoutHyperModel):
+        if self._needs_no_results() and isinstance(self.hypermodel, DropoutHyperModel):
             return trainer_of(self.hypermodel.model).max_parallel
         return usable_cores()  # until a model has been built
 
-    def _asks_for_many(self) -> bool:
-        return keras.backend.backend() == "jax" and isinstance(self.oracle, _PATIENT_ORACLES)
+    def _needs_no_results(self) -> bool:
+        return keras.backend.backend() == "jax" and isinstance(self.oracle, _NON_SEQUENTIAL)
 
     def _next_trials(self, batch: int) -> list[trial_module.Trial]:
-        """Trials to be trained together; none when the oracle has stopped."""
+        """Return the trials to train together; none when the oracle has stopped."""
         trials: list[trial_module.Trial] = []
-        # The same id would be given the same trial again. Trials that a search left running when
-        # it was cut off come first: their ids are theirs again.
+        # Each trial needs its own tuner id: with the same id, an oracle returns the same trial.
+        # Trials that an interrupted search left running come first, under their former ids.
         for number in range(batch):
             trial = self.oracle.create_trial(f"{self.tuner_id}-{number}")
-            # Idle: what comes next depends on trials that are in this batch.
+            # An idle oracle needs the results of this batch first.
             if trial.status != Status.RUNNING:
                 break
             if isinstance(self.oracle, GridSearchOracle):
@@ -281,7 +296,7 @@ class DropoutTuner(keras_tuner.Tuner):
         return trials
 
     def _member(self, trial: trial_module.Trial) -> tuple[keras.Model, Member]:
-        """The model that a trial asks for, and the member that it makes of it."""
+        """Return the model of a trial and the member to train."""
         hp = trial.hyperparameters
         if isinstance(self.hypermodel, DropoutHyperModel):  # no need to build it
             model, rates = self.hypermodel.model, self.hypermodel.space.site_rates(hp.values)
@@ -330,7 +345,7 @@ def _as_dataset(
     validation_split: float | None,
     sample_weight: np.ndarray | None,
 ) -> Dataset:
-    """Arrays, as `Model.fit` takes them, as the data of a search."""
+    """Return a dataset of arrays as `Model.fit` accepts them."""
     if validation_split is not None and validation_data is None and y is not None:
         check_fraction(validation_split, "validation_split")
         kept = int(len(x) * (1 - validation_split))
@@ -346,7 +361,7 @@ def _as_dataset(
         raise ValueError(
             "expected x, y and either validation_data or validation_split, or a Dataset"
         )
-    # A search never looks at a test part; the validation part stands in for it.
+    # A search does not use the test part.
     return Dataset.from_arrays(
         (x, y), validation_data, validation_data, sample_weight=sample_weight
     )

@@ -33,7 +33,7 @@ def test_a_layer_called_like_a_formula_stays_text_in_a_run(few_digits, tmp_path)
     )
     model.compile("adam", "sparse_categorical_crossentropy")
     result = tune(
-        model, few_digits, rates=[0.2, 0.5], epochs=1, finalists=1, seeds=2,
+        model, few_digits, rates=[0.2, 0.5], epochs=1, num_finalists=1, num_seeds=2,
         directory=tmp_path / "run", progress=False,
     )  # fmt: skip
     for name in ("trials.csv", "finalists.csv"):

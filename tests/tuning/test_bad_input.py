@@ -64,7 +64,7 @@ not_whole = st.one_of(
 WRONG = {
     "--epochs": st.one_of(not_whole, st.integers(max_value=0).map(str)),
     "--batch-size": st.one_of(not_whole, st.integers(max_value=0).map(str)),
-    "--trials": st.one_of(not_whole, st.integers(max_value=0).map(str)),
+    "--max-trials": st.one_of(not_whole, st.integers(max_value=0).map(str)),
     "--patience": st.one_of(not_whole, st.integers(max_value=0).map(str)),
     "--finalists": st.one_of(not_whole, st.integers(max_value=0).map(str)),
     "--seeds": st.one_of(not_whole, st.integers(max_value=0).map(str)),
@@ -134,14 +134,14 @@ numbers = st.one_of(
 
 
 whole_settings = st.sampled_from(
-    ["epochs", "batch_size", "trials", "patience", "finalists", "seeds"]
+    ["epochs", "batch_size", "max_trials", "patience", "num_finalists", "num_seeds"]
 )
 
 
 @given(whole_settings, numbers)
 @settings(max_examples=40, deadline=None, suppress_health_check=CHECKS)
 def test_settings_of_the_wrong_type_are_told(few_digits, name, value):
-    if value is None and name in ("trials", "patience"):
+    if value is None and name in ("max_trials", "patience"):
         return  # None means that there is no limit
     with pytest.raises(ValueError, match=f"expected {name} to be a whole number"):
         if name in ("epochs", "batch_size", "patience"):

@@ -23,7 +23,7 @@ from dropout_zoo.training import Member, MemberTrainer, TrainSettings
 from dropout_zoo.training.engine.journal import JournaledTrainer
 from dropout_zoo.tuning import TuningResult, search, tune
 
-QUICK = {"rates": [0.2, 0.5], "epochs": 1, "finalists": 1, "seeds": 2, "progress": False}
+QUICK = {"rates": [0.2, 0.5], "epochs": 1, "num_finalists": 1, "num_seeds": 2, "progress": False}
 
 
 def model():
@@ -171,7 +171,7 @@ def test_resume_on_a_complete_run_gives_its_result_untouched(few_digits, tmp_pat
 
 
 def test_a_folder_without_a_complete_run_has_no_result(tmp_path):
-    with pytest.raises(ValueError, match="expected the folder of a complete run"):
+    with pytest.raises(ValueError, match="expected the directory of a complete run"):
         TuningResult.load(tmp_path)
 
 

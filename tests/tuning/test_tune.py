@@ -10,15 +10,16 @@ import pytest
 from keras import layers
 
 from dropout_zoo.models import build_mlp, dropout_sites
-from dropout_zoo.training import Dataset, Objective, targets_for
-from dropout_zoo.tuning import tune
-from dropout_zoo.tuning.race import GIVEN, NONE, choose_finalists, compare
-from dropout_zoo.tuning.trial_tables import Entry
+from dropout_zoo.studies import DifferenceDisplay
+from dropout_zoo.training import Dataset, Member, Objective, TrainedMember, targets_for
+from dropout_zoo.tuning import TuningResult, tune
+from dropout_zoo.tuning.race import GIVEN, NONE, choose_finalists, compare, race_result
+from dropout_zoo.tuning.trial_tables import TrainingRecord
 
-QUICK = {"rates": [0.2, 0.5], "epochs": 2, "finalists": 2, "seeds": 3, "progress": False}
+QUICK = {"rates": [0.2, 0.5], "epochs": 2, "num_finalists": 2, "num_seeds": 3, "progress": False}
 FILES = {
-    "best.keras", "curves.parquet", "finalists.csv", "outcome.json", "rates.png", "search.json",
-    "trials.csv",
+    "best.keras", "curves.parquet", "finalists.csv", "outcome.json", "race.parquet", "rates.png",
+    "search.json", "trials.csv",
 }  # fmt: skip
 
 
@@ -173,7 +174,12 @@ def test_a_folder_with_files_is_refused_and_left_alone(few_digits, tmp_path):
 
 
 def test_wrong_settings_leave_no_folder_behind(few_digits, tmp_path):
-    for wrong in ({"epochs": 0}, {"seeds": 0}, {"objective": "val_nothing:max"}, {"oracle": "x"}):
+    for wrong in (
+        {"epochs": 0},
+        {"num_seeds": 0},
+        {"objective": "val_nothing:max"},
+        {"oracle": "x"},
+    ):
         with pytest.raises(ValueError, match="expected"):
             tune("mlp", few_digits, **QUICK | wrong, directory=tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -184,7 +190,7 @@ def test_wrong_settings_leave_no_folder_behind(few_digits, tmp_path):
     ["hyperband", *(pytest.param(each, marks=pytest.mark.slow) for each in ("random", "bayesian"))],
 )
 def test_other_oracles_search_too(few_digits, oracle):
-    settings = QUICK | {"trials": 3, "oracle": oracle, "seeds": 1, "finalists": 1}
+    settings = QUICK | {"max_trials": 3, "oracle": oracle, "num_seeds": 1, "num_finalists": 1}
     result = tune(build_mlp(units=(8,), hidden_rates=(0.4,)), few_digits, **settings)
     assert list(result.trials["setting"][:2]) == [NONE, GIVEN]
     assert set(result.trials["hidden_1_dropout"][2:]) == {0.2, 0.5}
@@ -193,7 +199,13 @@ def test_other_oracles_search_too(few_digits, oracle):
 
 @pytest.mark.slow
 def test_placements_add_dropout_to_a_registered_model(few_digits):
-    settings = QUICK | {"rates": None, "trials": 2, "seeds": 1, "finalists": 1, "epochs": 1}
+    settings = QUICK | {
+        "rates": None,
+        "max_trials": 2,
+        "num_seeds": 1,
+        "num_finalists": 1,
+        "epochs": 1,
+    }
     result = tune("mlp", few_digits, **settings, placements=["input"])
     assert dict(result.space.choices) == {"input_dropout": (0.2, 0.25)}
     given = result.trials.set_index("setting").loc[GIVEN]
@@ -223,21 +235,23 @@ def test_regression_is_tuned_by_its_own_loss():
     x = rng.normal(size=(120, 6)).astype("float32")
     y = (x @ np.arange(6)).astype("float32")
     data = Dataset.from_arrays((x[:80], y[:80]), (x[80:100], y[80:100]), (x[100:], y[100:]))
-    result = tune("mlp", data, **QUICK | {"epochs": 1, "seeds": 1, "finalists": 1})
+    result = tune("mlp", data, **QUICK | {"epochs": 1, "num_seeds": 1, "num_finalists": 1})
     assert result.best_model().output_shape == (None, 1)
     assert set(result.test) == {"loss", "mae"}
 
 
-class Scored:
-    """Stands for a trained member where only its score and rates count."""
+def trained(rates, score, seed, objective, status="completed", reason=""):
+    """A trained member of one epoch."""
+    curves = pd.DataFrame({"epoch": [1], objective.name: [score]} if not reason else {})
+    return TrainedMember(
+        member=Member(rates, seed), rates=rates, status=status, reason=reason, curves=curves,
+        objective=objective, best_epoch=len(curves), score=score, seconds=1.0, checkpoint=None,
+        _template=None,
+    )  # fmt: skip
 
-    def __init__(self, rates, score, seed, status="completed", reason=""):
-        self.rates, self.score, self.status, self.reason = rates, score, status, reason
-        self.member = type("Seeded", (), {"seed": seed})
 
-
-def entries(**scores_by_setting):
-    """Entries of settings; the rates stand in their names, as in `at_20`."""
+def records(objective, **scores_by_setting):
+    """Trainings of settings whose rates are in their names, such as `at_20`."""
     made = []
     for name, scores in scores_by_setting.items():
         name = name.replace("_", " ") if name == "as_given" else name
@@ -246,10 +260,14 @@ def entries(**scores_by_setting):
         )
         role = "finalist" if name.startswith("at_") else "control"
         made += [
-            Entry(name, role, Scored({"hidden": rate}, score, seed))
+            TrainingRecord(name, role, trained({"hidden": rate}, score, seed, objective))
             for seed, score in enumerate(scores)
         ]
     return made
+
+
+def compared(objective, **scores_by_setting):
+    return compare(race_result(records(objective, **scores_by_setting), objective, {}), Space)
 
 
 class Space:
@@ -262,10 +280,8 @@ LOSS, ACCURACY = Objective("val_loss", "min"), Objective("val_accuracy", "max")
 
 
 def test_a_clear_gain_is_called_one():
-    found = compare(
-        entries(none=[0.5, 0.6, 0.55], as_given=[0.5, 0.58, 0.56], at_40=[0.3, 0.41, 0.34]),
-        LOSS,
-        Space,
+    found = compared(
+        LOSS, none=[0.5, 0.6, 0.55], as_given=[0.5, 0.58, 0.56], at_40=[0.3, 0.41, 0.34]
     )
     assert found.winner == "at_40"
     assert found.rates == {"hidden": 0.4}
@@ -275,56 +291,78 @@ def test_a_clear_gain_is_called_one():
 
 
 def test_a_gain_within_noise_is_not_called_one():
-    found = compare(
-        entries(none=[0.5, 0.6, 0.55], as_given=[0.6, 0.7, 0.6], at_40=[0.45, 0.62, 0.5]),
-        LOSS,
-        Space,
-    )
+    found = compared(LOSS, none=[0.5, 0.6, 0.55], as_given=[0.6, 0.7, 0.6], at_40=[0.45, 0.62, 0.5])
     assert found.winner == "at_40"
     assert "), no reliable gain over no dropout: 0.027 (95 % CI -" in found.sentence
     assert " includes 0, 3 paired seeds, Holm-adjusted)." in found.sentence
 
 
 def test_a_single_seed_proves_nothing():
-    found = compare(entries(none=[0.5], as_given=[0.6], at_40=[0.3]), LOSS, Space)
+    found = compared(LOSS, none=[0.5], as_given=[0.6], at_40=[0.3])
     assert "0.2 better than no dropout on a single seed, which proves nothing" in found.sentence
 
 
 def test_nothing_may_beat_no_dropout():
-    found = compare(
-        entries(none=[0.9, 0.92], as_given=[0.8, 0.85], at_20=[0.85, 0.9]), ACCURACY, Space
-    )
+    found = compared(ACCURACY, none=[0.9, 0.92], as_given=[0.8, 0.85], at_20=[0.85, 0.9])
     assert found.winner == NONE
     assert found.sentence == (
-        "Nothing beats no dropout (val_accuracy 0.91, mean of 2 seeds); the best rates tried come "
-        "to 0.875."
+        "Nothing beats no dropout (val_accuracy 0.91, mean of 2 seeds); the best rates that were "
+        "tried reach 0.875."
     )
 
 
 def test_the_edge_of_the_range_is_pointed_out():
-    found = compare(entries(none=[0.5, 0.6], as_given=[0.5, 0.6], at_50=[0.3, 0.4]), LOSS, Space)
-    assert "on the edge of what was tried at hidden: a wider range of rates" in found.sentence
+    found = compared(LOSS, none=[0.5, 0.6], as_given=[0.5, 0.6], at_50=[0.3, 0.4])
+    assert "at the edge of the range that was tried at hidden: a wider range" in found.sentence
 
 
 def test_the_rates_as_given_may_win():
-    found = compare(entries(none=[0.5, 0.6], as_given=[0.1, 0.2], at_50=[0.3, 0.4]), LOSS, Space)
-    assert found.sentence.startswith("Best: hidden 0.30, the rates the model came with")
+    found = compared(LOSS, none=[0.5, 0.6], as_given=[0.1, 0.2], at_50=[0.3, 0.4])
+    assert found.sentence.startswith("Best: hidden 0.30, the model's original rates")
 
 
 def test_a_setting_that_failed_on_a_seed_is_left_out():
-    made = entries(none=[0.5, 0.6], as_given=[0.5, 0.6], at_40=[0.3, 0.4])
-    made[-1] = Entry("at_40", "finalist", Scored({"hidden": 0.4}, np.nan, 1, "failed", "memory"))
-    found = compare(made, LOSS, Space)
+    made = records(LOSS, none=[0.5, 0.6], as_given=[0.5, 0.6], at_40=[0.3, 0.4])
+    lost = trained({"hidden": 0.4}, np.nan, 1, LOSS, "failed", "memory")
+    made[-1] = TrainingRecord("at_40", "finalist", lost)
+    found = compare(race_result(made, LOSS, {}), Space)
     assert set(found.table["setting"]) == {NONE, GIVEN}
-    for index, entry in enumerate(made):
-        made[index] = entry._replace(result=Scored({}, np.nan, 0, "failed", "memory"))
+    failed = trained({"hidden": 0.4}, np.nan, 0, LOSS, "failed", "memory")
+    made = [record._replace(result=failed) for record in made]
     with pytest.raises(RuntimeError, match="every finalist and control failed: memory"):
-        compare(made, LOSS, Space)
+        compare(race_result(made, LOSS, {}), Space)
+
+
+def test_without_its_control_nothing_is_compared():
+    made = records(LOSS, none=[0.5, 0.6], as_given=[0.5, 0.6], at_40=[0.3, 0.4])
+    made[0] = made[0]._replace(result=trained({"hidden": 0.0}, np.nan, 0, LOSS, "failed", "memory"))
+    found = compare(race_result(made, LOSS, {}), Space)
+    assert found.winner == "at_40"
+    assert "not compared with no dropout, because a training failed" in found.sentence
+    assert found.table["gain"].isna().all()
+
+
+def test_the_race_is_a_study_that_displays_and_tables_accept(result):
+    race = result.race
+    assert race.kind == "race"
+    assert race.conclusions == (result.sentence,)
+    scores = race.scores().set_index(["setting", "seed"])["score"]
+    for row in result.finalists.itertuples():
+        assert scores[row.setting, row.seed] == row.score
+    gains = race.gains().set_index("setting")["gain"]
+    table = result.comparison.set_index("setting")
+    assert set(gains.index) == set(table.index) - {NONE}
+    for name, gain in gains.items():
+        assert table.loc[name, "gain"] == gain
+    display = DifferenceDisplay.from_result(race).plot()
+    plt.close(display.figure_)
+    loaded = TuningResult.load(result.directory).race
+    pd.testing.assert_frame_equal(loaded.data, race.data)
 
 
 def test_finalists_are_chosen_once_each_and_never_the_given_rates():
     trials = [
-        Scored({"hidden": rate}, score, 0, status)
+        trained({"hidden": rate}, score, 0, LOSS, status)
         for rate, score, status in [
             (0.3, 0.1, "completed"),
             (0.4, 0.2, "completed"),
@@ -342,8 +380,8 @@ def test_finalists_are_chosen_once_each_and_never_the_given_rates():
 def test_a_metric_with_a_value_for_each_class_has_a_column_for_each(few_digits, tmp_path):
     model = build_mlp(units=(8,), hidden_rates=(0.4,))
     model.compile("adam", "categorical_crossentropy", metrics=[keras.metrics.F1Score()])
-    settings = QUICK | {"objective": "val_f1_score_3:max", "epochs": 1, "finalists": 1}
-    settings |= {"rates": [0.2], "seeds": 1}
+    settings = QUICK | {"objective": "val_f1_score_3:max", "epochs": 1, "num_finalists": 1}
+    settings |= {"rates": [0.2], "num_seeds": 1}
     result = tune(model, few_digits, **settings, directory=tmp_path / "run")
     columns = {f"{part}f1_score_{label}" for part in ("", "train_", "val_") for label in range(10)}
     assert columns <= set(result.curves.columns)
@@ -354,7 +392,7 @@ def test_a_metric_with_a_value_for_each_class_has_a_column_for_each(few_digits, 
 
 @pytest.mark.slow
 def test_arguments_may_be_numpys(few_digits, tmp_path):
-    plain = {"epochs": 2, "seeds": 2, "seed": 3, "finalists": 1, "progress": False}
+    plain = {"epochs": 2, "num_seeds": 2, "seed": 3, "num_finalists": 1, "progress": False}
     numpys = {k: v if k == "progress" else np.int64(v) for k, v in plain.items()}
     weights = dict(zip(np.unique(few_digits.train[1]), np.linspace(0.5, 1.5, 10), strict=True))
     model = build_mlp(units=(8,), hidden_rates=(0.4,))
@@ -383,7 +421,9 @@ def test_a_test_part_without_a_finite_loss_is_told_as_not_measured(tmp_path):
 
 def test_nothing_is_trained_twice_where_a_trial_is_a_control(few_digits):
     model = build_mlp(units=(8,), hidden_rates=(0.4,))
-    result = tune(model, few_digits, **QUICK | {"rates": [0.0, 0.2], "finalists": 2, "seeds": 2})
+    result = tune(
+        model, few_digits, **QUICK | {"rates": [0.0, 0.2], "num_finalists": 2, "num_seeds": 2}
+    )
     assert set(result.finalists["setting"]) == {NONE, GIVEN, "finalist 1"}
     rates = result.finalists.query("setting == 'finalist 1'")["hidden_1_dropout"]
     assert set(rates) == {0.2}

@@ -1,4 +1,4 @@
-"""The command `audit`: what is wrong with the dropout in a model, for people and for programs."""
+"""The command `audit`: reports problems with the dropout of a model."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ SETTINGS = ("ignore", "select", "severity")
 
 @dataclass(frozen=True)
 class AuditSettings:
-    """What decides which rules are applied, and what makes the exit status 1.
+    """Which rules are applied, and which findings make the exit status 1.
 
     Attributes:
         ignore: codes of rules to leave out.
         select: codes of the rules to apply; None for all.
-        severity: the least severity that makes the exit status 1.
+        severity: the lowest severity that makes the exit status 1.
     """
 
     ignore: tuple[str, ...] = ()
@@ -43,37 +43,39 @@ class AuditSettings:
 
 @click.command("audit")
 @click.argument("model", metavar="MODEL_OR_FILE")
-@data_options
-@click.option("--epochs", type=int, default=10, show_default=True, help="Epochs of a training.")
-@click.option("--batch-size", type=int, default=32, show_default=True, help="Examples a step.")
-@click.option("--seeds", type=int, default=3, show_default=True, help="Seeds to train on.")
-@click.option("--ignore", multiple=True, metavar="CODE,...", help="Leave these rules out.")
-@click.option("--select", multiple=True, metavar="CODE,...", help="Apply these rules only.")
+@data_options(default=None)
+@click.option("--epochs", type=int, default=10, show_default=True, help="Epochs of each training.")
+@click.option("--batch-size", type=int, default=32, show_default=True, help="Batch size.")
+@click.option(
+    "--seeds", type=int, default=3, show_default=True, help="Number of seeds to train on."
+)
+@click.option("--ignore", multiple=True, metavar="CODE,...", help="Do not apply these rules.")
+@click.option("--select", multiple=True, metavar="CODE,...", help="Apply only these rules.")
 @click.option(
     "--severity",
     type=click.Choice(SEVERITIES),
-    help="The least severity that makes the exit status 1.  [default: warning]",
+    help="Lowest severity that makes the exit status 1.  [default: warning]",
 )
 @click.option(
     "--format",
     "output",
     type=click.Choice(["table", "json", "sarif", "github"]),
-    help="How to print the findings.  [default: table]",
+    help="Format of the findings.  [default: table]",
 )
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
 @click.option(
     "--fix",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="OUT.keras",
-    help="Write the model, with the rates that mend what is only a rate, to a new file.",
+    help="Write the model to a new file, with every finding fixed that a rate can fix.",
 )
 def audit_command(
     model: str,
     data: str | None,
     target: str | None,
-    image_size: str | None,
+    image_size: list[int] | None,
     task: str | None,
-    split: str | None,
+    split: list[float] | None,
     epochs: int,
     batch_size: int,
     seeds: int,
@@ -84,24 +86,28 @@ def audit_command(
     as_json: bool,
     fix: Path | None,
 ) -> None:
-    """Find what is wrong with the dropout in MODEL_OR_FILE.
+    """Report problems with the dropout of a model.
 
-    That is a registered name (see `dropout-zoo list`), package.module:function, a function without
-    required arguments that returns a Keras model, or a .keras file. Its graph is read; with
-    --data, it is trained shortly and measured as well.
+    MODEL_OR_FILE is a registered model (see `dropout-zoo list`); package.module:function, a
+    function without required arguments that returns a Keras model; or a .keras file. The audit
+    reads its graph; with --data, it also trains the model briefly and measures it.
 
-    The pyproject.toml of the working folder may set ignore, select and severity under
+    The pyproject.toml in the working directory may set ignore, select and severity under
     [tool.dropout-zoo].
 
-    Exit status: 0 no findings of that severity, 1 findings, 2 wrong use.
+    Exit status: 0 no findings of that severity, 1 findings, 2 invalid usage.
     """
     with answering_errors():
         if as_json and output not in (None, "json"):
-            raise ValueError(f"expected --json or --format {output}, received both; give one")
+            raise ValueError(f"expected --json or --format {output}, received both")
         settings = _settings(Path.cwd() / "pyproject.toml", ignore, select, severity)
         if fix is not None:
             _check_new_file(fix)
-        dataset = None if data is None else load_data(data, target, image_size, task, split, seed=0)
+        dataset = None
+        if data is not None:
+            dataset = load_data(
+                data, target=target, image_size=image_size, task=task, split=split, seed=0
+            )
         start_keras()
         from dropout_zoo.models.auditing.audit import audit
         from dropout_zoo.models.auditing.rules import RULES
@@ -120,20 +126,18 @@ def audit_command(
         remaining = report.at_least(settings.severity)
         fixed = None if fix is None else _write_fixed(audited, report, fix)
         if fixed is not None:
-            mended = audit(fixed, **chosen).at_least(settings.severity)
-            remaining = (*mended, *(each for each in remaining if RULES[each.code].measured))
+            unfixed = audit(fixed, **chosen).at_least(settings.severity)
+            remaining = (
+                *unfixed,
+                *(each for each in remaining if RULES[each.code].measured),
+            )
     sys.exit(FOUND if remaining else CLEAN)
-
-
-for _option in audit_command.params:
-    if _option.name == "data":
-        _option.default = None  # nothing is trained unless it is asked for
 
 
 def _settings(
     project: Path, ignore: Sequence[str], select: Sequence[str], severity: str | None
 ) -> AuditSettings:
-    """What the command line says, and where it is silent the project's file."""
+    """Settings of the command line, completed by those of the project."""
     table: dict[str, Any] = {}
     if project.is_file():
         try:
@@ -180,22 +184,27 @@ def _check_new_file(path: Path) -> None:
     if path.exists():
         raise ValueError(f"expected --fix to name a new file, received {path}, which exists")
     if not path.absolute().parent.is_dir():
-        raise ValueError(f"expected a folder {path.absolute().parent}, received none: make it")
+        raise ValueError(
+            f"expected --fix in an existing directory, received {path}; create "
+            f"{path.absolute().parent}"
+        )
 
 
 def _write_fixed(model: keras.Model, report: AuditReport, path: Path) -> keras.Model | None:
-    """Save the model with the rates that mend it, and return it; None where there are none."""
+    """Save the model with the rates that fix findings and return it; None if there are none."""
     from dropout_zoo.models.graph.cloning import with_rates
 
     rates = report.fixing_rates()
     if not rates:
-        click.echo("No finding is mended by a rate alone: nothing was written.", err=True)
+        click.echo("No finding can be fixed by a rate alone; nothing was written.", err=True)
         return None
     fixed = with_rates(model, rates)
     try:
         fixed.save(path)
     except OSError as error:
-        raise ValueError(f"expected --fix to name a file that can be written: {error}") from None
+        raise ValueError(
+            f"expected --fix to name a writable file, received {path}: {error}"
+        ) from None
     changed = ", ".join(f"{site} = {rate:g}" for site, rate in rates.items())
     click.echo(f"Wrote {path} with {changed}.", err=True)
     return fixed

@@ -1,4 +1,4 @@
-"""The report of an audit as a table for people."""
+"""The report of an audit as a table."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 def print_report(report: AuditReport, console: Console | None = None) -> None:
-    """Print a report: its findings, why they matter, and what was measured.
+    """Print the findings of a report, why they matter, and the measurements.
 
     Args:
         report: the report.
-        console: where to print; None for standard output.
+        console: the console to print to; None for standard output.
     """
     console = console or Console()
     console.width = min(console.width, WIDTH)
-    # Names of layers may hold what rich takes for markup.
+    # Not markup, because layer names may look like it.
     console.print(Text(f"{report.model_name}: {report.summary()}", style="bold"))
     if report:
         console.print(_findings(report))

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 @click.argument("pattern", default="*")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_command(pattern: str, as_json: bool) -> None:
-    """List the registered models whose names match PATTERN (wildcards; default: all)."""
+    """List the registered models.
+
+    PATTERN restricts the list to matching names; it may contain wildcards.
+    """
     from dropout_zoo.models.registry import list_models, model_entry
 
     entries = [model_entry(name) for name in list_models(pattern)]

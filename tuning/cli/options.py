@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -15,59 +16,169 @@ import click
 if TYPE_CHECKING:
     from dropout_zoo.training.data.dataset import Dataset
 
-DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+FAILED, INVALID_USAGE, INTERRUPTED = 1, 2, 130
+"""Exit statuses; 0 is success."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def data_options(command: Command) -> Command:
-    """The options that say what data to use."""
-    for option in (
-        click.option("--split", metavar="A,B,C", help="Fractions of train, validation and test."),
+class Numbers(click.ParamType):
+    """Numbers separated by commas."""
+
+    name = "numbers"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[float]:
+        """Read the numbers."""
+        if not isinstance(value, str):  # click converts defaults again
+            return value
+        try:
+            return [float(part) for part in value.split(",")]
+        except ValueError:
+            self.fail(f"expected numbers separated by commas, received {value!r}", param, ctx)
+
+
+class Integers(click.ParamType):
+    """Integers separated by commas."""
+
+    name = "integers"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[int]:
+        """Read the integers."""
+        numbers = Numbers().convert(value, param, ctx)
+        if not all(math.isfinite(number) and number == int(number) for number in numbers):
+            self.fail(f"expected integers separated by commas, received {value!r}", param, ctx)
+        return [int(number) for number in numbers]
+
+
+def data_options(default: str | None) -> Callable[[Command], Command]:
+    """Return what adds the options that specify the data.
+
+    Args:
+        default: the data if there is no ``--data``; None for none.
+    """
+    options = (
+        click.option(
+            "--data",
+            default=default,
+            show_default=True,
+            help="digits, topics (generated text), mnist, fashion_mnist or cifar10; a .npz, .csv "
+            "or .parquet file; or a directory of images with one subdirectory per class.",
+        ),
+        click.option(
+            "--target", metavar="COLUMN", help="Target column of a .csv or .parquet file."
+        ),
+        click.option(
+            "--image-size",
+            type=Integers(),
+            metavar="N or H,W",
+            help="Resize the images of a directory.",
+        ),
         click.option(
             "--task",
             type=click.Choice(["classification", "regression", "reconstruction"]),
-            help="What y means; reconstruction: the input itself is what a model shall put out.",
+            help="What the model predicts; in reconstruction, the input is also the target.",
         ),
-        click.option("--image-size", metavar="N or H,W", help="Resize the images of a folder."),
-        click.option("--target", metavar="COLUMN", help="Target column of a .csv or .parquet."),
         click.option(
-            "--data",
-            default="digits",
-            show_default=True,
-            help="digits, topics (generated text), mnist, fashion_mnist, cifar10; a .npz, .csv or "
-            ".parquet file; or a folder of images with one sub-folder a class.",
+            "--split",
+            type=Numbers(),
+            metavar="A,B,C",
+            help="Fractions of train, validation and test.",
         ),
-    ):
-        command = option(command)
-    return command
+    )
+    return _all_of(options)
+
+
+def training_options() -> Callable[[Command], Command]:
+    """Return what adds the options that specify how a model is trained."""
+    options = (
+        click.option(
+            "--epochs", type=int, default=20, show_default=True, help="Epochs of each training."
+        ),
+        click.option("--batch-size", type=int, default=32, show_default=True, help="Batch size."),
+        click.option(
+            "--patience",
+            type=int,
+            metavar="N",
+            help="Stop a training after N epochs without improvement.",
+        ),
+    )
+    return _all_of(options)
+
+
+def run_options(noun: str) -> Callable[[Command], Command]:
+    """Return what adds the options that specify where and how a command runs.
+
+    Args:
+        noun: what the command runs, such as ``"sweep"``.
+    """
+    options = (
+        click.option(
+            "--out", type=click.Path(path_type=Path), help=f"New directory for the {noun}."
+        ),
+        click.option(
+            "--resume", is_flag=True, help=f"Continue the {noun} in --out, if there is one."
+        ),
+        click.option("--overwrite", is_flag=True, help=f"Remove the {noun} in --out first."),
+        click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
+        click.option(
+            "--dry-run", is_flag=True, help="Describe the plan and estimate how long it takes."
+        ),
+    )
+    return _all_of(options)
+
+
+def _all_of(options: Sequence[Callable[[Command], Command]]) -> Callable[[Command], Command]:
+    """Return a decorator that adds options, in the order of the help text."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def check_run_options(out: Path | None, resume: bool, overwrite: bool) -> None:
+    """Check the options of `run_options` that depend on each other.
+
+    Raises:
+        ValueError: they do not fit together.
+    """
+    if out is None and (resume or overwrite):
+        option = "--resume" if resume else "--overwrite"
+        raise ValueError(f"expected --out with {option}, received {option} alone")
+    if resume and overwrite:
+        raise ValueError("expected --resume or --overwrite, received both")
 
 
 def load_data(
     data: str,
+    *,
     target: str | None,
-    image_size: str | None,
+    image_size: Sequence[int] | None,
     task: Any,
-    split: str | None,
+    split: Sequence[float] | None,
     seed: int,
 ) -> Dataset:
-    """Load the data that the options say."""
+    """Load the data that the options of `data_options` specify."""
     from dropout_zoo.training.data.loaders import load_dataset
 
-    size = None if image_size is None else whole_numbers_in(image_size, "--image-size")
-    fractions = (0.70, 0.15, 0.15) if split is None else numbers_in(split, "--split")
     return load_dataset(
         data,
         target=target,
-        image_size=size[0] if size is not None and len(size) == 1 else size,
+        image_size=image_size[0] if image_size and len(image_size) == 1 else image_size,
         task=task,
         seed=seed,
-        split=fractions,
+        split=split or (0.70, 0.15, 0.15),
     )
 
 
 def print_table(columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table that fits the terminal."""
+    """Print a table that fits into the terminal."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -80,40 +191,14 @@ def print_table(columns: list[str], rows: list[list[str]]) -> None:
     Console().print(table)
 
 
-def default_folder(model: str, data: str) -> Path:
-    """Name a new folder for a run."""
+def default_directory(model: str, data: str) -> Path:
+    """Return the path of a new directory for a run."""
     return Path("runs") / f"{model}-{Path(data).stem}-{datetime.now():%Y%m%d-%H%M%S}"
-
-
-def numbers_in(text: str, option: str) -> list[float]:
-    """Read numbers with commas between.
-
-    Raises:
-        ValueError: it is something else.
-    """
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise ValueError(
-            f"expected {option} to be numbers with commas between, received {text!r}"
-        ) from None
-
-
-def whole_numbers_in(text: str, option: str) -> list[int]:
-    """Read whole numbers with commas between.
-
-    Raises:
-        ValueError: it is something else.
-    """
-    numbers = numbers_in(text, option)
-    if not all(number.is_integer() for number in numbers):
-        raise ValueError(f"expected {option} to be whole numbers, received {text!r}")
-    return [int(number) for number in numbers]
 
 
 @contextmanager
 def answering_errors() -> Iterator[None]:
-    """Turn what a person can mend into a line and an exit status."""
+    """Turn errors that users can fix into a message and an exit status."""
     from dropout_zoo.training.engine.interrupts import interruptible
 
     try:
@@ -121,13 +206,13 @@ def answering_errors() -> Iterator[None]:
             warnings.showwarning = _show_plainly
             yield
     except (ValueError, TypeError) as error:
-        _leave(f"Error: {error}", WRONG_USE)
+        _exit(f"Error: {error}", INVALID_USAGE)
     except RuntimeError as error:
-        _leave(f"Error: {error}", FAILED)
+        _exit(f"Error: {error}", FAILED)
     except OSError as error:
-        _leave(f"Error: cannot use {error.filename or 'a file'}: {error.strerror}", FAILED)
+        _exit(f"Error: cannot use {error.filename or 'a file'}: {error.strerror}", FAILED)
     except KeyboardInterrupt:
-        _leave("Interrupted.", INTERRUPTED)
+        _exit("Interrupted.", INTERRUPTED)
 
 
 def _show_plainly(
@@ -138,10 +223,10 @@ def _show_plainly(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Warn without the line of code that Python names, which is ours."""
+    """Print a warning without the line of code that caused it, which users cannot change."""
     click.echo(f"Warning: {message}", err=True)
 
 
-def _leave(message: str, status: int) -> NoReturn:
+def _exit(message: str, status: int) -> NoReturn:
     click.echo(message, err=True)
     sys.exit(status)

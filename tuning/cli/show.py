@@ -27,7 +27,7 @@ SUFFIX = ".svg"
 @click.option("--overwrite", is_flag=True, help="Replace the file named by --svg if it exists.")
 @click.option("--all-layers", is_flag=True, help="Draw repeated layers every time instead of once.")
 def show_command(model: str, svg: Path | None, overwrite: bool, all_layers: bool) -> None:
-    """Draw the layers and dropout sites of MODEL_OR_FILE, with placements and guidance.
+    """Draw the layers and dropout sites of a model.
 
     MODEL_OR_FILE is a registered model (see `dropout-zoo list`); package.module:function, a
     function without required arguments that returns a Keras model; or a .keras file.

@@ -1,4 +1,4 @@
-"""The command `sweep`: a study from start to end, its table, its plot and its summary."""
+"""The command `sweep`: studies with their tables, plots and summaries, one sub-command each."""
 
 from __future__ import annotations
 
@@ -10,79 +10,184 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dropout_zoo.training import start_keras
+from dropout_zoo.training.startup import start_keras
 from dropout_zoo.tuning.cli.options import (
+    Command,
+    Integers,
+    Numbers,
     answering_errors,
+    check_run_options,
     data_options,
-    default_folder,
+    default_directory,
     load_data,
-    numbers_in,
     print_table,
-    whole_numbers_in,
+    run_options,
+    training_options,
 )
 
 if TYPE_CHECKING:
     from dropout_zoo.studies.plan import StudyPlan
     from dropout_zoo.studies.result import TrainingStudyResult
-    from dropout_zoo.training.data.dataset import Dataset
 
-KINDS = ("rate", "data-size", "capacity", "placement", "methods")
-_RANGES: dict[str, tuple[str, ...]] = {
-    "rate": ("rates", "sites"),
-    "data-size": ("rates", "sites", "sizes"),
-    "capacity": ("rates", "units"),
-    "placement": (),
-    "methods": ("methods",),
-}
+Plan = Callable[..., "StudyPlan[TrainingStudyResult]"]
 
 
-@click.command("sweep")
-@click.argument("kind", type=click.Choice(KINDS))
-@click.argument("model", default="mlp")
-@data_options
-@click.option("--rates", metavar="R,R,...", help="Rates to train with, beside no dropout.")
+class _Widths(click.ParamType):
+    """Widths of hidden layers: models are separated by commas, their layers by hyphens."""
+
+    name = "widths"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[list[int]]:
+        layers = [model.replace("-", ",") for model in str(value).split(",")]
+        return [Integers().convert(model, param, ctx) for model in layers]
+
+
+class _Names(click.ParamType):
+    """Names separated by commas."""
+
+    name = "names"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[str]:
+        return [each.strip() for each in str(value).split(",")]
+
+
+def _study_options(objective: str = "val_loss") -> Callable[[Command], Command]:
+    """Return what adds the argument and options of every study.
+
+    Args:
+        objective: the default objective, for the help text.
+    """
+
+    def add(command: Command) -> Command:
+        command = run_options("sweep")(command)
+        for option in (
+            click.option(
+                "--data-seed", type=int, default=0, show_default=True,
+                help="Seed of the split of the data.",
+            ),
+            click.option(
+                "--seeds", type=int, default=5, show_default=True,
+                help="Number of seeds of each setting.",
+            ),
+            click.option(
+                "--objective",
+                help=f"Metric that decides which epoch is the best.  [default: {objective}]",
+            ),
+        ):  # fmt: skip
+            command = option(command)
+        command = data_options(default="digits")(training_options()(command))
+        return click.argument("model", default="mlp")(command)
+
+    return add
+
+
+_RATES = click.option(
+    "--rates", type=Numbers(), metavar="R,R,...", help="Rates to train with, besides no dropout."
+)
+
+
+@click.group("sweep")
+def sweep_command() -> None:
+    """Train a model over a range of settings and compare them.
+
+    Every setting is trained on the same seeds. The result is a table, a plot and a summary with
+    confidence intervals.
+
+    MODEL (default: mlp) is a registered model (see `dropout-zoo list`), or
+    package.module:function, a function that returns a compiled Keras model.
+
+    Exit status: 0 success, 1 every training failed, 2 invalid usage or data, 130 interrupted.
+    """
+
+
+@sweep_command.command("rate")
+@_RATES
 @click.option(
     "--sites",
-    help="Of rate and data-size: all, a placement, the path of a site; of rate also each.  "
-    "[default: hidden]",
+    metavar="SITES",
+    help="Sites whose rate varies: all, each (one at a time), a placement, or the path of a site."
+    "  [default: hidden]",
 )
-@click.option("--sizes", metavar="N,N,...", help="Of data-size: numbers of training examples.")
+@_study_options()
+def rate_command(rates: list[float] | None, sites: str | None, **common: Any) -> None:
+    """Vary the dropout rate of MODEL."""
+    _sweep("rate", {"rates": rates, "sites": sites}, **common)
+
+
+@sweep_command.command("data-size")
+@click.option("--sizes", type=Integers(), metavar="N,N,...", help="Numbers of training examples.")
+@_RATES
 @click.option(
-    "--units", metavar="N,N-N,...", help="Of capacity: widths of the hidden layers of each model."
+    "--sites",
+    metavar="SITES",
+    help="Sites that drop out: all, a placement, or the path of a site.  [default: hidden]",
 )
-@click.option("--methods", metavar="M,M,...", help="Of methods: the methods, beside none.")
-@click.option("--epochs", type=int, default=20, show_default=True, help="Epochs of a training.")
-@click.option("--batch-size", type=int, default=32, show_default=True, help="Examples a step.")
+@_study_options()
+def data_size_command(
+    sizes: list[int] | None, rates: list[float] | None, sites: str | None, **common: Any
+) -> None:
+    """Vary the number of training examples, with and without dropout."""
+    _sweep("data-size", {"sizes": sizes, "rates": rates, "sites": sites}, **common)
+
+
+@sweep_command.command("capacity")
 @click.option(
-    "--objective", help="What decides.  [default: val_loss; of methods val_accuracy or val_mae]"
+    "--units",
+    type=_Widths(),
+    metavar="N,N-N,...",
+    help="Widths of the hidden layers of each model.",
 )
-@click.option("--patience", type=int, help="Stop a training after so many epochs without gain.")
-@click.option("--seeds", type=int, default=5, show_default=True, help="Seeds of each setting.")
+@_RATES
+@_study_options()
+def capacity_command(
+    units: list[list[int]] | None, rates: list[float] | None, **common: Any
+) -> None:
+    """Vary the size of MODEL, with and without dropout.
+
+    MODEL must accept the argument `units`.
+    """
+    _sweep("capacity", {"units": units, "rates": rates}, **common)
+
+
+@sweep_command.command("placement")
+@_study_options()
+def placement_command(**common: Any) -> None:
+    """Vary the placement of dropout in MODEL."""
+    _sweep("placement", {}, **common)
+
+
+@sweep_command.command("methods")
 @click.option(
-    "--data-seed", type=int, default=0, show_default=True, help="Decides the split of the data."
+    "--methods", type=_Names(), metavar="M,M,...", help="Methods to compare, besides none."
 )
-@click.option("--out", type=click.Path(path_type=Path), help="New folder for the sweep.")
-@click.option("--resume", is_flag=True, help="Go on with the sweep in --out, if there is one.")
-@click.option("--overwrite", is_flag=True, help="Remove the sweep in --out first.")
-@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and how long it takes.")
-def sweep_command(
+@_study_options(objective="val_accuracy, or val_mae without classes")
+def methods_command(methods: list[str] | None, **common: Any) -> None:
+    """Compare dropout with other methods against overfitting.
+
+    MODEL must accept the arguments that the methods change. Half of the training examples are
+    used, so that the method "more data" has more of them.
+    """
+    _sweep("methods", {"methods": methods}, **common)
+
+
+def _sweep(
     kind: str,
+    ranges: dict[str, Any],
+    *,
     model: str,
     data: str,
     target: str | None,
-    image_size: str | None,
+    image_size: list[int] | None,
     task: str | None,
-    split: str | None,
-    rates: str | None,
-    sites: str | None,
-    sizes: str | None,
-    units: str | None,
-    methods: str | None,
+    split: list[float] | None,
     epochs: int,
     batch_size: int,
-    objective: str | None,
     patience: int | None,
+    objective: str | None,
     seeds: int,
     data_seed: int,
     out: Path | None,
@@ -91,96 +196,53 @@ def sweep_command(
     as_json: bool,
     dry_run: bool,
 ) -> None:
-    """Train MODEL (default: mlp) over a range of settings on the same seeds, and compare.
-
-    KIND is rate, data-size, capacity, placement or methods. MODEL is a registered name, or
-    package.module:function; capacity and methods need a function with the arguments they change.
-    methods trains on half of the training examples, so that "more data" has more.
-
-    Exit status: 0 done, 1 every training failed, 2 wrong use or bad data, 130 interrupted.
-    """
+    """Plan a study and run it, or describe the plan."""
     with answering_errors():
-        if out is None and (resume or overwrite):
-            raise ValueError("expected --out with --resume or --overwrite: the folder of the sweep")
-        if resume and overwrite:
-            raise ValueError("expected --resume or --overwrite, received both")
-        ranges = _ranges(kind, rates=rates, sites=sites, sizes=sizes, units=units, methods=methods)
-        dataset = load_data(data, target, image_size, task, split, data_seed)
+        check_run_options(out, resume, overwrite)
+        dataset = load_data(
+            data, target=target, image_size=image_size, task=task, split=split, seed=data_seed
+        )
         start_keras(model=model)
-        chosen = {} if objective is None else {"objective": objective}
-        plan = _plan(
-            kind,
+        given = ranges | {"objective": objective}
+        plan = _plan_of(kind)(
             model,
             dataset,
-            ranges,
             seeds=seeds,
             epochs=epochs,
             batch_size=batch_size,
             patience=patience,
-            **chosen,
+            **{name: value for name, value in given.items() if value is not None},
         )
         if dry_run:
             _print_dry_run(plan, as_json)
             return
-        folder = out or default_folder(f"{kind}-{Path(model).name}", dataset.source)
+        directory = out or default_directory(f"{kind}-{Path(model).name}", dataset.source)
         try:
-            outcome, summary = _run(plan, folder, resume, overwrite)
+            outcome, summary = _run(plan, directory, resume, overwrite)
         except KeyboardInterrupt:
-            click.echo(f"To go on: the same command with --resume --out {folder}", err=True)
+            click.echo(f"To continue: the same command with --resume --out {directory}", err=True)
             raise
     if as_json:
         click.echo(json.dumps(outcome, indent=2, allow_nan=False))
         return
     click.echo(summary)
     click.echo(
-        f"\n{outcome['trainings']} trainings in {outcome['seconds']:.0f} s; everything is in "
-        f"{folder}"
+        f"\n{outcome['trainings']} trainings in {outcome['seconds']:.0f} s; all results are in "
+        f"{directory}"
     )
 
 
-def _plan(
-    kind: str,
-    model: str,
-    dataset: Dataset,
-    ranges: dict[str, Any],
-    **settings: Any,
-) -> StudyPlan[TrainingStudyResult]:
+def _plan_of(kind: str) -> Plan:
     import dropout_zoo.studies as studies
 
-    functions: dict[str, Callable[..., StudyPlan[TrainingStudyResult]]] = {
+    plans: dict[str, Plan] = {
         "rate": studies.plan_rate_sweep,
         "data-size": studies.plan_data_size_sweep,
         "capacity": studies.plan_capacity_sweep,
         "placement": studies.plan_placement_sweep,
         "methods": studies.plan_compare_methods,
     }
-    return functions[kind](model, dataset, **ranges, **settings)
-
-
-def _ranges(kind: str, **given: str | None) -> dict[str, Any]:
-    """What a study goes through, as its options say."""
-    found: dict[str, Any] = {}
-    for name, text in given.items():
-        if text is None:
-            continue
-        if name not in _RANGES[kind]:
-            known = ", ".join(f"--{each}" for each in _RANGES[kind]) or "none"
-            raise ValueError(
-                f"expected of {kind} no range but {known}; received --{name}, which is of "
-                f"{' and '.join(each for each, names in _RANGES.items() if name in names)}"
-            )
-        if name == "sites":
-            found[name] = text
-        elif name == "methods":
-            found[name] = [each.strip() for each in text.split(",")]
-        elif name == "units":
-            parts = [part.replace("-", ",") for part in text.split(",")]
-            found[name] = [whole_numbers_in(part, "--units") for part in parts]
-        elif name == "sizes":
-            found[name] = whole_numbers_in(text, "--sizes")
-        else:
-            found[name] = numbers_in(text, f"--{name}")
-    return found
+    return plans[kind]
 
 
 def _run(
@@ -192,34 +254,35 @@ def _run(
         The outcome as plain data, and the summary.
     """
     from dropout_zoo.studies.plan import Execution
-    from dropout_zoo.studies.run_directory import OUTCOME, STATE, RunDirectory
+    from dropout_zoo.studies.run_directory import OUTCOME, RunDirectory
     from dropout_zoo.training.objective import parse_objective
     from dropout_zoo.training.provenance import versions
     from dropout_zoo.tuning.cli.sweep_output import OUTPUTS, SUMMARY, write_sweep
     from dropout_zoo.tuning.progress import Progress
 
     description = plan.describe() | {"versions": versions()}
-    folder = RunDirectory(path, description, resume=resume, overwrite=overwrite, files=OUTPUTS)
-    with folder:
-        if folder.complete:
+    with RunDirectory(
+        path, description, files=OUTPUTS, resume=resume, overwrite=overwrite
+    ) as directory:
+        if directory.complete:
             outcome = json.loads((path / OUTCOME).read_text())
             return outcome, (path / SUMMARY).read_text().rstrip("\n")
         started = time.perf_counter()
         with Progress(plan.trainings, parse_objective(plan.training.objective)) as progress:
             progress.phase(plan.kind.replace("_", " "))
             execution = Execution(
-                directory=path / STATE / "trainings",
+                directory=directory.state / "trainings",
                 on_result=progress.result,
                 on_restored=progress.restored,
             )
             result = plan.run(execution)
-            return write_sweep(result, folder, progress.done, time.perf_counter() - started)
+        return write_sweep(result, directory, progress.done, time.perf_counter() - started)
 
 
 def _print_dry_run(plan: StudyPlan[TrainingStudyResult], as_json: bool) -> None:
     from dropout_zoo.tuning.progress import duration
 
-    click.echo("Training a few epochs to estimate the time ...", err=True)
+    click.echo("Training for a few epochs to estimate the time ...", err=True)
     seconds = plan.estimate_seconds()
     if as_json:
         description = plan.describe()

@@ -1,4 +1,4 @@
-"""What a sweep leaves behind: its table, its plot, its summary, and the outcome."""
+"""The files of a sweep: its table, plot, summary and outcome."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ OUTPUTS = (STUDY, TABLE, SUMMARY, PLOT)
 def write_sweep(
     result: TrainingStudyResult, folder: RunDirectory, trainings: int, seconds: float
 ) -> tuple[dict[str, Any], str]:
-    """Write table, plot, summary and outcome of a study into its folder, the outcome last.
+    """Write the table, plot, summary and outcome of a study, the outcome last.
 
     Args:
         result: the study.
-        folder: its folder.
-        trainings: number of trainings done.
-        seconds: how long it took.
+        folder: the directory of the run.
+        trainings: number of trainings.
+        seconds: how long they took.
 
     Returns:
         The outcome as plain data, and the summary.
@@ -54,7 +54,7 @@ def write_sweep(
 
 
 def _settings_table(result: TrainingStudyResult) -> Any:
-    """A row a setting: mean, interval, and gain over its control."""
+    """Return one row per setting: mean, interval, and gain over its control."""
     gains = result.gains()[["setting", "control", "gain", "low", "high", "p_value"]]
     gains = gains.rename(columns={"low": "gain_low", "high": "gain_high"})
     return result.means().merge(gains, on="setting", how="left")

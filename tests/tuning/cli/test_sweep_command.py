@@ -76,7 +76,7 @@ def test_json_is_the_outcome_and_a_complete_sweep_is_not_run_again(here):
     assert "--resume continues it, --overwrite removes it" in refused.stderr
     other = run(*arguments, "--resume", "--batch-size", "16")
     assert other.exit_code == 2
-    assert "fit.batch_size: 32 there, 16 here" in other.stderr
+    assert "training.batch_size: 32 there, 16 here" in other.stderr
     assert run(*arguments, "--overwrite").exit_code == 0
 
 
@@ -123,14 +123,11 @@ def test_dry_run_writes_nothing(here):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["speed"], "Invalid value for"),
+        (["speed"], "No such command 'speed'"),
         (["rate", "mpl"], "received 'mpl'; did you mean mlp"),
-        (["rate", "--rates", "half"], "expected --rates to be numbers"),
+        (["rate", "--rates", "half"], "'--rates': expected numbers separated by commas"),
         (["rate", "--rates", "1.5"], r"expected rates[0] to be in [0, 1)"),
-        (
-            ["methods", "--rates", "0.5"],
-            "expected of methods no range but --methods; received --rates",
-        ),
+        (["methods", "--rates", "0.5"], "No such option '--rates'"),
         (["rate", "--sites", "kitchen"], "expected sites to be 'all', a placement or a path"),
         (["rate", "--seeds", "0"], "seeds to be a whole number of at least 1"),
         (["rate", "--objective", "val_happiness"], "whose direction is known"),
@@ -171,7 +168,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(here):
     finally:
         process.kill()
     assert process.returncode == 130, error
-    assert "To go on: the same command with --resume --out run" in error
+    assert "To continue: the same command with --resume --out run" in error
     assert "Traceback" not in error
     done = len([line for line in journal.read_text().splitlines() if line])
     assert 0 < done < 8
@@ -192,10 +189,10 @@ def test_an_interrupted_sweep_goes_on_where_it_was(here):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["data-size", "--sizes", "32.7"], "expected --sizes to be whole numbers"),
-        (["data-size", "--sizes", "inf"], "--sizes"),
-        (["capacity", "--units", "8-inf"], "--units"),
-        (["capacity", "--sites", "input"], "received --sites, which is of rate and data-size"),
+        (["data-size", "--sizes", "32.7"], "'--sizes': expected integers"),
+        (["data-size", "--sizes", "inf"], "'--sizes': expected integers"),
+        (["capacity", "--units", "8-inf"], "'--units': expected integers"),
+        (["capacity", "--sites", "input"], "No such option '--sites'"),
     ],
 )
 def test_wrong_ranges_are_told(here, arguments, words):
@@ -203,6 +200,23 @@ def test_wrong_ranges_are_told(here, arguments, words):
     assert answered.exit_code == 2
     assert words in answered.stderr
     assert "Traceback" not in answered.output
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("rate", {"--rates", "--sites"}),
+        ("data-size", {"--rates", "--sites", "--sizes"}),
+        ("capacity", {"--rates", "--units"}),
+        ("placement", set()),
+        ("methods", {"--methods"}),
+    ],
+)
+def test_each_kind_has_its_own_options(kind, options):
+    answered = run(kind, "--help")
+    assert answered.exit_code == 0
+    ranges = {"--rates", "--sites", "--sizes", "--units", "--methods"}
+    assert {each for each in ranges if f"  {each} " in answered.stdout} == options
 
 
 @pytest.mark.slow

@@ -87,7 +87,17 @@ def data_file(path: Path, examples=80) -> Path:
     return path
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["tune", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["list"],
+        ["tune", "--help"],
+        ["sweep", "--help"],
+        ["sweep", "rate", "--help"],
+        ["--version"],
+    ],
+)
 def test_answers_without_importing_keras(arguments):
     program = (
         "import sys\nfrom dropout_zoo.tuning.cli.main import main\n"
@@ -152,11 +162,11 @@ def test_dry_run_writes_nothing(here):
     ("arguments", "words"),
     [
         (["mpl"], "received 'mpl'; did you mean mlp"),
-        (["--rates", "0.2;0.5"], "expected --rates to be numbers"),
+        (["--rates", "0.2;0.5"], "'--rates': expected numbers separated by commas"),
         (["--rates", "20,50"], "% write 0.2"),
         (["--epochs", "0"], "epochs to be a whole number of at least 1"),
         (["--batch-size", "-1"], "batch_size to be a whole number"),
-        (["--trials", "0"], "trials to be a whole number"),
+        (["--max-trials", "0"], "trials to be a whole number"),
         (["--seeds", "0"], "seeds to be a whole number"),
         (["--seed", "-1"], "received -1"),
         (["--objective", "val_happiness"], "whose direction is known"),
@@ -168,8 +178,8 @@ def test_dry_run_writes_nothing(here):
         (["--data", "missing.npz"], "missing.npz: expected"),
         (["--data", "folder.csv", "--target", "y"], "folder.csv"),
         (["--split", "0.5,0.5"], "expected three fractions"),
-        (["--image-size", "big"], "--image-size to be numbers"),
-        (["--image-size", "inf"], "--image-size to be whole numbers"),
+        (["--image-size", "big"], "'--image-size': expected numbers"),
+        (["--image-size", "inf"], "'--image-size': expected integers"),
         (["os:path"], "has no function 'path'"),
         (["no_such_module:f"], "No module named 'no_such_module'"),
         (["OWN:missing"], "has no function 'missing'"),
@@ -214,6 +224,7 @@ def test_a_folder_that_cannot_be_made_is_told(here):
     assert "cannot create the directory" in answered.stderr
 
 
+@pytest.mark.filterwarnings("default:Model.fit trains the members")
 def test_where_every_training_fails_the_status_is_one(here):
     (here / f"fails_{here.name}.py").write_text(
         OWN_MODELS

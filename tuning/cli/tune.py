@@ -1,0 +1,182 @@
+"""The command `tune`: searches the dropout rates of a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dropout_zoo.training.startup import start_keras
+from dropout_zoo.tuning.cli.options import (
+    Numbers,
+    answering_errors,
+    check_run_options,
+    data_options,
+    default_directory,
+    load_data,
+    print_table,
+    run_options,
+    training_options,
+)
+
+if TYPE_CHECKING:
+    from dropout_zoo.tuning.search import Search
+
+
+@click.command("tune")
+@click.argument("model", default="mlp")
+@data_options(default="digits")
+@click.option(
+    "--oracle",
+    type=click.Choice(["grid", "random", "bayesian", "hyperband"]),
+    default="grid",
+    show_default=True,
+    help="Method of choosing the trials.",
+)
+@click.option(
+    "--rates", type=Numbers(), metavar="R,R,...", help="Rates to try at every searched site."
+)
+@click.option(
+    "--placements",
+    metavar="P,P,...",
+    help="Search only these placements: input, hidden, convolutional, recurrent, output. A "
+    "registered model gets dropout layers where it has none.",
+)
+@click.option(
+    "--max-trials", type=int, help="Maximum number of trials.  [default: the whole grid, or 20]"
+)
+@training_options()
+@click.option(
+    "--objective",
+    default="val_loss",
+    show_default=True,
+    help="Metric that decides: a column of the learning curves, followed by :min or :max if its "
+    "direction is not known.",
+)
+@click.option(
+    "--initial-weights",
+    type=click.Choice(["fresh", "keep"]),
+    default="fresh",
+    show_default=True,
+    help="Draw new weights from each seed, or keep those of the model.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
+@click.option(
+    "--finalists",
+    type=int,
+    default=5,
+    show_default=True,
+    help="Number of settings that are trained again.",
+)
+@click.option(
+    "--seeds",
+    type=int,
+    default=5,
+    show_default=True,
+    help="Number of new seeds for each finalist and control.",
+)
+@run_options("run")
+def tune_command(
+    model: str,
+    data: str,
+    target: str | None,
+    image_size: list[int] | None,
+    task: str | None,
+    split: list[float] | None,
+    oracle: str,
+    rates: list[float] | None,
+    placements: str | None,
+    max_trials: int | None,
+    epochs: int,
+    batch_size: int,
+    objective: str,
+    patience: int | None,
+    initial_weights: str,
+    seed: int,
+    finalists: int,
+    seeds: int,
+    out: Path | None,
+    resume: bool,
+    overwrite: bool,
+    as_json: bool,
+    dry_run: bool,
+) -> None:
+    """Search the dropout rates of MODEL (default: mlp).
+
+    MODEL is a registered model (see `dropout-zoo list`), or package.module:function, a function
+    without required arguments that returns a compiled Keras model.
+
+    Exit status: 0 success, 1 every trial failed, 2 invalid usage or data, 130 interrupted.
+    """
+    with answering_errors():
+        check_run_options(out, resume, overwrite)
+        dataset = load_data(
+            data, target=target, image_size=image_size, task=task, split=split, seed=seed
+        )
+        start_keras(model=model)
+        from dropout_zoo.training.settings import TrainSettings
+        from dropout_zoo.tuning.search import Search, TuningSettings
+
+        settings = TuningSettings(
+            oracle=oracle,
+            rates=rates,
+            placements=None if placements is None else placements.split(","),
+            max_trials=max_trials,
+            num_seeds=seeds,
+            num_finalists=finalists,
+            seed=seed,
+            training=TrainSettings(
+                epochs=epochs,
+                batch_size=batch_size,
+                objective=objective,
+                patience=patience,
+                initial_weights=initial_weights,
+            ),
+        )
+        search = Search(model, dataset, settings)
+        if dry_run:
+            _print_dry_run(search, as_json)
+            return
+        directory = out or default_directory(search.model.name, dataset.source)
+        try:
+            result = search.run(directory, resume=resume, overwrite=overwrite)
+        except KeyboardInterrupt:
+            click.echo(f"To continue: the same command with --resume --out {directory}", err=True)
+            raise
+    if as_json:
+        click.echo(json.dumps(result.outcome(), indent=2, allow_nan=False))
+        return
+    click.echo(result.summary())
+    click.echo(
+        f"\n{result.trainings} trainings in "
+        f"{result.search_seconds + result.finalist_seconds:.0f} s; all results are in {directory}"
+    )
+
+
+def _print_dry_run(search: Search, as_json: bool) -> None:
+    click.echo("Training for a few epochs to estimate the time ...", err=True)
+    seconds = search.estimate_seconds()
+    description = search.describe() | {
+        "trainings": search.trainings,
+        "estimated_seconds": round(seconds, 1),
+    }
+    if as_json:
+        click.echo(json.dumps(description, indent=2))
+        return
+    from dropout_zoo.tuning.progress import duration
+
+    print_table(
+        ["searched site", "rates to try"],
+        [
+            [", ".join(search.space.sites[name]), " ".join(f"{rate:.2f}" for rate in rates)]
+            for name, rates in search.space.choices.items()
+        ],
+    )
+    settings = search.settings
+    click.echo(
+        f"{search.max_trials} trials and 2 controls, then up to {settings.num_finalists} finalists "
+        f"and 2 controls on {settings.num_seeds} seeds: up to {search.trainings} trainings of "
+        f"{settings.training.epochs} epochs, about {duration(seconds)}. Nothing was written."
+    )
