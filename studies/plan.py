@@ -260,7 +260,7 @@ class StudyPlan(Generic[Result]):
                 float(np.interp(place, timed, [getattr(pace, name) for pace in paces]))
                 for name in ("start_up", "training", "epoch")
             )
-            pace = Pace(start_up, training, epoch, paces[0].together)
+            pace = Pace(start_up, training, epoch, paces[0].parallel)
             total += pace.seconds(len(members[place]), setup.settings(self.training).epochs)
         return total * self.trainings / (self.trainings - self.later)
 

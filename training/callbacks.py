@@ -13,18 +13,29 @@ from dropout_zoo.training.schedules import RateSchedule, check_schedule
 
 
 class RateScheduler(keras.callbacks.Callback):
-    """Has a schedule decide how much of each dropout rate applies in which epoch of `Model.fit`.
+    """Keras callback that multiplies every dropout rate by the factor of a schedule.
 
-    The model's rates must be variables: train ``with_runtime_rates(model)``. In a plain dropout
-    layer Keras reads the rate once, before the first step. The history gains ``rate_factor`` and
-    for each site ``rate/`` and its path, the fraction that was dropped. At the end of the training
-    the layers have their own rates again.
+    The model's rates must be variables: train ``with_runtime_rates(model)``. Of a plain dropout
+    layer, Keras reads the rate once, before the first step. The history gains the columns
+    ``rate_factor`` and, for each site, ``rate/<path>``, the fraction that was dropped. At the end
+    of training, the layers have their original rates again.
 
     Args:
-        schedule: the schedule, such as `EarlyDropout`.
+        schedule: a schedule, such as `EarlyDropout`.
 
     Raises:
-        TypeError: it is no schedule.
+        TypeError: `schedule` is not a schedule.
+
+    Example:
+        >>> from dropout_zoo.models import build_mlp, with_runtime_rates
+        >>> from dropout_zoo.training import EarlyDropout, RateScheduler, load_dataset, targets_for
+        >>> data = load_dataset("digits")
+        >>> model = with_runtime_rates(build_mlp(units=(16,), hidden_rates=(0.5,)))
+        >>> x, y = data.train[0], targets_for(model, data.train[1], data.num_classes)
+        >>> scheduler = RateScheduler(EarlyDropout(epochs=1))
+        >>> history = model.fit(x, y, epochs=2, verbose=0, callbacks=[scheduler])
+        >>> history.history["rate/hidden_1_dropout"]
+        [0.5, 0.0]
     """
 
     def __init__(self, schedule: RateSchedule) -> None:
@@ -44,14 +55,13 @@ class RateScheduler(keras.callbacks.Callback):
             if site.path not in self._layers:
                 raise ValueError(
                     "expected a model whose dropout rates are variables, received one in which "
-                    f"{site.path!r} is a plain {type(site.layer).__name__}: Keras reads its rate "
-                    "once, and setting it while training has no effect; train "
-                    "dropout_zoo.models.with_runtime_rates(model)"
+                    f"{site.path!r} is a plain {type(site.layer).__name__}, whose rate Keras reads "
+                    "only once; train dropout_zoo.models.with_runtime_rates(model)"
                 )
         if not self._layers:
             raise ValueError(
-                f"expected a model with dropout whose rate can be scheduled; {self.model.name!r} "
-                "has none"
+                "expected a model with dropout whose rate can be scheduled, received "
+                f"{self.model.name!r}, which has none"
             )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -66,7 +76,7 @@ class RateScheduler(keras.callbacks.Callback):
             logs.update({"rate_factor": factor}, **rates)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Set the layers' own rates again."""
+        """Restore the original rates."""
         self._set(1.0)
 
     def _set(self, factor: float) -> None:

@@ -1,4 +1,4 @@
-"""A member's weights on disk, and what it takes to go on from there."""
+"""A member's weights on disk, with the state that a continued training needs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Weights of the best epoch, and with them the state after the last one.
+    """The weights of the best epoch and, if kept, the state after the last one.
 
     Attributes:
-        best: arrays in the order of ``model.get_weights()``, at the best epoch.
-        last: the same after the last epoch; empty where nothing is to go on from here.
-        optimizer: values of the optimizer's variables after the last epoch.
-        seeds: states of the seed generators after the last epoch, one row a layer that has one.
+        best: weights of the best epoch, in the order of ``model.get_weights()``.
+        last: weights after the last epoch; empty if the state was not kept.
+        optimizer: the optimizer's variables after the last epoch.
+        seeds: states of the seed generators after the last epoch, one per generator.
     """
 
     best: Sequence[np.ndarray]
@@ -27,10 +27,10 @@ class Checkpoint:
     seeds: Sequence[np.ndarray] = ()
 
     def save(self, path: Path) -> Path:
-        """Write to a file, whole or not at all.
+        """Write a file atomically.
 
         Args:
-            path: where to; ends in ``.npz``.
+            path: a path that ends in ``.npz``.
 
         Returns:
             The path.
@@ -49,7 +49,7 @@ class Checkpoint:
             os.replace(partial, path)
         except BaseException as error:
             partial.unlink(missing_ok=True)
-            if isinstance(error, OSError):  # a full disk does not say which file it was
+            if isinstance(error, OSError):  # the error of a full disk does not name the file
                 raise OSError(error.errno, error.strerror, str(path)) from error
             raise
         return path

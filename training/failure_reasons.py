@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-LONGEST = 300  # characters; more than this is no line that a person reads
+LONGEST = 300  # characters
 
 
 def reason_of(error: BaseException) -> str:
-    """Sum an exception up in a line, without the colours and listings around its message.
+    """Summarize an exception in one line, without the colours and listings around its message.
 
     Args:
         error: the exception.
@@ -18,7 +18,7 @@ def reason_of(error: BaseException) -> str:
     """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     text = text.partition("Arguments received by")[0]
-    # TensorFlow lists the calls that made the operation, and ends with its name in the graph.
+    # TensorFlow lists the calls that created the operation, and appends its name in the graph.
     text = re.sub(r'Graph execution error:.*\n  File "[^\n]*\n', "", text, flags=re.DOTALL)
     text = text.partition("[[{{node")[0]
     text = " ".join(text.split()) or "no message"

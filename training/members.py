@@ -1,4 +1,4 @@
-"""Members: one model, many settings of rates and seed, and what comes of each."""
+"""Members: trainings of one model that differ in dropout rates and seed, and their results."""
 
 from __future__ import annotations
 
@@ -20,18 +20,26 @@ from dropout_zoo.training.schedules import RateSchedule, check_schedule
 
 @dataclass(frozen=True)
 class Member:
-    """One training to be done: a setting of the rates, and a seed.
+    """One training of a model: dropout rates and a seed.
 
     Attributes:
-        rates: rate (fraction dropped) by site path, or one a site in the order of
-            `dropout_sites`. Sites left out of a mapping keep the model's rates.
-        seed: decides initial weights, data order and dropout masks; a whole number >= 0.
-        epochs: epochs at which to stop, counted from the first one of all; None for what
-            `train_members` is told.
-        initial_epoch: epochs that are done already.
-        weights: checkpoint of an earlier training to continue, from `TrainedMember.checkpoint`.
+        rates: rates (fractions dropped) by site path, or one per site in the order of
+            `dropout_sites`. Sites that a mapping leaves out keep the model's rates.
+        seed: seed of the initial weights, the order of the data and the dropout masks, a whole
+            number of at least 0.
+        epochs: epoch at which to stop, counted from the very first one; None for that of the
+            `TrainSettings`.
+        initial_epoch: number of epochs that an earlier training has done.
+        weights: checkpoint of that training, from `TrainedMember.checkpoint`.
         label: a name for tables and messages.
-        schedule: how much of the rates applies in which epoch; None for all of them, always.
+        schedule: schedule of the rates over the epochs; None for constant rates.
+
+    Example:
+        >>> from dropout_zoo.training import EarlyDropout, Member
+        >>> Member({"hidden_1_dropout": 0.3}, seed=1).seed
+        1
+        >>> Member([0.5, 0.5], seed=1, schedule=EarlyDropout(epochs=5)).schedule
+        EarlyDropout(epochs=5)
     """
 
     rates: Mapping[str, float] | Sequence[float]
@@ -49,10 +57,10 @@ class Member:
 
 @dataclass(frozen=True)
 class Job:
-    """A member that is to be trained next.
+    """A member to train.
 
     Attributes:
-        number: its number among the members, which names its checkpoint.
+        number: its number among the members of a trainer, which names its checkpoint.
         member: the member.
         rates: its rate (fraction dropped) at every site of the model, by path.
     """
@@ -64,22 +72,34 @@ class Job:
 
 @dataclass(frozen=True)
 class TrainedMember:
-    """What came of a member.
+    """The result of training a member.
 
     Attributes:
         member: the member.
         rates: its rate (fraction dropped) at every site of the model, by path.
-        status: ``"completed"``, ``"diverged"`` (a loss that is not finite) or ``"failed"``.
-        reason: why it failed or diverged, else empty.
-        curves: a row an epoch: ``epoch`` (from 1); with a schedule ``rate_factor``, the part of
-            the rates that applied; ``loss`` and metrics as Keras reports them while training; the
-            same measured with dropout off after the epoch, on the training sample (``train_``)
-            and on the validation part (``val_``).
-        objective: what its epochs were judged by.
-        best_epoch: epoch with the best objective, from 1; 0 if none was finished.
+        status: ``"completed"``, ``"diverged"`` (the loss is not finite) or ``"failed"``.
+        reason: why the training failed or diverged; empty if it completed.
+        curves: the learning curves, one row per epoch. Columns are ``epoch`` (from 1); with a
+            schedule ``rate_factor``, by which the rates were multiplied; ``loss`` and the metrics
+            as Keras reports them during training; and the same measured with dropout off after
+            the epoch, on the training sample (``train_...``) and on the validation part
+            (``val_...``).
+        objective: the metric that decides which epoch is the best.
+        best_epoch: epoch with the best objective, from 1; 0 if no epoch was finished.
         score: the objective at that epoch.
-        seconds: time of its training.
-        checkpoint: file with its weights at the best epoch; None if no epoch was finished.
+        seconds: duration of the training.
+        checkpoint: file with the weights of the best epoch; None if no epoch was finished.
+
+    Example:
+        >>> from dropout_zoo.models import build_mlp
+        >>> from dropout_zoo.training import Member, load_dataset, train_members
+        >>> model = build_mlp(units=(16,), hidden_rates=(0.5,))
+        >>> [trained] = train_members(model, [Member({}, seed=0)], load_dataset("digits"), epochs=2)
+        >>> trained.status, list(trained.curves["epoch"])
+        ('completed', [1, 2])
+        >>> trained.score == min(trained.curves["val_loss"])
+        True
+        >>> plain = trained.model()
     """
 
     member: Member
@@ -93,11 +113,11 @@ class TrainedMember:
     seconds: float
     checkpoint: Path | None
     _template: keras.Model = field(repr=False)
-    # Keeps a temporary folder of weights until no member needs it.
-    _folder: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
+    # Keeps a temporary directory of weights while a member needs it.
+    _folder: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
 
     def model(self) -> keras.Model:
-        """Build the plain Keras model with this member's rates and its weights at the best epoch.
+        """Build the plain Keras model with the member's rates and the weights of its best epoch.
 
         Returns:
             A compiled model.
@@ -106,16 +126,18 @@ class TrainedMember:
             RuntimeError: no epoch of the member was finished.
         """
         if self.checkpoint is None:
-            raise RuntimeError(f"expected a trained member, received one that {self.status}")
+            raise RuntimeError(
+                f"expected a trained member, received one that {self.status}: {self.reason}"
+            )
         model = with_rates(self._template, self.rates)
         model.set_weights(list(Checkpoint.load(self.checkpoint).best))
         return model
 
     def final_model(self) -> keras.Model:
-        """Build the plain Keras model as one call of `Model.fit` leaves it after the last epoch.
+        """Build the plain Keras model that one call of `Model.fit` returns after the last epoch.
 
-        It is not the one that the best epoch was measured with: where the optimizer keeps an
-        average of the weights (`use_ema`), `Model.fit` replaces the weights with it at its end.
+        Where the optimizer averages the weights (`use_ema`), `Model.fit` replaces the weights with
+        their average at its end; the learning curves are measured before that.
 
         Returns:
             A compiled model.
@@ -126,8 +148,8 @@ class TrainedMember:
         checkpoint = None if self.checkpoint is None else Checkpoint.load(self.checkpoint)
         if checkpoint is None or not checkpoint.last:
             raise RuntimeError(
-                "expected a member that was trained with keep_state=True, received one that "
-                f"{self.status} and whose state after the last epoch is not there"
+                "expected a member trained with keep_state=True, received one that "
+                f"{self.status}, without its state after the last epoch"
             )
         model = with_rates(self._template, self.rates)
         model.set_weights(list(checkpoint.last))
@@ -138,7 +160,7 @@ class TrainedMember:
 
 
 def member_rates(model: keras.Model, member: Member) -> dict[str, float]:
-    """The rate of a member at every site of a model.
+    """Return the rate of a member at every site of a model.
 
     Args:
         model: the model.
@@ -148,22 +170,22 @@ def member_rates(model: keras.Model, member: Member) -> dict[str, float]:
         Rate (fraction dropped) by site path.
 
     Raises:
-        ValueError: a rate is out of range, its path names no site, or there are not as many
-            rates as sites.
+        ValueError: a rate is out of range, a path names no site, or the numbers of rates and
+            sites differ.
     """
     sites = {site.path: site.rate for site in settable_sites(model)}
     given = member.rates
     if not isinstance(given, Mapping):
         if len(given) != len(sites):
             raise ValueError(
-                f"expected {len(sites)} rates, one for each of {', '.join(sites) or 'no sites'}; "
+                f"expected {len(sites)} rates, one for each of {', '.join(sites) or 'no sites'}, "
                 f"received {tuple(given)}"
             )
         given = dict(zip(sites, given, strict=True))
     unknown = [path for path in given if path not in sites]
     if unknown:
         raise ValueError(
-            f"expected rates of {', '.join(sites) or 'no sites'}; received one of "
+            f"expected rates of {', '.join(sites) or 'no sites'}, received one of "
             f"{', '.join(map(repr, unknown))}"
         )
     return sites | {path: check_rate(rate, path) for path, rate in given.items()}

@@ -1,4 +1,4 @@
-"""What a training is judged by: a metric, its direction, and the best epoch so far."""
+"""Objectives: the metric by which trainings are compared, and the best epoch by it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,17 @@ _SMALLER_IS_BETTER = (
 
 
 class Objective(NamedTuple):
-    """A metric to judge by, and its direction.
+    """A metric by which trainings are compared, and its direction.
 
     Attributes:
         name: a column of the learning curves, such as ``"val_loss"`` or ``"val_accuracy"``.
         direction: ``"min"`` or ``"max"``.
+
+    Example:
+        >>> from dropout_zoo.training import Objective
+        >>> objective = Objective("val_accuracy", "max")
+        >>> objective.is_better(0.9, than=0.8)
+        True
     """
 
     name: str
@@ -35,30 +41,37 @@ class Objective(NamedTuple):
 
     @property
     def worst(self) -> float:
-        """The value that every measured one improves on."""
+        """The value on which every measured one improves."""
         return math.inf if self.direction == "min" else -math.inf
 
     def is_better(self, value: float, than: float) -> bool:
-        """Whether a value improves on another; not-a-number improves on nothing."""
+        """Return whether a value improves on another; NaN never does."""
         return value < than if self.direction == "min" else value > than
 
     def gain(self, value: float, over: float) -> float:
-        """By how much a value improves on another; negative where it is worse."""
+        """Return by how much a value improves on another; negative if it is worse."""
         return over - value if self.direction == "min" else value - over
 
 
 def parse_objective(text: str | Objective) -> Objective:
-    """Read an objective such as ``"val_loss"``, or ``"val_my_score:max"`` with its direction.
+    """Parse an objective such as ``"val_loss"`` or ``"val_my_score:max"``.
 
     Args:
-        text: name of a column of the learning curves, with ``:min`` or ``:max`` behind it where
-            the name does not tell.
+        text: a column of the learning curves, followed by ``":min"`` or ``":max"`` if the name
+            does not imply the direction. An `Objective` is returned as it is.
 
     Returns:
         The objective.
 
     Raises:
-        ValueError: the direction is neither given nor known.
+        ValueError: the direction is neither given nor implied.
+
+    Example:
+        >>> from dropout_zoo.training import parse_objective
+        >>> parse_objective("val_accuracy")
+        Objective(name='val_accuracy', direction='max')
+        >>> parse_objective("val_my_score:min")
+        Objective(name='val_my_score', direction='min')
     """
     if isinstance(text, Objective):
         return text
@@ -70,20 +83,20 @@ def parse_objective(text: str | Objective) -> Objective:
             direction = "min"
     if not name or direction not in ("min", "max"):
         raise ValueError(
-            "expected an objective whose direction is known, such as 'val_loss', or one with it, "
-            f"such as 'val_score:max'; received {text!r}"
+            "expected an objective whose direction is known, such as 'val_loss', or given, such "
+            f"as 'val_score:max', received {text!r}"
         )
     return Objective(name, direction)
 
 
 def as_columns(measured: Mapping[str, Any]) -> dict[str, float]:
-    """Give each number a column of its own.
+    """Split array-valued metrics into columns of numbers.
 
     Args:
-        measured: values of metrics; some, such as a score by class, are arrays.
+        measured: values by metric; some, such as a score per class, are arrays.
 
     Returns:
-        Numbers by name; those of an array as ``<name>_0``, ``<name>_1`` and so on.
+        Numbers by name; those of an array are ``<name>_0``, ``<name>_1`` and so on.
     """
     columns: dict[str, float] = {}
     for name, value in measured.items():
@@ -95,12 +108,12 @@ def as_columns(measured: Mapping[str, Any]) -> dict[str, float]:
 
 @dataclass
 class BestEpoch:
-    """Follows a training: its best epoch so far, and whether to stop.
+    """The best epoch of a training so far, and whether to stop.
 
     Attributes:
-        objective: what decides.
-        patience: epochs without improvement after which to stop, or None for never.
-        epoch: the best epoch so far, counted from 1; 0 before the first.
+        objective: the objective.
+        patience: epochs without improvement after which to stop; None for never.
+        epoch: the best epoch so far, from 1; 0 before the first.
         value: the objective at that epoch.
     """
 
@@ -110,12 +123,12 @@ class BestEpoch:
     value: float = math.nan
 
     def improves(self, epoch: int, value: float) -> bool:
-        """Take note of an epoch; whether it is the best so far."""
+        """Record an epoch, and return whether it is the best so far."""
         if self.epoch and not self.objective.is_better(value, self.value):
             return False
         self.epoch, self.value = epoch, value
         return True
 
     def out_of_patience(self, epoch: int) -> bool:
-        """Whether the last improvement is longer ago than the patience."""
+        """Return whether the last improvement is at least `patience` epochs ago."""
         return self.patience is not None and epoch - self.epoch >= self.patience

@@ -1,4 +1,4 @@
-"""What the members of one training call share: the model, its data, and the settings."""
+"""What the members of a trainer share: model, data and settings."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
 
 Part = tuple[np.ndarray, np.ndarray]
 
-_EVALUATION_BATCH = 256  # large enough for the kernels, small enough for the caches
-_SEEDS_REMEMBERED = 16  # initial weights of as many seeds stay in memory
+_EVALUATION_BATCH_SIZE = 256  # large enough for the kernels, small enough for the caches
+_SEEDS_CACHED = 16  # seeds whose initial weights stay in memory
 
 
 @dataclass
 class Plan:
-    """Everything that a trainer of members needs besides the member.
+    """Everything that an engine needs besides the members.
 
     Attributes:
-        model: the compiled model; trainers work on clones of it.
-        train: training examples and targets in the form that the loss wants.
+        model: the compiled model; engines train clones of it.
+        train: training examples, and targets as the loss takes them.
         sample_weight: weight of each training example, or None.
-        validation: the same for the validation part.
-        sample: training examples on which the metrics are measured with dropout off.
+        validation: validation examples and targets.
+        sample: the training examples on which the metrics are measured with dropout off.
         settings: how the members are trained.
-        keep_state: whether checkpoints hold what it takes to continue.
-        directory: where checkpoints go.
-        folder: the temporary folder that `directory` is, if it is one.
+        keep_state: whether checkpoints also hold what a continued training needs.
+        directory: where checkpoints are saved.
+        folder: the temporary directory that `directory` is, if it is one.
     """
 
     model: keras.Model
@@ -56,7 +56,7 @@ class Plan:
     settings: TrainSettings
     keep_state: bool
     directory: Path
-    folder: tempfile.TemporaryDirectory | None
+    folder: tempfile.TemporaryDirectory[str] | None
     _starts: dict[int, list[np.ndarray]] = field(default_factory=dict)
 
     @property
@@ -67,7 +67,7 @@ class Plan:
     @property
     def evaluation_batch_size(self) -> int:
         """Batch size of the measurements with dropout off."""
-        return max(self.settings.batch_size, _EVALUATION_BATCH)
+        return max(self.settings.batch_size, _EVALUATION_BATCH_SIZE)
 
     def one_example(self) -> tuple[np.ndarray, ...]:
         """Return one training example as `Model.fit` passes it on, to build metrics with."""
@@ -75,11 +75,11 @@ class Plan:
         return tuple(as_input(array[:1]) for array in arrays)
 
     def start_weights(self, seed: int) -> list[np.ndarray]:
-        """The weights that every member with this seed starts from."""
+        """Return the initial weights of every member with this seed."""
         if self.settings.initial_weights == "keep":
             seed = 0  # the model's own, whatever the seed
         if seed not in self._starts:
-            if len(self._starts) >= _SEEDS_REMEMBERED:
+            if len(self._starts) >= _SEEDS_CACHED:
                 self._starts.pop(next(iter(self._starts)))
             self._starts[seed] = (
                 self.model.get_weights()
@@ -89,7 +89,7 @@ class Plan:
         return self._starts[seed]
 
     def batch_order(self, member: Member, rates: Mapping[str, float], epoch: int) -> np.ndarray:
-        """The order in which an epoch (from 0) of a member visits the training examples."""
+        """Return the order of the training examples in an epoch (from 0) of a member."""
         return batch_order(member.seed, epoch, len(self.train[0]), self.settings.order, rates)
 
 
@@ -110,14 +110,16 @@ def _input_dtype(array: np.ndarray) -> np.dtype:
 
 @dataclass
 class Record:
-    """What a member's training leaves behind, epoch by epoch.
+    """The record of a member's training so far.
 
     Attributes:
-        plan: the plan it follows.
+        plan: the plan.
         member: the member.
         rates: its rate at every site.
-        best: its best epoch so far.
-        rows: the curves so far.
+        best: its best epoch.
+        rows: its learning curves, one row per epoch.
+        status: as in `TrainedMember`.
+        reason: as in `TrainedMember`.
     """
 
     plan: Plan
@@ -138,12 +140,12 @@ class Record:
         train: Mapping[str, Any],
         validation: Mapping[str, Any],
     ) -> bool:
-        """Take down an epoch.
+        """Record an epoch.
 
         Args:
             epoch: its number, from 0.
-            running: loss and metrics while training; a metric may be an array.
-            train: the same afterwards on the training sample, with dropout off.
+            running: loss and metrics during training; a metric may be an array.
+            train: the same on the training sample after the epoch, with dropout off.
             validation: the same on the validation part.
 
         Returns:
@@ -168,12 +170,12 @@ class Record:
 
     @property
     def finished(self) -> bool:
-        """Whether to stop before the last epoch."""
+        """Whether to stop training before the last epoch."""
         stalled = bool(self.rows) and self.best.out_of_patience(int(self.rows[-1]["epoch"]))
         return self.status != "completed" or stalled
 
     def result(self, seconds: float, checkpoint: Checkpoint | None, name: str) -> TrainedMember:
-        """Write the checkpoint, if there is one, and sum the training up."""
+        """Save the checkpoint, if there is one, and return the trained member."""
         path = None
         if checkpoint is not None:
             path = checkpoint.save(self.plan.directory / f"{name}.npz")
@@ -200,7 +202,7 @@ def make_plan(
     *,
     keep_state: bool,
     directory: Path,
-    folder: tempfile.TemporaryDirectory | None,
+    folder: tempfile.TemporaryDirectory[str] | None,
 ) -> Plan:
     """Check that model, data and settings fit, and bring the data into the form that they need.
 
@@ -242,14 +244,13 @@ def _try_out(model: keras.Model, validation: Part, objective: Objective) -> None
         measured = as_columns(model.evaluate(x[:1], y[:1], verbose=0, return_dict=True))
     except Exception as error:  # the user's own code may raise anything
         raise ValueError(
-            f"expected a model that takes inputs of shape {x.shape[1:]}; {model.name!r} fails on "
-            f"the first example: {reason_of(error)}"
+            f"expected a model that takes inputs of shape {x.shape[1:]}, received {model.name!r}, "
+            f"which fails on the first example: {reason_of(error)}"
         ) from error
-    # The curves' columns: while training, on the training sample, and on the validation part.
     columns = [*measured, *(f"{part}_{name}" for part in ("train", "val") for name in measured)]
     if objective.name not in columns:
         raise ValueError(
-            f"expected the objective to be one of {', '.join(columns)}; received {objective.name!r}"
+            f"expected the objective to be one of {', '.join(columns)}, received {objective.name!r}"
         )
 
 
@@ -258,11 +259,11 @@ def _sample_weight(dataset: Dataset, class_weight: Mapping[int, float] | None) -
     if class_weight is None:
         return weights
     if dataset.num_classes is None:
-        raise ValueError("expected class_weight for classification only, received regression data")
+        raise ValueError("expected class_weight for a classification only, received other data")
     unknown = [label for label in class_weight if label not in range(dataset.num_classes)]
     if unknown:
         raise ValueError(
-            f"expected class_weight by class number from 0 to {dataset.num_classes - 1}; "
+            f"expected class_weight by class number from 0 to {dataset.num_classes - 1}, "
             f"received {unknown}"
         )
     by_class = np.array([class_weight.get(c, 1.0) for c in range(dataset.num_classes)], "float32")

@@ -1,4 +1,4 @@
-"""Where the numbers of a training come from: versions and data, as plain data for records."""
+"""Where the numbers of a training come from: versions, model and data, as plain data."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 def versions() -> dict[str, str]:
-    """Give the versions of what decides the numbers.
+    """Return the versions of everything on which numbers depend.
 
     Returns:
-        Version by name of the package, with Python and the Keras backend; of TensorFlow also the
-        variable that decides whether its kernels are oneDNN's.
+        Versions by package, with Python and the Keras backend; for TensorFlow also the
+        environment variable that selects oneDNN's kernels.
     """
     packages = ("dropout-zoo", "keras", "keras-tuner", "numpy", keras.backend.backend())
     kernels = "TF_ENABLE_ONEDNN_OPTS"
@@ -41,14 +41,14 @@ def versions() -> dict[str, str]:
 
 
 def describe_model(model: keras.Model, initial_weights: str) -> dict[str, Any]:
-    """Say which model was trained.
+    """Describe a model for a record.
 
     Args:
         model: the model.
-        initial_weights: ``"fresh"``, or ``"keep"`` where its own weights decide too.
+        initial_weights: as in `TrainSettings`; with ``"keep"`` the weights are described too.
 
     Returns:
-        Name, number of parameters, and fingerprints of structure and, if they decide, weights.
+        Name, number of parameters, and fingerprints of the structure and, if kept, the weights.
     """
     described = {
         "name": model.name,
@@ -64,7 +64,7 @@ def describe_model(model: keras.Model, initial_weights: str) -> dict[str, Any]:
 
 
 def as_json(value: Any) -> Any:
-    """NumPy's numbers and arrays as what JSON can hold, in dictionaries and sequences too."""
+    """Convert NumPy's numbers and arrays, also inside mappings and sequences, for JSON."""
     if isinstance(value, Mapping):
         return {plain_values(key): as_json(each) for key, each in value.items()}
     value = plain_values(value)
@@ -72,13 +72,13 @@ def as_json(value: Any) -> Any:
 
 
 def describe_data(dataset: Dataset) -> dict[str, Any]:
-    """Say which data a training saw.
+    """Describe a data set for a record.
 
     Args:
         dataset: the data.
 
     Returns:
-        Source, fingerprint, and number of examples of each part.
+        Source, fingerprint, and number of examples per part.
     """
     return {
         "source": dataset.source,

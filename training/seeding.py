@@ -1,4 +1,4 @@
-"""All that a seed decides: initial weights, the order of the data, and the dropout masks."""
+"""What a seed decides: initial weights, the order of the data, and the dropout masks."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from dropout_zoo.models.keras_internals import (
     set_initial_seed,
 )
 
-# Keeps the streams that one seed feeds apart.
+# Distinguish the random streams of one seed.
 _ORDER_STREAM, _MASK_STREAM, _WEIGHT_STREAM = 1, 2, 3
 _SEED_LIMIT = 2**31 - 1  # the largest seed that every backend's seed type holds
 
 
 def fresh_weights(model: keras.Model, seed: int) -> list[np.ndarray]:
-    """Draw initial weights for a model, the same for every setting of its rates.
+    """Draw initial weights for a model; they do not depend on its dropout rates.
 
-    Frozen layers keep their weights, and so do layers that have been adapted to data, such as
-    `Normalization`. Seeds fixed in the initializers are set aside: the seed decides.
+    Frozen layers keep their weights, and so do layers that are adapted to data, such as
+    `Normalization`. `seed` takes precedence over seeds of the initializers.
 
     Args:
         model: a Sequential or Functional model.
-        seed: whole number that decides the weights.
+        seed: a whole number of at least 0.
 
     Returns:
         Arrays in the order of ``model.get_weights()``.
@@ -41,7 +41,7 @@ def fresh_weights(model: keras.Model, seed: int) -> list[np.ndarray]:
     numbers = itertools.count()
 
     def fresh_layer(layer: keras.Layer) -> keras.Layer:
-        # Layer by layer, because a dropout layer draws a seed only where its rate is not 0.
+        # Per layer, because a dropout layer draws a seed only if its rate is not 0.
         _seed_globals(_drawn(_WEIGHT_STREAM, seed, next(numbers)))
         return _layer_without_seeds(layer)
 
@@ -50,20 +50,20 @@ def fresh_weights(model: keras.Model, seed: int) -> list[np.ndarray]:
     for old, new in zip(flat_layers(model), flat_layers(clone), strict=True):
         if not old.trainable or hasattr(old, "adapt"):
             copy_layer_weights(old, new)
-    return clone.get_weights()
+    return list(clone.get_weights())
 
 
 def batch_order(
     seed: int, epoch: int, count: int, order: str, rates: Mapping[str, float]
 ) -> np.ndarray:
-    """Draw the order in which an epoch visits the training examples.
+    """Draw the order of the training examples in an epoch.
 
     Args:
         seed: the member's seed.
         epoch: number of the epoch, from 0.
         count: number of training examples.
-        order: ``"paired"`` (decided by the seed alone), ``"shared"`` (the same for every seed) or
-            ``"independent"`` (decided by the seed and the rates).
+        order: ``"paired"`` (depends on the seed only), ``"shared"`` (the same for every seed) or
+            ``"independent"`` (depends on the seed and the rates).
         rates: the member's rates by site path.
 
     Returns:
@@ -78,11 +78,11 @@ def batch_order(
 
 
 def mask_seed(seed: int, layer_index: int) -> int:
-    """The seed of one layer's random numbers.
+    """Return the seed of one layer's random numbers.
 
     Args:
         seed: the member's seed.
-        layer_index: place of the layer among `flat_layers(model)`.
+        layer_index: position of the layer in `flat_layers(model)`.
 
     Returns:
         A whole number from 0 to 2**31 - 2.
@@ -91,7 +91,7 @@ def mask_seed(seed: int, layer_index: int) -> int:
 
 
 def seed_masks(model: keras.Model, seed: int) -> None:
-    """Set every seed generator in a model to the start that a member's seed gives it.
+    """Set every seed generator of a model to the initial state for a member's seed.
 
     Args:
         model: the model.
@@ -99,7 +99,7 @@ def seed_masks(model: keras.Model, seed: int) -> None:
     """
     for index, layer in enumerate(flat_layers(model)):
         for offset, generator in enumerate(seed_generators(layer)):
-            # Several generators in one layer are rare; they must differ all the same.
+            # Several generators in one layer are rare, but must differ.
             start = (mask_seed(seed, index) + offset) % _SEED_LIMIT
             generator.state.assign([start, 0])
             set_initial_seed(generator, start)
@@ -111,8 +111,8 @@ def _drawn(stream: int, seed: int, index: int) -> int:
 
 
 def _seed_globals(seed: int) -> None:
-    # Keras's initializers take their seeds from Python's generator, custom ones may use NumPy's or
-    # the one that Keras's random functions have without a seed.
+    # Keras's initializers draw their seeds from Python's generator; custom ones may use NumPy's, or
+    # Keras's random functions without a seed.
     random.seed(seed)
     np.random.seed(seed)
     global_seed_generator().state.assign([seed, 0])
@@ -138,9 +138,9 @@ def _layer_without_seeds(layer: keras.Layer) -> keras.Layer:
 
 
 def _drop_initializer_seeds(config: Any) -> bool:
-    """Set the seeds of the initializers in a configuration to None; whether there were any."""
+    """Set the seeds of the initializers in a configuration to None; return whether any was set."""
     if isinstance(config, list | tuple):
-        dropped = [_drop_initializer_seeds(entry) for entry in config]  # in every one of them
+        dropped = [_drop_initializer_seeds(entry) for entry in config]  # no short-circuit
         return any(dropped)
     if not isinstance(config, dict):
         return False

@@ -1,4 +1,4 @@
-"""What an array must be before a model may see it."""
+"""Checks of arrays before they are given to a model."""
 
 from __future__ import annotations
 
@@ -13,15 +13,24 @@ Task = Literal["classification", "regression", "reconstruction"]
 
 
 class DataError(ValueError):
-    """Data that cannot be used; the message is one line that names the place and the fault."""
+    """Data that cannot be used; the message is one line that names what is wrong where.
+
+    Example:
+        >>> from dropout_zoo.training import DataError, load_dataset
+        >>> try:
+        ...     load_dataset("missing.csv")
+        ... except DataError as error:
+        ...     print(str(error).split(",")[0])
+        missing.csv: expected digits
+    """
 
     def __init__(self, message: str) -> None:
-        # File, column and class names come from outside and may hold line breaks.
+        # Names of files, columns and classes may contain line breaks.
         super().__init__(" ".join(message.split()))
 
 
 class Part(NamedTuple):
-    """Examples as they were found, with the names that an error calls them by."""
+    """Examples as they were read, with their names for error messages."""
 
     x_name: str
     x: Array
@@ -30,10 +39,10 @@ class Part(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """What a reader found: one part, or a training and a test part where the source brings both.
+    """What was read: one part, or a training and a test part if the source has both.
 
-    `numbered` is False where integers only name classes (a column of a table), so that gaps
-    between them are closed; a reader that knows the task says so in `task`.
+    `numbered` is False if integers only name classes (a column of a table), so that gaps between
+    them are closed. `task` is the task if the reader knows it.
     """
 
     parts: tuple[Part, ...]
@@ -43,15 +52,15 @@ class Examples(NamedTuple):
 
 
 def check_size(name: str, size: int, max_bytes: int) -> None:
-    """Refuse data that would not fit.
+    """Check that data are not too large.
 
     Args:
-        name: What the size belongs to, for the message.
+        name: Name of the data, for the message.
         size: Size in bytes, uncompressed.
         max_bytes: Largest size allowed, in bytes.
 
     Raises:
-        DataError: If `size` is larger than `max_bytes`.
+        DataError: `size` is larger than `max_bytes`.
     """
     if size > max_bytes:
         raise DataError(
@@ -61,10 +70,10 @@ def check_size(name: str, size: int, max_bytes: int) -> None:
 
 
 def check_features(name: str, x: Array) -> NDArray[np.float32]:
-    """Turn the inputs of a model into finite float32 numbers.
+    """Convert the inputs of a model to finite float32 numbers.
 
     Args:
-        name: What the array is called, for the message.
+        name: Name of the array, for the message.
         x: Numbers of shape `(examples, ...)`. `uint8` is taken for pixels and scaled to
             [0, 1]; all other numbers are left as they are.
 
@@ -72,7 +81,7 @@ def check_features(name: str, x: Array) -> NDArray[np.float32]:
         A contiguous float32 array of the same shape.
 
     Raises:
-        DataError: If `x` is empty, has no feature axis, or holds anything but finite numbers.
+        DataError: `x` is empty, has no feature axis, or contains anything but finite numbers.
     """
     if x.dtype.kind not in "biuf":
         raise DataError(f"{name}: expected numbers, received {describe_dtype(x)}")
@@ -92,14 +101,14 @@ def check_features(name: str, x: Array) -> NDArray[np.float32]:
 
 
 def check_finite(name: str, values: NDArray[np.float32]) -> None:
-    """Refuse NaN and infinite values.
+    """Check that there are no NaN and infinite values.
 
     Args:
-        name: What the array is called, for the message.
+        name: Name of the array, for the message.
         values: Float32 numbers of shape `(examples, ...)`.
 
     Raises:
-        DataError: If a value is NaN or infinite, with the first example that has one.
+        DataError: A value is NaN or infinite; the message names the first such example.
     """
     finite: Array = np.isfinite(values)
     if not finite.all():
@@ -112,7 +121,7 @@ def check_finite(name: str, values: NDArray[np.float32]) -> None:
 
 
 def describe_dtype(array: Array) -> str:
-    """Say in words what kind of values an array holds.
+    """Describe the kind of values of an array.
 
     Args:
         array: Any array.
@@ -126,10 +135,10 @@ def describe_dtype(array: Array) -> str:
 
 
 def is_integer(value: object) -> bool:
-    """Tell an integer, Python's or NumPy's, from everything else; a boolean is none.
+    """Return whether a value is an integer of Python or NumPy, and not a boolean.
 
     Args:
-        value: Anything.
+        value: Any value.
 
     Returns:
         True for an integer.

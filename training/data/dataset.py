@@ -1,4 +1,4 @@
-"""A data set in three parts, and what it says about itself."""
+"""A data set of three parts: training, validation and test."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Training, validation and test examples; make one with `load_dataset` or `from_arrays`.
+    """Training, validation and test examples; created by `load_dataset` or `from_arrays`.
 
     Args:
         train: Pair `(x, y)`: float32 inputs of shape `(examples, ...)`, and int32 labels from 0
-            or float32 targets of shape `(examples,)`; for a reconstruction the inputs, flattened
+            or float32 targets of shape `(examples,)`; for a reconstruction, the inputs flattened
             to `(examples, features)`. All arrays become read-only.
         validation: Pair of the same form.
         test: Pair of the same form.
@@ -44,6 +44,16 @@ class Dataset:
         class_names: Names in the order of the class numbers, or None.
         source: Where the data come from, such as `digits` or a file name.
         sample_weight: Weights of the training examples, float32 of shape `(examples,)`, or None.
+
+    Example:
+        >>> import numpy as np
+        >>> from dropout_zoo.training import Dataset
+        >>> x, y = np.arange(12.0).reshape(6, 2), [0, 1, 0, 1, 0, 1]
+        >>> data = Dataset.from_arrays((x, y), validation=(x, y), test=(x, y))
+        >>> data.task, data.num_classes, data.input_shape
+        ('classification', 2, (2,))
+        >>> data.class_counts()["train"]
+        [3, 3]
     """
 
     train: Pair
@@ -71,25 +81,25 @@ class Dataset:
         task: Task | None = None,
         source: str = "arrays",
     ) -> Dataset:
-        """Make a data set of arrays that are already split; the arrays are copied.
+        """Create a data set from arrays that are already split; the arrays are copied.
 
         Args:
             train: Pair `(x, y)`: numbers of shape `(examples, ...)` (`uint8` is taken for pixels
                 and scaled to [0, 1]), and labels or targets of shape `(examples,)`,
                 `(examples, 1)` or one-hot `(examples, classes)`. Integers, booleans, strings and
-                one-hot rows are classes, floats are a regression.
+                one-hot rows are classes; floats are targets of a regression.
             validation: Pair of the same form.
             test: Pair of the same form.
             sample_weight: Weights of the training examples, 0 or larger, shape `(examples,)`.
             class_names: Names in the order of the class numbers.
-            task: `"classification"` or `"regression"`, to overrule what `y` says.
+            task: `"classification"` or `"regression"`; None infers it from `y`.
             source: Where the data come from, for reports and messages.
 
         Returns:
             The checked data set.
 
         Raises:
-            DataError: If an array does not fit, with its name and the fault.
+            DataError: An array does not fit; the message names it.
         """
         given = dict(zip(PARTS, (train, validation, test), strict=True))
         if class_names is not None and len(set(class_names)) < len(class_names):
@@ -120,11 +130,11 @@ class Dataset:
         return tuple(self.train[0].shape[1:])
 
     def as_reconstruction(self) -> Dataset:
-        """Make each input its own target, as an autoencoder wants.
+        """Return the data with each input as its own target, for an autoencoder.
 
         Returns:
-            The same examples, their inputs flattened to `(examples, features)` as targets, which
-            share the memory of the inputs; the labels are left out.
+            The same examples without labels. The targets are the inputs flattened to
+            `(examples, features)`, and share their memory.
         """
         parts = {name: (x, x.reshape(len(x), -1)) for name, (x, _) in self._parts().items()}
         return Dataset(
@@ -151,7 +161,7 @@ class Dataset:
         }
 
     def fingerprint(self) -> str:
-        """Tell one data set from another.
+        """Return a fingerprint that differs between data sets.
 
         Returns:
             Sixteen hexadecimal digits of a SHA-256 over the shapes, types and values of all parts.
@@ -159,18 +169,18 @@ class Dataset:
         return self._fingerprint
 
     def training_sample(self, size: int | str | None = None, seed: int = 0) -> Pair:
-        """Choose training examples on which to measure the training metric with dropout off.
+        """Draw the training examples on which training metrics are measured with dropout off.
 
         Args:
-            size: Number of examples; None takes as many as the validation part has, `"all"`
-                takes every one. Never more than there are.
-            seed: Seed of the choice, 0 or larger: the same seed chooses the same examples.
+            size: Number of examples, at most all; None for the size of the validation part,
+                `"all"` for all.
+            seed: Seed of the draw, 0 or larger.
 
         Returns:
             Pair `(x, y)`, stratified by class (each class within one example of its share).
 
         Raises:
-            ValueError: If `size` is neither a positive integer, `"all"` nor None.
+            ValueError: `size` is not a positive integer, `"all"` or None.
         """
         x, y = self.train
         if size is None:
@@ -186,11 +196,11 @@ class Dataset:
         return x[index], y[index]
 
     def describe(self) -> str:
-        """Say in a few lines what the data are.
+        """Describe the data in a few lines.
 
         Returns:
-            Source, task and input shape, then one line a part with its number of examples and,
-            for a classification, how many of each class.
+            Source, task and input shape, then one line per part with its number of examples and,
+            for a classification, the number per class.
         """
         classes = f", {self.num_classes} classes" if self.num_classes else ""
         lines = [f"{self.source}: {self.task}{classes}, input {self.input_shape}"]
@@ -222,18 +232,18 @@ class Dataset:
 
 
 def check_examples(examples: Examples, *, task: Task | None = None) -> tuple[list[Pair], Targets]:
-    """Check every part that was found against its labels and against the other parts.
+    """Check that inputs and labels of all parts fit together.
 
     Args:
         examples: The parts, the training part first.
-        task: `"classification"` or `"regression"`; None leaves it to the labels.
+        task: `"classification"` or `"regression"`; None infers it from the labels.
 
     Returns:
-        Pairs `(x, y)` as a `Dataset` keeps them, and what the labels say about the task.
+        Pairs `(x, y)` as a `Dataset` holds them, and the checked labels with their task.
 
     Raises:
-        DataError: If an array is bad in itself or does not fit the others.
-        ValueError: If `task` is unknown.
+        DataError: An array is not valid or does not fit the others.
+        ValueError: `task` is unknown.
     """
     if task not in (None, "classification", "regression"):
         raise ValueError(
@@ -254,7 +264,7 @@ def check_examples(examples: Examples, *, task: Task | None = None) -> tuple[lis
                 f"{first.x_name}, received {part.x.shape[1:]}"
             )
         if (part.x.dtype == np.uint8) != (first.x.dtype == np.uint8):
-            # Only uint8 is scaled, so the parts would end up in different units.
+            # Only uint8 is scaled, so the parts would be in different units.
             raise DataError(
                 f"{part.x_name}: expected {first.x.dtype} as in {first.x_name}, "
                 f"received {part.x.dtype}"
@@ -301,7 +311,7 @@ def _check_weight(name: str, weight: Any, examples: int) -> Array:
 
 def _describe_counts(counts: list[int], class_names: list[str] | None) -> str:
     if len(counts) > 10:
-        return f"{min(counts):,} to {max(counts):,} a class"
+        return f"{min(counts):,} to {max(counts):,} per class"
     if class_names is None:
         return " ".join(str(count) for count in counts) + " by class"
     return ", ".join(f"{name} {count}" for name, count in zip(class_names, counts, strict=True))

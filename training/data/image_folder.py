@@ -1,4 +1,4 @@
-"""Reader of a folder of images with one sub-folder a class."""
+"""Reader of folders of images with one sub-folder per class."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dropout_zoo.training.data.array_checks import (
 )
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
-# Pillow reads more formats, but hands some of them (EPS) to outside programs.
+# Pillow reads more formats, but some of them (EPS) with external programs.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 GRAY_MODES = ("1", "L", "LA", "La")
 COLOUR_MODES = ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
@@ -36,14 +36,14 @@ class _Header(NamedTuple):
 def read_image_folder(
     path: Path, *, image_size: int | Sequence[int] | None, max_bytes: int
 ) -> Examples:
-    """Read a folder of images with one sub-folder a class; its name is the name of the class.
+    """Read a folder of images with one sub-folder per class, named like the class.
 
-    Hidden files and files without the ending of an image are left out.
+    Hidden files and files without the extension of an image are ignored.
 
     Args:
-        path: The folder. Links that lead out of it are refused.
+        path: The folder. Links out of it are not allowed.
         image_size: `(height, width)` in pixels, or one number for both, to which all images are
-            resized (bilinear); None expects them to have one size.
+            resized (bilinear); None if all have the same size.
         max_bytes: Largest size of the decoded images as float32, in bytes.
 
     Returns:
@@ -51,7 +51,7 @@ def read_image_folder(
         `(images, height, width, 3)`; transparency is dropped.
 
     Raises:
-        DataError: If the folder holds no classes, or an image is damaged or does not fit.
+        DataError: The folder has no classes, or an image is damaged or does not fit.
     """
     target = None if image_size is None else _check_image_size(image_size)
     try:
@@ -74,7 +74,7 @@ def read_image_folder(
     check_size(str(path), 4 * math.prod(shape), max_bytes)
     x = np.empty(shape, dtype=np.float32)
     for i, (file, header) in enumerate(zip(files, headers, strict=True)):
-        # With image_size the result may be small and one image still too large to decode.
+        # With image_size, the result may be small although one image is too large to decode.
         check_size(str(file), 12 * math.prod(header.size), max_bytes)
         pixels = _decode(file, None if header.size == (width, height) else (width, height))
         x[i] = pixels if gray or pixels.ndim == 3 else pixels[:, :, None]
@@ -104,8 +104,8 @@ def _list_images(path: Path) -> tuple[list[Path], list[int], list[str]]:
         if not folder.is_dir():
             if folder.suffix.lower() in SUFFIXES:
                 raise DataError(
-                    f"{folder}: expected images inside one sub-folder a class, received an image "
-                    "beside the sub-folders"
+                    f"{folder}: expected images inside one sub-folder per class, received an image "
+                    "next to the sub-folders"
                 )
             continue
         before = len(files)
@@ -119,7 +119,7 @@ def _list_images(path: Path) -> tuple[list[Path], list[int], list[str]]:
             raise DataError(f"{folder}: expected images ({' '.join(SUFFIXES)}), received none")
         class_names.append(folder.name)
     if not files:
-        raise DataError(f"{path}: expected one sub-folder of images a class, received none")
+        raise DataError(f"{path}: expected one sub-folder of images per class, received none")
     return files, labels, class_names
 
 
@@ -146,7 +146,7 @@ def _opened(file: Path) -> Iterator[Image.Image]:
     except DataError:
         raise
     except Exception as error:
-        # Pillow's decoders raise what they meet: OSError, SyntaxError, struct.error and others.
+        # Pillow's decoders raise OSError, SyntaxError, struct.error and others.
         raise DataError(
             f"{file}: expected an image, received a damaged or other file: {error}"
         ) from None
@@ -157,7 +157,7 @@ def _read_header(file: Path) -> _Header:
         mode = image.mode
         if mode not in (*GRAY_MODES, *COLOUR_MODES) and not mode.startswith("I;16"):
             raise DataError(
-                f"{file}: expected an image of 8 or 16 bits a channel, received mode {mode}"
+                f"{file}: expected an image of 8 or 16 bits per channel, received mode {mode}"
             )
         return _Header(image.size, mode in GRAY_MODES or mode.startswith("I;16"))
 

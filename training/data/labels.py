@@ -1,4 +1,4 @@
-"""Labels and targets: which task they make, and the one form in which a data set keeps them."""
+"""Labels and targets: their task, and the form in which a data set holds them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_INTEGER_CLASSES = 100
 
 
 class Targets(NamedTuple):
-    """Checked labels or targets of every part, and what they say about the task."""
+    """Checked labels or targets of every part, and their task."""
 
     parts: tuple[Array, ...]
     task: Task
@@ -34,11 +34,11 @@ def check_targets(
     class_names: Sequence[str] | None = None,
     numbered: bool = True,
 ) -> Targets:
-    """Turn labels into integers from 0 or targets into floats, by one rule for all parts.
+    """Convert labels to integers from 0, or targets to floats, by one rule for all parts.
 
-    Without `task`: strings, booleans and one-hot rows are classes; floats are a regression;
-    integers are classes, save where they only name classes (`numbered` False): there they are
-    classes if there are at most 100 different ones and fewer than half as many as examples.
+    If `task` is None, strings, booleans and one-hot rows are classes, and floats are targets of a
+    regression. Integers are classes; if they only name classes (`numbered` is False), this holds
+    if at most 100 different ones, and fewer than half as many as examples, occur.
 
     Args:
         parts: Name (for messages) and array of each part, the training part first; shape
@@ -53,7 +53,7 @@ def check_targets(
         of classes (None for a regression) and the class names where there are any.
 
     Raises:
-        DataError: If they are not labels or targets of one output.
+        DataError: They are not labels or targets of one output.
     """
     arrays: list[Array] = []
     widths: set[int] = set()
@@ -116,7 +116,7 @@ def _one_output(name: str, y: Array, task: Task | None) -> tuple[Array, int | No
         if (ones | (y == 0)).all() and (ones.sum(axis=1) == 1).all():
             return ones.argmax(axis=1).astype(np.int32), y.shape[1]
     raise DataError(
-        f"{name}: several outputs are not supported: expected one label or target an example, "
+        f"{name}: several outputs are not supported: expected one label or target per example, "
         f"received shape {y.shape}; choose one column"
     )
 
@@ -132,7 +132,7 @@ def _infer_task(names: list[str], arrays: list[Array], numbered: bool) -> Task:
     if kind == "i" and not numbered:
         distinct = len(np.unique(arrays[0]))
         class_like = distinct <= MAX_INTEGER_CLASSES and 2 * distinct < len(arrays[0])
-        # One value alone is a single class, whatever the number of rows: say that instead.
+        # A single value is a single class, which has a message of its own.
         return "classification" if class_like or distinct == 1 else "regression"
     if kind == "U" and all(map(_is_number, np.unique(arrays[0]))):
         raise DataError(
@@ -228,8 +228,8 @@ def _count_classes(
         return len(class_names)
     if widths:
         return widths.pop()
-    # A label far beyond the number of examples is a quantity or an identifier, and a model with
-    # that many outputs would not fit into memory.
+    # A label larger than the number of examples is a quantity or an identifier, and a model with
+    # that many outputs might not fit in memory.
     if largest >= sum(map(len, labels)):
         raise DataError(
             f"{name}: expected class numbers from 0 to classes - 1, received label {largest} among "

@@ -1,4 +1,4 @@
-"""Where data come from: named sets, files and folders, made into one kind of data set."""
+"""Loads named data sets, files and folders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dropout_zoo.training.data.synthetic_text import make_topics
 KERAS_SETS = ("mnist", "fashion_mnist", "cifar10")
 NAMED_SETS = ("digits", "topics", *KERAS_SETS)
 TABLES = (".csv", ".parquet")
-PATHS = "a .npz, .csv or .parquet file, or a folder of images with one sub-folder a class"
+PATHS = "a .npz, .csv or .parquet file, or a folder of images with one sub-folder per class"
 DEFAULT_MAX_BYTES = 4 * 1024**3
 DOWNLOAD_TIMEOUT = 20.0
 
@@ -34,35 +34,43 @@ def load_dataset(
 ) -> Dataset:
     """Load a named data set, a file or a folder of images, and split it.
 
-    Where the source brings a test part, that is the test part, and validation is taken out of
-    the rest in the proportion that `split` gives the two. `uint8` arrays and images are scaled
-    to [0, 1]; all other numbers are left as they are, as float32.
+    If the source has a test part, it is used as such, and the rest is split into training and
+    validation part in their proportion in `split`. `uint8` arrays and images are scaled to
+    [0, 1]; all other numbers are converted to float32 without scaling.
 
-    Without `task`: strings, booleans and categories are classes, floats are a regression.
-    Integers are class numbers from 0 in a `.npz`; in a table they are classes if there are at
-    most 100 different ones and fewer than half as many as rows, and are then numbered in sorted
-    order, their names kept.
+    If `task` is None, strings, booleans and categories are classes, and floats are targets of a
+    regression. Integers are class numbers from 0 in a `.npz`. In a table they are classes if at
+    most 100 different ones, and fewer than half as many as rows, occur; they are then numbered in
+    sorted order and become the class names.
 
     Args:
         source: `digits` (embedded, 28 x 28), `topics` (generated sequences of 32 tokens; see
             `make_topics`), `mnist`, `fashion_mnist` or `cifar10` (downloaded by Keras), or the
             path of a `.npz` (`x_train`, `y_train`, `x_test`, `y_test`, or `x`, `y`), a `.csv`, a
-            `.parquet`, or a folder of images with one sub-folder a class.
+            `.parquet`, or a folder of images with one sub-folder per class.
         target: Target column of a table.
         image_size: `(height, width)` in pixels, or one number for both, to resize the images of
             a folder.
-        task: `"classification"` or `"regression"`; None infers it. `"reconstruction"` makes the
-            inputs the targets, and uses the labels to stratify the split only.
+        task: `"classification"` or `"regression"`; None infers it. `"reconstruction"` uses the
+            inputs as targets, and the labels only to stratify the split.
         seed: Seed of the split, from 0 to 2**32 - 1.
-        split: Fractions of training, validation and test part, larger than 0, together 1.
+        split: Fractions of training, validation and test part, larger than 0, with sum 1.
         max_bytes: Largest size of the data, uncompressed, in bytes.
 
     Returns:
         The data in three parts, stratified by class.
 
     Raises:
-        DataError: If the data are missing, damaged, too large or unfit, in one line.
-        ValueError: If an option is out of range.
+        DataError: The data are missing, damaged, too large or not usable.
+        ValueError: An option is out of range.
+
+    Example:
+        >>> from dropout_zoo.training import load_dataset
+        >>> data = load_dataset("digits")
+        >>> print(data.describe().splitlines()[0])
+        digits: classification, 10 classes, input (28, 28)
+        >>> len(data.train[1]), len(data.validation[1]), len(data.test[1])
+        (1257, 270, 270)
     """
     if len(split) != 3:
         raise ValueError(
@@ -146,7 +154,7 @@ def _read_digits() -> Examples:
 
 
 def _download(name: str) -> Examples:
-    # Only these sets need Keras, whose import takes seconds.
+    # Imported here because it takes seconds, and only these sets need it.
     import keras
 
     timeout = socket.getdefaulttimeout()
@@ -154,7 +162,7 @@ def _download(name: str) -> Examples:
     try:
         train, test = getattr(keras.datasets, name).load_data()
     except Exception as error:
-        # Keras raises a plain Exception where the download fails.
+        # Keras raises a plain Exception if the download fails.
         raise DataError(
             f"{name}: expected a download, received: {error}; without a network use digits, or "
             f"{PATHS}"

@@ -42,7 +42,7 @@ def read_npz(path: Path, *, max_bytes: int) -> Examples:
         One part, or a training and a test part.
 
     Raises:
-        DataError: If the file is damaged, pickled, too large or laid out otherwise.
+        DataError: The file is damaged, pickled or too large, or has another layout.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -84,7 +84,7 @@ def _read_member(archive: zipfile.ZipFile, path: Path, name: str, max_bytes: int
                 "which are refused because loading them can run code; save numbers or strings"
             )
         count = math.prod(shape)
-        # NumPy allocates what the header asks for before it reads, so the header is checked first.
+        # NumPy allocates what the header declares before it reads, so the header is checked first.
         if min(shape, default=0) < 0 or count * dtype.itemsize > archive.getinfo(member).file_size:
             raise DataError(
                 f"{path}: {name}: expected {count * dtype.itemsize:,} bytes for shape {shape}, "
@@ -138,7 +138,7 @@ def _why_no_archive(path: Path, error: Exception) -> str:
 
 
 def read_table(path: Path, *, target: str | None, max_bytes: int) -> Examples:
-    """Read a table: one row an example, one column the target, all others numbers.
+    """Read a table: one row per example, one column the target, all others numbers.
 
     Args:
         path: A `.csv` file with a header line, or a `.parquet` file.
@@ -149,7 +149,7 @@ def read_table(path: Path, *, target: str | None, max_bytes: int) -> Examples:
         One part. Integer targets name classes: gaps between them are closed.
 
     Raises:
-        DataError: If the table is damaged, too large or empty, or a column does not fit.
+        DataError: The table is damaged, too large or empty, or a column does not fit.
     """
     if path.suffix.lower() == ".csv":
         frame = _read_csv(path, max_bytes)
@@ -166,7 +166,7 @@ def read_table(path: Path, *, target: str | None, max_bytes: int) -> Examples:
         )
     if len(frame.columns) < 2:
         raise DataError(
-            f"{path}: expected columns beside the target {target!r}, received none; "
+            f"{path}: expected columns besides the target {target!r}, received none; "
             "a model needs at least one input"
         )
     if frame.empty:
@@ -182,7 +182,7 @@ def _read_csv(path: Path, max_bytes: int) -> pd.DataFrame:
         check_size(str(path), path.stat().st_size, max_bytes)
         header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
         _check_names(path, [str(name) for name in header.iloc[0]])
-        # Read as one block: in pieces, a column can come out as a mixture of types.
+        # Read as one block: in several, a column could get a mixture of types.
         with warnings.catch_warnings():
             # pandas drops surplus fields with a warning, or takes them for row labels.
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -215,7 +215,7 @@ def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
             declared = sum(
                 layout.row_group(i).total_byte_size for i in range(layout.num_row_groups)
             )
-            # Repeated values take next to no room in the file, but all of it in memory.
+            # Repeated values take hardly any space in the file, but all of it in memory.
             unfolded = 8 * layout.num_rows * layout.num_columns
             check_size(str(path), max(declared, unfolded), max_bytes)
             _check_names(path, file.schema_arrow.names)
@@ -223,7 +223,7 @@ def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
     except DataError:
         raise
     except Exception as error:
-        # Damaged metadata surfaces as whatever its parser raises: Arrow, JSON, Unicode, key errors.
+        # Damaged metadata raise whatever their parser does: errors of Arrow, JSON, Unicode, keys.
         raise DataError(f"{path}: truncated, or no .parquet file: {error}") from None
 
 
@@ -232,7 +232,7 @@ def _check_names(path: Path, names: list[str]) -> None:
     if twice:
         raise DataError(f"{path}: column {twice[0]!r}: expected different names, received it twice")
     if not all(names):
-        # Most often the row numbers, which a model would happily learn from.
+        # Most often the row numbers, from which a model would learn.
         raise DataError(
             f"{path}: column {names.index('') + 1}: expected a name, received none; name it, or "
             "leave out the row numbers (in pandas: index=False)"

@@ -1,4 +1,4 @@
-"""The one split into training, validation and test part."""
+"""Splits into training, validation and test part."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ def split_arrays(
 ) -> list[Pair]:
     """Split examples at random, each class in the same proportions.
 
-    Every example lands in exactly one part. The last part is cut off first; in each cut a class
-    is within one example of its share, and every class lands in every part.
+    Every example is in exactly one part. The last part is split off first; in each split a class
+    is within one example of its share, and every part has examples of every class.
 
     Args:
         x: Inputs of shape `(examples, ...)`.
         y: Labels from 0 or targets, of shape `(examples,)`.
-        fractions: Share of each part, all larger than 0, together 1.
-        seed: Seed of the split, from 0 to 2**32 - 1: the same seed gives the same split.
+        fractions: Share of each part, all larger than 0, with sum 1.
+        seed: Seed of the split, from 0 to 2**32 - 1.
         task: `"classification"` is stratified, `"regression"` is not.
         class_names: Names for messages, in the order of the class numbers.
-        name: What the labels are called, for messages.
+        name: Name of the labels, for messages.
 
     Returns:
         One pair `(x, y)` for each fraction.
 
     Raises:
-        DataError: If a class (or, for a regression, the whole) has too few examples.
-        ValueError: If the fractions or the seed are out of range.
+        DataError: A class (or, for a regression, the whole data set) has too few examples.
+        ValueError: The fractions or the seed are out of range.
     """
     _check_split(fractions, seed)
     stratified = task == "classification"
@@ -77,16 +77,16 @@ def split_arrays(
 
 
 def stratified_sample(groups: Array, size: int, *, seed: int = 0) -> NDArray[np.intp]:
-    """Choose a few examples, each class within one example of its share.
+    """Draw a few examples, each class within one example of its share.
 
     Args:
         groups: Class numbers from 0, of shape `(examples,)`.
-        size: How many to choose, from 1 to the number of examples; it may be smaller than the
-            number of classes, which `train_test_split` would refuse.
-        seed: Seed of the choice, 0 or larger.
+        size: How many to draw, from 1 to the number of examples; it may be smaller than the
+            number of classes, which `train_test_split` does not allow.
+        seed: Seed of the draw, 0 or larger.
 
     Returns:
-        Indices of the chosen examples, ascending, of shape `(size,)`.
+        Indices of the drawn examples, ascending, of shape `(size,)`.
     """
     rng = np.random.default_rng(seed)
     share = np.bincount(groups) * (size / len(groups))
@@ -119,7 +119,7 @@ def _part_sizes(total: int, fractions: Sequence[float], least: int) -> list[int]
 
 
 def _examples_needed(total: int, sizes: Sequence[int]) -> int:
-    """Smallest class that cannot come away empty from any cut, however its share is rounded."""
+    """Size from which a class gets examples in every part, however its share is rounded."""
     needed = len(sizes)
     while needed < total:
         members, left = needed, total

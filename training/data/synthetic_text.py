@@ -1,4 +1,4 @@
-"""Sequences of tokens on a few topics: a generated data set for text models, without a network."""
+"""Sequences of tokens on a few topics: a generated data set for text models."""
 
 from __future__ import annotations
 
@@ -21,25 +21,31 @@ def make_topics(
 ) -> tuple[Array, Array]:
     """Generate sequences of tokens, each on one of four topics.
 
-    Each topic has ten keywords. A token is a keyword of the sequence's topic with the probability
-    `keyword_share`, and otherwise noise: any token of the vocabulary, the keywords of all topics
-    among them, the n-th most frequent 1 / n times as often as the first (Zipf's law). The topic is
-    in the tokens, not in their order, and cannot be told with certainty. Few examples and much
-    noise make it easy to overfit.
+    Each topic has ten keywords. A token is a keyword of the sequence's topic with probability
+    `keyword_share`. Otherwise it is noise: any token of the vocabulary, including all keywords,
+    where the n-th most frequent token is 1 / n times as frequent as the first (Zipf's law). The
+    topic depends on the tokens and not on their order, and cannot be predicted with certainty.
+    Few examples and much noise make it easy to overfit.
 
     Args:
         examples: number of sequences, at least 4.
-        length: tokens in a sequence.
+        length: number of tokens per sequence.
         vocabulary_size: number of different tokens, at least 40.
-        keyword_share: probability of a token to be a keyword of the topic, in [0, 1].
-        seed: decides everything; the same seed gives the same arrays.
+        keyword_share: probability that a token is a keyword of the topic, in [0, 1].
+        seed: seed of everything that is drawn.
 
     Returns:
         Tokens, int32 of shape ``(examples, length)`` from 0 to ``vocabulary_size - 1``, and
-        topics, int32 of shape ``(examples,)`` from 0 to 3, as many of each as can be.
+        topics, int32 of shape ``(examples,)`` from 0 to 3, as evenly distributed as possible.
 
     Raises:
         ValueError: an argument is out of range.
+
+    Example:
+        >>> from dropout_zoo.training import make_topics
+        >>> tokens, topics = make_topics(8, length=16)
+        >>> tokens.shape, sorted(topics.tolist())
+        ((8, 16), [0, 0, 1, 1, 2, 2, 3, 3])
     """
     check_count(examples, "examples", least=TOPICS)
     check_count(length, "length")

@@ -38,7 +38,7 @@ def targets_for(model: keras.Model, y: Array, num_classes: int | None) -> Array:
         `(examples, features)`.
 
     Raises:
-        ValueError: If the model is not compiled, has several outputs, or does not fit the data.
+        ValueError: The model is not compiled, has several outputs, or does not fit the data.
 
     Example:
         >>> import numpy as np
@@ -113,7 +113,8 @@ def _loss_function(model: keras.Model) -> Callable[..., Any]:
             )
         loss = entries[0]
     loss = losses.get(loss)
-    return getattr(loss, "fn", loss)
+    function: Callable[..., Any] = getattr(loss, "fn", loss)
+    return function
 
 
 def _check_values(y: Array, num_classes: int | None) -> Array:

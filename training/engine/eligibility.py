@@ -1,4 +1,4 @@
-"""Which models the engine can train: those that it can make with their rates as variables."""
+"""Which models an engine other than `Model.fit` can train."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dropout_zoo.models.graph.model_graph import flat_layers, is_plain_model
 from dropout_zoo.models.graph.runtime_rates import why_rates_are_fixed
 from dropout_zoo.models.keras_internals import distribute_strategy, seed_generators
 
-# What a model of one's own may override of how Keras trains; the engine's loop calls none of it.
+# Methods of training that a subclass may override; the engines call Keras's own.
 _TRAINING_METHODS = (
     "fit", "evaluate", "train_step", "test_step", "compute_loss", "compute_metrics",
     "make_train_function", "make_test_function", "reset_metrics", "get_metrics_result",
@@ -23,16 +23,16 @@ _CONVOLUTIONS = (
 
 
 def why_not_liftable(model: keras.Model) -> str | None:
-    """Say why a model cannot be trained by the engine's loop.
+    """Return why only `Model.fit` can train a model.
 
     Args:
         model: a compiled model.
 
     Returns:
-        The reason, as the end of a sentence; None where nothing is in the way.
+        The reason, as the end of a sentence; None if an engine can train the model.
     """
     if keras.backend.backend() not in ("tensorflow", "jax"):
-        return f"Keras runs on {keras.backend.backend()}, and the engine on TensorFlow or JAX"
+        return f"Keras uses {keras.backend.backend()}; the faster engines need TensorFlow or JAX"
     if not is_plain_model(model):
         return f"{type(model).__name__} is a subclassed model without a graph"
     reason = _reason_in_training(model) or why_rates_are_fixed(model) or _reason_in_layers(model)
@@ -53,11 +53,11 @@ def _reason_in_training(model: keras.Model) -> str | None:
     if keras.backend.backend() == "tensorflow":
         if model.jit_compile:
             return (
-                "the model is compiled with jit_compile=True, which is Keras's default where there "
-                "is a GPU; with KERAS_BACKEND=jax members are trained together there"
+                "the model is compiled with jit_compile=True, Keras's default on a GPU; set "
+                "KERAS_BACKEND=jax to train members together there"
             )
         if distribute_strategy(model) is not None:
-            return "the model was made under a tf.distribute strategy"
+            return "the model was created under a tf.distribute strategy"
     return None
 
 
@@ -72,8 +72,8 @@ def _reason_on_jax(model: keras.Model) -> str | None:
         for layer in flat_layers(model):
             if isinstance(layer, _CONVOLUTIONS):
                 return (
-                    f"JAX computes convolutions such as {layer.name!r} many times more slowly in a "
-                    "loop on a CPU; TensorFlow is the backend for them there"
+                    f"on a CPU, JAX computes convolutions such as {layer.name!r} many times more "
+                    "slowly in a loop; use the TensorFlow backend"
                 )
     return None
 

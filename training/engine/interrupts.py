@@ -1,7 +1,7 @@
-"""Interrupts that are not lost.
+"""Interrupts that do not get lost.
 
-Python ignores an exception that is raised while it collects garbage, a `KeyboardInterrupt` like any
-other; libraries that clean up there make that likely enough to happen.
+Python ignores exceptions that are raised during garbage collection, and a `KeyboardInterrupt` is
+no exception to that. Libraries that clean up there make it happen now and then.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# No `threading.Event`: setting one takes a lock, which a second signal would wait for in vain.
+# Not a `threading.Event`: setting it takes a lock, for which a second signal would wait forever.
 _asked: list[int] = []
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Have SIGINT and SIGTERM raise `KeyboardInterrupt`, and `check_interrupt` after them.
+    """Raise `KeyboardInterrupt` on SIGINT and SIGTERM, and again in `check_interrupt`.
 
-    What libraries make of a `KeyboardInterrupt` that they catch, such as a `SystemError`, leaves
-    as one too. Works in the main thread, as signals do; the handlers from before come back at the
-    end.
+    Other exceptions into which libraries turn a `KeyboardInterrupt`, such as `SystemError`, leave
+    the context as `KeyboardInterrupt`. For the main thread, as all signal handlers; the previous
+    handlers are restored at the end.
     """
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -30,7 +30,7 @@ def interruptible() -> Iterator[None]:
         raise KeyboardInterrupt
 
     def tell(ignored: sys.UnraisableHookArgs) -> None:
-        if ignored.exc_type is not KeyboardInterrupt:  # which is not lost
+        if ignored.exc_type is not KeyboardInterrupt:  # `check_interrupt` raises that
             tell_before(ignored)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -49,10 +49,10 @@ def interruptible() -> Iterator[None]:
 
 
 def check_interrupt() -> None:
-    """Raise `KeyboardInterrupt` if one was asked for and did not get through.
+    """Raise `KeyboardInterrupt` if a signal has come, whether or not it raised one then.
 
     Raises:
-        KeyboardInterrupt: a signal has come since `interruptible` began.
+        KeyboardInterrupt: a signal has come since the context of `interruptible` was entered.
     """
     if _asked:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""A journal of finished members, so that a run that was cut off trains none of them again."""
+"""A journal of trained members, so that an interrupted run trains none of them again."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from dropout_zoo.training.members import Member, TrainedMember, member_rates
 
 
 class JournaledTrainer:
-    """Trains members as a `MemberTrainer` does, and writes each down as it finishes.
+    """Trains members like a `MemberTrainer` and appends each to a journal as it finishes.
 
-    Members that the journal holds already are taken from there. A record that was cut off is
-    left out, and its member trained again.
+    Members that the journal has already are restored from it. An incomplete last record, as a
+    kill leaves it, is ignored and its member trained again.
 
     Args:
-        trainer: what trains.
-        path: the journal, a file of JSON lines; made if it is missing. Checkpoints are named
-            relative to its folder.
-        on_restored: hears of each member that is taken from the journal.
+        trainer: trains the members that the journal does not have.
+        path: the journal, a file of JSON lines; created if missing. Paths of checkpoints in it
+            are relative to its directory.
+        on_restored: called with each result that is restored from the journal.
+
+    Attributes:
+        restored: number of results that the journal had at the beginning.
     """
 
     def __init__(
@@ -45,11 +48,11 @@ class JournaledTrainer:
         members: Sequence[Member],
         on_result: Callable[[TrainedMember], None] | None = None,
     ) -> list[TrainedMember]:
-        """Train the members that the journal does not hold.
+        """Train the members that the journal does not have.
 
         Args:
-            members: what to train.
-            on_result: hears of each member that is trained, as it finishes.
+            members: the members; those with the same settings are trained once.
+            on_result: called with each new result as it finishes.
 
         Returns:
             The trained members, in the order of `members`.
@@ -88,7 +91,7 @@ class JournaledTrainer:
         return self._trainer.max_parallel
 
     def _key(self, member: Member) -> str:
-        """All that decides a training within one run: where it continues follows from these."""
+        """All that decides a training within a run, as text."""
         rates = member_rates(self._trainer.plan.model, member)
         epochs = member.epochs or self._trainer.plan.settings.epochs
         key = [list(rates.items()), member.seed, member.initial_epoch, epochs]
@@ -108,13 +111,13 @@ class JournaledTrainer:
             "seconds": trained.seconds,
             "checkpoint": checkpoint and os.path.relpath(checkpoint, self._path.parent),
         }
-        # A line is written at once; one that a kill cuts short does not parse, and is left out.
+        # One write per line: a line that a kill cuts short does not parse and is ignored.
         try:
             with open(self._path, "ab") as file:
                 file.write(b"\n" + json.dumps(record).encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
-        except OSError as error:  # a full disk does not say which file it was
+        except OSError as error:  # the error of a full disk does not name the file
             raise OSError(error.errno, error.strerror, str(self._path)) from error
         self._records[record["key"]] = record
 
@@ -148,7 +151,7 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
             key, checkpoint = record["key"], record["checkpoint"]
         except (ValueError, KeyError, TypeError):
             continue
-        # Weights are written before their record; should they be gone all the same, train again.
+        # Weights are saved before their record. If they were deleted, the member is trained again.
         if checkpoint is None or (path.parent / checkpoint).is_file():
             records[key] = record
     return records

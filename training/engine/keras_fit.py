@@ -101,7 +101,7 @@ class _WeightsOfEpoch(keras.callbacks.Callback):
 
 def _run_epoch(
     plan: Plan, model: keras.Model, epoch: int, member: Member, rates: Mapping[str, float]
-) -> tuple[dict, dict, dict]:
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     order = plan.batch_order(member, rates, epoch)
     weight = None if plan.sample_weight is None else plan.sample_weight[order]
     weights_of_epoch = _WeightsOfEpoch()

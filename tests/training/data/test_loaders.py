@@ -346,7 +346,7 @@ GOOD = rows(lambda i: f"{i},{i / 2},{i % 3}")
     [
         ("", "empty file"),
         ("a,t\n", "expected rows below the header"),
-        ("t\n0\n1\n", "expected columns beside the target 't'"),
+        ("t\n0\n1\n", "expected columns besides the target 't'"),
         ("a,b,c\n" + GOOD, "one of the columns a, b, c, received 't'"),
         ("a,a,t\n" + GOOD, "column 'a': expected different names"),
         (",b,t\n" + GOOD, "column 1: expected a name"),
@@ -531,7 +531,7 @@ def add_large_image(root):
     [
         (add_empty_class, "z: expected images .*received none"),
         (add_nested_folder, "nested: .*a folder inside a class folder"),
-        (add_image_beside, "x.png: .*beside the sub-folders"),
+        (add_image_beside, "x.png: .*next to the sub-folders"),
         (add_text, "x.png: .*damaged"),
         (add_empty_file, "x.jpg: .*damaged"),
         (add_postscript, "x.png: .*damaged"),
@@ -553,7 +553,7 @@ def test_bad_images_are_refused(tmp_path, add, message):
 
 def test_folders_without_classes_to_tell_apart_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
-    refused("expected one sub-folder of images a class", tmp_path / "empty")
+    refused("expected one sub-folder of images per class", tmp_path / "empty")
     refused(r"single class \(one\)", save_images(tmp_path / "single", classes=("one",)))
     refused("examples of class b .*received 2", save_images(tmp_path / "few", number=2))
     refused("at most 100 bytes", save_images(tmp_path / "large"), max_bytes=100)

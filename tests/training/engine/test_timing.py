@@ -46,7 +46,7 @@ MEMBERS = [Member({}, seed) for seed in range(5)]
 
 
 def test_all_trainings_share_one_start_and_each_has_its_epochs():
-    pace = Pace(start_up=2.0, training=0.5, epoch=0.1, together=2)
+    pace = Pace(start_up=2.0, training=0.5, epoch=0.1, parallel=2)
     assert pace.seconds(1, 10) == pytest.approx(2 + 1.5)
     assert pace.seconds(4, 10) == pytest.approx(2 + 2 * 1.5)
     assert pace.seconds(5, 10) == pytest.approx(2 + 3 * 1.5)

@@ -135,7 +135,8 @@ class VectorisedEpochs:
     def _results_of_one(self, metrics: Values) -> Logs:
         pairs = list(zip(self._model.metrics_variables, metrics, strict=True))
         with keras.StatelessScope(state_mapping=pairs):
-            return self._model.get_metrics_result()
+            results: Logs = self._model.get_metrics_result()
+        return results
 
 
 class _Steps:

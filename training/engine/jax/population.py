@@ -230,7 +230,8 @@ def members_that_fit(bytes_per_member: int) -> int:
 
 @jax.jit(donate_argnums=0)
 def _put(state: State, of_one: State, place: int) -> State:
-    return jax.tree.map(lambda values, value: values.at[place].set(value), state, of_one)
+    changed: State = jax.tree.map(lambda a, b: a.at[place].set(b), state, of_one)
+    return changed
 
 
 @jax.jit
@@ -243,7 +244,8 @@ def _keep(best: list[jax.Array], now: list[jax.Array], improved: jax.Array) -> l
     def chosen(old: jax.Array, new: jax.Array) -> jax.Array:
         return jnp.where(improved.reshape(-1, *[1] * (new.ndim - 1)), new, old)
 
-    return jax.tree.map(chosen, best, now)
+    kept: list[jax.Array] = jax.tree.map(chosen, best, now)
+    return kept
 
 
 def _as_python(value: np.ndarray) -> Any:

@@ -75,9 +75,9 @@ class UpdatesAllVariables:
 
 def momentums(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
     """The first moments of Adam or RMSprop, one per variable; Keras names them for itself only."""
-    return optimizer._momentums
+    return list(optimizer._momentums)
 
 
 def velocities(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
     """The second moments of Adam or RMSprop, one per variable; see `momentums`."""
-    return optimizer._velocities
+    return list(optimizer._velocities)

@@ -1,4 +1,4 @@
-"""How many threads TensorFlow uses: one a loop, and kernels that keep to theirs."""
+"""How many threads TensorFlow uses: one per training loop, each kernel on a single thread."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ from contextlib import suppress
 
 
 def usable_cores() -> int:
-    """Number of cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def prepare_threads(workers: int | None = None) -> bool:
-    """Set TensorFlow up for one training loop a core; to be called before any model is made.
+    """Set up TensorFlow for one training loop per core; call it before creating any model.
 
-    TensorFlow takes the setting only until its runtime starts, which the first variable makes it
-    do. Afterwards this changes nothing.
+    TensorFlow accepts these settings only until its runtime starts, which the first variable
+    triggers. After that, this function changes nothing.
 
     Args:
-        workers: number of loops; None for one a usable core.
+        workers: number of training loops; None for one per usable core.
 
     Returns:
-        Whether TensorFlow's kernels are single-threaded now.
+        Whether TensorFlow's kernels are single-threaded.
+
+    Example:
+        >>> from dropout_zoo.training import prepare_threads
+        >>> single_threaded = prepare_threads()
     """
     import tensorflow as tf
 
@@ -33,4 +37,4 @@ def prepare_threads(workers: int | None = None) -> bool:
             threading.set_intra_op_parallelism_threads(1)
         if threading.get_inter_op_parallelism_threads() == 0:
             threading.set_inter_op_parallelism_threads(workers or usable_cores())
-    return threading.get_intra_op_parallelism_threads() == 1
+    return bool(threading.get_intra_op_parallelism_threads() == 1)
