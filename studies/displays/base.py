@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -142,30 +142,69 @@ class Display(ABC):
         return twin
 
 
+class CurveStyles(NamedTuple):
+    """The keyword arguments that a caller of `CurveDisplay.plot` gave."""
+
+    line_kw: Style
+    fill_kw: Style
+    scatter_kw: Style
+
+
 class CurveDisplay(Display):
     """Curves of the mean over seeds, with a band of one standard deviation and the seeds as dots.
 
     Args:
         points: one row per seed, with ``series`` (the curve it belongs to), ``x`` and ``value``
             (NaN where it was not measured).
+        ylabel: label of the vertical axis.
     """
 
-    def __init__(self, *, points: pd.DataFrame) -> None:
+    size: ClassVar[tuple[float, float]] = (7.2, 4.2)  # of a new figure, in inches
+
+    def __init__(self, *, points: pd.DataFrame, ylabel: str) -> None:
         self.points = points
         self.means = means_over_seeds(points)
+        self.ylabel = ylabel
+
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        line_kw: Style = None,
+        fill_kw: Style = None,
+        scatter_kw: Style = None,
+    ) -> Self:
+        """Draw the curves.
+
+        Args:
+            ax: axes to draw on; None for a new figure.
+            line_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the lines of the means.
+            fill_kw: keyword arguments for `matplotlib.axes.Axes.fill_between`, of the bands.
+            scatter_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the seeds' dots.
+
+        Returns:
+            The display itself, with `figure_` and `ax_`.
+        """
+        [axis] = self._start(ax, ["the curve"], self.size)
+        self._draw(axis, CurveStyles(line_kw, fill_kw, scatter_kw))
+        axis.set_ylabel(self.ylabel)
+        self._add_legend(axis)
+        return self
+
+    @abstractmethod
+    def _draw(self, axis: Axes, styles: CurveStyles) -> None:
+        """Draw everything but the label of the vertical axis and the legend."""
 
     def _draw_curve(
         self,
         axis: Axes,
         series: str,
+        styles: CurveStyles,
         *,
         color: str,
         marker: str,
         label: str,
         linestyle: str = "-",
-        line_kw: Style = None,
-        fill_kw: Style = None,
-        scatter_kw: Style = None,
     ) -> None:
         mean = self.means[self.means["series"] == series]
         seeds = self.points[self.points["series"] == series]
@@ -173,12 +212,13 @@ class CurveDisplay(Display):
             "linestyle": linestyle, "marker": marker, "color": color, "label": label,
             "markersize": 6, "zorder": 3,
         }  # fmt: skip
-        axis.plot(mean["x"], mean["mean"], **styled(Line2D, line, line_kw))
+        fill = {"facecolor": color, "alpha": 0.18, "linewidth": 0}
+        axis.plot(mean["x"], mean["mean"], **styled(Line2D, line, styles.line_kw))
         axis.fill_between(
             mean["x"].to_numpy(float), mean["mean"] - mean["std"], mean["mean"] + mean["std"],
-            **styled(PolyCollection, {"facecolor": color, "alpha": 0.18, "linewidth": 0}, fill_kw),
+            **styled(PolyCollection, fill, styles.fill_kw),
         )  # fmt: skip
-        draw_seeds(axis, seeds["x"], seeds["value"], color, scatter_kw)
+        draw_seeds(axis, seeds["x"], seeds["value"], color, styles.scatter_kw)
 
 
 def means_over_seeds(points: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-from dropout_zoo.studies.displays.base import CurveDisplay, Style
+from dropout_zoo.studies.displays.base import CurveDisplay, CurveStyles
 from dropout_zoo.studies.displays.style import setting_style
 from dropout_zoo.studies.metric_names import accuracy_name, axis_label, drawn_values
 from dropout_zoo.studies.result import TrainingStudyResult
@@ -62,11 +62,11 @@ class FactorCurveDisplay(CurveDisplay):
     """
 
     studies = tuple(FACTORS)
+    size = (7.0, 4.2)
 
     def __init__(self, *, points: pd.DataFrame, factor: Factor, ylabel: str) -> None:
-        super().__init__(points=points)
+        super().__init__(points=points, ylabel=ylabel)
         self.factor = factor
-        self.ylabel = ylabel
 
     @classmethod
     def from_result(cls, result: TrainingStudyResult, metric: str | None = None) -> Self:
@@ -104,32 +104,12 @@ class FactorCurveDisplay(CurveDisplay):
         )
         return cls(points=points, factor=factor, ylabel=axis_label(name))
 
-    def plot(
-        self,
-        ax: Axes | None = None,
-        *,
-        line_kw: Style = None,
-        fill_kw: Style = None,
-        scatter_kw: Style = None,
-    ) -> Self:
-        """Draw the curves.
-
-        Args:
-            ax: axes to draw on; None for a new figure.
-            line_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the lines.
-            fill_kw: keyword arguments for `matplotlib.axes.Axes.fill_between`, of the bands.
-            scatter_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the seeds' dots.
-
-        Returns:
-            The display itself, with `figure_` and `ax_`.
-        """
-        [axis] = self._start(ax, ["the curve"], (7.0, 4.2))
-        for number, name in enumerate(dict.fromkeys(self.means["series"])):
+    def _draw(self, axis: Axes, styles: CurveStyles) -> None:
+        for number, name in enumerate(dict.fromkeys(self.points["series"])):
             color, marker = setting_style(number)
             self._draw_curve(
-                axis, name, color=color, marker=marker, label=name,
-                linestyle=("-", "--", "-.", ":")[number % 4], line_kw=line_kw, fill_kw=fill_kw,
-                scatter_kw=scatter_kw,
+                axis, name, styles, color=color, marker=marker, label=name,
+                linestyle=("-", "--", "-.", ":")[number % 4],
             )  # fmt: skip
         if self.factor.logarithmic:
             axis.set_xscale("log")
@@ -138,9 +118,6 @@ class FactorCurveDisplay(CurveDisplay):
             axis.xaxis.set_minor_formatter(NullFormatter())
             axis.tick_params(axis="x", rotation=45)
         axis.set_xlabel(self.factor.label)
-        axis.set_ylabel(self.ylabel)
-        self._add_legend(axis)
-        return self
 
 
 def _series(scores: pd.DataFrame) -> pd.Series:

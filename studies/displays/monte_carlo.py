@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-from dropout_zoo.studies.displays.base import CurveDisplay, Style
+from dropout_zoo.studies.displays.base import CurveDisplay, CurveStyles
 from dropout_zoo.studies.displays.style import BLUE, VERMILION
 from dropout_zoo.studies.result import StudyResult
 
@@ -39,9 +39,8 @@ class MonteCarloDisplay(CurveDisplay):
     studies = ("monte_carlo_convergence",)
 
     def __init__(self, *, points: pd.DataFrame, weight_scaling: float, ylabel: str) -> None:
-        super().__init__(points=points)
+        super().__init__(points=points, ylabel=ylabel)
         self.weight_scaling = weight_scaling
-        self.ylabel = ylabel
 
     @classmethod
     def from_result(cls, result: StudyResult, metric: str = "error") -> Self:
@@ -67,30 +66,8 @@ class MonteCarloDisplay(CurveDisplay):
             ylabel="error (%)" if metric == "error" else "cross-entropy (nats)",
         )
 
-    def plot(
-        self,
-        ax: Axes | None = None,
-        *,
-        line_kw: Style = None,
-        fill_kw: Style = None,
-        scatter_kw: Style = None,
-    ) -> Self:
-        """Draw the curve.
-
-        Args:
-            ax: axes to draw on; None for a new figure.
-            line_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the line of the mean.
-            fill_kw: keyword arguments for `matplotlib.axes.Axes.fill_between`, of the band.
-            scatter_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the repeats' dots.
-
-        Returns:
-            The display itself, with `figure_` and `ax_`.
-        """
-        [axis] = self._start(ax, ["the curve"], (7.2, 4.2))
-        self._draw_curve(
-            axis, AVERAGE, color=BLUE, marker="o", label=AVERAGE, line_kw=line_kw,
-            fill_kw=fill_kw, scatter_kw=scatter_kw,
-        )  # fmt: skip
+    def _draw(self, axis: Axes, styles: CurveStyles) -> None:
+        self._draw_curve(axis, AVERAGE, styles, color=BLUE, marker="o", label=AVERAGE)
         axis.axhline(self.weight_scaling, color=VERMILION, linestyle="--", label=WEIGHT_SCALING)
         axis.set_xscale("log")
         most = self.points["x"].max()
@@ -98,6 +75,3 @@ class MonteCarloDisplay(CurveDisplay):
         axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_xlabel("number of passes averaged")
-        axis.set_ylabel(self.ylabel)
-        self._add_legend(axis)
-        return self

@@ -9,7 +9,7 @@ from typing import Self
 import pandas as pd
 from matplotlib.axes import Axes
 
-from dropout_zoo.studies.displays.base import CurveDisplay, Style, means_over_seeds
+from dropout_zoo.studies.displays.base import CurveDisplay, CurveStyles, means_over_seeds
 from dropout_zoo.studies.displays.matplotlib_internals import SecondaryAxis
 from dropout_zoo.studies.displays.style import BLACK, GREY, ORANGE, SKY, setting_style
 from dropout_zoo.studies.metric_names import (
@@ -33,7 +33,8 @@ class RateCurveDisplay(CurveDisplay):
 
     Each line is the mean over the seeds; the band is one standard deviation, the dots are the
     seeds. Marked are the best rate, the rates within one standard error of it, and the rates at
-    which the model over- or underfits.
+    which the model over- or underfits. `plot` also sets ``keep_axis_``, the twin axis of keep
+    probabilities.
 
     Args:
         points: one row per training: ``series`` (the line it belongs to), ``x`` (the rate) and
@@ -56,6 +57,7 @@ class RateCurveDisplay(CurveDisplay):
     """
 
     studies = ("rate_sweep",)
+    size = (7.2, 4.4)
     keep_axis_: SecondaryAxis
 
     def __init__(
@@ -69,9 +71,8 @@ class RateCurveDisplay(CurveDisplay):
         one_standard_error: tuple[float, float],
         labels: Mapping[float, str],
     ) -> None:
-        super().__init__(points=points)
+        super().__init__(points=points, ylabel=ylabel)
         self.training = means_over_seeds(training)
-        self.ylabel = ylabel
         self.optimum = optimum
         self.series = series
         self.one_standard_error = one_standard_error
@@ -123,41 +124,20 @@ class RateCurveDisplay(CurveDisplay):
             },
         )
 
-    def plot(
-        self,
-        ax: Axes | None = None,
-        *,
-        line_kw: Style = None,
-        fill_kw: Style = None,
-        scatter_kw: Style = None,
-    ) -> Self:
-        """Draw the curves.
-
-        Args:
-            ax: axes to draw on; None for a new figure.
-            line_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the validation lines.
-            fill_kw: keyword arguments for `matplotlib.axes.Axes.fill_between`, of the bands.
-            scatter_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the seeds' dots.
-
-        Returns:
-            The display itself, with `figure_`, `ax_` and the twin `keep_axis_`.
-        """
-        [axis] = self._start(ax, ["the curve"], (7.2, 4.4))
+    def _draw(self, axis: Axes, styles: CurveStyles) -> None:
         series = list(dict.fromkeys(self.points["series"]))
         many = len(series) > 1
         for number, name in enumerate(series):
             points = self.points[self.points["series"] == name]
             color, marker = setting_style(number)
-            if (
-                points["x"].nunique() == 1
-            ):  # the control of a sweep that leaves other dropout as it is
+            # The control of a sweep that leaves other dropout as it is, not a point of a curve.
+            if points["x"].nunique() == 1:
                 control = points["value"].mean()
                 axis.axhline(control, color=BLACK, linestyle="--", label=name, zorder=1)
                 continue
             prefix = f"{name}: " if many else ""
             self._draw_curve(
-                axis, name, color=color, marker=marker, label=f"{prefix}validation",
-                line_kw=line_kw, fill_kw=fill_kw, scatter_kw=scatter_kw,
+                axis, name, styles, color=color, marker=marker, label=f"{prefix}validation",
             )  # fmt: skip
             training = self.training[self.training["series"] == name]
             if len(training):
@@ -166,11 +146,8 @@ class RateCurveDisplay(CurveDisplay):
                     label=f"{prefix}training, dropout off",
                 )  # fmt: skip
         self._mark(axis, f"{self.series}: " if many else "")
-        axis.set_ylabel(self.ylabel)
         axis.set_xlim(-0.03, self.points["x"].max() + 0.03)
         self.keep_axis_ = self._add_rate_axes(axis)
-        self._add_legend(axis)
-        return self
 
     def _mark(self, axis: Axes, prefix: str) -> None:
         axis.axvline(

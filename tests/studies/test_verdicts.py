@@ -175,7 +175,7 @@ def test_in_a_sweep_the_best_rate_is_the_reference(few_digits):
     assert found["hidden 0.95"].label == "underfitting"
 
 
-def test_missing_columns_are_told():
+def test_missing_columns_are_named():
     with pytest.raises(ValueError, match="received curves without train_loss"):
         verdict(curves(FLAT, FLAT).drop(columns="train_loss"))
 
@@ -192,7 +192,7 @@ def test_real_trainings_with_and_without_too_much_dropout(few_digits):
     assert found["rate 0.95"].sentence in result.summary()
 
 
-def test_trainings_that_failed_are_told_as_failed():
+def test_trainings_that_failed_are_reported_as_failed():
     failed = curves(2.0, 2.0, status="failed", reason="disk is full")
     found = verdict(failed)
     assert found.label == "undecided"

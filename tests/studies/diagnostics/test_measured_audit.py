@@ -58,7 +58,7 @@ def codes(report):
 def test_bad_code_triggers_its_rule_and_good_code_does_not(code, few_digits):
     if "tensorflow" in RULES[code].bad and keras.backend.backend() != "tensorflow":
         pytest.skip("its example is written in TensorFlow")
-    # Whether rates hold a net back is told once the net without them has come to its end.
+    # DZ306 waits until the control without dropout has converged.
     epochs = 50 if code == "DZ306" else 15
     settings = {"epochs": epochs, "seeds": 3, "select": [code]}
     report = examine(program(RULES[code].bad), few_digits, **settings)
@@ -95,7 +95,7 @@ def test_it_joins_what_it_reads_and_what_it_measures(few_digits):
 
 @pytest.mark.slow
 def test_training_above_validation_needs_no_explanation(few_digits):
-    # Dropout is on, but the net has learnt its examples by heart.
+    # Dropout is on, but the model has memorized its examples.
     model = net(layers.Dense(128, "relu"), layers.Dropout(0.05))
     report = examine(model, few_digits, epochs=30, seeds=2, select=["DZ303"])
     numbers = report.measurements["accuracy"]
@@ -118,7 +118,7 @@ LOSSES = {
     "one-hot": (10, "softmax", "categorical_crossentropy", set()),
     "binary": (10, "sigmoid", "binary_crossentropy", set()),
     "binary logits": (10, None, "binary_crossentropy", {"DZ302"}),
-    "told logits": (10, None, keras.losses.BinaryCrossentropy(from_logits=True), set()),
+    "declared logits": (10, None, keras.losses.BinaryCrossentropy(from_logits=True), set()),
     "twice a sigmoid": (
         10, "sigmoid", keras.losses.BinaryCrossentropy(from_logits=True), {"DZ302"},
     ),
@@ -148,7 +148,7 @@ def two_classes(few_digits):
 
 
 @pytest.mark.filterwarnings("ignore:You are using a softmax over axis")
-def test_a_softmax_over_one_unit_is_told(few_digits):
+def test_a_softmax_over_one_unit_is_reported(few_digits):
     data = two_classes(few_digits)
     wrong = net(end=layers.Dense(1, "softmax"), loss="binary_crossentropy")
     (finding,) = examine(wrong, data, select=["DZ301"])
@@ -215,7 +215,7 @@ def test_the_switch_turns_dropout_alone_and_all_of_it():
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(norm.moving_mean), np.zeros(8))
 
 
-def test_a_diverged_training_is_told(few_digits):
+def test_a_diverged_training_is_reported(few_digits):
     model = net(layers.Dense(16, "relu"), layers.Dropout(0.2))
     model.compile(keras.optimizers.SGD(1e30), "sparse_categorical_crossentropy")
     report = examine(model, few_digits, epochs=2, seeds=1)
@@ -296,7 +296,7 @@ def test_an_unbuilt_model_is_built(few_digits):
     assert not report.limits
 
 
-def test_wrong_use_is_told(few_digits):
+def test_wrong_use_is_refused(few_digits):
     plain = keras.Sequential([keras.Input((28, 28)), layers.Flatten(), layers.Dense(10)])
     with pytest.raises(ValueError, match="expected a compiled model"):
         examine(plain, few_digits)

@@ -1,0 +1,56 @@
+"""Sentences on gains: what they claim follows from the interval, and they say what it rests on."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from dropout_zoo.studies import PairedDifference, paired_difference
+from dropout_zoo.studies.summary_text import gain_clause
+
+CLEAR = PairedDifference(0.2, low=0.1, high=0.3, level=0.95, p_value=0.01, pairs=5)
+UNSURE = PairedDifference(0.0095, low=-0.018, high=0.037, level=0.95, p_value=0.4, pairs=5)
+
+
+@pytest.mark.parametrize(
+    ("gain", "sentence"),
+    [
+        (CLEAR, "0.2 better than no dropout (95 % CI 0.1 to 0.3, 5 paired seeds)"),
+        (
+            UNSURE,
+            "no reliable gain over no dropout: 0.0095 (95 % CI -0.018 to 0.037 includes 0, 5 "
+            "paired seeds)",
+        ),
+        (
+            UNSURE._replace(level=0.99),
+            "no reliable gain over no dropout: 0.0095 (95 % CI -0.018 to 0.037 includes 0, 5 "
+            "paired seeds, Holm-adjusted)",
+        ),
+        (
+            CLEAR._replace(mean=-0.2, low=-0.3, high=-0.1),
+            "0.2 worse than no dropout (95 % CI -0.3 to -0.1, 5 paired seeds)",
+        ),
+        (
+            paired_difference([0.5], [0.3]),
+            "0.2 better than no dropout on a single seed, which proves nothing",
+        ),
+        (None, "not compared with no dropout, because a training failed"),
+    ],
+)
+def test_the_clause_claims_what_the_interval_allows(gain, sentence):
+    assert gain_clause(gain, "no dropout") == sentence
+
+
+def test_a_row_of_gains_reads_like_its_difference():
+    row = pd.Series({"setting": "a", "gain": 0.2, "low": 0.1, "high": 0.3, "level": 0.9,
+                     "p_value": 0.01, "pairs": 4})  # fmt: skip
+    assert gain_clause(row, "b", "fold", level=0.9) == (
+        "0.2 better than b (90 % CI 0.1 to 0.3, 4 paired folds)"
+    )
+
+
+def test_values_that_are_not_finite_are_no_reliable_gain():
+    unknown = CLEAR._replace(mean=math.nan, low=math.nan, high=math.nan)
+    assert gain_clause(unknown, "b") == (
+        "no reliable gain over b: no CI, because some values are not finite"
+    )
