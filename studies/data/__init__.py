@@ -1,1 +1,1 @@
-"""Variants of a data set: augmented, corrupted, or smaller."""
+"""Variants of a dataset: augmented, corrupted, or smaller."""

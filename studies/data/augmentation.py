@@ -1,4 +1,4 @@
-"""Training parts that fight, or feign, overfitting: augmented, synthetic, of other classes."""
+"""More or other training data: augmented copies, synthetic examples, a selection of classes."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ from dropout_zoo.studies.data.subsets import with_training_part
 from dropout_zoo.training.data.dataset import Dataset
 
 AUGMENTATIONS = ("shift and rotate", "flip")
-_SHIFT, _ANGLE = 2.0, 12.0  # pixels of 28, and degrees: digits stay what they are
+_SHIFT, _ANGLE = 2.0, 12.0  # pixels of 28, and degrees: a digit remains the same digit
 _NEIGHBOURS = 5  # Chawla et al. 2002 (SMOTE), Section 4.2
 
 
 def with_augmented_copies(dataset: Dataset, kind: str, copies: int, seed: int) -> Dataset:
-    """Add changed copies of every training image.
+    """Add augmented copies of every training image.
 
     Args:
-        dataset: images of shape `(examples, height, width)` or with channels behind.
-        kind: ``"shift and rotate"`` moves by up to 2 of 28 pixels and turns by up to 12 degrees;
-            ``"flip"`` mirrors left and right, which makes other characters of many.
-        copies: copies of each image.
-        seed: decides the changes.
+        dataset: images of shape `(examples, height, width)` or
+            `(examples, height, width, channels)`.
+        kind: ``"shift and rotate"`` shifts by up to 2 of 28 pixels and rotates by up to 12
+            degrees; ``"flip"`` mirrors left and right, which turns many characters into others.
+        copies: number of copies of each image.
+        seed: seed of the random changes.
 
     Returns:
         The data with `copies` + 1 times as many training examples.
 
     Raises:
-        ValueError: the inputs are no images, or there is no such kind.
+        ValueError: the inputs are not images, or there is no such kind.
     """
     check_choice(kind, AUGMENTATIONS, "kind")
     x, y = dataset.train
     if x.ndim not in (3, 4):
         raise ValueError(
-            f"expected images, of shape (examples, height, width) with or without channels, to "
-            f"augment; received {x.shape}: leave augmentation out"
+            f"expected images of shape (examples, height, width), with or without channels, "
+            f"received {x.shape}; leave augmentation out"
         )
     rng = np.random.default_rng(seed)
     images = [x]
@@ -63,11 +64,11 @@ def with_synthetic_examples(dataset: Dataset, share: float, seed: int) -> Datase
 
     Args:
         dataset: a classification.
-        share: how many, as a share of the training examples.
-        seed: decides which, and where between them.
+        share: number of synthetic examples, relative to the number of training examples.
+        seed: seed of the choice of neighbours and of the points between them.
 
     Returns:
-        The data; an example that is made weighs as much as the one it starts from.
+        The data; a synthetic example has the weight of the example it starts from.
     """
     x, y = dataset.train
     weight = dataset.sample_weight
@@ -99,23 +100,30 @@ def with_synthetic_examples(dataset: Dataset, share: float, seed: int) -> Datase
 
 
 def split_classes(dataset: Dataset, classes: list[int]) -> tuple[Dataset, Dataset]:
-    """Split a data set into some classes and the others, each numbered from 0.
+    """Split a dataset by class; the classes of each part are numbered from 0.
 
     Args:
         dataset: a classification.
-        classes: classes of the first part, at least 2; at least 2 must be left.
+        classes: classes of the first part, at least 2; at least 2 must remain.
 
     Returns:
-        The data of those classes, and of the others.
+        The data of these classes, and the data of the others.
 
     Raises:
-        ValueError: there are not that many classes.
+        ValueError: there are not enough classes.
+
+    Example:
+        >>> from dropout_zoo.studies import split_classes
+        >>> from dropout_zoo.training import load_dataset
+        >>> small, large = split_classes(load_dataset("digits"), [0, 1, 2])
+        >>> small.num_classes, large.num_classes
+        (3, 7)
     """
     count = dataset.num_classes or 0
     others = [label for label in range(count) if label not in classes]
     if len(classes) < 2 or len(others) < 2 or not set(classes) <= set(range(count)):
         raise ValueError(
-            f"expected classes to be at least 2 of the {count} classes, with 2 or more left; "
+            f"expected classes to be at least 2 of the {count} classes, with at least 2 remaining; "
             f"received {classes}"
         )
     return _only(dataset, sorted(classes)), _only(dataset, others)
@@ -142,7 +150,7 @@ def _only(dataset: Dataset, classes: list[int]) -> Dataset:
 
 
 def _moved(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Each image turned and shifted by an amount of its own."""
+    """Each image rotated and shifted by its own random amount."""
     moved = np.empty_like(x)
     centre = (np.array(x.shape[1:3]) - 1) / 2
     most = _SHIFT * np.array(x.shape[1:3]) / 28

@@ -1,4 +1,4 @@
-"""Corrupted data: wrong labels, a rare class; noise, missing pixels and rotation of inputs."""
+"""Corrupted data: wrong labels, a rare class, and noise, missing pixels or rotation of inputs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ CORRUPTIONS = ("gaussian noise", "missing pixels", "rotation")
 
 
 def with_wrong_labels(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, np.ndarray]:
-    """Make some of the training labels wrong, each another class at random.
+    """Replace some training labels with another class at random.
 
     Args:
         dataset: a classification.
-        share: of the training examples, in [0, 1).
-        seed: decides which, and what they become.
+        share: share of the training examples, in [0, 1).
+        seed: seed of the choice of examples and of their new classes.
 
     Returns:
         The data, and the indices of the examples with wrong labels.
@@ -27,7 +27,7 @@ def with_wrong_labels(dataset: Dataset, share: float, seed: int) -> tuple[Datase
     x, y = dataset.train
     classes = dataset.num_classes or 2
     rng = np.random.default_rng(seed)
-    # Larger shares contain the smaller ones, so that levels differ by what is added alone.
+    # The examples of a smaller share are among those of a larger one, so that levels are nested.
     wrong = np.sort(rng.permutation(len(y))[: round(share * len(y))])
     steps = np.random.default_rng(seed + 1).integers(1, classes, len(y))
     changed = y.copy()
@@ -37,13 +37,13 @@ def with_wrong_labels(dataset: Dataset, share: float, seed: int) -> tuple[Datase
 
 
 def with_rare_class(dataset: Dataset, rare: int, ratio: int, seed: int) -> Dataset:
-    """Keep one in so many training examples of a class, at least one.
+    """Keep one in `ratio` training examples of a class, at least one.
 
     Args:
         dataset: a classification.
         rare: number of the class.
-        ratio: examples there now for each that is kept.
-        seed: decides which are kept.
+        ratio: of this many examples, one is kept.
+        seed: seed of the choice of examples.
 
     Returns:
         The data.
@@ -64,31 +64,32 @@ def corrupted(x: np.ndarray, kind: str, level: float, seed: int) -> np.ndarray:
 
     Args:
         x: inputs, float32, shape `(examples, ...)`.
-        kind: ``"gaussian noise"``, ``"missing pixels"``, or of images ``"rotation"``.
-        level: standard deviation of the noise as a share of the largest absolute input; share of
-            the values set to 0, in [0, 1); or degrees counterclockwise.
-        seed: decides the noise.
+        kind: ``"gaussian noise"``, ``"missing pixels"``, or, for images, ``"rotation"``.
+        level: standard deviation of the noise, relative to the largest absolute input; share of
+            the values that are set to 0, in [0, 1); or degrees counterclockwise.
+        seed: seed of noise and missing pixels.
 
     Returns:
         The corrupted inputs.
 
     Raises:
-        ValueError: there is no such kind, the level is out of range, or the inputs are no images.
+        ValueError: there is no such kind, the level is out of range, or a rotation is asked of
+            inputs that are not images.
     """
     check_choice(kind, CORRUPTIONS, "levels")
     if kind == "rotation":
         if x.ndim not in (3, 4):
             raise ValueError(
-                "expected images, of shape (examples, height, width) with or without channels, to "
-                f"rotate; received {x.shape}"
+                "expected images of shape (examples, height, width), with or without channels, to "
+                f"rotate, received {x.shape}; use another corruption"
             )
         return ndimage.rotate(x, level, axes=(2, 1), reshape=False, order=1)
     rng = np.random.default_rng(seed)
     if kind == "missing pixels":
         share = check_rate(level, f"levels[{kind!r}]")
-        # Larger levels miss what smaller ones miss, and more.
+        # The pixels that a smaller level removes are among those that a larger one removes.
         return x * (rng.random(x.shape, dtype=np.float32) >= share)
     if not level >= 0:
-        raise ValueError(f"expected levels[{kind!r}] of 0 or larger, received {level!r}")
+        raise ValueError(f"expected levels[{kind!r}] to be at least 0, received {level!r}")
     noise = rng.standard_normal(x.shape, dtype=np.float32)
     return x + np.float32(level * np.abs(x).max()) * noise

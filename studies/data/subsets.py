@@ -1,4 +1,4 @@
-"""Other training parts for the same validation part: fewer examples, or changed ones."""
+"""Other training parts for the same validation part, and folds."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from dropout_zoo.training.data.split import stratified_sample
 def with_training_part(
     dataset: Dataset, x: np.ndarray, y: np.ndarray, changed: str, weight: np.ndarray | None = None
 ) -> Dataset:
-    """The same data with another training part.
+    """Return a dataset with another training part.
 
     Args:
         dataset: the data.
         x: training inputs, float32, shape `(examples, ...)`.
         y: their labels or targets, shape `(examples, ...)`.
-        changed: what was done, for the source.
+        changed: what was changed; appended to the name of the source.
         weight: weight of each training example, or None.
 
     Returns:
-        The data; validation and test part are shared.
+        The data, with the same validation and test part.
     """
     return replace(
         dataset, train=(x, y), sample_weight=weight, source=f"{dataset.source}, {changed}"
@@ -32,15 +32,22 @@ def with_training_part(
 
 
 def with_fewer_examples(dataset: Dataset, examples: int, seed: int) -> Dataset:
-    """The same data with a part of the training examples, each class with its share.
+    """Return a dataset with a stratified sample of the training examples.
 
     Args:
         dataset: the data.
-        examples: number of training examples; all where there are not more.
-        seed: decides which.
+        examples: number of training examples to keep; all if there are not more.
+        seed: seed of the sample.
 
     Returns:
-        The data.
+        The data, with the same validation and test part.
+
+    Example:
+        >>> from dropout_zoo.studies import with_fewer_examples
+        >>> from dropout_zoo.training import load_dataset
+        >>> few = with_fewer_examples(load_dataset("digits"), 100, seed=0)
+        >>> few.train[0].shape
+        (100, 28, 28)
     """
     x, y = dataset.train
     if examples >= len(y):
@@ -54,12 +61,12 @@ def with_fewer_examples(dataset: Dataset, examples: int, seed: int) -> Dataset:
 
 
 def fold_of(dataset: Dataset, folds: int, number: int) -> Dataset:
-    """The same data with one fold of training and validation part as the validation part.
+    """Return a dataset whose validation part is one fold of its training and validation part.
 
     Args:
         dataset: the data.
-        folds: number of folds, at least 2; of a classification each class has its share in each.
-        number: which fold, from 0.
+        folds: number of folds, at least 2; stratified for a classification.
+        number: number of the fold, from 0.
 
     Returns:
         The data, without weights of the training examples.

@@ -108,7 +108,7 @@ def coadaptation() -> None:
         >>> from dropout_zoo.studies import coadaptation
         >>> study = coadaptation("mlp", "digits", examples=20, epochs=1, seeds=1)
         >>> len(study.data)
-        1024
+        256
     """
 
 

@@ -1,4 +1,4 @@
-"""A study seen through its generalization gaps: training less validation accuracy."""
+"""Generalization gaps: training accuracy minus validation accuracy."""
 
 from __future__ import annotations
 
@@ -13,24 +13,30 @@ GAP = Objective("gap", "min")
 
 
 def generalization_gaps(result: TrainingStudyResult) -> TrainingStudyResult:
-    """Judge a study by how far its models do better on what they were trained on.
+    """Compare the settings of a study by their generalization gaps.
 
     Args:
         result: a study of classifiers.
 
     Returns:
-        The same study with a row a training, as it stands after its last epoch, and ``gap`` as
-        its objective: accuracy on training examples less that on the validation part, both with
-        dropout off, in percentage points. Means, gains and displays then are those of the gap.
+        The same study with one row per training, at its last epoch, and ``gap`` as objective: the
+        accuracy on training examples minus the accuracy on the validation part, both with
+        dropout off, in percentage points. Means, gains and displays are those of the gap.
 
     Raises:
         ValueError: no accuracy was measured.
+
+    Example:
+        >>> from dropout_zoo.studies import generalization_gaps, learning_curves
+        >>> study = learning_curves("mlp", "digits", epochs=1, seeds=1)
+        >>> generalization_gaps(study).objective.name
+        'gap'
     """
     accuracy = accuracy_name(result.metrics)
     if accuracy is None:
         raise ValueError(
-            f"expected a study of classifiers that measure their accuracy, received one that "
-            f"measures {', '.join(result.metrics)}"
+            f"expected a study of classifiers compiled with metrics=['accuracy'], received one "
+            f"that measures {', '.join(result.metrics)}"
         )
     data = result.data
     last = data[data["epoch"] == data.groupby("training")["epoch"].transform("max")]

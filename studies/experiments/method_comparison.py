@@ -160,10 +160,10 @@ def compare_methods() -> None:
     Example:
         >>> from dropout_zoo.studies import compare_methods
         >>> study = compare_methods(
-        ...     "mlp", "digits", methods=["batch norm"], tuning_seeds=1, epochs=1, seeds=1
+        ...     "mlp", "digits", methods=["dropout"], tuning_seeds=1, epochs=1, seeds=1
         ... )
         >>> study.means()["setting"].tolist()
-        ['none', 'batch norm']
+        ['none', 'dropout']
     """
 
 

@@ -1,4 +1,4 @@
-"""Monte-Carlo dropout: predictions with dropout on, their spread, and how soon they settle."""
+"""Monte Carlo dropout: predictions with dropout on, their spread, and their convergence."""
 
 from __future__ import annotations
 
@@ -19,17 +19,26 @@ from dropout_zoo.training.provenance import versions
 from dropout_zoo.training.seeding import seed_masks
 
 CONVERGENCE_SAMPLES = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200)
-"""Numbers of passes that are averaged: Srivastava et al. 2014, Fig. 11, go to about 120."""
+"""Numbers of passes that are averaged; Srivastava et al. 2014, Fig. 11, average up to 120."""
 
-_EXAMPLES_A_CALL = 16_384
+_EXAMPLES_PER_CALL = 16_384
 
 
 class MonteCarloPrediction(StudyResult):
-    """What repeated passes with dropout on predict for each example.
+    """The predictions of repeated passes with dropout on.
 
-    Its `data` has a row an example: ``example``, the mean of each output as ``mean/<output>``,
-    its standard deviation over the passes as ``std/<output>``, and, of probabilities, ``entropy``
-    and ``mutual_information``.
+    Its `data` has one row per example: ``example``, the mean of each output as ``mean/<output>``,
+    its standard deviation over the passes as ``std/<output>``, and, for probabilities,
+    ``entropy`` and ``mutual_information``.
+
+    Example:
+        >>> from dropout_zoo.models import build_mlp
+        >>> from dropout_zoo.studies import monte_carlo
+        >>> from dropout_zoo.training import load_dataset
+        >>> x, y = load_dataset("digits").test
+        >>> prediction = monte_carlo(build_mlp(), x[:5], samples=3)
+        >>> prediction.samples, prediction.mean.shape, prediction.entropy.shape
+        (3, (5, 10), (5,))
     """
 
     made_by = "monte_carlo"
@@ -51,10 +60,10 @@ class MonteCarloPrediction(StudyResult):
 
     @property
     def mutual_information(self) -> np.ndarray | None:
-        """What the passes disagree about, in nats, shape `(examples,)`; None for a regression.
+        """Disagreement of the passes in nats, shape `(examples,)`; None for a regression.
 
-        Entropy of the mean less the mean of the entropies (Gal 2016, Uncertainty in Deep Learning,
-        Section 3.3.1).
+        The entropy of the mean minus the mean of the entropies (Gal 2016, Uncertainty in Deep
+        Learning, Section 3.3.1).
         """
         name = "mutual_information"
         return self.data[name].to_numpy(copy=True) if name in self.data else None
@@ -75,28 +84,37 @@ def monte_carlo(
 ) -> MonteCarloPrediction:
     """Predict many times with dropout on and everything else as at inference.
 
-    Dropout is turned on in a clone; batch normalisation there uses its moving averages and leaves
-    them alone. The model itself is not changed in any way (Gal and Ghahramani 2016, ICML).
+    Monte Carlo dropout (Gal and Ghahramani 2016, ICML). Dropout is turned on in a clone, where
+    batch normalization uses its moving averages and does not update them; the model itself is not
+    changed.
 
     Args:
         model: a Sequential or Functional model with one output of shape `(batch, outputs)`:
             probabilities of the classes, one probability, or values of a regression.
         x: inputs, shape `(examples, ...)`.
         samples: number of passes, at least 1.
-        seed: decides the dropout masks.
-        batch_size: examples at a time.
+        seed: seed of the dropout masks.
+        batch_size: batch size; the masks depend on it.
 
     Returns:
-        Mean, standard deviation and, of probabilities, entropy and mutual information.
+        Mean, standard deviation and, for probabilities, entropy and mutual information.
 
     Raises:
-        ValueError: `samples` is no positive whole number, the model never drops anything, or its
-            output has another shape.
+        ValueError: `samples` is not a positive integer, no site has a rate above 0, or the output
+            has another shape.
         TypeError: the model cannot be cloned.
+
+    Example:
+        >>> from dropout_zoo.models import build_mlp
+        >>> from dropout_zoo.studies import monte_carlo
+        >>> from dropout_zoo.training import load_dataset
+        >>> x, y = load_dataset("digits").test
+        >>> monte_carlo(build_mlp(), x[:5], samples=3).std.shape
+        (5, 10)
     """
     check_count(samples, "samples")
     passes = _passes(model, x, samples, seed, batch_size)
-    # Around the first pass, so that small spreads survive the subtraction of squares.
+    # Relative to the first pass, so that small spreads survive the subtraction of squares.
     first = next(passes)
     _check_shape(first)
     total, squares, entropies = np.zeros_like(first), np.zeros_like(first), row_entropy(first)
@@ -132,28 +150,38 @@ def monte_carlo_convergence(
     seed: int = 0,
     batch_size: int = 256,
 ) -> StudyResult:
-    """Compare averages of more and more passes with weight scaling (Srivastava et al., Fig. 11).
+    """Compare averages of more and more passes with weight scaling.
 
-    Weight scaling is what Keras does at inference: dropout off, one pass.
+    Weight scaling is what Keras does at inference: dropout off, one pass (Srivastava et al. 2014,
+    Fig. 11).
 
     Args:
-        model: a classifier with one probability for each class.
+        model: a classifier with one probability per class.
         x: inputs, shape `(examples, ...)`.
-        y: their classes, whole numbers from 0, shape `(examples,)`.
+        y: their classes, integers from 0, shape `(examples,)`.
         samples: numbers of passes to average, each at least 1.
-        repeats: how often each number is drawn from the largest number of passes, without
-            replacement: the spread of the error, which comes to nothing at the largest number,
-            whose passes are always the same.
-        seed: decides masks and draws.
-        batch_size: examples at a time.
+        repeats: number of draws for each number of passes, without replacement from the largest
+            number of passes. Their spread is that of the error; it is 0 at the largest number,
+            for which every draw is the same.
+        seed: seed of masks and draws.
+        batch_size: batch size; the masks depend on it.
 
     Returns:
-        The result, with a row for each number of passes and repeat: ``samples`` (0 for weight
+        The result, with one row per number of passes and draw: ``samples`` (0 for weight
         scaling), ``repeat``, ``error`` in percent, and ``loss`` (cross-entropy in nats).
 
     Raises:
-        ValueError: an argument is out of range, or the model is no such classifier.
+        ValueError: an argument is out of range, or the model is not such a classifier.
         TypeError: the model cannot be cloned.
+
+    Example:
+        >>> from dropout_zoo.models import build_mlp
+        >>> from dropout_zoo.studies import monte_carlo_convergence
+        >>> from dropout_zoo.training import load_dataset
+        >>> x, y = load_dataset("digits").test
+        >>> study = monte_carlo_convergence(build_mlp(), x[:5], y[:5], samples=[1, 3], repeats=2)
+        >>> study.data["samples"].tolist()
+        [0, 1, 1, 3, 3]
     """
     check_count(repeats, "repeats")
     for count in samples:
@@ -162,8 +190,8 @@ def monte_carlo_convergence(
     scaled = np.asarray(model.predict(x, batch_size=batch_size, verbose=0))
     if not _are_probabilities(model, scaled) or scaled.shape[1] == 1:
         raise ValueError(
-            "expected a classifier with a probability for each class, which are 0 or larger and "
-            f"add up to 1; received outputs of shape {scaled.shape} that are not"
+            "expected a classifier with one probability per class, which are not negative and add "
+            f"up to 1; received outputs of shape {scaled.shape} that are not"
         )
     passes = np.stack(list(_passes(model, x, max(samples), seed, batch_size)))
     rng = np.random.default_rng(seed)
@@ -190,7 +218,7 @@ def monte_carlo_convergence(
 
 
 def _settings(model: keras.Model, seed: int, batch_size: int, examples: int) -> dict[str, Any]:
-    """What decides the numbers besides the passes; masks are drawn batch by batch."""
+    """Everything that decides the numbers besides the passes; masks are drawn per batch."""
     return {
         "seeds": [seed],
         "batch_size": batch_size,
@@ -202,20 +230,20 @@ def _settings(model: keras.Model, seed: int, batch_size: int, examples: int) -> 
 def _passes(
     model: keras.Model, x: Any, samples: int, seed: int, batch_size: int
 ) -> Iterator[np.ndarray]:
-    """Outputs of pass after pass with dropout on, float64."""
+    """The outputs of one pass with dropout on after another, float64."""
     clone = clone_model(model, cloned_layer)
     copy_weights(model, clone)
     if not any(site.rate for site in dropout_sites(clone)):
         raise ValueError(
-            f"expected a model with dropout at a rate above 0, received {model.name!r}, where "
-            "every pass would give the same; train one with dropout first"
+            f"expected a model with dropout at a rate above 0, received {model.name!r}, of which "
+            "every pass would be the same; train one with dropout first"
         )
     switch = DropoutSwitch(clone)
     clone.run_eagerly = False  # traced once, with dropout on
     seed_masks(clone, seed)
     x = np.asarray(x)
-    # Each example draws its own mask, so that passes can share a call, which costs 0.1 s.
-    together = 1 if _shares_masks(clone) else max(1, _EXAMPLES_A_CALL // len(x))
+    # Each example has its own mask, so that passes can share a call, which costs 0.1 s.
+    together = 1 if _shares_masks(clone) else max(1, _EXAMPLES_PER_CALL // len(x))
     for begun in range(0, samples, together):
         count = min(together, samples - begun)
         with switch.on():
@@ -224,7 +252,7 @@ def _passes(
 
 
 def _shares_masks(model: keras.Model) -> bool:
-    """Whether the examples of a batch are dropped alike somewhere."""
+    """Whether the examples of a batch share a dropout mask at some site."""
     layers = [site.layer for site in dropout_sites(model)]
     shapes = [getattr(layer, "noise_shape", None) for layer in layers]
     return any(shape is not None and shape[0] == 1 for shape in shapes) or any(
@@ -236,7 +264,7 @@ def row_entropy(outputs: np.ndarray) -> np.ndarray:
     """Compute the entropy of predicted probabilities.
 
     Args:
-        outputs: shape `(examples, classes)`; one column is the probability of a yes.
+        outputs: shape `(examples, classes)`; a single column is the probability of class 1.
 
     Returns:
         Entropy of each row in nats.
@@ -269,7 +297,7 @@ def proper_scores(probabilities: np.ndarray, y: np.ndarray) -> dict[str, float]:
 
     Args:
         probabilities: shape `(examples, classes)`.
-        y: the classes, whole numbers from 0, shape `(examples,)`.
+        y: the classes, integers from 0, shape `(examples,)`.
 
     Returns:
         ``error`` in percent, and ``loss``, the cross-entropy in nats.
@@ -283,14 +311,14 @@ def proper_scores(probabilities: np.ndarray, y: np.ndarray) -> dict[str, float]:
 
 def _conclude_passes(data: pd.DataFrame, std: np.ndarray, samples: int) -> list[str]:
     sentences = [
-        f"{samples} passes with dropout on, {len(data)} examples: the outputs deviate by "
-        f"{std.mean():.3g} on average (standard deviation over the passes)."
+        f"{samples} passes with dropout on, {len(data)} examples: the standard deviation of the "
+        f"outputs over the passes is {std.mean():.3g} on average."
     ]
     if "entropy" in data:
         entropy, information = data["entropy"].mean(), data["mutual_information"].mean()
         sentences.append(
-            f"Mean entropy of the averaged prediction {entropy:.3g} nats, of which the passes "
-            f"disagree about {information:.3g} (mutual information)."
+            f"The averaged predictions have a mean entropy of {entropy:.3g} nats, of which "
+            f"{information:.3g} is disagreement between the passes (mutual information)."
         )
     return sentences
 
@@ -307,14 +335,14 @@ def _conclude_convergence(data: pd.DataFrame) -> list[str]:
     for metric in ("error", "loss"):
         reached = mean.index[mean[metric] <= scaled[metric]]
         sentences.append(
-            f"The mean {metric} of {reached[0]} passes is that of weight scaling or lower."
+            f"Averages of {reached[0]} passes reach the {metric} of weight scaling or a lower one."
             if len(reached)
             else f"No average of up to {most} passes reaches the {metric} of weight scaling."
         )
-    # All passes are the same draw: the last numbers have no spread of their own.
+    # Every draw of all passes is the same, so the largest numbers have hardly any spread.
     half = int(mean.index[mean.index <= most / 2].max()) if (mean.index <= most / 2).any() else most
     sentences.append(
-        f"Averages of {half} of the passes spread by {std['loss'][half]:.2g} (standard deviation "
-        f"of the loss over {int(averages.size().iloc[0])} draws)."
+        f"The loss of averages of {half} passes has a standard deviation of "
+        f"{std['loss'][half]:.2g} over {int(averages.size().iloc[0])} draws."
     )
     return sentences

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Unpack
 
-from dropout_zoo.studies.experiments.size_sweeps import check_sizes_of_data, setups_by_size
+from dropout_zoo.studies.experiments.size_sweeps import plan_by_size
 from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.plan import (
     Model,
@@ -18,7 +18,7 @@ from dropout_zoo.studies.plan import (
 )
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import train_and_conclude
-from dropout_zoo.studies.site_groups import build_with, model_with_sites, over_rates, units_of
+from dropout_zoo.studies.site_groups import build_with, over_rates, units_of
 from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import (
     failure_sentences,
@@ -137,38 +137,18 @@ def plan_rate_size_map(
         >>> plan_rate_size_map("mlp", "digits", sizes=[100, 200], rates=[0.5], seeds=3).trainings
         12
     """
-    training = TrainSettings.from_options(settings, rate_size_map)
-    data = as_dataset(dataset)
-    built = model_with_sites(model, data, [sites])
-    counts = check_sizes_of_data(sizes, data)
-    setups = setups_by_size(
-        built, data, counts, subsets, max_epoch_factor, as_seeds(seeds), training.epochs
-    )
-    return StudyPlan(
-        kind="rate_size_map",
-        dataset=data,
-        settings=[
-            setting
-            for size, setup, own_seeds in setups
-            for setting in over_rates(
-                setup,
-                rates,
-                sites,
-                level=f"{size:,} examples",
-                factors={"examples": size},
-                others="none",
-                seeds=own_seeds,
-            )
-        ],
-        seeds=as_seeds(seeds),
-        training=training,
-        procedure=train_and_conclude(partial(_conclude_map, "examples")),
-        arguments={
-            "sizes": counts,
-            "sites": sites,
-            "subsets": subsets,
-            "max_epoch_factor": max_epoch_factor,
-        },
+    return plan_by_size(
+        "rate_size_map",
+        model,
+        dataset,
+        sizes=sizes,
+        sites=sites,
+        subsets=subsets,
+        max_epoch_factor=max_epoch_factor,
+        seeds=seeds,
+        training=TrainSettings.from_options(settings, rate_size_map),
+        settings_of=partial(over_rates, rates=rates, sites=sites, others="none"),
+        conclude=partial(_conclude_map, "examples"),
     )
 
 

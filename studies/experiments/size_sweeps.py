@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Unpack
@@ -14,13 +14,14 @@ from dropout_zoo.models.argument_validation import check_choice, check_count
 from dropout_zoo.studies.data.subsets import with_fewer_examples
 from dropout_zoo.studies.plan import (
     Model,
+    Setting,
     StudyPlan,
     TrainingSetup,
     as_dataset,
     as_seeds,
 )
 from dropout_zoo.studies.result import TrainingStudyResult
-from dropout_zoo.studies.runner import train_and_conclude
+from dropout_zoo.studies.runner import Conclude, train_and_conclude
 from dropout_zoo.studies.site_groups import (
     Wanted,
     build_with,
@@ -84,37 +85,18 @@ def plan_data_size_sweep(
         >>> plan_data_size_sweep("mlp", "digits", sizes=[100, 200], seeds=3).trainings
         12
     """
-    training = TrainSettings.from_options(settings, data_size_sweep)
-    data = as_dataset(dataset)
-    built = model_with_sites(model, data, [sites])
-    counts = check_sizes_of_data(sizes, data)
-    setups = setups_by_size(
-        built, data, counts, subsets, max_epoch_factor, as_seeds(seeds), training.epochs
-    )
-    return StudyPlan(
-        kind="data_size_sweep",
-        dataset=data,
-        settings=[
-            setting
-            for size, setup, own_seeds in setups
-            for setting in with_and_without_dropout(
-                setup,
-                rates,
-                sites,
-                level=f"{size:,} examples",
-                factors={"examples": size},
-                seeds=own_seeds,
-            )
-        ],
-        seeds=as_seeds(seeds),
-        training=training,
-        procedure=train_and_conclude(_conclude_pairs),
-        arguments={
-            "sizes": counts,
-            "sites": sites,
-            "subsets": subsets,
-            "max_epoch_factor": max_epoch_factor,
-        },
+    return plan_by_size(
+        "data_size_sweep",
+        model,
+        dataset,
+        sizes=sizes,
+        sites=sites,
+        subsets=subsets,
+        max_epoch_factor=max_epoch_factor,
+        seeds=seeds,
+        training=TrainSettings.from_options(settings, data_size_sweep),
+        settings_of=partial(with_and_without_dropout, rates=rates, sites=sites),
+        conclude=_conclude_pairs,
     )
 
 
@@ -204,6 +186,67 @@ def capacity_sweep() -> None:
         >>> study.means()["setting"].tolist()
         ['16 units, no dropout', '16 units, rate 0.50']
     """
+
+
+def plan_by_size(
+    kind: str,
+    model: Model,
+    dataset: Dataset | str | Path,
+    *,
+    sizes: Sequence[int] | None,
+    sites: str,
+    subsets: str,
+    max_epoch_factor: float,
+    seeds: int | Sequence[int],
+    training: TrainSettings,
+    settings_of: Callable[..., list[Setting]],
+    conclude: Conclude,
+) -> StudyPlan[TrainingStudyResult]:
+    """Plan a study that trains the same settings on several numbers of training examples.
+
+    Args:
+        kind: name of the study.
+        model: as in `data_size_sweep`, and so are the other arguments of the same names.
+        dataset: the data.
+        sizes: numbers of training examples.
+        sites: the sites of the settings.
+        subsets: how the examples are drawn.
+        max_epoch_factor: limit of the factor by which small sets get more epochs.
+        seeds: number of seeds, or the seeds.
+        training: how each model is trained.
+        settings_of: returns the settings of a `TrainingSetup`, called with `level`, `factors` and
+            `seeds` as well.
+        conclude: draws the conclusions.
+
+    Returns:
+        The plan.
+    """
+    data = as_dataset(dataset)
+    built = model_with_sites(model, data, [sites])
+    counts = check_sizes_of_data(sizes, data)
+    all_seeds = as_seeds(seeds)
+    return StudyPlan(
+        kind=kind,
+        dataset=data,
+        settings=[
+            setting
+            for size, setup, own_seeds in setups_by_size(
+                built, data, counts, subsets, max_epoch_factor, all_seeds, training.epochs
+            )
+            for setting in settings_of(
+                setup, level=f"{size:,} examples", factors={"examples": size}, seeds=own_seeds
+            )
+        ],
+        seeds=all_seeds,
+        training=training,
+        procedure=train_and_conclude(conclude),
+        arguments={
+            "sizes": counts,
+            "sites": sites,
+            "subsets": subsets,
+            "max_epoch_factor": max_epoch_factor,
+        },
+    )
 
 
 def check_sizes_of_data(sizes: Sequence[int] | None, data: Dataset) -> list[int]:

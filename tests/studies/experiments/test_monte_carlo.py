@@ -168,7 +168,7 @@ def test_predictions_and_calibrations_are_kept(trained, few_digits, tmp_path):
         np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
     assert again.mean.shape == again.std.shape == (len(x), 10)
     assert (again.samples, again.settings["seeds"], again.versions) == (7, [4], found.versions)
-    assert f"Mean entropy of the averaged prediction {found.entropy.mean():.3g}" in again.summary()
+    assert f"a mean entropy of {found.entropy.mean():.3g} nats" in again.summary()
     assert again.summary() == found.summary()
     regression = monte_carlo(linear(), np.ones((3, 6), "float32"), np.int64(2))
     assert regression.to_parquet(tmp_path / "regression.parquet").is_file()
@@ -186,7 +186,7 @@ def test_predictions_and_calibrations_are_kept(trained, few_digits, tmp_path):
 
 
 def test_convergence_wants_a_classifier(few_digits):
-    with pytest.raises(ValueError, match="expected a classifier with a probability for each class"):
+    with pytest.raises(ValueError, match="expected a classifier with one probability per class"):
         monte_carlo_convergence(linear(), np.ones((3, 6), "float32"), np.zeros(3, int))
 
 

@@ -224,6 +224,7 @@ def test_a_folder_that_cannot_be_made_is_told(here):
     assert "cannot create the directory" in answered.stderr
 
 
+@pytest.mark.filterwarnings("default:Model.fit trains the members")
 def test_where_every_training_fails_the_status_is_one(here):
     (here / f"fails_{here.name}.py").write_text(
         OWN_MODELS

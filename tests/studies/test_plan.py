@@ -1,0 +1,75 @@
+"""Studies are planned before they are run, and a study function is its plan, run."""
+
+import inspect
+import json
+from dataclasses import replace
+
+import pytest
+
+from dropout_zoo import studies
+from dropout_zoo.models import build_mlp
+from dropout_zoo.studies import Execution, plan_learning_curves, plan_rate_sweep, rate_sweep
+from dropout_zoo.studies.plan import NO_DROPOUT
+from dropout_zoo.training import TrainSettings
+
+ALONE = Execution(workers=1)
+PLANNED = [name.removeprefix("plan_") for name in studies.__all__ if name.startswith("plan_")]
+
+
+@pytest.fixture(scope="module")
+def plan(few_digits):
+    model = build_mlp(units=(8,), hidden_rates=0.5)
+    return plan_rate_sweep(model, few_digits, rates=(0.2, 0.5), epochs=1, seeds=2)
+
+
+def test_a_plan_says_what_will_be_trained(plan):
+    assert plan.trainings == 6
+    assert [each.name for each in plan.settings] == [NO_DROPOUT, "hidden 0.20", "hidden 0.50"]
+    assert plan.controls == {"hidden 0.20": NO_DROPOUT, "hidden 0.50": NO_DROPOUT}
+    assert plan.training == TrainSettings(epochs=1)
+    assert str(plan) == plan.summary()
+    assert plan.summary().splitlines() == [
+        "rate_sweep: 3 settings, 6 trainings of up to 1 epoch",
+        "  no dropout", "  hidden 0.20", "  hidden 0.50",
+    ]  # fmt: skip
+    described = json.loads(json.dumps(plan.describe()))
+    assert described["study"] == "rate_sweep"
+    assert described["seeds"] == [0, 1]
+    assert described["settings"]["hidden 0.20"] == {"hidden_1_dropout": 0.2}
+
+
+def test_a_long_plan_is_cut_short_in_its_summary(plan):
+    many = [replace(plan.settings[0], name=f"setting {number}") for number in range(25)]
+    assert replace(plan, settings=many).summary().splitlines()[-1] == "  ... and 5 more"
+
+
+def test_running_a_plan_is_running_the_study(plan, few_digits):
+    seen = []
+    planned = plan.run(replace(ALONE, on_plan=seen.append))
+    assert seen == [plan]
+    model = plan.settings[0].setup.model
+    run = rate_sweep(model, few_digits, rates=(0.2, 0.5), epochs=1, seeds=2, execution=ALONE)
+    names = ["setting", "seed", "val_loss"]
+    assert run.data[names].equals(planned.data[names])
+    assert run.settings == planned.settings == plan.describe()
+    again = plan.run(ALONE)
+    assert again.data[names].equals(planned.data[names])
+
+
+@pytest.mark.parametrize("name", PLANNED)
+def test_a_study_takes_what_its_plan_takes_and_where_to_run(name):
+    study, plan = getattr(studies, name), getattr(studies, f"plan_{name}")
+    planned = inspect.signature(plan).parameters
+    assert [each for each in inspect.signature(study).parameters if each != "execution"] == [
+        *planned
+    ]
+    assert inspect.signature(study).parameters["execution"].default is None
+    for parameter in planned:
+        assert f"{parameter}: " in study.__doc__, parameter
+    assert "RuntimeError: every training failed." in study.__doc__
+    assert "execution: " in study.__doc__
+
+
+def test_a_plan_takes_no_execution(few_digits):
+    with pytest.raises(TypeError, match="received 'execution'; settings: epochs"):
+        plan_learning_curves("mlp", few_digits, execution=ALONE)
