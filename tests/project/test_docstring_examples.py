@@ -30,15 +30,12 @@ NEEDS = dict.fromkeys(
 # Names that still need an example.
 # fmt: off
 WITHOUT_EXAMPLE = {
-    "CosineRamp", "CurriculumDropout", "DataError", "Dataset", "EarlyDropout", "Execution",
-    "FitSettings", "LateDropout", "LinearRamp", "Member", "MemberTrainer",
-    "MonteCarloPrediction", "Objective", "RateSchedule", "RateScheduler", "TrainedMember",
-    "capacity_sweep", "coadaptation", "compare_methods", "data_size_sweep", "epoch_sweep",
-    "generalization_gaps", "imbalance_sweep", "label_noise_sweep", "learning_curves",
-    "load_dataset", "make_topics", "monte_carlo", "monte_carlo_convergence", "parse_objective",
-    "placement_sweep", "predictive_uncertainty", "prepare_threads", "rate_grid",
+    "Execution", "MonteCarloPrediction", "capacity_sweep", "coadaptation",
+    "compare_methods", "data_size_sweep", "epoch_sweep", "generalization_gaps",
+    "imbalance_sweep", "label_noise_sweep", "learning_curves", "monte_carlo",
+    "monte_carlo_convergence", "placement_sweep", "predictive_uncertainty", "rate_grid",
     "rate_size_map", "rate_sweep", "rate_width_map", "robustness", "split_classes",
-    "targets_for", "train_members", "with_fewer_examples",
+    "with_fewer_examples",
 }
 # fmt: on
 
