@@ -67,7 +67,7 @@ def test_wrong_labels_are_learnt_by_heart_without_dropout(few_digits):
     assert last.loc[name, "clean_accuracy"] == pytest.approx(last.loc[name, "val_accuracy"])
     axis = FactorCurveDisplay.from_result(result, "clean_accuracy").plot().ax_
     assert axis.get_xlabel() == "share of training labels that are wrong"
-    assert axis.get_ylabel() == "error (%) on right labels after the last epoch"
+    assert axis.get_ylabel() == "error (%) on correct labels after the last epoch"
     assert [text.get_text() for text in axis.get_legend().get_texts()] == [NO_DROPOUT, "rate 0.80"]
     plt.close(axis.figure)
 
