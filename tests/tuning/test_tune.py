@@ -377,6 +377,7 @@ def test_finalists_are_chosen_once_each_and_never_the_given_rates():
     assert choose_finalists(trials, 5, LOSS, [*given, {"hidden": 0.4}]) == [{"hidden": 0.2}]
 
 
+@pytest.mark.slow
 def test_a_metric_with_a_value_for_each_class_has_a_column_for_each(few_digits, tmp_path):
     model = build_mlp(units=(8,), hidden_rates=(0.4,))
     model.compile("adam", "categorical_crossentropy", metrics=[keras.metrics.F1Score()])
@@ -408,6 +409,7 @@ def test_arguments_may_be_numpys(few_digits, tmp_path):
     pd.testing.assert_frame_equal(one.trials.drop(columns=drop), other.trials.drop(columns=drop))
 
 
+@pytest.mark.slow
 def test_a_test_part_without_a_finite_loss_is_told_as_not_measured(tmp_path):
     rng = np.random.default_rng(0)
     x, y = rng.random((60, 3), dtype="float32"), rng.random(60, dtype="float32")
@@ -419,6 +421,7 @@ def test_a_test_part_without_a_finite_loss_is_told_as_not_measured(tmp_path):
     assert loaded.outcome() == result.outcome()
 
 
+@pytest.mark.slow
 def test_nothing_is_trained_twice_where_a_trial_is_a_control(few_digits):
     model = build_mlp(units=(8,), hidden_rates=(0.4,))
     result = tune(

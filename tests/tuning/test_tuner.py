@@ -190,6 +190,7 @@ def test_a_compiled_model_is_searched_over_the_guidance(few_digits, tmp_path):
     assert best[0].score >= best[1].score
 
 
+@pytest.mark.slow
 def test_any_hypermodel_of_rates_and_widths(few_digits, tmp_path):
     def build(hp):
         return build_mlp(
@@ -249,6 +250,7 @@ def test_on_jax_oracles_that_need_no_results_are_asked_for_all_that_memory_holds
         ),
     ],
 )
+@pytest.mark.slow
 def test_a_grid_that_was_cut_off_is_tried_whole(few_digits, tmp_path, cut_off_after, lost):
     wanted = DropoutHyperModel(build_mlp(units=(4, 4), hidden_rates=(0.4, 0.3)), RATES)
     tuner = make(tmp_path, grid(), wanted, batch=2)

@@ -189,9 +189,8 @@ def test_what_the_engine_cannot_lift_has_a_reason(few_digits):
     assert trained.model().get_layer("first").rate == 0.1
 
 
-@pytest.mark.parametrize(
-    "build", [pytest.param(small_maps_net, marks=pytest.mark.slow), learnt_rate_net]
-)
+@pytest.mark.parametrize("build", [small_maps_net, learnt_rate_net])
+@pytest.mark.slow
 def test_the_engine_trains_what_fit_trains_bit_for_bit(build, few_digits):
     model = build()
     trainer = MemberTrainer(

@@ -129,6 +129,7 @@ def test_only_early_stopping_chooses_its_epoch(race):
     np.testing.assert_allclose(found, best)
 
 
+@pytest.mark.slow
 def test_folds_are_reported_as_a_measurement(few_digits):
     result = compare_methods(
         small, few_digits, methods=["dropout"], folds=3, epochs=1, tuning_seeds=1, execution=ALONE

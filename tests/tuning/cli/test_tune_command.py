@@ -146,6 +146,7 @@ def test_a_model_that_the_engine_cannot_take_is_told_in_a_plain_line(here, own):
     assert told[0].startswith("Warning: Model.fit trains the members, one after another, because")
 
 
+@pytest.mark.slow
 def test_dry_run_writes_nothing(here):
     before = sorted(here.rglob("*"))
     answered = run("tune", "--dry-run", "--epochs", "2", "--placements", "input,hidden")
