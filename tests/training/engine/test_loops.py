@@ -183,7 +183,7 @@ def test_state_that_keras_does_not_know_of_is_left_to_fit(few_digits):
     assert_identical(one, other)
 
 
-@pytest.mark.parametrize("noise", ["tensorflow", "numpy"])
+@pytest.mark.parametrize("noise", ["tensorflow", pytest.param("numpy", marks=pytest.mark.slow)])
 def test_noise_without_a_seed_is_left_to_fit(few_digits, noise):
     def from_numpy(x):
         return tf.numpy_function(lambda a: a + np.float32(np.random.rand()), [x], tf.float32)
@@ -201,7 +201,7 @@ def test_noise_without_a_seed_is_left_to_fit(few_digits, noise):
         trainer.train([Member([0.2], seed=0)])
 
 
-@pytest.mark.parametrize("update", ["keras", "auto"])
+@pytest.mark.parametrize("update", ["keras", pytest.param("auto", marks=pytest.mark.slow)])
 def test_a_member_that_continues_equals_one_that_was_not_interrupted(update, few_digits):
     model = build_mlp(**MLP, batch_norm="after_dropout")
     trainer = trainer_of(model, few_digits, update=update)
@@ -252,7 +252,14 @@ def test_what_diverges_or_fails_does_not_touch_the_others(few_digits, tmp_path):
     assert failed.status == "failed" and "too large a value" in failed.reason
 
 
-@pytest.mark.parametrize("make", [optimizers.Adam, optimizers.SGD, optimizers.RMSprop])
+@pytest.mark.parametrize(
+    "make",
+    [
+        optimizers.Adam,
+        pytest.param(optimizers.SGD, marks=pytest.mark.slow),
+        pytest.param(optimizers.RMSprop, marks=pytest.mark.slow),
+    ],
+)
 def test_what_diverges_leaves_nothing_in_a_fused_update(few_digits, tmp_path, make):
     trainer = trainer_of(
         build_mlp(**MLP, optimizer=make(1e-3)), few_digits, update="auto", workers=1
