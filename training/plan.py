@@ -77,7 +77,7 @@ class Plan:
     def start_weights(self, seed: int) -> list[np.ndarray]:
         """Return the initial weights of every member with this seed."""
         if self.settings.initial_weights == "keep":
-            seed = 0  # the model's own, whatever the seed
+            seed = 0  # the model's own weights do not depend on it
         if seed not in self._starts:
             if len(self._starts) >= _SEEDS_CACHED:
                 self._starts.pop(next(iter(self._starts)))
@@ -204,7 +204,7 @@ def make_plan(
     directory: Path,
     folder: tempfile.TemporaryDirectory[str] | None,
 ) -> Plan:
-    """Check that model, data and settings fit, and bring the data into the form that they need.
+    """Check that model, data and settings fit together, and prepare the data.
 
     Raises:
         ValueError: model, data and settings do not fit.
@@ -238,7 +238,7 @@ def make_plan(
 
 
 def _try_out(model: keras.Model, validation: Part, objective: Objective) -> None:
-    """Evaluate one example, so that what does not fit is found before any training."""
+    """Evaluate one example, so that mistakes are found before any training."""
     x, y = validation
     try:
         measured = as_columns(model.evaluate(x[:1], y[:1], verbose=0, return_dict=True))

@@ -124,4 +124,5 @@ def _twins(
 def _as_numpy(value: keras.Variable) -> np.ndarray:
     from keras import ops
 
-    return ops.convert_to_numpy(value)
+    array: np.ndarray = ops.convert_to_numpy(value)
+    return array

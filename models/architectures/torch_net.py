@@ -25,4 +25,5 @@ class NeuralNet(nn.Module):
         """Logits of shape (batch, 10) for inputs of shape (batch, 784) or (batch, 28, 28)."""
         x = self.dropout1(relu(self.fc1(x.flatten(1))))
         x = self.dropout2(relu(self.fc2(x)))
-        return self.fc3(x)
+        logits: Tensor = self.fc3(x)
+        return logits

@@ -141,4 +141,4 @@ def _parameters(operation: Any) -> int | None:
         return 0
     if not operation.built:
         return None
-    return sum(math.prod(weight.shape) for weight in operation.weights)
+    return sum(int(math.prod(weight.shape)) for weight in operation.weights)

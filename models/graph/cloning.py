@@ -366,9 +366,10 @@ def _with_numbers(config: Any, numbers: Mapping[ConfigPath, float], path: Config
 
 def _config(layer: keras.Layer) -> dict[str, Any]:
     try:
-        return layer.get_config()
+        config: dict[str, Any] = layer.get_config()
     except Exception as error:  # the code of a custom layer may raise anything
         raise _not_cloneable(layer, "get_config()", error) from error
+    return config
 
 
 def _not_cloneable(thing: Any, call: str, error: Exception) -> TypeError:

@@ -27,7 +27,7 @@ class GraphLayer(NamedTuple):
     owner: keras.Layer
 
 
-class BakedTraining(NamedTuple):
+class TrainingArgument(NamedTuple):
     """A `training` argument of a call in the graph.
 
     Attributes:
@@ -61,7 +61,7 @@ class GraphCall:
     operation: Any
     path: str
     models: tuple[keras.Model, ...] = ()
-    training: BakedTraining | None = None
+    training: TrainingArgument | None = None
     shapes: list[tuple[int | None, ...]] = field(default_factory=list)
     received: list[list[GraphCall]] = field(default_factory=list)
     inputs: list[keras.layers.InputLayer] = field(default_factory=list)
@@ -148,9 +148,9 @@ def read_graph(model: keras.Model) -> Graph | None:
     functional = _functional(model)
     if functional is not None:
         inputs = {id(x): [_input_call(x)] for x in functional.inputs}
-        outputs = _unfold(functional, inputs, "", None, graph, _Surroundings())
+        outputs = _unfold(functional, inputs, "", None, graph, _CallContext())
     elif isinstance(model, keras.Sequential):
-        outputs = [_unfold_chain(model, [], "", graph, _Surroundings())]
+        outputs = [_unfold_chain(model, [], "", graph, _CallContext())]
     else:
         return None
     for call in (call for calls in outputs for call in calls):
@@ -168,14 +168,14 @@ def _functional(layer: Any) -> Any:
     return layer
 
 
-class _Surroundings(NamedTuple):
+class _CallContext(NamedTuple):
     """The nested models that contain a call, and the `training` argument of the outermost one."""
 
     models: tuple[keras.Model, ...] = ()
-    training: BakedTraining | None = None
+    training: TrainingArgument | None = None
 
-    def within(self, model: keras.Model, training: BakedTraining | None) -> _Surroundings:
-        return _Surroundings((*self.models, model), self.training or training)
+    def within(self, model: keras.Model, training: TrainingArgument | None) -> _CallContext:
+        return _CallContext((*self.models, model), self.training or training)
 
 
 def _unfold(
@@ -184,7 +184,7 @@ def _unfold(
     prefix: str,
     owner: Any,
     graph: Graph,
-    around: _Surroundings,
+    around: _CallContext,
 ) -> list[list[GraphCall]]:
     """Walk a Functional model; `sources` maps its tensors to the calls that produced them."""
     nodes = keras_internals.nodes_by_depth(model)
@@ -194,7 +194,7 @@ def _unfold(
                 continue
             operation = node.operation
             path, held, holder = prefix + operation.name, operation, owner or operation
-            training = _baked_training(node, path)
+            training = _training_argument(node, path)
             if isinstance(operation, keras.layers.TimeDistributed) and _functional(operation.layer):
                 path, held = f"{path}/layer", operation.layer
             received = [sources.get(id(tensor), []) for tensor in node.input_tensors]
@@ -222,7 +222,7 @@ def _unfold_chain(
     before: list[GraphCall],
     prefix: str,
     graph: Graph,
-    around: _Surroundings,
+    around: _CallContext,
 ) -> list[GraphCall]:
     """Walk a Sequential that has not been built, in which each layer feeds the next."""
     for layer in model.layers:
@@ -270,13 +270,13 @@ def _is_input(call: GraphCall) -> bool:
     return isinstance(call.operation, keras.layers.InputLayer)
 
 
-def _baked_training(node: Any, path: str) -> BakedTraining | None:
+def _training_argument(node: Any, path: str) -> TrainingArgument | None:
     """The `training` argument of a call, which Keras accepts by name only."""
     value = node.arguments.kwargs.get("training")
     # Keras records a layer's default, False, as if it had been passed; for models it is None.
     if value is None or (not value and not is_plain_model(node.operation)):
         return None
-    return BakedTraining(bool(value), path)
+    return TrainingArgument(bool(value), path)
 
 
 def _nearest(

@@ -231,11 +231,11 @@ def plain_layer(layer: keras.Layer) -> keras.Layer:
 
 
 def _on_jax() -> bool:
-    return keras.backend.backend() == "jax"
+    return bool(keras.backend.backend() == "jax")
 
 
 def _concrete_shape(inputs: Any, noise_shape: Sequence[int | None] | None) -> Sequence[Any]:
-    shape = ops.shape(inputs)
+    shape: Sequence[Any] = ops.shape(inputs)
     if noise_shape is None:
         return shape
     return [shape[axis] if size is None else size for axis, size in enumerate(noise_shape)]

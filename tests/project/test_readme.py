@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from dropout_zoo.models import GUIDANCE
@@ -78,5 +79,8 @@ def test_commands_in_the_readme_exist_with_their_options():
     shown = re.findall(r"^dropout-zoo (\w+)(.*?)(?:#|$)", README, re.MULTILINE)
     assert {name for name, _ in shown} == set(main.commands)
     for name, rest in shown:
-        options = {option for p in main.commands[name].params for option in p.opts}
+        command = main.commands[name]
+        for word in rest.split()[:1] if isinstance(command, click.Group) else []:
+            command = command.commands[word]
+        options = {option for p in command.params for option in p.opts}
         assert set(re.findall(r"--[\w-]+", rest)) <= options

@@ -74,7 +74,7 @@ def check_features(name: str, x: Array) -> NDArray[np.float32]:
 
     Args:
         name: Name of the array, for the message.
-        x: Numbers of shape `(examples, ...)`. `uint8` is taken for pixels and scaled to
+        x: Numbers of shape `(examples, ...)`. `uint8` values are pixels and scaled to
             [0, 1]; all other numbers are left as they are.
 
     Returns:

@@ -84,8 +84,8 @@ class Dataset:
         """Create a data set from arrays that are already split; the arrays are copied.
 
         Args:
-            train: Pair `(x, y)`: numbers of shape `(examples, ...)` (`uint8` is taken for pixels
-                and scaled to [0, 1]), and labels or targets of shape `(examples,)`,
+            train: Pair `(x, y)`: numbers of shape `(examples, ...)` (`uint8` values are pixels,
+                and are scaled to [0, 1]), and labels or targets of shape `(examples,)`,
                 `(examples, 1)` or one-hot `(examples, classes)`. Integers, booleans, strings and
                 one-hot rows are classes; floats are targets of a regression.
             validation: Pair of the same form.

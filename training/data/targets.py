@@ -66,12 +66,12 @@ def targets_for(model: keras.Model, y: Array, num_classes: int | None) -> Array:
 
 
 def _one_unit_fits(loss: Callable[..., Any], num_classes: int) -> bool:
-    """Whether one unit can stand for both of two classes."""
+    """Return whether one output unit is enough for two classes."""
     return num_classes == 2 and loss not in (*SPARSE_LOSSES, *ONE_HOT_LOSSES)
 
 
 def _units_implied(model: keras.Model, loss: Callable[..., Any], num_classes: int) -> int:
-    """Number of output units that a loss implies, for a model that does not tell."""
+    """Number of output units that a loss implies, for a model without a known output shape."""
     if loss not in (*SPARSE_LOSSES, *ONE_HOT_LOSSES, *BINARY_LOSSES):
         raise ValueError(
             "model: expected a model whose output shape is known before it is called, received "
@@ -134,7 +134,7 @@ def _check_values(y: Array, num_classes: int | None) -> Array:
 
 
 def _output_units(model: keras.Model) -> int | None:
-    """Number of output units; None where a subclassed model does not tell."""
+    """Number of output units; None for a subclassed model, whose shape is unknown."""
     try:
         shape = model.output_shape
     except AttributeError:

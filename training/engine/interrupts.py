@@ -29,12 +29,12 @@ def interruptible() -> Iterator[None]:
         _asked.append(number)
         raise KeyboardInterrupt
 
-    def tell(ignored: sys.UnraisableHookArgs) -> None:
+    def report(ignored: sys.UnraisableHookArgs) -> None:
         if ignored.exc_type is not KeyboardInterrupt:  # `check_interrupt` raises that
-            tell_before(ignored)
+            report_before(ignored)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    tell_before, sys.unraisablehook = sys.unraisablehook, tell
+    report_before, sys.unraisablehook = sys.unraisablehook, report
     try:
         yield
     except Exception as error:
@@ -42,7 +42,7 @@ def interruptible() -> Iterator[None]:
             raise KeyboardInterrupt from error
         raise
     finally:
-        sys.unraisablehook = tell_before
+        sys.unraisablehook = report_before
         for number, handler in before.items():
             signal.signal(number, handler)
         _asked.clear()

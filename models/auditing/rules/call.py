@@ -102,23 +102,26 @@ model = keras.Model(inputs, layers.Dense(10, activation="softmax")(x))
 # for Monte Carlo predictions: call model(x, training=True) many times
 """,
 )
-def training_baked_in(context: AuditContext) -> Iterator[Fault]:
+def fixed_training_argument(context: AuditContext) -> Iterator[Fault]:
     """A call in the graph has a `training` argument, and the layer applies dropout."""
     for placed in context.placed:
-        baked = placed.call.training
-        if baked is None or not placed.site.rate > 0:
+        argument = placed.call.training
+        if argument is None or not placed.site.rate > 0:
             continue
-        if not baked.value and not placed.site.layer.trainable:
+        if not argument.value and not placed.site.layer.trainable:
             continue  # a frozen base is reported by DZ113
-        if baked.value:
+        if argument.value:
             message = "is active in model(x), but not in predict() and evaluate()"
-            fix = f"call {baked.path!r} without training; for Monte Carlo: model(x, training=True)"
+            fix = (
+                f"call {argument.path!r} without training; for Monte Carlo: model(x, training=True)"
+            )
         else:
             message = "is still active in fit()"
             fix = f"with_rates(model, {{{placed.site.path!r}: 0.0}}), or omit training"
         yield Fault(
-            baked.path,
-            f"{baked.path!r} is called with training={baked.value}: {placed.site.path!r} {message}",
+            argument.path,
+            f"{argument.path!r} is called with training={argument.value}: "
+            f"{placed.site.path!r} {message}",
             fix,
         )
 

@@ -57,7 +57,7 @@ def dropout_on_output(context: AuditContext) -> Iterator[Fault]:
             continue
         last = before(placed.call, context.computes_features)
         name = last[0].path if last else "the input"
-        if last and (context.model.compiled or _answers(placed.call)):
+        if last and (context.model.compiled or _are_predictions(placed.call)):
             path = placed.site.path
             yield Fault(
                 path,
@@ -67,7 +67,7 @@ def dropout_on_output(context: AuditContext) -> Iterator[Fault]:
             )
 
 
-def _answers(call: GraphCall) -> bool:
+def _are_predictions(call: GraphCall) -> bool:
     """Whether probabilities, logits or regression outputs pass through a call."""
     following = after(call, is_activation, keeps_features)
     if any(activation_of(found) in PROBABILITIES for found in following):

@@ -17,7 +17,7 @@ from dropout_zoo.studies.diagnostics.variance_shift import variance_ratios
 from dropout_zoo.training import Dataset
 
 MEASURED = [code for code, rule in RULES.items() if rule.measured]
-TRAINED = {"DZ303", "DZ304", "DZ306", "DZ307"}  # their rules train the model several times
+TRAINED = {"DZ303", "DZ304", "DZ305", "DZ306", "DZ307"}  # their rules train the model several times
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:TensorFlow runs every kernel"),
@@ -103,6 +103,7 @@ def test_training_above_validation_needs_no_explanation(few_digits):
     assert not report
 
 
+@pytest.mark.slow
 def test_the_verdict_waits_for_longer_trainings(few_digits):
     for epochs in (1, 6):
         hidden = [layers.Dense(64, "relu"), layers.Dropout(0.6)]

@@ -151,6 +151,7 @@ def test_displays_draw_on_axes_that_are_given(sweep):
     assert RateCurveDisplay.from_result(sweep).plot(axes[1]).ax_ is axes[1]
 
 
+@pytest.mark.slow
 def test_the_size_curve_has_a_logarithmic_axis_and_a_line_a_setting(model, few_digits):
     result = data_size_sweep(model, few_digits, sizes=(30, 150), max_epoch_factor=1, **QUICK)
     axis = FactorCurveDisplay.from_result(result, "error").plot().ax_
@@ -216,6 +217,7 @@ def test_a_setting_looks_the_same_whichever_others_are_drawn(sweep):
     assert one.get_color() != lines(whole.axes_[0])[f"{NO_DROPOUT}, validation"].get_color()
 
 
+@pytest.mark.slow
 def test_of_several_series_the_marks_name_theirs(few_digits):
     result = rate_sweep(
         build_mlp(units=(16, 8), hidden_rates=0.5), few_digits, sites="each", rates=(0.3, 0.9),

@@ -67,11 +67,12 @@ def test_wrong_labels_are_learnt_by_heart_without_dropout(few_digits):
     assert last.loc[name, "clean_accuracy"] == pytest.approx(last.loc[name, "val_accuracy"])
     axis = FactorCurveDisplay.from_result(result, "clean_accuracy").plot().ax_
     assert axis.get_xlabel() == "share of training labels that are wrong"
-    assert axis.get_ylabel() == "error (%) on right labels after the last epoch"
+    assert axis.get_ylabel() == "error (%) on correct labels after the last epoch"
     assert [text.get_text() for text in axis.get_legend().get_texts()] == [NO_DROPOUT, "rate 0.80"]
     plt.close(axis.figure)
 
 
+@pytest.mark.slow
 def test_a_rare_class_is_made_rare_and_found_less_often(few_digits, model):
     data = with_rare_class(few_digits, 3, 10, seed=0)
     before, after = (np.bincount(each.train[1]) for each in (few_digits, data))
@@ -125,6 +126,7 @@ def test_robustness_measures_one_training_at_every_level(few_digits, model):
     plt.close(axis.figure)
 
 
+@pytest.mark.slow
 def test_units_are_measured_as_they_are_named(units, few_digits):
     data = units.data
     assert len(data) == 2 * 2 * 32
@@ -246,6 +248,7 @@ def test_seeds_that_diverge_are_told_and_left_out(sometimes_lost, few_digits, st
         assert "nan% off" not in result.summary()
 
 
+@pytest.mark.slow
 def test_another_rare_class_is_another_study(model, few_digits, tmp_path):
     settings = {"ratios": (10,), "epochs": 1, "seeds": 2}
     execution = Execution(directory=tmp_path / "study", workers=1)

@@ -87,9 +87,8 @@ def assert_history(trained, history):
 
 
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
-@pytest.mark.parametrize(
-    "optimizer", ["adam", pytest.param("overwritten every 4 steps", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("optimizer", AVERAGED)
+@pytest.mark.slow
 def test_averaged_weights_are_those_of_one_fit(optimizer, few_digits, tmp_path):
     trainer = trainer_of(build_mlp(**MLP, optimizer=AVERAGED[optimizer]()), few_digits)
     member = Member([0.4, 0.2], seed=3)

@@ -138,19 +138,23 @@ def test_members_are_those_of_fit_bit_for_bit(name, few_digits):
         assert_identical(trained, by_fit(trainer, members[number], number))
 
 
-def test_a_rate_of_0_is_that_of_fit(few_digits):
-    trainer = trainer_of(build_mlp(**MLP), few_digits)
+@pytest.fixture(scope="module")
+def trainer_of_mlp(few_digits):
+    return trainer_of(build_mlp(**MLP), few_digits)
+
+
+def test_a_rate_of_0_is_that_of_fit(trainer_of_mlp):
     member = Member([0.0, 0.3], seed=1)
-    (trained,) = trainer.train([member])
-    assert_identical(trained, by_fit(trainer, member, 0))
+    (trained,) = trainer_of_mlp.train([member])
+    assert_identical(trained, by_fit(trainer_of_mlp, member, 0))
 
 
 def test_company_order_and_number_of_loops_change_nothing(few_digits):
     model = build_mlp(**MLP)
     members = [Member([rate, 0.2], seed) for rate in (0.0, 0.3, 0.6) for seed in (0, 1)]
     alone = [
-        *(trainer_of(model, few_digits, workers=1).train([member])[0] for member in members[:2]),
-        *trainer_of(model, few_digits, workers=1).train(members[2:]),
+        *trainer_of(model, few_digits, workers=1).train(members[:1]),
+        *trainer_of(model, few_digits, workers=1).train(members[1:]),
     ]
     reversed_order = trainer_of(model, few_digits, workers=3).train(members[::-1])
     for one, other in zip(alone, reversed_order[::-1], strict=True):
@@ -179,7 +183,7 @@ def test_state_that_keras_does_not_know_of_is_left_to_fit(few_digits):
     assert_identical(one, other)
 
 
-@pytest.mark.parametrize("noise", ["tensorflow", "numpy"])
+@pytest.mark.parametrize("noise", ["tensorflow", pytest.param("numpy", marks=pytest.mark.slow)])
 def test_noise_without_a_seed_is_left_to_fit(few_digits, noise):
     def from_numpy(x):
         return tf.numpy_function(lambda a: a + np.float32(np.random.rand()), [x], tf.float32)
@@ -197,7 +201,7 @@ def test_noise_without_a_seed_is_left_to_fit(few_digits, noise):
         trainer.train([Member([0.2], seed=0)])
 
 
-@pytest.mark.parametrize("update", ["keras", "auto"])
+@pytest.mark.parametrize("update", ["keras", pytest.param("auto", marks=pytest.mark.slow)])
 def test_a_member_that_continues_equals_one_that_was_not_interrupted(update, few_digits):
     model = build_mlp(**MLP, batch_norm="after_dropout")
     trainer = trainer_of(model, few_digits, update=update)
@@ -248,7 +252,14 @@ def test_what_diverges_or_fails_does_not_touch_the_others(few_digits, tmp_path):
     assert failed.status == "failed" and "too large a value" in failed.reason
 
 
-@pytest.mark.parametrize("make", [optimizers.Adam, optimizers.SGD, optimizers.RMSprop])
+@pytest.mark.parametrize(
+    "make",
+    [
+        optimizers.Adam,
+        pytest.param(optimizers.SGD, marks=pytest.mark.slow),
+        pytest.param(optimizers.RMSprop, marks=pytest.mark.slow),
+    ],
+)
 def test_what_diverges_leaves_nothing_in_a_fused_update(few_digits, tmp_path, make):
     trainer = trainer_of(
         build_mlp(**MLP, optimizer=make(1e-3)), few_digits, update="auto", workers=1
@@ -334,14 +345,13 @@ def test_an_iterator_is_asked_when_a_loop_is_free_and_after_each_result(few_digi
         assert threading.current_thread() is threading.main_thread()
         heard.append(trained)
 
-    trained = train_members(
-        build_mlp(**MLP), members(), few_digits, **SETTINGS, workers=2, on_result=on_result
-    )
+    trainer = trainer_of(build_mlp(**MLP), few_digits, workers=2)
+    trained = trainer.train(members(), on_result)
     assert [member.rates["hidden_1_dropout"] for member in trained] == [0.1 * n for n in range(5)]
     assert sorted(map(id, heard)) == sorted(map(id, trained))
     assert asked_with[0] == asked_with[1] == 0 and asked_with[3] == 3
     with pytest.raises(RuntimeError, match="None while none is being trained"):
-        train_members(build_mlp(**MLP), iter([None]), few_digits, **SETTINGS)
+        trainer.train(iter([None]))
 
 
 def test_an_interrupt_ends_a_long_epoch_and_leaves_the_trainer_usable(few_digits):
@@ -516,10 +526,10 @@ def test_fused_kernels_are_for_plain_optimizers_on_dense_nets():
     assert not gains_from_fusion(build_cnn())
 
 
-def test_fused_kernels_learn_what_keras_learns(few_digits):
+def test_fused_kernels_learn_what_keras_learns(few_digits, trainer_of_mlp):
     model, member = build_mlp(**MLP), Member([0.2, 0.1], seed=0)
     (by_kernel,) = train_members(model, [member], few_digits, **SETTINGS | {"update": "auto"})
-    (by_keras,) = train_members(model, [member], few_digits, **SETTINGS)
+    (by_keras,) = trainer_of_mlp.train([member])
     assert by_kernel.score == pytest.approx(by_keras.score, rel=1e-4)
     # The last digits tell that kernels were at work; scores may agree to all of theirs.
     weights = zip(*(each.model().get_weights() for each in (by_kernel, by_keras)), strict=True)

@@ -40,6 +40,12 @@ def model():
     return small_mlp()
 
 
+@pytest.fixture(scope="module")
+def trainer(model, few_digits):
+    """A trainer of the model, for tests that need no new one."""
+    return MemberTrainer(model, few_digits, TrainSettings(**SETTINGS))
+
+
 def test_a_member_learns_and_is_recorded(model, few_digits):
     before = model.get_weights()
     heard = []
@@ -60,8 +66,8 @@ def test_a_member_learns_and_is_recorded(model, few_digits):
     assert equal(before, model.get_weights())
 
 
-def test_the_model_of_a_member_scores_what_the_curves_say(model, few_digits):
-    (trained,) = train_members(model, [Member([0.4, 0.3], seed=0)], few_digits, **SETTINGS)
+def test_the_model_of_a_member_scores_what_the_curves_say(trainer, few_digits):
+    (trained,) = trainer.train([Member([0.4, 0.3], seed=0)])
     built = trained.model()
     assert [site.rate for site in dropout_sites(built)] == [0.4, 0.3]
     assert all(type(site.layer) is layers.Dropout for site in dropout_sites(built))
@@ -75,10 +81,10 @@ def test_the_model_of_a_member_scores_what_the_curves_say(model, few_digits):
             assert best[f"{prefix}{name}"] == pytest.approx(value, abs=1e-5)
 
 
-def test_a_seed_gives_the_same_answer_whatever_the_company(model, few_digits):
+def test_a_seed_gives_the_same_answer_whatever_the_company(model, few_digits, trainer):
     members = [Member([0.2, 0.2], seed=1), Member([0.5, 0.5], seed=2), Member([0.0, 0.0], seed=1)]
     together = train_members(model, members, few_digits, **SETTINGS)
-    alone = [train_members(model, [member], few_digits, **SETTINGS)[0] for member in members]
+    alone = [trainer.train([member])[0] for member in members]
     for one, other in zip(together, reversed(list(reversed(alone))), strict=True):
         pd.testing.assert_frame_equal(one.curves, other.curves)
         assert equal(weights_of(one), weights_of(other))
@@ -182,12 +188,10 @@ def test_a_member_that_diverges_is_marked_and_the_others_go_on(few_digits):
 
 
 def test_a_continued_training_equals_an_uninterrupted_one(few_digits, tmp_path):
-    model = small_mlp()
-    member = Member([0.5, 0.3], seed=4)
-    (whole,) = train_members(model, [member], few_digits, epochs=4, batch_size=32)
     trainer = MemberTrainer(
-        model, few_digits, TrainSettings(epochs=4), keep_state=True, directory=tmp_path
+        small_mlp(), few_digits, TrainSettings(epochs=4), keep_state=True, directory=tmp_path
     )
+    (whole,) = trainer.train([Member([0.5, 0.3], seed=4)])
     (begun,) = trainer.train([Member([0.5, 0.3], seed=4, epochs=2)])
     rest = Member([0.5, 0.3], seed=4, initial_epoch=2, weights=begun.checkpoint)
     (ended,) = trainer.train([rest])
@@ -292,5 +296,6 @@ def test_a_seed_decides_what_a_custom_initializer_draws(few_digits):
     # What is drawn elsewhere is left as it was.
     assert np.array_equal(keras.ops.convert_to_numpy(keras.random.normal((3,))), before)
     members = [Member([0.4], 1), Member([0.4], 2)]
-    first, other = (train_members(model, members, few_digits, **SETTINGS)[0] for _ in range(2))
+    trainer = MemberTrainer(model, few_digits, TrainSettings(**SETTINGS))
+    first, other = (trainer.train(members)[0] for _ in range(2))
     assert first.curves.equals(other.curves)

@@ -372,7 +372,7 @@ def test_with_data_it_measures_as_well(here, own):
     assert answered.exit_code == 0, answered.output
     assert max(map(len, answered.stdout.splitlines())) <= 80
     assert "variance_ratio" in answered.stdout
-    assert "Not checked: whether it over- or underfits" in answered.stdout
+    assert "Not checked: whether the model over- or underfits" in answered.stdout
 
 
 def test_help_does_not_import_keras():

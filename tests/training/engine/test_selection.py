@@ -1,0 +1,86 @@
+"""The seam between a trainer and its engine: any class with two members can take the place."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from dropout_zoo.models import build_mlp
+from dropout_zoo.training import Member, MemberTrainer, TrainSettings
+from dropout_zoo.training.engine import trainer as trainer_module
+from dropout_zoo.training.engine.base import EngineOptions
+from dropout_zoo.training.engine.jobs import JobSource
+
+
+class LastFirst:
+    """Takes all jobs that it can get and finishes them in the opposite order."""
+
+    max_parallel = 7
+
+    def run(self, jobs, *, on_result):
+        self.jobs, finished = jobs, {}
+        while not jobs.exhausted:
+            for job in reversed(list(jobs.take(0, self.max_parallel))):
+                finished[job.number] = SimpleNamespace(seed=job.member.seed, rates=job.rates)
+                if on_result is not None:
+                    on_result(finished[job.number])
+        return finished
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    engine, options = LastFirst(), []
+
+    def start(plan, given):
+        options.append(given)
+        return engine
+
+    monkeypatch.setattr(trainer_module, "start_engine", start)
+    engine.options = options
+    return engine
+
+
+def test_a_trainer_needs_no_more_of_an_engine_than_the_protocol_says(engine, few_digits):
+    model = build_mlp(units=(4,), hidden_rates=(0.5,))
+    trainer = MemberTrainer(model, few_digits, TrainSettings(), workers=3, memory_budget=10**6)
+    results = []
+    trained = trainer.train([Member([0.1 * seed], seed) for seed in range(3)], results.append)
+    assert [each.seed for each in trained] == [0, 1, 2]
+    assert [each.seed for each in results] == [2, 1, 0]
+    assert trained[2].rates == {"hidden_1_dropout": 0.2}
+    assert trainer.max_parallel == 7
+    assert engine.options == [EngineOptions("auto", workers=3, memory_budget=10**6)]
+
+
+def test_an_engine_knows_whether_jobs_depend_on_results(engine, few_digits):
+    model = build_mlp(units=(4,), hidden_rates=(0.5,))
+    trainer = MemberTrainer(model, few_digits, TrainSettings())
+    trainer.train([Member({}, 0)])
+    assert engine.jobs.known
+    trainer.train(iter([Member({}, 0)]))
+    assert not engine.jobs.known
+    with pytest.raises(ValueError, match="expected 1 rates"):
+        trainer.train([Member({}, 0), Member([0.1, 0.2], 0)])
+
+
+def test_jobs_are_taken_up_to_the_limit_and_only_where_there_are_any():
+    jobs = JobSource(iter(["a", "b", None, "c", None, None]))
+    assert list(jobs.take(0, 1)) == ["a"]
+    assert list(jobs.take(1, 3)) == ["b"]
+    assert list(jobs.take(2, 2)) == []
+    assert list(jobs.take(2, 9)) == ["c"]
+    with pytest.raises(RuntimeError, match="None while none is being trained"):
+        list(jobs.take(0, 9))
+    assert list(jobs.take(0, 9)) == [] and jobs.exhausted
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"update": "fast"}, "update to be one of 'auto', 'keras'"),
+        ({"workers": 0}, "workers to be a whole number of at least 1"),
+        ({"memory_budget": 1.5}, "memory_budget to be a whole number of at least 1"),
+    ],
+)
+def test_options_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        EngineOptions(**options)
