@@ -49,6 +49,7 @@ from dropout_zoo.studies import (
     ReliabilityDisplay,
     calibration,
     coadaptation,
+    corrupted,
     holm_differences,
     monte_carlo,
     monte_carlo_convergence,
@@ -57,7 +58,6 @@ from dropout_zoo.studies import (
     split_classes,
     with_fewer_examples,
 )
-from dropout_zoo.studies.data.corruption import corrupted
 from dropout_zoo.training import Member, load_dataset, train_members
 
 full = profile == "full"

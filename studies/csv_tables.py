@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "'")
-"""What a spreadsheet takes for the beginning of a formula, and the mark that takes this away."""
+"""Beginnings that a spreadsheet reads as a formula, and the mark that prevents it."""
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV, text in it marked where a spreadsheet would take it for a formula.
+    """Write a table as CSV, with a mark before text that a spreadsheet would read as a formula.
 
     Args:
         table: the table, without its index.
@@ -25,11 +25,11 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 
 
 def read_csv(path: Path, dtype: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """Read a table that `write_csv` has written, its text as it was.
+    """Read a table that `write_csv` wrote, without the marks.
 
     Args:
         path: the file.
-        dtype: types of columns by name; None to have them found out.
+        dtype: types of columns by name; None to infer them.
 
     Returns:
         The table.
@@ -38,7 +38,7 @@ def read_csv(path: Path, dtype: Mapping[str, str] | None = None) -> pd.DataFrame
 
 
 def _in_texts(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
-    """A table in which all texts are changed, names of columns among them."""
+    """Return a table with every text changed, including the names of columns."""
 
     def changed(value: Any) -> Any:
         return change(value) if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""How rates are chosen: the search, its finalists, its report and the command line.
+"""Choosing dropout rates: `tune`, the tuner behind it, its results, and the command line.
 
 The public names and the modules they live in are listed in `__init__.pyi`. They are imported when
 first used, so that importing this package never imports Keras.

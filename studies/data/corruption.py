@@ -75,6 +75,13 @@ def corrupted(x: np.ndarray, kind: str, level: float, seed: int) -> np.ndarray:
     Raises:
         ValueError: there is no such kind, the level is out of range, or a rotation is asked of
             inputs that are not images.
+
+    Example:
+        >>> import numpy as np
+        >>> from dropout_zoo.studies import corrupted
+        >>> x = np.ones((2, 4, 4), "float32")
+        >>> corrupted(x, "gaussian noise", 0.1, seed=0).shape
+        (2, 4, 4)
     """
     check_choice(kind, CORRUPTIONS, "levels")
     if kind == "rotation":
