@@ -257,6 +257,7 @@ def test_another_rare_class_is_another_study(model, few_digits, tmp_path):
         imbalance_sweep(model, few_digits, rare=3, **settings, execution=execution)
 
 
+@pytest.mark.slow
 def test_levels_of_noise_and_rates_that_differ_little_are_settings_of_their_own(model, few_digits):
     result = label_noise_sweep(
         model, few_digits, noise=(0.101, 0.104), rates=(0.12, 0.125), epochs=1, seeds=1,

@@ -231,6 +231,7 @@ def test_transfer_brings_the_hidden_layers_of_other_classes(few_digits):
         split_classes(few_digits, [3])
 
 
+@pytest.mark.slow
 def test_the_differences_are_drawn_with_intervals_seeds_and_names(race):
     display = DifferenceDisplay.from_result(race).plot()
     axis = display.ax_
@@ -325,6 +326,7 @@ def test_tokens_are_not_changed_into_others():
         robustness("lstm", tokens, execution=ALONE)
 
 
+@pytest.mark.slow
 def test_an_option_at_the_end_of_its_range_is_told(race):
     chosen = race.data.groupby("setting")["option"].first()
     ends = {
