@@ -132,7 +132,7 @@ def test_the_entry_of_a_variant_shows_its_own_defaults(variants):
 
 def test_a_variant_names_only_arguments_that_there_are():
     register = register_model("test-typo", arguments={"witdh": 3}, **VARIANT)
-    with pytest.raises(TypeError, match=r"build_mlp.*takes .*units.*received 'witdh'"):
+    with pytest.raises(TypeError, match=r"build_mlp.*which are .*units.*received 'witdh'"):
         register(build_mlp)
     assert "test-typo" not in list_models()
 

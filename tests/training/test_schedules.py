@@ -161,7 +161,11 @@ def test_the_callback_refuses_a_model_without_dropout():
 
 
 def test_members_cannot_have_a_schedule_where_rates_are_fixed(few_digits):
-    stack = [layers.Reshape((28, 28)), layers.LSTM(4, dropout=0.2), layers.Dense(10, "softmax")]
+    stack = [
+        layers.Reshape((28, 28)),
+        layers.LSTM(4, dropout=0.2, name="lstm"),
+        layers.Dense(10, "softmax"),
+    ]
     model = keras.Sequential([keras.Input((28, 28)), *stack])
     model.compile("adam", "sparse_categorical_crossentropy")
     member = Member({}, 0, schedule=EarlyDropout(1))

@@ -93,8 +93,8 @@ def test_tune_finds_rates_for_a_reconstruction(reconstruction, tmp_path):
         reconstruction,
         rates=[0.2, 0.5],
         epochs=2,
-        finalists=1,
-        seeds=2,
+        num_finalists=1,
+        num_seeds=2,
         progress=False,
         directory=tmp_path / "run",
     )

@@ -117,7 +117,7 @@ def test_a_search_knows_what_to_search(name, data_of):
     data = data_of(name)
     search = Search(name, data, TuningSettings(rates=(0.2, 0.5)))
     assert search.given == dict(model_entry(name).sites)
-    assert search.trials == 2 ** len(search.space.choices)
+    assert search.max_trials == 2 ** len(search.space.choices)
     assert {path for group in search.space.sites.values() for path in group} == set(search.given)
 
 

@@ -99,7 +99,7 @@ def test_parquet_keeps_everything_and_any_reader_sees_the_table(sweep, tmp_path)
     pd.testing.assert_frame_equal(again.gains(), sweep.gains())
     pd.testing.assert_frame_equal(pd.read_parquet(path), sweep.data)
     sweep.data.to_parquet(tmp_path / "bare.parquet")
-    with pytest.raises(ValueError, match=r"expected a file that StudyResult\.to_parquet wrote"):
+    with pytest.raises(ValueError, match=r"expected a file written by StudyResult\.to_parquet"):
         StudyResult.from_parquet(tmp_path / "bare.parquet")
 
 
