@@ -1,11 +1,11 @@
-"""Members vectorised on Keras's JAX backend, compared with `Model.fit` one after another.
+"""Members vectorized on Keras's JAX backend, compared with `Model.fit` one after another.
 
     python benchmarks/population_speed.py [--mnist mnist.npz] [--members 256 1024] [--seeds 1 8]
 
 Runs on the device that JAX finds. The unit is model steps per second: steps of the optimizer times
 members. `Model.fit` is measured in its best case: one model, compiled before the clock starts,
 validated in the same call, nothing written to disk. The time of the members includes everything but
-imports and compiling: initial weights, data orders, measuring the validation part and the training
+imports and compiling: initial weights, data orders, measuring the validation set and the training
 sample after every epoch, and writing the weights of all members to disk. Compiling time is reported
 separately. Prints a table and writes `benchmarks/population_speed.json`.
 """
@@ -70,7 +70,7 @@ def main() -> None:
     rows = []
     for count in arguments.members:
         for seeds in arguments.seeds:
-            row = vectorised(dataset, steps, count, seeds, **setting)
+            row = vectorized(dataset, steps, count, seeds, **setting)
             row["ratio"] = row["model_steps_per_second"] / alone
             rows.append(row)
             print(
@@ -110,7 +110,7 @@ def sequential(dataset: Dataset, steps: int, *, epochs: int, batch_size: int) ->
     return steps * epochs / (time.perf_counter() - started)
 
 
-def vectorised(
+def vectorized(
     dataset: Dataset, steps: int, count: int, seeds: int, *, epochs: int, batch_size: int
 ) -> dict[str, Any]:
     """Time members trained together: a first epoch, which compiles, then a whole training."""

@@ -15,8 +15,8 @@ _HEAD = (
 )
 _CAPTION = """\
 Test error in percent (for the autoencoder, 100 times the test loss): mean ± standard deviation over
-the seeds, at the epoch that was best on the validation part. In brackets, the difference from no
-dropout, paired by seed, with its interval (95 % confidence; where a model has two differences, for
+the seeds, at the epoch that was best on the validation set. In brackets, the difference from no
+dropout, paired by seed, with its interval (95% confidence; where a model has two differences, for
 both together by Holm's method); in bold where the interval excludes 0. Tuned rates were chosen by
 `tune` with few trials and seeds, on validation data only. The training sets are small and the
 epochs few, so that two cores can train them all: the published figures, from 60,000 examples and

@@ -4,7 +4,7 @@
 
 Trains each registered model as `zoo_works.py` says, every setting on the same seeds; `tune` chooses
 the tuned rates on validation data. After each model it writes `zoo_table.json` and the table in
-docs/zoo.md. If it is interrupted, run the same command again: finished trainings are kept in
+docs/zoo.md. If it is interrupted, run the same command again: finished training runs are kept in
 `runs/zoo_table`, in one folder per model and its settings, and are not repeated.
 """
 
@@ -100,7 +100,9 @@ def print_estimates(works: Sequence[Work], mnist: str | None) -> None:
         same = row is not None and row["work"] == json.loads(json.dumps(asdict(work)))
         seconds = estimate_seconds(work, mnist, row["seconds"] if row and same else None)
         total += seconds
-        print(f"{work.model}: {work.trainings} trainings, about {duration(seconds)}", flush=True)
+        print(
+            f"{work.model}: {work.trainings} training runs, about {duration(seconds)}", flush=True
+        )
     print(f"about {duration(total)} in all, on {usable_cores()} otherwise idle cores")
 
 

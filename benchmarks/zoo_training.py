@@ -53,7 +53,9 @@ def row_of(work: Work, mnist: str | None, runs: Path | None) -> dict[str, Any]:
     key = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:8]
     with tempfile.TemporaryDirectory(prefix="dropout-zoo-") as temporary:
         folder = (runs or Path(temporary)) / f"{work.model}-{key}"
-        print(f"{work.model}: up to {work.trainings} trainings ...", file=sys.stderr, flush=True)
+        print(
+            f"{work.model}: up to {work.trainings} training runs ...", file=sys.stderr, flush=True
+        )
         tuned = tune(
             model,
             dataset,
@@ -151,7 +153,7 @@ def estimate_seconds(work: Work, mnist: str | None, training: float | None = Non
         training: seconds per training; None to measure a few epochs.
 
     Returns:
-        Seconds for all trainings.
+        Seconds for all training runs.
     """
     from dropout_zoo.training.engine.eligibility import why_not_liftable
     from dropout_zoo.training.engine.trainer import MemberTrainer

@@ -16,7 +16,7 @@ LOW_RATES = (0.0, 0.1, 0.2, 0.3)
 """Rates to try where the default is at most 0.1, which is below the range of the guidance."""
 
 NO_DATA = ("SVHN", "CIFAR-10", "CIFAR-100", "ImageNet")
-"""Data sets that are neither embedded nor given by `--mnist`."""
+"""Datasets that are neither embedded nor given by `--mnist`."""
 
 LARGEST = 5_000_000
 """Models with more parameters than this take too long on two cores."""
@@ -55,7 +55,7 @@ class Work:
 
     @property
     def trainings(self) -> int:
-        """Largest number of trainings: the search, its controls and finalist, and all seeds."""
+        """Largest number of training runs: the search, its controls and finalist, and all seeds."""
         return self.trials + 2 + 3 * self.final_seeds + 3 * self.seeds
 
     def quick(self) -> Work:

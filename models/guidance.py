@@ -101,7 +101,7 @@ def check_rate(rate: float, name: str) -> float:
         )
     # A number just below 1 may become 1 as a float, and -0.0 becomes 0.
     if not 0 <= rate < 1 or float(rate) == 1:
-        percent = f"; for {rate} % write {rate / 100:g}" if 1 < rate < 100 else ""
+        percent = f"; for {rate}% write {rate / 100:g}" if 1 < rate < 100 else ""
         everything = "; a rate of 1 drops every unit" if rate == 1 else ""
         raise ValueError(
             f"expected {name} to be in [0, 1), the fraction dropped; received {rate}"

@@ -45,7 +45,7 @@ class ModelEntry:
         source: the source of the architecture and its rates.
         arguments: the arguments by name that distinguish a variant from the builder's own default
             model; empty for that model.
-        data: the data set it was trained on in its source, such as ``"MNIST"``; empty if there is
+        data: the dataset it was trained on in its source, such as ``"MNIST"``; empty if there is
             none.
 
     Example:
@@ -110,7 +110,7 @@ def register_model(
         arguments: arguments of the builder by name, which become the defaults of this variant; use
             values that do not need Keras, so that looking up the entry does not import it. None for
             the builder's own defaults.
-        data: the data set it was trained on in its source, such as ``"MNIST"``.
+        data: the dataset it was trained on in its source, such as ``"MNIST"``.
 
     Returns:
         A decorator that registers the builder and returns it unchanged.

@@ -96,8 +96,8 @@ shown = {
     f"one training step: kept units times {1 / (1 - layer.rate):g}": (dropped[0], VERMILION),
     f"mean of {draws:,} training steps": (dropped.mean(axis=0), VERMILION),
 }
-for axis, (title, (values, colour)) in zip(axes, shown.items(), strict=True):
-    axis.bar(range(len(order)), values[order], width=1, color=colour)
+for axis, (title, (values, color)) in zip(axes, shown.items(), strict=True):
+    axis.bar(range(len(order)), values[order], width=1, color=color)
     axis.set_title(title, fontsize=10)
     axis.set_xlabel("active units of hidden_1, sorted")
 axes[2].step(range(len(order)), activation[order], where="mid", color="black", label="at inference")

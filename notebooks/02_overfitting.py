@@ -17,7 +17,7 @@
 #
 # A network overfits when it does better on its training examples than on examples it has not seen.
 # Four causes are usually named: too few training examples, too large a network, training for too
-# long, and wrong labels, which can only be memorised. Here each of them is increased by itself,
+# long, and wrong labels, which can only be memorized. Here each of them is increased by itself,
 # with and without dropout. The base is a thousand MNIST digits: on all 60,000 there is little
 # overfitting to see, and dropout gains at most some tenths of a point (Srivastava et al. 2014, Fig.
 # 10).
@@ -88,7 +88,7 @@ figure, axes = plt.subplots(2, 2, figsize=(13, 8), layout="constrained")
 FactorCurveDisplay.from_result(size_gaps).plot(axes[0, 0])
 FactorCurveDisplay.from_result(capacity_gaps).plot(axes[0, 1])
 LearningCurveDisplay.from_result(long, metrics=["loss"]).plot(axes[1, 0])
-FactorCurveDisplay.from_result(noise, "memorised").plot(axes[1, 1])
+FactorCurveDisplay.from_result(noise, "memorized").plot(axes[1, 1])
 titles = ["Too few examples", "Too large a network", "Training for too long", "Wrong labels"]
 for axis, title in zip(axes.flat, titles, strict=True):
     axis.set_title(title)
@@ -107,11 +107,11 @@ def change(row):
     return f"{abs(lower):.1f} points {word} with dropout ({low:.1f} to {high:.1f}{clear})"
 
 
-def memorised(result):
-    """Return how much dropout lowers the memorised share, by share of wrong labels."""
+def memorized(result):
+    """Return how much dropout lowers the memorized share, by share of wrong labels."""
     found = {}
-    for share, group in result.scores().dropna(subset="memorised").groupby("noise"):
-        by_seed = 100 * group.pivot(index="seed", columns="dropout", values="memorised")
+    for share, group in result.scores().dropna(subset="memorized").groupby("noise"):
+        by_seed = 100 * group.pivot(index="seed", columns="dropout", values="memorized")
         found[share] = paired_difference(by_seed["no dropout"], by_seed["as given"])
     return found
 
@@ -125,15 +125,15 @@ for title, gaps in zip(titles, (size_gaps, capacity_gaps, long_gaps), strict=Fal
     several = len(alone) > 1
     text += f", and {alone[least]:.1f} ({least})" if several else ""
     lines.append(f"- **{title}**: {text}; {'the first' if several else 'it'} is {change(row)}.")
-share, found = max(memorised(noise).items())
-known = noise.means("memorised").set_index(["noise", "dropout"])["mean"]
+share, found = max(memorized(noise).items())
+known = noise.means("memorized").set_index(["noise", "dropout"])["mean"]
 lines.append(
     f"- **Wrong labels**: with {share:.0%} wrong labels and no dropout, "
-    f"{100 * known[share, 'no dropout']:.1f} % of them are memorised; that is {change(found[:3])}."
+    f"{100 * known[share, 'no dropout']:.1f}% of them are memorized; that is {change(found[:3])}."
 )
 lines.append(
     f"- Intervals: Student's t over {seeds} paired seeds. The first three are corrected by Holm's "
-    "method for all settings of their sweep; the last is a 95 % interval."
+    "method for all settings of their sweep; the last is a 95% interval."
 )
 display(Markdown("\n".join(lines)))
 
@@ -250,8 +250,8 @@ more = paired_difference(alone[largest], alone[smallest])
 report(
     "without dropout, a larger network is worse on unseen examples",
     more.low > 0 if more.excludes_zero else None,
-    f"the validation error is {alone[largest].mean():.2f} % with {largest:,} parameters and "
-    f"{alone[smallest].mean():.2f} % with {smallest:,}, {more.mean:+.2f} points ({more.low:+.2f} "
+    f"the validation error is {alone[largest].mean():.2f}% with {largest:,} parameters and "
+    f"{alone[smallest].mean():.2f}% with {smallest:,}, {more.mean:+.2f} points ({more.low:+.2f} "
     f"to {more.high:+.2f} on {more.pairs} paired seeds)",
 )
 
@@ -282,27 +282,27 @@ report(
 # %% [markdown]
 # ## Wrong labels
 #
-# Some of the training labels are made wrong; the validation labels stay right. The *memorised*
+# Some of the training labels are made wrong; the validation labels stay right. The *memorized*
 # share is the share of the wrong labels that the network has learned to predict.
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(12, 4), layout="constrained")
-FactorCurveDisplay.from_result(noise, "memorised").plot(axes[0])
+FactorCurveDisplay.from_result(noise, "memorized").plot(axes[0])
 FactorCurveDisplay.from_result(noise, "clean_accuracy").plot(axes[1])
 axes[0].get_legend().remove()
 plt.show()
 show(noise)
 
 # %% [markdown]
-# Arpit et al. (2017) found that dropout hinders the memorising of noisy labels.
+# Arpit et al. (2017) found that dropout hinders the memorizing of noisy labels.
 
 # %%
-rows = memorised(noise)
+rows = memorized(noise)
 report(
-    "dropout hinders the memorising of wrong labels",
+    "dropout hinders the memorizing of wrong labels",
     all(row.low > 0 for row in rows.values()) or (None if rows[share].mean > 0 else False),
     "; ".join(
-        f"with {share:.0%} wrong labels, the memorised share is {change(row[:3])}"
+        f"with {share:.0%} wrong labels, the memorized share is {change(row[:3])}"
         for share, row in rows.items()
     ),
 )

@@ -15,7 +15,7 @@
 # %% [markdown]
 # # Choosing the rate
 #
-# How much of a layer should be dropped? With too little dropout a network memorises its training
+# How much of a layer should be dropped? With too little dropout a network memorizes its training
 # examples; with too much it cannot learn them. So the validation loss, plotted against the rate, is
 # expected to be U-shaped. Where is its minimum here, how wide is it, and is it where the guidance
 # says? We use few training examples on purpose: the fewer there are, the more a network overfits
@@ -64,8 +64,8 @@ print(f"Profile {profile}. {data.describe()}")
 # ## The answer
 #
 # The documented MLP, with the same rate at both hidden layers, is trained at every rate on the same
-# seeds: same initial weights, same order of the data. Each training is measured at its best epoch
-# on the validation part; the dotted line is the training loss measured with dropout off.
+# seeds: same initial weights, same order of the data. Each run is measured at its best epoch
+# on the validation set; the dotted line is the training loss measured with dropout off.
 
 # %%
 epochs, seeds = (20, 5) if full else (10, 3)
@@ -196,7 +196,7 @@ show_conclusions(sites)
 # %% [markdown]
 # ## Fixed width, or fixed expected width?
 #
-# Dropping 80 % of 128 units leaves 26 on average, a small network. Srivastava et al. (2014, Fig.
+# Dropping 80% of 128 units leaves 26 on average, a small network. Srivastava et al. (2014, Fig.
 # 9b) therefore also fix the *expected* width: a layer has n / (1 - rate) units, of which n are kept
 # on average at every rate. They find that a high rate then costs less than at fixed width (Fig.
 # 9a).
@@ -306,8 +306,8 @@ report(
     False
     if any(each.low > margin for each in others.values())
     else all(each.high < margin for each in others.values()) or None,
-    f"the lowest mean in that range is {flat[best].mean():.2f} % at rate {best:.1f}, the highest "
-    f"{flat.mean().max():.2f} % at rate {flat.mean().idxmax():.1f}; reliably above the lowest: "
+    f"the lowest mean in that range is {flat[best].mean():.2f}% at rate {best:.1f}, the highest "
+    f"{flat.mean().max():.2f}% at rate {flat.mean().idxmax():.1f}; reliably above the lowest: "
     + (", ".join(f"rate {rate:.1f}" for rate in worse) or "none"),
 )
 
@@ -323,7 +323,7 @@ report(
     "the training error, with dropout off, rises with the rate",
     False if falls else None if level else True,
     "after the last epoch "
-    + ", ".join(f"{error:.2f} % ({rate:.1f})" for rate, error in training.mean().items())
+    + ", ".join(f"{error:.2f}% ({rate:.1f})" for rate, error in training.mean().items())
     + "; no reliable rise (paired by seed, Holm's method) from rate "
     + (", ".join(level) or "any to the next"),
 )
@@ -334,8 +334,8 @@ saved = paired_difference(fixed[highest], expected[highest])
 report(
     "a high rate costs less at fixed expected width than at fixed width",
     above_zero(saved),
-    f"at rate {highest:.1f} the error is {expected[highest].mean():.2f} % instead of "
-    f"{fixed[highest].mean():.2f} %, {saved.mean:.2f} points less ({saved.low:.2f} to "
-    f"{saved.high:.2f} on {saved.pairs} paired seeds, 95 % CI); at fixed expected width it is "
+    f"at rate {highest:.1f} the error is {expected[highest].mean():.2f}% instead of "
+    f"{fixed[highest].mean():.2f}%, {saved.mean:.2f} points less ({saved.low:.2f} to "
+    f"{saved.high:.2f} on {saved.pairs} paired seeds, 95% CI); at fixed expected width it is "
     f"lowest at rate {expected.mean().idxmin():.1f} (in the paper about 0.4)",
 )

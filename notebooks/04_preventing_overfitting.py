@@ -64,7 +64,7 @@ print(f"Profile {profile}. {target.describe()}")
 # same number of updates, with three exceptions: "more data" is trained in whole epochs and may get
 # up to twice as many, "early stopping" may get fewer, and the hidden layers of "transfer" were
 # trained before. Each method is measured after its last epoch with dropout off; only "early
-# stopping" is measured at its best epoch, which is chosen on the validation part, to its advantage.
+# stopping" is measured at its best epoch, which is chosen on the validation set, to its advantage.
 # "flips" mirrors the digits, which is common with photographs and a bad idea here. "none" is the
 # control.
 
@@ -111,7 +111,7 @@ tuning.assign(raced=raced).set_index(["method", "option"])[["validation error (%
 # ## Who overfits, who underfits?
 #
 # Training error and validation error, both with dropout off. A method that works by restricting
-# training has a high training error; one that only memorises has none.
+# training has a high training error; one that only memorizes has none.
 
 # %%
 scores = race.scores()
@@ -167,12 +167,12 @@ def compare(claims, by_seed):
             report(
                 claim,
                 more.low > 0 if more.excludes_zero else None,
-                f"{better} {by_seed[better].mean():.2f} %, {worse} {by_seed[worse].mean():.2f} %, "
+                f"{better} {by_seed[better].mean():.2f}%, {worse} {by_seed[worse].mean():.2f}%, "
                 f"a difference of {more.mean:+.2f} points ({more.low:+.2f} to {more.high:+.2f}, "
                 f"{more.pairs} paired seeds)",
             )
     count = f"{len(corrected)} claims together (Holm)" if len(corrected) > 1 else "this claim"
-    display(Markdown(f"The intervals have 95 % confidence for {count}."))
+    display(Markdown(f"The intervals have 95% confidence for {count}."))
 
 
 compare(
@@ -214,7 +214,7 @@ compare(
 #
 # Cross-validation is often listed among the remedies. Here dropout and its control are trained on
 # each of several folds, which shows how much the result depends on the draw of the data. The folds
-# divide the training and validation parts together, on which the rate was chosen, and share most of
+# divide the training and validation sets together, on which the rate was chosen, and share most of
 # their training examples, so their intervals are too narrow (Bengio and Grandvalet 2004).
 
 # %%
@@ -230,7 +230,7 @@ show(folds)
 #
 # In a CNN, dropout is usually placed after the dense layers only. Srivastava et al. (2014, Table 3;
 # secondary source) found on SVHN that dropout in the dense layers alone lowers the error from 3.95
-# to 3.02 %, and in all layers to 2.55 %. Here we train the documented CNN, at half its width, with
+# to 3.02%, and in all layers to 2.55%. Here we train the documented CNN, at half its width, with
 # dropout at one placement at a time and at all of them; `SpatialDropout2D` drops whole feature maps
 # (Tompson et al. 2015).
 

@@ -48,7 +48,7 @@ full = profile == "full"
 source = os.environ.get("DROPOUT_ZOO_MNIST", "digits") if full else "digits"
 
 # %% [markdown]
-# Your arrays: here images and labels, already split into three parts. The test part is used only
+# Your arrays: here images and labels, already split into three parts. The test set is used only
 # once, to score the winner. `Dataset.from_arrays` checks the arrays and reports what is wrong with
 # them.
 
@@ -145,7 +145,7 @@ trials.assign(setting=trials["setting"].where(trials["role"] == "control", "")).
 
 # %% [markdown]
 # A search picks the lowest of many noisy scores, each from a single seed. How much did chance
-# favour the choice? The scores of the finalists in the search and on fresh seeds:
+# favor the choice? The scores of the finalists in the search and on fresh seeds:
 
 # %%
 sites = list(result.space.choices)
@@ -203,7 +203,7 @@ display(
 |---|---|
 | rates | {", ".join(f"{site.path} {site.rate:.2f}" for site in dropout_sites(loaded))} |
 | layers | {", ".join(type(layer).__name__ for layer in loaded.layers)} |
-| on the test part | {", ".join(f"{name} {value:.4f}" for name, value in result.test.items())} |
+| on the test set | {", ".join(f"{name} {value:.4f}" for name, value in result.test.items())} |
 | predicts the same after saving and loading | {"yes" if same else "no"} |
 """
     )
@@ -220,7 +220,7 @@ meanings = {
     "trials.csv": "one row per trial and control of the search",
     "finalists.csv": "one row per finalist or control and seed",
     "race.parquet": "the same as a study, for `StudyResult.from_parquet`",
-    "curves.parquet": "one row per epoch of every training",
+    "curves.parquet": "one row per epoch of every training run",
     "outcome.json": "the answer, for programs to read",
     "rates.png": "the plot",
     "best.keras": "the best model",
@@ -236,7 +236,7 @@ print(", ".join(curves.columns))
 # %% [markdown]
 # ### Resuming an interrupted run
 #
-# Each training is saved as soon as it is finished. The same call with `resume=True` (on the command
+# Each run is saved as soon as it is finished. The same call with `resume=True` (on the command
 # line, `--resume`) reads what is there and trains the rest, even after `kill -9`. Here the run is
 # complete, so nothing is left to train. With different settings it is refused, because the answer
 # would be to a different question.

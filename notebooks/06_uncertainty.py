@@ -173,7 +173,7 @@ reached = [k for k, group in averages if group.mean() - group.std() <= scaled]
 first = f"k = {reached[0]}" if reached else "none"
 display(
     Markdown(
-        f"For this network, the error with weight scaling is {scaled:.2f} %. Among "
+        f"For this network, the error with weight scaling is {scaled:.2f}%. Among "
         f"k = {', '.join(str(k) for k, _ in averages)}, the first whose mean error is within one "
         f"standard deviation of that (over draws of k passes) is: {first}. A single network proves "
         "nothing."
@@ -348,5 +348,5 @@ for measure, claim in [
         f"{claim} (Srivastava et al. 2014, Fig. 8)",
         less.low > 0 if less.excludes_zero else None,
         f"from {table['no dropout'].mean():.3f} to {table[with_dropout].mean():.3f}, lower by "
-        f"{less.mean:.3f} ({less.low:.3f} to {less.high:.3f} on {less.pairs} paired seeds, 95 %)",
+        f"{less.mean:.3f} ({less.low:.3f} to {less.high:.3f} on {less.pairs} paired seeds, 95%)",
     )

@@ -69,7 +69,7 @@ def stripped(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def with_palette(png: str) -> str:
-    """Reduce a base64 image to 256 colours: a third of the size, but colour bars show steps."""
+    """Reduce a base64 image to 256 colors: a third of the size, but color bars show steps."""
     image, file = Image.open(BytesIO(base64.b64decode(png))), BytesIO()
     image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, "png", optimize=True)
     return base64.b64encode(file.getvalue()).decode()

@@ -54,7 +54,7 @@ def rate_text(rate: float) -> str:
 
 AFTER_TRAINING = {
     "clean_accuracy": "error (%) on correct labels after the last epoch",
-    "memorised": "share of the wrong labels memorized",
+    "memorized": "share of the wrong labels memorized",
     "rare_recall": "recall of the rare class",
     "corrupted_accuracy": "error (%) on corrupted inputs",
     "corrupted_loss": "cross-entropy (nats) on corrupted inputs",

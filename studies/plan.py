@@ -30,7 +30,7 @@ Measure = Callable[["Setting", TrainedMember], Mapping[str, Any]]
 Result = TypeVar("Result", bound=StudyResult)
 
 NO_DROPOUT = "no dropout"
-"""Name of the control in every study of one model on one data set."""
+"""Name of the control in every study of one model on one dataset."""
 
 _PLAN_FILE = "plan.json"
 _SETTINGS_SHOWN = 20
@@ -42,12 +42,12 @@ class Execution:
     """Where a study runs and who follows its progress; no number in the result depends on it.
 
     Attributes:
-        directory: directory in which finished trainings are kept, so that an interrupted study
+        directory: directory in which finished training runs are kept, so that an interrupted study
             continues where it stopped when it is started again; None to keep nothing.
         on_plan: called with the plan before any training.
         on_result: called with each result as it finishes.
         on_restored: called with each result that an earlier, interrupted run had finished.
-        workers: number of trainings at the same time; None for one per usable core.
+        workers: number of training runs at the same time; None for one per usable core.
 
     Example:
         >>> from dropout_zoo.studies import Execution, rate_sweep
@@ -74,7 +74,7 @@ class TrainingSetup:
     Attributes:
         model: a compiled model.
         dataset: the data, or a function that makes them when they are needed.
-        overrides: settings of its trainings that differ from the study's.
+        overrides: settings of its training runs that differ from the study's.
     """
 
     model: keras.Model
@@ -82,7 +82,7 @@ class TrainingSetup:
     overrides: TrainOptions = field(default_factory=TrainOptions)
 
     def settings(self, training: TrainSettings) -> TrainSettings:
-        """Return the settings of its trainings, given those of the study."""
+        """Return the settings of its training runs, given those of the study."""
         return replace(training, **self.overrides)
 
     def rates(self, rate: float | Mapping[str, float]) -> dict[str, float]:
@@ -121,7 +121,7 @@ class Setting:
     seeds: Sequence[int] | None = None
 
     def training_key(self, seed: int) -> tuple[Any, ...]:
-        """Return what identifies a training within a setup: settings may share trainings."""
+        """Return what identifies a training within a setup: settings may share training runs."""
         return tuple(sorted(self.rates.items())), seed
 
 
@@ -138,7 +138,7 @@ class StudyPlan(Generic[Result]):
         procedure: trains a plan and returns the result; called by `run`.
         arguments: the arguments of the study, for its record.
         keep_state: whether the weights after the last epoch are kept for measurements.
-        later: number of trainings that follow these and depend on their results.
+        later: number of training runs that follow these and depend on their results.
 
     Example:
         >>> from dropout_zoo.studies import plan_rate_sweep
@@ -146,7 +146,7 @@ class StudyPlan(Generic[Result]):
         >>> plan.trainings
         6
         >>> print(plan)
-        rate_sweep: 3 settings, 6 trainings of up to 1 epoch
+        rate_sweep: 3 settings, 6 training runs of up to 1 epoch
           no dropout
           hidden 0.20
           hidden 0.50
@@ -168,7 +168,7 @@ class StudyPlan(Generic[Result]):
 
     @property
     def trainings(self) -> int:
-        """Number of trainings; settings with the same model, data and rates share theirs."""
+        """Number of training runs; settings with the same model, data and rates share theirs."""
         return self.later + sum(len(self.trainings_on(setup)) for setup in self.setups)
 
     @property
@@ -187,7 +187,7 @@ class StudyPlan(Generic[Result]):
         return list(dict.fromkeys(name for setting in self.settings for name in setting.factors))
 
     def trainings_on(self, setup: TrainingSetup) -> dict[tuple[Any, ...], Member]:
-        """List the trainings of a setup; settings with the same rates share them.
+        """List the training runs of a setup; settings with the same rates share them.
 
         Args:
             setup: one of `setups`.
@@ -207,7 +207,7 @@ class StudyPlan(Generic[Result]):
         """Summarize what will be trained.
 
         Returns:
-            The numbers of settings and trainings, then one line per setting.
+            The numbers of settings and training runs, then one line per setting.
         """
         names = list(dict.fromkeys(setting.name for setting in self.settings))
         epochs = max(setup.settings(self.training).epochs for setup in self.setups)
@@ -243,7 +243,7 @@ class StudyPlan(Generic[Result]):
         """Estimate how long `run` takes, by training a few of the models for a few epochs.
 
         Returns:
-            Seconds for all trainings at full length. The speed of models that are not timed is
+            Seconds for all training runs at full length. The speed of models that are not timed is
             interpolated between those that are.
         """
         setups = self.setups
@@ -272,7 +272,7 @@ class StudyPlan(Generic[Result]):
         Args:
             setup: one of `setups`.
             directory: directory for the weights.
-            workers: number of trainings at the same time; None for one per usable core.
+            workers: number of training runs at the same time; None for one per usable core.
 
         Returns:
             The trainer.
@@ -297,7 +297,7 @@ class StudyPlan(Generic[Result]):
 
         Raises:
             ValueError: model and data do not fit, or the directory holds another study.
-            RuntimeError: every training failed.
+            RuntimeError: every training run failed.
         """
         execution = execution or Execution()
         if execution.on_plan is not None:

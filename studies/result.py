@@ -121,13 +121,13 @@ class StudyResult:
 class TrainingStudyResult(StudyResult):
     """The outcome of a study that trained models.
 
-    Its `data` has one row per epoch of each training: ``training`` (its number), ``setting``, the
+    Its `data` has one row per epoch of each run: ``training`` (its number), ``setting``, the
     factors, the rate at each site as ``rate/<path>``, ``seed``, ``status``, ``reason``,
     ``best_epoch``, ``seconds``, what was measured after the training, and the learning curves as
     `train_members` describes them. A training that finished no epoch has one row, of epoch 0.
 
     Attributes:
-        objective: metric and direction by which trainings are judged.
+        objective: metric and direction by which training runs are judged.
         factors: the columns that were varied.
         controls: name of the control of each setting that is compared with one; where dropout is
             studied, that is the same setting without dropout.
@@ -152,12 +152,12 @@ class TrainingStudyResult(StudyResult):
         return list(self.data.columns[first:])
 
     def scores(self) -> pd.DataFrame:
-        """Return the metrics of each training at its best epoch.
+        """Return the metrics of each training run at its best epoch.
 
         Returns:
             One row per training: the columns of `data`, with the best epoch as ``epoch``, and the
             objective at that epoch as ``score``. Measurements, including the best epoch, are NaN
-            for trainings that were not completed.
+            for training runs that were not completed.
         """
         data = self.data
         last = data.groupby("training")["epoch"].transform("max")
@@ -202,7 +202,7 @@ class TrainingStudyResult(StudyResult):
         Returns:
             One row per setting, in the order in which they were planned: ``setting``, the factors,
             ``mean``, ``std``, ``error`` (the mean's standard error), ``low``, ``high`` and
-            ``seeds``. Trainings that were not completed are left out; `failures` lists them.
+            ``seeds``. Training runs that were not completed are left out; `failures` lists them.
         """
         rows = []
         for name, group in self.scores().groupby("setting", sort=False):
@@ -280,7 +280,7 @@ class TrainingStudyResult(StudyResult):
         return pd.concat(found, ignore_index=True)[["setting", "control", "seed", "gain"]]
 
     def failures(self) -> pd.DataFrame:
-        """Return the trainings that were not completed, with their reasons."""
+        """Return the training runs that were not completed, with their reasons."""
         failed = self.data[self.data["status"] != "completed"]
         return failed.drop_duplicates("training")[["setting", "seed", "status", "reason"]]
 

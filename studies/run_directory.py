@@ -177,7 +177,7 @@ class RunDirectory:
 
 
 def claim_directory(directory: Path, name: str, description: Mapping[str, Any]) -> None:
-    """Reserve a directory for the trainings of one study.
+    """Reserve a directory for the training runs of one study.
 
     The directory is created if it does not exist. It may hold other files.
 
@@ -187,7 +187,7 @@ def claim_directory(directory: Path, name: str, description: Mapping[str, Any]) 
         description: everything that decides the numbers, as plain data.
 
     Raises:
-        ValueError: the directory holds trainings of a study with another description.
+        ValueError: the directory holds training runs of a study with another description.
         OSError: the file cannot be written.
     """
     directory.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The trainings of a study: each setting on each seed, handed to the engine setup by setup."""
+"""The training runs of a study: each setting on each seed, handed to the engine setup by setup."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def train_and_conclude(
 
     Args:
         conclude: draws the conclusions from the result.
-        measure: measures more about each training, such as the accuracy on other inputs; a value
+        measure: measures more about each run, such as the accuracy on other inputs; a value
             becomes a column.
 
     Returns:
@@ -46,7 +46,7 @@ def train_and_conclude(
 
 
 def result_of(plan: StudyPlan[Any], data: pd.DataFrame, conclude: Conclude) -> TrainingStudyResult:
-    """Return the result of a plan's trainings, with its conclusions.
+    """Return the result of a plan's training runs, with its conclusions.
 
     Args:
         plan: what was trained.
@@ -57,7 +57,7 @@ def result_of(plan: StudyPlan[Any], data: pd.DataFrame, conclude: Conclude) -> T
         The result.
 
     Raises:
-        RuntimeError: every training failed.
+        RuntimeError: every training run failed.
     """
     check_any_completed(data)
     result = TrainingStudyResult(
@@ -74,13 +74,13 @@ def result_of(plan: StudyPlan[Any], data: pd.DataFrame, conclude: Conclude) -> T
 
 
 def check_any_completed(data: pd.DataFrame) -> None:
-    """Refuse trainings of which every one failed.
+    """Refuse training runs of which every one failed.
 
     Raises:
-        RuntimeError: every training failed.
+        RuntimeError: every training run failed.
     """
     if not (data["status"] == "completed").any():
-        raise RuntimeError(f"every training failed: {'; '.join(sorted(set(data['reason'])))}")
+        raise RuntimeError(f"every training run failed: {'; '.join(sorted(set(data['reason'])))}")
 
 
 def train_settings(
@@ -91,7 +91,7 @@ def train_settings(
     Args:
         plan: what to train.
         execution: where it runs and who follows its progress.
-        measure: measures more about each training.
+        measure: measures more about each training run.
         phase: keeps the journals of a study with several plans apart.
 
     Returns:
@@ -134,7 +134,7 @@ def training_rows(
     trained: TrainedMember,
     measured: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the rows of one training in the table of a study.
+    """Return the rows of one training run in the table of a study.
 
     Args:
         name: name of its setting.
@@ -164,7 +164,7 @@ def trainings_table(trainings: Sequence[Sequence[Mapping[str, Any]]]) -> pd.Data
     """Return the table that `TrainingStudyResult` describes.
 
     Args:
-        trainings: the rows of each training, as `training_rows` returns them.
+        trainings: the rows of each training run, as `training_rows` returns them.
 
     Returns:
         The table, whose learning curves are the last columns.

@@ -235,7 +235,7 @@ def check_rates(rates: Sequence[float], name: str = "rates") -> list[float]:
 def build_with(model: Model, dataset: Dataset, arguments: Mapping[str, Any]) -> keras.Model:
     """Build a variant of a model, whose hidden dropout layers have a rate of 0.
 
-    The rates are set for each training; the builder's own might not fit the new number of layers.
+    The rates are set for each run; the builder's own might not fit the new number of layers.
 
     Args:
         model: a registered name or a builder function.

@@ -16,7 +16,7 @@ Result = TypeVar("Result", bound=StudyResult)
 Result_co = TypeVar("Result_co", bound=StudyResult, covariant=True)
 
 _EXECUTION = "    execution: where the study runs and who follows its progress."
-_FAILED = "    RuntimeError: every training failed."
+_FAILED = "    RuntimeError: every training run failed."
 
 
 class Study(Protocol[P, Result_co]):

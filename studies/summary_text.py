@@ -75,7 +75,7 @@ def best_sentence(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -> 
 
 
 def repeated_on(result: TrainingStudyResult) -> str:
-    """Name what the trainings of one setting differ in: ``"seed"``, or ``"fold"`` of the data."""
+    """Name what the runs of one setting differ in: ``"seed"``, or ``"fold"`` of the data."""
     return "fold" if result.settings["arguments"].get("folds") else "seed"
 
 
@@ -106,7 +106,7 @@ def gain_clause(
         return f"{comparison} on a single {unit}, which proves nothing"
     if math.isnan(found.low):
         return f"no reliable gain over {control}: no CI, because some values are not finite"
-    interval = f"{100 * level:.3g} % CI {found.low:.2g} to {found.high:.2g}"
+    interval = f"{100 * level:.3g}% CI {found.low:.2g} to {found.high:.2g}"
     basis = f"{pairs} paired {unit}s"
     if found.level > level + 1e-9:
         basis += ", Holm-adjusted"
@@ -151,14 +151,14 @@ def method_sentence(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -
     if len(seeds) == 1:
         return NO_INTERVALS
     unit = repeated_on(result)
-    text = f"{100 * level:.3g} % confidence intervals (CI): Student's t over {len(seeds)} {unit}s"
+    text = f"{100 * level:.3g}% confidence intervals (CI): Student's t over {len(seeds)} {unit}s"
     if result.controls:
         text += f"; differences are paired by {unit} and adjusted by Holm's method"
     return f"{text}."
 
 
 def failure_sentences(result: TrainingStudyResult) -> list[str]:
-    """Say which trainings were not completed, in one sentence per setting."""
+    """Say which training runs were not completed, in one sentence per setting."""
     return [
         f"{name}: {count_of(len(group), 'training')} {' or '.join(sorted(set(group['status'])))} "
         f"({group['reason'].iloc[0]})."

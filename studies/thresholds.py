@@ -13,7 +13,7 @@ class Thresholds:
     Attributes:
         gap: generalization gap in accuracy above which a model overfits. 0.02 is four standard
             errors of an accuracy of 0.97 measured on 1,000 examples, more than the sampling of the
-            validation part alone explains.
+            validation set alone explains.
         loss_gap: the same where no accuracy is measured: gap between validation and training loss,
             as a share of the validation loss. At 0.25 the validation loss is a third larger.
         rise: rise of the validation loss from its lowest to its last average over `window`, as a
@@ -23,7 +23,7 @@ class Thresholds:
         fall: fall of the validation loss between the last two averages over `window`, as a share,
             above which training has not converged. 0.05 as for `rise`, which has the same noise.
         deficit: excess of the training loss (dropout off) over that of the reference, as a share
-            of the validation loss, above which a model that is no better on the validation part
+            of the validation loss, above which a model that is no better on the validation set
             underfits. 0.1 is twice what `rise` allows the validation loss itself.
         window: share of the epochs over which the ends of the curves are averaged and trends are
             computed. A fifth is 4 of 20 epochs, enough to smooth over single batches.

@@ -59,12 +59,12 @@ def verdict(
 ) -> Verdict:
     """Tell from learning curves whether a setting underfits, overfits or is balanced.
 
-    The verdict rests on measurements only: the metrics on training and validation part with
+    The verdict rests on measurements only: the metrics on training and validation set with
     dropout off, their gap, and the trend of the validation loss before and after its minimum,
     each with Student's confidence interval over the seeds. In this order, a setting
 
     - underfits if its training loss is above that of the reference, without any advantage on the
-      validation part;
+      validation set;
     - overfits if its gap or rise is above the threshold;
     - underfits if gap and rise are below their thresholds, but the validation loss still falls at
       the end;
@@ -219,7 +219,7 @@ def _check_columns(curves: pd.DataFrame) -> None:
 
 
 def _reasons_of_failures(curves: pd.DataFrame) -> str:
-    """Why trainings failed, other than by a loss that is not finite."""
+    """Why training runs failed, other than by a loss that is not finite."""
     if "status" not in curves or "reason" not in curves:
         return ""
     return "; ".join(sorted(set(curves.loc[curves["status"] == "failed", "reason"])))

@@ -1,4 +1,4 @@
-"""What tests share: a small real data set, and the file of MNIST where there is one."""
+"""What tests share: a small real dataset, and the file of MNIST where there is one."""
 
 import gc
 import os

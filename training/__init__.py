@@ -1,4 +1,4 @@
-"""How models are trained: data sets, members, and the engine that trains them.
+"""How models are trained: datasets, members, and the engine that trains them.
 
 The public names and the modules they live in are listed in `__init__.pyi`. They are imported when
 first used, so that importing this package never imports Keras.

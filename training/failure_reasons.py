@@ -8,7 +8,7 @@ LONGEST = 300  # characters
 
 
 def reason_of(error: BaseException) -> str:
-    """Summarize an exception in one line, without the colours and listings around its message.
+    """Summarize an exception in one line, without the colors and listings around its message.
 
     Args:
         error: the exception.

@@ -1,4 +1,4 @@
-"""Members: trainings of one model that differ in dropout rates and seed, and their results."""
+"""Members: training runs of one model that differ in dropout rates and seed, and their results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dropout_zoo.training.schedules import RateSchedule, check_schedule
 
 @dataclass(frozen=True)
 class Member:
-    """One training of a model: dropout rates and a seed.
+    """One training run of a model: dropout rates and a seed.
 
     Attributes:
         rates: rates (fractions dropped) by site path, or one per site in the order of
@@ -82,7 +82,7 @@ class TrainedMember:
         curves: the learning curves, one row per epoch. Columns are ``epoch`` (from 1); with a
             schedule ``rate_factor``, by which the rates were multiplied; ``loss`` and the metrics
             as Keras reports them during training; and the same measured with dropout off after
-            the epoch, on the training sample (``train_...``) and on the validation part
+            the epoch, on the training sample (``train_...``) and on the validation set
             (``val_...``).
         objective: the metric that decides which epoch is the best.
         best_epoch: epoch with the best objective, from 1; 0 if no epoch was finished.

@@ -1,4 +1,4 @@
-"""Objectives: the metric by which trainings are compared, and the best epoch by it."""
+"""Objectives: the metric by which training runs are compared, and the best epoch by it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SMALLER_IS_BETTER = (
 
 
 class Objective(NamedTuple):
-    """A metric by which trainings are compared, and its direction.
+    """A metric by which training runs are compared, and its direction.
 
     Attributes:
         name: a column of the learning curves, such as ``"val_loss"`` or ``"val_accuracy"``.

@@ -146,7 +146,7 @@ class Record:
             epoch: its number, from 0.
             running: loss and metrics during training; a metric may be an array.
             train: the same on the training sample after the epoch, with dropout off.
-            validation: the same on the validation part.
+            validation: the same on the validation set.
 
         Returns:
             Whether it is the best epoch so far.

@@ -72,7 +72,7 @@ def as_json(value: Any) -> Any:
 
 
 def describe_data(dataset: Dataset) -> dict[str, Any]:
-    """Describe a data set for a record.
+    """Describe a dataset for a record.
 
     Args:
         dataset: the data.

@@ -192,7 +192,7 @@ class CurriculumDropout(RateSchedule):
     The authors count steps instead of epochs.
 
     Args:
-        gamma: speed of the rise, larger than 0; ``10 / epochs`` reaches 99 % after half of the
+        gamma: speed of the rise, larger than 0; ``10 / epochs`` reaches 99% after half of the
             epochs.
 
     Example:

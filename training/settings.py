@@ -39,7 +39,7 @@ class TrainSettings:
             whatever the rates; ``"shared"`` is the same for every seed; ``"independent"``
             differs between seeds and rates.
         training_sample: number of training examples on which the training metrics are measured
-            with dropout off; None for the size of the validation part, ``"all"`` for all.
+            with dropout off; None for the size of the validation set, ``"all"`` for all.
 
     Raises:
         ValueError: a setting is out of range.

@@ -13,7 +13,7 @@ _CONVOLUTIONAL_FAMILIES = ("CNN", "wide ResNet")
 
 
 def start_keras(announce: bool = True, model: str = "") -> None:
-    """Import Keras and start its backend, set up for one training per core.
+    """Import Keras and start its backend, set up for one training run per core.
 
     Call it before anything else imports Keras; afterwards it does nothing. What the backend writes
     to standard error is shown only if it fails.

@@ -64,7 +64,7 @@ def restore_grid_order(oracle: oracles.GridSearchOracle) -> None:
 class InMemoryOracle(keras_tuner.Oracle):
     """An oracle that writes no files; to be inherited before one of KerasTuner's oracles.
 
-    A search that is resumed asks its oracle anew, and the journal of finished trainings answers,
+    A search that is resumed asks its oracle anew, and the journal of finished runs answers,
     so that the files of KerasTuner would only be one more thing that a full disk breaks.
     `save` is public, `_save_trial` is not.
     """
@@ -98,7 +98,7 @@ class UntriedBayesianOracle(oracles.BayesianOptimizationOracle):
         suggestion = super().populate_space(trial_id)
         if suggestion["status"] != "RUNNING" or not self._duplicate(suggestion["values"]):
             return suggestion
-        # Its model favours a setting that was tried already: explore instead.
+        # Its model favors a setting that was tried already: explore instead.
         values = self._random_values()
         return {"status": "STOPPED"} if values is None else {"status": "RUNNING", "values": values}
 

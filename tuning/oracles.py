@@ -54,7 +54,7 @@ def make_oracle(
         objective: what trials are judged by.
         max_trials: maximum number of trials; None for the whole grid, or 20 for the oracles that
             sample. Hyperband ignores it: the epochs decide the number of its trials.
-        epochs: epochs of one training.
+        epochs: epochs of one training run.
         seed: determines what the oracle samples; an integer >= 0.
 
     Returns:
@@ -91,7 +91,7 @@ def trial_limit(name: str, space: SearchSpace, max_trials: int | None, epochs: i
         name: ``"grid"``, ``"random"``, ``"bayesian"`` or ``"hyperband"``.
         space: what is searched.
         max_trials: maximum number of trials, or None.
-        epochs: epochs of one training, which decide the trials of Hyperband.
+        epochs: epochs of one training run, which decide the trials of Hyperband.
 
     Returns:
         The number of trials.

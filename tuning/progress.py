@@ -18,10 +18,10 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class Progress:
-    """Shows the number of finished trainings, the best score so far, and the remaining time.
+    """Shows the number of finished training runs, the best score so far, and the remaining time.
 
     Args:
-        total: number of trainings in the run.
+        total: number of training runs in the run.
         objective: what they are judged by.
         show: whether to show anything.
     """
@@ -93,7 +93,7 @@ class Progress:
             self._bar.update(self._task, completed=self.done, text=text)
         elif self.show and self._line_is_due():
             print(
-                f"{self._phase}: {self.done} of {self.total} trainings, {text}",
+                f"{self._phase}: {self.done} of {self.total} training runs, {text}",
                 file=sys.stderr,
                 flush=True,
             )
@@ -108,7 +108,7 @@ class Progress:
             print(text, file=sys.stderr, flush=True)
 
     def set_total(self, total: int) -> None:
-        """Correct the number of trainings when a search ends before its limit.
+        """Correct the number of training runs when a search ends before its limit.
 
         Args:
             total: the number that is expected now.

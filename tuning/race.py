@@ -73,10 +73,10 @@ def choose_finalists(
 def race_result(
     records: Sequence[TrainingRecord], objective: Objective, settings: Mapping[str, Any]
 ) -> TrainingStudyResult:
-    """Return the trainings of finalists and controls as the result of a study.
+    """Return the training runs of finalists and controls as the result of a study.
 
     Args:
-        records: the trainings of all settings, each on the same seeds.
+        records: the training runs of all settings, each on the same seeds.
         objective: what they are judged by.
         settings: everything that decides the numbers, as plain data.
 

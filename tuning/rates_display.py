@@ -15,7 +15,7 @@ from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning.race import GIVEN, NONE
 
 CONTROL_STYLES = {NONE: (BLACK, "--"), GIVEN: (VERMILION, "-.")}
-"""Colour and line style of each control."""
+"""Color and line style of each control."""
 
 
 class RatesDisplay(Display):

@@ -32,18 +32,18 @@ class TuningResult:
         trials: one row per trial or control of the search, with its rates, seed, status, score,
             and every metric at its best epoch.
         finalists: the same for finalists and controls, one row per setting and seed.
-        race: the same trainings as the result of a study of the kind ``"race"``, which the
+        race: the same training runs as the result of a study of the kind ``"race"``, which the
             functions and displays of `dropout_zoo.studies` accept.
         comparison: one row per finalist or control, best first: mean and standard deviation of the
             score over the seeds, and the gain over no dropout with its confidence interval.
-        curves: one row per epoch of every training.
+        curves: one row per epoch of every training run.
         best_rates: the best rate (fraction dropped) by site path.
         sentence: the result in plain words.
         objective: the metric that decided, and its direction.
-        test: loss and metrics of the best model on the test part.
+        test: loss and metrics of the best model on the test set.
         space: the search space.
         search_seconds: duration of the search, in seconds.
-        finalist_seconds: duration of the trainings of finalists and controls, in seconds.
+        finalist_seconds: duration of the training runs of finalists and controls, in seconds.
         directory: the directory of the run.
 
     Example:
@@ -78,7 +78,7 @@ class TuningResult:
 
     @property
     def trainings(self) -> int:
-        """Number of trainings, controls included."""
+        """Number of training runs, controls included."""
         return len(self.trials) + len(self.finalists)
 
     def best_model(self) -> keras.Model:
@@ -136,10 +136,10 @@ class TuningResult:
         """Summarize the result.
 
         Returns:
-            The sentence, the metrics on the test part, and a table of the comparison.
+            The sentence, the metrics on the test set, and a table of the comparison.
         """
         test = ", ".join(f"{name} {value:.4g}" for name, value in self.test.items())
-        lines = [self.sentence, f"On the test part: {test}.", "", self._comparison_text()]
+        lines = [self.sentence, f"On the test set: {test}.", "", self._comparison_text()]
         return "\n".join(lines)
 
     def plot(self, ax: Axes | Sequence[Axes] | None = None, **style: Any) -> RatesDisplay:

@@ -111,7 +111,7 @@ class Search:
 
     @property
     def trainings(self) -> int:
-        """Maximum number of trainings: trials, controls, and finalists on all seeds."""
+        """Maximum number of training runs: trials, controls, and finalists on all seeds."""
         finalists = min(self.settings.num_finalists, self.max_trials)
         return self.max_trials + 2 + (finalists + 2) * self.settings.num_seeds
 
@@ -136,7 +136,7 @@ class Search:
         """Estimate how long `run` takes by training the given model for a few epochs.
 
         Returns:
-            Seconds for all trainings at full length.
+            Seconds for all training runs at full length.
         """
         member = Member(self.given, self.settings.seed)
         pace = measure_pace(self.trainer(None), [member] * self.trainings)
@@ -165,7 +165,7 @@ class Search:
         Raises:
             ValueError: the directory holds other files, is in use, or holds a run with other
                 settings.
-            RuntimeError: every training failed.
+            RuntimeError: every training run failed.
             OSError: a file cannot be written.
         """
         temporary = None
@@ -198,7 +198,7 @@ class Search:
             trainer, folder.state / run_files.JOURNAL, on_restored=progress.restored
         )
         if journaled.restored:
-            progress.say(f"Resuming: {journaled.restored} trainings were finished before.")
+            progress.say(f"Resuming: {journaled.restored} training runs were finished before.")
         started = time.perf_counter()
         searched = self._search(journaled, folder, progress)
         search_seconds = time.perf_counter() - started
@@ -233,7 +233,7 @@ class Search:
         return result
 
     def _test(self, model: keras.Model) -> dict[str, float]:
-        """Evaluate a model on the test part."""
+        """Evaluate a model on the test set."""
         x, y = self.dataset.test
         measured = model.evaluate(
             x,

@@ -31,7 +31,7 @@ def scores_table(records: Sequence[TrainingRecord]) -> pd.DataFrame:
     """Return one row per training.
 
     Args:
-        records: the trainings.
+        records: the training runs.
 
     Returns:
         Columns ``setting``, ``role``, ``seed``, ``status``, ``reason``, the rate at each site by
@@ -42,11 +42,11 @@ def scores_table(records: Sequence[TrainingRecord]) -> pd.DataFrame:
 
 
 def curves_table(phase: str, records: Sequence[TrainingRecord]) -> pd.DataFrame:
-    """Return one row per epoch of each training.
+    """Return one row per epoch of each training run.
 
     Args:
         phase: ``"search"`` or ``"finalists"``.
-        records: the trainings.
+        records: the training runs.
 
     Returns:
         Columns ``phase``, ``setting``, ``role``, ``seed``, and those of the learning curves.

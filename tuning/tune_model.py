@@ -36,8 +36,8 @@ def tune(
     The score of a trial is its objective at its best epoch. Two controls are trained as well: no
     dropout, and the rates that the model was given with. The best trials (the finalists) and both
     controls are then trained again on new seeds, the same for each, and the result is based on
-    these trainings: on differences from no dropout, paired by seed, with confidence intervals.
-    Only the winner is evaluated on the test part, once.
+    these training runs: on differences from no dropout, paired by seed, with confidence intervals.
+    Only the winner is evaluated on the test set, once.
 
     Args:
         model: a compiled Keras model; the name of a registered model;
@@ -64,12 +64,12 @@ def tune(
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
-        The result: the best rates and the best model, tables of all trainings, and a plot.
+        The result: the best rates and the best model, tables of all training runs, and a plot.
 
     Raises:
         ValueError: a setting is out of range, or model, data and settings do not fit together.
         TypeError: there is no such setting, or the model cannot be cloned.
-        RuntimeError: every training failed.
+        RuntimeError: every training run failed.
 
     Example:
         >>> from dropout_zoo.models import build_mlp

@@ -138,7 +138,7 @@ class DropoutTuner(keras_tuner.Tuner):
         Args:
             x: training examples, or a `Dataset` with all parts.
             y: labels or targets of the training examples.
-            validation_data: examples and targets of the validation part; with arrays only.
+            validation_data: examples and targets of the validation set; with arrays only.
             validation_split: alternatively, the fraction of the examples, in (0, 1), at the end
                 of the arrays that is used for validation, as in `Model.fit`.
             sample_weight: weights of the training examples; with arrays only.
@@ -361,7 +361,7 @@ def _as_dataset(
         raise ValueError(
             "expected x, y and either validation_data or validation_split, or a Dataset"
         )
-    # A search does not use the test part.
+    # A search does not use the test set.
     return Dataset.from_arrays(
         (x, y), validation_data, validation_data, sample_weight=sample_weight
     )

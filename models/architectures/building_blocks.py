@@ -122,7 +122,7 @@ def embedded_tokens(
     shape = check_sizes(input_shape, "input_shape", "(32,), the length of a sequence", least=1)
     if len(shape) != 1:
         raise ValueError(
-            "expected input_shape to be (length,), for sequences of tokens such as the data set "
+            "expected input_shape to be (length,), for sequences of tokens such as the dataset "
             f"'topics'; received {shape}"
         )
     check_count(vocabulary_size, "vocabulary_size")

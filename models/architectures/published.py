@@ -20,37 +20,37 @@ MNIST_NETS: tuple[tuple[str, int, dict[str, Any], str], ...] = (
         "srivastava_800x2_logistic",
         1_276_810,
         {"units": (800, 800), "activation": "sigmoid", "hidden_rates": 0.0},
-        f"Simard et al. 2003, in {SRIVASTAVA}, Table 2: standard network, 1.60 % test error",
+        f"Simard et al. 2003, in {SRIVASTAVA}, Table 2: standard network, 1.60% test error",
     ),
     (
         "srivastava_1024x3_logistic",
         2_913_290,
         {"units": (1024,) * 3, "activation": "sigmoid", **DROPPED},
-        f"{SRIVASTAVA}, Table 2: dropout network, 1.35 % test error",
+        f"{SRIVASTAVA}, Table 2: dropout network, 1.35% test error",
     ),
     (
         "srivastava_1024x3",
         2_913_290,
         {"units": (1024,) * 3, "max_norm": 2, **DROPPED},
-        f"{SRIVASTAVA}, Table 2: 1.06 % test error, 1.25 % without max-norm; {APPENDIX}",
+        f"{SRIVASTAVA}, Table 2: 1.06% test error, 1.25% without max-norm; {APPENDIX}",
     ),
     (
         "srivastava_4096x2",
         20_037_642,
         {"units": (4096,) * 2, "max_norm": 2, **DROPPED},
-        f"{SRIVASTAVA}, Table 2: 1.01 % test error; {APPENDIX}",
+        f"{SRIVASTAVA}, Table 2: 1.01% test error; {APPENDIX}",
     ),
     (
         "srivastava_8192x2",
         73_629_706,
         {"units": (8192,) * 2, "max_norm": 2, **DROPPED},
-        f"{SRIVASTAVA}, Table 2: 0.95 % test error; {APPENDIX}",
+        f"{SRIVASTAVA}, Table 2: 0.95% test error; {APPENDIX}",
     ),
     (
         "srivastava_1024_1024_2048",
         3_973_130,
         {"units": (1024, 1024, 2048), "max_norm": 3, **DROPPED},
-        f"{SRIVASTAVA}, Table 9: 1.05 % test error; max-norm 3 as in the first author's example of "
+        f"{SRIVASTAVA}, Table 9: 1.05% test error; max-norm 3 as in the first author's example of "
         "this network (deepnet, model_dropout.pbtxt)",
     ),
     (
@@ -63,7 +63,7 @@ MNIST_NETS: tuple[tuple[str, int, dict[str, Any], str], ...] = (
             "max_norm": 1.9365,
             **DROPPED,
         },
-        "Goodfellow et al. 2013, Maxout networks, 0.94 % test error in Srivastava et al. 2014, "
+        "Goodfellow et al. 2013, Maxout networks, 0.94% test error in Srivastava et al. 2014, "
         "Table 2; max-norm 1.9365 as in the authors' pylearn2 (mnist_pi.yaml)",
     ),
 )
@@ -93,7 +93,7 @@ register_model(
     parameters=160_514,
     sites={"hidden_1_dropout": 0.1, "hidden_2_dropout": 0.1},
     source="Gorishniy et al. 2021 (arXiv 2106.11959), Section 3.1: Linear, ReLU, Dropout; widths "
-    "and rate of the example in the authors' package, tuned for each data set in the paper; the "
+    "and rate of the example in the authors' package, tuned for each dataset in the paper; the "
     "standardized inputs are this project's",
     arguments={
         "input_shape": (30,),
@@ -116,8 +116,8 @@ register_model(
         "hidden_1_dropout": 0.5,
         "hidden_2_dropout": 0.5,
     },
-    source=f"{SRIVASTAVA}, Table 3 (secondary): 2.55 % test error with dropout in all layers, 3.02 "
-    "% in the dense layers only, 3.95 % without; the network of Appendix B.2, padded as in the "
+    source=f"{SRIVASTAVA}, Table 3 (secondary): 2.55% test error with dropout in all layers, "
+    "3.02% in the dense layers only, 3.95% without; the network of Appendix B.2, padded as in the "
     "first author's convolutional example (deepnet, model_conv.pbtxt)",
     arguments={
         "input_shape": (32, 32, 3),

@@ -161,9 +161,9 @@ def _first(
     start: GraphCall,
     wanted: Wanted,
     through: Wanted | None,
-    neighbours: Callable[[GraphCall], list[GraphCall]],
+    neighbors: Callable[[GraphCall], list[GraphCall]],
 ) -> list[GraphCall]:
-    found, seen, waiting = [], {id(start)}, list(neighbours(start))
+    found, seen, waiting = [], {id(start)}, list(neighbors(start))
     for call in waiting:  # breadth first: the list grows during the loop
         if id(call) in seen:
             continue
@@ -171,7 +171,7 @@ def _first(
         if wanted(call):
             found.append(call)
         elif through is None or through(call):
-            waiting.extend(neighbours(call))
+            waiting.extend(neighbors(call))
     return found
 
 

@@ -280,9 +280,9 @@ def _training_argument(node: Any, path: str) -> TrainingArgument | None:
 
 
 def _nearest(
-    start: Any, neighbours: dict[int, list[Any]], wanted: Callable[[Any], bool]
+    start: Any, neighbors: dict[int, list[Any]], wanted: Callable[[Any], bool]
 ) -> list[Any]:
-    found, seen, waiting = [], {id(start)}, list(neighbours.get(id(start), []))
+    found, seen, waiting = [], {id(start)}, list(neighbors.get(id(start), []))
     while waiting:
         operation = waiting.pop()
         if id(operation) in seen:
@@ -291,7 +291,7 @@ def _nearest(
         if wanted(operation):
             found.append(operation)
         else:
-            waiting.extend(neighbours.get(id(operation), []))
+            waiting.extend(neighbors.get(id(operation), []))
     return found
 
 

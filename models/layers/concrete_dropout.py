@@ -24,7 +24,7 @@ class ConcreteDropout(keras.layers.Wrapper):
     sum(kernel**2) / (1 - rate)``: the paper's ``(1 - rate)`` times the squared norm of the weights,
     which correspond to ``kernel / (1 - rate)`` here because of the scaling. The second is
     ``dropout_regularizer * inputs`` times the negative entropy of the rate, which pulls the rate
-    towards 0.5. Both should be smaller for larger data sets: the paper divides them by the number
+    towards 0.5. Both should be smaller for larger datasets: the paper divides them by the number
     of examples.
 
     `dropout_zoo` reports the learned rate and leaves it out of searches.

@@ -60,12 +60,12 @@ def with_augmented_copies(dataset: Dataset, kind: str, copies: int, seed: int) -
 
 
 def with_synthetic_examples(dataset: Dataset, share: float, seed: int) -> Dataset:
-    """Add training examples between neighbours of one class (SMOTE, Chawla et al. 2002).
+    """Add training examples between neighbors of one class (SMOTE, Chawla et al. 2002).
 
     Args:
         dataset: a classification.
         share: number of synthetic examples, relative to the number of training examples.
-        seed: seed of the choice of neighbours and of the points between them.
+        seed: seed of the choice of neighbors and of the points between them.
 
     Returns:
         The data; a synthetic example has the weight of the example it starts from.
@@ -83,8 +83,8 @@ def with_synthetic_examples(dataset: Dataset, share: float, seed: int) -> Datase
         near = min(_NEIGHBOURS, len(members) - 1)
         search = NearestNeighbors(n_neighbors=near + 1).fit(members)
         starts = rng.integers(0, len(members), wanted)
-        neighbours = search.kneighbors(members[starts], return_distance=False)[:, 1:]
-        ends = neighbours[np.arange(wanted), rng.integers(0, near, wanted)]
+        neighbors = search.kneighbors(members[starts], return_distance=False)[:, 1:]
+        ends = neighbors[np.arange(wanted), rng.integers(0, near, wanted)]
         along = rng.random((wanted, 1), dtype=np.float32)
         made.append(members[starts] + along * (members[ends] - members[starts]))
         labels.append(np.full(wanted, label, y.dtype))

@@ -1,4 +1,4 @@
-"""Other training parts for the same validation part, and folds."""
+"""Other training sets for the same validation set, and folds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dropout_zoo.training.data.split import stratified_sample
 def with_training_part(
     dataset: Dataset, x: np.ndarray, y: np.ndarray, changed: str, weight: np.ndarray | None = None
 ) -> Dataset:
-    """Return a dataset with another training part.
+    """Return a dataset with another training set.
 
     Args:
         dataset: the data.
@@ -24,7 +24,7 @@ def with_training_part(
         weight: weight of each training example, or None.
 
     Returns:
-        The data, with the same validation and test part.
+        The data, with the same validation and test set.
     """
     return replace(
         dataset, train=(x, y), sample_weight=weight, source=f"{dataset.source}, {changed}"
@@ -40,7 +40,7 @@ def with_fewer_examples(dataset: Dataset, examples: int, seed: int) -> Dataset:
         seed: seed of the sample.
 
     Returns:
-        The data, with the same validation and test part.
+        The data, with the same validation and test set.
 
     Example:
         >>> from dropout_zoo.studies import with_fewer_examples
@@ -61,7 +61,7 @@ def with_fewer_examples(dataset: Dataset, examples: int, seed: int) -> Dataset:
 
 
 def fold_of(dataset: Dataset, folds: int, number: int) -> Dataset:
-    """Return a dataset whose validation part is one fold of its training and validation part.
+    """Return a dataset whose validation set is one fold of its training and validation set.
 
     Args:
         dataset: the data.

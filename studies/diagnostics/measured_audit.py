@@ -1,4 +1,4 @@
-"""The measured part of the audit: short trainings show what reading the graph cannot."""
+"""The measured part of the audit: short training runs show what reading the graph cannot."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def examine(
     select: Iterable[str] | None = None,
     **settings: Unpack[TrainOptions],
 ) -> AuditReport:
-    """Audit a model by reading its graph and by training it for a short time on a data set.
+    """Audit a model by reading its graph and by training it for a short time on a dataset.
 
     Copies of the model are trained as it is and without dropout, each on `seeds` seeds, and the
-    first seed once more. The model itself is not changed, and the test part is not used.
+    first seed once more. The model itself is not changed, and the test set is not used.
 
     Args:
         model: a compiled Sequential or Functional model with one input and one output.
-        dataset: training and validation part.
+        dataset: training and validation set.
         seeds: number of seeds, at least 1; a verdict needs 2.
         ignore: codes of rules to leave out, such as ``["DZ204"]``.
         select: codes of the rules to apply; None for all.

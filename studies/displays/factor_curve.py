@@ -75,7 +75,7 @@ class FactorCurveDisplay(CurveDisplay):
         Args:
             result: the result of `data_size_sweep`, `capacity_sweep`, `label_noise_sweep`,
                 `imbalance_sweep`, `robustness` or `predictive_uncertainty`.
-            metric: a column of its scores, or ``"error"`` for the error on the validation part;
+            metric: a column of its scores, or ``"error"`` for the error on the validation set;
                 None for the objective.
 
         Returns:
@@ -121,7 +121,7 @@ class FactorCurveDisplay(CurveDisplay):
 
 
 def _series(scores: pd.DataFrame) -> pd.Series:
-    """The line of each training: models of different depth, and corruptions, are not joined."""
+    """The line of each training run: models of different depth, and corruptions, are not joined."""
     if "corruption" in scores:
         name = scores["predictor" if "predictor" in scores else "dropout"]
         return name if scores["corruption"].nunique() == 1 else name + ", " + scores["corruption"]

@@ -16,7 +16,7 @@ from dropout_zoo.studies.metric_names import drawn_values, readable
 from dropout_zoo.studies.result import TrainingStudyResult
 
 COLOR_MAP = "cividis"
-"""Perceptually uniform, and looks alike to colour-blind readers (Nuñez et al. 2018)."""
+"""Perceptually uniform, and looks alike to color-blind readers (Nuñez et al. 2018)."""
 
 
 class HeatMapDisplay(Display):
@@ -27,7 +27,7 @@ class HeatMapDisplay(Display):
             vertical factor and one column per value of the horizontal one.
         xlabel: label of the horizontal axis.
         ylabel: label of the vertical axis.
-        label: label of the colour bar.
+        label: label of the color bar.
         best: row and column of the best value, or None.
 
     Example:
@@ -134,7 +134,7 @@ class HeatMapDisplay(Display):
 
 
 def _readable_on(image: AxesImage, value: float) -> str:
-    """Black or white, whichever can be read on the colour of a value."""
+    """Black or white, whichever can be read on the color of a value."""
     red, green, blue, _ = image.to_rgba(np.array([value]))[0]
     return BLACK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
 

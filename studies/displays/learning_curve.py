@@ -1,4 +1,4 @@
-"""Learning curves: error and loss against epochs, one colour per setting."""
+"""Learning curves: error and loss against epochs, one color per setting."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _VALIDATION = MEASURES["val_"][1]
 
 
 class LearningCurveDisplay(Display):
-    """Error and loss against epochs, one colour per setting and one panel per metric.
+    """Error and loss against epochs, one color per setting and one panel per metric.
 
     Training with dropout on is solid, training with dropout off dotted, validation dashed. Each
     line is the mean over the seeds; the band of the validation is one standard deviation. The
@@ -141,7 +141,7 @@ def mean_curves(curves: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """Average learning curves over the seeds.
 
     Args:
-        curves: one row per epoch of each training, with ``setting``, ``epoch`` and the metrics.
+        curves: one row per epoch of each training run, with ``setting``, ``epoch`` and the metrics.
         metrics: metrics without ``train_`` or ``val_``; an accuracy becomes its error in percent.
 
     Returns:

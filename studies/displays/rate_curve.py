@@ -25,7 +25,7 @@ from dropout_zoo.studies.thresholds import Thresholds
 from dropout_zoo.studies.verdicts import OVERFITTING, UNDERFITTING, verdict_by_setting
 
 SHADES = {OVERFITTING: (ORANGE, "//"), UNDERFITTING: (SKY, "..")}
-"""Colour and hatch of the rates at which a model over- or underfits."""
+"""Color and hatch of the rates at which a model over- or underfits."""
 
 
 class RateCurveDisplay(CurveDisplay):
@@ -39,7 +39,7 @@ class RateCurveDisplay(CurveDisplay):
     Args:
         points: one row per training: ``series`` (the line it belongs to), ``x`` (the rate) and
             ``value`` (the metric; of an accuracy the error in percent).
-        training: the same of the training part with dropout off; empty where it is not known.
+        training: the same of the training set with dropout off; empty where it is not known.
         ylabel: label of the vertical axis.
         optimum: rate with the best mean.
         series: the series that holds it, whose verdicts are shaded.
@@ -90,7 +90,7 @@ class RateCurveDisplay(CurveDisplay):
         Args:
             result: the result.
             metric: a column of its scores, followed by ``:min`` or ``:max`` where its name does
-                not tell which is better, or ``"error"`` for the error on the validation part; None
+                not tell which is better, or ``"error"`` for the error on the validation set; None
                 for the objective.
             thresholds: thresholds of the verdicts that shade the rates; None for the defaults.
 
@@ -182,7 +182,7 @@ def _points(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def _spans(labels: Mapping[float, str]) -> list[tuple[tuple[float, float], str]]:
-    """Each rate with its label, and the span from half-way to one neighbour to the other."""
+    """Each rate with its label, and the span from half-way to one neighbor to the other."""
     rates = sorted(labels)
     middles = [(low + high) / 2 for low, high in pairwise(rates)]
     edges = [rates[0] - 0.03, *middles, rates[-1] + 0.03]

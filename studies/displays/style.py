@@ -1,4 +1,4 @@
-"""Colours, markers and hatches that colour-blind readers can distinguish (Okabe and Ito 2008)."""
+"""Colors, markers and hatches that color-blind readers can distinguish (Okabe and Ito 2008)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 """In the order in which settings take them."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-"""In the same order: the marker identifies a setting where its colour cannot be seen."""
+"""In the same order: the marker identifies a setting where its color cannot be seen."""
 
 HATCHES = ("", "//", "..", "xx")
 """The same for areas."""
@@ -19,13 +19,13 @@ RATE_AXIS = "dropout rate (fraction dropped)"
 
 
 def setting_style(number: int) -> tuple[str, str]:
-    """Choose the colour and the marker of a setting.
+    """Choose the color and the marker of a setting.
 
     Args:
         number: its place among the settings, from 0; the first 49 all look different.
 
     Returns:
-        Colour and marker.
+        Color and marker.
     """
     turn = number // len(COLORS)
     return COLORS[number % len(COLORS)], MARKERS[(number + turn) % len(MARKERS)]

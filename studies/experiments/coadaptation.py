@@ -100,7 +100,7 @@ def coadaptation() -> None:
     meaningful on their own, and activations are sparser.
 
     Returns:
-        The result, with one row per unit of each training: ``dropout``, ``seed``, ``unit``, the
+        The result, with one row per unit of each training run: ``dropout``, ``seed``, ``unit``, the
         measures of `MEASURES`, ``feature`` (its incoming weights), and ``counts`` (histogram of
         its activations over the bins in ``settings["edges"]``).
 
@@ -249,7 +249,7 @@ def _conclude(units: pd.DataFrame) -> list[str]:
             sentences.append(f"{text}.")
     pairs = units["seed"].nunique()
     sentences.append(
-        f"Means over units, differences paired over {pairs} seeds; 95 % confidence intervals by "
+        f"Means over units, differences paired over {pairs} seeds; 95% confidence intervals by "
         "Student's t, with Holm's method for all measures of a setting together."
         if pairs > 1
         else NO_INTERVALS

@@ -20,7 +20,7 @@ def generalization_gaps(result: TrainingStudyResult) -> TrainingStudyResult:
 
     Returns:
         The same study with one row per training, at its last epoch, and ``gap`` as objective: the
-        accuracy on training examples minus the accuracy on the validation part, both with
+        accuracy on training examples minus the accuracy on the validation set, both with
         dropout off, in percentage points. Means, gains and displays are those of the gap.
 
     Raises:

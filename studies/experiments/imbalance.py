@@ -103,7 +103,7 @@ def imbalance_sweep() -> None:
 
     Returns:
         The result, with the factors ``imbalance`` and ``dropout``, and ``rare_recall``, the
-        recall of the rare class on the validation part at the best epoch.
+        recall of the rare class on the validation set at the best epoch.
 
     Example:
         >>> from dropout_zoo.studies import imbalance_sweep

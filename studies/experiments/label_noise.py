@@ -75,11 +75,11 @@ def plan_label_noise_sweep(
         part, wrong = parts[setting.factors["noise"]]
         last = _after_last_epoch(trained)
         x, y = part.train
-        memorised = (
+        memorized = (
             predicted_classes(last, x[wrong]) == y[wrong] if len(wrong) else np.array([np.nan])
         )
         clean = predicted_classes(last, data.validation[0]) == data.validation[1]
-        return {"clean_accuracy": float(clean.mean()), "memorised": float(np.mean(memorised))}
+        return {"clean_accuracy": float(clean.mean()), "memorized": float(np.mean(memorized))}
 
     return StudyPlan(
         kind="label_noise_sweep",
@@ -109,13 +109,13 @@ def label_noise_sweep() -> None:
 
     Returns:
         The result, with the factors ``noise`` and ``dropout``. Measured after the last epoch are
-        ``clean_accuracy`` on the validation part, whose labels are right, and ``memorised``, the
+        ``clean_accuracy`` on the validation set, whose labels are right, and ``memorized``, the
         share of the wrong training labels that are predicted (NaN where none is wrong).
 
     Example:
         >>> from dropout_zoo.studies import label_noise_sweep
         >>> study = label_noise_sweep("mlp", "digits", noise=[0.2], epochs=1, seeds=1)
-        >>> study.means("memorised")["setting"].tolist()
+        >>> study.means("memorized")["setting"].tolist()
         ['20% wrong labels, no dropout', '20% wrong labels, as given']
     """
 
@@ -128,12 +128,12 @@ def _after_last_epoch(trained: TrainedMember) -> keras.Model:
 
 
 def _conclude(result: TrainingStudyResult) -> list[str]:
-    memorised = result.means("memorised").dropna(subset="mean")
+    memorized = result.means("memorized").dropna(subset="mean")
     return [
         *gain_sentences(result, "clean_accuracy"),
         *(
             f"{row.setting}: {row.mean:.0%} of the wrong labels memorized."
-            for row in memorised.itertuples()
+            for row in memorized.itertuples()
         ),
         *failure_sentences(result),
         method_sentence(result),

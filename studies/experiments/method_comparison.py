@@ -77,7 +77,7 @@ def plan_compare_methods(
             for half of them.
         transfer: data with the same input shape, such as other classes of the same data (see
             `split_classes`), on which the method ``"transfer"`` trains the hidden layers first.
-        folds: number of folds of `StratifiedKFold` over training and validation part, to race on
+        folds: number of folds of `StratifiedKFold` over training and validation set, to race on
             instead of seeds: their spread measures how much the result depends on the data. It
             is not a method against overfitting, and as folds share training examples, intervals
             come out too narrow (Bengio and Grandvalet 2004, JMLR 5:1089-1105).
@@ -88,7 +88,7 @@ def plan_compare_methods(
             ``"val_mae"`` for a regression: the loss of L1 and L2 includes their penalty.
 
     Returns:
-        The plan of the tuning; it counts the trainings of the race as `later`.
+        The plan of the tuning; it counts the training runs of the race as `later`.
 
     Raises:
         ValueError: an argument is out of range, or a method does not fit model and data.
@@ -145,12 +145,12 @@ def plan_compare_methods(
 
 @study(plan_compare_methods)
 def compare_methods() -> None:
-    """Tune each method against overfitting on the validation part, then compare the best of each.
+    """Tune each method against overfitting on the validation set, then compare the best of each.
 
     The race runs on seeds that the tuning has not seen, the same for every method, but on the same
     validation examples, to the advantage of methods with more options. All methods make as many
     updates, those with more examples up to a whole epoch more, and are scored at their last epoch.
-    Only early stopping is scored at its best epoch, which the validation part chooses, to its
+    Only early stopping is scored at its best epoch, which the validation set chooses, to its
     advantage.
 
     Returns:
@@ -346,7 +346,7 @@ def _conclude(
     sentences = [
         best_sentence(result),
         gain_counts(result),
-        f"Chosen on the validation part: {' | '.join(values)}." if values else "",
+        f"Chosen on the validation set: {' | '.join(values)}." if values else "",
         "Chosen at an end of the range that was tried, so that more may be gained beyond it: "
         f"{' | '.join(at_ends)}."
         if at_ends

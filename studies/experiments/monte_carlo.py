@@ -329,8 +329,8 @@ def _conclude_convergence(data: pd.DataFrame) -> list[str]:
     mean, std = averages.mean(), averages.std().fillna(0.0)
     most = int(mean.index.max())
     sentences = [
-        f"Weight scaling: error {scaled['error']:.2f} %, loss {scaled['loss']:.4g}; the average of "
-        f"{most} passes: error {mean['error'][most]:.2f} %, loss {mean['loss'][most]:.4g}."
+        f"Weight scaling: error {scaled['error']:.2f}%, loss {scaled['loss']:.4g}; the average of "
+        f"{most} passes: error {mean['error'][most]:.2f}%, loss {mean['loss'][most]:.4g}."
     ]
     for metric in ("error", "loss"):
         reached = mean.index[mean[metric] <= scaled[metric]]

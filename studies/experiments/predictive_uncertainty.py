@@ -117,7 +117,7 @@ def predictive_uncertainty() -> None:
 
     The predictors are a net without dropout, a net with dropout by weight scaling (dropout off,
     one pass) and by Monte Carlo averages, and an ensemble of nets without dropout, the first of
-    which is the single net of the same seed. All are measured on the test part: the validation
+    which is the single net of the same seed. All are measured on the test set: the validation
     part has chosen their epochs, so that they would seem better calibrated there than they are.
 
     Returns:

@@ -131,7 +131,7 @@ def robustness() -> None:
 
     Returns:
         The result, with the factors ``corruption``, ``severity`` and ``dropout``; its objective is
-        ``corrupted_accuracy``, measured on the corrupted validation part at the best epoch.
+        ``corrupted_accuracy``, measured on the corrupted validation set at the best epoch.
 
     Example:
         >>> from dropout_zoo.studies import robustness

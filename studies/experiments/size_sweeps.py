@@ -72,7 +72,7 @@ def plan_data_size_sweep(
             set gets in `epochs`, but at most for this many times `epochs`; at least 1.
         seeds: number of seeds, or the seeds.
         **settings: how each model is trained; see `TrainSettings`. The epochs are those of the
-            trainings on all examples.
+            training runs on all examples.
 
     Returns:
         The plan.
@@ -296,7 +296,7 @@ def setups_by_size(
         subsets: ``"fresh"`` examples for each seed, or ``"shared"`` ones.
         max_epoch_factor: limit of the factor by which small sets get more epochs.
         seeds: the seeds.
-        epochs: epochs of the trainings on all examples.
+        epochs: epochs of the training runs on all examples.
 
     Returns:
         One or more setups for each size, each with the seeds that are trained on it.

@@ -27,7 +27,7 @@ def transferred_model(
     epochs: int,
     batch_size: int = 32,
 ) -> keras.Model:
-    """Build a model for a data set, with hidden layers that were trained on another.
+    """Build a model for a dataset, with hidden layers that were trained on another.
 
     Args:
         model: a registered name or a builder function.
@@ -42,7 +42,7 @@ def transferred_model(
         trained weights; the others have fresh weights.
 
     Raises:
-        ValueError: the inputs of the two data sets have different shapes.
+        ValueError: the inputs of the two datasets have different shapes.
         RuntimeError: the training on `source` failed.
     """
     if source.input_shape != dataset.input_shape:

@@ -76,7 +76,7 @@ def test_what_is_no_number_is_refused(rate):
 @pytest.mark.parametrize(
     ("rate", "advice"),
     [
-        (50, "for 50 % write 0.5"),
+        (50, "for 50% write 0.5"),
         (20.0, "write 0.2"),
         (1, "a rate of 1 drops every unit"),
         (np.float32(1), "a rate of 1 drops every unit"),

@@ -29,7 +29,7 @@ def test_a_plan_says_what_will_be_trained(plan):
     assert plan.training == TrainSettings(epochs=1)
     assert str(plan) == plan.summary()
     assert plan.summary().splitlines() == [
-        "rate_sweep: 3 settings, 6 trainings of up to 1 epoch",
+        "rate_sweep: 3 settings, 6 training runs of up to 1 epoch",
         "  no dropout", "  hidden 0.20", "  hidden 0.50",
     ]  # fmt: skip
     described = json.loads(json.dumps(plan.describe()))
@@ -66,7 +66,7 @@ def test_a_study_takes_what_its_plan_takes_and_where_to_run(name):
     assert inspect.signature(study).parameters["execution"].default is None
     for parameter in planned:
         assert f"{parameter}: " in study.__doc__, parameter
-    assert "RuntimeError: every training failed." in study.__doc__
+    assert "RuntimeError: every training run failed." in study.__doc__
     assert "execution: " in study.__doc__
 
 

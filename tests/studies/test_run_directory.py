@@ -1,4 +1,4 @@
-"""The directory of a run: one run at a time, complete files, and one study's trainings."""
+"""The directory of a run: one run at a time, complete files, and one study's training runs."""
 
 import ast
 import os

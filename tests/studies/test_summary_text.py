@@ -15,20 +15,20 @@ UNSURE = PairedDifference(0.0095, low=-0.018, high=0.037, level=0.95, p_value=0.
 @pytest.mark.parametrize(
     ("gain", "sentence"),
     [
-        (CLEAR, "0.2 better than no dropout (95 % CI 0.1 to 0.3, 5 paired seeds)"),
+        (CLEAR, "0.2 better than no dropout (95% CI 0.1 to 0.3, 5 paired seeds)"),
         (
             UNSURE,
-            "no reliable gain over no dropout: 0.0095 (95 % CI -0.018 to 0.037 includes 0, 5 "
+            "no reliable gain over no dropout: 0.0095 (95% CI -0.018 to 0.037 includes 0, 5 "
             "paired seeds)",
         ),
         (
             UNSURE._replace(level=0.99),
-            "no reliable gain over no dropout: 0.0095 (95 % CI -0.018 to 0.037 includes 0, 5 "
+            "no reliable gain over no dropout: 0.0095 (95% CI -0.018 to 0.037 includes 0, 5 "
             "paired seeds, Holm-adjusted)",
         ),
         (
             CLEAR._replace(mean=-0.2, low=-0.3, high=-0.1),
-            "0.2 worse than no dropout (95 % CI -0.3 to -0.1, 5 paired seeds)",
+            "0.2 worse than no dropout (95% CI -0.3 to -0.1, 5 paired seeds)",
         ),
         (
             paired_difference([0.5], [0.3]),
@@ -45,7 +45,7 @@ def test_a_row_of_gains_reads_like_its_difference():
     row = pd.Series({"setting": "a", "gain": 0.2, "low": 0.1, "high": 0.3, "level": 0.9,
                      "p_value": 0.01, "pairs": 4})  # fmt: skip
     assert gain_clause(row, "b", "fold", level=0.9) == (
-        "0.2 better than b (90 % CI 0.1 to 0.3, 4 paired folds)"
+        "0.2 better than b (90% CI 0.1 to 0.3, 4 paired folds)"
     )
 
 

@@ -173,7 +173,7 @@ def good(tmp_path_factory):
 
 
 def load_damaged(path: Path) -> Dataset | str:
-    """Either a data set comes of it, or a line says what is wrong."""
+    """Either a dataset comes of it, or a line says what is wrong."""
     target = None if path.suffix == ".npz" else "label"
     try:
         loaded = load_dataset(path, target=target, max_bytes=10_000_000)

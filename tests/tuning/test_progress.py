@@ -25,8 +25,8 @@ def test_lines_say_what_is_done_and_the_best(capsys):
         for score in (0.5, 0.3, 0.4):
             progress.result(Finished(score))
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("search: 1 of 3 trainings, best val_loss 0.5, ")
-    assert lines[-1].startswith("search: 3 of 3 trainings, best val_loss 0.3, 0 s left")
+    assert lines[0].startswith("search: 1 of 3 training runs, best val_loss 0.5, ")
+    assert lines[-1].startswith("search: 3 of 3 training runs, best val_loss 0.3, 0 s left")
 
 
 def test_many_results_make_few_lines(capsys):
@@ -55,10 +55,13 @@ def test_the_time_left_does_not_count_what_was_restored(monkeypatch, capsys):
         progress.phase("search")
         for _ in range(80):
             progress.restored(Finished(0.5))
-        now[0] = 30.0  # one training of 30 s: the 19 that are left take as long each
+        now[0] = 30.0  # one training run of 30 s: the 19 that are left take as long each
         progress.result(Finished(0.5))
-    assert capsys.readouterr().err.splitlines()[-1].endswith("81 of 100 trainings, best val_loss "
-                                                             "0.5, 9 min 30 s left")  # fmt: skip
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .endswith("81 of 100 training runs, best val_loss 0.5, 9 min 30 s left")
+    )
 
 
 def test_nothing_is_said_where_nothing_is_to_be(capsys):

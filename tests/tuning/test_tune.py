@@ -121,7 +121,7 @@ def test_curves_hold_every_epoch_of_every_training(result):
 def test_the_summary_says_what_was_found(result):
     text = result.summary()
     assert result.sentence in text
-    assert "On the test part: " in text
+    assert "On the test set: " in text
     assert all(line == line.rstrip() and len(line) <= 100 for line in text.splitlines()[3:])
 
 
@@ -286,14 +286,14 @@ def test_a_clear_gain_is_called_one():
     assert found.winner == "at_40"
     assert found.rates == {"hidden": 0.4}
     assert found.sentence.startswith("Best: hidden 0.40 (val_loss 0.35, mean of 3 seeds), 0.2 ")
-    assert "better than no dropout (95 % CI 0.1" in found.sentence
+    assert "better than no dropout (95% CI 0.1" in found.sentence
     assert "edge" not in found.sentence
 
 
 def test_a_gain_within_noise_is_not_called_one():
     found = compared(LOSS, none=[0.5, 0.6, 0.55], as_given=[0.6, 0.7, 0.6], at_40=[0.45, 0.62, 0.5])
     assert found.winner == "at_40"
-    assert "), no reliable gain over no dropout: 0.027 (95 % CI -" in found.sentence
+    assert "), no reliable gain over no dropout: 0.027 (95% CI -" in found.sentence
     assert " includes 0, 3 paired seeds, Holm-adjusted)." in found.sentence
 
 

@@ -171,7 +171,7 @@ def test_hyperband_continues_what_it_promotes(few_digits, tmp_path):
         epochs = list(range(values["tuner/initial_epoch"] + 1, values["tuner/epochs"] + 1))
         assert list(continued.curves["epoch"]) == epochs
         assert begun.rates == continued.rates
-        # The same as one training without a break.
+        # The same as one training run without a break.
         whole = make(tmp_path / trial.trial_id, grid(), DropoutHyperModel(
             model(), [begun.rates["hidden_1_dropout"]]
         ))  # fmt: skip

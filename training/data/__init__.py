@@ -1,1 +1,1 @@
-"""Data sets: loading, checking and splitting them."""
+"""Datasets: loading, checking and splitting them."""

@@ -39,7 +39,7 @@ class Part(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """What was read: one part, or a training and a test part if the source has both.
+    """What was read: one part, or a training and a test set if the source has both.
 
     `numbered` is False if integers only name classes (a column of a table), so that gaps between
     them are closed. `task` is the task if the reader knows it.

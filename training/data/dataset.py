@@ -1,4 +1,4 @@
-"""A data set of three parts: training, validation and test."""
+"""A dataset of three parts: training, validation and test."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Dataset:
         task: Task | None = None,
         source: str = "arrays",
     ) -> Dataset:
-        """Create a data set from arrays that are already split; the arrays are copied.
+        """Create a dataset from arrays that are already split; the arrays are copied.
 
         Args:
             train: Pair `(x, y)`: numbers of shape `(examples, ...)` (`uint8` values are pixels,
@@ -96,7 +96,7 @@ class Dataset:
             source: Where the data come from, for reports and messages.
 
         Returns:
-            The checked data set.
+            The checked dataset.
 
         Raises:
             DataError: An array does not fit; the message names it.
@@ -161,7 +161,7 @@ class Dataset:
         }
 
     def fingerprint(self) -> str:
-        """Return a fingerprint that differs between data sets.
+        """Return a fingerprint that differs between datasets.
 
         Returns:
             Sixteen hexadecimal digits of a SHA-256 over the shapes, types and values of all parts.
@@ -172,7 +172,7 @@ class Dataset:
         """Draw the training examples on which training metrics are measured with dropout off.
 
         Args:
-            size: Number of examples, at most all; None for the size of the validation part,
+            size: Number of examples, at most all; None for the size of the validation set,
                 `"all"` for all.
             seed: Seed of the draw, 0 or larger.
 
@@ -235,7 +235,7 @@ def check_examples(examples: Examples, *, task: Task | None = None) -> tuple[lis
     """Check that inputs and labels of all parts fit together.
 
     Args:
-        examples: The parts, the training part first.
+        examples: The parts, the training set first.
         task: `"classification"` or `"regression"`; None infers it from the labels.
 
     Returns:

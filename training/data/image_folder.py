@@ -25,7 +25,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", "
 # Pillow reads more formats, but some of them (EPS) with external programs.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 GRAY_MODES = ("1", "L", "LA", "La")
-COLOUR_MODES = ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
+COLOR_MODES = ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 
 
 class _Header(NamedTuple):
@@ -155,7 +155,7 @@ def _opened(file: Path) -> Iterator[Image.Image]:
 def _read_header(file: Path) -> _Header:
     with _opened(file) as image:
         mode = image.mode
-        if mode not in (*GRAY_MODES, *COLOUR_MODES) and not mode.startswith("I;16"):
+        if mode not in (*GRAY_MODES, *COLOR_MODES) and not mode.startswith("I;16"):
             raise DataError(
                 f"{file}: expected an image of 8 or 16 bits per channel, received mode {mode}"
             )

@@ -1,4 +1,4 @@
-"""Labels and targets: their task, and the form in which a data set holds them."""
+"""Labels and targets: their task, and the form in which a dataset holds them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def check_targets(
     if at most 100 different ones, and fewer than half as many as examples, occur.
 
     Args:
-        parts: Name (for messages) and array of each part, the training part first; shape
+        parts: Name (for messages) and array of each part, the training set first; shape
             `(examples,)`, `(examples, 1)` or one-hot `(examples, classes)`.
         task: `"classification"` or `"regression"`; None infers it.
         class_names: Names in the order of the class numbers, if known.

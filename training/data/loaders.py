@@ -1,4 +1,4 @@
-"""Loads named data sets, files and folders."""
+"""Loads named datasets, files and folders."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def load_dataset(
     split: Sequence[float] = (0.70, 0.15, 0.15),
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> Dataset:
-    """Load a named data set, a file or a folder of images, and split it.
+    """Load a named dataset, a file or a folder of images, and split it.
 
-    If the source has a test part, it is used as such, and the rest is split into training and
-    validation part in their proportion in `split`. `uint8` arrays and images are scaled to
+    If the source has a test set, it is used as such, and the rest is split into training and
+    validation set in their proportion in `split`. `uint8` arrays and images are scaled to
     [0, 1]; all other numbers are converted to float32 without scaling.
 
     If `task` is None, strings, booleans and categories are classes, and floats are targets of a
@@ -54,7 +54,7 @@ def load_dataset(
         task: `"classification"` or `"regression"`; None infers it. `"reconstruction"` uses the
             inputs as targets, and the labels only to stratify the split.
         seed: Seed of the split, from 0 to 2**32 - 1.
-        split: Fractions of training, validation and test part, larger than 0, with sum 1.
+        split: Fractions of training, validation and test set, larger than 0, with sum 1.
         max_bytes: Largest size of the data, uncompressed, in bytes.
 
     Returns:

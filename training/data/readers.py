@@ -35,11 +35,11 @@ def read_npz(path: Path, *, max_bytes: int) -> Examples:
 
     Args:
         path: A `.npz` file with `x_train`, `y_train`, `x_test` and `y_test`, as Keras lays out
-            its data sets, or with `x` and `y`. Other arrays in it are not read.
+            its datasets, or with `x` and `y`. Other arrays in it are not read.
         max_bytes: Largest size of the arrays, uncompressed, in bytes.
 
     Returns:
-        One part, or a training and a test part.
+        One part, or a training and a test set.
 
     Raises:
         DataError: The file is damaged, pickled or too large, or has another layout.

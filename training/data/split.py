@@ -1,4 +1,4 @@
-"""Splits into training, validation and test part."""
+"""Splits into training, validation and test set."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def split_arrays(
         One pair `(x, y)` for each fraction.
 
     Raises:
-        DataError: A class (or, for a regression, the whole data set) has too few examples.
+        DataError: A class (or, for a regression, the whole dataset) has too few examples.
         ValueError: The fractions or the seed are out of range.
     """
     _check_split(fractions, seed)

@@ -1,4 +1,4 @@
-"""Sequences of tokens on a few topics: a generated data set for text models."""
+"""Sequences of tokens on a few topics: a generated dataset for text models."""
 
 from __future__ import annotations
 

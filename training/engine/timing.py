@@ -1,4 +1,4 @@
-"""Estimates of how long trainings take, from a few short ones."""
+"""Estimates of how long training runs take, from a few short ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Pace:
         start_up: seconds before the first step, for tracing and compiling.
         training: seconds per training besides its epochs.
         epoch: seconds per epoch, including the measurements after it.
-        parallel: number of trainings at the same time; the times above are those of each.
+        parallel: number of training runs at the same time; the times above are those of each.
     """
 
     start_up: float
@@ -31,10 +31,10 @@ class Pace:
     parallel: int
 
     def seconds(self, trainings: int, epochs: int) -> float:
-        """Estimate how long trainings take.
+        """Estimate how long training runs take.
 
         Args:
-            trainings: number of trainings.
+            trainings: number of training runs.
             epochs: number of epochs of each.
 
         Returns:
@@ -45,7 +45,7 @@ class Pace:
 
 
 def measure_pace(trainer: Trainer, members: Sequence[Member]) -> Pace:
-    """Measure how long one and three epochs of some trainings take.
+    """Measure how long one and three epochs of some training runs take.
 
     Args:
         trainer: a new trainer.

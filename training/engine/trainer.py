@@ -31,7 +31,7 @@ class MemberTrainer:
 
     Args:
         model: a compiled Sequential or Functional model; it is not changed.
-        dataset: training, validation and test part; the test part is not used.
+        dataset: training, validation and test set; the test set is not used.
         settings: how each member is trained.
         keep_state: whether checkpoints also hold what a continued training needs.
         directory: where the members' weights are saved; None for a temporary directory that is
@@ -174,7 +174,7 @@ def train_members(
     Args:
         model: a compiled Sequential or Functional model; it is not changed.
         members: what to train; see `MemberTrainer.train` for iterators.
-        dataset: training, validation and test part; the test part is not used.
+        dataset: training, validation and test set; the test set is not used.
         keep_state: as in `MemberTrainer`, like the next four arguments.
         directory: where the members' weights are saved.
         update: what updates the weights.

@@ -44,7 +44,9 @@ class AuditSettings:
 @click.command("audit")
 @click.argument("model", metavar="MODEL_OR_FILE")
 @data_options(default=None)
-@click.option("--epochs", type=int, default=10, show_default=True, help="Epochs of each training.")
+@click.option(
+    "--epochs", type=int, default=10, show_default=True, help="Epochs of each training run."
+)
 @click.option("--batch-size", type=int, default=32, show_default=True, help="Batch size.")
 @click.option(
     "--seeds", type=int, default=3, show_default=True, help="Number of seeds to train on."

@@ -96,7 +96,7 @@ def training_options() -> Callable[[Command], Command]:
     """Return what adds the options that specify how a model is trained."""
     options = (
         click.option(
-            "--epochs", type=int, default=20, show_default=True, help="Epochs of each training."
+            "--epochs", type=int, default=20, show_default=True, help="Epochs of each training run."
         ),
         click.option("--batch-size", type=int, default=32, show_default=True, help="Batch size."),
         click.option(

@@ -100,7 +100,7 @@ def sweep_command() -> None:
     MODEL (default: mlp) is a registered model (see `dropout-zoo list`), or
     package.module:function, a function that returns a compiled Keras model.
 
-    Exit status: 0 success, 1 every training failed, 2 invalid usage or data, 130 interrupted.
+    Exit status: 0 success, 1 every training run failed, 2 invalid usage or data, 130 interrupted.
     """
 
 
@@ -227,7 +227,7 @@ def _sweep(
         return
     click.echo(summary)
     click.echo(
-        f"\n{outcome['trainings']} trainings in {outcome['seconds']:.0f} s; all results are in "
+        f"\n{outcome['trainings']} training runs in {outcome['seconds']:.0f} s; all results are in "
         f"{directory}"
     )
 
@@ -296,4 +296,4 @@ def _print_dry_run(plan: StudyPlan[TrainingStudyResult], as_json: bool) -> None:
             for each in {setting.name: setting for setting in plan.settings}.values()
         ],
     )
-    click.echo(f"{plan.trainings} trainings, about {duration(seconds)}. Nothing was written.")
+    click.echo(f"{plan.trainings} training runs, about {duration(seconds)}. Nothing was written.")

@@ -25,7 +25,7 @@ def write_sweep(
     Args:
         result: the study.
         folder: the directory of the run.
-        trainings: number of trainings.
+        trainings: number of training runs.
         seconds: how long they took.
 
     Returns:

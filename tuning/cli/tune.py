@@ -150,7 +150,7 @@ def tune_command(
         return
     click.echo(result.summary())
     click.echo(
-        f"\n{result.trainings} trainings in "
+        f"\n{result.trainings} training runs in "
         f"{result.search_seconds + result.finalist_seconds:.0f} s; all results are in {directory}"
     )
 
@@ -177,6 +177,6 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
     settings = search.settings
     click.echo(
         f"{search.max_trials} trials and 2 controls, then up to {settings.num_finalists} finalists "
-        f"and 2 controls on {settings.num_seeds} seeds: up to {search.trainings} trainings of "
+        f"and 2 controls on {settings.num_seeds} seeds: up to {search.trainings} training runs of "
         f"{settings.training.epochs} epochs, about {duration(seconds)}. Nothing was written."
     )

@@ -28,7 +28,7 @@ GARBIN = "Garbin et al. 2020, Multimedia Tools and Applications 79:12777-12815"
     why="Dropout increases the variance of its outputs, but only during training. Batch "
     "normalization learns that variance and also divides by it at inference, where the variance "
     "is smaller: a variance shift. With a rate of 0.5 in each bottleneck, the accuracy of a "
-    "DenseNet on CIFAR-100 fell from 77.42 % to 68.55 %.",
+    "DenseNet on CIFAR-100 fell from 77.42% to 68.55%.",
     source=f"{LI}; {GARBIN}",
     bad="""
 model = keras.Sequential([

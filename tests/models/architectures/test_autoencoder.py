@@ -58,8 +58,8 @@ def test_the_data_are_their_own_targets(reconstruction, few_digits):
 
 
 def test_load_dataset_reconstructs_what_it_splits_by_class():
-    labelled, own = load_dataset("digits"), load_dataset("digits", task="reconstruction")
-    np.testing.assert_array_equal(labelled.train[0], own.train[0])
+    labeled, own = load_dataset("digits"), load_dataset("digits", task="reconstruction")
+    np.testing.assert_array_equal(labeled.train[0], own.train[0])
     assert own.train[1].shape == (len(own.train[0]), 784)
 
 

@@ -59,20 +59,20 @@ def data_of(digits, few_digits, tumours):
         if len(entry.input_shape) == 1:
             return tumours
         if entry.input_shape[-1] == 3:
-            # Rates in every layer, and no batch normalisation: a hundred steps to begin with.
-            return in_colours(digits if name == "srivastava_cnn" else few_digits)
+            # Rates in every layer, and no batch normalization: a hundred steps to begin with.
+            return in_colors(digits if name == "srivastava_cnn" else few_digits)
         return few_digits
 
     return choose
 
 
-def in_colours(digits):
+def in_colors(digits):
     """The digits as images of 32 x 32 with three channels."""
     parts = [
         (np.pad(x, ((0, 0), (2, 2), (2, 2)))[..., None].repeat(3, axis=-1), y)
         for x, y in (digits.train, digits.validation, digits.test)
     ]
-    return Dataset.from_arrays(*parts, source="digits in colours")
+    return Dataset.from_arrays(*parts, source="digits in colors")
 
 
 @pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")  # untrained
@@ -95,7 +95,7 @@ def test_training_in_the_engine_lowers_the_loss(name, data_of):
     model = resolve_model(name, input_shape=data.input_shape, num_classes=data.num_classes)
     assert why_not_liftable(model) is None
     member = Member(dict(model_entry(name).sites), seed=1)
-    # The moving averages of the largest nets' batch normalisation take some thirty steps.
+    # The moving averages of the largest nets' batch normalization take some thirty steps.
     batch_size = 5 if name.startswith("wide_resnet_16") else 10
     (trained,) = train_members(
         model,

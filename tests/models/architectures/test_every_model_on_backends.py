@@ -29,7 +29,7 @@ for name in list_models():
     y = x.reshape(4, -1) if entry.family == "autoencoder" else np.eye(width)[[0, 1, 0, 1]]
     loss = model.fit(x, y.reshape(4, *model.output_shape[1:]), verbose=0).history["loss"][0]
     assert np.isfinite(loss), (name, loss)
-    # The last one without training, which moves the averages of batch normalisation.
+    # The last one without training, which moves the averages of batch normalization.
     on, again, off = (
         keras.ops.convert_to_numpy(model(x, training=training)) for training in (True, True, False)
     )

@@ -201,11 +201,11 @@ def test_filters_one_a_convolution(filters):
         (None, ["hidden_1", "hidden_1_dropout", "hidden_2"]),
     ],
 )
-def test_order_of_batch_normalisation_and_dropout(order, layers):
+def test_order_of_batch_normalization_and_dropout(order, layers):
     assert names(build_mlp(batch_norm=order))[1:4] == layers
 
 
-def test_batch_normalisation_in_the_cnn():
+def test_batch_normalization_in_the_cnn():
     model = build_cnn(batch_norm="before_dropout", conv_rates=0.1)
     assert names(model)[:4] == ["conv_1", "pool_1", "conv_1_batch_norm", "conv_1_dropout"]
     assert "hidden_1_batch_norm" in names(model)
@@ -350,7 +350,7 @@ def test_a_rate_of_zero_keeps_the_layer_and_drops_nothing():
         ({"hidden_rates": (0.1, 0.2, 0.3)}, "hidden_rates, one for each of units="),
         ({"hidden_rates": ()}, "hidden_rates, one for each of units="),
         ({"hidden_rates": 1}, "drops every unit"),
-        ({"hidden_rates": 50}, "for 50 % write 0.5"),
+        ({"hidden_rates": 50}, "for 50% write 0.5"),
         ({"hidden_rates": "0.5"}, "expected hidden_rates to be a number"),
         ({"hidden_rates": None}, "expected hidden_rates to be a number"),
         ({"hidden_rates": {"hidden_1": 0.5}}, "expected hidden_rates to be a number"),

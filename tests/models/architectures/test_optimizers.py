@@ -1,4 +1,4 @@
-"""Published ways to optimise: the steps that they take, and that they are saved."""
+"""Published ways to optimize: the steps that they take, and that they are saved."""
 
 import keras
 import numpy as np

@@ -132,7 +132,7 @@ def test_a_searched_placement_that_there_is_keeps_its_rates():
     assert [site.rate for site in dropout_sites(gained)] == [0.0, 0.5, 0.3]
 
 
-def test_features_in_units_of_their_own_are_standardised():
+def test_features_in_units_of_their_own_are_standardized():
     model = create_model("tabular_mlp", input_shape=(2,))
     random = np.random.default_rng(0)
     x = np.stack([random.normal(5000, 900, 400), random.normal(0, 1e-3, 400)], axis=1)

@@ -70,9 +70,9 @@ def test_parameters_of_the_vision_transformer():
     embeddings = 16 * 64 + 64 + 49 * 64
     expected = embeddings + 4 * parameters_of_block(64, 128) + 2 * 64 + 64 * 10 + 10
     assert build_vit().count_params() == expected
-    of_colours = build_vit(input_shape=(32, 32, 3))
+    of_colors = build_vit(input_shape=(32, 32, 3))
     more = (48 - 16) * 64 + (64 - 49) * 64
-    assert of_colours.count_params() == expected + more
+    assert of_colors.count_params() == expected + more
 
 
 def test_depth_rates_grow_in_equal_steps():
@@ -185,7 +185,7 @@ def test_tokens_stay_whole_numbers_in_half_precision():
     finally:
         keras.config.set_dtype_policy(before)
     embedded = keras.Model(model.input, model.get_layer("embedding").output)
-    tokens = np.full((1, 32), 4097, "float32")  # data sets are float32; bfloat16 has 4096 next
+    tokens = np.full((1, 32), 4097, "float32")  # datasets are float32; bfloat16 has 4096 next
     expected = keras.ops.cast(model.get_layer("embedding").embeddings[4097], "bfloat16")
     received = embedded(tokens)[0, 0]
     assert np.array_equal(*(keras.ops.convert_to_numpy(each) for each in (received, expected)))

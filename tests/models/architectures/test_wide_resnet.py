@@ -9,7 +9,7 @@ from dropout_zoo.models.architectures.wide_resnet import build_wide_resnet
 
 
 def parameters_by_hand(depth, widen_factor, channels, classes):
-    """Kernels without biases, two numbers a normalised map, and the classifier."""
+    """Kernels without biases, two numbers a normalized map, and the classifier."""
 
     def kernel(size, inputs, outputs):
         return size * size * inputs * outputs
@@ -39,7 +39,7 @@ def test_parameters_by_hand(name, parameters):
 
 def test_the_smallest_net_by_hand():
     # Convolutions 144 + 2,304 x 2, then 512 + 4,608 + 9,216, then 2,048 + 18,432 + 36,864;
-    # normalised maps 16 x 2, 16 + 32, 32 + 64, 64, two numbers each; classifier 650.
+    # normalized maps 16 x 2, 16 + 32, 32 + 64, 64, two numbers each; classifier 650.
     convolutions = 144 + 4_608 + 512 + 4_608 + 9_216 + 2_048 + 18_432 + 36_864
     assert model_entry("wide_resnet_10_1").parameters == convolutions + 2 * 240 + 650
 
@@ -64,7 +64,7 @@ def test_sites_and_placements(small):
     assert found == [*blocks, ("hidden_dropout", 0.25, "hidden")]
 
 
-def test_after_the_last_norm_nothing_is_normalised():
+def test_after_the_last_norm_nothing_is_normalized():
     model = create_model("wide_resnet_10_1_after_norm")
     assert [(s.path, s.placement) for s in dropout_sites(model)] == [("hidden_dropout", "hidden")]
     names = [layer.name for layer in model.layers]

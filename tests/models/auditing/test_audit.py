@@ -146,7 +146,7 @@ QUIET = {
     "features of a base": ("DZ101", lambda: sequential(dense(), end=layers.Dropout(0.5))),
     "features beside an output": ("DZ101", auxiliary_output),
     "no weights at all": ("DZ101", lambda: compiled(sequential(end=layers.Dropout(0.2)))),
-    "layer normalisation": (
+    "layer normalization": (
         "DZ102",
         lambda: sequential(dense(), layers.Dropout(0.5), layers.LayerNormalization()),
     ),

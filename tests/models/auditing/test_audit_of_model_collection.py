@@ -380,7 +380,7 @@ def siamese():
 
 
 def shared_dropout():
-    """One dropout layer in two places, of which neither is before the batch normalisation."""
+    """One dropout layer in two places, of which neither is before the batch normalization."""
     left, right = keras.Input((20,)), keras.Input((20,))
     drop = layers.Dropout(0.3)
     normed = layers.BatchNormalization()(layers.Dense(32)(left))
@@ -435,7 +435,7 @@ def variational_bottleneck():
 
 
 def tab_net():
-    """Gated linear units in steps, batch normalised, as TabNet has them; no dropout."""
+    """Gated linear units in steps, batch normalized, as TabNet has them; no dropout."""
     x = inputs = keras.Input((16,))
     x = layers.BatchNormalization()(x)
     for _ in range(2):
@@ -446,7 +446,7 @@ def tab_net():
 
 
 def tabular_mlp():
-    """An MLP for tables that drops before it normalises."""
+    """An MLP for tables that drops before it normalizes."""
     model = keras.Sequential([keras.Input((16,))])
     for number in range(2):
         model.add(layers.Dense(64, activation="relu"))

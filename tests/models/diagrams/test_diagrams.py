@@ -243,7 +243,7 @@ def test_the_picture_is_whole_and_told_in_words(model):
         for site, told in zip(layer.sites, layer.site_descriptions(), strict=True):
             assert f"{site.name}: {site.describe()}" in description
             assert f"◆ {told}" in written
-    # Dropout has marks and lines of its own, so that colour never tells it alone.
+    # Dropout has marks and lines of its own, so that color never tells it alone.
     kinds = [each.attrib.get("class") for each in root.iter()]
     dropping = sum(bool(layer.sites) for layer in drawn.spec.layers)
     assert kinds.count("drops") == kinds.count("mark") == dropping

@@ -612,12 +612,12 @@ def test_what_is_frozen_stays_frozen():
 
 
 def test_statistics_are_copied():
-    normalise = layers.Normalization()
-    normalise.adapt(X * 7 + 3)
+    normalize = layers.Normalization()
+    normalize.adapt(X * 7 + 3)
     bins = layers.Discretization(num_bins=4)
     bins.adapt(X)
     inputs = Input((8,))
-    x = layers.Concatenate()([normalise(inputs), ops.cast(bins(inputs), "float32")])
+    x = layers.Concatenate()([normalize(inputs), ops.cast(bins(inputs), "float32")])
     x = layers.BatchNormalization(name="batch_norm")(layers.Dense(4)(x))
     model = keras.Model(inputs, layers.Dense(1)(layers.Dropout(0.2, name="drop")(x)))
     model.compile("adam", "mse")

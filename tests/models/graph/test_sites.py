@@ -236,15 +236,15 @@ def u_net():
     return keras.Model(inputs, layers.Conv2D(1, 1, activation="sigmoid")(x))
 
 
-def normalised_convnet():
-    normalise = layers.Normalization()
-    normalise.adapt(np.random.default_rng(0).random((4, 12, 12, 1)))
+def normalized_convnet():
+    normalize = layers.Normalization()
+    normalize.adapt(np.random.default_rng(0).random((4, 12, 12, 1)))
     return keras.Sequential(
         [
             Input((12, 12, 1)),
             layers.Rescaling(1 / 255),
             layers.RandomFlip(),
-            normalise,
+            normalize,
             layers.Dropout(0.1, name="pixels"),
             layers.Conv2D(4, 3),
             layers.BatchNormalization(),
@@ -254,7 +254,7 @@ def normalised_convnet():
             layers.SeparableConv2D(4, 2),
             layers.SpectralNormalization(layers.Conv2D(4, 2)),
             layers.LayerNormalization(),
-            layers.Dropout(0.25, name="normalised"),
+            layers.Dropout(0.25, name="normalized"),
             layers.Flatten(),
             layers.Dropout(0.3, name="flat"),
             layers.Dense(8),
@@ -395,10 +395,10 @@ EXPECTED = {
         "bottom": (0.2, "convolutional"),
         "joined": (0.3, "convolutional"),
     },
-    normalised_convnet: {
+    normalized_convnet: {
         "pixels": (0.1, "input"),
         "maps": (0.2, "convolutional"),
-        "normalised": (0.25, "convolutional"),
+        "normalized": (0.25, "convolutional"),
         "flat": (0.3, "hidden"),
         "dense": (0.5, "hidden"),
         "logits": (0.05, "output"),
@@ -462,7 +462,7 @@ def test_clones_and_new_builds_have_the_same_sites_in_the_same_order(build):
 
 
 def test_the_order_is_from_input_to_output():
-    for build in (sequential, not_built, nested_two_deep, u_net, normalised_convnet, every_kind):
+    for build in (sequential, not_built, nested_two_deep, u_net, normalized_convnet, every_kind):
         assert [path for path, _ in found(build())] == list(EXPECTED[build])
 
 
@@ -559,7 +559,7 @@ def test_building_a_sequential_changes_no_site():
 
 
 def test_sites_of_a_part_of_a_model():
-    model = normalised_convnet()
+    model = normalized_convnet()
     part = keras.Model(model.inputs, model.get_layer("maps").output)
     # Nothing with weights follows within the part.
     assert found(part) == [("pixels", (0.1, "input")), ("maps", (0.2, "output"))]

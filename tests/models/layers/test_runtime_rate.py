@@ -115,7 +115,7 @@ def test_gaussian_and_alpha_noise_keep_mean_and_variance(rate):
     noise = gaussian(x, training=True).numpy()
     assert noise.mean() == pytest.approx(1, abs=0.02)
     assert noise.var() == pytest.approx(rate / (1 - rate), rel=0.02, abs=1e-7)
-    # Alpha dropout restores the mean and variance of standardised activations.
+    # Alpha dropout restores the mean and variance of standardized activations.
     standard = np.random.default_rng(0).normal(size=x.shape).astype("float32")
     alpha = lifted_with_rate(layers.AlphaDropout(0.4, seed=1), rate, x.shape)
     received = alpha(standard, training=True).numpy()

@@ -131,7 +131,7 @@ def test_styles_are_given_by_keyword(display):
         assert STYLES[name] in artists(display)[name]
 
 
-def test_a_colour_of_the_caller_replaces_that_of_the_display():
+def test_a_color_of_the_caller_replaces_that_of_the_display():
     display = MonteCarloDisplay(**MADE["MonteCarloDisplay"])
     axis = display.plot(line_kw={"color": "red"}, fill_kw={"color": "blue"}).ax_
     assert axis.get_lines()[0].get_color() == "red"

@@ -87,7 +87,7 @@ def test_the_rate_curve_shades_what_the_verdicts_say(sweep):
     left = shade.get_x()
     assert left <= 0.95 <= left + shade.get_width()
     assert left == pytest.approx((0.3 + 0.95) / 2)
-    assert shade.get_hatch(), "never colour alone"
+    assert shade.get_hatch(), "never color alone"
     display = RateCurveDisplay.from_result(sweep)
     display.labels = {0.0: "overfitting", 0.3: "balanced", 0.95: "undecided"}
     assert [patch.get_label() for patch in display.plot().ax_.patches] == ["overfitting"]
@@ -202,7 +202,7 @@ def test_the_map_writes_every_value_and_marks_the_best(few_digits, sweep):
 def test_no_two_settings_look_the_same():
     styles = [setting_style(number) for number in range(49)]
     assert len(set(styles)) == 49
-    assert [to_hex(colour).upper() for colour, _ in styles[:7]] == list(COLORS)
+    assert [to_hex(color).upper() for color, _ in styles[:7]] == list(COLORS)
     assert len({marker for _, marker in styles[:7]}) == 7
 
 

@@ -51,9 +51,9 @@ def test_wrong_labels_are_learnt_by_heart_without_dropout(few_digits):
     )  # fmt: skip
     means = {
         metric: result.means(metric).set_index("setting")["mean"]
-        for metric in ("memorised", "clean_accuracy")
+        for metric in ("memorized", "clean_accuracy")
     }
-    learnt = means["memorised"]
+    learnt = means["memorized"]
     assert np.isnan(learnt["0% wrong labels, no dropout"])
     assert learnt["40% wrong labels, no dropout"] > 0.8
     assert learnt["40% wrong labels, rate 0.80"] < learnt["40% wrong labels, no dropout"]
@@ -204,7 +204,7 @@ def test_activations_are_drawn_as_shares_of_each_setting(units):
     for axis in display.axes_:
         assert [patch.get_label() for patch in axis.patches] == [NO_DROPOUT, "as given"]
         hatches = [patch.get_hatch() for patch in axis.patches]
-        assert hatches[0] != hatches[1], "never colour alone"
+        assert hatches[0] != hatches[1], "never color alone"
         for patch in axis.patches:
             assert patch.get_data().values.sum() == pytest.approx(1)
     with pytest.raises(ValueError, match="expected the result of coadaptation"):

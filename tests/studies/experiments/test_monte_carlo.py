@@ -89,14 +89,14 @@ def test_another_shape_of_the_output_is_told():
         monte_carlo(model, np.ones((2, 5, 3), "float32"), 3)
 
 
-def test_batch_normalisation_stays_off():
+def test_batch_normalization_stays_off():
     """With dropout's rate next to nothing, all passes are the prediction at inference."""
     model = keras.Sequential(
         [keras.Input((4,)), layers.BatchNormalization(), layers.Dropout(1e-6), layers.Dense(2)]
     )
     x = np.random.default_rng(0).normal(50, 9, (32, 4)).astype("float32")
     found = monte_carlo(model, x, 3)
-    # Outputs are about 30; normalised by the batch they would be about 1. The rate scales by 1e-6,
+    # Outputs are about 30; normalized by the batch they would be about 1. The rate scales by 1e-6,
     # which cancellation in a sum of large terms makes more of than a relative bound allows.
     np.testing.assert_allclose(found.mean, model.predict(x, verbose=0), rtol=1e-5, atol=1e-4)
     assert found.std.max() < 1e-3

@@ -1,4 +1,4 @@
-"""Predictors compared: each is what its name says, and is measured on the test part."""
+"""Predictors compared: each is what its name says, and is measured on the test set."""
 
 import matplotlib.pyplot as plt
 import numpy as np

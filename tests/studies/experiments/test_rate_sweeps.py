@@ -68,7 +68,7 @@ def test_means_and_gains_are_those_of_scipy(sweep):
     assert set(gains["control"]) == {NO_DROPOUT}
     difference = scores[NO_DROPOUT] - scores["hidden 0.90"]
     assert gains.loc["hidden 0.90", "gain"] == pytest.approx(difference.mean())
-    assert gains.loc["hidden 0.90", "gain"] < 0, "dropping 90 % must hurt so short a training"
+    assert gains.loc["hidden 0.90", "gain"] < 0, "dropping 90% must hurt so short a training"
 
 
 def test_the_gain_of_an_accuracy_is_its_rise(sweep):
@@ -161,7 +161,7 @@ def test_learning_curves_hold_the_training_metric_twice(model, few_digits):
     result = learning_curves(model, few_digits, rates=(None, 0.8), **SMALL)
     assert list(dict.fromkeys(result.data["setting"])) == [NO_DROPOUT, "as given", "rate 0.80"]
     heavy = result.curves("rate 0.80")
-    assert (heavy["loss"] > heavy["train_loss"]).all(), "dropping 80 % raises the running loss"
+    assert (heavy["loss"] > heavy["train_loss"]).all(), "dropping 80% raises the running loss"
     given = result.curves("as given")
     assert (given[["rate/hidden_1_dropout", "rate/hidden_2_dropout"]] == [0.4, 0.3]).all(axis=None)
     assert "rate 0.80: " in result.summary()
@@ -179,7 +179,7 @@ def test_a_training_that_diverges_is_reported_and_left_out_of_the_comparison(swe
 
 def test_where_every_training_fails_the_reason_is_told(few_digits):
     model = build_mlp(units=(8,), hidden_rates=(0.5,), optimizer=keras.optimizers.SGD(1e30))
-    with pytest.raises(RuntimeError, match="every training failed: epoch 1: loss nan"):
+    with pytest.raises(RuntimeError, match="every training run failed: epoch 1: loss nan"):
         rate_sweep(model, few_digits, rates=(0.5,), **ONE)
 
 

@@ -1,4 +1,4 @@
-"""A data set in three parts: what it accepts, how it splits, what it says about itself."""
+"""A dataset in three parts: what it accepts, how it splits, what it says about itself."""
 
 import re
 

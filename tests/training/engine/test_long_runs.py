@@ -1,4 +1,4 @@
-"""Long runs: memory, open files and threads stay flat over five hundred trainings.
+"""Long runs: memory, open files and threads stay flat over five hundred training runs.
 
 The trials of a search share their seed. A new seed costs a clone of the model, and each variable
 that TensorFlow makes leaves some 35 kB behind for good: a few seeds do not matter.

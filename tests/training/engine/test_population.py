@@ -1,4 +1,4 @@
-"""Members vectorised on JAX: what `Model.fit` trains on that backend, to float tolerance.
+"""Members vectorized on JAX: what `Model.fit` trains on that backend, to float tolerance.
 
 Keras reads its backend once: functions that begin with `check` are run by one test, in a pytest
 of their own.
@@ -111,7 +111,7 @@ def noisy_net():
 
 MODELS = {
     "mlp": lambda: build_mlp(**MLP),
-    # The gradient of a bias before batch normalisation is 0 but for rounding, which Adam would
+    # The gradient of a bias before batch normalization is 0 but for rounding, which Adam would
     # turn into steps as large as any.
     "batch norm": lambda: build_mlp(
         **MLP, batch_norm="before_dropout", optimizer=optimizers.SGD(0.1)
@@ -286,7 +286,7 @@ def check_an_interrupt_leaves_the_trainer_usable(trainer):
 
 
 def check_an_interrupt_does_not_wait_for_the_end_of_an_epoch(few_digits, monkeypatch):
-    from dropout_zoo.training.engine.jax import epochs as vectorised
+    from dropout_zoo.training.engine.jax import epochs as vectorized
 
     heard = []
 
@@ -298,8 +298,8 @@ def check_an_interrupt_does_not_wait_for_the_end_of_an_epoch(few_digits, monkeyp
     trainer = trainer_of(build_mlp(**MLP), few_digits, batch_size=5)
     member = Member([0.2, 0.2], seed=0, epochs=1)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(vectorised, "check_interrupt", interrupted)
-        patched.setattr(vectorised, "_SECONDS_PER_CALL", 0.0)  # one step per call, of the thirty
+        patched.setattr(vectorized, "check_interrupt", interrupted)
+        patched.setattr(vectorized, "_SECONDS_PER_CALL", 0.0)  # one step per call, of the thirty
         trainer.train([member] * 2)
     assert len(heard) == 4
     (again,), (whole,) = (
@@ -342,7 +342,7 @@ def check_what_can_be_lifted_has_no_reason_against_it(name):
     assert with_runtime_rates(model).optimizer is not model.optimizer
 
 
-def check_what_cannot_be_vectorised_is_left_to_fit(few_digits):
+def check_what_cannot_be_vectorized_is_left_to_fit(few_digits):
     @keras.saving.register_keras_serializable("tests")
     class Branches(layers.Layer):
         def call(self, x, training=False):

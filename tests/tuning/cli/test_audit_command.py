@@ -177,7 +177,7 @@ def test_github_annotations(own):
 
 
 def test_github_annotations_escape_what_commands_take_for_their_own():
-    finding = Finding("DZ101", "error", "a, b: c", "50 %\nof it", "", "", "fix")
+    finding = Finding("DZ101", "error", "a, b: c", "50%\nof it", "", "", "fix")
     text = to_github(AuditReport("net", (finding,)), SourceLocation("a,b.py", 3))
     assert text == (
         "::error file=a%2Cb.py,line=3,title=DZ101 a%2C b%3A c::net: 50 %25%0Aof it%0AFix: fix"

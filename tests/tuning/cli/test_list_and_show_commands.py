@@ -115,12 +115,12 @@ def test_show_fits_the_terminal(columns):
     assert max(map(len, answered.stdout.splitlines())) <= columns
 
 
-def test_show_colours_a_terminal_only():
+def test_show_colors_a_terminal_only():
     plain = run("show", "mlp").output
-    coloured = run("show", "mlp", FORCE_COLOR="1", TERM="xterm-256color").output
+    colored = run("show", "mlp", FORCE_COLOR="1", TERM="xterm-256color").output
     assert "\x1b[" not in plain
-    assert "\x1b[35m" in coloured
-    assert re.sub(r"\x1b\[[\d;]*m", "", coloured).split()[:6] == plain.split()[:6]
+    assert "\x1b[35m" in colored
+    assert re.sub(r"\x1b\[[\d;]*m", "", colored).split()[:6] == plain.split()[:6]
 
 
 def test_show_goes_through_a_pipe_that_knows_ascii_only():
@@ -154,7 +154,7 @@ def test_show_writes_a_picture_and_never_over_another(tmp_path):
         (["mlp", "--svg", "mlp.png"], "expected --svg to name a .svg file, received mlp.png"),
         (["mlp", "--svg", "no/such/mlp.svg"], "expected --svg in an existing directory"),
         (["mlp", "--overwrite"], "expected --svg with --overwrite"),
-        (["mlp", "--colour"], "No such option"),
+        (["mlp", "--color"], "No such option"),
     ],
 )
 def test_wrong_use_of_show_is_told_in_a_line(tmp_path, monkeypatch, arguments, words):

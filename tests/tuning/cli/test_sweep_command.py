@@ -57,7 +57,7 @@ def test_a_rate_sweep_leaves_table_plot_and_summary(here):
     assert list(table["setting"]) == ["no dropout", "hidden 0.50"]
     np.testing.assert_allclose(table["mean"], study.means()["mean"])
     np.testing.assert_allclose(table["gain"].iloc[1], study.gains()["gain"].iloc[0])
-    assert "4 trainings in" in answered.stdout
+    assert "4 training runs in" in answered.stdout
     assert "rate sweep: " in answered.stderr
     assert (here / "run" / "plot.png").read_bytes().startswith(b"\x89PNG")
 
@@ -114,7 +114,7 @@ def test_dry_run_writes_nothing(here):
     answered = run("rate", "--data", "data.npz", "--rates", "0.2,0.5", "--dry-run")
     assert answered.exit_code == 0, answered.output
     assert "hidden 0.20" in answered.stdout
-    assert "15 trainings, about" in answered.stdout
+    assert "15 training runs, about" in answered.stdout
     planned = json.loads(run("placement", "--data", "data.npz", "--dry-run", "--json").stdout)
     assert planned["trainings"] == 4 * 5
     assert sorted(here.rglob("*")) == before

@@ -114,7 +114,7 @@ def test_tune_ends_with_a_sentence_and_a_folder(here):
     data = data_file(here / "data.npz")
     answered = run("tune", "mlp", "--data", data, *QUICK, "--out", here / "run")
     assert answered.exit_code == 0, answered.output
-    assert "On the test part" in answered.output
+    assert "On the test set" in answered.output
     assert "trainings, best val_loss" in answered.stderr
     assert (here / "run" / "best.keras").is_file()
 
@@ -151,7 +151,7 @@ def test_dry_run_writes_nothing(here):
     before = sorted(here.rglob("*"))
     answered = run("tune", "--dry-run", "--epochs", "2", "--placements", "input,hidden")
     assert answered.exit_code == 0, answered.output
-    assert "up to 135 trainings of 2 epochs, about" in answered.output.replace("\n", " ")
+    assert "up to 135 training runs of 2 epochs, about" in answered.output.replace("\n", " ")
     assert "input_dropout" in answered.output
     planned = json.loads(run("tune", "--dry-run", "--epochs", "2", "--json").stdout)
     assert planned["trainings"] == 49 + 2 + 7 * 5

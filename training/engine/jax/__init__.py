@@ -1,1 +1,1 @@
-"""The engine on JAX: members vectorised in one program."""
+"""The engine on JAX: members vectorized in one program."""

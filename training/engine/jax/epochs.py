@@ -1,4 +1,4 @@
-"""Epochs of many members at once: Keras's own training step, vectorised and looped by JAX."""
+"""Epochs of many members at once: Keras's own training step, vectorized and looped by JAX."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ State = tuple[Values, Values, Values]  # trainable, non-trainable and optimizer 
 Logs = dict[str, jax.Array]
 
 
-class VectorisedEpochs:
+class VectorizedEpochs:
     """Trains and measures members for one epoch at a time, all of them together.
 
     Each value of a state has the members along its first axis.
@@ -65,7 +65,7 @@ class VectorisedEpochs:
 
         Returns:
             The new state; and by name, one value per member: running loss and metrics, and the
-            same on the training sample and on the validation part.
+            same on the training sample and on the validation set.
         """
         train, *parts = self._data
         count = len(jax.tree.leaves(state)[0])
@@ -86,7 +86,7 @@ class VectorisedEpochs:
         """Trace the steps of two members without computing anything.
 
         Raises:
-            Exception: the model's own code cannot be traced or vectorised.
+            Exception: the model's own code cannot be traced or vectorized.
         """
         two = jax.tree.map(
             lambda a: jax.ShapeDtypeStruct((2, *a.shape), a.dtype),
@@ -157,7 +157,7 @@ class _Steps:
 
         Args:
             arrays: the data.
-            orders: as in `VectorisedEpochs.run`.
+            orders: as in `VectorizedEpochs.run`.
             state: state of the members; its arrays are reused and must not be read afterwards.
 
         Returns:

@@ -1,4 +1,4 @@
-"""The engine on JAX: members vectorised in one program, epoch by epoch."""
+"""The engine on JAX: members vectorized in one program, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dropout_zoo.models.keras_internals import symbolic_build
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.engine.base import EngineOptions, OnResult
 from dropout_zoo.training.engine.interrupts import check_interrupt
-from dropout_zoo.training.engine.jax.epochs import State, VectorisedEpochs
+from dropout_zoo.training.engine.jax.epochs import State, VectorizedEpochs
 from dropout_zoo.training.engine.jobs import JobSource
 from dropout_zoo.training.engine.member_state import MemberState
 from dropout_zoo.training.members import Job, TrainedMember
@@ -40,7 +40,7 @@ class _RunningMember:
 
 
 class PopulationEngine:
-    """Members along the first axis of every array, vectorised by `jax.vmap`, an epoch at a time.
+    """Members along the first axis of every array, vectorized by `jax.vmap`, an epoch at a time.
 
     Each index of that axis is a slot. A member that has finished, stalled or diverged leaves its
     slot to the next one between two epochs. Slots are computed independently of each other, and
@@ -61,8 +61,8 @@ class PopulationEngine:
         model = with_runtime_rates(plan.model)
         self._one_member = MemberState(model)
         symbolic_build(model, plan.one_example())
-        self._epochs = VectorisedEpochs(model, plan)
-        self._epochs.check_traceable()  # raises if the model cannot be vectorised
+        self._epochs = VectorizedEpochs(model, plan)
+        self._epochs.check_traceable()  # raises if the model cannot be vectorized
         fitting = members_that_fit(self._epochs.bytes_per_member())
         self.max_parallel = fitting if options.workers is None else min(options.workers, fitting)
         places = [
