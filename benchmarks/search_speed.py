@@ -256,7 +256,7 @@ def run_zoo(work: Work, model: Any, data: Any, folder: str, contender: str) -> t
     tuner = DropoutTuner(
         oracles.GridSearchOracle(keras_tuner.Objective("val_loss", "min"), seed=1),
         DropoutHyperModel(model, dict(zip(sites, work.rates, strict=True))),
-        batch=64,
+        parallel_trials=64,
         directory=folder,
         project_name="search",
     )

@@ -6,7 +6,9 @@
 - Tools: `dropout_sites` finds where a model applies dropout, `diagram` shows it, `audit` checks it,
   `with_rates` changes its rates, and `with_runtime_rates` makes them variables.
 - Layers: `StochasticDepth`, `DropBlock2D`, `DropConnect`, `ConcreteDropout` and `Maxout`.
-- `GUIDANCE` holds the recommended rates and their sources.
+- `GUIDANCE` maps a placement (``"input"``, ``"hidden"``, ``"output"``) to its recommended rates
+  and their source, a `Guidance`; ``"searched"`` is the range that a search covers.
+- `SEARCHED_RATES` is the tuple of the rates in that range: 0.20, 0.25, ..., 0.50.
 
 `__init__.pyi` lists the public names and their modules. They are imported when they are first
 used, so that importing this package does not import Keras.

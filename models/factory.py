@@ -14,11 +14,14 @@ import keras
 from dropout_zoo.models.registry import model_entry
 
 PLACEMENT_ARGUMENTS = {
-    "input": "input_rate",
-    "convolutional": "conv_rates",
-    "hidden": "hidden_rates",
+    "input": ("input_rate",),
+    "convolutional": ("conv_rates",),
+    "hidden": ("hidden_rates", "hidden_rate"),
 }
-"""Builder arguments that add dropout at a placement where the default model has none."""
+"""Builder arguments that add dropout at a placement where the default model has none.
+
+A builder has at most one of those of a placement: one rate per layer, or a single rate.
+"""
 
 
 def resolve_model(
@@ -162,10 +165,10 @@ def _build_registered(
         data = {"input_shape": tuple(input_shape), "num_classes": num_classes}
         arguments = {argument: value for argument, value in data.items() if argument in defaults}
     for placement in placements:
-        argument = PLACEMENT_ARGUMENTS.get(placement, "")
-        # A model that has dropout there keeps its rates, which are a control in every search.
-        if argument in defaults and defaults[argument] is None:
-            arguments[argument] = 0.0
+        for argument in PLACEMENT_ARGUMENTS.get(placement, ()):
+            # A model that has dropout there keeps its rates, which are a control in every search.
+            if argument in defaults and defaults[argument] is None:
+                arguments[argument] = 0.0
     return builder(**arguments)
 
 

@@ -16,8 +16,8 @@ Where to start:
   and `with_rates` returns a copy with other rates.
 - Data: `load_dataset` loads datasets by name, from files or from a folder of images; `Dataset`
   holds your own arrays.
-- Rates: `tune` searches them and says whether they help; `DropoutTuner` is the same as a KerasTuner
-  tuner.
+- Rates: `tune` searches them and says whether they help; `DropoutTuner` is the search
+  alone, as a KerasTuner tuner: no controls and no finalists.
 - Experiments: `rate_sweep` and `learning_curves` measure what dropout does to a model.
 
 These are the most used names of four packages, which have more:

@@ -39,7 +39,9 @@ _TIMED_SETUPS = 5  # for an estimate: each takes seconds
 
 @dataclass(frozen=True)
 class Execution:
-    """Where a study runs and who follows its progress; no number in the result depends on it.
+    """Where and how a study is run: directory, progress callbacks, parallelism.
+
+    Does not affect the results.
 
     Attributes:
         directory: directory in which finished training runs are kept, so that an interrupted study
@@ -127,7 +129,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class StudyPlan(Generic[Result]):
-    """Everything that a study will train, and how it makes a result of it.
+    """Everything that a study will train, and how its result is computed.
 
     Attributes:
         kind: name of the study, such as ``"rate_sweep"``.
@@ -138,7 +140,7 @@ class StudyPlan(Generic[Result]):
         procedure: trains a plan and returns the result; called by `run`.
         arguments: the arguments of the study, for its record.
         keep_state: whether the weights after the last epoch are kept for measurements.
-        later: number of training runs that follow these and depend on their results.
+        followup_runs: number of training runs that follow these and depend on their results.
 
     Example:
         >>> from dropout_zoo.studies import plan_rate_sweep
@@ -161,7 +163,7 @@ class StudyPlan(Generic[Result]):
     procedure: Callable[[StudyPlan[Result], Execution], Result]
     arguments: Mapping[str, Any] = field(default_factory=dict)
     keep_state: bool = False
-    later: int = 0
+    followup_runs: int = 0
 
     def __str__(self) -> str:
         return self.summary()
@@ -169,7 +171,7 @@ class StudyPlan(Generic[Result]):
     @property
     def trainings(self) -> int:
         """Number of training runs; settings with the same model, data and rates share theirs."""
-        return self.later + sum(len(self.trainings_on(setup)) for setup in self.setups)
+        return self.followup_runs + sum(len(self.trainings_on(setup)) for setup in self.setups)
 
     @property
     def setups(self) -> list[TrainingSetup]:
@@ -211,9 +213,10 @@ class StudyPlan(Generic[Result]):
         """
         names = list(dict.fromkeys(setting.name for setting in self.settings))
         epochs = max(setup.settings(self.training).epochs for setup in self.setups)
+        runs = f"{self.trainings} training run{'s' * (self.trainings != 1)}"
         lines = [
-            f"{self.kind}: {len(names)} setting{'s' * (len(names) != 1)}, {self.trainings} "
-            f"training{'s' * (self.trainings != 1)} of up to {epochs} epoch{'s' * (epochs != 1)}",
+            f"{self.kind}: {len(names)} setting{'s' * (len(names) != 1)}, {runs} of up to {epochs} "
+            f"epoch{'s' * (epochs != 1)}",
             *(f"  {name}" for name in names[:_SETTINGS_SHOWN]),
         ]
         if len(names) > _SETTINGS_SHOWN:
@@ -262,7 +265,7 @@ class StudyPlan(Generic[Result]):
             )
             pace = Pace(start_up, training, epoch, paces[0].parallel)
             total += pace.seconds(len(members[place]), setup.settings(self.training).epochs)
-        return total * self.trainings / (self.trainings - self.later)
+        return total * self.trainings / (self.trainings - self.followup_runs)
 
     def trainer(
         self, setup: TrainingSetup, directory: Path, workers: int | None = None
@@ -290,7 +293,7 @@ class StudyPlan(Generic[Result]):
         """Train everything and return the result.
 
         Args:
-            execution: where the study runs and who follows its progress.
+            execution: where and how the study is run.
 
         Returns:
             The result of the study.

@@ -35,9 +35,14 @@ def next_steps(
         if seeds == 1:
             return ["train on more seeds: a single seed gives no confidence interval"]
         wide = [name for name, value in measured.items() if not (value.above or value.below)]
+        reason = (
+            f"the confidence intervals of {' and '.join(f'the {name}' for name in wide)} include "
+            "their thresholds"
+            if len(wide) > 1
+            else f"the confidence interval of the {wide[0]} includes its threshold"
+        )
         return [
-            f"train on more than {seeds} seeds, or measure on more validation examples: the "
-            f"confidence intervals of {' and '.join(wide)} include their thresholds"
+            f"train on more than {seeds} seeds, or measure on more validation examples: {reason}"
         ]
     return []
 
@@ -67,7 +72,7 @@ def _against_overfitting(
         )
     steps = [f"{' and '.join(reasons)}: {remedy}"]
     if rise.above:
-        steps.append("stop at the epoch with the lowest validation loss (patience)")
+        steps.append("stop training when the validation loss stops improving (set `patience`)")
     if fall.above:
         steps.append(
             f"the validation loss still falls at the end, by {fall.mean:.1%}: train longer"
@@ -89,6 +94,7 @@ def _against_underfitting(
         ]
     # Only a comparison with a reference leads here.
     return [
-        f"the training loss with dropout off is above that of the reference, by "
-        f"{measured['deficit'].mean:.0%} of the validation loss, which is no better: {lower}"
+        "with dropout off, the training loss exceeds the reference by "
+        f"{measured['deficit'].mean:.0%} of the validation loss, and validation is no better: "
+        f"{lower}"
     ]

@@ -27,7 +27,8 @@ class StudyResult:
     """The outcome of a study.
 
     Attributes:
-        kind: name of the function that made the study, such as ``"rate_sweep"``.
+        kind: kind of study: the name of its function, such as ``"rate_sweep"``, or ``"race"`` for
+            the finalists of `tune`.
         data: tidy table: one row per epoch where models were trained, else one per measurement.
         settings: everything that decides the numbers: arguments, seeds, model and data.
         versions: versions of the packages that decide the numbers.

@@ -249,7 +249,8 @@ def build_with(model: Model, dataset: Dataset, arguments: Mapping[str, Any]) -> 
         ValueError: the builder does not have an argument, or the model has no builder.
     """
     known = builder_arguments(model)
-    rates = {"hidden_rates": 0.0} if "hidden_rates" in known and arguments else {}
+    hidden = [name for name in PLACEMENT_ARGUMENTS["hidden"] if name in known]
+    rates = dict.fromkeys(hidden, 0.0) if arguments else {}
     return resolve_variant(
         model,
         rates | dict(arguments),

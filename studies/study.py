@@ -15,7 +15,7 @@ P = ParamSpec("P")
 Result = TypeVar("Result", bound=StudyResult)
 Result_co = TypeVar("Result_co", bound=StudyResult, covariant=True)
 
-_EXECUTION = "    execution: where the study runs and who follows its progress."
+_EXECUTION = "    execution: where and how the study is run; see `Execution`."
 _FAILED = "    RuntimeError: every training run failed."
 
 

@@ -123,7 +123,7 @@ def gain_counts(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -> st
         level: confidence level of all comparisons together.
 
     Returns:
-        A sentence; empty where nothing was compared.
+        Sentences; empty where nothing was compared.
     """
     gains = result.gains(level=level)
     if gains.empty or gains["low"].isna().all():
@@ -133,8 +133,11 @@ def gain_counts(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -> st
         "worse": gains[gains["high"] < 0],
         "no reliable difference": gains[(gains["low"] <= 0) & (gains["high"] >= 0)],
     }
-    parts = [f"{what}: {' | '.join(g['setting'])}" for what, g in groups.items() if len(g)]
-    return f"Compared with {one_or_more(gains['control'])}: {'; '.join(parts)}."
+    # Names of settings may contain commas.
+    parts = [
+        f"{what.capitalize()}: {'; '.join(g['setting'])}." for what, g in groups.items() if len(g)
+    ]
+    return " ".join([f"Each compared with {one_or_more(gains['control'])}.", *parts])
 
 
 def method_sentence(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -> str:
@@ -160,8 +163,7 @@ def method_sentence(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -
 def failure_sentences(result: TrainingStudyResult) -> list[str]:
     """Say which training runs were not completed, in one sentence per setting."""
     return [
-        f"{name}: {count_of(len(group), 'training')} {' or '.join(sorted(set(group['status'])))} "
-        f"({group['reason'].iloc[0]})."
+        f"{name}: {count_of(len(group), 'run')} did not complete ({group['reason'].iloc[0]})."
         for name, group in result.failures().groupby("setting", sort=False)
     ]
 
@@ -169,7 +171,7 @@ def failure_sentences(result: TrainingStudyResult) -> list[str]:
 def one_or_more(controls: Iterable[str]) -> str:
     """Name the control, or say that each setting has its own."""
     different = list(dict.fromkeys(controls))
-    return different[0] if len(different) == 1 else "the same without dropout"
+    return different[0] if len(different) == 1 else "the same model without dropout"
 
 
 def count_of(count: int, noun: str) -> str:

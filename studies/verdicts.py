@@ -101,7 +101,7 @@ def verdict(
         >>> found.label
         'overfitting'
         >>> found.next_steps[1]
-        'stop at the epoch with the lowest validation loss (patience)'
+        'stop training when the validation loss stops improving (set `patience`)'
     """
     limits = thresholds or Thresholds()
     _check_columns(curves)
@@ -329,8 +329,8 @@ _NAMES = {
     "gap": "gap between training and validation (dropout off)",
     "rise": "rise of the validation loss after its minimum",
     "fall": "fall of the validation loss at the end",
-    "deficit": "training loss above the reference",
-    "advantage": "lowest validation loss below the reference",
+    "deficit": "excess of the training loss over the reference",
+    "advantage": "improvement of the lowest validation loss over the reference",
 }
 
 

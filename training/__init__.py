@@ -1,7 +1,17 @@
-"""How models are trained: datasets, members, and the engine that trains them.
+"""Datasets, and training of one model with many dropout rates and seeds at a time.
 
-The public names and the modules they live in are listed in `__init__.pyi`. They are imported when
-first used, so that importing this package never imports Keras.
+- Data: `load_dataset` loads datasets by name, from files or from a folder of images; `Dataset`
+  holds arrays with their split, `make_topics` generates sequences of tokens, and `targets_for`
+  returns labels in the form that a model's loss expects. Data that cannot be used raise
+  `DataError`.
+- Training: `train_members` trains a list of `Member` objects, each with rates and a seed;
+  `MemberTrainer` does so repeatedly; `TrainSettings` holds the settings of each training run.
+- Schedules of the rate: `EarlyDropout`, `LateDropout`, `LinearRamp`, `CosineRamp` and
+  `CurriculumDropout`; `RateScheduler` is a callback for `Model.fit`.
+- `start_keras` imports Keras with suitable settings; call it first in a script.
+
+`__init__.pyi` lists the public names and their modules. They are imported when they are first
+used, so that importing this package does not import Keras.
 """
 
 import lazy_loader

@@ -1,7 +1,15 @@
-"""Choosing dropout rates: `tune`, the tuner behind it, its results, and the command line.
+"""Search for the dropout rates of a model, and comparison of the best with no dropout.
 
-The public names and the modules they live in are listed in `__init__.pyi`. They are imported when
-first used, so that importing this package never imports Keras.
+- `tune` searches the rates, trains the finalists and two controls on new seeds, and returns a
+  `TuningResult`: best rates, best model, tables and a summary.
+- `DropoutTuner` is the search alone, as a KerasTuner tuner. `DropoutHyperModel` makes a hypermodel
+  of a Keras model, and `search_space` returns what is searched, a `SearchSpace`.
+- `RatesDisplay` plots the score of every trial against the rates.
+
+`dropout-zoo tune`, `sweep`, `audit`, `list` and `show` are the commands in a shell.
+
+`__init__.pyi` lists the public names and their modules. They are imported when they are first
+used, so that importing this package does not import Keras.
 """
 
 import lazy_loader

@@ -34,7 +34,7 @@ class RatesDisplay(Display):
 
     Example:
         >>> import pandas as pd
-        >>> from dropout_zoo.training.objective import Objective
+        >>> from dropout_zoo.training import Objective
         >>> from dropout_zoo.tuning import RatesDisplay
         >>> trials = pd.DataFrame({"dropout": [0.2, 0.5], "score": [0.31, 0.35]})
         >>> display = RatesDisplay(

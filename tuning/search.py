@@ -284,7 +284,7 @@ class Search:
                 seed=settings.seed,
             ),
             self.hypermodel,
-            batch=_BATCHES[settings.oracle],
+            parallel_trials=_BATCHES[settings.oracle],
             seed=settings.seed,
             directory=folder.state,
             project_name="oracle",

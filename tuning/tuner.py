@@ -64,9 +64,9 @@ class DropoutTuner(keras_tuner.Tuner):
         hypermodel: a compiled Keras model, whose dropout sites are searched; a
             `DropoutHyperModel`; or any hypermodel or function that builds a compiled model.
             Trials whose models differ only in dropout rates are trained together.
-        batch: number of trials that are created at once. More keep the machine busy, fewer let an
-            oracle learn sooner from results. None for one per usable core, or, on JAX with a
-            grid, random search or Hyperband, for as many as can be trained at once.
+        parallel_trials: number of trials that are created at once. More keep the machine busy,
+            fewer let an oracle learn sooner from results. None for one per usable core, or, on JAX
+            with a grid, random search or Hyperband, for as many as can be trained at once.
         seed: seed of the initial weights, data order and masks of every trial, an integer >= 0.
         directory: directory of all projects, for state and weights.
         project_name: name of the subdirectory for this search.
@@ -95,13 +95,13 @@ class DropoutTuner(keras_tuner.Tuner):
         oracle: keras_tuner.Oracle,
         hypermodel: keras.Model | keras_tuner.HyperModel | Callable[..., keras.Model],
         *,
-        batch: int | None = None,
+        parallel_trials: int | None = None,
         seed: int = 0,
         directory: str | Path | None = None,
         project_name: str | None = None,
         overwrite: bool = False,
     ) -> None:
-        self.batch = batch
+        self.parallel_trials = parallel_trials
         self.seed = seed
         self.results: dict[str, TrainedMember] = {}
         if isinstance(hypermodel, keras.Model):
@@ -257,7 +257,7 @@ class DropoutTuner(keras_tuner.Tuner):
                     continue
                 trainer = trainer_of(model)
                 groups.setdefault(id(trainer), (trainer, []))[1].append((trial, member))
-            if self.batch is None and self._needs_no_results():
+            if self.parallel_trials is None and self._needs_no_results():
                 batch = max([batch, *(trainer.max_parallel for trainer, _ in groups.values())])
             for trainer, group in groups.values():
                 results = trainer.train([member for _, member in group], on_result)
@@ -270,8 +270,8 @@ class DropoutTuner(keras_tuner.Tuner):
         self.on_search_end()
 
     def _first_batch(self, trainer_of: Callable[[keras.Model], Trainer]) -> int:
-        if self.batch is not None:
-            return self.batch
+        if self.parallel_trials is not None:
+            return self.parallel_trials
         if self._needs_no_results() and isinstance(self.hypermodel, DropoutHyperModel):
             return trainer_of(self.hypermodel.model).max_parallel
         return usable_cores()  # until a model has been built

@@ -39,12 +39,13 @@ def build_autoencoder(
 ) -> keras.Sequential:
     """Build an autoencoder: hidden dense layers with dropout, and an output as wide as the input.
 
-    The default has 784 inputs, Dense 256 relu, Dropout 0.5 and Dense 784 sigmoid: 402,448
-    parameters. Its targets are the flattened inputs, shape ``(examples, 784)``;
-    ``load_dataset(..., task="reconstruction")`` provides them.
+    The default is the autoencoder for MNIST of Srivastava et al. 2014, JMLR 15:1929-1958,
+    Sections 7.1 and 7.2 (Figs. 7 and 8). It has 784 inputs, Dense 256 relu, Dropout 0.5 and Dense
+    784 sigmoid: 402,448 parameters. Its targets are the flattened inputs, shape
+    ``(examples, 784)``; ``load_dataset(..., task="reconstruction")`` provides them.
 
-    The paper does not specify the output units and the loss; the sigmoid output with squared error,
-    for inputs in [0, 1], is a choice of this project.
+    That paper does not specify the output units and the loss; the sigmoid output with squared
+    error, for inputs in [0, 1], is a choice of this project.
 
     Args:
         input_shape: shape of one example, which is flattened; 28 x 28 pixels by default.

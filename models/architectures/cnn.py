@@ -46,14 +46,14 @@ def build_cnn(
     name: str = "cnn",
     compile: bool = True,
 ) -> keras.Sequential:
-    """Build the documented CNN: convolutions with max pooling, then dense layers with dropout.
+    """Build a CNN: convolutions with max pooling, then dense layers with dropout.
 
-    The default has Conv 32 3x3 relu, max pooling 2x2, Conv 64 3x3 relu, max pooling 2x2, Flatten,
-    Dense 128 relu, Dropout 0.5 and Dense 10 softmax: 225,034 parameters. Layers with a rate of 0
-    are kept, so that a control without dropout has the same architecture and, from the same seed,
-    the same initial weights.
+    The default is the CNN of the tutorial that this project reproduces. It has Conv 32 3x3
+    relu, max pooling 2x2, Conv 64 3x3 relu, max pooling 2x2, Flatten, Dense 128 relu, Dropout 0.5
+    and Dense 10 softmax: 225,034 parameters. Layers with a rate of 0 are kept, so that a control
+    without dropout has the same architecture and, from the same seed, the same initial weights.
 
-    Published networks of this kind are in `dropout_zoo.models.architectures.published`.
+    Published networks of this kind are registered: `list_models("srivastava_*")`.
 
     Args:
         input_shape: height and width of an image in pixels, and its channels; one channel is added

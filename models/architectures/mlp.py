@@ -39,13 +39,14 @@ def build_mlp(
     name: str = "mlp",
     compile: bool = True,
 ) -> keras.Sequential:
-    """Build the documented MLP: dense layers, each followed by dropout, and a softmax.
+    """Build an MLP: dense layers, each followed by dropout, and a softmax.
 
-    The default has 784 inputs, Dense 128 relu, Dropout 0.5, Dense 64 relu, Dropout 0.3 and
-    Dense 10 softmax: 109,386 parameters. Layers with a rate of 0 are kept, so that a control
-    without dropout has the same architecture and, from the same seed, the same initial weights.
+    The default is the MLP of the tutorial that this project reproduces. It has 784 inputs,
+    Dense 128 relu, Dropout 0.5, Dense 64 relu, Dropout 0.3 and Dense 10 softmax: 109,386
+    parameters. Layers with a rate of 0 are kept, so that a control without dropout has the same
+    architecture and, from the same seed, the same initial weights.
 
-    Published networks of this kind are in `dropout_zoo.models.architectures.published`.
+    Published networks of this kind are registered: `list_models("srivastava_*")`.
 
     Args:
         input_shape: shape of one example, which is flattened; 28 x 28 pixels by default.

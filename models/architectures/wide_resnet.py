@@ -31,7 +31,7 @@ def build_wide_resnet(
     widen_factor: int = 4,
     conv_rates: float | Sequence[float] | None = 0.3,
     conv_dropout: str = "element",
-    hidden_rates: float | None = None,
+    hidden_rate: float | None = None,
     input_rate: float | None = None,
     kernel_regularizer: Any = None,
     optimizer: Any = "adam",
@@ -63,7 +63,7 @@ def build_wide_resnet(
             no dropout layers there.
         conv_dropout: ``"element"`` drops single activations, as in the paper, ``"spatial"`` whole
             feature maps (Tompson et al. 2015).
-        hidden_rates: rate on the features before the classifier, after the last batch
+        hidden_rate: rate on the features before the classifier, after the last batch
             normalization; None for no dropout layer there.
         input_rate: rate on the input; None for no dropout layer there.
         kernel_regularizer: regularizer of the convolution kernels, such as
@@ -84,7 +84,7 @@ def build_wide_resnet(
     Example:
         >>> from dropout_zoo.models import build_wide_resnet, dropout_sites
         >>> model = build_wide_resnet(
-        ...     input_shape=(16, 16, 1), depth=10, widen_factor=1, conv_rates=None, hidden_rates=0.5
+        ...     input_shape=(16, 16, 1), depth=10, widen_factor=1, conv_rates=None, hidden_rate=0.5
         ... )
         >>> [site.path for site in dropout_sites(model)]
         ['hidden_dropout']
@@ -157,8 +157,8 @@ def build_wide_resnet(
         y = convolution(filters, f"{block}_conv_2")(y)
         x = keras.layers.Add(name=f"{block}_add")([x, y])
     x = keras.layers.GlobalAveragePooling2D(name="pool")(normalized(x, "last"))
-    if hidden_rates is not None:
-        x = seeded_dropout(builder_rate(hidden_rates, "hidden_rates"), "hidden_dropout")(x)
+    if hidden_rate is not None:
+        x = seeded_dropout(builder_rate(hidden_rate, "hidden_rate"), "hidden_dropout")(x)
     model = keras.Model(inputs, building_blocks.classifier(num_classes)(x), name=name)
     return (
         building_blocks.compile_documented(model, optimizer, loss, num_classes)
@@ -191,6 +191,6 @@ for _name, _depth, _widen, _shape, _data, _parameters in SIZES:
         parameters=_parameters,
         sites={"hidden_dropout": 0.5},
         source=AFTER_NORM,
-        arguments=_arguments | {"conv_rates": None, "hidden_rates": 0.5},
+        arguments=_arguments | {"conv_rates": None, "hidden_rate": 0.5},
         data=_data,
     )(build_wide_resnet)

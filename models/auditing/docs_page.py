@@ -9,9 +9,9 @@ _HEAD = """\
 # The rules of the audit
 
 `dropout-zoo audit MODEL`, `dropout_zoo.models.audit(model)` and
-`dropout_zoo.studies.examine(model, dataset)` apply these rules. The rules from DZ301 on need data:
-they are measured. A rule is switched off by its code: with `audit(model, ignore=["DZ204"])`, with
-`--ignore DZ204`, or in the `pyproject.toml` of the working directory:
+`dropout_zoo.studies.examine(model, dataset)` apply these rules. Rules DZ301 and above train the
+model on data. To disable a rule, pass its code: `audit(model, ignore=["DZ204"])` or
+`--ignore DZ204`, or list it in the `pyproject.toml` of the working directory:
 
 ```toml
 [tool.dropout-zoo]
@@ -28,7 +28,7 @@ An error is harmful in any model and a warning in most; a note is worth knowing.
 
 def rules_page() -> str:
     """The page in Markdown: a table of all rules, then each rule with bad and good code."""
-    table = ["| code | severity | what |", "|---|---|---|"]
+    table = ["| code | severity | problem |", "|---|---|---|"]
     table += [
         f"| [{rule.code}](#{rule.code.lower()}) | {rule.severity} | {rule.title} |"
         for rule in RULES.values()

@@ -35,10 +35,11 @@ class LearningCurveDisplay(Display):
     loss has a logarithmic axis, because it falls by powers of ten.
 
     Args:
-        curves: what is drawn: ``metric``, ``setting``, ``measure`` (a name in `MEASURES`),
-            ``epoch``, ``mean`` and ``std``, one row per epoch.
-        settings: the settings to draw, by name their place in the study, from 0: a setting looks
-            the same whichever others are drawn.
+        curves: what is drawn: ``metric``, ``setting``, ``measure``, ``epoch``, ``mean`` and
+            ``std``, one row per epoch. The measures are ``"training (dropout on)"``,
+            ``"training, dropout off"`` and ``"validation"``.
+        settings: index of each setting in the study, from 0, by name; it fixes the color and
+            marker.
         metrics: metrics to draw, one panel each, such as ``("accuracy", "loss")``; an accuracy is
             drawn as its error in percent.
 

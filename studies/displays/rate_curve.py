@@ -39,12 +39,12 @@ class RateCurveDisplay(CurveDisplay):
     Args:
         points: one row per training: ``series`` (the line it belongs to), ``x`` (the rate) and
             ``value`` (the metric; of an accuracy the error in percent).
-        training: the same of the training set with dropout off; empty where it is not known.
+        training: the same columns for the training set, with dropout off; empty if it is not known.
         ylabel: label of the vertical axis.
         optimum: rate with the best mean.
-        series: the series that holds it, whose verdicts are shaded.
+        series: the series that contains the optimum; its verdicts are shaded.
         one_standard_error: smallest and largest rate within one standard error of the optimum.
-        labels: verdict by rate, of that series.
+        labels: verdict by rate, for that series.
 
     Example:
         >>> from dropout_zoo.studies import RateCurveDisplay, rate_sweep

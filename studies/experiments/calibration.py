@@ -18,9 +18,14 @@ from dropout_zoo.training.provenance import versions
 class Calibration(StudyResult):
     """The accuracy of predictions by their confidence; the result of `calibration`.
 
-    Its `data` has one row per bin that contains examples: its edges ``left`` and ``right``, the
-    number of ``examples``, their mean ``confidence`` and ``accuracy``, and the confidence interval
-    of the accuracy, ``low`` and ``high`` (Wilson 1927, JASA 22:209-212).
+    Attributes:
+        kind: ``"calibration"``.
+        data: one row per bin that contains examples: its edges ``left`` and ``right``, the number
+            of ``examples``, their mean ``confidence`` and ``accuracy``, and the confidence interval
+            of the accuracy, ``low`` and ``high`` (Wilson 1927, JASA 22:209-212).
+        settings: number of ``bins``, confidence ``level``, and what else decides the numbers.
+        versions: versions of the packages that decide the numbers.
+        conclusions: the calibration error and whether the predictions are over- or underconfident.
 
     Example:
         >>> from dropout_zoo.studies import calibration

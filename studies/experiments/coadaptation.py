@@ -56,11 +56,14 @@ def plan_coadaptation(
     """Plan the study of `coadaptation`.
 
     Args:
-        model: as in `learning_curves`; the activation of its first dense layer has to be 0 at 0,
-            such as relu.
+        model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
+            function that returns a compiled model. The
+            activation of its first dense layer must be 0 at 0, such as relu.
         dataset: a `Dataset`, or what `load_dataset` takes.
-        rates: what is compared with no dropout, as in `learning_curves`.
-        sites: where a single rate applies.
+        rates: what is compared with no dropout: a rate (fraction dropped, in [0, 1)) for all of
+            `sites`, rates by site path, or None for the model's own rates.
+        sites: where a single rate applies: ``"all"``, a placement such as ``"hidden"``, or the
+            path of a site; the other sites keep their rates.
         examples: number of validation examples on which the units are measured; all where there
             are fewer.
         seeds: number of seeds, or the seeds.
@@ -100,9 +103,11 @@ def coadaptation() -> None:
     meaningful on their own, and activations are sparser.
 
     Returns:
-        The result, with one row per unit of each training run: ``dropout``, ``seed``, ``unit``, the
-        measures of `MEASURES`, ``feature`` (its incoming weights), and ``counts`` (histogram of
-        its activations over the bins in ``settings["edges"]``).
+        The result, with one row per unit of each training run: ``dropout``, ``seed``, ``unit``,
+        ``ablation`` (loss added when the unit is ablated), ``mean_activation``, ``active_share``
+        (share of the examples on which the unit is active), ``correlation`` (mean absolute
+        correlation with other units), ``feature`` (its incoming weights), and ``counts`` (histogram
+        of its activations over the bins in ``settings["edges"]``).
 
     Example:
         >>> from dropout_zoo.studies import coadaptation
@@ -220,7 +225,7 @@ def _correlation(values: np.ndarray) -> np.ndarray:
 def _failures(trained: pd.DataFrame) -> list[str]:
     failed = trained[trained["status"] != "completed"].drop_duplicates("training")
     return [
-        f"{row.setting}: seed {row.seed} {row.status} ({row.reason})."
+        f"{row.setting}: seed {row.seed} did not complete ({row.reason})."
         for row in failed.itertuples()
     ]
 
@@ -242,7 +247,10 @@ def _conclude(units: pd.DataFrame) -> list[str]:
         found = holm_differences(changes, [0.0] * len(common))
         for measure, what in MEASURES.items():
             change, before = found[measure], float(control[measure].mean())
-            text = f"{name}: {what} {before + change.mean:.3g} against {before:.3g}"
+            text = (
+                f"{name}: {what} {before + change.mean:.3g}, compared with {before:.3g} without "
+                "dropout"
+            )
             if change.pairs > 1:
                 zero = "" if change.excludes_zero else ", includes 0"
                 text += f" (difference {change.low:.2g} to {change.high:.2g}{zero})"

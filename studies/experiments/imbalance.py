@@ -41,12 +41,15 @@ def plan_imbalance_sweep(
     """Plan the study of `imbalance_sweep`.
 
     Args:
-        model: as in `label_noise_sweep`.
+        model: a compiled classifier, a registered name, ``"package.module:function"``, or a
+            function that returns a compiled classifier.
         dataset: a classification, or what `load_dataset` takes.
         rare: number of the class that is made rare.
         ratios: of this many training examples of the class, one is kept; 1 keeps all.
-        rates: what is compared with no dropout, as in `learning_curves`.
-        sites: where a single rate applies.
+        rates: what is compared with no dropout: a rate (fraction dropped, in [0, 1)) for all of
+            `sites`, rates by site path, or None for the model's own rates.
+        sites: where a single rate applies: ``"all"``, a placement such as ``"hidden"``, or the
+            path of a site; the other sites keep their rates.
         seeds: number of seeds, or the seeds.
         **settings: how each model is trained; see `TrainSettings`.
 

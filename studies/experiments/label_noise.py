@@ -49,8 +49,10 @@ def plan_label_noise_sweep(
         dataset: a classification, or what `load_dataset` takes.
         noise: shares of the training labels that are made wrong, in [0, 1); the same labels for
             every setting and seed.
-        rates: what is compared with no dropout, as in `learning_curves`.
-        sites: where a single rate applies.
+        rates: what is compared with no dropout: a rate (fraction dropped, in [0, 1)) for all of
+            `sites`, rates by site path, or None for the model's own rates.
+        sites: where a single rate applies: ``"all"``, a placement such as ``"hidden"``, or the
+            path of a site; the other sites keep their rates.
         seeds: number of seeds, or the seeds.
         **settings: how each model is trained; see `TrainSettings`.
 

@@ -98,10 +98,13 @@ def plan_epoch_sweep(
     """Plan the study of `epoch_sweep`.
 
     Args:
-        model: as in `learning_curves`.
+        model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
+            function that returns a compiled model.
         dataset: a `Dataset`, or what `load_dataset` takes.
-        rates: what is compared with no dropout, as in `learning_curves`.
-        sites: where a single rate applies.
+        rates: what is compared with no dropout: a rate (fraction dropped, in [0, 1)) for all of
+            `sites`, rates by site path, or None for the model's own rates.
+        sites: where a single rate applies: ``"all"``, a placement such as ``"hidden"``, or the
+            path of a site; the other sites keep their rates.
         seeds: number of seeds, or the seeds.
         **settings: how each model is trained; see `TrainSettings`. The default is 100 epochs.
 
@@ -156,7 +159,7 @@ def _conclude_turns(result: TrainingStudyResult) -> list[str]:
         if row.mean >= last:
             text += ", the last epoch: it may still improve"
         else:
-            text += f", and is {rise:.0%} off its best after epoch {last}"
+            text += f", and at epoch {last} it is {rise:.0%} worse"
         sentences.append(f"{text}.")
     return [*sentences, *failure_sentences(result), method_sentence(result)]
 

@@ -13,7 +13,7 @@ from typing import Any, Unpack
 import pandas as pd
 
 from dropout_zoo.models.argument_validation import check_count
-from dropout_zoo.models.factory import builder_arguments
+from dropout_zoo.models.factory import PLACEMENT_ARGUMENTS, builder_arguments
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.studies.data.subsets import fold_of, with_fewer_examples
 from dropout_zoo.studies.experiments.methods import (
@@ -88,7 +88,7 @@ def plan_compare_methods(
             ``"val_mae"`` for a regression: the loss of L1 and L2 includes their penalty.
 
     Returns:
-        The plan of the tuning; it counts the training runs of the race as `later`.
+        The plan of the tuning; it counts the training runs of the race as `followup_runs`.
 
     Raises:
         ValueError: an argument is out of range, or a method does not fit model and data.
@@ -96,7 +96,7 @@ def plan_compare_methods(
     Example:
         >>> from dropout_zoo.studies import plan_compare_methods
         >>> plan = plan_compare_methods("mlp", "digits", methods=["dropout"], seeds=3)
-        >>> plan.trainings, plan.later
+        >>> plan.trainings, plan.followup_runs
         (14, 6)
     """
     whole = as_dataset(dataset)
@@ -139,7 +139,7 @@ def plan_compare_methods(
             "race_seeds": race_seeds,
             "transfer": None if transfer is None else describe_data(transfer),
         },
-        later=len(candidates) * len(race_seeds),
+        followup_runs=len(candidates) * len(race_seeds),
     )
 
 
@@ -217,7 +217,7 @@ def _without_methods(model: Model) -> dict[str, Any]:
         for name in _METHOD_ARGUMENTS
         if known.get(name, Parameter.empty) not in (None, False, Parameter.empty)
     }
-    return arguments | ({"hidden_rates": 0.0} if "hidden_rates" in known else {})
+    return arguments | {name: 0.0 for name in PLACEMENT_ARGUMENTS["hidden"] if name in known}
 
 
 def _setup(model: Model, data: Dataset, option: Option, epochs: int) -> TrainingSetup:
@@ -273,7 +273,7 @@ class _TuneAndRace:
                 for setting, method in zip(chosen, methods, strict=True)
             ],
             seeds=self.seeds,
-            later=0,
+            followup_runs=0,
             arguments={**plan.arguments, "tuning": _tuning_record(tuned)},
         )
 
@@ -346,9 +346,9 @@ def _conclude(
     sentences = [
         best_sentence(result),
         gain_counts(result),
-        f"Chosen on the validation set: {' | '.join(values)}." if values else "",
-        "Chosen at an end of the range that was tried, so that more may be gained beyond it: "
-        f"{' | '.join(at_ends)}."
+        f"Chosen on the validation set: {'; '.join(values)}." if values else "",
+        "The best option was at the end of its range, so a wider range may do better: "
+        f"{'; '.join(at_ends)}."
         if at_ends
         else "",
     ]

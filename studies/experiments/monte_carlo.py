@@ -27,9 +27,14 @@ _EXAMPLES_PER_CALL = 16_384
 class MonteCarloPrediction(StudyResult):
     """The predictions of repeated passes with dropout on.
 
-    Its `data` has one row per example: ``example``, the mean of each output as ``mean/<output>``,
-    its standard deviation over the passes as ``std/<output>``, and, for probabilities,
-    ``entropy`` and ``mutual_information``.
+    Attributes:
+        kind: ``"monte_carlo"``.
+        data: one row per example: ``example``, the mean of each output as ``mean/<output>``, its
+            standard deviation over the passes as ``std/<output>``, and, for probabilities,
+            ``entropy`` and ``mutual_information``.
+        settings: number of ``samples``, and what else decides the numbers.
+        versions: versions of the packages that decide the numbers.
+        conclusions: what follows from the data.
 
     Example:
         >>> from dropout_zoo.models import build_mlp

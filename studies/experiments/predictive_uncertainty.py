@@ -54,12 +54,18 @@ def plan_predictive_uncertainty(
     """Plan the study of `predictive_uncertainty`.
 
     Args:
-        model: as in `label_noise_sweep`, with one probability per class as output.
+        model: a compiled classifier, a registered name, ``"package.module:function"``, or a
+            function that returns a compiled classifier. Its
+            output is one probability per class.
         dataset: a classification, or what `load_dataset` takes.
-        levels: levels by corruption, as in `robustness`; a level of 0 leaves the inputs clean.
-            None for 0, 0.1, 0.2, 0.3, 0.5 of ``"gaussian noise"``.
-        rates: what is compared with no dropout, as in `learning_curves`.
-        sites: where a single rate applies.
+        levels: levels by corruption: standard deviation of ``"gaussian noise"``, relative to the
+            largest input value; share of ``"missing pixels"``, which are set to 0; angle of the
+            ``"rotation"`` of images in degrees. A level of 0 leaves the inputs clean. None for 0,
+            0.1, 0.2, 0.3, 0.5 of ``"gaussian noise"``.
+        rates: what is compared with no dropout: a rate (fraction dropped, in [0, 1)) for all of
+            `sites`, rates by site path, or None for the model's own rates.
+        sites: where a single rate applies: ``"all"``, a placement such as ``"hidden"``, or the
+            path of a site; the other sites keep their rates.
         samples: number of passes with dropout on that are averaged.
         ensemble: number of nets in an ensemble; no two ensembles share a net. 1 for no ensemble.
         examples: number of test examples on which the predictors are measured; all where there
@@ -115,10 +121,10 @@ def plan_predictive_uncertainty(
 def predictive_uncertainty() -> None:
     """Compare the accuracy, calibration and uncertainty of predictors on corrupted inputs.
 
-    The predictors are a net without dropout, a net with dropout by weight scaling (dropout off,
-    one pass) and by Monte Carlo averages, and an ensemble of nets without dropout, the first of
-    which is the single net of the same seed. All are measured on the test set: the validation
-    part has chosen their epochs, so that they would seem better calibrated there than they are.
+    The predictors are a network without dropout, a network with dropout by weight scaling (dropout
+    off, one pass) and by Monte Carlo averages, and an ensemble of networks without dropout, which
+    includes the single network of the same seed. All are evaluated on the test set, because the
+    validation set was used to choose the best epochs and would flatter the calibration.
 
     Returns:
         The result, with the factors ``corruption``, ``severity`` and ``predictor``. Measured are

@@ -162,7 +162,9 @@ def plan_rate_grid(
     """Plan the study of `rate_grid`.
 
     Args:
-        model: as in `rate_sweep`; a registered model is built with the placements that are swept.
+        model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
+            function that returns a compiled model. A
+            registered model is built with the placements that are swept.
         dataset: a `Dataset`, or what `load_dataset` takes.
         first: placement or path of the first group of sites.
         second: placement or path of the second group.

@@ -64,12 +64,14 @@ def plan_data_size_sweep(
             function that returns a compiled model.
         dataset: a `Dataset`, or what `load_dataset` takes.
         sizes: numbers of training examples; None for 100 to all, about a factor of 3 apart.
-        rates: what is compared with no dropout, as in `learning_curves`.
-        sites: where a single rate applies.
+        rates: what is compared with no dropout: a rate (fraction dropped, in [0, 1)) for all of
+            `sites`, rates by site path, or None for the model's own rates.
+        sites: where a single rate applies: ``"all"``, a placement such as ``"hidden"``, or the
+            path of a site; the other sites keep their rates.
         subsets: ``"fresh"`` draws other examples for each seed, so that the intervals cover this
             choice; ``"shared"`` draws the same for all seeds, which takes less time.
-        max_epoch_factor: smaller sets are trained for more epochs, to as many updates as the whole
-            set gets in `epochs`, but at most for this many times `epochs`; at least 1.
+        max_epoch_factor: smaller sets are trained for more epochs so that they get as many updates
+            as the full set; the number of epochs grows by at most this factor; at least 1.
         seeds: number of seeds, or the seeds.
         **settings: how each model is trained; see `TrainSettings`. The epochs are those of the
             training runs on all examples.
@@ -102,7 +104,9 @@ def plan_data_size_sweep(
 
 @study(plan_data_size_sweep)
 def data_size_sweep() -> None:
-    """Train on more and more examples, with and without dropout (Srivastava et al. 2014, Fig. 10).
+    """Train on increasing numbers of examples, with and without dropout.
+
+    The experiment of Srivastava et al. 2014, Fig. 10.
 
     Returns:
         The result, with the factors ``examples`` and ``dropout``.

@@ -66,7 +66,7 @@ def test_a_rise_after_the_minimum_is_overfitting_whatever_the_gap():
     assert found.measured["gap"].below
     ends = np.convolve(TURNING, np.full(4, 0.25), "valid")  # averages over a fifth of the epochs
     assert found.measured["rise"].mean == pytest.approx(ends[-1] / ends.min() - 1, rel=0.01)
-    assert any("stop at the epoch" in step for step in found.next_steps)
+    assert any("stop training when" in step for step in found.next_steps)
 
 
 def test_a_loss_that_still_falls_is_underfitting():
@@ -94,7 +94,7 @@ def test_a_small_gap_at_rest_is_balanced():
 def test_intervals_that_hold_the_threshold_leave_it_undecided():
     found = verdict(curves(FLAT, FLAT, gap=0.02, noise=0.01))
     assert found.label == "undecided"
-    assert "gap" in found.next_steps[0]
+    assert "the gap" in found.next_steps[0]
     few = verdict(curves(FLAT, FLAT, gap=0.06, seeds=1))
     assert few.label == "undecided"
     assert math.isnan(few.measured["gap"].low)

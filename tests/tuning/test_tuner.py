@@ -133,7 +133,7 @@ def test_a_tuner_made_anew_on_the_folder_has_the_results(searched, few_digits):
 )
 def test_a_grid_is_tried_whole_and_asked_for_in_batches(few_digits, tmp_path, batch):
     hypermodel = DropoutHyperModel(build_mlp(units=(4, 4), hidden_rates=(0.4, 0.3)), RATES)
-    tuner = make(tmp_path, grid(), hypermodel, batch=batch)
+    tuner = make(tmp_path, grid(), hypermodel, parallel_trials=batch)
     sizes = []
 
     class Counted(MemberTrainer):
@@ -197,7 +197,7 @@ def test_any_hypermodel_of_rates_and_widths(few_digits, tmp_path):
             units=(hp.Choice("width", [4, 8]),), hidden_rates=hp.Float("rate", 0.1, 0.3, step=0.2)
         )
 
-    tuner = make(tmp_path, grid(), build, batch=4)
+    tuner = make(tmp_path, grid(), build, parallel_trials=4)
     tuner.search(few_digits, epochs=1)
     trials = tuner.oracle.get_best_trials(10)
     tried = {(t.hyperparameters.get("width"), t.hyperparameters.get("rate")) for t in trials}
@@ -253,7 +253,7 @@ def test_on_jax_oracles_that_need_no_results_are_asked_for_all_that_memory_holds
 @pytest.mark.slow
 def test_a_grid_that_was_cut_off_is_tried_whole(few_digits, tmp_path, cut_off_after, lost):
     wanted = DropoutHyperModel(build_mlp(units=(4, 4), hidden_rates=(0.4, 0.3)), RATES)
-    tuner = make(tmp_path, grid(), wanted, batch=2)
+    tuner = make(tmp_path, grid(), wanted, parallel_trials=2)
     ended = []
 
     class CutOffError(Exception):
@@ -274,7 +274,7 @@ def test_a_grid_that_was_cut_off_is_tried_whole(few_digits, tmp_path, cut_off_af
         state["ongoing_trials"] = {}
         state["start_order"].pop()
         path.write_text(json.dumps(state))
-    again = make(tmp_path, grid(), wanted, batch=2)
+    again = make(tmp_path, grid(), wanted, parallel_trials=2)
     again.search(few_digits, epochs=1)
     trials = again.oracle.trials.values()
     assert {trial.status for trial in trials} == {"COMPLETED"}
@@ -320,7 +320,7 @@ def test_bayesian_optimization_asks_for_no_setting_twice(few_digits, tmp_path):
     oracle = oracles.BayesianOptimizationOracle("val_loss", max_trials=9, **QUIET)
     wanted = DropoutHyperModel(build_mlp(units=(4, 4), hidden_rates=(0.4, 0.3)), RATES)
     allow_collisions(oracle, 200)
-    tuner = make(tmp_path, oracle, wanted, batch=2)
+    tuner = make(tmp_path, oracle, wanted, parallel_trials=2)
     tuner.search(few_digits, epochs=1)
     trials = tuner.oracle.trials.values()
     assert len({tuple(sorted(t.hyperparameters.values.items())) for t in trials}) == 9

@@ -13,7 +13,10 @@ Task = Literal["classification", "regression", "reconstruction"]
 
 
 class DataError(ValueError):
-    """Data that cannot be used; the message is one line that names what is wrong where.
+    """Data that cannot be used; the message, one line, says what is wrong and where.
+
+    Args:
+        message: what is wrong and where; line breaks become spaces.
 
     Example:
         >>> from dropout_zoo.training import DataError, load_dataset

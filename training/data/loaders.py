@@ -39,9 +39,9 @@ def load_dataset(
     [0, 1]; all other numbers are converted to float32 without scaling.
 
     If `task` is None, strings, booleans and categories are classes, and floats are targets of a
-    regression. Integers are class numbers from 0 in a `.npz`. In a table they are classes if at
-    most 100 different ones, and fewer than half as many as rows, occur; they are then numbered in
-    sorted order and become the class names.
+    regression. Integers are class numbers from 0 in a `.npz`. In a table, integers are classes if
+    there are at most 100 distinct values, fewer than half the number of rows; they are then
+    numbered in sorted order and become the class names.
 
     Args:
         source: `digits` (embedded, 28 x 28), `topics` (generated sequences of 32 tokens; see

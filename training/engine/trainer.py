@@ -98,9 +98,9 @@ class MemberTrainer:
         """Train members.
 
         Args:
-            members: what to train. An iterator that is no sequence is asked for its next member
-                whenever one can be trained. It may yield None, and is then asked again after the
-                next result: this is how a search decides by what it has seen.
+            members: A sequence or an iterator. An iterator is advanced whenever a worker is free.
+                It may yield None to wait for the next result, so that a search can react to
+                earlier results.
             on_result: called in the calling thread with each result as it finishes.
 
         Returns:

@@ -97,7 +97,7 @@ def audit_command(
     The pyproject.toml in the working directory may set ignore, select and severity under
     [tool.dropout-zoo].
 
-    Exit status: 0 no findings of that severity, 1 findings, 2 invalid usage.
+    Exit status: 0 no findings at or above --severity, 1 such findings, 2 invalid usage.
     """
     with answering_errors():
         if as_json and output not in (None, "json"):

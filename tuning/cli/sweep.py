@@ -124,7 +124,8 @@ def rate_command(rates: list[float] | None, sites: str | None, **common: Any) ->
 @click.option(
     "--sites",
     metavar="SITES",
-    help="Sites that drop out: all, a placement, or the path of a site.  [default: hidden]",
+    help="Sites at which dropout is applied: all, a placement, or the path of a site."
+    "  [default: hidden]",
 )
 @_study_options()
 def data_size_command(
@@ -162,7 +163,12 @@ def placement_command(**common: Any) -> None:
 
 @sweep_command.command("methods")
 @click.option(
-    "--methods", type=_Names(), metavar="M,M,...", help="Methods to compare, besides none."
+    "--methods",
+    type=_Names(),
+    metavar="M,M,...",
+    help="Methods to compare, besides none: L1, L2, L1 + L2, max-norm, dropout, dropout + L2, "
+    "dropout + max-norm, batch norm, early stopping, synthetic data, augmentation, flips, smaller "
+    "model, more data.  [default: all that MODEL and the data allow]",
 )
 @_study_options(objective="val_accuracy, or val_mae without classes")
 def methods_command(methods: list[str] | None, **common: Any) -> None:
@@ -220,7 +226,9 @@ def _sweep(
         try:
             outcome, summary = _run(plan, directory, resume, overwrite)
         except KeyboardInterrupt:
-            click.echo(f"To continue: the same command with --resume --out {directory}", err=True)
+            click.echo(
+                f"To continue, run the same command with --resume --out {directory}", err=True
+            )
             raise
     if as_json:
         click.echo(json.dumps(outcome, indent=2, allow_nan=False))

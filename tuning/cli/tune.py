@@ -45,7 +45,10 @@ if TYPE_CHECKING:
     "registered model gets dropout layers where it has none.",
 )
 @click.option(
-    "--max-trials", type=int, help="Maximum number of trials.  [default: the whole grid, or 20]"
+    "--max-trials",
+    type=int,
+    help="Maximum number of trials; ignored by hyperband."
+    "  [default: the whole grid with grid, 20 with random and bayesian]",
 )
 @training_options()
 @click.option(
@@ -62,7 +65,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Draw new weights from each seed, or keep those of the model.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Random seed of the data split, the search and the trials.",
+)
 @click.option(
     "--finalists",
     type=int,
@@ -143,7 +152,9 @@ def tune_command(
         try:
             result = search.run(directory, resume=resume, overwrite=overwrite)
         except KeyboardInterrupt:
-            click.echo(f"To continue: the same command with --resume --out {directory}", err=True)
+            click.echo(
+                f"To continue, run the same command with --resume --out {directory}", err=True
+            )
             raise
     if as_json:
         click.echo(json.dumps(result.outcome(), indent=2, allow_nan=False))

@@ -29,7 +29,7 @@ model = keras.Sequential([
     layers.Flatten(),
     layers.Dense(1, activation="sigmoid"),
 ])
-model.compile("adam", "binary_crossentropy")  # of ten classes
+model.compile("adam", "binary_crossentropy")  # but the labels have ten classes
 """,
     good="""
 model = keras.Sequential([

@@ -138,10 +138,10 @@ def rate_of_zero(context: AuditContext) -> Iterator[Fault]:
 @rule(
     "DZ204",
     "note",
-    "a rate outside the guidance",
-    why="For hidden layers the searched rates are 0.20 to 0.50; lower rates have little effect. "
-    "For inputs the guidance is 0.20 to 0.25; higher rates lose information that no later layer "
-    "can restore. The rule applies to vectors of features only: sequences, feature maps, residual "
+    "a rate outside the usual range",
+    why="The usual range is 0.20 to 0.50 in hidden layers, where lower rates have little effect, "
+    "and 0.20 to 0.25 on inputs, where higher rates lose information that no later layer can "
+    "restore. The rule applies to vectors of features only: sequences, feature maps, residual "
     "branches and attention outputs have other customary rates (0.1 in transformers).",
     source=f"{SRIVASTAVA}, Appendix A.4 and Fig. 9a",
     bad="""
@@ -162,7 +162,7 @@ model = keras.Sequential([
 """,
 )
 def rate_outside_guidance(context: AuditContext) -> Iterator[Fault]:
-    """A rate outside the searched range in a hidden layer, or outside the guidance for inputs."""
+    """A rate outside 0.20 to 0.50 in a hidden layer, or outside 0.20 to 0.25 on an input."""
     for placed in context.dropping:
         path, rate = placed.site.path, placed.site.rate
         guidance = GUIDANCE.get({"hidden": "searched"}.get(placed.site.placement, "input"))
@@ -172,10 +172,10 @@ def rate_outside_guidance(context: AuditContext) -> Iterator[Fault]:
         if rate > LIKELY_KEEP_PROBABILITY or low <= rate <= high:
             continue
         nearest = low if rate < low else high
-        where = "searched in hidden layers" if placed.site.placement == "hidden" else "for inputs"
+        where = "in hidden layers" if placed.site.placement == "hidden" else "on inputs"
         yield Fault(
             path,
-            f"{path!r} has a rate of {rate:g}, outside the {guidance} {where}",
+            f"{path!r} has a rate of {rate:g}, outside the usual {guidance} {where}",
             _set(path, nearest),
             {path: nearest},
         )

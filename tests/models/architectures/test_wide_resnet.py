@@ -6,6 +6,7 @@ import pytest
 
 from dropout_zoo.models import create_model, dropout_sites, model_entry
 from dropout_zoo.models.architectures.wide_resnet import build_wide_resnet
+from dropout_zoo.models.factory import resolve_model
 
 
 def parameters_by_hand(depth, widen_factor, channels, classes):
@@ -46,7 +47,7 @@ def test_the_smallest_net_by_hand():
 
 @pytest.fixture(scope="module")
 def small():
-    return build_wide_resnet(input_shape=(16, 12, 1), depth=10, widen_factor=1, hidden_rates=0.25)
+    return build_wide_resnet(input_shape=(16, 12, 1), depth=10, widen_factor=1, hidden_rate=0.25)
 
 
 def test_dropout_stands_after_the_second_relu_of_each_block(small):
@@ -70,6 +71,11 @@ def test_after_the_last_norm_nothing_is_normalized():
     names = [layer.name for layer in model.layers]
     after = names[names.index("hidden_dropout") :]
     assert after == ["hidden_dropout", "classifier"]
+
+
+def test_a_registered_model_gets_the_hidden_site_that_a_search_asks_for():
+    model = resolve_model("wide_resnet_10_1", placements=["hidden"])
+    assert [site.rate for site in dropout_sites(model) if site.placement == "hidden"] == [0.0]
 
 
 def test_groups_halve_the_maps(small):
@@ -108,7 +114,7 @@ def test_a_control_without_dropout_starts_from_the_same_weights():
         model = build_wide_resnet(input_shape=(8, 8, 1), depth=10, widen_factor=1, **rates)
         return model.get_weights()
 
-    with_dropout, control = weights(hidden_rates=0.5), weights(hidden_rates=0.0, conv_rates=0.0)
+    with_dropout, control = weights(hidden_rate=0.5), weights(hidden_rate=0.0, conv_rates=0.0)
     assert all(np.array_equal(a, b) for a, b in zip(with_dropout, control, strict=True))
 
 
@@ -135,8 +141,8 @@ def test_regression_and_regularizer():
         ({"input_shape": (8, 8, 3, 1)}, "expected input_shape to be"),
         ({"depth": 10, "conv_rates": (0.1, 0.2)}, "expected 3 conv_rates"),
         ({"conv_dropout": "block"}, "expected conv_dropout"),
-        ({"hidden_rates": 1.0}, "hidden_rates to be in"),
-        ({"hidden_rates": (0.1, 0.2)}, "hidden_rates to be a number"),
+        ({"hidden_rate": 1.0}, "hidden_rate to be in"),
+        ({"hidden_rate": (0.1, 0.2)}, "hidden_rate to be a number"),
         ({"num_classes": 1}, "expected num_classes"),
     ],
 )

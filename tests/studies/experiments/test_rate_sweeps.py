@@ -174,7 +174,7 @@ def test_a_training_that_diverges_is_reported_and_left_out_of_the_comparison(swe
     result = replace(sweep, data=data)
     assert list(result.gains()["setting"]) == ["hidden 0.50"]
     assert result.means().set_index("setting").loc["hidden 0.90", "seeds"] == 2
-    assert failure_sentences(result) == ["hidden 0.90: 1 training diverged (epoch 2: loss nan)."]
+    assert failure_sentences(result) == ["hidden 0.90: 1 run did not complete (epoch 2: loss nan)."]
 
 
 def test_where_every_training_fails_the_reason_is_told(few_digits):

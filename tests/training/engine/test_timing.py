@@ -92,5 +92,5 @@ def test_models_of_a_sweep_have_paces_of_their_own(clock, few_digits, monkeypatc
     each = [1 + 2 * 10 * units / 10 for units, _ in widths]
     assert plan.estimate_seconds() == pytest.approx(sum(each), rel=0.01)
     assert timed == [8, 24, 32, 40, 56]
-    later = replace(plan, later=plan.trainings)
+    later = replace(plan, followup_runs=plan.trainings)
     assert later.estimate_seconds() == pytest.approx(2 * sum(each), rel=0.01)

@@ -172,7 +172,7 @@ def test_github_annotations(own):
     assert answered.exit_code == 1
     (line,) = answered.stdout.splitlines()
     assert line.startswith(f"::notice file={own}.py,line=")
-    assert ",title=DZ204 a rate outside the guidance::net: 'low'" in line
+    assert ",title=DZ204 a rate outside the usual range::net: 'low'" in line
     assert run(f"{own}:clean", "--format", "github").stdout == ""
 
 
@@ -180,7 +180,7 @@ def test_github_annotations_escape_what_commands_take_for_their_own():
     finding = Finding("DZ101", "error", "a, b: c", "50%\nof it", "", "", "fix")
     text = to_github(AuditReport("net", (finding,)), SourceLocation("a,b.py", 3))
     assert text == (
-        "::error file=a%2Cb.py,line=3,title=DZ101 a%2C b%3A c::net: 50 %25%0Aof it%0AFix: fix"
+        "::error file=a%2Cb.py,line=3,title=DZ101 a%2C b%3A c::net: 50%25%0Aof it%0AFix: fix"
     )
 
 

@@ -168,7 +168,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(here):
     finally:
         process.kill()
     assert process.returncode == 130, error
-    assert "To continue: the same command with --resume --out run" in error
+    assert "To continue, run the same command with --resume --out run" in error
     assert "Traceback" not in error
     done = len([line for line in journal.read_text().splitlines() if line])
     assert 0 < done < 8
