@@ -212,7 +212,7 @@ display(
 # %% [markdown]
 # ### The run directory
 #
-# It holds everything that the answer rests on.
+# It holds all the results behind the answer.
 
 # %%
 meanings = {
@@ -270,8 +270,8 @@ pd.DataFrame(
 ).round(4)
 
 # %% [markdown]
-# And the other way round: any KerasTuner tuner takes `DropoutHyperModel` as its search space. It
-# trains one trial after another with `Model.fit`.
+# Conversely, any KerasTuner tuner takes `DropoutHyperModel` as its search space. It trains one trial
+# after another with `Model.fit`.
 
 # %%
 plain = keras_tuner.RandomSearch(
