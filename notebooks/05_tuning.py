@@ -128,7 +128,7 @@ display(Markdown(f"> {result.sentence}"))
 # %%
 for name, rates in result.space.choices.items():
     print(f"{name}: tried {rates}; guidance: {search_space(model).choices[name]}")
-print(f"{result.space.size} settings in the whole grid, {settings['trials']} trials")
+print(f"{result.space.size} settings in the whole grid, {settings['max_trials']} trials")
 
 # %% [markdown]
 # ### The trials
