@@ -61,11 +61,11 @@ print(f"Profile {profile}. {target.describe()}")
 # "transfer", can be pretrained on the digits 0 to 4. The network is the documented MLP.
 #
 # All methods are trained on the same small set of examples, except "more data", which has all of
-# them. All methods get the same number of updates, with three exceptions. Methods with more examples
-# finish their last epoch, which can add up to one epoch; for "more data" that can be nearly as many
-# updates again. "Early stopping" may get fewer, and the hidden layers of "transfer" were trained
-# before. Each method is measured after its last epoch with dropout off; only "early stopping" is
-# measured at its best epoch, which is chosen on the validation set, to its advantage.
+# them. All methods get the same number of updates, with three exceptions. Methods with more
+# examples finish their last epoch, which can add up to one epoch; for "more data" that can be
+# nearly as many updates again. "Early stopping" may get fewer, and the hidden layers of "transfer"
+# were trained before. Each method is measured after its last epoch with dropout off; only "early
+# stopping" is measured at its best epoch, which is chosen on the validation set, to its advantage.
 # "flips" mirrors the digits, which is common with photographs and a bad idea here. "none" is the
 # control.
 

@@ -270,8 +270,8 @@ pd.DataFrame(
 ).round(4)
 
 # %% [markdown]
-# Conversely, any KerasTuner tuner takes `DropoutHyperModel` as its search space. It trains one trial
-# after another with `Model.fit`.
+# Conversely, any KerasTuner tuner takes `DropoutHyperModel` as its search space. It trains one
+# trial after another with `Model.fit`.
 
 # %%
 plain = keras_tuner.RandomSearch(
