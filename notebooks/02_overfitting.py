@@ -19,8 +19,8 @@
 # Four causes are usually named: too few training examples, too large a network, training for too
 # long, and wrong labels, which can only be memorized. Here each of them is increased by itself,
 # with and without dropout. The base is a thousand MNIST digits: on all 60,000 there is little
-# overfitting to see, and dropout gains at most some tenths of a point (Srivastava et al. 2014, Fig.
-# 10).
+# overfitting to see, and dropout gains at most a few tenths of a point (Srivastava et al. 2014,
+# Fig. 10).
 
 # %% tags=["parameters"]
 profile = "full"  # "fast": a few seconds, on the digits

@@ -60,10 +60,11 @@ print(f"Profile {profile}. {target.describe()}")
 # The task is to classify the digits 5 to 9, so that the hidden layers of one competitor,
 # "transfer", can be pretrained on the digits 0 to 4. The network is the documented MLP.
 #
-# All methods have the same few examples, except "more data", which has all of them. All get the
-# same number of updates, with three exceptions: "more data" is trained in whole epochs and may get
-# up to twice as many, "early stopping" may get fewer, and the hidden layers of "transfer" were
-# trained before. Each method is measured after its last epoch with dropout off; only "early
+# All methods are trained on the same small set of examples, except "more data", which has all of
+# them. All methods get the same number of updates, with three exceptions. Methods with more
+# examples finish their last epoch, which can add up to one epoch; for "more data" that can be
+# nearly as many updates again. "Early stopping" may get fewer, and the hidden layers of "transfer"
+# were trained before. Each method is measured after its last epoch with dropout off; only "early
 # stopping" is measured at its best epoch, which is chosen on the validation set, to its advantage.
 # "flips" mirrors the digits, which is common with photographs and a bad idea here. "none" is the
 # control.
@@ -128,7 +129,7 @@ table = means.assign(gap=means["validation"] - means["training"]).round(2)
 display(table)
 
 # %% [markdown]
-# ## What the literature found, and what we did
+# ## Our results and the literature
 #
 # Srivastava et al. (2014, Table 9) compared regularizers on all of permutation-invariant MNIST with
 # a 784-1024-1024-2048-10 network, by the test error in percent. Ours is the validation error of

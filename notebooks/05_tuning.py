@@ -128,7 +128,7 @@ display(Markdown(f"> {result.sentence}"))
 # %%
 for name, rates in result.space.choices.items():
     print(f"{name}: tried {rates}; guidance: {search_space(model).choices[name]}")
-print(f"{result.space.size} settings in the whole grid, {settings['trials']} trials")
+print(f"{result.space.size} settings in the whole grid, {settings['max_trials']} trials")
 
 # %% [markdown]
 # ### The trials
@@ -212,7 +212,7 @@ display(
 # %% [markdown]
 # ### The run directory
 #
-# It holds everything that the answer rests on.
+# It holds all the results behind the answer.
 
 # %%
 meanings = {
@@ -270,8 +270,8 @@ pd.DataFrame(
 ).round(4)
 
 # %% [markdown]
-# And the other way round: any KerasTuner tuner takes `DropoutHyperModel` as its search space. It
-# trains one trial after another with `Model.fit`.
+# Conversely, any KerasTuner tuner takes `DropoutHyperModel` as its search space. It trains one
+# trial after another with `Model.fit`.
 
 # %%
 plain = keras_tuner.RandomSearch(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -117,8 +118,11 @@ class RunDirectory:
             shutil.rmtree(self.state, ignore_errors=True)
         if self._lock is not None:
             self._lock.release()
-        if complete:  # Windows does not remove an open file
-            shutil.rmtree(self.state, ignore_errors=True)
+        if complete and sys.platform == "win32":  # which does not remove an open file
+            with suppress(OSError):  # another run may have begun
+                (self.state / _HOLDER).unlink(missing_ok=True)
+                (self.state / _LOCK).unlink(missing_ok=True)
+                self.state.rmdir()
 
     @property
     def state(self) -> Path:
@@ -243,7 +247,8 @@ def _replacing(path: Path, directory: Path) -> Iterator[Path]:
 
 def _is_of_a_run(state: Path) -> bool:
     """Whether a directory of that name is what a run left that had only begun."""
-    return state.is_dir() and ((state / _LOCK).exists() or not any(state.iterdir()))
+    held = any((state / name).exists() for name in (_LOCK, _HOLDER))
+    return state.is_dir() and (held or not any(state.iterdir()))
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

@@ -159,12 +159,20 @@ def verdict_by_setting(
     Returns:
         The verdicts by name of the setting.
 
+    Raises:
+        TypeError: the result is not that of a study that trained models.
+
     Example:
         >>> from dropout_zoo.studies import rate_sweep, verdict_by_setting
         >>> study = rate_sweep("mlp", "digits", rates=(0.5,), epochs=1, seeds=2)
         >>> list(verdict_by_setting(study))
         ['no dropout', 'hidden 0.50']
     """
+    if not isinstance(result, TrainingStudyResult):
+        raise TypeError(
+            "expected the result of a study that trained models, such as rate_sweep; received a "
+            f"{type(result).__name__}"
+        )
     verdicts = {}
     examples = result.settings["data"]["examples"]["validation"]
     best = _best_by_series(result)
@@ -337,4 +345,8 @@ _NAMES = {
 def _sentence(label: str, measured: Mapping[str, Measured], seeds: int, lost: int) -> str:
     numbers = "; ".join(f"{_NAMES[name]} {value}" for name, value in measured.items())
     text = f"{label}: {numbers}; {seeds} seed{'' if seeds == 1 else 's'}"
-    return f"{text}, and {lost} more without a finite loss." if lost else f"{text}."
+    return (
+        f"{text}; {lost} more seed{'' if lost == 1 else 's'} diverged or failed."
+        if lost
+        else f"{text}."
+    )

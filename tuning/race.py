@@ -8,19 +8,18 @@ from typing import Any
 
 import pandas as pd
 
-from dropout_zoo.studies.result import TrainingStudyResult
+from dropout_zoo.studies.result import GAIN_COLUMNS, TrainingStudyResult
 from dropout_zoo.studies.runner import training_rows, trainings_table
 from dropout_zoo.studies.summary_text import gain_clause
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.training.provenance import versions
+from dropout_zoo.training.settings import TrainOptions
 from dropout_zoo.tuning.space import SearchSpace
 from dropout_zoo.tuning.trial_tables import TrainingRecord
 
 NONE, GIVEN = "none", "as given"
 """Names of the controls: no dropout, and the rates that the model was given with."""
-
-_GAIN_COLUMNS = ["gain", "low", "high", "level", "p_value"]
 
 
 @dataclass(frozen=True)
@@ -71,30 +70,40 @@ def choose_finalists(
 
 
 def race_result(
-    records: Sequence[TrainingRecord], objective: Objective, settings: Mapping[str, Any]
+    records: Sequence[TrainingRecord], objective: Objective, search: Mapping[str, Any]
 ) -> TrainingStudyResult:
     """Return the training runs of finalists and controls as the result of a study.
 
     Args:
         records: the training runs of all settings, each on the same seeds.
         objective: what they are judged by.
-        settings: everything that decides the numbers, as plain data.
+        search: everything that decides the numbers, as `Search.describe` returns it.
 
     Returns:
         A result of the kind ``"race"``, in which every setting is compared with no dropout.
     """
-    names = list(dict.fromkeys(record.setting for record in records))
+    rates = {record.setting: dict(record.result.rates) for record in records}
+    arguments = dict(search["settings"])
+    training = {name: arguments.pop(name) for name in TrainOptions.__annotations__}
     return TrainingStudyResult(
         kind="race",
         data=trainings_table(
             [training_rows(each.setting, {"role": each.role}, each.result) for each in records]
         ),
-        settings={"study": "race", "arguments": dict(settings)},
+        settings={
+            "study": "race",
+            "arguments": arguments,
+            "seeds": list(dict.fromkeys(record.result.member.seed for record in records)),
+            "training": training,
+            "settings": rates,
+            "models": [search["model"]],
+            "data": search["data"],
+        },
         versions=versions(),
         conclusions=(),
         objective=objective,
         factors=["role"],
-        controls={name: NONE for name in names if name != NONE},
+        controls={name: NONE for name in rates if name != NONE},
     )
 
 
@@ -114,27 +123,28 @@ def compare(race: TrainingStudyResult, space: SearchSpace) -> Comparison:
     failures = race.failures()
     if set(race.data["setting"]) <= set(failures["setting"]):
         reasons = sorted(set(failures["reason"]))
-        raise RuntimeError(f"every finalist and control failed: {'; '.join(reasons)}")
+        raise RuntimeError(f"no finalist or control completed on every seed: {'; '.join(reasons)}")
     means = race.means()
     means = means[~means["setting"].isin(failures["setting"])].set_index("setting")
     gains = race.gains().set_index("setting")
     paths = [name.removeprefix("rate/") for name in race.data if name.startswith("rate/")]
     rates = race.data.groupby("setting")[[f"rate/{path}" for path in paths]].first()
-    rates.columns = pd.Index(paths)
     table = (
         means[["role"]]
         .join(rates)
         .join(means[["mean", "std"]])
-        .join(gains[_GAIN_COLUMNS].astype(float))
+        .join(gains[list(GAIN_COLUMNS[:-1])].astype(float))
         .sort_values("mean", ascending=race.objective.direction == "min", kind="stable")
         .reset_index()
     )
     winner = str(table["setting"].iloc[0])
-    chosen = {path: float(table[path].iloc[0]) for path in paths}
+    chosen = {path: float(table[f"rate/{path}"].iloc[0]) for path in paths}
     gain = gains.loc[winner] if winner in gains.index else None
     seeds = int(means["seeds"].loc[winner])
     sentence = _sentence(table, chosen, gain, race.objective, space, seeds)
-    return Comparison(table, winner, chosen, sentence)
+    # A site that has the name of another column keeps its prefix.
+    names = {f"rate/{path}": path for path in paths if path not in table}
+    return Comparison(table.rename(columns=names), winner, chosen, sentence)
 
 
 def with_conclusion(race: TrainingStudyResult, comparison: Comparison) -> TrainingStudyResult:

@@ -155,6 +155,13 @@ class DropoutTuner(keras_tuner.Tuner):
             raise TypeError(
                 "expected no objective, received one; trials are compared by that of the oracle"
             )
+        if settings.get("initial_weights", "fresh") != "fresh":
+            # Trials whose models differ in their weights alone share a trainer.
+            raise ValueError(
+                "expected initial_weights to be 'fresh', received "
+                f"{settings['initial_weights']!r}: the weights that a hypermodel sets are not "
+                "kept; use tune(model, initial_weights='keep') to start from those of a model"
+            )
         data = (
             x
             if isinstance(x, Dataset)

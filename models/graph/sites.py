@@ -110,6 +110,9 @@ def dropout_sites(model: keras.Model) -> list[DropoutSite]:
     Returns:
         The sites, from input to output.
 
+    Raises:
+        TypeError: `model` is not a Keras model.
+
     Example:
         >>> from dropout_zoo.models import build_mlp, dropout_sites
         >>> for site in dropout_sites(build_mlp(input_rate=0.2)):
@@ -118,6 +121,8 @@ def dropout_sites(model: keras.Model) -> list[DropoutSite]:
         hidden_1_dropout 0.5 hidden
         hidden_2_dropout 0.3 hidden
     """
+    if not isinstance(model, keras.Layer):  # a layer holds sites as a model does
+        raise TypeError(f"expected a Keras model, received {type(model).__name__}")
     graph = read_graph(model)
     sites: list[DropoutSite] = []
     taken: set[str] = set()

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from sklearn.model_selection import KFold, StratifiedKFold
 
+from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.split import stratified_sample
 
@@ -42,6 +43,9 @@ def with_fewer_examples(dataset: Dataset, examples: int, seed: int) -> Dataset:
     Returns:
         The data, with the same validation and test set.
 
+    Raises:
+        ValueError: `examples` is not a whole number of at least 1.
+
     Example:
         >>> from dropout_zoo.studies import with_fewer_examples
         >>> from dropout_zoo.training import load_dataset
@@ -49,6 +53,7 @@ def with_fewer_examples(dataset: Dataset, examples: int, seed: int) -> Dataset:
         >>> few.train[0].shape
         (100, 28, 28)
     """
+    check_count(examples, "examples")
     x, y = dataset.train
     if examples >= len(y):
         return dataset

@@ -131,7 +131,8 @@ def _measure_units(plan: StudyPlan[StudyResult], execution: Execution) -> StudyR
         return {}
 
     trained = train_settings(plan, execution, measure)
-    check_any_completed(trained)
+    if not tables:  # what diverged late still has an epoch that can be measured
+        check_any_completed(trained)
     units, edges = _with_histograms(tables, activations)
     shape = list(data.input_shape)
     return StudyResult(

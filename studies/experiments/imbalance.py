@@ -69,6 +69,7 @@ def plan_imbalance_sweep(
     classes = data.num_classes or 0
     if rare not in range(classes):
         raise ValueError(f"expected rare to be a class from 0 to {classes - 1}, received {rare}")
+    ratios = list(dict.fromkeys(ratios))
     for ratio in ratios:
         check_count(ratio, "each of ratios")
     built = model_with_sites(model, data, [sites])

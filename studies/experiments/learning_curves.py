@@ -120,6 +120,7 @@ def plan_epoch_sweep(
         6
     """
     options: TrainOptions = {"epochs": 100, **settings}
+    TrainSettings.from_options(options, epoch_sweep)  # which names what is wrong
     plan = plan_learning_curves(model, dataset, rates=rates, sites=sites, seeds=seeds, **options)
     return replace(plan, kind="epoch_sweep", procedure=train_and_conclude(_conclude_turns))
 

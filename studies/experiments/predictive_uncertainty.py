@@ -89,6 +89,9 @@ def plan_predictive_uncertainty(
     check_count(samples, "samples")
     check_count(ensemble, "ensemble")
     wanted = levels or {"gaussian noise": (0.0, 0.1, 0.2, 0.3, 0.5)}
+    for kind, each in wanted.items():  # what does not exist is found before any training
+        for level in each:
+            corrupted(data.test[0][:1], kind, level, seed=0)
     measurement = _Measurement(wanted, samples, ensemble, *(part[:examples] for part in data.test))
     setup = TrainingSetup(model_with_sites(model, data, [sites]), data)
     named = named_rates(setup.model, rates, sites)

@@ -36,6 +36,31 @@ def test_a_directory_in_use_is_refused_with_the_process_that_uses_it(tmp_path):
         assert directory.state.is_dir()
 
 
+def test_a_run_that_ends_leaves_the_state_of_the_next_one_alone(tmp_path):
+    first = RunDirectory(tmp_path / "run", DESCRIPTION, files=())
+    second = RunDirectory(tmp_path / "run", DESCRIPTION, files=(), overwrite=True)
+    with first:
+        first.write_json("outcome.json", {})
+        release = first._lock.release
+
+        def release_and_begin_the_next():
+            release()
+            second.__enter__()
+            (second.state / "journal.jsonl").write_text("kept")
+
+        first._lock.release = release_and_begin_the_next
+    assert (second.state / "journal.jsonl").read_text() == "kept"
+    second.__exit__(None, None, None)
+
+
+def test_a_run_that_could_not_write_its_settings_is_resumed(tmp_path):
+    state = tmp_path / "run" / "state"
+    state.mkdir(parents=True)
+    (state / "holder").write_text("process 1")  # some versions of filelock remove the lock file
+    with RunDirectory(tmp_path / "run", DESCRIPTION, files=(), resume=True) as directory:
+        assert (directory.path / "search.json").is_file()
+
+
 def test_the_lock_of_another_process_holds_until_it_is_killed(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True

@@ -11,6 +11,7 @@ from dropout_zoo.models import build_mlp
 from dropout_zoo.studies import (
     Execution,
     Thresholds,
+    calibration,
     learning_curves,
     rate_sweep,
     verdict,
@@ -120,7 +121,7 @@ def test_losses_that_are_not_finite_have_diverged():
     assert found.sentence == "diverged: the loss did not stay finite on 3 of 5 seeds."
     lost.loc[lost["seed"] == 2, "val_loss"] = 0.5
     assert verdict(lost).label != "diverged"
-    assert "2 more without a finite loss" in verdict(lost).sentence
+    assert "2 more seeds diverged or failed" in verdict(lost).sentence
     assert verdict(curves(FLAT, FLAT, status="diverged")).label == "diverged"
 
 
@@ -190,6 +191,12 @@ def test_real_trainings_with_and_without_too_much_dropout(few_digits):
     assert found["rate 0.95"].label == "underfitting"
     assert found[NO_DROPOUT].label != "underfitting"
     assert found["rate 0.95"].sentence in result.summary()
+
+
+def test_a_study_without_training_runs_has_no_verdicts():
+    measured = calibration(np.eye(3)[[0, 1, 2, 0]], np.array([0, 1, 2, 1]))
+    with pytest.raises(TypeError, match="received a Calibration"):
+        verdict_by_setting(measured)
 
 
 def test_trainings_that_failed_are_reported_as_failed():

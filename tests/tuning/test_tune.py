@@ -10,8 +10,15 @@ import pytest
 from keras import layers
 
 from dropout_zoo.models import build_mlp, dropout_sites
-from dropout_zoo.studies import DifferenceDisplay
-from dropout_zoo.training import Dataset, Member, Objective, TrainedMember, targets_for
+from dropout_zoo.studies import DifferenceDisplay, generalization_gaps, verdict_by_setting
+from dropout_zoo.training import (
+    Dataset,
+    Member,
+    Objective,
+    TrainedMember,
+    TrainSettings,
+    targets_for,
+)
 from dropout_zoo.tuning import TuningResult, tune
 from dropout_zoo.tuning.race import GIVEN, NONE, choose_finalists, compare, race_result
 from dropout_zoo.tuning.trial_tables import TrainingRecord
@@ -267,7 +274,10 @@ def records(objective, **scores_by_setting):
 
 
 def compared(objective, **scores_by_setting):
-    return compare(race_result(records(objective, **scores_by_setting), objective, {}), Space)
+    return compare(race_result(records(objective, **scores_by_setting), objective, SEARCH), Space)
+
+
+SEARCH = {"settings": TrainSettings().describe(), "model": {}, "data": {}}
 
 
 class Space:
@@ -325,18 +335,20 @@ def test_a_setting_that_failed_on_a_seed_is_left_out():
     made = records(LOSS, none=[0.5, 0.6], as_given=[0.5, 0.6], at_40=[0.3, 0.4])
     lost = trained({"hidden": 0.4}, np.nan, 1, LOSS, "failed", "memory")
     made[-1] = TrainingRecord("at_40", "finalist", lost)
-    found = compare(race_result(made, LOSS, {}), Space)
+    found = compare(race_result(made, LOSS, SEARCH), Space)
     assert set(found.table["setting"]) == {NONE, GIVEN}
     failed = trained({"hidden": 0.4}, np.nan, 0, LOSS, "failed", "memory")
     made = [record._replace(result=failed) for record in made]
-    with pytest.raises(RuntimeError, match="every finalist and control failed: memory"):
-        compare(race_result(made, LOSS, {}), Space)
+    with pytest.raises(
+        RuntimeError, match="no finalist or control completed on every seed: memory"
+    ):
+        compare(race_result(made, LOSS, SEARCH), Space)
 
 
 def test_without_its_control_nothing_is_compared():
     made = records(LOSS, none=[0.5, 0.6], as_given=[0.5, 0.6], at_40=[0.3, 0.4])
     made[0] = made[0]._replace(result=trained({"hidden": 0.0}, np.nan, 0, LOSS, "failed", "memory"))
-    found = compare(race_result(made, LOSS, {}), Space)
+    found = compare(race_result(made, LOSS, SEARCH), Space)
     assert found.winner == "at_40"
     assert "not compared with no dropout, because a training failed" in found.sentence
     assert found.table["gain"].isna().all()
@@ -356,8 +368,23 @@ def test_the_race_is_a_study_that_displays_and_tables_accept(result):
         assert table.loc[name, "gain"] == gain
     display = DifferenceDisplay.from_result(race).plot()
     plt.close(display.figure_)
+    assert set(verdict_by_setting(race)) == set(table.index)
+    assert generalization_gaps(race).kind == "race"
     loaded = TuningResult.load(result.directory).race
     pd.testing.assert_frame_equal(loaded.data, race.data)
+
+
+def test_a_site_may_have_the_name_of_a_column():
+    made = [
+        TrainingRecord(
+            name, "control", trained({"mean": rate, "setting": rate}, 0.5 + rate, 0, LOSS)
+        )
+        for name, rate in (("none", 0.0), ("as given", 0.3))
+    ]
+    found = compare(race_result(made, LOSS, SEARCH), Space)
+    assert found.rates == {"mean": 0.0, "setting": 0.0}
+    assert found.table["rate/mean"].tolist() == [0.0, 0.3]
+    assert found.table["mean"].tolist() == [0.5, 0.8]
 
 
 def test_finalists_are_chosen_once_each_and_never_the_given_rates():

@@ -347,6 +347,11 @@ def test_a_validation_split_is_that_of_keras(few_digits, tmp_path):
         split.search(x, y, validation_split=1.0)
 
 
+def test_weights_of_a_hypermodel_are_not_taken_for_kept(few_digits, tmp_path):
+    with pytest.raises(ValueError, match="expected initial_weights to be 'fresh'"):
+        make(tmp_path, grid()).search(few_digits, initial_weights="keep")
+
+
 @pytest.mark.slow
 def test_class_weights_decide(few_digits, tmp_path):
     scores = []

@@ -461,6 +461,11 @@ def test_clones_and_new_builds_have_the_same_sites_in_the_same_order(build):
     assert found(build()) == found(model)
 
 
+def test_what_is_no_model_is_refused():
+    with pytest.raises(TypeError, match="expected a Keras model, received int"):
+        dropout_sites(3)
+
+
 def test_the_order_is_from_input_to_output():
     for build in (sequential, not_built, nested_two_deep, u_net, normalized_convnet, every_kind):
         assert [path for path, _ in found(build())] == list(EXPECTED[build])

@@ -16,6 +16,7 @@ from dropout_zoo.studies import (
     epoch_sweep,
     imbalance_sweep,
     label_noise_sweep,
+    plan_imbalance_sweep,
     robustness,
 )
 from dropout_zoo.studies.data.corruption import corrupted, with_rare_class, with_wrong_labels
@@ -247,6 +248,18 @@ def test_seeds_that_diverge_are_told_and_left_out(sometimes_lost, few_digits, st
     if study is epoch_sweep:
         assert (result.means("best_epoch")["seeds"] < 6).all()
         assert "nan%" not in result.summary()
+
+
+def test_a_ratio_that_is_given_twice_is_trained_once(model, few_digits):
+    once = plan_imbalance_sweep(model, few_digits, ratios=(10,), seeds=2)
+    assert plan_imbalance_sweep(model, few_digits, ratios=(10, 10), seeds=2).trainings == (
+        once.trainings
+    )
+
+
+def test_an_unknown_setting_is_reported_with_the_study_it_was_given_to(model, few_digits):
+    with pytest.raises(TypeError, match=r"epoch_sweep\(\)"):
+        epoch_sweep(model, few_digits, epoch=3)
 
 
 @pytest.mark.slow

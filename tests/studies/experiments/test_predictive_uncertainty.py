@@ -11,6 +11,7 @@ from dropout_zoo.studies import (
     StudyResult,
     calibration,
     monte_carlo,
+    plan_predictive_uncertainty,
     predictive_uncertainty,
 )
 from dropout_zoo.studies.data.corruption import corrupted
@@ -96,6 +97,11 @@ def test_the_result_is_kept_and_drawn(study, tmp_path):
 
 
 @pytest.mark.slow
+def test_levels_that_do_not_exist_are_refused_before_any_training(model, few_digits):
+    with pytest.raises(ValueError, match="fog"):
+        plan_predictive_uncertainty(model, few_digits, levels={"fog": (0.1,)})
+
+
 def test_without_an_ensemble_nothing_more_is_trained(model, few_digits):
     plans = []
     found = predictive_uncertainty(

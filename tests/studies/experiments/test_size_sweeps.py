@@ -40,6 +40,9 @@ def test_fewer_examples_keep_their_shares_and_the_validation_part(few_digits):
     assert part.validation is few_digits.validation
     assert part.fingerprint() != with_fewer_examples(few_digits, 50, seed=4).fingerprint()
     assert with_fewer_examples(few_digits, 150, seed=3) is few_digits
+    for number in (0, -1, 2.5):
+        with pytest.raises(ValueError, match="expected examples to be"):
+            with_fewer_examples(few_digits, number, seed=3)
 
 
 def test_each_size_is_compared_with_itself_without_dropout(by_size):
