@@ -50,6 +50,7 @@ def one_fit(trainer, member, callbacks=()):
     signature = tuple(tf.TensorSpec([None, *array.shape[1:]], array.dtype) for array in (x, y))
     history = model.fit(
         tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=signature),
+        shuffle=False,
         steps_per_epoch=len(batches) // EPOCHS,
         epochs=EPOCHS,
         validation_data=plan.validation,
