@@ -52,7 +52,8 @@ def restore_grid_order(oracle: oracles.GridSearchOracle) -> None:
 
     def compare(one: str, other: str) -> int:
         values = (oracle.trials[trial_id].hyperparameters.values for trial_id in (one, other))
-        return oracle._compare(*values)
+        order: int = oracle._compare(*values)
+        return order
 
     ordered = sorted(oracle.trials, key=cmp_to_key(compare))
     oracle._ordered_ids = type(oracle._ordered_ids)()
@@ -95,7 +96,7 @@ class UntriedBayesianOracle(oracles.BayesianOptimizationOracle):
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Suggest the next setting."""
-        suggestion = super().populate_space(trial_id)
+        suggestion: dict[str, Any] = super().populate_space(trial_id)
         if suggestion["status"] != "RUNNING" or not self._duplicate(suggestion["values"]):
             return suggestion
         # Its model favors a setting that was tried already: explore instead.
@@ -128,12 +129,14 @@ class SmallSpaceHyperbandOracle(oracles.HyperbandOracle):
         )
 
     def _get_size(self, bracket_num: int, round_num: int) -> int:
-        available = math.ceil(self._settings / self.factor**round_num)
-        return min(super()._get_size(bracket_num, round_num), available)
+        available: int = math.ceil(self._settings / self.factor**round_num)
+        size: int = super()._get_size(bracket_num, round_num)
+        return min(size, available)
 
     def _random_trial(self, trial_id: str, bracket: dict[str, Any]) -> dict[str, Any]:
         self._filling = bracket
-        return super()._random_trial(trial_id, bracket)
+        trial: dict[str, Any] = super()._random_trial(trial_id, bracket)
+        return trial
 
     def _duplicate(self, values: dict[str, Any]) -> bool:
         in_bracket = [self.trials[entry["id"]] for entry in self._filling["rounds"][0]]

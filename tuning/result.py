@@ -74,7 +74,7 @@ class TuningResult:
     finalist_seconds: float
     directory: Path
     _model: keras.Model | None = field(default=None, repr=False)
-    _folder: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
+    _folder: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
 
     @property
     def trainings(self) -> int:

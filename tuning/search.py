@@ -192,7 +192,7 @@ class Search:
         folder: RunDirectory,
         trainer: MemberTrainer,
         progress: Progress,
-        temporary: tempfile.TemporaryDirectory | None,
+        temporary: tempfile.TemporaryDirectory[str] | None,
     ) -> TuningResult:
         journaled = JournaledTrainer(
             trainer, folder.state / run_files.JOURNAL, on_restored=progress.restored

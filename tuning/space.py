@@ -117,7 +117,7 @@ def search_space(
     wanted = _wanted_placements(placements)
     choices: dict[str, tuple[float, ...]] = {}
     tied: dict[str, list[str]] = {}
-    leaders: dict[tuple, str] = {}
+    leaders: dict[tuple[object, ...], str] = {}
     for site in sites:
         searched = site.placement in wanted and not site.learned
         if site.path not in named and not searched:

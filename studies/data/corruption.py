@@ -90,7 +90,8 @@ def corrupted(x: np.ndarray, kind: str, level: float, seed: int) -> np.ndarray:
                 "expected images of shape (examples, height, width), with or without channels, to "
                 f"rotate, received {x.shape}; use another corruption"
             )
-        return ndimage.rotate(x, level, axes=(2, 1), reshape=False, order=1)
+        rotated: np.ndarray = ndimage.rotate(x, level, axes=(2, 1), reshape=False, order=1)
+        return rotated
     rng = np.random.default_rng(seed)
     if kind == "missing pixels":
         share = check_rate(level, f"levels[{kind!r}]")
@@ -99,4 +100,5 @@ def corrupted(x: np.ndarray, kind: str, level: float, seed: int) -> np.ndarray:
     if not level >= 0:
         raise ValueError(f"expected levels[{kind!r}] to be at least 0, received {level!r}")
     noise = rng.standard_normal(x.shape, dtype=np.float32)
-    return x + np.float32(level * np.abs(x).max()) * noise
+    noisy: np.ndarray = x + np.float32(level * np.abs(x).max()) * noise
+    return noisy

@@ -79,9 +79,9 @@ class MonteCarloPrediction(StudyResult):
         return int(self.settings["samples"])
 
     def _columns(self, prefix: str) -> np.ndarray:
-        return self.data[[name for name in self.data if name.startswith(prefix)]].to_numpy(
-            copy=True
-        )
+        names = [name for name in self.data if name.startswith(prefix)]
+        columns: np.ndarray = self.data[names].to_numpy(copy=True)
+        return columns
 
 
 def monte_carlo(
@@ -277,7 +277,8 @@ def row_entropy(outputs: np.ndarray) -> np.ndarray:
     if outputs.shape[-1] == 1:
         outputs = np.concatenate([outputs, 1 - outputs], axis=-1)
     clipped = np.clip(outputs, 1e-12, 1)
-    return -(clipped * np.log(clipped)).sum(axis=-1)
+    entropy: np.ndarray = -(clipped * np.log(clipped)).sum(axis=-1)
+    return entropy
 
 
 def _check_shape(outputs: np.ndarray) -> None:

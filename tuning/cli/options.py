@@ -32,7 +32,7 @@ class Numbers(click.ParamType):
     ) -> list[float]:
         """Read the numbers."""
         if not isinstance(value, str):  # click converts defaults again
-            return value
+            return list(value)
         try:
             return [float(part) for part in value.split(",")]
         except ValueError:

@@ -119,7 +119,8 @@ class VectorizedEpochs:
                 self._plan.evaluation_batch_size,
             ),
         )
-        return held + max(self._bytes_computed(*step) for step in steps)
+        computed = max(self._bytes_computed(*step) for step in steps)
+        return int(held + computed)
 
     def _bytes_computed(
         self, step: Callable[..., Any], state: Any, part: int, batch_size: int
