@@ -137,6 +137,7 @@ def test_tune_takes_a_function_of_the_user_and_prints_json(here, own):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default:Model.fit trains the members")
 def test_a_model_that_the_engine_cannot_take_is_told_in_a_plain_line(here, own):
     data = data_file(here / "data.npz")
     answered = run("tune", f"{own}:eager", "--data", data, *QUICK, "--rates", "0.2")
