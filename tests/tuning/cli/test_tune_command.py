@@ -115,7 +115,7 @@ def test_tune_ends_with_a_sentence_and_a_folder(here):
     answered = run("tune", "mlp", "--data", data, *QUICK, "--out", here / "run")
     assert answered.exit_code == 0, answered.output
     assert "On the test set" in answered.output
-    assert "trainings, best val_loss" in answered.stderr
+    assert "training runs, best val_loss" in answered.stderr
     assert (here / "run" / "best.keras").is_file()
 
 
