@@ -33,6 +33,8 @@ class Member:
         weights: checkpoint of that training, from `TrainedMember.checkpoint`.
         label: a name for tables and messages.
         schedule: schedule of the rates over the epochs; None for constant rates.
+        split: 0 for the training and validation set as they are; another number for those that
+            `Dataset.resplit` makes with it as its seed.
 
     Example:
         >>> from dropout_zoo.training import EarlyDropout, Member
@@ -49,6 +51,7 @@ class Member:
     weights: Path | None = field(default=None, kw_only=True)
     label: str | None = field(default=None, kw_only=True)
     schedule: RateSchedule | None = field(default=None, kw_only=True)
+    split: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.schedule is not None:

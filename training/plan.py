@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,24 @@ Part = tuple[np.ndarray, np.ndarray]
 
 _EVALUATION_BATCH_SIZE = 256  # large enough for the kernels, small enough for the caches
 _SEEDS_CACHED = 16  # seeds whose initial weights stay in memory
+_SPLITS_CACHED = 2  # splits, besides the given one, whose examples stay in memory
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The examples that a member is trained and measured on.
+
+    Attributes:
+        train: training examples, and targets as the loss takes them.
+        sample_weight: weight of each training example, or None.
+        validation: validation examples and targets.
+        sample: the training examples on which the metrics are measured with dropout off.
+    """
+
+    train: Part
+    sample_weight: np.ndarray | None
+    validation: Part
+    sample: Part
 
 
 @dataclass
@@ -38,10 +56,8 @@ class Plan:
 
     Attributes:
         model: the compiled model; engines train clones of it.
-        train: training examples, and targets as the loss takes them.
-        sample_weight: weight of each training example, or None.
-        validation: validation examples and targets.
-        sample: the training examples on which the metrics are measured with dropout off.
+        examples: the examples as they were given.
+        resplit: returns the examples of another split into training and validation set.
         settings: how the members are trained.
         keep_state: whether checkpoints also hold what a continued training needs.
         directory: where checkpoints are saved.
@@ -49,15 +65,14 @@ class Plan:
     """
 
     model: keras.Model
-    train: Part
-    sample_weight: np.ndarray | None
-    validation: Part
-    sample: Part
+    examples: Examples
+    resplit: Callable[[int], Examples]
     settings: TrainSettings
     keep_state: bool
     directory: Path
     folder: tempfile.TemporaryDirectory[str] | None
     _starts: dict[int, list[np.ndarray]] = field(default_factory=dict)
+    _splits: dict[int, Examples] = field(default_factory=dict)
 
     @property
     def objective(self) -> Objective:
@@ -71,8 +86,19 @@ class Plan:
 
     def one_example(self) -> tuple[np.ndarray, ...]:
         """Return one training example as `Model.fit` passes it on, to build metrics with."""
-        arrays = (*self.train, *(() if self.sample_weight is None else (self.sample_weight,)))
+        weight = self.examples.sample_weight
+        arrays = (*self.examples.train, *(() if weight is None else (weight,)))
         return tuple(as_input(array[:1]) for array in arrays)
+
+    def examples_of(self, split: int) -> Examples:
+        """Return the examples of a member with this split."""
+        if split == 0:
+            return self.examples
+        if split not in self._splits:
+            if len(self._splits) >= _SPLITS_CACHED:
+                self._splits.pop(next(iter(self._splits)))
+            self._splits[split] = self.resplit(split)
+        return self._splits[split]
 
     def start_weights(self, seed: int) -> list[np.ndarray]:
         """Return the initial weights of every member with this seed."""
@@ -90,7 +116,9 @@ class Plan:
 
     def batch_order(self, member: Member, rates: Mapping[str, float], epoch: int) -> np.ndarray:
         """Return the order of the training examples in an epoch (from 0) of a member."""
-        return batch_order(member.seed, epoch, len(self.train[0]), self.settings.order, rates)
+        return batch_order(
+            member.seed, epoch, len(self.examples.train[0]), self.settings.order, rates
+        )
 
 
 def as_input(array: np.ndarray) -> np.ndarray:
@@ -222,14 +250,20 @@ def make_plan(
     def in_loss_form(part: Part) -> Part:
         return part[0], targets_for(model, part[1], dataset.num_classes)
 
-    validation = in_loss_form(dataset.validation)
-    _try_out(model, validation, parse_objective(settings.objective))
+    def examples_of(data: Dataset) -> Examples:
+        return Examples(
+            train=in_loss_form(data.train),
+            sample_weight=_sample_weight(data, settings.class_weight),
+            validation=in_loss_form(data.validation),
+            sample=in_loss_form(data.training_sample(settings.training_sample)),
+        )
+
+    examples = examples_of(dataset)
+    _try_out(model, examples.validation, parse_objective(settings.objective))
     return Plan(
         model=model,
-        train=in_loss_form(dataset.train),
-        sample_weight=_sample_weight(dataset, settings.class_weight),
-        validation=validation,
-        sample=in_loss_form(dataset.training_sample(settings.training_sample)),
+        examples=examples,
+        resplit=lambda split: examples_of(dataset.resplit(split)),
         settings=settings,
         keep_state=keep_state,
         directory=directory,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -194,6 +194,39 @@ class Dataset:
         groups = np.zeros(len(y), dtype=np.int32) if self.num_classes is None else y
         index = stratified_sample(groups, int(size), seed=seed)
         return x[index], y[index]
+
+    def resplit(self, seed: int) -> Dataset:
+        """Divide the training and validation examples anew; the test set stays the same.
+
+        Args:
+            seed: Seed of the division, 0 or larger.
+
+        Returns:
+            Data of the same sizes. The validation set is drawn at random, stratified by class
+            (each class within one example of its share).
+
+        Raises:
+            DataError: The training examples have weights, which the validation examples lack.
+
+        Example:
+            >>> from dropout_zoo.training import load_dataset
+            >>> digits = load_dataset("digits")
+            >>> other = digits.resplit(seed=1)
+            >>> len(other.validation[1]) == len(digits.validation[1])
+            True
+            >>> bool((other.validation[0] == digits.validation[0]).all())
+            False
+        """
+        if self.sample_weight is not None:
+            raise DataError(
+                f"{self.source}: expected training examples without weights, received some with "
+                "sample_weight; validation examples have none, so the two cannot be exchanged"
+            )
+        x, y = (np.concatenate(both) for both in zip(self.train, self.validation, strict=True))
+        groups = np.zeros(len(y), dtype=np.int32) if self.num_classes is None else y
+        chosen = np.zeros(len(y), bool)
+        chosen[stratified_sample(groups, len(self.validation[1]), seed=seed)] = True
+        return replace(self, train=(x[~chosen], y[~chosen]), validation=(x[chosen], y[chosen]))
 
     def describe(self) -> str:
         """Describe the data in a few lines.

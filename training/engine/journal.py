@@ -95,6 +95,8 @@ class JournaledTrainer:
         rates = member_rates(self._trainer.plan.model, member)
         epochs = member.epochs or self._trainer.plan.settings.epochs
         key = [list(rates.items()), member.seed, member.initial_epoch, epochs]
+        if member.split:
+            key.append(member.split)
         if member.schedule is not None:
             key.append(keras.saving.serialize_keras_object(member.schedule))
         return json.dumps(key, sort_keys=True)

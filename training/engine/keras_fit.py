@@ -103,11 +103,12 @@ def _run_epoch(
     plan: Plan, model: keras.Model, epoch: int, member: Member, rates: Mapping[str, float]
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     order = plan.batch_order(member, rates, epoch)
-    weight = None if plan.sample_weight is None else plan.sample_weight[order]
+    examples = plan.examples_of(member.split)
+    weight = None if examples.sample_weight is None else examples.sample_weight[order]
     weights_of_epoch = _WeightsOfEpoch()
     history = model.fit(
-        plan.train[0][order],
-        plan.train[1][order],
+        examples.train[0][order],
+        examples.train[1][order],
         sample_weight=weight,
         batch_size=plan.settings.batch_size,
         initial_epoch=epoch,
@@ -121,6 +122,6 @@ def _run_epoch(
     running = {name: values[-1] for name, values in history.history.items()}
     train, validation = (
         model.evaluate(*part, batch_size=plan.evaluation_batch_size, verbose=0, return_dict=True)
-        for part in (plan.sample, plan.validation)
+        for part in (examples.sample, examples.validation)
     )
     return running, train, validation

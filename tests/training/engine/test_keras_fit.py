@@ -41,7 +41,7 @@ def one_fit(trainer, member, callbacks=()):
         model = with_runtime_rates(model)
         callbacks = [*callbacks, RateScheduler(member.schedule)]
     seed_masks(model, member.seed)
-    x, y = plan.train
+    x, y = plan.examples.train
     size, batches = plan.settings.batch_size, []
     for epoch in range(EPOCHS):
         order = plan.batch_order(member, rates, epoch)
@@ -53,7 +53,7 @@ def one_fit(trainer, member, callbacks=()):
         shuffle=False,
         steps_per_epoch=len(batches) // EPOCHS,
         epochs=EPOCHS,
-        validation_data=plan.validation,
+        validation_data=plan.examples.validation,
         validation_batch_size=plan.evaluation_batch_size,
         callbacks=list(callbacks),
         verbose=0,

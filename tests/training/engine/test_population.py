@@ -194,6 +194,17 @@ def check_members_of_one_seed_share_an_order_and_no_masks_with_another(trainer):
     assert not np.allclose(mixed[0].curves["loss"], mixed[2].curves["loss"], rtol=1e-3)
 
 
+def check_a_split_is_that_of_the_data_split_so_beforehand(few_digits):
+    settings = TrainSettings(**SETTINGS)
+    members = [Member([0.2, 0.2], seed, split=seed) for seed in (0, 3, 1, 3)]
+    for trained in MemberTrainer(build_mlp(**MLP), few_digits, settings).train(members):
+        number = trained.member.split
+        data = few_digits.resplit(number) if number else few_digits
+        trainer = MemberTrainer(build_mlp(**MLP), data, settings)
+        [alone] = trainer.train([replace(trained.member, split=0)])
+        np.testing.assert_allclose(trained.curves, alone.curves, rtol=1e-4, atol=1e-6)
+
+
 def check_a_member_that_continues_equals_one_that_was_not_interrupted(trainer):
     rates = [0.4, 0.2]
     (whole,) = trainer.train([Member(rates, seed=5, epochs=4)])

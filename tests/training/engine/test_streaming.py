@@ -11,7 +11,7 @@ from dropout_zoo.models import build_mlp
 from dropout_zoo.training import Dataset, Member, MemberTrainer, prepare_threads
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.engine.memory import memory_budget_or_default
-from dropout_zoo.training.engine.tensorflow.streaming import Resident, Streamed, examples_of
+from dropout_zoo.training.engine.tensorflow.streaming import Resident, Streamed, loaded
 from dropout_zoo.training.plan import as_input, input_bytes
 
 SETTINGS = {"epochs": 2, "batch_size": 32, "keep_state": True}
@@ -56,11 +56,11 @@ def test_streamed_and_resident_data_give_the_same_bits(budget, workers, few_digi
 
 
 def test_a_block_holds_whole_batches_in_the_order_of_the_visit(few_digits):
-    plan = trainer_of(few_digits, class_weight={0: 3.0}).plan
+    examples = trainer_of(few_digits, class_weight={0: 3.0}).plan.examples
     order = np.random.default_rng(0).permutation(150)
-    x, y, weight = (as_input(a) for a in (*plan.train, plan.sample_weight))
+    x, y, weight = (as_input(a) for a in (*examples.train, examples.sample_weight))
     for budget, lengths in ((1, [32, 32, 32, 32, 22]), (3 * 70 * EXAMPLE, [64, 64, 22])):
-        data = examples_of(plan, budget, loops=1)
+        data = loaded(examples, budget, loops=1)
         chunks = list(data.chunks("train", order, 32, lambda: 10))
         assert [len(chunk.arrays[0]) for chunk in chunks] == lengths
         assert [chunk.first for chunk in chunks] == [0] * len(lengths)
@@ -79,12 +79,13 @@ def test_a_block_holds_whole_batches_in_the_order_of_the_visit(few_digits):
 
 
 def test_data_are_resident_up_to_the_budget(few_digits):
-    plan = trainer_of(few_digits).plan
-    arrays = [array for part in (plan.train, plan.sample, plan.validation) for array in part]
+    examples = trainer_of(few_digits).plan.examples
+    parts = examples.train, examples.sample, examples.validation
+    arrays = [array for part in parts for array in part]
     size = sum(as_input(array).nbytes for array in arrays)
     assert size == sum(map(input_bytes, arrays))
-    assert isinstance(examples_of(plan, size, loops=1), Resident)
-    assert isinstance(examples_of(plan, size - 1, loops=1), Streamed)
+    assert isinstance(loaded(examples, size, loops=1), Resident)
+    assert isinstance(loaded(examples, size - 1, loops=1), Streamed)
     assert as_input(np.zeros(3, "float64")).dtype == keras.config.floatx()
     assert as_input(np.zeros(3, "uint8")).dtype == "uint8"
 

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from dropout_zoo.training.engine.interrupts import check_interrupt
-from dropout_zoo.training.plan import Plan, as_input
+from dropout_zoo.training.plan import Examples, Plan, as_input
 
 _SECONDS_PER_CALL = 0.5  # Python handles no signal during a call of JAX
 
@@ -34,17 +34,25 @@ class VectorizedEpochs:
 
     def __init__(self, model: keras.Model, plan: Plan) -> None:
         self._model, self._plan = model, plan
-        weight = () if plan.sample_weight is None else (plan.sample_weight,)
-        self._data = [
-            tuple(jnp.asarray(as_input(array)) for array in arrays)
-            for arrays in ((*plan.train, *weight), plan.sample, plan.validation)
-        ]
+        self.load(plan.examples)
         model.reset_metrics()
         self._metrics = [variable.value for variable in model.metrics_variables]
         self._fresh_metrics = jax.jit(self._metrics_at_first, static_argnums=0)
         self._results = jax.jit(jax.vmap(self._results_of_one))
         self._train = _Steps(model.train_step, plan.settings.batch_size)
         self._test = _Steps(model.test_step, plan.evaluation_batch_size)
+
+    def load(self, examples: Examples) -> None:
+        """Train and measure on other examples from now on.
+
+        Args:
+            examples: examples of the same shapes as before.
+        """
+        weight = () if examples.sample_weight is None else (examples.sample_weight,)
+        self._data = [
+            tuple(jnp.asarray(as_input(array)) for array in arrays)
+            for arrays in ((*examples.train, *weight), examples.sample, examples.validation)
+        ]
 
     def current(self) -> State:
         """Return the state of the one member in the model itself."""

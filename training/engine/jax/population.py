@@ -71,6 +71,7 @@ class PopulationEngine:
             *model.optimizer.variables,
         ]
         self._places = {id(variable): place for place, variable in enumerate(places)}
+        self._split = 0
         self._widths: set[int] = set()  # numbers of slots for which programs have been compiled
         self._empty()
 
@@ -80,10 +81,10 @@ class PopulationEngine:
         try:
             while True:
                 running = len(self._members())
-                new = list(jobs.take(running, self.max_parallel))
-                if not running and not new:
+                self._waiting += jobs.take(running + len(self._waiting), self.max_parallel)
+                if not running and not self._waiting:
                     return trained
-                self._start(new)
+                self._start(self._next_of_one_split(running))
                 check_interrupt()
                 for number, result in self._train_epoch():
                     trained[number] = result
@@ -92,7 +93,17 @@ class PopulationEngine:
         finally:
             self._empty()
 
+    def _next_of_one_split(self, running: int) -> list[Job]:
+        """Take the waiting jobs that are trained on the same examples as the running ones."""
+        if not running and self._waiting[0].member.split != self._split:
+            self._split = self._waiting[0].member.split
+            self._epochs.load(self._plan.examples_of(self._split))
+        chosen = [job for job in self._waiting if job.member.split == self._split]
+        self._waiting = [job for job in self._waiting if job.member.split != self._split]
+        return chosen
+
     def _empty(self) -> None:
+        self._waiting: list[Job] = []
         self._slots: list[_RunningMember | None] = []
         self._state: State = ([], [], [])
         self._best: list[jax.Array] = []

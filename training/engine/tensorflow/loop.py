@@ -35,13 +35,15 @@ class Loop:
 
     Args:
         plan: model and settings.
-        data: the examples of that plan, in memory or streamed.
+        data: the examples of that plan, in memory or streamed; members may have others of the
+            same shapes.
         fuse: whether TensorFlow's fused kernels update the weights where that saves time.
         stop: ends the current epoch with `StoppedError` when it is set.
         template: a loop of the same plan, whose traced functions this one uses too.
 
     Attributes:
         state: sets and reads the state of the member.
+        data: the examples of the member.
 
     Raises:
         ValueError: the model has state that Keras does not know of.
@@ -63,7 +65,7 @@ class Loop:
             model.optimizer = fused(model.optimizer)
             model.optimizer.build(model.trainable_variables)
         self.state = MemberState(model)
-        self._data, self._evaluation_batch_size = data, plan.evaluation_batch_size
+        self.data, self._evaluation_batch_size = data, plan.evaluation_batch_size
         self._steps_per_call: dict[str, int] = {}
         # Metrics create their variables when they first see data, which a graph does not allow.
         symbolic_build(model, plan.one_example())
@@ -103,7 +105,7 @@ class Loop:
             "train": self._traced(model.train_step, "train", self._batch_size),
             "sample": self._traced(model.test_step, "sample", large),
         }
-        sample, validation = self._data.specs("sample"), self._data.specs("validation")
+        sample, validation = self.data.specs("sample"), self.data.specs("validation")
         functions["validation"] = (
             functions["sample"]
             if sample == validation
@@ -117,13 +119,13 @@ class Loop:
         self, step: Callable[[tuple[tf.Tensor, ...]], Any], part: str, batch_size: int
     ) -> Any:
         """Trace a function that makes the steps of one chunk."""
-        model, gather = self._model, self._data.gathers(part)
+        model, gather = self._model, self.data.gathers(part)
         # A batch size that is known while tracing saves a small net a tenth of its time, because
         # the graph need not compute shapes. But the graph then also multiplies by rounded
         # reciprocals instead of dividing, which changes the last bit. The fused update does that
         # anyway. Evaluation gains nothing that can be measured.
         known = self._fused and part == "train"
-        left = self._data.count(part) % batch_size if known else 0
+        left = self.data.count(part) % batch_size if known else 0
 
         def steps(
             arrays: tuple[tf.Tensor, ...],
@@ -158,7 +160,7 @@ class Loop:
 
         number = tf.TensorSpec([], tf.int32)
         return tf.function(steps, autograph=False).get_concrete_function(
-            self._data.specs(part),
+            self.data.specs(part),
             tf.TensorSpec([None], tf.int64),
             number,
             number,
@@ -180,7 +182,7 @@ class Loop:
             return self._steps_per_call.get(part, 1)
 
         begins, logs = True, {}
-        for arrays, positions, first, last in self._data.chunks(part, order, batch_size, max_steps):
+        for arrays, positions, first, last in self.data.chunks(part, order, batch_size, max_steps):
             if self._stop.is_set():
                 raise StoppedError
             started = time.perf_counter()

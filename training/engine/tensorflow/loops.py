@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -18,13 +19,16 @@ from dropout_zoo.training.engine.interrupts import check_interrupt
 from dropout_zoo.training.engine.jobs import JobSource
 from dropout_zoo.training.engine.memory import memory_budget_or_default
 from dropout_zoo.training.engine.tensorflow.loop import Loop, StoppedError
-from dropout_zoo.training.engine.tensorflow.streaming import examples_of
+from dropout_zoo.training.engine.tensorflow.streaming import Resident, Streamed, loaded
 from dropout_zoo.training.engine.tensorflow.threads import prepare_threads, usable_cores
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Job, TrainedMember
 from dropout_zoo.training.plan import Plan, Record
 
 StartWeights = Sequence[np.ndarray]
+Data: TypeAlias = Resident | Streamed
+
+_SPLITS_LOADED = 2  # splits of the data, besides the given one, that stay in memory
 
 _SLOW_THREADS = (
     "TensorFlow runs every kernel on several threads, which makes small nets train up to twice as "
@@ -64,10 +68,11 @@ class LoopEngine:
         if not prepare_threads(self.max_parallel):
             warnings.warn(_SLOW_THREADS, stacklevel=5)
         self._plan, self._fuse = plan, options.update == "auto"
-        budget = memory_budget_or_default(options.memory_budget)
-        self._data = examples_of(plan, budget, self.max_parallel)
+        self._budget = memory_budget_or_default(options.memory_budget)
+        self._data = loaded(plan.examples, self._budget, self.max_parallel)
+        self._splits: dict[int, Data] = {}
         self._stop = threading.Event()
-        self._jobs: queue.SimpleQueue[tuple[Job, StartWeights] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[Job, StartWeights, Data] | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
         self._loops: list[Loop] = []
         self._threads: list[threading.Thread] = []
@@ -82,7 +87,8 @@ class LoopEngine:
         try:
             while True:
                 for job in jobs.take(pending, limit):
-                    self._jobs.put((job, self._plan.start_weights(job.member.seed)))
+                    start = self._plan.start_weights(job.member.seed)
+                    self._jobs.put((job, start, self._examples(job.member.split)))
                     pending += 1
                     self._start_thread(pending)
                 if not pending:
@@ -95,6 +101,16 @@ class LoopEngine:
                     on_result(result)
         finally:
             self._end_threads()
+
+    def _examples(self, split: int) -> Data:
+        if split == 0:
+            return self._data
+        if split not in self._splits:
+            if len(self._splits) >= _SPLITS_LOADED:
+                self._splits.pop(next(iter(self._splits)))
+            examples, share = self._plan.examples_of(split), self._budget // _SPLITS_LOADED
+            self._splits[split] = loaded(examples, share, self.max_parallel)
+        return self._splits[split]
 
     def _next_outcome(self) -> _Outcome:
         while True:
@@ -142,7 +158,7 @@ class LoopEngine:
 
     def _work(self, loop: Loop) -> None:
         while (given := self._jobs.get()) is not None and not self._stop.is_set():
-            job, start = given
+            job, start, loop.data = given
             started = time.perf_counter()
             record = Record(self._plan, job.member, job.rates)
             checkpoint, error = None, None

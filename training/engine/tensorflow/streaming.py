@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from dropout_zoo.training.plan import Plan, as_input, input_bytes
+from dropout_zoo.training.plan import Examples, as_input, input_bytes
 
 Arrays = tuple[np.ndarray, ...]
 
@@ -141,22 +141,22 @@ def _split_steps(
         first = last
 
 
-def examples_of(plan: Plan, budget: int, loops: int) -> Resident | Streamed:
-    """Copy the data of a plan into memory if they fit, or stream them.
+def loaded(examples: Examples, budget: int, loops: int) -> Resident | Streamed:
+    """Copy examples into memory if they fit, or stream them.
 
     Args:
-        plan: the plan.
+        examples: the examples.
         budget: number of bytes that the data may take.
         loops: largest number of loops that work on them.
 
     Returns:
         The source of the loops' examples.
     """
-    weight = () if plan.sample_weight is None else (plan.sample_weight,)
+    weight = () if examples.sample_weight is None else (examples.sample_weight,)
     parts: dict[str, Arrays] = {
-        "train": (*plan.train, *weight),
-        "sample": plan.sample,
-        "validation": plan.validation,
+        "train": (*examples.train, *weight),
+        "sample": examples.sample,
+        "validation": examples.validation,
     }
     if sum(input_bytes(array) for arrays in parts.values() for array in arrays) <= budget:
         return Resident(parts)

@@ -1,0 +1,121 @@
+"""Comparisons that are looked at several times, over several splits of the data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL
+
+LOOKS = (10, 20, 40)
+"""Numbers of seeds after which a race is looked at, up to its maximum."""
+
+SEEDS_PER_SPLIT = 2
+"""Seeds trained on each split of the data: two are needed to tell seeds and splits apart."""
+
+
+class Estimate(NamedTuple):
+    """A mean difference with its standard error.
+
+    Attributes:
+        mean: mean difference; an array where several comparisons were computed at once.
+        error: its standard error.
+        df: degrees of freedom of the standard error.
+    """
+
+    mean: np.ndarray
+    error: np.ndarray
+    df: int
+
+    def half_width(self, alpha: float) -> np.ndarray:
+        """Return half the width of Student's interval that misses with probability `alpha`."""
+        critical = stats.t.ppf(1 - alpha / 2, self.df)
+        return np.asarray(critical * self.error)
+
+
+def looks_until(num_seeds: int) -> list[int]:
+    """Return the numbers of seeds after which a race is looked at.
+
+    Args:
+        num_seeds: maximum number of seeds.
+
+    Returns:
+        Ascending numbers, the last of which is the maximum.
+
+    Example:
+        >>> looks_until(40), looks_until(15), looks_until(3)
+        ([10, 20, 40], [10, 15], [3])
+    """
+    return [*(look for look in LOOKS if look < num_seeds), num_seeds]
+
+
+def alpha_of_look(looks: Sequence[int], number: int, level: float = DEFAULT_LEVEL) -> float:
+    """Return the error probability that one look may spend.
+
+    It is spent in proportion to the seeds that each look adds (the power family of Kim and DeMets
+    1987, Biometrika 74:149-154, with exponent 1). The looks together spend ``1 - level``, so
+    intervals at ``1 - alpha_of_look`` hold whenever the race ends.
+
+    Args:
+        looks: numbers of seeds at each look.
+        number: number of the look, from 0.
+        level: confidence level of all looks together, in (0, 1).
+
+    Returns:
+        The probability.
+
+    Example:
+        >>> [round(alpha_of_look([10, 20, 40], number), 4) for number in range(3)]
+        [0.0125, 0.0125, 0.025]
+    """
+    before = looks[number - 1] if number else 0
+    return (1 - level) * (looks[number] - before) / looks[-1]
+
+
+def paired_estimate(differences: np.ndarray) -> Estimate:
+    """Estimate the mean of paired differences on one split of the data.
+
+    Args:
+        differences: one difference per seed along the last axis, at least 2.
+
+    Returns:
+        The mean with its usual standard error. It holds for this split.
+    """
+    count = differences.shape[-1]
+    deviation = differences.std(axis=-1, ddof=1)
+    return Estimate(differences.mean(axis=-1), deviation / math.sqrt(count), count - 1)
+
+
+def corrected_estimate(differences: np.ndarray, validation_ratio: float) -> Estimate:
+    """Estimate the mean of paired differences over several splits of the same data.
+
+    Splits of the same examples overlap, so their differences are correlated: the variance between
+    splits enters with the correction of Nadeau and Bengio (2003, Machine Learning 52:239-281),
+    ``1 / splits + validation_ratio`` instead of ``1 / splits``. The variance between seeds, which
+    are independent, does not. The two are told apart by the two seeds on each split.
+
+    Args:
+        differences: one difference per seed along the last axis, `SEEDS_PER_SPLIT` of each split
+            after another, of at least 2 splits.
+        validation_ratio: number of validation examples divided by that of training examples.
+
+    Returns:
+        The mean with its corrected standard error, and one degree of freedom less than splits.
+
+    Example:
+        >>> gains = np.array([0.3, 0.1, 0.2, 0.2, 0.5, 0.3])
+        >>> estimate = corrected_estimate(gains, validation_ratio=0.2)
+        >>> round(float(estimate.mean), 3), round(float(estimate.error), 3), estimate.df
+        (0.267, 0.078, 2)
+    """
+    grouped = differences.reshape(*differences.shape[:-1], -1, SEEDS_PER_SPLIT)
+    splits = grouped.shape[-2]
+    of_means = grouped.mean(axis=-1).var(axis=-1, ddof=1)
+    within = grouped.var(axis=-1, ddof=1).mean(axis=-1)
+    between = np.maximum(0.0, of_means - within / SEEDS_PER_SPLIT)
+    error = np.sqrt(of_means / splits + between * validation_ratio)
+    return Estimate(differences.mean(axis=-1), error, splits - 1)
