@@ -8,7 +8,7 @@
 - Layers: `StochasticDepth`, `DropBlock2D`, `DropConnect`, `ConcreteDropout` and `Maxout`.
 - `GUIDANCE` maps a placement (``"input"``, ``"hidden"``, ``"output"``) to its recommended rates
   and their source, a `Guidance`; ``"searched"`` is the range that a search covers.
-- `SEARCHED_RATES` is the tuple of the rates in that range: 0.20, 0.25, ..., 0.50.
+- `SEARCHED_RATES` is the tuple of the rates in that range: 0.20, 0.30, 0.40, 0.50.
 
 `__init__.pyi` lists the public names and their modules. They are imported when they are first
 used, so that importing this package does not import Keras.

@@ -69,8 +69,8 @@ GUIDANCE = MappingProxyType(
 )
 """Recommended rates by placement; ``"searched"`` is the range that a search covers."""
 
-SEARCHED_RATES = (0.20, 0.25, 0.30, 0.35, 0.40, 0.45, 0.50)
-"""The searched range in steps of 0.05, both ends included."""
+SEARCHED_RATES = (0.20, 0.30, 0.40, 0.50)
+"""The searched range in steps of 0.1, both ends included: smaller steps cannot be told apart."""
 
 LIKELY_KEEP_PROBABILITY = 0.5
 """Above this, a rate drops more than it keeps, and is often meant as a keep probability."""

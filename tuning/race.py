@@ -1,86 +1,235 @@
-"""The race of the finalists: the best trials and the controls, trained again on new seeds."""
+"""The race: candidates against no dropout on new seeds and splits, until the answer is clear."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from dropout_zoo.studies.result import GAIN_COLUMNS, TrainingStudyResult
+from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import training_rows, trainings_table
-from dropout_zoo.studies.summary_text import gain_clause
-from dropout_zoo.training.members import TrainedMember
+from dropout_zoo.studies.sequential_tests import (
+    SEEDS_PER_SPLIT,
+    alpha_of_look,
+    corrected_estimate,
+    looks_until,
+    paired_estimate,
+)
+from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.training.provenance import versions
 from dropout_zoo.training.settings import TrainOptions
-from dropout_zoo.tuning.space import SearchSpace
 from dropout_zoo.tuning.trial_tables import TrainingRecord
 
-NONE, GIVEN = "none", "as given"
-"""Names of the controls: no dropout, and the rates that the model was given with."""
+LEAST_SEEDS_TO_RESPLIT = 5 * SEEDS_PER_SPLIT
+"""The smallest number of seeds that is spread over several splits of the data: below 5 splits,
+their variance is hardly known."""
+
+Train = Callable[[list[Member]], list[TrainedMember]]
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """The finalists and controls, compared.
+class RaceSettings:
+    """How candidates and control are compared.
 
     Attributes:
-        table: one row per setting, best first: ``setting``, ``role``, the rates, ``mean`` and
-            ``std`` of the score over the seeds, and the gain over no dropout with its interval
-            (``gain``, ``low``, ``high``, ``level``, ``p_value``), positive where the setting is
-            better.
-        winner: name of the setting with the best mean.
-        rates: its rates by site path.
-        sentence: the result in plain words.
+        control: name of the setting that the others are compared with.
+        first_seed: seed of the first training run of each setting.
+        num_seeds: maximum number of seeds.
+        validation_ratio: number of validation examples divided by that of training examples;
+            None to train every seed on the given split.
     """
 
-    table: pd.DataFrame
-    winner: str
-    rates: Mapping[str, float]
-    sentence: str
+    control: str
+    first_seed: int
+    num_seeds: int
+    validation_ratio: float | None
+
+    def members(
+        self, name: str, rates: Mapping[str, float], numbers: Iterable[int]
+    ) -> list[Member]:
+        """Return the training runs of a setting.
+
+        Args:
+            name: its name.
+            rates: its rates by site path.
+            numbers: numbers of its training runs, from 0.
+
+        Returns:
+            The members, in the order of `numbers`.
+        """
+        fixed = self.validation_ratio is None
+        return [
+            Member(
+                rates,
+                self.first_seed + number,
+                label=name,
+                split=0 if fixed else 1 + number // SEEDS_PER_SPLIT,
+            )
+            for number in numbers
+        ]
+
+    @property
+    def looks(self) -> list[int]:
+        """Numbers of seeds after which the scores are looked at."""
+        if self.validation_ratio is None:
+            return looks_until(self.num_seeds)
+        return looks_until(self.num_seeds - self.num_seeds % SEEDS_PER_SPLIT)
+
+
+def run_race(
+    settings: Mapping[str, Mapping[str, float]],
+    race: RaceSettings,
+    objective: Objective,
+    train: Train,
+) -> list[TrainingRecord]:
+    """Train all settings on the same seeds until the comparison is clear.
+
+    Args:
+        settings: rates by name of the setting, the control among them.
+        race: how they are compared.
+        objective: what they are judged by.
+        train: trains members.
+
+    Returns:
+        The training runs, setting by setting.
+    """
+    trained: dict[str, list[TrainedMember]] = {name: [] for name in settings}
+    done = 0
+    for number, look in enumerate(race.looks):
+        members = [
+            member
+            for name, rates in settings.items()
+            for member in race.members(name, rates, range(done, look))
+        ]
+        # All settings on one seed, then on the next: those of one split follow each other.
+        members.sort(key=lambda member: member.seed)
+        for result in train(members):
+            trained[str(result.member.label)].append(result)
+        done = look
+        scores = {name: [each.score for each in results] for name, results in trained.items()}
+        failed = [n for n, results in trained.items() if any(_failed(each) for each in results)]
+        rows = gains({n: s for n, s in scores.items() if n not in failed}, race, objective, number)
+        if race.control in failed or is_clear(rows, scores[race.control]):
+            break
+    return [
+        TrainingRecord(name, "control" if name == race.control else "finalist", result)
+        for name, results in trained.items()
+        for result in results
+    ]
+
+
+def gains(
+    scores: Mapping[str, Sequence[float]], race: RaceSettings, objective: Objective, look: int
+) -> dict[str, dict[str, float]]:
+    """Compare settings with the control at one look.
+
+    Args:
+        scores: the scores of each setting, one per seed, by its name.
+        race: how they are compared.
+        objective: what they are judged by.
+        look: number of the look, from 0.
+
+    Returns:
+        For each setting but the control ``gain``, ``low``, ``high`` and ``level``, positive where
+        it is better. The intervals hold together and at every look; NaN with a single seed.
+    """
+    others = [name for name in scores if name != race.control]
+    if race.control not in scores or not others:
+        return {}
+    sign = 1.0 if objective.direction == "max" else -1.0
+    table = np.array([scores[name] for name in others], float)
+    differences = sign * (table - np.asarray(scores[race.control], float))
+    if differences.shape[-1] == 1:
+        return {
+            name: {"gain": float(gain), "low": np.nan, "high": np.nan, "level": np.nan}
+            for name, [gain] in zip(others, differences, strict=True)
+        }
+    alpha = alpha_of_look(race.looks, look) / len(others)
+    estimate = (
+        paired_estimate(differences)
+        if race.validation_ratio is None
+        else corrected_estimate(differences, race.validation_ratio)
+    )
+    half = estimate.half_width(alpha)
+    return {
+        name: {"gain": float(g), "low": float(g - h), "high": float(g + h), "level": 1 - alpha}
+        for name, g, h in zip(others, estimate.mean, half, strict=True)
+    }
+
+
+def is_clear(rows: Mapping[str, Mapping[str, float]], control: Sequence[float]) -> bool:
+    """Return whether more seeds would not change the answer.
+
+    Args:
+        rows: what `gains` returned.
+        control: scores of the control.
+
+    Returns:
+        True if a setting is better than the control, if all are worse, or if none can be better
+        by as much as one standard deviation of the control's scores.
+    """
+    if not rows:
+        return True
+    if any(row["low"] > 0 for row in rows.values()):
+        return True
+    relevant = float(np.std(control, ddof=1)) if len(control) > 1 else 0.0
+    return all(row["high"] < relevant for row in rows.values())
 
 
 def choose_finalists(
     trials: Sequence[TrainedMember],
     count: int,
     objective: Objective,
-    controls: Sequence[Mapping[str, float]],
+    excluded: Sequence[Mapping[str, float]] = (),
 ) -> list[dict[str, float]]:
-    """Choose the rates of the best trials.
+    """Choose the rates with the best scores, each averaged over its seeds.
 
     Args:
-        trials: the trials.
+        trials: training runs of the search.
         count: maximum number of settings.
-        objective: what the trials are judged by.
-        controls: rates that are trained again anyway and are not chosen.
+        objective: what they are judged by.
+        excluded: rates that are not chosen.
 
     Returns:
-        Rates by site path, best first, no setting twice.
+        Rates by site path, best first. Settings that did not complete on every seed are left out.
     """
-    completed = [trial for trial in trials if trial.status == "completed"]
-    ranked = sorted(completed, key=lambda t: t.score, reverse=objective.direction == "max")
-    chosen: list[dict[str, float]] = []
-    for trial in ranked:
-        rates = dict(trial.rates)
-        if rates not in controls and rates not in chosen:
-            chosen.append(rates)
-    return chosen[:count]
+    scores: dict[tuple[tuple[str, float], ...], list[float]] = {}
+    for trial in trials:
+        rates = tuple(sorted(trial.rates.items()))
+        scores.setdefault(rates, []).append(np.nan if _failed(trial) else trial.score)
+    means = {
+        rates: float(np.mean(of_rates))
+        for rates, of_rates in scores.items()
+        if np.isfinite(of_rates).all() and dict(rates) not in [dict(each) for each in excluded]
+    }
+    best = sorted(means, key=lambda rates: means[rates], reverse=objective.direction == "max")
+    order = {tuple(sorted(trial.rates.items())): dict(trial.rates) for trial in trials}
+    return [order[rates] for rates in best[:count]]
 
 
 def race_result(
-    records: Sequence[TrainingRecord], objective: Objective, search: Mapping[str, Any]
+    records: Sequence[TrainingRecord],
+    objective: Objective,
+    search: Mapping[str, Any],
+    control: str,
+    conclusion: str = "",
 ) -> TrainingStudyResult:
-    """Return the training runs of finalists and controls as the result of a study.
+    """Return the training runs of a race as the result of a study.
 
     Args:
         records: the training runs of all settings, each on the same seeds.
         objective: what they are judged by.
         search: everything that decides the numbers, as `Search.describe` returns it.
+        control: name of the setting that the others are compared with.
+        conclusion: the answer in a sentence.
 
     Returns:
-        A result of the kind ``"race"``, in which every setting is compared with no dropout.
+        A result of the kind ``"race"``. Its `gains` are those of a study whose number of seeds was
+        fixed, on one split; the answer of a search rests on wider intervals.
     """
     rates = {record.setting: dict(record.result.rates) for record in records}
     arguments = dict(search["settings"])
@@ -88,7 +237,14 @@ def race_result(
     return TrainingStudyResult(
         kind="race",
         data=trainings_table(
-            [training_rows(each.setting, {"role": each.role}, each.result) for each in records]
+            [
+                training_rows(
+                    each.setting,
+                    {"role": each.role, "split": each.result.member.split},
+                    each.result,
+                )
+                for each in records
+            ]
         ),
         settings={
             "study": "race",
@@ -100,86 +256,63 @@ def race_result(
             "data": search["data"],
         },
         versions=versions(),
-        conclusions=(),
+        conclusions=(conclusion,) if conclusion else (),
         objective=objective,
         factors=["role"],
-        controls={name: NONE for name in rates if name != NONE},
+        controls={name: control for name in rates if name != control},
     )
 
 
-def compare(race: TrainingStudyResult, space: SearchSpace) -> Comparison:
-    """Compare finalists and controls.
+def comparison_table(
+    records: Sequence[TrainingRecord], race: RaceSettings, objective: Objective
+) -> pd.DataFrame:
+    """Compare the settings of a race.
 
     Args:
-        race: what `race_result` returned.
-        space: what was searched.
+        records: what `run_race` returned.
+        race: how they are compared.
+        objective: what they are judged by.
 
     Returns:
-        The comparison. Settings that failed on a seed are left out: they cannot be paired.
+        One row per setting that completed on every seed, best first: ``setting``, ``role``, the
+        rates by site path, ``mean`` and ``std`` of the score, ``seeds``, and the gain over the
+        control with its interval (``gain``, ``low``, ``high``, ``level``). Rate columns are called
+        ``rate/<path>``.
 
     Raises:
-        RuntimeError: no setting was completed on every seed.
+        RuntimeError: no setting completed on every seed.
     """
-    failures = race.failures()
-    if set(race.data["setting"]) <= set(failures["setting"]):
-        reasons = sorted(set(failures["reason"]))
+    by_setting: dict[str, list[TrainingRecord]] = {}
+    for record in records:
+        by_setting.setdefault(record.setting, []).append(record)
+    whole = {
+        name: group
+        for name, group in by_setting.items()
+        if not any(_failed(record.result) for record in group)
+    }
+    if not whole:
+        reasons = sorted({r.result.reason for r in records if _failed(r.result)})
         raise RuntimeError(f"no finalist or control completed on every seed: {'; '.join(reasons)}")
-    means = race.means()
-    means = means[~means["setting"].isin(failures["setting"])].set_index("setting")
-    gains = race.gains().set_index("setting")
-    paths = [name.removeprefix("rate/") for name in race.data if name.startswith("rate/")]
-    rates = race.data.groupby("setting")[[f"rate/{path}" for path in paths]].first()
-    table = (
-        means[["role"]]
-        .join(rates)
-        .join(means[["mean", "std"]])
-        .join(gains[list(GAIN_COLUMNS[:-1])].astype(float))
-        .sort_values("mean", ascending=race.objective.direction == "min", kind="stable")
-        .reset_index()
-    )
-    winner = str(table["setting"].iloc[0])
-    chosen = {path: float(table[f"rate/{path}"].iloc[0]) for path in paths}
-    gain = gains.loc[winner] if winner in gains.index else None
-    seeds = int(means["seeds"].loc[winner])
-    sentence = _sentence(table, chosen, gain, race.objective, space, seeds)
-    # A site that has the name of another column keeps its prefix.
-    names = {f"rate/{path}": path for path in paths if path not in table}
-    return Comparison(table.rename(columns=names), winner, chosen, sentence)
+    scores = {name: [record.result.score for record in group] for name, group in whole.items()}
+    seeds = len(next(iter(scores.values())))
+    compared = gains(scores, race, objective, race.looks.index(seeds))
+    nothing = dict.fromkeys(("gain", "low", "high", "level"), np.nan)
+    rows = [
+        {
+            "setting": name,
+            "role": group[0].role,
+            **{f"rate/{path}": rate for path, rate in group[0].result.rates.items()},
+            "mean": float(np.mean(scores[name])),
+            "std": float(np.std(scores[name], ddof=1)) if seeds > 1 else np.nan,
+            "seeds": seeds,
+            **compared.get(name, nothing),
+        }
+        for name, group in whole.items()
+    ]
+    table = pd.DataFrame(rows)
+    ascending = objective.direction == "min"
+    return table.sort_values("mean", ascending=ascending, kind="stable").reset_index(drop=True)
 
 
-def with_conclusion(race: TrainingStudyResult, comparison: Comparison) -> TrainingStudyResult:
-    """Return the race with the sentence of its comparison as its conclusion."""
-    return replace(race, conclusions=(comparison.sentence,))
-
-
-def describe_rates(rates: Mapping[str, float]) -> str:
-    """Return rates as text, such as ``hidden_1_dropout 0.35, hidden_2_dropout 0.20``."""
-    return ", ".join(f"{path} {rate:.2f}" for path, rate in rates.items())
-
-
-def _sentence(
-    table: pd.DataFrame,
-    rates: Mapping[str, float],
-    gain: pd.Series | None,
-    objective: Objective,
-    space: SearchSpace,
-    seeds: int,
-) -> str:
-    winner = table["setting"].iloc[0]
-    mean = float(table["mean"].iloc[0])
-    measured = f"{objective.name} {mean:.4g}, mean of {seeds} seed{'s' if seeds > 1 else ''}"
-    if winner == NONE:
-        others = table[table["setting"] != NONE]
-        text = f"Nothing beats no dropout ({measured})"
-        if len(others):
-            text += f"; the best rates that were tried reach {others['mean'].iloc[0]:.4g}"
-        return text + "."
-    name = describe_rates(rates) + (", the model's original rates" if winner == GIVEN else "")
-    sentences = [f"Best: {name} ({measured}), {gain_clause(gain, 'no dropout')}."]
-    edge = space.on_edge(rates) if winner != GIVEN else []
-    if edge:
-        sentences.append(
-            f"The best rate is at the edge of the range that was tried at {', '.join(edge)}: a "
-            "wider range may contain a better one."
-        )
-    return " ".join(sentences)
+def _failed(trained: TrainedMember) -> bool:
+    return trained.status != "completed"

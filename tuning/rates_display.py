@@ -1,4 +1,4 @@
-"""The picture of a search: the score of every trial against the rate at each site."""
+"""The picture of a search: every trial against the rate at each site, and the race."""
 
 from __future__ import annotations
 
@@ -10,35 +10,40 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from dropout_zoo.studies.displays.base import Display, Style, draw_seeds, styled
+from dropout_zoo.studies.displays.paired_difference import DifferenceDisplay
 from dropout_zoo.studies.displays.style import BLACK, BLUE, GREEN, GREY, RATE_AXIS, VERMILION
 from dropout_zoo.training.objective import Objective
-from dropout_zoo.tuning.race import GIVEN, NONE
 
-CONTROL_STYLES = {NONE: (BLACK, "--"), GIVEN: (VERMILION, "-.")}
-"""Color and line style of each control."""
+CONTROL_STYLES = ((BLACK, "--"), (VERMILION, "-."))
+"""Color and line style of each control: no dropout, and the rates as given."""
 
 
 class RatesDisplay(Display):
-    """Score against rate, with one panel for each searched site.
+    """Score against rate, with one panel for each searched site, and the race in the last panel.
 
-    Dots are the trials, and the line is their mean over the rates of the other sites. Both
-    controls are lines across; triangles are the finalists' means over their seeds.
+    In the panels of the sites, all runs have the same seed: dots are the trials, the line is their
+    mean over the rates of the other sites, and the controls are lines across. The last panel shows
+    what the answer rests on: the gain of each finalist over no dropout on every new seed, and its
+    mean with the interval.
 
     Args:
         trials: one row per trial, with a column of rates for each panel and ``score``.
         panels: name of each panel: the path of a site, or of a group of sites.
         controls: score of each control by its name.
-        finalists: rates and ``mean`` score of the finalists, one row per setting.
-        best_rates: rate of the winner by panel.
+        race: the gains of the finalists.
+        best_rates: recommended rate by panel.
         objective: what the scores are.
 
     Example:
         >>> import pandas as pd
+        >>> from dropout_zoo.studies import DifferenceDisplay
         >>> from dropout_zoo.training import Objective
         >>> from dropout_zoo.tuning import RatesDisplay
         >>> trials = pd.DataFrame({"dropout": [0.2, 0.5], "score": [0.31, 0.35]})
+        >>> gains = pd.DataFrame({"setting": ["a"], "gain": [0.1], "low": [0.0], "high": [0.2]})
         >>> display = RatesDisplay(
-        ...     trials=trials, panels=["dropout"], controls={"none": 0.33}, finalists=trials[:0],
+        ...     trials=trials, panels=["dropout"], controls={"no dropout": 0.33},
+        ...     race=DifferenceDisplay(gains=gains, pairs=gains[:0], label="gain"),
         ...     best_rates={"dropout": 0.2}, objective=Objective("val_loss", "min"),
         ... ).plot(scatter_kw={"markersize": 8})
         >>> display.ax_.get_ylabel()
@@ -51,14 +56,14 @@ class RatesDisplay(Display):
         trials: pd.DataFrame,
         panels: Sequence[str],
         controls: Mapping[str, float],
-        finalists: pd.DataFrame,
+        race: DifferenceDisplay,
         best_rates: Mapping[str, float],
         objective: Objective,
     ) -> None:
         self.trials = trials
         self.panels = list(panels)
         self.controls = dict(controls)
-        self.finalists = finalists
+        self.race = race
         self.best_rates = best_rates
         self.objective = objective
 
@@ -67,6 +72,7 @@ class RatesDisplay(Display):
         cls,
         *,
         trials: pd.DataFrame,
+        finalists: pd.DataFrame,
         comparison: pd.DataFrame,
         panels: Sequence[str],
         best_rates: Mapping[str, float],
@@ -77,7 +83,8 @@ class RatesDisplay(Display):
         Args:
             trials: one row per trial or control, with ``role``, ``setting``, ``status``, ``score``
                 and the rates.
-            comparison: one row per finalist or control, with ``role``, ``mean`` and the rates.
+            finalists: one row per training run of the race, with ``setting``, ``seed``, ``score``.
+            comparison: one row per finalist or control, with ``setting`` and the gains.
             panels: names of the searched sites, in the order in which they are drawn.
             best_rates: rate of the winner by name of the site.
             objective: what the scores are.
@@ -85,13 +92,18 @@ class RatesDisplay(Display):
         Returns:
             The display, not yet drawn.
         """
+        compared = comparison[comparison["gain"].notna()].sort_values("gain")
         completed = trials[trials["status"] == "completed"]
         controls = completed[completed["role"] == "control"]
         return cls(
             trials=completed[completed["role"] == "trial"],
             panels=panels,
             controls=dict(zip(controls["setting"], controls["score"], strict=True)),
-            finalists=comparison[comparison["role"] == "finalist"],
+            race=DifferenceDisplay(
+                gains=compared.reset_index(drop=True),
+                pairs=_pairs(finalists, comparison, objective),
+                label=f"gain in {objective.name} (right is better)",
+            ),
             best_rates=best_rates,
             objective=objective,
         )
@@ -106,7 +118,7 @@ class RatesDisplay(Display):
         """Draw the search.
 
         Args:
-            ax: axes to draw on, one for each panel; None for a new figure.
+            ax: axes to draw on, one for each site and one for the race; None for a new figure.
             line_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the line of means.
             scatter_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the trials' dots.
 
@@ -116,11 +128,20 @@ class RatesDisplay(Display):
         Raises:
             ValueError: there are not as many axes as panels.
         """
-        axes = self._start(ax, self.panels, (4.2 * len(self.panels) + 1, 4), share_y=True)
-        for axis, path in zip(axes, self.panels, strict=True):
+        panels = [*self.panels, "the race"]
+        axes = self._start(ax, panels, (3.9 * len(panels) + 1, 4.4))
+        *of_sites, last = axes
+        if ax is None:
+            for axis in of_sites[1:]:
+                axis.sharey(of_sites[0])
+        for axis, path in zip(of_sites, self.panels, strict=True):
             self._draw_panel(axis, path, line_kw, scatter_kw)
         axes[0].set_ylabel(f"{self.objective.name} at the best epoch")
-        self._add_legend(axes[-1])
+        # Below the panel, where it hides nothing and takes no width.
+        axes[0].legend(
+            loc="upper left", bbox_to_anchor=(0, -0.16), frameon=False, fontsize=9, ncols=2
+        )
+        self.race.plot(last)
         return self
 
     def _draw_panel(self, axis: Axes, path: str, line_kw: Style, scatter_kw: Style) -> None:
@@ -135,19 +156,22 @@ class RatesDisplay(Display):
             "label": label,
         }  # fmt: skip
         axis.plot(mean.index, mean, **styled(Line2D, line, line_kw))
-        for name, score in self.controls.items():
-            color, style = CONTROL_STYLES[name]
-            label = ("no dropout" if name == NONE else "rates as given") + ", seed of the trials"
-            axis.axhline(score, color=color, linestyle=style, linewidth=1.5, label=label, zorder=1)
-        if len(self.finalists):
-            axis.plot(
-                self.finalists[path], self.finalists["mean"], "^", color=GREEN, markersize=8,
-                markerfacecolor="none", markeredgewidth=1.5, zorder=4,
-                label="finalist, mean over seeds",
-            )  # fmt: skip
+        controls = zip(self.controls.items(), CONTROL_STYLES, strict=False)
+        for (name, score), (color, style) in controls:
+            axis.axhline(score, color=color, linestyle=style, linewidth=1.5, label=name, zorder=1)
         axis.axvline(
-            self.best_rates[path], color=GREEN, linestyle=":", linewidth=1.5, label="chosen rate",
-            zorder=0,
+            self.best_rates[path], color=GREEN, linestyle=":", linewidth=1.5,
+            label="recommended rate", zorder=0,
         )  # fmt: skip
         axis.set_xlabel(RATE_AXIS)
         axis.set_title(path, fontsize=10)
+
+
+def _pairs(finalists: pd.DataFrame, comparison: pd.DataFrame, objective: Objective) -> pd.DataFrame:
+    """The gain of each finalist on each seed."""
+    scores = finalists.pivot(index="seed", columns="setting", values="score")
+    control = finalists.loc[finalists["role"] == "control", "setting"].iloc[0]
+    sign = 1.0 if objective.direction == "max" else -1.0
+    names = comparison.loc[comparison["gain"].notna(), "setting"]
+    gains = scores[list(names)].sub(scores[control], axis=0) * sign
+    return gains.melt(value_name="gain", var_name="setting")

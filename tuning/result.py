@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 
 from dropout_zoo.models.saving import load_saved_model
 from dropout_zoo.studies.csv_tables import read_csv
+from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.run_directory import OUTCOME, SETTINGS
 from dropout_zoo.training.objective import Objective
@@ -38,7 +39,11 @@ class TuningResult:
             score over the seeds, and the gain over no dropout with its confidence interval.
         curves: one row per epoch of every training run.
         best_rates: the best rate (fraction dropped) by site path.
+        answer: the result in a word: ``"gain"``, ``"loss"``, ``"no reliable difference"``,
+            ``"not trained to the end"``, ``"no better than chance"`` or ``"nothing to compare"``.
         sentence: the result in plain words.
+        control: name of the setting without dropout at the searched sites.
+        fixed_rates: rates by path of the sites that have dropout and were not searched.
         objective: the metric that decided, and its direction.
         test: loss and metrics of the best model on the test set.
         space: the search space.
@@ -54,7 +59,7 @@ class TuningResult:
         ...     num_finalists=1, num_seeds=2, epochs=1, progress=False,
         ... )
         >>> result.comparison["setting"].sort_values().tolist()
-        ['as given', 'finalist 1', 'none']
+        ['finalist 1', 'no dropout']
         >>> loaded = TuningResult.load(result.directory)
         >>> loaded.sentence == result.sentence
         True
@@ -66,7 +71,10 @@ class TuningResult:
     comparison: pd.DataFrame
     curves: pd.DataFrame
     best_rates: Mapping[str, float]
+    answer: str
     sentence: str
+    control: str
+    fixed_rates: Mapping[str, float]
     objective: Objective
     test: Mapping[str, float]
     space: SearchSpace
@@ -120,11 +128,14 @@ class TuningResult:
             comparison=pd.DataFrame(outcome["settings"]).fillna(math.nan),
             curves=pd.read_parquet(path / run_files.CURVES),
             best_rates=outcome["best_rates"],
+            answer=outcome["answer"],
             sentence=outcome["sentence"],
+            control=search["control"],
+            fixed_rates=search["fixed_rates"],
             objective=Objective(**outcome["objective"]),
             test={n: math.nan if value is None else value for n, value in outcome["test"].items()},
             space=SearchSpace(
-                choices={name: tuple(rates) for name, rates in search["space"].items()},
+                choices={name: tuple(rates) for name, rates in outcome["space"].items()},
                 sites={name: tuple(paths) for name, paths in search["sites"].items()},
             ),
             search_seconds=outcome["search_seconds"],
@@ -139,14 +150,21 @@ class TuningResult:
             The sentence, the metrics on the test set, and a table of the comparison.
         """
         test = ", ".join(f"{name} {value:.4g}" for name, value in self.test.items())
-        lines = [self.sentence, f"On the test set: {test}.", "", self._comparison_text()]
-        return "\n".join(lines)
+        lines = [self.sentence]
+        if self.fixed_rates:
+            fixed = ", ".join(
+                f"{path} {rate_text(rate)}" for path, rate in self.fixed_rates.items()
+            )
+            lines.append(f"Not searched, the same in every setting: {fixed}.")
+        rates = ", ".join(f"{path} {rate_text(rate)}" for path, rate in self.best_rates.items())
+        lines += [f"The best model has the rates {rates}; on the test set: {test}."]
+        return "\n".join([*lines, "", self._comparison_text()])
 
     def plot(self, ax: Axes | Sequence[Axes] | None = None, **style: Any) -> RatesDisplay:
-        """Plot the score of every trial against its rates.
+        """Plot the score of every trial against its rates, and the race.
 
         Args:
-            ax: axes to draw on, one per searched site; None for a new figure.
+            ax: axes to draw on, one per searched site and one for the race; None for a new figure.
             **style: what `RatesDisplay.plot` takes, such as ``line_kw``.
 
         Returns:
@@ -154,6 +172,7 @@ class TuningResult:
         """
         display = RatesDisplay.from_tables(
             trials=self.trials,
+            finalists=self.finalists,
             comparison=self.comparison,
             panels=list(self.space.choices),
             best_rates=self.best_rates,
@@ -169,7 +188,9 @@ class TuningResult:
         """
         return {
             "best_rates": dict(self.best_rates),
+            "answer": self.answer,
             "sentence": self.sentence,
+            "space": {name: list(rates) for name, rates in self.space.choices.items()},
             "objective": self.objective._asdict(),
             "settings": [
                 {key: _plain(value) for key, value in row.items()}
@@ -183,13 +204,16 @@ class TuningResult:
         }
 
     def _comparison_text(self) -> str:
-        rows = [f"{'setting':<14}{self.objective.name:>12}{'std':>10}  gain over no dropout"]
+        width = max(map(len, self.comparison["setting"])) + 2
+        rows = [
+            f"{'setting':<{width}}{self.objective.name:>12}{'std':>10}  gain over {self.control}"
+        ]
         for row in self.comparison.itertuples():
             gain = "" if math.isnan(row.gain) else f"{row.gain:+.3g}"
             if gain and not math.isnan(row.low):
                 gain += f" ({row.low:+.3g} to {row.high:+.3g})"
             spread = "" if math.isnan(row.std) else f"{row.std:.2g}"
-            rows.append(f"{row.setting:<14}{row.mean:>12.4g}{spread:>10}  {gain}".rstrip())
+            rows.append(f"{row.setting:<{width}}{row.mean:>12.4g}{spread:>10}  {gain}".rstrip())
         return "\n".join(rows)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,7 +16,9 @@ from matplotlib import pyplot as plt
 from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.factory import resolve_model
 from dropout_zoo.models.graph.sites import settable_sites
+from dropout_zoo.studies.plan import NO_DROPOUT
 from dropout_zoo.studies.run_directory import OUTCOME, RunDirectory, unused_directory
+from dropout_zoo.studies.site_groups import AS_GIVEN
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.targets import targets_for
 from dropout_zoo.training.engine.journal import JournaledTrainer
@@ -28,18 +29,20 @@ from dropout_zoo.training.objective import as_columns, parse_objective
 from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
 from dropout_zoo.training.settings import TrainSettings
 from dropout_zoo.tuning import run_files
+from dropout_zoo.tuning.answer import Answer, answer
+from dropout_zoo.tuning.chance import chance_of
 from dropout_zoo.tuning.oracles import make_oracle, trial_limit
 from dropout_zoo.tuning.progress import Progress
 from dropout_zoo.tuning.race import (
-    GIVEN,
-    NONE,
+    LEAST_SEEDS_TO_RESPLIT,
+    RaceSettings,
     choose_finalists,
-    compare,
+    comparison_table,
     race_result,
-    with_conclusion,
+    run_race,
 )
 from dropout_zoo.tuning.result import TuningResult
-from dropout_zoo.tuning.space import DropoutHyperModel, Rates
+from dropout_zoo.tuning.space import DropoutHyperModel, Rates, SearchSpace
 from dropout_zoo.tuning.trial_tables import TrainingRecord, curves_table, scores_table
 from dropout_zoo.tuning.tuner import DropoutTuner
 
@@ -48,6 +51,14 @@ ModelArgument: TypeAlias = keras.Model | str | Callable[[], keras.Model]
 # Number of trials created at once. It must not depend on the machine, or the same seed would give
 # other trials elsewhere. It is small for oracles that learn from results.
 _BATCHES = {"grid": 64, "random": 64, "bayesian": 4, "hyperband": 4}
+
+SCREENED_PER_FINALIST = 3
+SCREENING_SEEDS = 2
+"""How the finalists are chosen: the best trials of one seed are trained on more, because the
+ranking on a single seed is mostly noise."""
+
+NO_SEARCHED_DROPOUT = "no dropout at the searched sites"
+"""The control where the model also has dropout at sites that are not searched."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +69,9 @@ class TuningSettings:
     rates: Rates | None = None
     placements: Sequence[str] | None = None
     max_trials: int | None = None
-    num_seeds: int = 5
-    num_finalists: int = 5
+    num_seeds: int = 40
+    num_finalists: int = 1
+    resplit: bool = True
     seed: int = 0
     training: TrainSettings = field(default_factory=TrainSettings)
 
@@ -108,12 +120,40 @@ class Search:
             settings.oracle, self.space, settings.max_trials, training.epochs
         )
         self.given = {site.path: site.rate for site in settable_sites(self.model)}
+        searched = {path for paths in self.space.sites.values() for path in paths}
+        self.without = {path: 0.0 if path in searched else r for path, r in self.given.items()}
+        self.control = NO_SEARCHED_DROPOUT if any(self.without.values()) else NO_DROPOUT
+
+    @property
+    def fixed(self) -> dict[str, float]:
+        """Rates by path of the sites that have dropout and are not searched."""
+        return {path: rate for path, rate in self.without.items() if rate}
 
     @property
     def trainings(self) -> int:
-        """Maximum number of training runs: trials, controls, and finalists on all seeds."""
-        finalists = min(self.settings.num_finalists, self.max_trials)
-        return self.max_trials + 2 + (finalists + 2) * self.settings.num_seeds
+        """Maximum number of training runs: trials and controls, the screening, and the race."""
+        beyond = 2 * len(self.space.choices) if self.settings.rates is None else 0
+        candidates = self.max_trials + 1 + beyond
+        finalists = min(self.settings.num_finalists, candidates)
+        screened = min(SCREENED_PER_FINALIST * finalists, candidates)
+        return candidates + 1 + screened * SCREENING_SEEDS + (finalists + 1) * self.race.looks[-1]
+
+    @property
+    def race(self) -> RaceSettings:
+        """How the finalists are compared with no dropout."""
+        settings, data = self.settings, self.dataset
+        resplit = (
+            settings.resplit
+            and settings.num_seeds >= LEAST_SEEDS_TO_RESPLIT
+            and data.sample_weight is None
+        )
+        ratio = len(data.validation[1]) / len(data.train[1])
+        return RaceSettings(
+            control=self.control,
+            first_seed=settings.seed + 1 + SCREENING_SEEDS,
+            num_seeds=settings.num_seeds,
+            validation_ratio=ratio if resplit else None,
+        )
 
     def trainer(self, directory: Path | None) -> MemberTrainer:
         """Return the trainer of all trials, finalists and controls.
@@ -139,7 +179,8 @@ class Search:
             Seconds for all training runs at full length.
         """
         member = Member(self.given, self.settings.seed)
-        pace = measure_pace(self.trainer(None), [member] * self.trainings)
+        # Only as many members are timed as are trained at the same time.
+        pace = measure_pace(self.trainer(None), [member] * min(self.trainings, 1000))
         return pace.seconds(self.trainings, self.settings.training.epochs)
 
     def run(
@@ -201,28 +242,37 @@ class Search:
             progress.say(f"Resuming: {journaled.restored} training runs were finished before.")
         started = time.perf_counter()
         searched = self._search(journaled, folder, progress)
+        space, beyond = self._beyond_the_range(journaled, searched, progress)
+        searched += beyond
+        finalists, screened = self._screen(journaled, searched, progress)
+        searched += screened
         search_seconds = time.perf_counter() - started
         folder.write_table(run_files.TRIALS, scores_table(searched))
         started = time.perf_counter()
-        raced = self._race(journaled, searched, progress)
+        raced = self._race(journaled, finalists, len(searched), progress)
         finalist_seconds = time.perf_counter() - started
         folder.write_table(run_files.FINALISTS, scores_table(raced))
-        race = race_result(raced, self.objective, self.describe())
-        comparison = compare(race, self.space)
-        of_winner = [record.result for record in raced if record.setting == comparison.winner]
+        table = comparison_table(raced, self.race, self.objective)
+        found = self._answer(table, raced, space)
+        race = race_result(raced, self.objective, self.describe(), self.control, found.sentence)
+        # On the data as they were split, so that the test set stays what no model has seen.
+        of_winner = [r.result for r in searched if dict(r.result.rates) == dict(found.rates)]
         model = _best(of_winner, self.objective.direction).model()
-        curves = [curves_table("search", searched), curves_table("finalists", raced)]
+        curves = [curves_table("search", searched), curves_table("race", raced)]
         result = TuningResult(
             trials=scores_table(searched),
             finalists=scores_table(raced),
-            race=with_conclusion(race, comparison),
-            comparison=comparison.table,
+            race=race,
+            comparison=_with_short_names(table),
             curves=pd.concat(curves, ignore_index=True),
-            best_rates=comparison.rates,
-            sentence=comparison.sentence,
+            best_rates=found.rates,
+            answer=found.kind,
+            sentence=found.sentence,
+            control=self.control,
+            fixed_rates=self.fixed,
             objective=self.objective,
             test=self._test(model),
-            space=self.space,
+            space=space,
             search_seconds=search_seconds,
             finalist_seconds=finalist_seconds,
             directory=folder.path,
@@ -257,6 +307,8 @@ class Search:
             "space": {name: list(rates) for name, rates in self.space.choices.items()},
             "sites": {name: list(paths) for name, paths in self.space.sites.items()},
             "given_rates": self.given,
+            "fixed_rates": self.fixed,
+            "control": self.control,
             "model": describe_model(self.model, self.settings.training.initial_weights),
             "data": describe_data(self.dataset),
             "versions": versions(),
@@ -295,31 +347,105 @@ class Search:
             TrainingRecord(name, "trial", result) for name, result in tuner.results.items()
         ]
 
-    def _race(
-        self, trainer: JournaledTrainer, searched: Sequence[TrainingRecord], progress: Progress
-    ) -> list[TrainingRecord]:
-        """Train finalists and controls on the same new seeds."""
-        settings = self.settings
+    def _beyond_the_range(
+        self,
+        trainer: JournaledTrainer,
+        searched: Sequence[TrainingRecord],
+        progress: Progress,
+    ) -> tuple[SearchSpace, list[TrainingRecord]]:
+        """Try rates beyond the guidance where the best trial lies on its edge."""
         trials = [record.result for record in searched if record.role == "trial"]
-        controls = list(self._controls().values())
-        best = choose_finalists(trials, settings.num_finalists, self.objective, controls)
-        names = {f"finalist {n}": rates for n, rates in enumerate(best, start=1)}
-        progress.set_total(len(searched) + (len(names) + 2) * settings.num_seeds)
-        progress.phase("finalists")
-        seeds = range(settings.seed + 1, settings.seed + 1 + settings.num_seeds)
+        best = choose_finalists(trials, 1, self.objective)
+        if self.settings.rates is not None or not best:
+            return self.space, []
+        space, neighbors = self.space.beyond_edges(best[0])
         members = [
-            Member(rates, seed, label=name)
-            for (name, rates), seed in itertools.product((self._controls() | names).items(), seeds)
+            Member(self.given | rates, self.settings.seed, label=f"beyond {number}")
+            for number, rates in enumerate(neighbors, start=1)
         ]
-        return [
-            TrainingRecord(
-                str(member.label), "finalist" if member.label in names else "control", result
-            )
-            for member, result in zip(members, trainer.train(members, progress.result), strict=True)
+        if not members:
+            return space, []
+        progress.phase("beyond the range")
+        return space, _records("trial", members, trainer.train(members, progress.result))
+
+    def _screen(
+        self,
+        trainer: JournaledTrainer,
+        searched: Sequence[TrainingRecord],
+        progress: Progress,
+    ) -> tuple[dict[str, dict[str, float]], list[TrainingRecord]]:
+        """Choose the finalists: the best trials, averaged over a few more seeds."""
+        count, seed = self.settings.num_finalists, self.settings.seed
+        trials = [record.result for record in searched]
+        chosen = choose_finalists(
+            trials, SCREENED_PER_FINALIST * count, self.objective, [self.without]
+        )
+        names = {tuple(r.result.rates.items()): r.setting for r in reversed(searched)}
+        members = [
+            Member(rates, seed + number, label=names[tuple(rates.items())])
+            for number in range(1, 1 + SCREENING_SEEDS)
+            for rates in chosen
         ]
+        records = []
+        if len(chosen) > count:
+            progress.phase("screening")
+            records = _records("screening", members, trainer.train(members, progress.result))
+        known = [each for each in trials if dict(each.rates) in chosen]
+        best = choose_finalists(
+            known + [record.result for record in records], count, self.objective
+        )
+        finalists = {f"finalist {number}": rates for number, rates in enumerate(best, start=1)}
+        return {
+            AS_GIVEN if rates == self.given else name: rates for name, rates in finalists.items()
+        }, records
+
+    def _race(
+        self,
+        trainer: JournaledTrainer,
+        finalists: Mapping[str, Mapping[str, float]],
+        before: int,
+        progress: Progress,
+    ) -> list[TrainingRecord]:
+        """Train finalists and control on the same new seeds until the answer is clear."""
+        arms = {self.control: self.without, **finalists}
+        progress.phase("race")
+        progress.set_total(before + len(arms) * self.race.looks[-1])
+        return run_race(
+            arms, self.race, self.objective, lambda members: trainer.train(members, progress.result)
+        )
+
+    def _answer(
+        self, table: pd.DataFrame, raced: Sequence[TrainingRecord], space: SearchSpace
+    ) -> Answer:
+        curves = next(r.result.curves for r in raced if len(r.result.curves))
+        return answer(
+            table,
+            raced,
+            self.race,
+            self.objective,
+            space,
+            max_epochs=self.settings.training.epochs,
+            chance=chance_of(self.model, self.dataset, curves.iloc[0].to_dict()),
+        )
 
     def _controls(self) -> dict[str, dict[str, float]]:
-        return {NONE: dict.fromkeys(self.given, 0.0), GIVEN: self.given}
+        given = {} if self.given == self.without else {AS_GIVEN: self.given}
+        return {self.control: self.without, **given}
+
+
+def _records(
+    role: str, members: Iterable[Member], results: Iterable[TrainedMember]
+) -> list[TrainingRecord]:
+    return [
+        TrainingRecord(str(member.label), role, result)
+        for member, result in zip(members, results, strict=True)
+    ]
+
+
+def _with_short_names(table: pd.DataFrame) -> pd.DataFrame:
+    """Name rate columns by their paths; a site that has another column's name keeps its prefix."""
+    paths = {str(name): str(name).removeprefix("rate/") for name in table}
+    return table.rename(columns={name: path for name, path in paths.items() if path not in table})
 
 
 def _best(results: Sequence[TrainedMember], direction: str) -> TrainedMember:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import keras
@@ -13,10 +13,13 @@ import keras_tuner
 
 from dropout_zoo.models.graph.cloning import with_rates
 from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
-from dropout_zoo.models.guidance import GUIDANCE, SEARCHED_RATES, check_rate
+from dropout_zoo.models.guidance import SEARCHED_RATES, check_rate
 from dropout_zoo.training.seeding import fresh_weights
 
 PLACEMENTS = ("input", "hidden", "convolutional", "recurrent", "output")
+
+BELOW_RANGE, ABOVE_RANGE = (0.10, 0.05), (0.60, 0.70)
+"""Rates beyond the guidance, tried where the best trial lies on its edge."""
 
 Rates = Sequence[float] | Mapping[str, Sequence[float]]
 
@@ -59,6 +62,28 @@ class SearchSpace:
         """
         return {path: float(values[name]) for name, paths in self.sites.items() for path in paths}
 
+    def beyond_edges(
+        self, rates: Mapping[str, float]
+    ) -> tuple[SearchSpace, list[dict[str, float]]]:
+        """Go beyond the range where a setting has the lowest or the highest rate of it.
+
+        Args:
+            rates: rate by site path.
+
+        Returns:
+            The space with 0.10 and 0.05 or 0.60 and 0.70 added there, and the settings that differ
+            from the given one in one such rate.
+        """
+        edges = self.on_edge(rates)
+        choices, settings = dict(self.choices), []
+        for name, paths in self.sites.items():
+            if paths[0] not in edges:
+                continue
+            more = BELOW_RANGE if rates[paths[0]] == min(self.choices[name]) else ABOVE_RANGE
+            choices[name] = tuple(sorted({*self.choices[name], *more}))
+            settings += [dict(rates) | dict.fromkeys(paths, rate) for rate in more]
+        return replace(self, choices=MappingProxyType(choices)), settings
+
     def on_edge(self, rates: Mapping[str, float]) -> list[str]:
         """Return the sites whose rate is the lowest or highest that was tried there.
 
@@ -82,9 +107,8 @@ def search_space(
 ) -> SearchSpace:
     """Derive the search space from the dropout sites of a model.
 
-    At hidden, convolutional and recurrent sites, the rates are 0.20, 0.25, ..., 0.50; at input
-    sites 0.20 and 0.25. Output sites are not searched, and neither are rates that a layer learns
-    (`ConcreteDropout`).
+    The rates are 0.20, 0.30, 0.40 and 0.50 at each site. Output sites are not searched, and neither
+    are rates that a layer learns (`ConcreteDropout`).
 
     Args:
         model: a Keras model.
@@ -232,8 +256,7 @@ def _wanted_placements(placements: Iterable[str] | None) -> set[str]:
 def _choices(site: DropoutSite, rates: Rates | None) -> tuple[float, ...]:
     given = rates.get(site.path) if isinstance(rates, Mapping) else rates
     if given is None:
-        guidance = GUIDANCE["input" if site.placement == "input" else "searched"]
-        given = [rate for rate in SEARCHED_RATES if guidance.includes(rate)]
+        given = SEARCHED_RATES
     checked = sorted({check_rate(rate, f"a rate of {site.path}") for rate in given})
     if not checked:
         raise ValueError(f"expected at least one rate to try at {site.path}; received none")

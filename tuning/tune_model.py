@@ -12,6 +12,7 @@ from dropout_zoo.training.settings import TrainOptions, TrainSettings
 from dropout_zoo.tuning.result import TuningResult
 from dropout_zoo.tuning.search import ModelArgument, Search, TuningSettings
 from dropout_zoo.tuning.space import Rates
+from dropout_zoo.tuning.training_length import with_length
 
 
 def tune(
@@ -22,8 +23,9 @@ def tune(
     rates: Rates | None = None,
     placements: Iterable[str] | None = None,
     max_trials: int | None = None,
-    num_seeds: int = 5,
-    num_finalists: int = 5,
+    num_seeds: int = 40,
+    num_finalists: int = 1,
+    resplit: bool = True,
     seed: int = 0,
     directory: str | Path | None = None,
     resume: bool = False,
@@ -33,11 +35,20 @@ def tune(
 ) -> TuningResult:
     """Search the dropout rates of a model and measure what the best rates gain.
 
-    The score of a trial is its objective at its best epoch. Two controls are trained as well: no
-    dropout, and the rates that the model was given with. The best trials (the finalists) and both
-    controls are then trained again on new seeds, the same for each, and the result is based on
-    these training runs: on differences from no dropout, paired by seed, with confidence intervals.
-    Only the winner is evaluated on the test set, once.
+    The score of a training run is its objective at its best epoch. The search trains every setting
+    on one seed, with the rates that the model was given with and no dropout beside them, and the
+    best few on two more seeds; the rates with the best mean are the finalist.
+
+    The finalist then races against no dropout: both are trained on the same new seeds and splits
+    of the training and validation examples, two seeds on each split. After 10 and 20 seeds the
+    differences, paired by seed, are looked at, and the race ends as soon as a gain is shown, or
+    one of a standard deviation of the scores is ruled out. The intervals allow for these looks
+    and, by the correction of Nadeau and Bengio (2003), for splits that overlap. Without dropout
+    means a rate of 0 at the searched sites; the others keep theirs.
+
+    Each run trains until the objective has not improved for about 1,000 updates. Where the best
+    epochs are still the last ones, the answer is "not trained to the end". Only the recommended
+    model, trained on the data as they were split, is evaluated on the test set, once.
 
     Args:
         model: a compiled Keras model; the name of a registered model;
@@ -47,21 +58,29 @@ def tune(
         oracle: KerasTuner's method of choosing trials: ``"grid"``, ``"random"``, ``"bayesian"``
             or ``"hyperband"``.
         rates: rates (fraction dropped) to try, at every searched site or by site path; None for
-            0.20, 0.25, ..., 0.50 at hidden sites and 0.20, 0.25 at input sites.
+            0.20, 0.30, 0.40 and 0.50, and where the best lies on the edge of these, for 0.05 and
+            0.10, or 0.60 and 0.70, beyond the guidance.
         placements: search only sites with these placements. A registered model gets dropout
             layers at those placements where it has none.
         max_trials: maximum number of trials; None for the whole grid, or 20 with the oracles that
             sample. Hyperband ignores it.
-        num_seeds: number of seeds on which each finalist and control is trained again.
-        num_finalists: number of settings that are trained again.
-        seed: seed of the trials and of everything random in the search, an integer >= 0. The
-            finalists are trained on the seeds that follow it.
+        num_seeds: maximum number of seeds in the race. With fewer than 10, all are trained on the
+            given split of the data.
+        num_finalists: number of settings that race against no dropout. More of them need larger
+            gains to show.
+        resplit: whether the seeds of the race are spread over several splits of the training and
+            validation examples; otherwise, and for training examples with weights, the answer
+            holds for the given split.
+        seed: seed of the trials and of everything random in the search, an integer >= 0. Screening
+            and race take the seeds that follow it.
         directory: a new or empty directory for the run; None for a temporary one that is removed
             with the result.
         resume: whether to continue the run in the directory; no training is repeated.
         overwrite: whether to remove the run in the directory first.
         progress: whether to report progress on standard error.
-        **settings: how each model is trained; see `TrainSettings`.
+        **settings: how each model is trained; see `TrainSettings`. By default, `patience` is about
+            1,000 updates of the weights, at least 5 epochs, and `epochs`, the maximum, about 8,000
+            updates, at least 20.
 
     Returns:
         The result: the best rates and the best model, tables of all training runs, and a plot.
@@ -80,11 +99,11 @@ def tune(
         ... )
         >>> sorted(result.best_rates)
         ['hidden_1_dropout']
-        >>> result.trainings
-        10
+        >>> result.answer
+        'not trained to the end'
     """
-    training = TrainSettings.from_options(settings, tune)
     data = dataset if isinstance(dataset, Dataset) else load_dataset(str(dataset), seed=seed)
+    training = TrainSettings.from_options(with_length(settings, len(data.train[1])), tune)
     tuning = TuningSettings(
         oracle=oracle,
         rates=rates,
@@ -92,6 +111,7 @@ def tune(
         max_trials=max_trials,
         num_seeds=num_seeds,
         num_finalists=num_finalists,
+        resplit=resplit,
         seed=seed,
         training=training,
     )

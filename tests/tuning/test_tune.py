@@ -11,17 +11,10 @@ from keras import layers
 
 from dropout_zoo.models import build_mlp, dropout_sites
 from dropout_zoo.studies import DifferenceDisplay, generalization_gaps, verdict_by_setting
-from dropout_zoo.training import (
-    Dataset,
-    Member,
-    Objective,
-    TrainedMember,
-    TrainSettings,
-    targets_for,
-)
+from dropout_zoo.training import Dataset, targets_for
 from dropout_zoo.tuning import TuningResult, tune
-from dropout_zoo.tuning.race import GIVEN, NONE, choose_finalists, compare, race_result
-from dropout_zoo.tuning.trial_tables import TrainingRecord
+
+NONE, GIVEN = "no dropout", "as given"
 
 QUICK = {"rates": [0.2, 0.5], "epochs": 2, "num_finalists": 2, "num_seeds": 3, "progress": False}
 FILES = {
@@ -39,7 +32,8 @@ def result(few_digits, tmp_path_factory):
 def test_controls_run_beside_every_setting_of_the_grid(result):
     trials = result.trials
     assert list(trials["setting"][:2]) == [NONE, GIVEN]
-    assert list(trials["role"]) == ["control"] * 2 + ["trial"] * 4
+    assert list(trials["role"]) == ["control"] * 2 + ["trial"] * 4 + ["screening"] * 10
+    trials = trials[trials["role"] != "screening"]
     rates = trials[["hidden_1_dropout", "hidden_2_dropout"]].to_numpy().tolist()
     assert rates[:2] == [[0.0, 0.0], [0.4, 0.3]]
     assert sorted(rates[2:]) == [[0.2, 0.2], [0.2, 0.5], [0.5, 0.2], [0.5, 0.5]]
@@ -49,17 +43,19 @@ def test_controls_run_beside_every_setting_of_the_grid(result):
 
 def test_finalists_and_controls_share_seeds_that_the_search_never_used(result):
     seeds = result.finalists.groupby("setting")["seed"].apply(set)
-    assert set(seeds.index) == {NONE, GIVEN, "finalist 1", "finalist 2"}
-    assert all(found == {1, 2, 3} for found in seeds)
-    assert result.trainings == 6 + 4 * 3
+    assert len(seeds) == 3 and NONE in seeds
+    assert all(found == {3, 4, 5} for found in seeds)
+    assert not {3, 4, 5} & set(result.trials["seed"])
+    assert result.trainings == 6 + 5 * 2 + 3 * 3
 
 
-def test_finalists_are_the_best_trials(result):
-    trials = result.trials[result.trials["role"] == "trial"].sort_values("score")
+def test_finalists_are_the_best_of_the_search_over_its_three_seeds(result):
     paths = ["hidden_1_dropout", "hidden_2_dropout"]
-    for number, expected in enumerate(trials[paths].to_numpy()[:2], start=1):
-        rows = result.finalists[result.finalists["setting"] == f"finalist {number}"]
-        assert np.array_equal(rows[paths].to_numpy(), np.tile(expected, (3, 1)))
+    searched = result.trials[result.trials["setting"] != NONE].groupby(paths)["score"]
+    means = searched.mean()[searched.count() == 3].sort_values()
+    finalists = result.finalists[result.finalists["role"] == "finalist"]
+    chosen = finalists.drop_duplicates("setting")[paths]
+    assert [tuple(rates) for rates in chosen.to_numpy()] == list(means.index[:2])
 
 
 def test_the_comparison_follows_from_the_finalists(result):
@@ -74,6 +70,7 @@ def test_the_comparison_follows_from_the_finalists(result):
             assert table.loc[name, "low"] < table.loc[name, "gain"] < table.loc[name, "high"]
     best = table.iloc[0]
     assert dict(result.best_rates) == best[list(result.best_rates)].to_dict()
+    assert result.answer == "not trained to the end"
 
 
 def test_the_best_model_is_the_winners_and_scored_what_is_reported(result, few_digits):
@@ -119,10 +116,10 @@ def test_curves_hold_every_epoch_of_every_training(result):
     assert len(curves) == 2 * result.trainings
     measured = {f"{p}{n}" for p in ("", "train_", "val_") for n in ("loss", "accuracy")}
     assert measured <= set(curves.columns)
-    assert set(curves["phase"]) == {"search", "finalists"}
+    assert set(curves["phase"]) == {"search", "race"}
     ends = curves.groupby(["phase", "setting", "seed"])["val_loss"].min()
     for row in result.finalists.itertuples():
-        assert ends["finalists", row.setting, row.seed] == pytest.approx(row.score)
+        assert ends["race", row.setting, row.seed] == pytest.approx(row.score)
 
 
 def test_the_summary_says_what_was_found(result):
@@ -132,29 +129,33 @@ def test_the_summary_says_what_was_found(result):
     assert all(line == line.rstrip() and len(line) <= 100 for line in text.splitlines()[3:])
 
 
-SAME = "seed of the trials"
-
-
-def test_the_plot_shows_trials_controls_and_the_choice(result):
+def test_the_plot_shows_trials_controls_and_the_race(result):
     display = result.plot()
     try:
-        assert [axis.get_title() for axis in display.axes_] == list(result.space.choices)
-        for axis, path in zip(display.axes_, result.space.choices, strict=True):
+        *of_sites, race = display.axes_
+        assert [axis.get_title() for axis in of_sites] == list(result.space.choices)
+        for axis, path in zip(of_sites, result.space.choices, strict=True):
             drawn = {line.get_label(): line for line in axis.get_lines()}
             assert set(drawn) == {
-                "trial", "mean over the other sites", f"no dropout, {SAME}",
-                f"rates as given, {SAME}", "finalist, mean over seeds", "chosen rate",
+                "trial", "mean over the other sites", NONE, GIVEN, "recommended rate",
             }  # fmt: skip
             trials = result.trials[result.trials["role"] == "trial"]
             np.testing.assert_allclose(drawn["trial"].get_xdata(), trials[path])
             np.testing.assert_allclose(drawn["trial"].get_ydata(), trials["score"])
             none = result.trials.set_index("setting").loc[NONE, "score"]
-            controls = [drawn[f"{name}, {SAME}"] for name in ("no dropout", "rates as given")]
+            controls = [drawn[name] for name in (NONE, GIVEN)]
             assert set(controls[0].get_ydata()) == {none}
             assert controls[0].get_linestyle() != controls[1].get_linestyle()
             assert axis.get_xlabel() == "dropout rate (fraction dropped)"
         assert display.axes_[0].get_ylabel() == "val_loss at the best epoch"
-        with pytest.raises(ValueError, match="expected 2 axes"):
+        compared = result.comparison.dropna(subset="gain").sort_values("gain")
+        assert [text.get_text() for text in race.get_yticklabels()] == list(compared["setting"])
+        drawn = {line.get_label(): line.get_xdata() for line in race.get_lines()}
+        scores = result.finalists.pivot(index="seed", columns="setting", values="score")
+        for name in compared["setting"]:
+            dots = drawn[f"_{name}: seeds"]
+            np.testing.assert_allclose(sorted(dots), sorted(scores[NONE] - scores[name]))
+        with pytest.raises(ValueError, match="expected 3 axes"):
             result.plot(display.axes_[0])
     finally:
         plt.close(display.figure_)
@@ -201,7 +202,7 @@ def test_other_oracles_search_too(few_digits, oracle):
     result = tune(build_mlp(units=(8,), hidden_rates=(0.4,)), few_digits, **settings)
     assert list(result.trials["setting"][:2]) == [NONE, GIVEN]
     assert set(result.trials["hidden_1_dropout"][2:]) == {0.2, 0.5}
-    assert set(result.comparison["setting"]) == {NONE, GIVEN, "finalist 1"}
+    assert NONE in set(result.comparison["setting"])
 
 
 @pytest.mark.slow
@@ -214,7 +215,7 @@ def test_placements_add_dropout_to_a_registered_model(few_digits):
         "epochs": 1,
     }
     result = tune("mlp", few_digits, **settings, placements=["input"])
-    assert dict(result.space.choices) == {"input_dropout": (0.2, 0.25)}
+    assert dict(result.space.choices) == {"input_dropout": (0.2, 0.3, 0.4, 0.5)}
     given = result.trials.set_index("setting").loc[GIVEN]
     assert given["input_dropout"] == 0
     assert given["hidden_1_dropout"] == 0.5
@@ -247,113 +248,6 @@ def test_regression_is_tuned_by_its_own_loss():
     assert set(result.test) == {"loss", "mae"}
 
 
-def trained(rates, score, seed, objective, status="completed", reason=""):
-    """A trained member of one epoch."""
-    curves = pd.DataFrame({"epoch": [1], objective.name: [score]} if not reason else {})
-    return TrainedMember(
-        member=Member(rates, seed), rates=rates, status=status, reason=reason, curves=curves,
-        objective=objective, best_epoch=len(curves), score=score, seconds=1.0, checkpoint=None,
-        _template=None,
-    )  # fmt: skip
-
-
-def records(objective, **scores_by_setting):
-    """Trainings of settings whose rates are in their names, such as `at_20`."""
-    made = []
-    for name, scores in scores_by_setting.items():
-        name = name.replace("_", " ") if name == "as_given" else name
-        rate = {"none": 0.0, "as given": 0.3}.get(name) or (
-            float(name[3:]) / 100 if name.startswith("at_") else 0.0
-        )
-        role = "finalist" if name.startswith("at_") else "control"
-        made += [
-            TrainingRecord(name, role, trained({"hidden": rate}, score, seed, objective))
-            for seed, score in enumerate(scores)
-        ]
-    return made
-
-
-def compared(objective, **scores_by_setting):
-    return compare(race_result(records(objective, **scores_by_setting), objective, SEARCH), Space)
-
-
-SEARCH = {"settings": TrainSettings().describe(), "model": {}, "data": {}}
-
-
-class Space:
-    @staticmethod
-    def on_edge(rates):
-        return [path for path, rate in rates.items() if rate in (0.2, 0.5)]
-
-
-LOSS, ACCURACY = Objective("val_loss", "min"), Objective("val_accuracy", "max")
-
-
-def test_a_clear_gain_is_called_one():
-    found = compared(
-        LOSS, none=[0.5, 0.6, 0.55], as_given=[0.5, 0.58, 0.56], at_40=[0.3, 0.41, 0.34]
-    )
-    assert found.winner == "at_40"
-    assert found.rates == {"hidden": 0.4}
-    assert found.sentence.startswith("Best: hidden 0.40 (val_loss 0.35, mean of 3 seeds), 0.2 ")
-    assert "better than no dropout (95% CI 0.1" in found.sentence
-    assert "edge" not in found.sentence
-
-
-def test_a_gain_within_noise_is_not_called_one():
-    found = compared(LOSS, none=[0.5, 0.6, 0.55], as_given=[0.6, 0.7, 0.6], at_40=[0.45, 0.62, 0.5])
-    assert found.winner == "at_40"
-    assert "), no reliable gain over no dropout: 0.027 (95% CI -" in found.sentence
-    assert " includes 0, 3 paired seeds, Holm-adjusted)." in found.sentence
-
-
-def test_a_single_seed_proves_nothing():
-    found = compared(LOSS, none=[0.5], as_given=[0.6], at_40=[0.3])
-    assert "0.2 better than no dropout on a single seed, which proves nothing" in found.sentence
-
-
-def test_nothing_may_beat_no_dropout():
-    found = compared(ACCURACY, none=[0.9, 0.92], as_given=[0.8, 0.85], at_20=[0.85, 0.9])
-    assert found.winner == NONE
-    assert found.sentence == (
-        "Nothing beats no dropout (val_accuracy 0.91, mean of 2 seeds); the best rates that were "
-        "tried reach 0.875."
-    )
-
-
-def test_the_edge_of_the_range_is_pointed_out():
-    found = compared(LOSS, none=[0.5, 0.6], as_given=[0.5, 0.6], at_50=[0.3, 0.4])
-    assert "at the edge of the range that was tried at hidden: a wider range" in found.sentence
-
-
-def test_the_rates_as_given_may_win():
-    found = compared(LOSS, none=[0.5, 0.6], as_given=[0.1, 0.2], at_50=[0.3, 0.4])
-    assert found.sentence.startswith("Best: hidden 0.30, the model's original rates")
-
-
-def test_a_setting_that_failed_on_a_seed_is_left_out():
-    made = records(LOSS, none=[0.5, 0.6], as_given=[0.5, 0.6], at_40=[0.3, 0.4])
-    lost = trained({"hidden": 0.4}, np.nan, 1, LOSS, "failed", "memory")
-    made[-1] = TrainingRecord("at_40", "finalist", lost)
-    found = compare(race_result(made, LOSS, SEARCH), Space)
-    assert set(found.table["setting"]) == {NONE, GIVEN}
-    failed = trained({"hidden": 0.4}, np.nan, 0, LOSS, "failed", "memory")
-    made = [record._replace(result=failed) for record in made]
-    with pytest.raises(
-        RuntimeError, match="no finalist or control completed on every seed: memory"
-    ):
-        compare(race_result(made, LOSS, SEARCH), Space)
-
-
-def test_without_its_control_nothing_is_compared():
-    made = records(LOSS, none=[0.5, 0.6], as_given=[0.5, 0.6], at_40=[0.3, 0.4])
-    made[0] = made[0]._replace(result=trained({"hidden": 0.0}, np.nan, 0, LOSS, "failed", "memory"))
-    found = compare(race_result(made, LOSS, SEARCH), Space)
-    assert found.winner == "at_40"
-    assert "not compared with no dropout, because a training failed" in found.sentence
-    assert found.table["gain"].isna().all()
-
-
 def test_the_race_is_a_study_that_displays_and_tables_accept(result):
     race = result.race
     assert race.kind == "race"
@@ -365,43 +259,13 @@ def test_the_race_is_a_study_that_displays_and_tables_accept(result):
     table = result.comparison.set_index("setting")
     assert set(gains.index) == set(table.index) - {NONE}
     for name, gain in gains.items():
-        assert table.loc[name, "gain"] == gain
+        assert table.loc[name, "gain"] == pytest.approx(gain)
     display = DifferenceDisplay.from_result(race).plot()
     plt.close(display.figure_)
     assert set(verdict_by_setting(race)) == set(table.index)
     assert generalization_gaps(race).kind == "race"
     loaded = TuningResult.load(result.directory).race
     pd.testing.assert_frame_equal(loaded.data, race.data)
-
-
-def test_a_site_may_have_the_name_of_a_column():
-    made = [
-        TrainingRecord(
-            name, "control", trained({"mean": rate, "setting": rate}, 0.5 + rate, 0, LOSS)
-        )
-        for name, rate in (("none", 0.0), ("as given", 0.3))
-    ]
-    found = compare(race_result(made, LOSS, SEARCH), Space)
-    assert found.rates == {"mean": 0.0, "setting": 0.0}
-    assert found.table["rate/mean"].tolist() == [0.0, 0.3]
-    assert found.table["mean"].tolist() == [0.5, 0.8]
-
-
-def test_finalists_are_chosen_once_each_and_never_the_given_rates():
-    trials = [
-        trained({"hidden": rate}, score, 0, LOSS, status)
-        for rate, score, status in [
-            (0.3, 0.1, "completed"),
-            (0.4, 0.2, "completed"),
-            (0.4, 0.2, "completed"),
-            (0.5, np.nan, "diverged"),
-            (0.2, 0.3, "completed"),
-        ]
-    ]
-    given = [{"hidden": 0.3}]
-    assert choose_finalists(trials, 5, LOSS, given) == [{"hidden": 0.4}, {"hidden": 0.2}]
-    assert choose_finalists(trials, 1, ACCURACY, given) == [{"hidden": 0.2}]
-    assert choose_finalists(trials, 5, LOSS, [*given, {"hidden": 0.4}]) == [{"hidden": 0.2}]
 
 
 @pytest.mark.slow
@@ -454,6 +318,42 @@ def test_nothing_is_trained_twice_where_a_trial_is_a_control(few_digits):
     result = tune(
         model, few_digits, **QUICK | {"rates": [0.0, 0.2], "num_finalists": 2, "num_seeds": 2}
     )
-    assert set(result.finalists["setting"]) == {NONE, GIVEN, "finalist 1"}
-    rates = result.finalists.query("setting == 'finalist 1'")["hidden_1_dropout"]
-    assert set(rates) == {0.2}
+    assert set(result.finalists["setting"]) == {NONE, GIVEN, "finalist 2"} or set(
+        result.finalists["setting"]
+    ) == {NONE, GIVEN, "finalist 1"}
+    rates = result.finalists.query("role == 'finalist'")["hidden_1_dropout"]
+    assert set(rates) == {0.2, 0.4}
+
+
+def test_sites_that_are_not_searched_keep_their_rates_in_every_setting(few_digits):
+    model = build_mlp(units=(8,), hidden_rates=(0.4,))
+    outputs = layers.Dropout(0.2, name="output_dropout")(model.outputs[0])
+    model = keras.Model(model.inputs, outputs)
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    settings = QUICK | {"epochs": 1, "num_finalists": 1, "num_seeds": 1}
+    result = tune(model, few_digits, **settings)
+    for table in (result.trials, result.finalists):
+        assert set(table["output_dropout"]) == {0.2}
+    assert result.control == "no dropout at the searched sites"
+    assert result.control in set(result.comparison["setting"])
+    assert "Not searched, the same in every setting: output_dropout 0.20." in result.summary()
+
+
+def test_training_ends_when_validation_has_turned_unless_epochs_are_given(few_digits):
+    model = build_mlp(units=(8,), hidden_rates=(0.4,))
+    settings = {"rates": [0.2], "num_finalists": 1, "num_seeds": 1, "progress": False}
+    result = tune(model, few_digits, **settings, patience=2)
+    assert (result.trials["epochs"] == result.trials["best_epoch"] + 2).all()
+    assert result.answer != "not trained to the end"
+
+
+def test_where_the_best_trial_lies_on_the_edge_rates_beyond_it_are_tried(few_digits):
+    model = build_mlp(units=(8,), hidden_rates=(0.4,))
+    settings = {"num_finalists": 1, "num_seeds": 1, "epochs": 1, "progress": False}
+    result = tune(model, few_digits, **settings)
+    trials = result.trials[result.trials["role"] == "trial"]
+    inside = trials[trials["hidden_1_dropout"].between(0.2, 0.5)]
+    best = inside.loc[inside["score"].idxmin(), "hidden_1_dropout"]
+    beyond = {0.2: {0.05, 0.1}, 0.5: {0.6, 0.7}}.get(best, set())
+    assert set(trials["hidden_1_dropout"]) == {0.2, 0.3, 0.4, 0.5} | beyond
+    assert set(result.space.choices["hidden_1_dropout"]) == set(trials["hidden_1_dropout"])

@@ -92,18 +92,28 @@ def data_options(default: str | None) -> Callable[[Command], Command]:
     return _all_of(options)
 
 
-def training_options() -> Callable[[Command], Command]:
-    """Return what adds the options that specify how a model is trained."""
+def training_options(epochs: int | None, patience_default: str) -> Callable[[Command], Command]:
+    """Return what adds the options that specify how a model is trained.
+
+    Args:
+        epochs: default number of epochs; None where it depends on the data.
+        patience_default: the default patience in words.
+    """
     options = (
         click.option(
-            "--epochs", type=int, default=20, show_default=True, help="Epochs of each training run."
+            "--epochs",
+            type=int,
+            default=epochs,
+            show_default=str(epochs or "about 8,000 updates"),
+            help="Maximum number of epochs of each training run.",
         ),
         click.option("--batch-size", type=int, default=32, show_default=True, help="Batch size."),
         click.option(
             "--patience",
             type=int,
             metavar="N",
-            help="Stop a training after N epochs without improvement.",
+            show_default=patience_default,
+            help="Stop a training run after N epochs without improvement.",
         ),
     )
     return _all_of(options)

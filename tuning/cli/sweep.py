@@ -79,7 +79,9 @@ def _study_options(objective: str = "val_loss") -> Callable[[Command], Command]:
             ),
         ):  # fmt: skip
             command = option(command)
-        command = data_options(default="digits")(training_options()(command))
+        command = data_options(default="digits")(
+            training_options(epochs=20, patience_default="none")(command)
+        )
         return click.argument("model", default="mlp")(command)
 
     return add

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     help="Maximum number of trials; ignored by hyperband."
     "  [default: the whole grid with grid, 20 with random and bayesian]",
 )
-@training_options()
+@training_options(epochs=None, patience_default="about 1,000 updates")
 @click.option(
     "--objective",
     default="val_loss",
@@ -75,16 +75,22 @@ if TYPE_CHECKING:
 @click.option(
     "--finalists",
     type=int,
-    default=5,
+    default=1,
     show_default=True,
-    help="Number of settings that are trained again.",
+    help="Number of settings that race against no dropout.",
 )
 @click.option(
     "--seeds",
     type=int,
-    default=5,
+    default=40,
     show_default=True,
-    help="Number of new seeds for each finalist and control.",
+    help="Maximum number of new seeds for each finalist and no dropout.",
+)
+@click.option(
+    "--resplit/--fixed-split",
+    default=True,
+    show_default=True,
+    help="Spread the new seeds over several splits of the training and validation examples.",
 )
 @run_options("run")
 def tune_command(
@@ -98,7 +104,7 @@ def tune_command(
     rates: list[float] | None,
     placements: str | None,
     max_trials: int | None,
-    epochs: int,
+    epochs: int | None,
     batch_size: int,
     objective: str,
     patience: int | None,
@@ -106,6 +112,7 @@ def tune_command(
     seed: int,
     finalists: int,
     seeds: int,
+    resplit: bool,
     out: Path | None,
     resume: bool,
     overwrite: bool,
@@ -127,7 +134,16 @@ def tune_command(
         start_keras(model=model)
         from dropout_zoo.training.settings import TrainSettings
         from dropout_zoo.tuning.search import Search, TuningSettings
+        from dropout_zoo.tuning.training_length import with_length
 
+        training = {
+            "epochs": epochs,
+            "patience": patience,
+            "batch_size": batch_size,
+            "objective": objective,
+            "initial_weights": initial_weights,
+        }
+        training = {name: value for name, value in training.items() if value is not None}
         settings = TuningSettings(
             oracle=oracle,
             rates=rates,
@@ -135,14 +151,9 @@ def tune_command(
             max_trials=max_trials,
             num_seeds=seeds,
             num_finalists=finalists,
+            resplit=resplit,
             seed=seed,
-            training=TrainSettings(
-                epochs=epochs,
-                batch_size=batch_size,
-                objective=objective,
-                patience=patience,
-                initial_weights=initial_weights,
-            ),
+            training=TrainSettings(**with_length(training, len(dataset.train[1]))),
         )
         search = Search(model, dataset, settings)
         if dry_run:
@@ -176,6 +187,7 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(description, indent=2))
         return
+    from dropout_zoo.studies.summary_text import count_of
     from dropout_zoo.tuning.progress import duration
 
     print_table(
@@ -187,7 +199,8 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
     )
     settings = search.settings
     click.echo(
-        f"{search.max_trials} trials and 2 controls, then up to {settings.num_finalists} finalists "
-        f"and 2 controls on {settings.num_seeds} seeds: up to {search.trainings} training runs of "
-        f"{settings.training.epochs} epochs, about {duration(seconds)}. Nothing was written."
+        f"{search.max_trials} trials, then {count_of(settings.num_finalists, 'finalist')} against "
+        f"{search.control} on up to {settings.num_seeds} seeds: at most {search.trainings} "
+        f"training runs of at most {settings.training.epochs} epochs, at most "
+        f"{duration(seconds)}. Nothing was written."
     )

@@ -1,0 +1,233 @@
+"""What a race concludes, from scores that are made up."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dropout_zoo.training import Member, Objective, TrainedMember
+from dropout_zoo.tuning import SearchSpace
+from dropout_zoo.tuning.answer import answer
+from dropout_zoo.tuning.chance import Chance
+from dropout_zoo.tuning.race import (
+    RaceSettings,
+    choose_finalists,
+    comparison_table,
+    is_clear,
+    run_race,
+)
+from dropout_zoo.tuning.trial_tables import TrainingRecord
+
+LOSS, ACCURACY = Objective("val_loss", "min"), Objective("val_accuracy", "max")
+NONE = "no dropout"
+SPACE = SearchSpace({"hidden": (0.2, 0.3, 0.4, 0.5)}, {"hidden": ("hidden",)})
+RATES = {NONE: 0.0, "as given": 0.3}
+EPOCHS = 20
+
+
+def trained(rates, score, seed, objective, status="completed", reason="", best_epoch=5, epochs=8):
+    """A trained member with the same score at every epoch."""
+    if reason:
+        best_epoch, epochs = 0, 0
+    curves = pd.DataFrame({"epoch": range(1, epochs + 1), objective.name: score})
+    return TrainedMember(
+        member=Member(rates, seed), rates=rates, status=status, reason=reason, curves=curves,
+        objective=objective, best_epoch=best_epoch, score=score, seconds=1.0, checkpoint=None,
+        _template=None,
+    )  # fmt: skip
+
+
+def records(objective, scores_by_setting, **curve):
+    """Training runs of settings whose rates are in their names, such as `at 20`."""
+    made = []
+    for name, scores in scores_by_setting.items():
+        rate = RATES[name] if name in RATES else float(name[3:]) / 100
+        role = "control" if name == NONE else "finalist"
+        made += [
+            TrainingRecord(name, role, trained({"hidden": rate}, score, seed, objective, **curve))
+            for seed, score in enumerate(scores)
+        ]
+    return made
+
+
+def race_of(count, ratio=None):
+    return RaceSettings(control=NONE, first_seed=0, num_seeds=count, validation_ratio=ratio)
+
+
+def concluded(objective, scores_by_setting, *, chance=None, ratio=None, **curve):
+    made = records(objective, scores_by_setting, **curve)
+    race = race_of(len(next(iter(scores_by_setting.values()))), ratio)
+    table = comparison_table(made, race, objective)
+    return answer(table, made, race, objective, SPACE, max_epochs=EPOCHS, chance=chance)
+
+
+NOISE = np.array([0.01, -0.02, 0.015, -0.005, 0.0, 0.012, -0.011, 0.004, -0.01, 0.005])
+
+
+def test_a_clear_gain_is_called_one():
+    found = concluded(LOSS, {NONE: 0.5 + NOISE, "at 40": 0.3 - NOISE})
+    assert (found.kind, found.setting, found.rates) == ("gain", "at 40", {"hidden": 0.4})
+    assert found.sentence.startswith(
+        "Best: hidden 0.40 (val_loss 0.3, mean of 10 seeds), 0.2 better than no dropout (95% CI 0.1"
+    )
+    assert found.sentence.endswith("10 seeds on this split of the data).")
+
+
+def test_a_gain_over_several_splits_says_on_how_many():
+    found = concluded(LOSS, {NONE: 0.5 + NOISE, "at 40": 0.3 - NOISE}, ratio=0.2)
+    assert found.kind == "gain"
+    assert "; 10 seeds on 5 splits of the data)" in found.sentence
+
+
+def test_a_gain_within_noise_is_not_called_one_and_what_is_ruled_out_is_told():
+    found = concluded(LOSS, {NONE: 0.5 + NOISE, "at 40": 0.499 - NOISE})
+    assert found.kind == "no reliable difference"
+    assert found.sentence.startswith(
+        "No reliable difference: hidden 0.40 against no dropout, val_loss 0.499 against 0.5, gain "
+    )
+    assert " includes 0; 10 seeds on this split of the data). A gain of more than 0.0" in (
+        found.sentence
+    )
+
+
+def test_no_dropout_is_best_only_where_all_others_are_reliably_worse():
+    better = {NONE: 0.9 + NOISE, "at 20": 0.8 - NOISE}
+    found = concluded(ACCURACY, better)
+    assert (found.kind, found.setting) == ("loss", NONE)
+    assert found.sentence.startswith(
+        "Best: no dropout (val_accuracy 0.9, mean of 10 seeds); the best rates that were tried, "
+        "hidden 0.20, are 0.1 worse (95% CI 0.0"
+    )
+    found = concluded(ACCURACY, {NONE: 0.9 + NOISE, "at 20": 0.899 - NOISE})
+    assert found.kind == "no reliable difference"
+
+
+def test_a_single_seed_proves_nothing():
+    found = concluded(LOSS, {NONE: [0.5], "at 30": [0.3]})
+    assert found.kind == "no reliable difference"
+    assert "0.2 better than no dropout on a single seed, which proves nothing" in found.sentence
+
+
+def test_without_an_end_of_training_no_gain_is_claimed():
+    scores = {NONE: 0.5 + NOISE, "at 40": 0.3 - NOISE}
+    for best_epoch, kind in ((20, "not trained to the end"), (18, "gain")):
+        found = concluded(LOSS, scores, best_epoch=best_epoch, epochs=EPOCHS)
+        assert found.kind == kind
+    found = concluded(LOSS, scores, best_epoch=20, epochs=EPOCHS)
+    assert found.sentence.startswith(
+        "Not trained to the end: the best epoch is among the last tenth of 20 epochs in 100% of "
+        "the runs with "
+    )
+    assert "Allow more epochs. So far: best: hidden 0.40" in found.sentence
+    # What patience has stopped has ended, wherever its best epoch lies.
+    assert concluded(LOSS, scores, best_epoch=19, epochs=19).kind == "gain"
+
+
+def test_a_winner_that_has_learned_nothing_is_no_winner():
+    scores = {NONE: 0.30 + NOISE, "at 40": 0.33 - NOISE}
+    chance = Chance(ACCURACY, 0.34, "the most frequent class")
+    found = concluded(ACCURACY, scores, chance=chance)
+    assert found.kind == "no better than chance"
+    assert "always predicting the most frequent class: val_accuracy 0.33 against 0.34" in (
+        found.sentence
+    )
+    assert concluded(ACCURACY, scores, chance=chance._replace(value=0.2)).kind != found.kind
+
+
+def test_the_edge_of_the_range_is_pointed_out():
+    found = concluded(LOSS, {NONE: 0.5 + NOISE, "at 50": 0.3 - NOISE})
+    assert "at the edge of the range that was tried at hidden: a wider range" in found.sentence
+
+
+def test_of_two_gains_the_larger_is_recommended_and_needs_more_evidence():
+    two = {NONE: 0.5 + NOISE, "at 40": 0.3 - NOISE, "at 30": 0.35 - NOISE}
+    race, found = race_of(10), {}
+    for chosen in (two, {name: two[name] for name in (NONE, "at 40")}):
+        table = comparison_table(records(LOSS, chosen), race, LOSS).set_index("setting")
+        found[len(chosen)] = table.loc["at 40"]
+    assert found[3]["level"] == pytest.approx(0.975) and found[2]["level"] == pytest.approx(0.95)
+    assert found[3]["low"] < found[2]["low"]
+    assert concluded(LOSS, two).setting == "at 40"
+
+
+def test_a_setting_that_failed_on_a_seed_is_left_out():
+    made = records(LOSS, {NONE: [0.5, 0.6], "as given": [0.5, 0.6], "at 40": [0.3, 0.4]})
+    lost = trained({"hidden": 0.4}, np.nan, 1, LOSS, "failed", "memory")
+    made[-1] = TrainingRecord("at 40", "finalist", lost)
+    assert set(comparison_table(made, race_of(2), LOSS)["setting"]) == {NONE, "as given"}
+    failed = trained({"hidden": 0.4}, np.nan, 0, LOSS, "failed", "memory")
+    made = [record._replace(result=failed) for record in made]
+    with pytest.raises(RuntimeError, match="completed on every seed: memory"):
+        comparison_table(made, race_of(2), LOSS)
+
+
+def test_without_its_control_nothing_is_compared():
+    made = records(LOSS, {NONE: [0.5, 0.6], "at 40": [0.3, 0.4]})
+    made[0] = made[0]._replace(result=trained({"hidden": 0.0}, np.nan, 0, LOSS, "failed", "memory"))
+    table = comparison_table(made, race_of(2), LOSS)
+    assert table["gain"].isna().all()
+    found = answer(table, made, race_of(2), LOSS, SPACE, max_epochs=EPOCHS)
+    assert (found.kind, found.setting) == ("nothing to compare", "at 40")
+
+
+def test_a_site_may_have_the_name_of_a_column():
+    made = [
+        TrainingRecord(name, "x", trained({"mean": rate, "setting": rate}, 0.5 + rate, 0, LOSS))
+        for name, rate in ((NONE, 0.0), ("at 30", 0.3))
+    ]
+    table = comparison_table(made, race_of(1), LOSS)
+    assert table["rate/mean"].tolist() == [0.0, 0.3]
+    assert table["mean"].tolist() == [0.5, 0.8]
+
+
+def test_finalists_are_the_best_means_of_what_completed_everywhere():
+    trials = [
+        trained({"hidden": rate}, score, 0, LOSS, status)
+        for rate, score, status in [
+            (0.3, 0.1, "completed"), (0.4, 0.2, "completed"), (0.4, 0.3, "completed"),
+            (0.5, np.nan, "diverged"), (0.5, 0.0, "completed"), (0.2, 0.28, "completed"),
+        ]
+    ]  # fmt: skip
+    given = [{"hidden": 0.3}]
+    assert choose_finalists(trials, 5, LOSS, given) == [{"hidden": 0.4}, {"hidden": 0.2}]
+    assert choose_finalists(trials, 1, ACCURACY, given) == [{"hidden": 0.2}]
+    assert choose_finalists(trials, 5, LOSS)[0] == {"hidden": 0.3}
+
+
+def raced(gain, noise, seeds=40):
+    """Run a race whose scores are made up, and return how many seeds it took."""
+    rng = np.random.default_rng(0)
+
+    def train(members):
+        scores = [1 - gain * (m.label != NONE) + noise * rng.normal() for m in members]
+        return [
+            replace(trained(m.rates, score, m.seed, LOSS), member=m)
+            for m, score in zip(members, scores, strict=True)
+        ]
+
+    settings = {NONE: {"hidden": 0.0}, "finalist 1": {"hidden": 0.4}}
+    found = run_race(settings, race_of(seeds, ratio=0.2), LOSS, train)
+    return len(found) // 2
+
+
+def test_a_race_ends_as_soon_as_it_is_clear():
+    assert raced(gain=1.0, noise=0.1) == 10
+    assert raced(gain=-1.0, noise=0.1) == 10
+    assert raced(gain=0.06, noise=0.1) > 10
+    assert raced(gain=1.0, noise=0.1, seeds=3) == 3
+
+
+def test_a_race_goes_on_while_a_gain_that_matters_is_possible():
+    control = [0.5, 0.6]
+    assert not is_clear({"a": {"low": -0.1, "high": 0.2}}, control)
+    assert is_clear({"a": {"low": -0.1, "high": 0.05}}, control)
+    assert is_clear({"a": {"low": 0.01, "high": 0.2}}, control)
+    assert not is_clear({"a": {"low": -0.2, "high": -0.1}, "b": {"low": -1, "high": 1}}, control)
+
+
+def test_seeds_of_a_race_are_two_on_each_split_and_the_same_for_every_setting():
+    members = race_of(10, ratio=0.2).members("a", {"hidden": 0.1}, range(5))
+    assert [(m.seed, m.split) for m in members] == [(0, 1), (1, 1), (2, 2), (3, 2), (4, 3)]
+    members = race_of(10).members("a", {"hidden": 0.1}, range(3))
+    assert {m.split for m in members} == {0}

@@ -1,0 +1,208 @@
+"""The answer of a search: what the race shows, in a word and in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from dropout_zoo.studies.metric_names import rate_text
+from dropout_zoo.studies.sequential_tests import SEEDS_PER_SPLIT
+from dropout_zoo.studies.summary_text import count_of
+from dropout_zoo.training.objective import Objective
+from dropout_zoo.tuning.chance import Chance
+from dropout_zoo.tuning.race import RaceSettings
+from dropout_zoo.tuning.space import SearchSpace
+from dropout_zoo.tuning.training_length import TOLERATED_SHARE, share_not_ended
+from dropout_zoo.tuning.trial_tables import TrainingRecord
+
+GAIN = "gain"
+LOSS = "loss"
+NO_DIFFERENCE = "no reliable difference"
+NOT_ENDED = "not trained to the end"
+CHANCE = "no better than chance"
+UNKNOWN = "nothing to compare"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a race shows.
+
+    Attributes:
+        kind: ``"gain"``, ``"loss"``, ``"no reliable difference"``, ``"not trained to the end"``,
+            ``"no better than chance"``, or ``"nothing to compare"``.
+        setting: name of the setting that is recommended.
+        rates: its rates (fractions dropped) by site path.
+        sentence: the answer in plain words.
+    """
+
+    kind: str
+    setting: str
+    rates: Mapping[str, float]
+    sentence: str
+
+
+def answer(
+    table: pd.DataFrame,
+    records: Sequence[TrainingRecord],
+    race: RaceSettings,
+    objective: Objective,
+    space: SearchSpace,
+    *,
+    max_epochs: int,
+    chance: Chance | None = None,
+) -> Answer:
+    """Say what a race shows.
+
+    Args:
+        table: what `comparison_table` returned.
+        records: the training runs of the race.
+        race: how the settings were compared.
+        objective: what they are judged by.
+        space: what was searched.
+        max_epochs: largest number of epochs of each training run.
+        chance: the score of a constant prediction, if it is known.
+
+    Returns:
+        The answer.
+    """
+    gaining = table[table["low"] > 0]
+    best = (gaining if len(gaining) else table).iloc[0]
+    name = str(best["setting"])
+    paths = [column for column in table if str(column).startswith("rate/")]
+    rates = {str(path).removeprefix("rate/"): float(best[path]) for path in paths}
+    of_setting = {
+        setting: [record.result for record in records if record.setting == setting]
+        for setting in table["setting"]
+    }
+    not_ended = {
+        setting: share
+        for setting, trainings in of_setting.items()
+        if setting in (name, race.control)
+        and (share := share_not_ended(trainings, max_epochs)) > TOLERATED_SHARE
+    }
+    kind, text = _compared(table, best, race, objective)
+    if chance is not None:
+        reached = float(np.mean([_at_best(each, chance) for each in of_setting[name]]))
+        if not chance.objective.is_better(reached, chance.value):
+            kind, text = (
+                CHANCE,
+                (
+                    f"No better than always predicting {chance.prediction}: "
+                    f"{chance.objective.name} {reached:.4g} against {chance.value:.4g}. The rates "
+                    "cannot be compared before the model learns"
+                ),
+            )
+    if not_ended:
+        shares = ", ".join(
+            f"{round(100 * share)}% of the runs with {_described(s, of_setting, space, race)}"
+            for s, share in not_ended.items()
+        )
+        kind, text = (
+            NOT_ENDED,
+            (
+                f"Not trained to the end: the best epoch is among the last tenth of {max_epochs} "
+                f"epochs in {shares}. Allow more epochs. So far: {text[0].lower()}{text[1:]}"
+            ),
+        )
+    sentences = [f"{text}."]
+    if name != race.control and kind in (GAIN, NO_DIFFERENCE):
+        sentences += _about_range(rates, space)
+    return Answer(kind, name, rates, " ".join(sentences))
+
+
+def describe_rates(rates: Mapping[str, float]) -> str:
+    """Return rates as text, such as ``hidden_1_dropout 0.35, hidden_2_dropout 0.20``."""
+    return ", ".join(f"{path} {rate_text(rate)}" for path, rate in rates.items())
+
+
+def _compared(
+    table: pd.DataFrame, best: pd.Series, race: RaceSettings, objective: Objective
+) -> tuple[str, str]:
+    """What the intervals say, as a kind of answer and a sentence without its full stop."""
+    by_name = table.set_index("setting")
+    seeds = int(best["seeds"])
+    measured = f"{objective.name} {best['mean']:.4g}, mean of {count_of(seeds, 'seed')}"
+    others = by_name.drop(index=race.control, errors="ignore")
+    name = str(best["setting"])
+    label = _label(best, name, race)
+    if race.control not in by_name.index or others.empty:
+        return UNKNOWN, f"Best: {label} ({measured}); there is nothing to compare it with"
+    if seeds == 1:
+        if name == race.control:
+            return (
+                NO_DIFFERENCE,
+                f"Best: {label} ({measured}), on a single seed, which proves nothing",
+            )
+        gain = f"{best['gain']:.2g} better than {race.control}"
+        return (
+            NO_DIFFERENCE,
+            f"Best: {label} ({measured}), {gain} on a single seed, which proves nothing",
+        )
+    on = f"{seeds} seeds on {_splits(race, seeds)}"
+    if best["low"] > 0:
+        return GAIN, (
+            f"Best: {label} ({measured}), {best['gain']:.2g} better than {race.control} "
+            f"({_interval(best)}; {on})"
+        )
+    rival = others.iloc[0]
+    rates = _label(rival, str(rival.name), race)
+    if (others["high"] < 0).all():
+        return LOSS, (
+            f"Best: {race.control} ({objective.name} {by_name.loc[race.control, 'mean']:.4g}, mean "
+            f"of {seeds} seeds); the best rates that were tried, {rates}, are {-rival['gain']:.2g} "
+            f"worse ({_interval(rival, sign=-1)}; {on})"
+        )
+    return NO_DIFFERENCE, (
+        f"No reliable difference: {rates} against {race.control}, {objective.name} "
+        f"{rival['mean']:.4g} against {by_name.loc[race.control, 'mean']:.4g}, gain "
+        f"{rival['gain']:.2g} ({_interval(rival)} includes 0; {on}). A gain of more than "
+        f"{max(others['high']):.2g} is ruled out"
+    )
+
+
+def _label(row: pd.Series, name: str, race: RaceSettings) -> str:
+    if name == race.control:
+        return name
+    rates = {
+        str(path).removeprefix("rate/"): float(rate)
+        for path, rate in row.items()
+        if str(path).startswith("rate/")
+    }
+    return describe_rates(rates)
+
+
+def _interval(row: pd.Series, sign: int = 1) -> str:
+    low, high = sorted((sign * row["low"], sign * row["high"]))
+    return f"95% CI {low:.2g} to {high:.2g}"
+
+
+def _splits(race: RaceSettings, seeds: int) -> str:
+    if race.validation_ratio is None:
+        return "this split of the data"
+    return f"{seeds // SEEDS_PER_SPLIT} splits of the data"
+
+
+def _described(
+    setting: str, of_setting: Mapping[str, Sequence], space: SearchSpace, race: RaceSettings
+) -> str:
+    if setting == race.control:
+        return setting
+    return describe_rates(of_setting[setting][0].rates)
+
+
+def _at_best(trained, chance: Chance) -> float:
+    row = trained.curves.set_index("epoch").loc[trained.best_epoch]
+    return float(row[chance.objective.name])
+
+
+def _about_range(rates: Mapping[str, float], space: SearchSpace) -> list[str]:
+    edge = space.on_edge(rates)
+    if not edge:
+        return []
+    return [
+        f"The best rate is at the edge of the range that was tried at {', '.join(edge)}: a wider "
+        "range may contain a better one."
+    ]
