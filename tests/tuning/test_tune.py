@@ -160,6 +160,7 @@ def test_the_plot_shows_trials_controls_and_the_choice(result):
         plt.close(display.figure_)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_answer(result, few_digits):
     model = build_mlp(units=(16, 8), hidden_rates=(0.4, 0.3))
     again = tune(model, few_digits, **QUICK)

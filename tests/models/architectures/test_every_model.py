@@ -32,6 +32,8 @@ SLOW = HEAVY | {
     "srivastava_1024x3",
     "srivastava_1024_1024_2048",
     "srivastava_1024x3_logistic",
+    "srivastava_800x2_logistic",
+    "tabular_mlp",
     "wide_resnet_10_1",
     "wide_resnet_10_1_after_norm",
 }

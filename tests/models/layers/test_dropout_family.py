@@ -178,9 +178,13 @@ def test_monte_carlo_drops_at_each_site(build, few_digits):
         assert monte_carlo(nothing_else, x, samples=3).std.max() > 1e-4
 
 
-def test_what_the_engine_cannot_lift_has_a_reason(few_digits):
+def test_what_the_engine_cannot_lift_has_a_reason():
     assert why_not_liftable(small_maps_net()) is None
     assert re.search("'first' is a DropConnect", why_not_liftable(dropped_weights_net()))
+
+
+@pytest.mark.slow
+def test_fit_trains_what_the_engine_cannot_lift(few_digits):
     with pytest.warns(UserWarning, match=r"Model\.fit trains the members.*DropConnect"):
         (trained,) = train_members(
             dropped_weights_net(), [Member([0.1, 0.2], 0)], few_digits, epochs=2, batch_size=32

@@ -231,6 +231,7 @@ def regression(few_digits):
     return Dataset.from_arrays(**parts)
 
 
+@pytest.mark.slow
 def test_a_regression_is_measured_by_its_loss(few_digits):
     model = net(
         layers.Dense(32, "relu"), layers.Dropout(0.5), end=layers.Dense(1), loss="mse", metrics=()
@@ -289,6 +290,7 @@ def test_nothing_is_trained_where_no_measured_rule_is_asked_for(few_digits, monk
         examine(model, few_digits)
 
 
+@pytest.mark.slow
 def test_an_unbuilt_model_is_built(few_digits):
     model = keras.Sequential([layers.Flatten(), layers.Dropout(0.2), layers.Dense(10, "softmax")])
     model.compile("adam", "sparse_categorical_crossentropy")

@@ -102,6 +102,7 @@ def test_levels_that_do_not_exist_are_refused_before_any_training(model, few_dig
         plan_predictive_uncertainty(model, few_digits, levels={"fog": (0.1,)})
 
 
+@pytest.mark.slow
 def test_without_an_ensemble_nothing_more_is_trained(model, few_digits):
     plans = []
     found = predictive_uncertainty(
