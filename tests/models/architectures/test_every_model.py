@@ -1,6 +1,6 @@
 """Dense, convolutional and residual entries: saved, trained by the engine, searched.
 
-The largest are saved and trained if asked for (`-m slow`).
+The largest are saved and trained if asked for (`-m slow`, and `-m nightly` for the very largest).
 """
 
 import keras
@@ -37,7 +37,15 @@ SLOW = HEAVY | {
     "wide_resnet_10_1",
     "wide_resnet_10_1_after_norm",
 }
-TRAINED = [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in ENTRIES]
+TRAINED = [
+    # The largest is trained as the one of half its width is, for more than a minute.
+    pytest.param(
+        name, marks=pytest.mark.nightly if name == "srivastava_8192x2" else pytest.mark.slow
+    )
+    if name in SLOW
+    else name
+    for name in ENTRIES
+]
 MARKED = [pytest.param(name, marks=[pytest.mark.slow] * (name in HEAVY)) for name in ENTRIES]
 LIGHT = [name for name in ENTRIES if name not in HEAVY]
 
