@@ -214,6 +214,7 @@ def test_overwrite_removes_the_run_and_nothing_else(few_digits, run):
     assert (run / "best.keras").is_file()
 
 
+@pytest.mark.slow
 def test_a_torn_journal_loses_only_its_torn_record(few_digits, tmp_path):
     members = [Member([rate], seed=1) for rate in (0.1, 0.2, 0.3)]
 

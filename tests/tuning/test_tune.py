@@ -195,8 +195,9 @@ def test_wrong_settings_leave_no_folder_behind(few_digits, tmp_path):
 
 @pytest.mark.parametrize(
     "oracle",
-    ["hyperband", *(pytest.param(each, marks=pytest.mark.slow) for each in ("random", "bayesian"))],
+    ["hyperband", "random", "bayesian"],
 )
+@pytest.mark.slow
 def test_other_oracles_search_too(few_digits, oracle):
     settings = QUICK | {"max_trials": 3, "oracle": oracle, "num_seeds": 1, "num_finalists": 1}
     result = tune(build_mlp(units=(8,), hidden_rates=(0.4,)), few_digits, **settings)

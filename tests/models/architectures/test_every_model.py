@@ -29,6 +29,7 @@ HEAVY = {
 
 SLOW = HEAVY | {
     "goodfellow_maxout_240x2",
+    "mlp",  # which the engine's own tests train
     "srivastava_1024x3",
     "srivastava_1024_1024_2048",
     "srivastava_1024x3_logistic",

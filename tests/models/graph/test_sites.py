@@ -484,6 +484,7 @@ def test_keras_applications(name, arguments, expected):
     assert dict(found(model)) == expected
 
 
+@pytest.mark.slow
 def test_efficientnet():
     model = keras.applications.EfficientNetB0(weights=None, input_shape=(64, 64, 3), classes=4)
     sites = dropout_sites(model)

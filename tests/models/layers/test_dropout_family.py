@@ -165,7 +165,14 @@ def test_what_has_been_learnt_is_kept_in_clones():
     assert clone.get_layer("first").rate == pytest.approx(1 / (1 + np.exp(-0.7)))
 
 
-@pytest.mark.parametrize("build", [small_maps_net, dropped_weights_net, learnt_rate_net])
+@pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(small_maps_net, marks=pytest.mark.slow),
+        dropped_weights_net,
+        learnt_rate_net,
+    ],
+)
 def test_monte_carlo_drops_at_each_site(build, few_digits):
     model, x = build(), few_digits.test[0][:20]
     settable = [site.path for site in dropout_sites(model) if not site.learned]

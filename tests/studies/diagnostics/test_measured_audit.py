@@ -216,6 +216,7 @@ def test_the_switch_turns_dropout_alone_and_all_of_it():
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(norm.moving_mean), np.zeros(8))
 
 
+@pytest.mark.slow
 def test_a_diverged_training_is_reported(few_digits):
     model = net(layers.Dense(16, "relu"), layers.Dropout(0.2))
     model.compile(keras.optimizers.SGD(1e30), "sparse_categorical_crossentropy")

@@ -106,6 +106,7 @@ def test_the_error_is_drawn_in_percent(sweep):
     assert display.optimum == error.idxmin()
 
 
+@pytest.mark.slow
 def test_a_control_that_is_no_point_of_the_curve_is_a_line_across(few_digits):
     two = build_mlp(units=(8, 8), hidden_rates=0.3)
     result = rate_sweep(

@@ -134,6 +134,7 @@ def test_one_site_at_a_time_leaves_the_others_as_they_were(model, few_digits):
     assert "single seed" in result.summary()
 
 
+@pytest.mark.slow
 def test_the_expected_width_stays_the_same(few_digits):
     result = rate_sweep(
         "mlp", few_digits, units=(8,), width=("fixed", "expected"), rates=(0.5,), **ONE
@@ -149,6 +150,7 @@ def test_the_expected_width_stays_the_same(few_digits):
         rate_sweep(build_mlp(), few_digits, width="expected")
 
 
+@pytest.mark.slow
 def test_a_grid_crosses_two_groups_and_adds_the_input_site(few_digits):
     result = rate_grid("mlp", few_digits, first_rates=(0.2,), second_rates=(0.5,), **ONE)
     scores = result.scores()

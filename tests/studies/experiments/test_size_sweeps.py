@@ -104,6 +104,7 @@ def test_capacity_goes_through_widths_and_depths(few_digits):
     assert result.controls["4 units, rate 0.50"] == "4 units, no dropout"
 
 
+@pytest.mark.slow
 def test_capacity_takes_a_users_builder_and_says_what_it_lacks(few_digits, model):
     def wide(units=(8,)):
         return build_mlp(units=units, hidden_rates=0.3)

@@ -186,7 +186,8 @@ def test_state_that_keras_does_not_know_of_is_left_to_fit(few_digits):
     assert_identical(one, other)
 
 
-@pytest.mark.parametrize("noise", ["tensorflow", pytest.param("numpy", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("noise", ["tensorflow", "numpy"])
 def test_noise_without_a_seed_is_left_to_fit(few_digits, noise):
     def from_numpy(x):
         return tf.numpy_function(lambda a: a + np.float32(np.random.rand()), [x], tf.float32)

@@ -218,6 +218,7 @@ def test_class_weights_and_sample_weights_mean_the_same(few_digits):
     assert not equal(weights_of(plain), weights_of(by_class))
 
 
+@pytest.mark.slow
 def test_an_objective_to_be_maximised_chooses_the_best_epoch(few_digits):
     (trained,) = train_members(
         small_mlp(), [Member([0.2, 0.2], seed=1)], few_digits, **SETTINGS, objective="val_accuracy"
@@ -290,6 +291,7 @@ class DrawsUnseeded(keras.initializers.Initializer):
         return keras.random.normal(shape, stddev=0.1, dtype=dtype)
 
 
+@pytest.mark.slow
 def test_a_seed_decides_what_a_custom_initializer_draws(few_digits):
     model = net_with_initializer(DrawsUnseeded())
     keras.utils.set_random_seed(1)

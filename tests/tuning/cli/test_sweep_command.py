@@ -146,6 +146,7 @@ def test_every_kind_runs_on_a_function_of_the_user(here, kind, ranges, settings)
     assert settings <= {row["setting"] for row in outcome["settings"]}
 
 
+@pytest.mark.slow
 def test_dry_run_writes_nothing(here):
     before = sorted(here.rglob("*"))
     answered = run("rate", "--data", "data.npz", "--rates", "0.2,0.5", "--dry-run")
