@@ -21,8 +21,13 @@ from dropout_zoo.models import (
 )
 from dropout_zoo.models.factory import builder_arguments
 
+LARGEST = "srivastava_8192x2"  # seventy million parameters
 
-@pytest.mark.parametrize("name", list_models())
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(each, marks=[pytest.mark.slow] * (each == LARGEST)) for each in list_models()],
+)
 def test_metadata_is_what_the_builder_builds(name):
     entry = model_entry(name)
     model = create_model(name)

@@ -4,6 +4,7 @@ import csv
 
 import keras
 import pandas as pd
+import pytest
 from keras import layers
 
 from dropout_zoo.studies.csv_tables import read_csv, write_csv
@@ -21,6 +22,7 @@ def test_texts_come_back_as_they_were_and_none_begins_like_a_formula(tmp_path):
     pd.testing.assert_frame_equal(found, table, check_dtype=False)
 
 
+@pytest.mark.slow
 def test_a_layer_called_like_a_formula_stays_text_in_a_run(few_digits, tmp_path):
     model = keras.Sequential(
         [

@@ -52,6 +52,12 @@ def test_running_a_plan_is_running_the_study(plan, few_digits):
     names = ["setting", "seed", "val_loss"]
     assert run.data[names].equals(planned.data[names])
     assert run.settings == planned.settings == plan.describe()
+
+
+@pytest.mark.slow
+def test_a_plan_can_be_run_again(plan):
+    names = ["setting", "seed", "val_loss"]
+    planned = plan.run(ALONE)
     again = plan.run(ALONE)
     assert again.data[names].equals(planned.data[names])
 

@@ -181,6 +181,7 @@ def test_missing_columns_are_named():
         verdict(curves(FLAT, FLAT).drop(columns="train_loss"))
 
 
+@pytest.mark.slow
 def test_real_trainings_with_and_without_too_much_dropout(few_digits):
     model = build_mlp(units=(32,), hidden_rates=(0.5,))
     result = learning_curves(

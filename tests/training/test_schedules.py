@@ -189,6 +189,7 @@ def test_a_schedule_of_ones_own(few_digits, tmp_path):
         trainer.train([Member({}, 0, schedule=Steps(0.7))])
 
 
+@pytest.mark.slow
 def test_the_journal_tells_schedules_apart(few_digits, tmp_path):
     schedules = [None, EarlyDropout(1), LinearRamp(1), CosineRamp(1)]
     members = [Member({}, 0, schedule=schedule) for schedule in schedules]

@@ -85,6 +85,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path, command):
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_deleted_meanwhile_is_told(few_digits, tmp_path):
     folder = tmp_path / "run"
 

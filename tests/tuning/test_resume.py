@@ -66,7 +66,7 @@ def kill(kind: str, folder: Path, kills: int) -> list[str]:
     assert ran.returncode == 0, ran.stderr[-3000:]
     report = json.loads(ran.stdout.splitlines()[-1])
     assert report["kills"] >= kills
-    runs = ["again", *(f"run-{number}" for number in range(report["runs"]))]
+    runs = [f"run-{number}" for number in range(report["runs"])]
     for run in runs:
         # What a journal held was trained once. (A kill may come between journal and log.)
         trained = Counter((folder / f"{run}.log").read_text().splitlines())
@@ -113,14 +113,14 @@ def kill_sweeps_and_compare(folder: Path, kills: int) -> list[str]:
 @pytest.mark.parametrize(
     ("compare", "kills"),
     [
-        (kill_searches_and_compare, 3),
-        pytest.param(kill_searches_and_compare, 60, marks=pytest.mark.slow),
-        pytest.param(kill_sweeps_and_compare, 30, marks=pytest.mark.slow),
+        (kill_searches_and_compare, 1),
+        pytest.param(kill_searches_and_compare, 15, marks=pytest.mark.slow),
+        pytest.param(kill_sweeps_and_compare, 8, marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.posix
 def test_killed_at_any_moment_it_resumes_to_the_same_answer(tmp_path, compare, kills):
-    assert len(compare(tmp_path, kills)) > 1, "runs that were compared"
+    assert compare(tmp_path, kills), "runs that were compared"
 
 
 @pytest.mark.nightly
@@ -134,15 +134,14 @@ def test_killed_many_times_it_resumes_to_the_same_answer(tmp_path, compare, kill
 
 @pytest.fixture(scope="module")
 def complete(few_digits, tmp_path_factory):
-    """A run that is complete; tests change copies of it."""
+    """The result of a run that is complete; tests change copies of its folder."""
     path = tmp_path_factory.mktemp("complete") / "run"
-    tune(model(), few_digits, **QUICK, directory=path)
-    return path
+    return tune(model(), few_digits, **QUICK, directory=path)
 
 
 @pytest.fixture
 def run(complete, tmp_path):
-    return Path(shutil.copytree(complete, tmp_path / "run"))
+    return Path(shutil.copytree(complete.directory, tmp_path / "run"))
 
 
 @pytest.mark.slow
@@ -153,11 +152,11 @@ def test_resume_on_a_missing_or_empty_folder_starts(few_digits, tmp_path):
         assert result.trainings == 4 + 3 * 2
 
 
-def test_resume_on_a_complete_run_gives_its_result_untouched(few_digits, tmp_path, capsys):
-    first = tune(model(), few_digits, **QUICK, directory=tmp_path / "run")
+def test_resume_on_a_complete_run_gives_its_result_untouched(few_digits, complete, capsys):
+    first = complete
     times = {path.name: path.stat().st_mtime_ns for path in first.directory.iterdir()}
     settings = QUICK | {"progress": True}
-    again = tune(model(), few_digits, **settings, directory=tmp_path / "run", resume=True)
+    again = tune(model(), few_digits, **settings, directory=first.directory, resume=True)
     assert "is complete" in capsys.readouterr().err
     assert {path.name: path.stat().st_mtime_ns for path in again.directory.iterdir()} == times
     assert again.outcome() == first.outcome()
@@ -215,12 +214,13 @@ def test_overwrite_removes_the_run_and_nothing_else(few_digits, run):
     assert (run / "best.keras").is_file()
 
 
+@pytest.mark.slow
 def test_a_torn_journal_loses_only_its_torn_record(few_digits, tmp_path):
     members = [Member([rate], seed=1) for rate in (0.1, 0.2, 0.3)]
 
     def trainer():
         return MemberTrainer(
-            model(), few_digits, TrainSettings(epochs=1), directory=tmp_path / "weights"
+            model(), few_digits, TrainSettings(epochs=1), directory=tmp_path / "weights", workers=1
         )
 
     journal = tmp_path / "journal.jsonl"
@@ -290,6 +290,7 @@ def test_a_journal_without_its_settings_is_not_resumed(few_digits, tmp_path, mon
     )
 
 
+@pytest.mark.slow
 def test_weights_that_are_kept_are_part_of_the_search(few_digits, tmp_path):
     settings = QUICK | {"initial_weights": "keep", "directory": tmp_path / "run"}
     one = model()

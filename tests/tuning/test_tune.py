@@ -161,6 +161,7 @@ def test_the_plot_shows_trials_controls_and_the_race(result):
         plt.close(display.figure_)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_answer(result, few_digits):
     model = build_mlp(units=(16, 8), hidden_rates=(0.4, 0.3))
     again = tune(model, few_digits, **QUICK)
@@ -195,8 +196,9 @@ def test_wrong_settings_leave_no_folder_behind(few_digits, tmp_path):
 
 @pytest.mark.parametrize(
     "oracle",
-    ["hyperband", *(pytest.param(each, marks=pytest.mark.slow) for each in ("random", "bayesian"))],
+    ["hyperband", "random", "bayesian"],
 )
+@pytest.mark.slow
 def test_other_oracles_search_too(few_digits, oracle):
     settings = QUICK | {"max_trials": 3, "oracle": oracle, "num_seeds": 1, "num_finalists": 1}
     result = tune(build_mlp(units=(8,), hidden_rates=(0.4,)), few_digits, **settings)

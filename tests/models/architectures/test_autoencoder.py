@@ -87,6 +87,7 @@ def test_the_command_line_says_how_to_reconstruct(tmp_path):
     assert "received 784; change the last layer, or use other data, or set the task to" in message
 
 
+@pytest.mark.slow
 def test_tune_finds_rates_for_a_reconstruction(reconstruction, tmp_path):
     result = tune(
         "autoencoder",

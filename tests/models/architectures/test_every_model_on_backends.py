@@ -44,7 +44,10 @@ print("all is well")
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("backend", backends.ALL)
+# On TensorFlow it is more of what the tests of each architecture do there.
+@pytest.mark.parametrize(
+    "backend",
+    [pytest.param("tensorflow", marks=pytest.mark.nightly), *backends.WITHOUT_TENSORFLOW],
+)
 def test_entries_on_backend(backend, tmp_path):
     assert backends.last_words(backend, "-c", PROGRAM, backend, tmp_path) == backends.WELL

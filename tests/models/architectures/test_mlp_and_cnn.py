@@ -89,6 +89,7 @@ def test_compiled_as_documented_and_trainable(build):
     model = build()
     assert isinstance(model.optimizer, keras.optimizers.Adam)
     assert model.loss == "categorical_crossentropy"
+    model.run_eagerly = True  # a trace takes longer than the only step
     history = model.fit(images(model), one_hot(), verbose=0).history
     assert set(history) == {"loss", "accuracy"}
     np.testing.assert_allclose(np.asarray(model(images(model))).sum(1), 1, rtol=1e-5)
@@ -239,6 +240,7 @@ def test_optimizer_loss_name_and_no_compile(build):
     )
     assert model.name == "mine"
     assert isinstance(model.optimizer, keras.optimizers.SGD)
+    model.run_eagerly = True
     history = model.fit(images(model), np.arange(6), verbose=0).history
     assert set(history) == {"loss", "accuracy"}
     assert not build(compile=False).compiled
@@ -249,6 +251,7 @@ def test_regression_and_two_classes(build):
     model = build(num_classes=None)
     assert model.output_shape == (None, 1)
     assert model.get_layer("classifier").activation is keras.activations.linear
+    model.run_eagerly = True
     assert set(model.fit(images(model), np.zeros((6, 1)), verbose=0).history) == {"loss", "mae"}
     assert build(num_classes=None, loss="huber").loss == "huber"
     assert build(num_classes=2).output_shape == (None, 2)

@@ -67,6 +67,7 @@ def test_the_recipe_trains_a_dropout_net_with_max_norm(few_digits):
             assert norms.max() <= 2 + 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Model.fit trains the members")
 def test_the_engine_takes_the_steps_of_the_recipe(few_digits):
     optimizer = srivastava_sgd(learning_rate=0.5, half_life=20, momentum_steps=10)

@@ -21,7 +21,8 @@ APPLICATIONS = {
 }
 
 
-LARGE = ("DenseNet121", "EfficientNetV2B0", "ResNet50")
+QUICK = ("MobileNet", "VGG16")
+"""Those that are built in about a second; both have findings."""
 
 
 def found(model):
@@ -30,7 +31,7 @@ def found(model):
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in APPLICATIONS],
+    [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in APPLICATIONS],
 )
 def test_keras_applications(name):
     side, with_top, without_top = APPLICATIONS[name]
@@ -113,7 +114,13 @@ REGISTERED = {
 }
 
 
-@pytest.mark.parametrize("name", list_models())
+LARGEST = "srivastava_8192x2"  # seventy million parameters
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(each, marks=[pytest.mark.slow] * (each == LARGEST)) for each in list_models()],
+)
 def test_registered_models(name):
     assert found(create_model(name)) == REGISTERED.get(name, set())
 
@@ -597,7 +604,14 @@ def test_there_are_enough_models():
     assert len(APPLICATIONS) * 2 + len(ZOO) + len(EXAMPLES) >= 25
 
 
-@pytest.mark.parametrize("build", EXAMPLES, ids=lambda build: build.__name__)
+@pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(each, marks=[pytest.mark.slow] * (each is frozen_without_dropout))
+        for each in EXAMPLES
+    ],
+    ids=lambda build: build.__name__,
+)
 def test_saved_and_loaded_they_are_judged_the_same(build, tmp_path):
     if build is transfer:
         pytest.skip("large, and its base is saved as any other nested model is")

@@ -145,7 +145,10 @@ def test_what_repeats_is_drawn_once_where_a_model_is_deep():
     assert "2 times: block_1 to block_2" in diagram(residual(3), collapse=True).text()
 
 
-@pytest.mark.parametrize(("name", "most"), [("ResNet50", 140), ("DenseNet121", 80)])
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("ResNet50", 140), pytest.param("DenseNet121", 80, marks=pytest.mark.slow)],
+)
 def test_deep_application_models_stay_readable(name, most):
     model = getattr(keras.applications, name)(weights=None, input_shape=(64, 64, 3), classes=5)
     drawn = diagram(model)

@@ -99,7 +99,7 @@ def small(**compile_arguments):
         ]
     )
     if compile_arguments:
-        model.compile(**compile_arguments)
+        model.compile(**compile_arguments, run_eagerly=True)  # a trace takes longer than its steps
         model.fit(X, Y, batch_size=8, verbose=0)
     return model
 
@@ -174,6 +174,15 @@ def recurrent():
     return keras.Model(inputs, layers.Dense(1)(layers.Flatten()(x)))
 
 
+def cells():
+    """The recurrent layers with dropout in their cells, and no others."""
+    inputs = Input((4, 3))
+    x = layers.LSTM(4, return_sequences=True, recurrent_dropout=0.2, name="lstm")(inputs)
+    stack = [layers.LSTMCell(4, dropout=0.1), layers.LSTMCell(4, dropout=0.1)]
+    x = layers.RNN(layers.StackedRNNCells(stack), name="stacked")(x)
+    return keras.Model(inputs, layers.Dense(1)(x))
+
+
 def attention():
     inputs = Input((6, 8))
     x = layers.MultiHeadAttention(2, 4, dropout=0.1, name="mha")(inputs, inputs)
@@ -227,7 +236,12 @@ MODELS = [
 ]
 
 
-@pytest.mark.parametrize("build", MODELS, ids=lambda build: build.__name__)
+@pytest.mark.parametrize(
+    "build",
+    # A clone of the recurrent net for each of its many sites takes longest.
+    [pytest.param(each, marks=[pytest.mark.slow] * (each is recurrent)) for each in MODELS],
+    ids=lambda build: build.__name__,
+)
 def test_each_rate_can_be_set_alone_and_nothing_else_changes(build, tmp_path):
     model = build()
     before, weights, x = rates_of(model), model.get_weights(), inputs_for(model)
@@ -248,16 +262,18 @@ def test_each_rate_can_be_set_alone_and_nothing_else_changes(build, tmp_path):
     assert equal(model.get_weights(), weights)
 
 
+TWO_SITES = build_mlp(input_shape=(4,), units=(3, 3), num_classes=2)
+
+
 @given(rates=st.lists(st.floats(0, 1, exclude_max=True), min_size=2, max_size=2))
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_rates(rates):
     wanted = dict(zip(("hidden_1_dropout", "hidden_2_dropout"), rates, strict=True))
-    model = build_mlp(input_shape=(4,), units=(3, 3), num_classes=2)
-    assert rates_of(with_rates(model, wanted)) == wanted
+    assert rates_of(with_rates(TWO_SITES, wanted)) == wanted
 
 
 def test_several_at_once_and_none():
-    model = recurrent()
+    model = cells()
     wanted = dict.fromkeys(rates_of(model), 0.35)
     changed = with_rates(model, wanted)
     assert rates_of(changed) == wanted
@@ -290,22 +306,21 @@ def test_a_rate_raised_from_zero_drops(layer_class):
 
 
 @pytest.mark.parametrize(
-    ("build", "path"),
+    ("build", "paths"),
     [
-        (attention, "mha/dropout_layer"),
-        (attention, "without/dropout_layer"),
-        (attention, "dot/dropout"),
-        (recurrent, "lstm/cell/recurrent_dropout"),
-        (recurrent, "stacked/cell/cells_1/dropout"),
+        (attention, ["mha/dropout_layer", "without/dropout_layer", "dot/dropout"]),
+        (cells, ["lstm/cell/recurrent_dropout", "stacked/cell/cells_1/dropout"]),
     ],
 )
-def test_rates_inside_composite_layers_take_effect(build, path):
+def test_rates_inside_composite_layers_take_effect(build, paths):
     model = build()
-    off = with_rates(model, dict.fromkeys(rates_of(model), 0.0))
+    none = dict.fromkeys(rates_of(model), 0.0)
+    off = with_rates(model, none)
     x = inputs_for(model)
     np.testing.assert_allclose(off(x, training=True), off(x, training=False), rtol=1e-5)
-    on = with_rates(model, {**dict.fromkeys(rates_of(model), 0.0), path: 0.5})
-    assert not np.allclose(on(x, training=True), on(x, training=False), rtol=1e-3)
+    for path in paths:
+        on = with_rates(model, {**none, path: 0.5})
+        assert not np.allclose(on(x, training=True), on(x, training=False), rtol=1e-3), path
 
 
 def test_an_argument_that_sets_several_rates_wants_them_all_the_same():
@@ -520,6 +535,7 @@ def test_losses_and_metrics_by_output():
         loss_weights={"a": 0.5, "b": 2.0},
         metrics={"a": ["mae", keras.metrics.MeanSquaredError()]},
         weighted_metrics={"b": ["mse"]},
+        run_eagerly=True,
     )
     changed = with_rates(model, {"joined": 0.4})
     x, y = inputs_for(model), {"a": np.ones((4, 1)), "b": np.ones((4, 2))}
@@ -620,7 +636,7 @@ def test_statistics_are_copied():
     x = layers.Concatenate()([normalize(inputs), ops.cast(bins(inputs), "float32")])
     x = layers.BatchNormalization(name="batch_norm")(layers.Dense(4)(x))
     model = keras.Model(inputs, layers.Dense(1)(layers.Dropout(0.2, name="drop")(x)))
-    model.compile("adam", "mse")
+    model.compile("adam", "mse", run_eagerly=True)
     model.fit(X, Y, verbose=0)
     changed = with_rates(model, {"drop": 0.1})
     assert not np.allclose(changed.get_layer("batch_norm").moving_mean, 0)

@@ -72,6 +72,7 @@ def test_rates_alone_can_be_left_out():
     assert model_fingerprint(one, rates=False) == model_fingerprint(other, rates=False)
 
 
+@pytest.mark.slow
 def test_no_two_light_entries_of_the_zoo_are_the_same():
     light = [name for name in list_models() if model_entry(name).parameters < 3_000_000]
     structures = {name: model_fingerprint(model_entry(name).builder()) for name in light}

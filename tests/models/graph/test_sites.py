@@ -475,7 +475,7 @@ def test_the_order_is_from_input_to_output():
     ("name", "arguments", "expected"),
     [
         ("MobileNet", {"alpha": 0.25, "dropout": 0.15}, {"dropout": (0.15, "hidden")}),
-        ("DenseNet121", {}, {}),
+        pytest.param("DenseNet121", {}, {}, marks=pytest.mark.slow),
     ],
 )
 def test_keras_applications(name, arguments, expected):
@@ -484,6 +484,7 @@ def test_keras_applications(name, arguments, expected):
     assert dict(found(model)) == expected
 
 
+@pytest.mark.slow
 def test_efficientnet():
     model = keras.applications.EfficientNetB0(weights=None, input_shape=(64, 64, 3), classes=4)
     sites = dropout_sites(model)

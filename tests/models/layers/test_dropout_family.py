@@ -165,7 +165,14 @@ def test_what_has_been_learnt_is_kept_in_clones():
     assert clone.get_layer("first").rate == pytest.approx(1 / (1 + np.exp(-0.7)))
 
 
-@pytest.mark.parametrize("build", [small_maps_net, dropped_weights_net, learnt_rate_net])
+@pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(small_maps_net, marks=pytest.mark.slow),
+        dropped_weights_net,
+        learnt_rate_net,
+    ],
+)
 def test_monte_carlo_drops_at_each_site(build, few_digits):
     model, x = build(), few_digits.test[0][:20]
     settable = [site.path for site in dropout_sites(model) if not site.learned]
@@ -178,9 +185,13 @@ def test_monte_carlo_drops_at_each_site(build, few_digits):
         assert monte_carlo(nothing_else, x, samples=3).std.max() > 1e-4
 
 
-def test_what_the_engine_cannot_lift_has_a_reason(few_digits):
+def test_what_the_engine_cannot_lift_has_a_reason():
     assert why_not_liftable(small_maps_net()) is None
     assert re.search("'first' is a DropConnect", why_not_liftable(dropped_weights_net()))
+
+
+@pytest.mark.slow
+def test_fit_trains_what_the_engine_cannot_lift(few_digits):
     with pytest.warns(UserWarning, match=r"Model\.fit trains the members.*DropConnect"):
         (trained,) = train_members(
             dropped_weights_net(), [Member([0.1, 0.2], 0)], few_digits, epochs=2, batch_size=32

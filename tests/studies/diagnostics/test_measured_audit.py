@@ -216,6 +216,7 @@ def test_the_switch_turns_dropout_alone_and_all_of_it():
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(norm.moving_mean), np.zeros(8))
 
 
+@pytest.mark.slow
 def test_a_diverged_training_is_reported(few_digits):
     model = net(layers.Dense(16, "relu"), layers.Dropout(0.2))
     model.compile(keras.optimizers.SGD(1e30), "sparse_categorical_crossentropy")
@@ -231,6 +232,7 @@ def regression(few_digits):
     return Dataset.from_arrays(**parts)
 
 
+@pytest.mark.slow
 def test_a_regression_is_measured_by_its_loss(few_digits):
     model = net(
         layers.Dense(32, "relu"), layers.Dropout(0.5), end=layers.Dense(1), loss="mse", metrics=()
@@ -289,6 +291,7 @@ def test_nothing_is_trained_where_no_measured_rule_is_asked_for(few_digits, monk
         examine(model, few_digits)
 
 
+@pytest.mark.slow
 def test_an_unbuilt_model_is_built(few_digits):
     model = keras.Sequential([layers.Flatten(), layers.Dropout(0.2), layers.Dense(10, "softmax")])
     model.compile("adam", "sparse_categorical_crossentropy")

@@ -46,6 +46,11 @@ def sweep(model, few_digits):
     return rate_sweep(model, few_digits, rates=(0.3, 0.95), epochs=4, seeds=3)
 
 
+@pytest.fixture(scope="module")
+def grid(few_digits):
+    return rate_grid("mlp", few_digits, first_rates=(0.2,), second_rates=(0.5, 0.9), **QUICK)
+
+
 def lines(axis):
     return {line.get_label(): line for line in axis.get_lines()}
 
@@ -101,6 +106,7 @@ def test_the_error_is_drawn_in_percent(sweep):
     assert display.optimum == error.idxmin()
 
 
+@pytest.mark.slow
 def test_a_control_that_is_no_point_of_the_curve_is_a_line_across(few_digits):
     two = build_mlp(units=(8, 8), hidden_rates=0.3)
     result = rate_sweep(
@@ -181,11 +187,10 @@ def test_models_of_different_depth_are_not_joined(few_digits):
     ]
 
 
-def test_the_map_writes_every_value_and_marks_the_best(few_digits, sweep):
-    result = rate_grid("mlp", few_digits, first_rates=(0.2,), second_rates=(0.5, 0.9), **QUICK)
-    display = HeatMapDisplay.from_result(result).plot()
+def test_the_map_writes_every_value_and_marks_the_best(grid, sweep):
+    display = HeatMapDisplay.from_result(grid).plot()
     axis = display.ax_
-    mean = result.scores().pivot_table(index="first_rate", columns="second_rate", values="val_loss")
+    mean = grid.scores().pivot_table(index="first_rate", columns="second_rate", values="val_loss")
     written = [text.get_text() for text in axis.texts]
     assert [float(text.removesuffix(" *")) for text in written] == pytest.approx(
         mean.to_numpy().ravel(), rel=5e-3
@@ -236,13 +241,12 @@ def test_gaps_are_drawn_without_a_training_twin(sweep):
     assert "training, dropout off" not in lines(display.ax_)
 
 
-def test_the_best_of_another_metric_is_best_by_that_metric(sweep, few_digits):
+def test_the_best_of_another_metric_is_best_by_that_metric(sweep, grid):
     larger = {"objective": Objective("val_accuracy", "max")}
     result = replace(sweep, **larger)
     losses = result.scores().groupby("rate")["val_loss"].mean()
     assert RateCurveDisplay.from_result(result, "val_loss").optimum == losses.idxmin()
     assert RateCurveDisplay.from_result(result, "val_loss:max").optimum == losses.idxmax()
-    grid = rate_grid("mlp", few_digits, first_rates=(0.2,), second_rates=(0.5, 0.9), **QUICK)
     drawn = HeatMapDisplay.from_result(replace(grid, **larger), "val_loss")
     row, column = drawn.best
     assert drawn.values.iloc[row, column] == drawn.values.to_numpy().min()

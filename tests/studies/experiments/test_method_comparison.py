@@ -82,6 +82,7 @@ def test_placements_differ_in_their_rates_alone(image_digits):
     assert len({model["parameters"] for model in result.settings["models"]}) == 1
 
 
+@pytest.mark.slow
 def test_a_users_model_is_compared_at_the_placements_it_has(few_digits):
     model = build_mlp(units=(8,), hidden_rates=0.5, input_rate=0.1)
     result = placement_sweep(
@@ -255,6 +256,7 @@ def test_the_differences_are_drawn_with_intervals_seeds_and_names(race):
     plt.close(axis.figure)
 
 
+@pytest.mark.slow
 def test_dropout_drops_in_a_net_that_has_it_only_when_asked(few_digits):
     def bare(hidden_rates=None, kernel_regularizer=None, input_shape=(28, 28), num_classes=10):
         model = keras.Sequential([keras.Input(input_shape), keras.layers.Flatten()])

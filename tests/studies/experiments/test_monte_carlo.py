@@ -61,7 +61,7 @@ def test_the_model_is_left_as_it_was():
             layers.Dropout(0.5), layers.Dense(3, activation="softmax"),
         ]
     )  # fmt: skip
-    model.compile("adam", "sparse_categorical_crossentropy")
+    model.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
     rng = np.random.default_rng(0)
     x = rng.normal(3, 2, (64, 6)).astype("float32")
     model.fit(x, np.arange(64) % 3, epochs=1, verbose=0)
@@ -245,7 +245,7 @@ def test_the_reliability_curve_shows_every_calibration(trained, few_digits):
     plt.close(axis.figure)
 
 
-@pytest.mark.parametrize("per_example", [True, False])
+@pytest.mark.parametrize("per_example", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_every_pass_draws_its_own_mask(few_digits, per_example):
     model = keras.Sequential(
         [

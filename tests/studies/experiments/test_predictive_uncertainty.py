@@ -51,6 +51,7 @@ def test_every_predictor_is_measured_at_every_level_on_the_same_seeds(study):
     assert f"{ENSEMBLE}, rotation 60: expected calibration error" in study.summary()
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_the_trained_models(study, model, few_digits):
     rates = [0.0, 0.0, 0.0, 0.5]
     members = [Member([rate], seed) for rate, seed in zip(rates, (0, 2, 3, 0), strict=True)]
@@ -102,6 +103,7 @@ def test_levels_that_do_not_exist_are_refused_before_any_training(model, few_dig
         plan_predictive_uncertainty(model, few_digits, levels={"fog": (0.1,)})
 
 
+@pytest.mark.slow
 def test_without_an_ensemble_nothing_more_is_trained(model, few_digits):
     plans = []
     found = predictive_uncertainty(

@@ -103,6 +103,7 @@ def test_parquet_keeps_everything_and_any_reader_sees_the_table(sweep, tmp_path)
         StudyResult.from_parquet(tmp_path / "bare.parquet")
 
 
+@pytest.mark.slow
 def test_a_result_says_what_it_came_from_and_the_same_again_gives_the_same(
     sweep, model, few_digits
 ):
@@ -133,6 +134,7 @@ def test_one_site_at_a_time_leaves_the_others_as_they_were(model, few_digits):
     assert "single seed" in result.summary()
 
 
+@pytest.mark.slow
 def test_the_expected_width_stays_the_same(few_digits):
     result = rate_sweep(
         "mlp", few_digits, units=(8,), width=("fixed", "expected"), rates=(0.5,), **ONE
@@ -148,6 +150,7 @@ def test_the_expected_width_stays_the_same(few_digits):
         rate_sweep(build_mlp(), few_digits, width="expected")
 
 
+@pytest.mark.slow
 def test_a_grid_crosses_two_groups_and_adds_the_input_site(few_digits):
     result = rate_grid("mlp", few_digits, first_rates=(0.2,), second_rates=(0.5,), **ONE)
     scores = result.scores()
@@ -183,7 +186,7 @@ def test_where_every_training_fails_the_reason_is_told(few_digits):
         rate_sweep(model, few_digits, rates=(0.5,), **ONE)
 
 
-def test_what_was_finished_is_not_trained_again(model, few_digits, tmp_path):
+def test_what_was_finished_is_not_trained_again(sweep, model, few_digits, tmp_path):
     class StopError(Exception):
         pass
 
@@ -194,7 +197,7 @@ def test_what_was_finished_is_not_trained_again(model, few_digits, tmp_path):
         if len(finished) == 2:
             raise StopError
 
-    arguments = {"rates": (0.5,), "epochs": 2, "seeds": 2}
+    arguments = {"rates": (0.5, 0.9), "epochs": 3, "seeds": 3}  # those of the whole sweep
     with pytest.raises(StopError):
         rate_sweep(
             model, few_digits, **arguments,
@@ -205,10 +208,9 @@ def test_what_was_finished_is_not_trained_again(model, few_digits, tmp_path):
         directory=tmp_path, on_result=trained.append, on_restored=restored.append, workers=1
     )
     resumed = rate_sweep(model, few_digits, **arguments, execution=listening)
-    assert (len(restored), len(trained)) == (2, 2)
-    whole = rate_sweep(model, few_digits, **arguments, execution=ALONE)
+    assert (len(restored), len(trained)) == (2, 7)
     pd.testing.assert_frame_equal(
-        resumed.data.drop(columns="seconds"), whole.data.drop(columns="seconds")
+        resumed.data.drop(columns="seconds"), sweep.data.drop(columns="seconds")
     )
     with pytest.raises(ValueError, match="expected a directory of the same study"):
         rate_sweep(model, few_digits, rates=(0.4,), **SMALL | {"execution": listening})

@@ -65,6 +65,7 @@ def test_small_sets_get_as_many_updates_but_no_more_than_told(by_size, model, fe
     assert capped.data["epoch"].max() == 4
 
 
+@pytest.mark.slow
 def test_fresh_subsets_differ_by_seed_and_shared_ones_do_not(model, few_digits):
     runs = {
         subsets: data_size_sweep(
@@ -103,6 +104,7 @@ def test_capacity_goes_through_widths_and_depths(few_digits):
     assert result.controls["4 units, rate 0.50"] == "4 units, no dropout"
 
 
+@pytest.mark.slow
 def test_capacity_takes_a_users_builder_and_says_what_it_lacks(few_digits, model):
     def wide(units=(8,)):
         return build_mlp(units=units, hidden_rates=0.3)
@@ -142,3 +144,8 @@ def test_maps_cross_the_rate_with_another_factor(few_digits):
     sizes = rate_size_map("mlp", few_digits, sizes=(30, 150), rates=(0.5,), **ONE)
     assert set(sizes.scores()["examples"]) == {30, 150}
     assert "examples 30: the best mean is at rate " in sizes.summary()
+
+
+def test_an_unknown_setting_is_reported_with_the_study_it_was_given_to(model, few_digits):
+    with pytest.raises(TypeError, match=r"epoch_sweep\(\)"):
+        epoch_sweep(model, few_digits, epoch=3)

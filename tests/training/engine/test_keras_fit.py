@@ -122,7 +122,8 @@ def test_averages_go_on_where_a_training_is_continued(few_digits):
 
 
 def test_the_final_model_needs_the_state_after_the_last_epoch(few_digits):
-    trainer = MemberTrainer(build_mlp(**MLP), few_digits, TrainSettings(epochs=1, batch_size=64))
+    settings = TrainSettings(epochs=1, batch_size=64)
+    trainer = MemberTrainer(build_mlp(**MLP), few_digits, settings, workers=1)
     (trained,) = trainer.train([Member({}, seed=0)])
     with pytest.raises(RuntimeError, match="keep_state=True"):
         trained.final_model()

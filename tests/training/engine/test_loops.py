@@ -77,7 +77,7 @@ def bfloat16_net():
 
 
 MODELS = {
-    "mlp": build_mlp,
+    "mlp": lambda: build_mlp(**MLP),
     "cnn": lambda: build_cnn(filters=(4, 8), units=(16,)),
     "batch norm": lambda: build_mlp(**MLP, batch_norm="before_dropout"),
     "l2 and max-norm": lambda: build_mlp(
@@ -132,8 +132,9 @@ def test_members_are_those_of_fit_bit_for_bit(name, few_digits):
     model = MODELS[name]()
     trainer = trainer_of(model, few_digits, class_weight={0: 3.0, 4: 0.5}, workers=2)
     count = len(member_rates(model, Member({}, 0)))
-    # The second one finds a loop that has just trained the other, or the other way round.
-    members = [Member([0.4] * count, seed=1), Member([0.1] * count, seed=2)]
+    # The second one finds a loop that has just trained the other, or the other way round; its
+    # first site drops nothing.
+    members = [Member([0.4] * count, seed=1), Member([0.0] + [0.1] * (count - 1), seed=2)]
     for number, trained in enumerate(trainer.train(members)):
         assert_identical(trained, by_fit(trainer, members[number], number))
 
@@ -143,6 +144,7 @@ def trainer_of_mlp(few_digits):
     return trainer_of(build_mlp(**MLP), few_digits)
 
 
+@pytest.mark.slow
 def test_a_rate_of_0_is_that_of_fit(trainer_of_mlp):
     member = Member([0.0, 0.3], seed=1)
     (trained,) = trainer_of_mlp.train([member])
@@ -151,7 +153,7 @@ def test_a_rate_of_0_is_that_of_fit(trainer_of_mlp):
 
 def test_company_order_and_number_of_loops_change_nothing(few_digits):
     model = build_mlp(**MLP)
-    members = [Member([rate, 0.2], seed) for rate in (0.0, 0.3, 0.6) for seed in (0, 1)]
+    members = [Member([rate, 0.2], seed) for rate in (0.0, 0.6) for seed in (0, 1)]
     alone = [
         *trainer_of(model, few_digits, workers=1).train(members[:1]),
         *trainer_of(model, few_digits, workers=1).train(members[1:]),
@@ -162,6 +164,7 @@ def test_company_order_and_number_of_loops_change_nothing(few_digits):
         assert_identical(one, other)
 
 
+@pytest.mark.slow
 def test_state_that_keras_does_not_know_of_is_left_to_fit(few_digits):
     @keras.saving.register_keras_serializable("tests")
     class Counts(layers.Layer):
@@ -183,7 +186,8 @@ def test_state_that_keras_does_not_know_of_is_left_to_fit(few_digits):
     assert_identical(one, other)
 
 
-@pytest.mark.parametrize("noise", ["tensorflow", pytest.param("numpy", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("noise", ["tensorflow", "numpy"])
 def test_noise_without_a_seed_is_left_to_fit(few_digits, noise):
     def from_numpy(x):
         return tf.numpy_function(lambda a: a + np.float32(np.random.rand()), [x], tf.float32)
@@ -204,7 +208,7 @@ def test_noise_without_a_seed_is_left_to_fit(few_digits, noise):
 @pytest.mark.parametrize("update", ["keras", pytest.param("auto", marks=pytest.mark.slow)])
 def test_a_member_that_continues_equals_one_that_was_not_interrupted(update, few_digits):
     model = build_mlp(**MLP, batch_norm="after_dropout")
-    trainer = trainer_of(model, few_digits, update=update)
+    trainer = trainer_of(model, few_digits, update=update, workers=1)
     rates = [0.4, 0.2]
     (whole,) = trainer.train([Member(rates, seed=5, epochs=4)])
     (begun,) = trainer.train([Member(rates, seed=5, epochs=2)])
@@ -296,10 +300,10 @@ def test_over_twenty_seeds_a_fused_update_gives_no_other_scores(digits, make):
 
 
 def test_what_cannot_be_continued_is_told(few_digits):
-    (ended,) = trainer_of(build_mlp(**MLP), few_digits, keep_state=False).train(
+    (ended,) = trainer_of(build_mlp(**MLP), few_digits, keep_state=False, workers=1).train(
         [Member([0.3, 0.3], seed=0, epochs=1)]
     )
-    trainer = trainer_of(build_mlp(**MLP), few_digits)
+    trainer = trainer_of(build_mlp(**MLP), few_digits, workers=1)
     goes_on = {"initial_epoch": 1, "epochs": 2}
     with pytest.raises(ValueError, match="keep_state=True"):
         trainer.train([Member([0.3, 0.3], seed=0, **goes_on, weights=ended.checkpoint)])
@@ -460,7 +464,9 @@ def test_what_can_be_lifted_has_none(name):
     assert why_not_liftable(MODELS[name]()) is None
 
 
-@pytest.mark.parametrize("reason", ["has a train_step", "recurrent layer"])
+@pytest.mark.parametrize(
+    "reason", ["has a train_step", pytest.param("recurrent layer", marks=pytest.mark.slow)]
+)
 def test_fit_trains_what_cannot_be_lifted_and_a_warning_says_why(reason, few_digits):
     (model,) = (build() for key, build in NOT_LIFTABLE.items() if reason in key)
     with pytest.warns(UserWarning, match=rf"Model\.fit trains the members.*{reason}") as told:

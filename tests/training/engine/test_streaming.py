@@ -38,11 +38,14 @@ def results_of(dataset, **arguments):
 
 @pytest.mark.parametrize(
     ("budget", "workers"),
-    [(1, 2), pytest.param(3 * 70 * EXAMPLE, 1, marks=pytest.mark.slow)],
-    ids=["a batch", "two batches"],
+    [
+        (1, 1),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in [(1, 2), (3 * 70 * EXAMPLE, 1)]),
+    ],
+    ids=["a batch", "a batch in each of two loops", "two batches"],
 )
 def test_streamed_and_resident_data_give_the_same_bits(budget, workers, few_digits):
-    kind, resident = results_of(few_digits, workers=2)
+    kind, resident = results_of(few_digits, workers=workers)
     assert kind is Resident
     kind, streamed = results_of(few_digits, memory_budget=budget, workers=workers)
     assert kind is Streamed

@@ -43,7 +43,7 @@ def model():
 @pytest.fixture(scope="module")
 def trainer(model, few_digits):
     """A trainer of the model, for tests that need no new one."""
-    return MemberTrainer(model, few_digits, TrainSettings(**SETTINGS))
+    return MemberTrainer(model, few_digits, TrainSettings(**SETTINGS), workers=1)
 
 
 def test_a_member_learns_and_is_recorded(model, few_digits):
@@ -81,6 +81,7 @@ def test_the_model_of_a_member_scores_what_the_curves_say(trainer, few_digits):
             assert best[f"{prefix}{name}"] == pytest.approx(value, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_answer_whatever_the_company(model, few_digits, trainer):
     members = [Member([0.2, 0.2], seed=1), Member([0.5, 0.5], seed=2), Member([0.0, 0.0], seed=1)]
     together = train_members(model, members, few_digits, **SETTINGS)
@@ -157,6 +158,7 @@ def test_orders_are_permutations_paired_as_asked():
     assert draw("independent") != draw("independent", rates=other)
 
 
+@pytest.mark.slow
 def test_patience_stops_a_member_and_its_best_weights_stay(few_digits):
     # A learning rate this large gets worse from the first epoch on.
     model = small_mlp(optimizer=keras.optimizers.SGD(30.0))
@@ -187,10 +189,12 @@ def test_a_member_that_diverges_is_marked_and_the_others_go_on(few_digits):
         trained[1].model()
 
 
+@pytest.mark.slow
 def test_a_continued_training_equals_an_uninterrupted_one(few_digits, tmp_path):
     trainer = MemberTrainer(
-        small_mlp(), few_digits, TrainSettings(epochs=4), keep_state=True, directory=tmp_path
-    )
+        small_mlp(), few_digits, TrainSettings(epochs=4), keep_state=True, directory=tmp_path,
+        workers=1,
+    )  # fmt: skip
     (whole,) = trainer.train([Member([0.5, 0.3], seed=4)])
     (begun,) = trainer.train([Member([0.5, 0.3], seed=4, epochs=2)])
     rest = Member([0.5, 0.3], seed=4, initial_epoch=2, weights=begun.checkpoint)
@@ -214,6 +218,7 @@ def test_class_weights_and_sample_weights_mean_the_same(few_digits):
     assert not equal(weights_of(plain), weights_of(by_class))
 
 
+@pytest.mark.slow
 def test_an_objective_to_be_maximised_chooses_the_best_epoch(few_digits):
     (trained,) = train_members(
         small_mlp(), [Member([0.2, 0.2], seed=1)], few_digits, **SETTINGS, objective="val_accuracy"
@@ -286,6 +291,7 @@ class DrawsUnseeded(keras.initializers.Initializer):
         return keras.random.normal(shape, stddev=0.1, dtype=dtype)
 
 
+@pytest.mark.slow
 def test_a_seed_decides_what_a_custom_initializer_draws(few_digits):
     model = net_with_initializer(DrawsUnseeded())
     keras.utils.set_random_seed(1)

@@ -358,17 +358,26 @@ def test_fix_says_what_it_cannot_mend(here):
     assert [finding.code for finding in left] == ["DZ122"]
 
 
-def test_with_data_it_measures_as_well(here, own):
+@pytest.fixture
+def measured(here):
+    """The options to measure briefly on a file of data."""
     rng = np.random.default_rng(0)
     x = rng.integers(0, 255, (120, 28, 28)).astype("uint8")
     np.savez(here / "data.npz", x=x, y=np.arange(120) % 10)
-    options = ["--data", here / "data.npz", "--epochs", "1", "--seeds", "2"]
-    answered = run(f"{own}:compiled", *options, "--json")
+    return ["--data", here / "data.npz", "--epochs", "1", "--seeds", "2"]
+
+
+def test_with_data_it_measures_as_well(own, measured):
+    answered = run(f"{own}:compiled", *measured, "--json")
     assert answered.exit_code == 1, answered.output
     read = json.loads(answered.stdout)
     assert "DZ202" in [finding["code"] for finding in read["findings"]]
     assert read["measurements"]["repeat"] == {"relative_difference": 0.0}
-    answered = run("mlp", *options)  # built for these data
+
+
+@pytest.mark.slow
+def test_a_registered_model_is_built_for_the_data_that_it_is_measured_with(measured):
+    answered = run("mlp", *measured)
     assert answered.exit_code == 0, answered.output
     assert max(map(len, answered.stdout.splitlines())) <= 80
     assert "variance_ratio" in answered.stdout

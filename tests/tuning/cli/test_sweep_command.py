@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -29,14 +30,18 @@ def small(units=(8,), input_shape=(8, 8), num_classes=10):
 """
 
 
+def write_data(folder):
+    rng = np.random.default_rng(0)
+    y = np.arange(200) % 10
+    x = rng.integers(0, 60, (200, 8, 8)) + 15 * y[:, None, None]
+    np.savez(folder / "data.npz", x=x.astype("uint8"), y=y)
+
+
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     """A working folder with a small file of data and a builder."""
     monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    y = np.arange(200) % 10
-    x = rng.integers(0, 60, (200, 8, 8)) + 15 * y[:, None, None]
-    np.savez(tmp_path / "data.npz", x=x.astype("uint8"), y=y)
+    write_data(tmp_path)
     # A name of its own each time, because imported modules stay.
     (tmp_path / f"own_{tmp_path.name}.py").write_text(OWN_MODEL)
     return tmp_path
@@ -46,8 +51,21 @@ def run(*arguments):
     return CliRunner().invoke(main, ["sweep", *(str(argument) for argument in arguments)])
 
 
-def test_a_rate_sweep_leaves_table_plot_and_summary(here):
-    answered = run("rate", "mlp", "--data", "data.npz", "--rates", "0.5", *QUICK, "--out", "run")
+SWEEP = ["rate", "mlp", "--data", "data.npz", "--rates", "0.5", *QUICK, "--out", "run"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The answer to a sweep, and the folder that it was run in, which tests leave as it is."""
+    folder = tmp_path_factory.mktemp("finished")
+    write_data(folder)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        return run(*SWEEP), folder
+
+
+def test_a_rate_sweep_leaves_table_plot_and_summary(finished):
+    answered, here = finished
     assert answered.exit_code == 0, answered.output
     assert {path.name for path in (here / "run").iterdir()} == FILES
     study = StudyResult.from_parquet(here / "run" / "study.parquet")
@@ -62,29 +80,47 @@ def test_a_rate_sweep_leaves_table_plot_and_summary(here):
     assert (here / "run" / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_json_is_the_outcome_and_a_complete_sweep_is_not_run_again(here):
-    arguments = ["rate", "mlp", "--data", "data.npz", "--rates", "0.5", *QUICK, "--out", "run"]
-    outcome = json.loads(run(*arguments, "--json").stdout)
+def test_json_is_the_outcome_and_a_complete_sweep_is_not_run_again(finished, monkeypatch):
+    _, here = finished
+    monkeypatch.chdir(here)
+    before = {path: path.stat().st_mtime_ns for path in (here / "run").iterdir()}
+    outcome = json.loads(run(*SWEEP, "--json", "--resume").stdout)
     assert outcome["study"] == "rate_sweep"
     assert outcome["trainings"] == 4
     assert outcome == json.loads((here / "run" / "outcome.json").read_text())
-    before = {path: path.stat().st_mtime_ns for path in (here / "run").iterdir()}
-    assert json.loads(run(*arguments, "--json", "--resume").stdout) == outcome
     assert {path: path.stat().st_mtime_ns for path in (here / "run").iterdir()} == before
-    refused = run(*arguments)
+    refused = run(*SWEEP)
     assert refused.exit_code == 2
     assert "--resume continues it, --overwrite removes it" in refused.stderr
-    other = run(*arguments, "--resume", "--batch-size", "16")
+    other = run(*SWEEP, "--resume", "--batch-size", "16")
     assert other.exit_code == 2
     assert "training.batch_size: 32 there, 16 here" in other.stderr
-    assert run(*arguments, "--overwrite").exit_code == 0
+
+
+@pytest.mark.slow
+def test_overwrite_runs_a_complete_sweep_anew(here):
+    for more in ([], ["--overwrite"]):
+        answered = run(*SWEEP, "--json", *more)
+        outcome = json.loads(answered.stdout)
+        assert (answered.exit_code, outcome["trainings"]) == (0, 4)
+        assert outcome == json.loads((here / "run" / "outcome.json").read_text())
 
 
 @pytest.mark.parametrize(
     ("kind", "ranges", "settings"),
     [
-        ("data-size", ["--sizes", "50,100", "--rates", "0.5"], {"50 examples, rate 0.50"}),
-        ("capacity", ["--units", "4,8-4"], {"4 units, rate 0.50", "8-4 units, no dropout"}),
+        pytest.param(
+            "data-size",
+            ["--sizes", "50,100", "--rates", "0.5"],
+            {"50 examples, rate 0.50"},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "capacity",
+            ["--units", "4,8-4"],
+            {"4 units, rate 0.50", "8-4 units, no dropout"},
+            marks=pytest.mark.slow,
+        ),
         ("placement", [], {"no dropout", "dense only"}),
         pytest.param(
             "methods",
@@ -106,9 +142,11 @@ def test_every_kind_runs_on_a_function_of_the_user(here, kind, ranges, settings)
         "placement": "placement_sweep", "methods": "compare_methods",
     }[kind]  # fmt: skip
     assert outcome["conclusions"]
+    assert outcome == json.loads((Path(outcome["directory"]) / "outcome.json").read_text())
     assert settings <= {row["setting"] for row in outcome["settings"]}
 
 
+@pytest.mark.slow
 def test_dry_run_writes_nothing(here):
     before = sorted(here.rglob("*"))
     answered = run("rate", "--data", "data.npz", "--rates", "0.2,0.5", "--dry-run")

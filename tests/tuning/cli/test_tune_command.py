@@ -119,6 +119,7 @@ def test_tune_ends_with_a_sentence_and_a_folder(here):
     assert (here / "run" / "best.keras").is_file()
 
 
+@pytest.mark.slow
 def test_tune_takes_a_function_of_the_user_and_prints_json(here, own):
     data = data_file(here / "data.npz")
     answered = run("tune", f"{own}:small", "--data", data, *QUICK, "--json")

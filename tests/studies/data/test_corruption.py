@@ -1,0 +1,27 @@
+"""Wrong labels and corrupted inputs: as many and as large as they say."""
+
+import numpy as np
+import pytest
+
+from dropout_zoo.studies.data.corruption import corrupted, with_wrong_labels
+
+
+def test_wrong_labels_are_as_many_as_told_and_really_wrong(few_digits):
+    data, wrong = with_wrong_labels(few_digits, 0.2, seed=0)
+    differs = np.flatnonzero(data.train[1] != few_digits.train[1])
+    np.testing.assert_array_equal(differs, wrong)
+    assert len(wrong) == 30
+    assert set(wrong) <= set(with_wrong_labels(few_digits, 0.4, seed=0)[1])
+    assert data.validation is few_digits.validation
+
+
+def test_corruptions_are_of_the_size_they_say(few_digits):
+    x = few_digits.validation[0]
+    noise = corrupted(x, "gaussian noise", 0.3, seed=0) - x
+    assert noise.std() == pytest.approx(0.3 * x.max(), rel=0.02)
+    missing = corrupted(x, "missing pixels", 0.4, seed=0)
+    lost = (missing == 0)[x > 0]
+    assert lost.mean() == pytest.approx(0.4, abs=0.02)
+    np.testing.assert_array_equal(missing[missing > 0], x[missing > 0])
+    with pytest.raises(ValueError, match="expected levels to be one of"):
+        corrupted(x, "fog", 0.1, seed=0)

@@ -1,0 +1,29 @@
+"""Corrupted inputs: one training, measured at every level."""
+
+import matplotlib.pyplot as plt
+
+from dropout_zoo.studies import Execution, FactorCurveDisplay, robustness
+
+ALONE = Execution(workers=1)
+
+
+def test_robustness_measures_one_training_at_every_level(few_digits, model):
+    result = robustness(
+        model, few_digits, levels={"gaussian noise": (0, 0.8), "missing pixels": (0.5,)},
+        epochs=15, seeds=2, execution=ALONE,
+    )  # fmt: skip
+    scores = result.scores()
+    assert len(scores) == 2 * 2 * 3
+    clean = scores[(scores["corruption"] == "gaussian noise") & (scores["severity"] == 0)]
+    trained = clean.set_index(["dropout", "seed"])["score"]
+    assert trained.min() > 0.5
+    noisy = scores[scores["severity"] == 0.8].set_index(["dropout", "seed"])["score"]
+    assert (noisy < trained).all()
+    assert set(result.gains()["setting"]) == {
+        "as given, gaussian noise 0", "as given, gaussian noise 0.8",
+        "as given, missing pixels 0.5",
+    }  # fmt: skip
+    axis = FactorCurveDisplay.from_result(result).plot().ax_
+    assert axis.get_xlabel() == "severity of the corruption of test inputs"
+    assert len(axis.get_legend().get_texts()) == 4
+    plt.close(axis.figure)
