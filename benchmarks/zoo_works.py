@@ -34,8 +34,8 @@ class Work:
         validation: number of validation examples, likewise.
         seeds: number of seeds on which each setting is trained and tested.
         trials: number of trials of the search that comes first, on another seed.
-        final_seeds: number of seeds on which the search trains its finalist and the controls
-            before it chooses the rates.
+        final_seeds: number of seeds on which the search trains its finalist and no dropout before
+            it chooses the rates.
         rates: rates that the search tries at each site; None for those of the guidance.
         batch_size: batch size.
         task: ``"reconstruction"`` where the input is the target, else None.
@@ -56,7 +56,7 @@ class Work:
     @property
     def trainings(self) -> int:
         """Largest number of training runs: the search, its controls and finalist, and all seeds."""
-        return self.trials + 2 + 3 * self.final_seeds + 3 * self.seeds
+        return self.trials + 2 + 3 * 2 + 2 * self.final_seeds + 3 * self.seeds
 
     def quick(self) -> Work:
         """Return a short rehearsal of the same work."""

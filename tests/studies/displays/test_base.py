@@ -9,7 +9,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from dropout_zoo import studies, tuning
-from dropout_zoo.studies import MonteCarloDisplay, calibration
+from dropout_zoo.studies import DifferenceDisplay, MonteCarloDisplay, calibration
 from dropout_zoo.studies.displays.base import Display, means_over_seeds
 from dropout_zoo.studies.displays.factor_curve import FACTORS
 from dropout_zoo.studies.displays.units import Histograms
@@ -45,7 +45,8 @@ MADE = {
         "one_standard_error": (0.2, 0.5), "labels": {0.2: "overfitting", 0.5: "balanced"},
     },
     "RatesDisplay": {
-        "trials": TRIALS, "panels": ["site"], "controls": {"none": 1.5}, "finalists": TRIALS[:0],
+        "trials": TRIALS, "panels": ["site"], "controls": {"no dropout": 1.5},
+        "race": DifferenceDisplay(gains=GAINS, pairs=GAINS[:0], label="gain"),
         "best_rates": {"site": 0.2}, "objective": Objective("val_loss", "min"),
     },
     "ReliabilityDisplay": {

@@ -127,10 +127,10 @@ def test_tune_takes_a_function_of_the_user_and_prints_json(here, own):
     outcome = json.loads(answered.stdout)
     assert set(outcome["best_rates"]) == {"drop"}
     assert outcome["sentence"]
-    assert outcome["trainings"] == 4 + 3 * 2
+    assert outcome["trainings"] == 4 + 3 * 2 + 2 * 2
     assert outcome["search_seconds"] > 0
     assert outcome["finalist_seconds"] > 0
-    assert {"none", "as given"} <= {row["setting"] for row in outcome["settings"]}
+    assert {"no dropout"} < {row["setting"] for row in outcome["settings"]}
     folder = Path(outcome["directory"])
     assert folder.parent.name == "runs"
     assert folder.name.startswith("small-data-")
@@ -153,10 +153,11 @@ def test_dry_run_writes_nothing(here):
     before = sorted(here.rglob("*"))
     answered = run("tune", "--dry-run", "--epochs", "2", "--placements", "input,hidden")
     assert answered.exit_code == 0, answered.output
-    assert "up to 135 training runs of 2 epochs, about" in answered.output.replace("\n", " ")
+    said = " ".join(answered.output.split())
+    assert "64 trials, then 1 finalist against no dropout on up to 40 seeds: at most 157 " in said
     assert "input_dropout" in answered.output
     planned = json.loads(run("tune", "--dry-run", "--epochs", "2", "--json").stdout)
-    assert planned["trainings"] == 49 + 2 + 7 * 5
+    assert planned["trainings"] == 16 + 2 + 4 + 3 * 2 + 2 * 40
     assert planned["estimated_seconds"] > 0
     assert sorted(here.rglob("*")) == before
 
