@@ -11,6 +11,7 @@ import pandas as pd
 from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.sequential_tests import SEEDS_PER_SPLIT
 from dropout_zoo.studies.summary_text import count_of
+from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning.chance import Chance
 from dropout_zoo.tuning.race import RaceSettings
@@ -97,7 +98,7 @@ def answer(
             )
     if not_ended:
         shares = ", ".join(
-            f"{round(100 * share)}% of the runs with {_described(s, of_setting, space, race)}"
+            f"{round(100 * share)}% of the runs with {_described(s, of_setting, race)}"
             for s, share in not_ended.items()
         )
         kind, text = (
@@ -186,14 +187,14 @@ def _splits(race: RaceSettings, seeds: int) -> str:
 
 
 def _described(
-    setting: str, of_setting: Mapping[str, Sequence], space: SearchSpace, race: RaceSettings
+    setting: str, of_setting: Mapping[str, Sequence[TrainedMember]], race: RaceSettings
 ) -> str:
     if setting == race.control:
         return setting
     return describe_rates(of_setting[setting][0].rates)
 
 
-def _at_best(trained, chance: Chance) -> float:
+def _at_best(trained: TrainedMember, chance: Chance) -> float:
     row = trained.curves.set_index("epoch").loc[trained.best_epoch]
     return float(row[chance.objective.name])
 

@@ -72,6 +72,7 @@ class PopulationEngine:
         ]
         self._places = {id(variable): place for place, variable in enumerate(places)}
         self._split = 0
+        self._waiting: list[Job] = []
         self._widths: set[int] = set()  # numbers of slots for which programs have been compiled
         self._empty()
 
@@ -103,7 +104,7 @@ class PopulationEngine:
         return chosen
 
     def _empty(self) -> None:
-        self._waiting: list[Job] = []
+        self._waiting = []
         self._slots: list[_RunningMember | None] = []
         self._state: State = ([], [], [])
         self._best: list[jax.Array] = []
