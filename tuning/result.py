@@ -40,7 +40,7 @@ class TuningResult:
         best_rates: the best rate (fraction dropped) by site path.
         sentence: the result in plain words.
         objective: the metric that decided, and its direction.
-        test: loss and metrics of the best model on the test set.
+        test: loss and metrics of the best model on the test set; empty without a test set.
         space: the search space.
         search_seconds: duration of the search, in seconds.
         finalist_seconds: duration of the training runs of finalists and controls, in seconds.
@@ -139,7 +139,8 @@ class TuningResult:
             The sentence, the metrics on the test set, and a table of the comparison.
         """
         test = ", ".join(f"{name} {value:.4g}" for name, value in self.test.items())
-        lines = [self.sentence, f"On the test set: {test}.", "", self._comparison_text()]
+        tested = f"On the test set: {test}." if test else "Not tested: the data have no test set."
+        lines = [self.sentence, tested, "", self._comparison_text()]
         return "\n".join(lines)
 
     def plot(self, ax: Axes | Sequence[Axes] | None = None, **style: Any) -> RatesDisplay:

@@ -233,7 +233,9 @@ class Search:
         return result
 
     def _test(self, model: keras.Model) -> dict[str, float]:
-        """Evaluate a model on the test set."""
+        """Evaluate a model on the test set, if there is one."""
+        if self.dataset.test is None:
+            return {}
         x, y = self.dataset.test
         measured = model.evaluate(
             x,

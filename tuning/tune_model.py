@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Unpack
 
-from dropout_zoo.training.data.dataset import Dataset
-from dropout_zoo.training.data.loaders import load_dataset
+import pandas as pd
+
+from dropout_zoo.training.data.adapters import Arrays, Data, as_dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 from dropout_zoo.tuning.result import TuningResult
 from dropout_zoo.tuning.search import ModelArgument, Search, TuningSettings
@@ -16,8 +17,14 @@ from dropout_zoo.tuning.space import Rates
 
 def tune(
     model: ModelArgument,
-    dataset: Dataset | str | Path = "digits",
+    x: Data = "digits",
+    y: Arrays | None = None,
     *,
+    validation_data: tuple[Arrays, Arrays] | pd.DataFrame | None = None,
+    validation_split: float | None = None,
+    test_data: tuple[Arrays, Arrays] | pd.DataFrame | None = None,
+    sample_weight: Arrays | None = None,
+    target: str | None = None,
     oracle: str = "grid",
     rates: Rates | None = None,
     placements: Iterable[str] | None = None,
@@ -37,13 +44,22 @@ def tune(
     dropout, and the rates that the model was given with. The best trials (the finalists) and both
     controls are then trained again on new seeds, the same for each, and the result is based on
     these training runs: on differences from no dropout, paired by seed, with confidence intervals.
-    Only the winner is evaluated on the test set, once.
+    Only the winner is evaluated on the test set, once, if there is a test set.
 
     Args:
         model: a compiled Keras model; the name of a registered model;
             ``"package.module:function"``; or a function without required arguments that returns a
             compiled model.
-        dataset: a `Dataset`, or what `load_dataset` accepts.
+        x: inputs, as an array, nested lists or a data frame; or a `Dataset`, or a name or path for
+            `load_dataset`. If nothing is said about validation, a part is split off at random for
+            it, and another for the test; see `as_dataset`, which takes the same arguments.
+        y: labels or targets, one per example.
+        validation_data: pair ``(x, y)`` to validate on.
+        validation_split: fraction of the examples to validate on; the last rows, as in
+            `Model.fit`.
+        test_data: pair ``(x, y)`` on which the winner is evaluated.
+        sample_weight: weights of the examples in `x`.
+        target: target column of a data frame or a table.
         oracle: KerasTuner's method of choosing trials: ``"grid"``, ``"random"``, ``"bayesian"``
             or ``"hyperband"``.
         rates: rates (fraction dropped) to try, at every searched site or by site path; None for
@@ -84,7 +100,16 @@ def tune(
         10
     """
     training = TrainSettings.from_options(settings, tune)
-    data = dataset if isinstance(dataset, Dataset) else load_dataset(str(dataset), seed=seed)
+    data = as_dataset(
+        x,
+        y,
+        validation_data=validation_data,
+        validation_split=validation_split,
+        test_data=test_data,
+        sample_weight=sample_weight,
+        target=target,
+        seed=seed,
+    )
     tuning = TuningSettings(
         oracle=oracle,
         rates=rates,

@@ -1,0 +1,62 @@
+"""Calls that users of Keras and KerasTuner write without looking anything up."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dropout_zoo.models import build_mlp
+from dropout_zoo.studies import examine, predictive_uncertainty, rate_sweep
+from dropout_zoo.training import Dataset, Member, as_dataset, train_members
+from dropout_zoo.tuning import TuningResult, tune
+
+QUICK = {"rates": 0.2, "epochs": 1, "num_finalists": 1, "num_seeds": 1, "progress": False}
+X = np.random.default_rng(0).normal(size=(60, 4)).astype("float32")
+Y = (X[:, 0] > 0).astype(int)
+FRAME = pd.DataFrame(X, columns=list("abcd"))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build_mlp(input_shape=(4,), num_classes=2, units=(4,), hidden_rates=0.3)
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "tested"),
+    [
+        ((X, Y), {"validation_split": 0.2}, False),
+        ((X, Y), {"validation_data": (X, Y), "test_data": (X, Y)}, True),
+        (((X, Y),), {}, True),
+        ((FRAME, pd.Series(Y)), {}, True),
+        ((FRAME.assign(label=Y),), {"target": "label"}, True),
+    ],
+    ids=["split", "parts", "pair", "frame", "target"],
+)
+def test_tune_takes_data_as_fit_does(model, data, options, tested):
+    result = tune(model, *data, **options, **QUICK)
+    assert result.trainings == 3 + 3
+    assert bool(result.test) == tested
+    assert ("Not tested: the data have no test set." in result.summary()) != tested
+
+
+def test_a_result_without_a_test_set_is_saved_and_loaded(model, tmp_path):
+    data = Dataset.from_arrays((X, Y), (X, Y))
+    result = tune(model, data, **QUICK, directory=tmp_path / "run")
+    assert result.test == {}
+    loaded = TuningResult.load(tmp_path / "run")
+    assert loaded.test == {}
+    assert loaded.summary() == result.summary()
+
+
+def test_studies_and_members_take_what_tune_takes(model):
+    few = {"epochs": 1, "seeds": 1}
+    study = rate_sweep(model, (FRAME, pd.Series(Y)), rates=0.5, **few)
+    assert study.means()["setting"].tolist() == ["no dropout", "hidden 0.50"]
+    [trained] = train_members(model, [Member([0.2], 0)], (X.tolist(), Y.tolist()), epochs=1)
+    assert trained.status == "completed"
+    assert examine(model, (X, Y), select=["DZ302"], **few).model_name == model.name
+
+
+def test_a_study_that_needs_a_test_set_says_so(model):
+    data = as_dataset(X, Y, validation_split=0.2)
+    with pytest.raises(ValueError, match="expected data with a test set"):
+        predictive_uncertainty(model, data, epochs=1, seeds=1)
