@@ -6,7 +6,7 @@ import itertools
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -28,7 +28,7 @@ from dropout_zoo.training.objective import as_columns, parse_objective
 from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
 from dropout_zoo.training.settings import TrainSettings
 from dropout_zoo.tuning import run_files
-from dropout_zoo.tuning.oracles import make_oracle, trial_limit
+from dropout_zoo.tuning.oracles import default_oracle, make_oracle, trial_limit
 from dropout_zoo.tuning.progress import Progress
 from dropout_zoo.tuning.race import (
     GIVEN,
@@ -54,7 +54,7 @@ _BATCHES = {"grid": 64, "random": 64, "bayesian": 4, "hyperband": 4}
 class TuningSettings:
     """The settings of a search; see `tune`."""
 
-    oracle: str = "grid"
+    oracle: str | None = None
     rates: Rates | None = None
     placements: Sequence[str] | None = None
     max_trials: int | None = None
@@ -91,7 +91,6 @@ class Search:
         check_count(settings.num_finalists, "num_finalists")
         check_count(settings.num_seeds, "num_seeds")
         check_count(settings.seed, "seed", least=0)
-        self.settings = settings
         self.dataset = dataset
         self.model = resolve_model(
             model,
@@ -103,10 +102,10 @@ class Search:
             self.model, settings.rates, settings.placements, training.initial_weights
         )
         self.space = self.hypermodel.space
+        self.oracle = settings.oracle or default_oracle(self.space)
+        self.settings = settings = replace(settings, oracle=self.oracle)
         self.objective = parse_objective(training.objective)
-        self.max_trials = trial_limit(
-            settings.oracle, self.space, settings.max_trials, training.epochs
-        )
+        self.max_trials = trial_limit(self.oracle, self.space, settings.max_trials, training.epochs)
         self.given = {site.path: site.rate for site in settable_sites(self.model)}
 
     @property
@@ -128,7 +127,7 @@ class Search:
             self.model,
             self.dataset,
             self.settings.training,
-            keep_state=self.settings.oracle == "hyperband",
+            keep_state=self.oracle == "hyperband",
             directory=directory,
         )
 
@@ -139,7 +138,9 @@ class Search:
             Seconds for all training runs at full length.
         """
         member = Member(self.given, self.settings.seed)
-        pace = measure_pace(self.trainer(None), [member] * self.trainings)
+        trainer = self.trainer(None)
+        timed = min(self.trainings, trainer.max_parallel)  # a whole grid may not fit in memory
+        pace = measure_pace(trainer, [member] * timed)
         return pace.seconds(self.trainings, self.settings.training.epochs)
 
     def run(
@@ -199,6 +200,8 @@ class Search:
         )
         if journaled.restored:
             progress.say(f"Resuming: {journaled.restored} training runs were finished before.")
+        if self.space.note:
+            progress.say(self.space.note)
         started = time.perf_counter()
         searched = self._search(journaled, folder, progress)
         search_seconds = time.perf_counter() - started
@@ -278,7 +281,7 @@ class Search:
         ]
         tuner = _InMemoryTuner(
             make_oracle(
-                settings.oracle,
+                self.oracle,
                 self.space,
                 objective=self.objective,
                 max_trials=settings.max_trials,
@@ -286,7 +289,7 @@ class Search:
                 seed=settings.seed,
             ),
             self.hypermodel,
-            parallel_trials=_BATCHES[settings.oracle],
+            parallel_trials=_BATCHES[self.oracle],
             seed=settings.seed,
             directory=folder.state,
             project_name="oracle",

@@ -25,7 +25,7 @@ def tune(
     test_data: tuple[Arrays, Arrays] | pd.DataFrame | None = None,
     sample_weight: Arrays | None = None,
     target: str | None = None,
-    oracle: str = "grid",
+    oracle: str | None = None,
     rates: Rates | None = None,
     placements: Iterable[str] | None = None,
     max_trials: int | None = None,
@@ -61,9 +61,11 @@ def tune(
         sample_weight: weights of the examples in `x`.
         target: target column of a data frame or a table.
         oracle: KerasTuner's method of choosing trials: ``"grid"``, ``"random"``, ``"bayesian"``
-            or ``"hyperband"``.
-        rates: rates (fraction dropped) to try, at every searched site or by site path; None for
-            0.20, 0.25, ..., 0.50 at hidden sites and 0.20, 0.25 at input sites.
+            or ``"hyperband"``; None for a grid of up to 50 settings, otherwise random search.
+        rates: a rate (fraction dropped) or several to try, at every searched site or by site path;
+            None for 0.20, 0.25, ..., 0.50 at hidden sites and 0.20, 0.25 at input sites. Where a
+            rate for each site makes more than 50 settings, sites with the same placement share
+            one, unless rates are given by site path.
         placements: search only sites with these placements. A registered model gets dropout
             layers at those placements where it has none.
         max_trials: maximum number of trials; None for the whole grid, or 20 with the oracles that

@@ -45,7 +45,7 @@ def plan_coadaptation(
     model: Model,
     dataset: Data = "digits",
     *,
-    rates: Sequence[Wanted] = (None,),
+    rates: Wanted | Sequence[Wanted] = (None,),
     sites: str = "hidden",
     examples: int = 500,
     seeds: int | Sequence[int] = 5,

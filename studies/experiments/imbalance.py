@@ -32,7 +32,7 @@ def plan_imbalance_sweep(
     *,
     rare: int = 0,
     ratios: Sequence[int] = (1, 10, 100),
-    rates: Sequence[Wanted] = (None,),
+    rates: Wanted | Sequence[Wanted] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
     **settings: Unpack[TrainOptions],

@@ -35,7 +35,7 @@ def plan_label_noise_sweep(
     dataset: Data = "digits",
     *,
     noise: Sequence[float] = (0.0, 0.1, 0.2, 0.4),
-    rates: Sequence[Wanted] = (None,),
+    rates: Wanted | Sequence[Wanted] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
     **settings: Unpack[TrainOptions],

@@ -42,7 +42,7 @@ def plan_predictive_uncertainty(
     dataset: Data = "digits",
     *,
     levels: Mapping[str, Sequence[float]] | None = None,
-    rates: Sequence[Wanted] = (None,),
+    rates: Wanted | Sequence[Wanted] = (None,),
     sites: str = "hidden",
     samples: int = 50,
     ensemble: int = 5,

@@ -40,7 +40,7 @@ def plan_robustness(
     dataset: Data = "digits",
     *,
     levels: Mapping[str, Sequence[float]] | None = None,
-    rates: Sequence[Wanted] = (None,),
+    rates: Wanted | Sequence[Wanted] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
     **settings: Unpack[TrainOptions],

@@ -49,7 +49,7 @@ def plan_data_size_sweep(
     dataset: Data = "digits",
     *,
     sizes: Sequence[int] | None = None,
-    rates: Sequence[Wanted] = (None,),
+    rates: Wanted | Sequence[Wanted] = (None,),
     sites: str = "hidden",
     subsets: str = "fresh",
     max_epoch_factor: float = 5.0,
@@ -123,7 +123,7 @@ def plan_capacity_sweep(
     dataset: Data = "digits",
     *,
     units: Sequence[Sequence[int]] | None = None,
-    rates: Sequence[float] = (0.5,),
+    rates: float | Sequence[float] = (0.5,),
     seeds: int | Sequence[int] = 5,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:

@@ -6,8 +6,9 @@ import pytest
 
 from dropout_zoo.models import build_mlp
 from dropout_zoo.studies import examine, predictive_uncertainty, rate_sweep
-from dropout_zoo.training import Dataset, Member, as_dataset, train_members
+from dropout_zoo.training import Member, as_dataset, train_members
 from dropout_zoo.tuning import TuningResult, tune
+from dropout_zoo.tuning.search import Search
 
 QUICK = {"rates": 0.2, "epochs": 1, "num_finalists": 1, "num_seeds": 1, "progress": False}
 X = np.random.default_rng(0).normal(size=(60, 4)).astype("float32")
@@ -21,27 +22,35 @@ def model():
 
 
 @pytest.mark.parametrize(
-    ("data", "options", "tested"),
+    ("data", "options"),
     [
-        ((X, Y), {"validation_split": 0.2}, False),
-        ((X, Y), {"validation_data": (X, Y), "test_data": (X, Y)}, True),
-        (((X, Y),), {}, True),
-        ((FRAME, pd.Series(Y)), {}, True),
-        ((FRAME.assign(label=Y),), {"target": "label"}, True),
+        ((X, Y), {"validation_split": 0.2}),
+        ((X, Y), {"validation_data": (X, Y), "test_data": (X, Y)}),
+        ((X, Y), {"sample_weight": np.ones(60)}),
+        (((X, Y),), {}),
+        ((FRAME, pd.Series(Y)), {}),
+        ((FRAME.assign(label=Y),), {"target": "label"}),
     ],
-    ids=["split", "parts", "pair", "frame", "target"],
+    ids=["split", "parts", "weights", "pair", "frame", "target"],
 )
-def test_tune_takes_data_as_fit_does(model, data, options, tested):
-    result = tune(model, *data, **options, **QUICK)
+def test_tune_takes_data_as_fit_does(model, monkeypatch, data, options):
+    searched = []
+
+    class Planned(Search):
+        def run(self, *arguments, **options):
+            searched.append(self.dataset)
+
+    monkeypatch.setattr("dropout_zoo.tuning.tune_model.Search", Planned)
+    tune(model, *data, **options, **QUICK, seed=3)
+    [dataset] = searched
+    assert dataset.fingerprint() == as_dataset(*data, **options, seed=3).fingerprint()
+
+
+def test_a_result_without_a_test_set_says_so_and_is_saved(model, tmp_path):
+    result = tune(model, X, Y, validation_split=0.2, **QUICK, directory=tmp_path / "run")
     assert result.trainings == 3 + 3
-    assert bool(result.test) == tested
-    assert ("Not tested: the data have no test set." in result.summary()) != tested
-
-
-def test_a_result_without_a_test_set_is_saved_and_loaded(model, tmp_path):
-    data = Dataset.from_arrays((X, Y), (X, Y))
-    result = tune(model, data, **QUICK, directory=tmp_path / "run")
     assert result.test == {}
+    assert "Not tested: the data have no test set." in result.summary()
     loaded = TuningResult.load(tmp_path / "run")
     assert loaded.test == {}
     assert loaded.summary() == result.summary()

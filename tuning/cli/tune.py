@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dropout_zoo.training.startup import start_keras
+from dropout_zoo.tuning.cli.model_argument import compiled_model
 from dropout_zoo.tuning.cli.options import (
     Numbers,
     answering_errors,
@@ -31,9 +32,7 @@ if TYPE_CHECKING:
 @click.option(
     "--oracle",
     type=click.Choice(["grid", "random", "bayesian", "hyperband"]),
-    default="grid",
-    show_default=True,
-    help="Method of choosing the trials.",
+    help="Method of choosing the trials.  [default: grid for up to 50 settings, else random]",
 )
 @click.option(
     "--rates", type=Numbers(), metavar="R,R,...", help="Rates to try at every searched site."
@@ -94,7 +93,7 @@ def tune_command(
     image_size: list[int] | None,
     task: str | None,
     split: list[float] | None,
-    oracle: str,
+    oracle: str | None,
     rates: list[float] | None,
     placements: str | None,
     max_trials: int | None,
@@ -114,8 +113,9 @@ def tune_command(
 ) -> None:
     """Search the dropout rates of MODEL (default: mlp).
 
-    MODEL is a registered model (see `dropout-zoo list`), or package.module:function, a function
-    without required arguments that returns a compiled Keras model.
+    MODEL is a registered model (see `dropout-zoo list`); package.module:function, a function
+    without required arguments that returns a compiled Keras model; or a .keras file of a compiled
+    model.
 
     Exit status: 0 success, 1 every trial failed, 2 invalid usage or data, 130 interrupted.
     """
@@ -144,7 +144,7 @@ def tune_command(
                 initial_weights=initial_weights,
             ),
         )
-        search = Search(model, dataset, settings)
+        search = Search(compiled_model(model), dataset, settings)
         if dry_run:
             _print_dry_run(search, as_json)
             return
@@ -185,7 +185,11 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
             for name, rates in search.space.choices.items()
         ],
     )
-    settings = search.settings
+    settings, size = search.settings, search.space.size
+    if search.space.note:
+        click.echo(search.space.note)
+    if search.oracle != "hyperband" and search.max_trials < size:
+        click.echo(f"The oracle {search.oracle!r} tries {search.max_trials} of {size:,} settings.")
     click.echo(
         f"{search.max_trials} trials and 2 controls, then up to {settings.num_finalists} finalists "
         f"and 2 controls on {settings.num_seeds} seeds: up to {search.trainings} training runs of "

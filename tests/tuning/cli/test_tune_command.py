@@ -152,8 +152,9 @@ def test_dry_run_writes_nothing(here):
     before = sorted(here.rglob("*"))
     answered = run("tune", "--dry-run", "--epochs", "2", "--placements", "input,hidden")
     assert answered.exit_code == 0, answered.output
-    assert "up to 135 training runs of 2 epochs, about" in answered.output.replace("\n", " ")
+    assert "up to 51 training runs of 2 epochs, about" in answered.output.replace("\n", " ")
     assert "input_dropout" in answered.output
+    assert "there would be 98 settings" in answered.output
     planned = json.loads(run("tune", "--dry-run", "--epochs", "2", "--json").stdout)
     assert planned["trainings"] == 49 + 2 + 7 * 5
     assert planned["estimated_seconds"] > 0
@@ -165,7 +166,8 @@ def test_dry_run_writes_nothing(here):
     [
         (["mpl"], "received 'mpl'; did you mean mlp"),
         (["--rates", "0.2;0.5"], "'--rates': expected numbers separated by commas"),
-        (["--rates", "20,50"], "% write 0.2"),
+        (["--rates", "20,50"], "for 20% write 0.2"),
+        (["--rates", "50"], "for 50% write 0.5"),
         (["--epochs", "0"], "epochs to be a whole number of at least 1"),
         (["--batch-size", "-1"], "batch_size to be a whole number"),
         (["--max-trials", "0"], "trials to be a whole number"),
@@ -173,6 +175,8 @@ def test_dry_run_writes_nothing(here):
         (["--seed", "-1"], "received -1"),
         (["--objective", "val_happiness"], "whose direction is known"),
         (["--objective", "val_recall"], "objective to be one of"),
+        (["--objective", "val_acuracy"], "did you mean 'val_accuracy'?"),
+        (["--objective", "acc"], "received 'acc'; did you mean 'val_accuracy'?"),
         (["--placements", "kitchen"], "received kitchen"),
         (["--placements", "convolutional"], "hidden_1_dropout (hidden)"),
         (["--oracle", "delphi"], "Invalid value for '--oracle'"),
