@@ -36,7 +36,7 @@ def test_asks_for_a_direction_that_it_does_not_know(text):
 
 @pytest.mark.parametrize("text", ["val_acuracy", "acuracy", "val_acuracy:"])
 def test_suggests_a_name_that_is_like_a_wrong_one(text):
-    with pytest.raises(ValueError, match="received '.*'; did you mean 'val_accuracy'?"):
+    with pytest.raises(ValueError, match=r"received '.*'; did you mean 'val_accuracy'\?"):
         parse_objective(text)
 
 

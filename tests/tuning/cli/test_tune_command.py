@@ -8,10 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from dropout_zoo.models import build_mlp
 from dropout_zoo.tuning.cli.main import main
 
 QUICK = ["--rates", "0.2,0.5", "--epochs", "1", "--finalists", "1", "--seeds", "2"]
@@ -136,6 +138,20 @@ def test_tune_takes_a_function_of_the_user_and_prints_json(here, own):
     assert json.loads((folder / "outcome.json").read_text()) == outcome
 
 
+def test_tune_and_sweep_take_a_saved_model(here):
+    build_mlp(units=(4,), hidden_rates=0.3, name="saved").save(here / "own.keras")
+    data = data_file(here / "data.npz")
+    answered = run("tune", "own.keras", "--data", data, *QUICK, "--split", "0.7,0.3", "--json")
+    assert answered.exit_code == 0, answered.output
+    outcome = json.loads(answered.stdout)
+    assert set(outcome["best_rates"]) == {"hidden_1_dropout"}
+    assert outcome["test"] == {}
+    quick = ["--rates", "0.5", "--epochs", "1", "--seeds", "1"]
+    answered = run("sweep", "rate", "own.keras", "--data", data, *quick, "--json")
+    assert answered.exit_code == 0, answered.output
+    assert [folder.name[:14] for folder in here.glob("runs/rate-*")] == ["rate-own-data-"]
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default:Model.fit trains the members")
 def test_a_model_that_the_engine_cannot_take_is_told_in_a_plain_line(here, own):
@@ -189,6 +205,9 @@ def test_dry_run_writes_nothing(here):
         (["--image-size", "inf"], "'--image-size': expected integers"),
         (["os:path"], "has no function 'path'"),
         (["no_such_module:f"], "No module named 'no_such_module'"),
+        (["none.keras"], "none.keras, which is not a file"),
+        (["raw.keras"], "raw.keras without an optimizer and a loss that can be loaded"),
+        (["text.keras"], "that loads in safe mode, received text.keras"),
         (["OWN:missing"], "has no function 'missing'"),
         (["OWN:value"], "has no function 'value'"),
         (["OWN:raw"], "without an optimizer"),
@@ -200,6 +219,11 @@ def test_dry_run_writes_nothing(here):
     ],
 )
 def test_wrong_use_is_told_in_a_line_and_writes_nothing(here, own, arguments, words):
+    if arguments == ["raw.keras"]:
+        keras.Sequential([keras.Input((28, 28)), keras.layers.Dropout(0.5)]).save(
+            here / "raw.keras"
+        )
+    (here / "text.keras").write_text("no model")
     before = sorted(path for path in here.rglob("*") if "__pycache__" not in path.parts)
     arguments = [argument.replace("OWN", own) for argument in arguments]
     answered = run("tune", *arguments, "--out", here / "run")
