@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dropout_zoo.training.startup import start_keras
+from dropout_zoo.tuning.cli.long_run import confirm_long_run
 from dropout_zoo.tuning.cli.model_argument import compiled_model
 from dropout_zoo.tuning.cli.options import (
     Numbers,
@@ -86,6 +87,9 @@ if TYPE_CHECKING:
     help="Number of new seeds for each finalist and control.",
 )
 @run_options("run")
+@click.option(
+    "--yes", is_flag=True, help="Start without a question, even if it takes over 15 minutes."
+)
 def tune_command(
     model: str,
     data: str,
@@ -110,6 +114,7 @@ def tune_command(
     overwrite: bool,
     as_json: bool,
     dry_run: bool,
+    yes: bool,
 ) -> None:
     """Search the dropout rates of MODEL (default: mlp).
 
@@ -148,6 +153,8 @@ def tune_command(
         if dry_run:
             _print_dry_run(search, as_json)
             return
+        if not yes and not resume:
+            confirm_long_run(search)
         directory = out or default_directory(search.model.name, dataset.source)
         try:
             result = search.run(directory, resume=resume, overwrite=overwrite)

@@ -138,14 +138,21 @@ def test_tune_takes_a_function_of_the_user_and_prints_json(here, own):
     assert json.loads((folder / "outcome.json").read_text()) == outcome
 
 
-def test_tune_and_sweep_take_a_saved_model(here):
-    build_mlp(units=(4,), hidden_rates=0.3, name="saved").save(here / "own.keras")
+def test_tune_takes_a_saved_model_and_data_without_a_test_set(here):
+    build_mlp(units=(4,), hidden_rates=0.3).save(here / "own.keras")
     data = data_file(here / "data.npz")
-    answered = run("tune", "own.keras", "--data", data, *QUICK, "--split", "0.7,0.3", "--json")
+    few = ["--rates", "0.2", "--seeds", "1", "--split", "0.7,0.3"]
+    answered = run("tune", "own.keras", "--data", data, *QUICK, *few, "--json")
     assert answered.exit_code == 0, answered.output
     outcome = json.loads(answered.stdout)
     assert set(outcome["best_rates"]) == {"hidden_1_dropout"}
     assert outcome["test"] == {}
+
+
+@pytest.mark.slow
+def test_sweep_takes_a_saved_model(here):
+    build_mlp(units=(4,), hidden_rates=0.3).save(here / "own.keras")
+    data = data_file(here / "data.npz")
     quick = ["--rates", "0.5", "--epochs", "1", "--seeds", "1"]
     answered = run("sweep", "rate", "own.keras", "--data", data, *quick, "--json")
     assert answered.exit_code == 0, answered.output
