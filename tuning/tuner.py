@@ -137,7 +137,8 @@ class DropoutTuner(keras_tuner.Tuner):
             y: labels or targets of the training examples.
             validation_data: pair `(x, y)` of the validation set.
             validation_split: alternatively, the fraction of the examples, in (0, 1), at the end
-                of the arrays that is used for validation, as in `Model.fit`.
+                of the arrays that is used for validation, as in `Model.fit`. Without both, parts
+                are split off at random.
             sample_weight: weights of the training examples.
             verbose: 1 to let KerasTuner print each trial.
             **settings: how each trial is trained; see `TrainSettings`. `epochs` defaults to 1;
