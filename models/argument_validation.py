@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -22,6 +23,20 @@ def check_choice(value: object, choices: Sequence[object], name: str) -> None:
         raise ValueError(
             f"expected {name} to be one of {', '.join(map(repr, choices))}; received {value!r}"
         )
+
+
+def near_name(name: str, known: Iterable[str]) -> str:
+    """Return a hint at the known name that is most like a wrong one.
+
+    Args:
+        name: the wrong name.
+        known: the right names.
+
+    Returns:
+        ``"; did you mean 'val_loss'?"``, or an empty string if none is like it.
+    """
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def check_count(value: object, name: str, least: int = 1) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from types import MappingProxyType
 from typing import NamedTuple
@@ -101,13 +101,20 @@ def check_rate(rate: float, name: str) -> float:
         )
     # A number just below 1 may become 1 as a float, and -0.0 becomes 0.
     if not 0 <= rate < 1 or float(rate) == 1:
-        percent = f"; for {rate}% write {rate / 100:g}" if 1 < rate < 100 else ""
+        percent = f"; for {rate:g}% write {rate / 100:g}" if 1 < rate < 100 else ""
         everything = "; a rate of 1 drops every unit" if rate == 1 else ""
         raise ValueError(
             f"expected {name} to be in [0, 1), the fraction dropped; received {rate}"
             f"{everything}{percent}"
         )
     return abs(float(rate))
+
+
+def listed_rates(rates: float | Iterable[float]) -> list[float]:
+    """Return rates as a list, where a single number is one rate; they are not checked."""
+    values = plain_values(rates)
+    single = isinstance(values, str) or not isinstance(values, Iterable)
+    return [values] if single else list(values)
 
 
 def builder_rate(rate: float, name: str) -> float:

@@ -15,8 +15,8 @@ from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.studies.result import StudyResult
 from dropout_zoo.studies.run_directory import claim_directory
+from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.dataset import Dataset
-from dropout_zoo.training.data.loaders import load_dataset
 from dropout_zoo.training.engine.timing import Pace, measure_pace
 from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import Member, TrainedMember
@@ -311,12 +311,7 @@ class StudyPlan(Generic[Result]):
         return self.procedure(self, execution)
 
 
-def as_dataset(dataset: Dataset | str | Path) -> Dataset:
-    """Return a `Dataset` as it is, and load anything else with `load_dataset`."""
-    return dataset if isinstance(dataset, Dataset) else load_dataset(str(dataset))
-
-
-def as_classification(dataset: Dataset | str | Path) -> Dataset:
+def as_classification(dataset: Data) -> Dataset:
     """Return the data as `as_dataset` does, if they have classes.
 
     Raises:

@@ -15,7 +15,7 @@ from dropout_zoo.models.factory import (
 )
 from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.graph.sites import settable_sites
-from dropout_zoo.models.guidance import check_rate
+from dropout_zoo.models.guidance import check_rate, listed_rates
 from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.plan import NO_DROPOUT, Model, Setting, TrainingSetup
 from dropout_zoo.training.data.dataset import Dataset
@@ -99,13 +99,14 @@ def rates_at(
 
 
 def named_rates(
-    model: keras.Model, rates: Sequence[Wanted], sites: str
+    model: keras.Model, rates: Wanted | Sequence[Wanted], sites: str
 ) -> dict[str, dict[str, float]]:
     """Name the rates that a study compares, with no dropout before them.
 
     Args:
         model: the model.
-        rates: a rate for all of `sites`, rates by site path, or None for the model's own rates.
+        rates: one or several of: a rate for all of `sites`, rates by site path, or None for the
+            model's own rates.
         sites: ``"all"``, a placement, or a path.
 
     Returns:
@@ -116,7 +117,7 @@ def named_rates(
     """
     given = {site.path: site.rate for site in settable_sites(model)}
     named = {NO_DROPOUT: dict.fromkeys(given, 0.0)}
-    for each in rates:
+    for each in wanted_rates(rates):
         if each is None:
             name, wanted = AS_GIVEN, given
         elif isinstance(each, Mapping):
@@ -135,7 +136,7 @@ def named_rates(
 
 def with_and_without_dropout(
     setup: TrainingSetup,
-    rates: Sequence[Wanted],
+    rates: Wanted | Sequence[Wanted],
     sites: str,
     *,
     level: str = "",
@@ -173,7 +174,7 @@ def with_and_without_dropout(
 
 def over_rates(
     setup: TrainingSetup,
-    rates: Sequence[float],
+    rates: float | Sequence[float],
     sites: str,
     *,
     level: str,
@@ -215,11 +216,18 @@ def over_rates(
     return settings
 
 
-def check_rates(rates: Sequence[float], name: str = "rates") -> list[float]:
+def wanted_rates(rates: Wanted | Sequence[Wanted]) -> list[Wanted]:
+    """Return what a study compares with no dropout as a list, where it may be one of them."""
+    if rates is None or isinstance(rates, Mapping):
+        return [rates]
+    return list(rates) if isinstance(rates, Sequence) else [*listed_rates(rates)]
+
+
+def check_rates(rates: float | Sequence[float], name: str = "rates") -> list[float]:
     """Check the rates of a study and add 0, the control.
 
     Args:
-        rates: fractions dropped, in [0, 1).
+        rates: one or several fractions dropped, in [0, 1).
         name: the argument's name, for the message.
 
     Returns:
@@ -228,7 +236,8 @@ def check_rates(rates: Sequence[float], name: str = "rates") -> list[float]:
     Raises:
         ValueError: a rate is out of range.
     """
-    checked = {check_rate(rate, f"{name}[{index}]") for index, rate in enumerate(rates)}
+    listed = listed_rates(rates)
+    checked = {check_rate(rate, f"{name}[{index}]") for index, rate in enumerate(listed)}
     return sorted(checked | {0.0})
 
 

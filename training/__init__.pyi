@@ -1,4 +1,5 @@
 from .callbacks import RateScheduler
+from .data.adapters import as_dataset
 from .data.dataset import DataError, Dataset
 from .data.loaders import load_dataset
 from .data.synthetic_text import make_topics
@@ -33,6 +34,7 @@ __all__ = [
     "RateScheduler",
     "TrainSettings",
     "TrainedMember",
+    "as_dataset",
     "load_dataset",
     "make_topics",
     "parse_objective",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from dropout_zoo.models.argument_validation import near_name
 
 # Ends of metric names, as Keras spells them.
 _LARGER_IS_BETTER = (
@@ -20,6 +22,9 @@ _SMALLER_IS_BETTER = (
     "loss", "error", "mse", "mae", "mape", "msle", "rmse", "crossentropy", "hinge", "logcosh",
     "log_cosh", "poisson", "divergence", "false_positives", "false_negatives",
 )  # fmt: skip
+
+
+_COMMON_METRICS = ("loss", "accuracy", "auc", "precision", "recall", "mse", "mae")
 
 
 class Objective(NamedTuple):
@@ -82,11 +87,27 @@ def parse_objective(text: str | Objective) -> Objective:
         elif name.endswith(_SMALLER_IS_BETTER):
             direction = "min"
     if not name or direction not in ("min", "max"):
+        hint = "" if direction else near_objective(name, _COMMON_METRICS)
         raise ValueError(
             "expected an objective whose direction is known, such as 'val_loss', or given, such "
-            f"as 'val_score:max', received {text!r}"
+            f"as 'val_score:max', received {text!r}{hint}"
         )
     return Objective(name, direction)
+
+
+def near_objective(name: str, metrics: Iterable[str]) -> str:
+    """Return a hint at the objective that a wrong one may stand for.
+
+    Args:
+        name: the wrong objective, with or without the prefix ``val_``.
+        metrics: the names of the metrics, without a prefix.
+
+    Returns:
+        ``"; did you mean 'val_loss'?"``, or an empty string if no metric is like it. It is always
+        a metric on the validation set, because those of training favor a lower rate.
+    """
+    prefixed = name if name.startswith(("val_", "train_")) else f"val_{name}"
+    return near_name(prefixed, [f"val_{metric}" for metric in metrics])
 
 
 def as_columns(measured: Mapping[str, Any]) -> dict[str, float]:

@@ -19,7 +19,13 @@ from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.targets import targets_for
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Member, TrainedMember
-from dropout_zoo.training.objective import BestEpoch, Objective, as_columns, parse_objective
+from dropout_zoo.training.objective import (
+    BestEpoch,
+    Objective,
+    as_columns,
+    near_objective,
+    parse_objective,
+)
 from dropout_zoo.training.seeding import batch_order, fresh_weights
 from dropout_zoo.training.settings import TrainSettings
 
@@ -284,7 +290,8 @@ def _try_out(model: keras.Model, validation: Part, objective: Objective) -> None
     columns = [*measured, *(f"{part}_{name}" for part in ("train", "val") for name in measured)]
     if objective.name not in columns:
         raise ValueError(
-            f"expected the objective to be one of {', '.join(columns)}, received {objective.name!r}"
+            f"expected the objective to be one of {', '.join(columns)}, received "
+            f"{objective.name!r}{near_objective(objective.name, measured)}"
         )
 
 

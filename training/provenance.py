@@ -83,7 +83,5 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
     return {
         "source": dataset.source,
         "fingerprint": dataset.fingerprint(),
-        "examples": {
-            part: len(getattr(dataset, part)[0]) for part in ("train", "validation", "test")
-        },
+        "examples": {name: len(x) for name, (x, _) in dataset.parts().items()},
     }

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypedDict
 
-from dropout_zoo.models.argument_validation import check_choice, check_count
+from dropout_zoo.models.argument_validation import check_choice, check_count, near_name
 from dropout_zoo.training.objective import Objective, parse_objective
 from dropout_zoo.training.provenance import as_json
 
@@ -97,9 +96,8 @@ class TrainSettings:
                     known = [*names, *inspect.signature(function).parameters]
                     of = f"an argument of {function.__name__}() or a training setting"
                 known = [each for each in known if each != name]  # `execution` is not of a plan
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"settings: {', '.join(names)}"
-                raise TypeError(f"expected {of}, received {name!r}; {hint}")
+                hint = near_name(name, known) or f"; settings: {', '.join(names)}"
+                raise TypeError(f"expected {of}, received {name!r}{hint}")
         return cls(**options)
 
     def describe(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from dropout_zoo.tuning.keras_tuner_internals import (
     UntriedBayesianOracle,
     allow_collisions,
 )
-from dropout_zoo.tuning.space import SearchSpace
+from dropout_zoo.tuning.space import LARGEST_GRID, SearchSpace
 
 ORACLES = ("grid", "random", "bayesian", "hyperband")
 DEFAULT_MAX_TRIALS = 20  # of the oracles that do not try everything
@@ -35,6 +35,18 @@ class _Bayesian(InMemoryOracle, UntriedBayesianOracle):
 
 class _Hyperband(InMemoryOracle, SmallSpaceHyperbandOracle):
     pass
+
+
+def default_oracle(space: SearchSpace) -> str:
+    """Return the oracle that is used where none is named.
+
+    Args:
+        space: what is searched.
+
+    Returns:
+        ``"grid"`` for up to 50 settings, otherwise ``"random"``.
+    """
+    return "grid" if space.size <= LARGEST_GRID else "random"
 
 
 def make_oracle(

@@ -45,7 +45,7 @@ class TuningResult:
         control: name of the setting without dropout at the searched sites.
         fixed_rates: rates by path of the sites that have dropout and were not searched.
         objective: the metric that decided, and its direction.
-        test: loss and metrics of the best model on the test set.
+        test: loss and metrics of the best model on the test set; empty without a test set.
         space: the search space.
         search_seconds: duration of the search, in seconds.
         finalist_seconds: duration of the training runs of finalists and controls, in seconds.
@@ -157,7 +157,8 @@ class TuningResult:
             )
             lines.append(f"Not searched, the same in every setting: {fixed}.")
         rates = ", ".join(f"{path} {rate_text(rate)}" for path, rate in self.best_rates.items())
-        lines += [f"The best model has the rates {rates}; on the test set: {test}."]
+        tested = f"on the test set: {test}" if test else "not tested: the data have no test set"
+        lines.append(f"The best model has the rates {rates}; {tested}.")
         return "\n".join([*lines, "", self._comparison_text()])
 
     def plot(self, ax: Axes | Sequence[Axes] | None = None, **style: Any) -> RatesDisplay:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -31,7 +31,7 @@ from dropout_zoo.training.settings import TrainSettings
 from dropout_zoo.tuning import run_files
 from dropout_zoo.tuning.answer import Answer, answer
 from dropout_zoo.tuning.chance import chance_of
-from dropout_zoo.tuning.oracles import make_oracle, trial_limit
+from dropout_zoo.tuning.oracles import default_oracle, make_oracle, trial_limit
 from dropout_zoo.tuning.progress import Progress
 from dropout_zoo.tuning.race import (
     LEAST_SEEDS_TO_RESPLIT,
@@ -65,7 +65,7 @@ NO_SEARCHED_DROPOUT = "no dropout at the searched sites"
 class TuningSettings:
     """The settings of a search; see `tune`."""
 
-    oracle: str = "grid"
+    oracle: str | None = None
     rates: Rates | None = None
     placements: Sequence[str] | None = None
     max_trials: int | None = None
@@ -103,7 +103,6 @@ class Search:
         check_count(settings.num_finalists, "num_finalists")
         check_count(settings.num_seeds, "num_seeds")
         check_count(settings.seed, "seed", least=0)
-        self.settings = settings
         self.dataset = dataset
         self.model = resolve_model(
             model,
@@ -115,10 +114,10 @@ class Search:
             self.model, settings.rates, settings.placements, training.initial_weights
         )
         self.space = self.hypermodel.space
+        self.oracle = settings.oracle or default_oracle(self.space)
+        self.settings = settings = replace(settings, oracle=self.oracle)
         self.objective = parse_objective(training.objective)
-        self.max_trials = trial_limit(
-            settings.oracle, self.space, settings.max_trials, training.epochs
-        )
+        self.max_trials = trial_limit(self.oracle, self.space, settings.max_trials, training.epochs)
         self.given = {site.path: site.rate for site in settable_sites(self.model)}
         searched = {path for paths in self.space.sites.values() for path in paths}
         self.without = {path: 0.0 if path in searched else r for path, r in self.given.items()}
@@ -168,7 +167,7 @@ class Search:
             self.model,
             self.dataset,
             self.settings.training,
-            keep_state=self.settings.oracle == "hyperband",
+            keep_state=self.oracle == "hyperband",
             directory=directory,
         )
 
@@ -179,8 +178,9 @@ class Search:
             Seconds for all training runs at full length.
         """
         member = Member(self.given, self.settings.seed)
-        # Only as many members are timed as are trained at the same time.
-        pace = measure_pace(self.trainer(None), [member] * min(self.trainings, 1000))
+        trainer = self.trainer(None)
+        timed = min(self.trainings, trainer.max_parallel)  # a whole grid may not fit in memory
+        pace = measure_pace(trainer, [member] * timed)
         return pace.seconds(self.trainings, self.settings.training.epochs)
 
     def run(
@@ -240,6 +240,8 @@ class Search:
         )
         if journaled.restored:
             progress.say(f"Resuming: {journaled.restored} training runs were finished before.")
+        if self.space.note:
+            progress.say(self.space.note)
         started = time.perf_counter()
         searched = self._search(journaled, folder, progress)
         space, beyond = self._beyond_the_range(journaled, searched, progress)
@@ -283,7 +285,9 @@ class Search:
         return result
 
     def _test(self, model: keras.Model) -> dict[str, float]:
-        """Evaluate a model on the test set."""
+        """Evaluate a model on the test set, if there is one."""
+        if self.dataset.test is None:
+            return {}
         x, y = self.dataset.test
         measured = model.evaluate(
             x,
@@ -328,7 +332,7 @@ class Search:
         ]
         tuner = _InMemoryTuner(
             make_oracle(
-                settings.oracle,
+                self.oracle,
                 self.space,
                 objective=self.objective,
                 max_trials=settings.max_trials,
@@ -336,7 +340,7 @@ class Search:
                 seed=settings.seed,
             ),
             self.hypermodel,
-            parallel_trials=_BATCHES[settings.oracle],
+            parallel_trials=_BATCHES[self.oracle],
             seed=settings.seed,
             directory=folder.state,
             project_name="oracle",

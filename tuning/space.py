@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import keras
@@ -13,7 +13,7 @@ import keras_tuner
 
 from dropout_zoo.models.graph.cloning import with_rates
 from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
-from dropout_zoo.models.guidance import SEARCHED_RATES, check_rate
+from dropout_zoo.models.guidance import SEARCHED_RATES, check_rate, listed_rates
 from dropout_zoo.training.seeding import fresh_weights
 
 PLACEMENTS = ("input", "hidden", "convolutional", "recurrent", "output")
@@ -21,7 +21,10 @@ PLACEMENTS = ("input", "hidden", "convolutional", "recurrent", "output")
 BELOW_RANGE, ABOVE_RANGE = (0.10, 0.05), (0.60, 0.70)
 """Rates beyond the guidance, tried where the best trial lies on its edge."""
 
-Rates = Sequence[float] | Mapping[str, Sequence[float]]
+LARGEST_GRID = 50
+"""Number of settings up to which a grid is searched whole, with a rate for every site."""
+
+Rates = float | Sequence[float] | Mapping[str, float | Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,10 @@ class SearchSpace:
     Attributes:
         choices: rates (fraction dropped) by name of the hyperparameter, which is the path of its
             first site.
-        sites: paths of the sites that each hyperparameter sets: one site, or all sites that one
-            argument of a composite layer sets.
+        sites: paths of the sites that each hyperparameter sets: one site, all sites that one
+            argument of a composite layer sets, or all sites with the same placement.
+        untied_size: number of settings if sites with the same placement did not share a rate; None
+            where they do not.
 
     Example:
         >>> from dropout_zoo.tuning import SearchSpace
@@ -45,11 +50,22 @@ class SearchSpace:
 
     choices: Mapping[str, tuple[float, ...]]
     sites: Mapping[str, tuple[str, ...]]
+    untied_size: int | None = field(default=None, compare=False)
 
     @property
     def size(self) -> int:
         """Number of settings in the whole grid."""
         return math.prod(len(rates) for rates in self.choices.values())
+
+    @property
+    def note(self) -> str:
+        """A sentence that says why sites share a rate; empty where they do not."""
+        if self.untied_size is None:
+            return ""
+        return (
+            "Sites with the same placement share a rate: with one of its own for each site, there "
+            f"would be {self.untied_size:,} settings. Rates by site path keep them apart."
+        )
 
     def site_rates(self, values: Mapping[str, float]) -> dict[str, float]:
         """Return the rate of every searched site for the values of a trial.
@@ -110,10 +126,13 @@ def search_space(
     The rates are 0.20, 0.30, 0.40 and 0.50 at each site. Output sites are not searched, and neither
     are rates that a layer learns (`ConcreteDropout`).
 
+    If that makes a grid of more than 50 settings, sites with the same placement share a rate,
+    unless rates are given by site path.
+
     Args:
         model: a Keras model.
-        rates: rates (fraction dropped) to try instead, at every searched site or by site path. A
-            site that is named is searched whatever its placement.
+        rates: a rate (fraction dropped) or several to try instead, at every searched site or by
+            site path. A site that is named is searched whatever its placement.
         placements: search only sites with these placements.
 
     Returns:
@@ -142,6 +161,7 @@ def search_space(
     choices: dict[str, tuple[float, ...]] = {}
     tied: dict[str, list[str]] = {}
     leaders: dict[tuple[object, ...], str] = {}
+    placement_of: dict[str, str] = {}
     for site in sites:
         searched = site.placement in wanted and not site.learned
         if site.path not in named and not searched:
@@ -153,6 +173,7 @@ def search_space(
         leaders[key] = site.path
         tied[site.path] = [site.path]
         choices[site.path] = _choices(site, rates)
+        placement_of[site.path] = site.placement
     if not choices:
         what = (
             "received a model without any"
@@ -166,9 +187,14 @@ def search_space(
         raise ValueError(
             f"expected a dropout site with placement {' or '.join(sorted(wanted))}; {what}"
         )
-    return SearchSpace(
-        MappingProxyType(choices), MappingProxyType({k: tuple(v) for k, v in tied.items()})
-    )
+    space = _space(choices, tied)
+    if named or space.size <= LARGEST_GRID or len(set(placement_of.values())) == len(choices):
+        return space
+    first = {placement_of[path]: path for path in reversed(choices)}
+    shared: dict[str, list[str]] = {}
+    for path, paths in tied.items():
+        shared.setdefault(first[placement_of[path]], []).extend(paths)
+    return _space({path: choices[path] for path in shared}, shared, space.size)
 
 
 class DropoutHyperModel(keras_tuner.HyperModel):
@@ -240,6 +266,15 @@ class DropoutHyperModel(keras_tuner.HyperModel):
         }
 
 
+def _space(
+    choices: Mapping[str, tuple[float, ...]],
+    sites: Mapping[str, Sequence[str]],
+    untied_size: int | None = None,
+) -> SearchSpace:
+    paths = {name: tuple(each) for name, each in sites.items()}
+    return SearchSpace(MappingProxyType(dict(choices)), MappingProxyType(paths), untied_size)
+
+
 def _wanted_placements(placements: Iterable[str] | None) -> set[str]:
     if placements is None:
         return set(PLACEMENTS) - {"output"}
@@ -257,7 +292,7 @@ def _choices(site: DropoutSite, rates: Rates | None) -> tuple[float, ...]:
     given = rates.get(site.path) if isinstance(rates, Mapping) else rates
     if given is None:
         given = SEARCHED_RATES
-    checked = sorted({check_rate(rate, f"a rate of {site.path}") for rate in given})
+    checked = sorted({check_rate(rate, f"a rate of {site.path}") for rate in listed_rates(given)})
     if not checked:
         raise ValueError(f"expected at least one rate to try at {site.path}; received none")
     return tuple(checked)

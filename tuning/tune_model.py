@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Unpack
 
-from dropout_zoo.training.data.dataset import Dataset
-from dropout_zoo.training.data.loaders import load_dataset
+import pandas as pd
+
+from dropout_zoo.training.data.adapters import Arrays, Data, as_dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 from dropout_zoo.tuning.result import TuningResult
 from dropout_zoo.tuning.search import ModelArgument, Search, TuningSettings
@@ -17,15 +18,21 @@ from dropout_zoo.tuning.training_length import with_length
 
 def tune(
     model: ModelArgument,
-    dataset: Dataset | str | Path = "digits",
+    x: Data = "digits",
+    y: Arrays | None = None,
     *,
-    oracle: str = "grid",
+    validation_data: tuple[Arrays, Arrays] | pd.DataFrame | None = None,
+    validation_split: float | None = None,
+    test_data: tuple[Arrays, Arrays] | pd.DataFrame | None = None,
+    sample_weight: Arrays | None = None,
+    target: str | None = None,
+    oracle: str | None = None,
     rates: Rates | None = None,
     placements: Iterable[str] | None = None,
     max_trials: int | None = None,
     num_seeds: int = 40,
     num_finalists: int = 1,
-    resplit: bool = True,
+    resplit: bool | None = None,
     seed: int = 0,
     directory: str | Path | None = None,
     resume: bool = False,
@@ -54,12 +61,23 @@ def tune(
         model: a compiled Keras model; the name of a registered model;
             ``"package.module:function"``; or a function without required arguments that returns a
             compiled model.
-        dataset: a `Dataset`, or what `load_dataset` accepts.
+        x: inputs, as an array, nested lists or a data frame; or a `Dataset`, or a name or path for
+            `load_dataset`. If nothing is said about validation, a part is split off at random for
+            it, and another for the test; see `as_dataset`, which takes the same arguments.
+        y: labels or targets, one per example.
+        validation_data: pair ``(x, y)`` to validate on.
+        validation_split: fraction of the examples to validate on; the last rows, as in
+            `Model.fit`.
+        test_data: pair ``(x, y)`` on which the winner is evaluated.
+        sample_weight: weights of the examples in `x`.
+        target: target column of a data frame or a table.
         oracle: KerasTuner's method of choosing trials: ``"grid"``, ``"random"``, ``"bayesian"``
-            or ``"hyperband"``.
-        rates: rates (fraction dropped) to try, at every searched site or by site path; None for
-            0.20, 0.30, 0.40 and 0.50, and where the best lies on the edge of these, for 0.05 and
-            0.10, or 0.60 and 0.70, beyond the guidance.
+            or ``"hyperband"``; None for a grid of up to 50 settings, otherwise random search.
+        rates: a rate (fraction dropped) or several to try, at every searched site or by site path;
+            None for 0.20, 0.30, 0.40 and 0.50, and where the best lies on the edge of these, for
+            0.05 and 0.10, or 0.60 and 0.70, beyond the guidance. Where a rate for each site makes
+            more than 50 settings, sites with the same placement share one, unless rates are given
+            by site path.
         placements: search only sites with these placements. A registered model gets dropout
             layers at those placements where it has none.
         max_trials: maximum number of trials; None for the whole grid, or 20 with the oracles that
@@ -70,7 +88,8 @@ def tune(
             gains to show.
         resplit: whether the seeds of the race are spread over several splits of the training and
             validation examples; otherwise, and for training examples with weights, the answer
-            holds for the given split.
+            holds for the given split. None for True unless `validation_data` or
+            `validation_split` say which examples validate.
         seed: seed of the trials and of everything random in the search, an integer >= 0. Screening
             and race take the seeds that follow it.
         directory: a new or empty directory for the run; None for a temporary one that is removed
@@ -102,8 +121,19 @@ def tune(
         >>> result.answer
         'not trained to the end'
     """
-    data = dataset if isinstance(dataset, Dataset) else load_dataset(str(dataset), seed=seed)
+    data = as_dataset(
+        x,
+        y,
+        validation_data=validation_data,
+        validation_split=validation_split,
+        test_data=test_data,
+        sample_weight=sample_weight,
+        target=target,
+        seed=seed,
+    )
     training = TrainSettings.from_options(with_length(settings, len(data.train[1])), tune)
+    if resplit is None:
+        resplit = validation_data is None and validation_split is None
     tuning = TuningSettings(
         oracle=oracle,
         rates=rates,

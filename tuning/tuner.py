@@ -10,7 +10,6 @@ from typing import Any, Unpack
 
 import keras
 import keras_tuner
-import numpy as np
 from keras_tuner.engine import trial as trial_module
 from keras_tuner.oracles import (
     BayesianOptimizationOracle,
@@ -19,11 +18,10 @@ from keras_tuner.oracles import (
     RandomSearchOracle,
 )
 
-from dropout_zoo.models.argument_validation import check_fraction
 from dropout_zoo.models.graph.fingerprint import model_fingerprint
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.training.checkpoint import Checkpoint
-from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.adapters import Arrays, Data, as_dataset
 from dropout_zoo.training.engine.base import OnResult, Trainer
 from dropout_zoo.training.engine.tensorflow.threads import usable_cores
 from dropout_zoo.training.engine.trainer import MemberTrainer
@@ -40,7 +38,6 @@ from dropout_zoo.tuning.keras_tuner_internals import (
 from dropout_zoo.tuning.space import DropoutHyperModel
 
 Status = trial_module.TrialStatus
-Arrays = tuple[np.ndarray, np.ndarray]
 
 # Oracles that create trials without waiting; Hyperband reports when it needs results first.
 _NON_SEQUENTIAL = (GridSearchOracle, RandomSearchOracle, HyperbandOracle)
@@ -124,24 +121,25 @@ class DropoutTuner(keras_tuner.Tuner):
 
     def search(
         self,
-        x: np.ndarray | Dataset,
-        y: np.ndarray | None = None,
+        x: Data,
+        y: Arrays | None = None,
         *,
-        validation_data: Arrays | None = None,
+        validation_data: tuple[Arrays, Arrays] | None = None,
         validation_split: float | None = None,
-        sample_weight: np.ndarray | None = None,
+        sample_weight: Arrays | None = None,
         verbose: int = 0,
         **settings: Unpack[TrainOptions],
     ) -> None:
         """Search until the oracle stops.
 
         Args:
-            x: training examples, or a `Dataset` with all parts.
+            x: training examples, or a `Dataset`; as in `as_dataset`, like the next arguments.
             y: labels or targets of the training examples.
-            validation_data: examples and targets of the validation set; with arrays only.
+            validation_data: pair `(x, y)` of the validation set.
             validation_split: alternatively, the fraction of the examples, in (0, 1), at the end
-                of the arrays that is used for validation, as in `Model.fit`.
-            sample_weight: weights of the training examples; with arrays only.
+                of the arrays that is used for validation, as in `Model.fit`. Without both, parts
+                are split off at random.
+            sample_weight: weights of the training examples.
             verbose: 1 to let KerasTuner print each trial.
             **settings: how each trial is trained; see `TrainSettings`. `epochs` defaults to 1;
                 Hyperband decides them itself. The objective is that of the oracle.
@@ -162,10 +160,12 @@ class DropoutTuner(keras_tuner.Tuner):
                 f"{settings['initial_weights']!r}: the weights that a hypermodel sets are not "
                 "kept; use tune(model, initial_weights='keep') to start from those of a model"
             )
-        data = (
-            x
-            if isinstance(x, Dataset)
-            else _as_dataset(x, y, validation_data, validation_split, sample_weight)
+        data = as_dataset(
+            x,
+            y,
+            validation_data=validation_data,
+            validation_split=validation_split,
+            sample_weight=sample_weight,
         )
         objective = Objective(self.oracle.objective.name, self.oracle.objective.direction)
         training = TrainSettings.from_options(
@@ -343,32 +343,3 @@ class DropoutTuner(keras_tuner.Tuner):
 
     def _checkpoint(self, trial_id: str) -> Path:
         return Path(self.get_trial_dir(trial_id)) / "checkpoint.npz"
-
-
-def _as_dataset(
-    x: np.ndarray,
-    y: np.ndarray | None,
-    validation_data: Arrays | None,
-    validation_split: float | None,
-    sample_weight: np.ndarray | None,
-) -> Dataset:
-    """Return a dataset of arrays as `Model.fit` accepts them."""
-    if validation_split is not None and validation_data is None and y is not None:
-        check_fraction(validation_split, "validation_split")
-        kept = int(len(x) * (1 - validation_split))
-        if not 0 < kept < len(x):
-            raise ValueError(
-                f"expected validation_split to leave examples for both parts, received "
-                f"{validation_split} of {len(x)} examples"
-            )
-        validation_data = x[kept:], y[kept:]
-        x, y = x[:kept], y[:kept]
-        sample_weight = None if sample_weight is None else sample_weight[:kept]
-    elif y is None or validation_data is None or validation_split is not None:
-        raise ValueError(
-            "expected x, y and either validation_data or validation_split, or a Dataset"
-        )
-    # A search does not use the test set.
-    return Dataset.from_arrays(
-        (x, y), validation_data, validation_data, sample_weight=sample_weight
-    )

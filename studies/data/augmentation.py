@@ -133,8 +133,7 @@ def _only(dataset: Dataset, classes: list[int]) -> Dataset:
     number = np.full(dataset.num_classes or 0, -1, np.int32)
     number[classes] = np.arange(len(classes))
     parts: dict[str, Any] = {}
-    for name in ("train", "validation", "test"):
-        x, y = getattr(dataset, name)
+    for name, (x, y) in dataset.parts().items():
         inside = number[y] >= 0
         parts[name] = (x[inside], number[y[inside]])
     names = dataset.class_names

@@ -25,6 +25,7 @@ from dropout_zoo.studies.diagnostics.output_checks import (
 )
 from dropout_zoo.studies.diagnostics.variance_shift import variance_ratios
 from dropout_zoo.studies.verdicts import OVERFITTING, UNDECIDED, UNDERFITTING, verdict
+from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.targets import targets_for
 from dropout_zoo.training.engine.trainer import train_members
@@ -43,7 +44,7 @@ _MEASURED = {
 
 def examine(
     model: keras.Model,
-    dataset: Dataset,
+    dataset: Data,
     *,
     seeds: int = 3,
     ignore: Iterable[str] = (),
@@ -57,7 +58,7 @@ def examine(
 
     Args:
         model: a compiled Sequential or Functional model with one input and one output.
-        dataset: training and validation set.
+        dataset: the data; see `as_dataset`.
         seeds: number of seeds, at least 1; a verdict needs 2.
         ignore: codes of rules to leave out, such as ``["DZ204"]``.
         select: codes of the rules to apply; None for all.
@@ -91,15 +92,16 @@ def examine(
             "model.compile(...) first, or use audit, which trains nothing"
         )
     obstacle = _obstacle(model)
+    data = as_dataset(dataset)
     if rules and not obstacle and not model.built:
-        model.build((None, *dataset.input_shape))
+        model.build((None, *data.input_shape))
     read = audit(model, ignore=ignore, select=select)
     if not rules:
         return read
     if obstacle:
         return AuditReport(read.model_name, read.findings, (*read.limits, obstacle))
     codes = {rule.code for rule in rules}
-    measuring = _MeasuredAudit(model, dataset, training, seeds, codes)
+    measuring = _MeasuredAudit(model, data, training, seeds, codes)
     measuring.run()
     findings = [found for rule in rules for found in rule.findings(measuring.measured)]
     return AuditReport(

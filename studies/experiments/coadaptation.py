@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Unpack
 
 import keras
@@ -18,7 +17,6 @@ from dropout_zoo.studies.plan import (
     Setting,
     StudyPlan,
     TrainingSetup,
-    as_dataset,
     as_seeds,
 )
 from dropout_zoo.studies.result import StudyResult
@@ -26,7 +24,7 @@ from dropout_zoo.studies.runner import check_any_completed, train_settings
 from dropout_zoo.studies.site_groups import Wanted, model_with_sites, with_and_without_dropout
 from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import NO_INTERVALS
-from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.targets import targets_for
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.provenance import versions
@@ -45,9 +43,9 @@ _BINS = 40
 
 def plan_coadaptation(
     model: Model,
-    dataset: Dataset | str | Path = "digits",
+    dataset: Data = "digits",
     *,
-    rates: Sequence[Wanted] = (None,),
+    rates: Wanted | Sequence[Wanted] = (None,),
     sites: str = "hidden",
     examples: int = 500,
     seeds: int | Sequence[int] = 5,
@@ -59,7 +57,7 @@ def plan_coadaptation(
         model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
             function that returns a compiled model. The
             activation of its first dense layer must be 0 at 0, such as relu.
-        dataset: a `Dataset`, or what `load_dataset` takes.
+        dataset: the data; see `as_dataset`.
         rates: what is compared with no dropout: a rate (fraction dropped, in [0, 1)) for all of
             `sites`, rates by site path, or None for the model's own rates.
         sites: where a single rate applies: ``"all"``, a placement such as ``"hidden"``, or the

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Unpack
 
 from dropout_zoo.models.argument_validation import check_count
@@ -22,18 +21,18 @@ from dropout_zoo.studies.runner import train_and_conclude
 from dropout_zoo.studies.site_groups import Wanted, model_with_sites, with_and_without_dropout
 from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import failure_sentences, method_sentence
-from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.adapters import Data
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 
 def plan_imbalance_sweep(
     model: Model,
-    dataset: Dataset | str | Path = "digits",
+    dataset: Data = "digits",
     *,
     rare: int = 0,
     ratios: Sequence[int] = (1, 10, 100),
-    rates: Sequence[Wanted] = (None,),
+    rates: Wanted | Sequence[Wanted] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
     **settings: Unpack[TrainOptions],
@@ -43,7 +42,7 @@ def plan_imbalance_sweep(
     Args:
         model: a compiled classifier, a registered name, ``"package.module:function"``, or a
             function that returns a compiled classifier.
-        dataset: a classification, or what `load_dataset` takes.
+        dataset: a classification; see `as_dataset`.
         rare: number of the class that is made rare.
         ratios: of this many training examples of the class, one is kept; 1 keeps all.
         rates: what is compared with no dropout: a rate (fraction dropped, in [0, 1)) for all of

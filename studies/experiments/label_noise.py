@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Unpack
 
 import keras
@@ -26,17 +25,17 @@ from dropout_zoo.studies.site_groups import Wanted, model_with_sites, with_and_w
 from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import failure_sentences, method_sentence
 from dropout_zoo.training.checkpoint import Checkpoint
-from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.adapters import Data
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 
 def plan_label_noise_sweep(
     model: Model,
-    dataset: Dataset | str | Path = "digits",
+    dataset: Data = "digits",
     *,
     noise: Sequence[float] = (0.0, 0.1, 0.2, 0.4),
-    rates: Sequence[Wanted] = (None,),
+    rates: Wanted | Sequence[Wanted] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
     **settings: Unpack[TrainOptions],
@@ -46,7 +45,7 @@ def plan_label_noise_sweep(
     Args:
         model: a compiled classifier, a registered name, ``"package.module:function"``, or a
             function that returns a compiled classifier.
-        dataset: a classification, or what `load_dataset` takes.
+        dataset: a classification; see `as_dataset`.
         noise: shares of the training labels that are made wrong, in [0, 1); the same labels for
             every setting and seed.
         rates: what is compared with no dropout: a rate (fraction dropped, in [0, 1)) for all of

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Unpack
 
 import numpy as np
 import pandas as pd
 
-from dropout_zoo.studies.plan import Model, StudyPlan, TrainingSetup, as_dataset, as_seeds
+from dropout_zoo.studies.plan import Model, StudyPlan, TrainingSetup, as_seeds
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import train_and_conclude
 from dropout_zoo.studies.site_groups import Wanted, model_with_sites, with_and_without_dropout
 from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import best_sentence, failure_sentences, method_sentence
 from dropout_zoo.studies.verdicts import verdict_by_setting
-from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 
 def plan_learning_curves(
     model: Model,
-    dataset: Dataset | str | Path = "digits",
+    dataset: Data = "digits",
     *,
-    rates: Sequence[Wanted] = (None,),
+    rates: Wanted | Sequence[Wanted] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
     **settings: Unpack[TrainOptions],
@@ -35,7 +34,7 @@ def plan_learning_curves(
     Args:
         model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
             function that returns a compiled model.
-        dataset: a `Dataset`, or what `load_dataset` takes.
+        dataset: the data; see `as_dataset`.
         rates: what is compared with no dropout: a rate (fraction dropped, in [0, 1)) for all of
             `sites`, rates by site path, or None for the model's own rates.
         sites: where a single rate applies: ``"all"``, a placement such as ``"hidden"``, or the
@@ -88,9 +87,9 @@ def learning_curves() -> None:
 
 def plan_epoch_sweep(
     model: Model,
-    dataset: Dataset | str | Path = "digits",
+    dataset: Data = "digits",
     *,
-    rates: Sequence[Wanted] = (None,),
+    rates: Wanted | Sequence[Wanted] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
     **settings: Unpack[TrainOptions],
@@ -100,7 +99,7 @@ def plan_epoch_sweep(
     Args:
         model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
             function that returns a compiled model.
-        dataset: a `Dataset`, or what `load_dataset` takes.
+        dataset: the data; see `as_dataset`.
         rates: what is compared with no dropout: a rate (fraction dropped, in [0, 1)) for all of
             `sites`, rates by site path, or None for the model's own rates.
         sites: where a single rate applies: ``"all"``, a placement such as ``"hidden"``, or the

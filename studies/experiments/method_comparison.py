@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from inspect import Parameter
-from pathlib import Path
 from typing import Any, Unpack
 
 import pandas as pd
@@ -32,7 +31,6 @@ from dropout_zoo.studies.plan import (
     Setting,
     StudyPlan,
     TrainingSetup,
-    as_dataset,
     as_seeds,
 )
 from dropout_zoo.studies.result import TrainingStudyResult
@@ -46,6 +44,7 @@ from dropout_zoo.studies.summary_text import (
     method_sentence,
     ranked,
 )
+from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.provenance import describe_data
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
@@ -55,7 +54,7 @@ _METHOD_ARGUMENTS = ("kernel_regularizer", "kernel_constraint", "max_norm", "bat
 
 def plan_compare_methods(
     model: Model,
-    dataset: Dataset | str | Path = "digits",
+    dataset: Data = "digits",
     *,
     methods: Sequence[str] | None = None,
     examples: int | None = None,
@@ -70,7 +69,7 @@ def plan_compare_methods(
     Args:
         model: a registered name or a builder function with the arguments that the methods change:
             ``kernel_regularizer``, ``max_norm``, ``batch_norm``, ``units``.
-        dataset: a `Dataset`, or what `load_dataset` takes.
+        dataset: the data; see `as_dataset`.
         methods: names of methods; None for all that model and data allow. No method at all is
             always included, without those that the builder uses by default.
         examples: number of training examples of all methods except more data, which gets all; None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Unpack
 
 from dropout_zoo.models.factory import PLACEMENT_ARGUMENTS, builder_arguments
@@ -16,7 +15,6 @@ from dropout_zoo.studies.plan import (
     Setting,
     StudyPlan,
     TrainingSetup,
-    as_dataset,
     as_seeds,
 )
 from dropout_zoo.studies.result import TrainingStudyResult
@@ -29,7 +27,7 @@ from dropout_zoo.studies.summary_text import (
     gain_counts,
     method_sentence,
 )
-from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 PLACEMENT_RATES = {"input": 0.2, "convolutional": 0.25, "recurrent": 0.25, "hidden": 0.5}
@@ -41,7 +39,7 @@ PLAIN, SPATIAL = "Dropout", "SpatialDropout2D"
 
 def plan_placement_sweep(
     model: Model,
-    dataset: Dataset | str | Path = "digits",
+    dataset: Data = "digits",
     *,
     rates: Mapping[str, float] | None = None,
     seeds: int | Sequence[int] = 5,
@@ -53,7 +51,7 @@ def plan_placement_sweep(
         model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
             function that returns a compiled model. Builders with the arguments ``input_rate`` and
             ``conv_rates`` are built with these placements.
-        dataset: a `Dataset`, or what `load_dataset` takes.
+        dataset: the data; see `as_dataset`.
         rates: rate (fraction dropped, in [0, 1)) by placement, where it differs from the default:
             input 0.2, convolutional 0.25, recurrent 0.25, hidden 0.5.
         seeds: number of seeds, or the seeds.

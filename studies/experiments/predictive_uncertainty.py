@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
@@ -29,7 +28,7 @@ from dropout_zoo.studies.runner import result_of, train_settings
 from dropout_zoo.studies.site_groups import Wanted, model_with_sites, named_rates
 from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import failure_sentences, gain_clause, method_sentence
-from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.adapters import Data
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
@@ -40,10 +39,10 @@ _ENSEMBLE_MEMBERS = "other members of the ensembles"
 
 def plan_predictive_uncertainty(
     model: Model,
-    dataset: Dataset | str | Path = "digits",
+    dataset: Data = "digits",
     *,
     levels: Mapping[str, Sequence[float]] | None = None,
-    rates: Sequence[Wanted] = (None,),
+    rates: Wanted | Sequence[Wanted] = (None,),
     sites: str = "hidden",
     samples: int = 50,
     ensemble: int = 5,
@@ -57,7 +56,7 @@ def plan_predictive_uncertainty(
         model: a compiled classifier, a registered name, ``"package.module:function"``, or a
             function that returns a compiled classifier. Its
             output is one probability per class.
-        dataset: a classification, or what `load_dataset` takes.
+        dataset: a classification with a test set; see `as_dataset`.
         levels: levels by corruption: standard deviation of ``"gaussian noise"``, relative to the
             largest input value; share of ``"missing pixels"``, which are set to 0; angle of the
             ``"rotation"`` of images in degrees. A level of 0 leaves the inputs clean. None for 0,
@@ -86,6 +85,12 @@ def plan_predictive_uncertainty(
     """
     training = TrainSettings.from_options(settings, predictive_uncertainty)
     data = as_classification(dataset)
+    if data.test is None:
+        raise ValueError(
+            f"expected data with a test set, on which the predictors are measured, received "
+            f"{data.source!r} without one; give as_dataset() test_data, or load_dataset() a split "
+            "of three fractions"
+        )
     check_count(samples, "samples")
     check_count(ensemble, "ensemble")
     wanted = levels or {"gaussian noise": (0.0, 0.1, 0.2, 0.3, 0.5)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Unpack
 
 from dropout_zoo.studies.experiments.size_sweeps import plan_by_size
@@ -13,7 +12,6 @@ from dropout_zoo.studies.plan import (
     Model,
     StudyPlan,
     TrainingSetup,
-    as_dataset,
     as_seeds,
 )
 from dropout_zoo.studies.result import TrainingStudyResult
@@ -26,7 +24,7 @@ from dropout_zoo.studies.summary_text import (
     method_sentence,
     ranked,
 )
-from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 MAP_RATES = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8)
@@ -34,10 +32,10 @@ MAP_RATES = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8)
 
 def plan_rate_width_map(
     model: Model,
-    dataset: Dataset | str | Path = "digits",
+    dataset: Data = "digits",
     *,
     widths: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0),
-    rates: Sequence[float] = MAP_RATES,
+    rates: float | Sequence[float] = MAP_RATES,
     units: Sequence[int] | None = None,
     seeds: int | Sequence[int] = 3,
     **settings: Unpack[TrainOptions],
@@ -46,7 +44,7 @@ def plan_rate_width_map(
 
     Args:
         model: a registered name or a builder function with the argument ``units``.
-        dataset: a `Dataset`, or what `load_dataset` takes.
+        dataset: the data; see `as_dataset`.
         widths: factors on the widths of the hidden layers, larger than 0.
         rates: rates (fractions dropped, in [0, 1)) at all hidden sites; 0 is added.
         units: widths at a factor of 1; None for the builder's own.
@@ -103,10 +101,10 @@ def rate_width_map() -> None:
 
 def plan_rate_size_map(
     model: Model,
-    dataset: Dataset | str | Path = "digits",
+    dataset: Data = "digits",
     *,
     sizes: Sequence[int] | None = None,
-    rates: Sequence[float] = MAP_RATES,
+    rates: float | Sequence[float] = MAP_RATES,
     sites: str = "hidden",
     subsets: str = "shared",
     max_epoch_factor: float = 5.0,
@@ -118,7 +116,7 @@ def plan_rate_size_map(
     Args:
         model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
             function that returns a compiled model.
-        dataset: a `Dataset`, or what `load_dataset` takes.
+        dataset: the data; see `as_dataset`.
         sizes: numbers of training examples; None for 100 to all, about a factor of 3 apart.
         rates: rates (fractions dropped, in [0, 1)) at `sites`; 0 is added.
         sites: ``"all"``, a placement, or a path; the other sites have no dropout.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Unpack
 
 import pandas as pd
@@ -18,7 +17,6 @@ from dropout_zoo.studies.plan import (
     Setting,
     StudyPlan,
     TrainingSetup,
-    as_dataset,
     as_seeds,
 )
 from dropout_zoo.studies.result import TrainingStudyResult
@@ -40,7 +38,7 @@ from dropout_zoo.studies.summary_text import (
     within_one_standard_error,
 )
 from dropout_zoo.studies.verdicts import verdict_by_setting
-from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 SWEPT_RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -53,10 +51,10 @@ EACH = "each"
 
 def plan_rate_sweep(
     model: Model,
-    dataset: Dataset | str | Path = "digits",
+    dataset: Data = "digits",
     *,
     sites: str = "hidden",
-    rates: Sequence[float] = SWEPT_RATES,
+    rates: float | Sequence[float] = SWEPT_RATES,
     width: str | Sequence[str] = "fixed",
     units: Sequence[int] | None = None,
     seeds: int | Sequence[int] = 5,
@@ -68,7 +66,7 @@ def plan_rate_sweep(
         model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
             function that returns a compiled model. Other widths than the model's own need a name
             or a function with the argument ``units``.
-        dataset: a `Dataset`, or what `load_dataset` takes.
+        dataset: the data; see `as_dataset`.
         sites: the sites that share the rate: ``"all"``, a placement such as ``"hidden"``, or the
             path of a site; ``"each"`` sweeps one site at a time. The other sites keep their rates.
         rates: rates (fractions dropped, in [0, 1)); 0 is added.
@@ -150,12 +148,12 @@ def rate_sweep() -> None:
 
 def plan_rate_grid(
     model: Model,
-    dataset: Dataset | str | Path = "digits",
+    dataset: Data = "digits",
     *,
     first: str = "input",
     second: str = "hidden",
-    first_rates: Sequence[float] = (0.0, 0.1, 0.2, 0.3),
-    second_rates: Sequence[float] = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8),
+    first_rates: float | Sequence[float] = (0.0, 0.1, 0.2, 0.3),
+    second_rates: float | Sequence[float] = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8),
     seeds: int | Sequence[int] = 5,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
@@ -165,7 +163,7 @@ def plan_rate_grid(
         model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
             function that returns a compiled model. A
             registered model is built with the placements that are swept.
-        dataset: a `Dataset`, or what `load_dataset` takes.
+        dataset: the data; see `as_dataset`.
         first: placement or path of the first group of sites.
         second: placement or path of the second group.
         first_rates: rates of the first group (fractions dropped, in [0, 1)); 0 is added.

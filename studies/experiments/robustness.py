@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Unpack
 
 import pandas as pd
@@ -31,17 +30,17 @@ from dropout_zoo.studies.site_groups import (
 )
 from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import failure_sentences, method_sentence
-from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.adapters import Data
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 
 def plan_robustness(
     model: Model,
-    dataset: Dataset | str | Path = "digits",
+    dataset: Data = "digits",
     *,
     levels: Mapping[str, Sequence[float]] | None = None,
-    rates: Sequence[Wanted] = (None,),
+    rates: Wanted | Sequence[Wanted] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
     **settings: Unpack[TrainOptions],
@@ -51,7 +50,7 @@ def plan_robustness(
     Args:
         model: a compiled classifier, a registered name, ``"package.module:function"``, or a
             function that returns a compiled classifier.
-        dataset: a classification, or what `load_dataset` takes.
+        dataset: a classification; see `as_dataset`.
         levels: levels by corruption: standard deviation of ``"gaussian noise"``, relative to the
             largest input value; share of ``"missing pixels"``, which are set to 0; angle of the
             ``"rotation"`` of images in degrees. None for 0, 0.1, 0.2, 0.3, 0.5 of the first two.

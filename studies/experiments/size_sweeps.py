@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Unpack
 
 import keras
@@ -17,7 +16,6 @@ from dropout_zoo.studies.plan import (
     Setting,
     StudyPlan,
     TrainingSetup,
-    as_dataset,
     as_seeds,
 )
 from dropout_zoo.studies.result import TrainingStudyResult
@@ -36,6 +34,7 @@ from dropout_zoo.studies.summary_text import (
     gain_clause,
     method_sentence,
 )
+from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
@@ -47,10 +46,10 @@ SUBSETS = ("fresh", "shared")
 
 def plan_data_size_sweep(
     model: Model,
-    dataset: Dataset | str | Path = "digits",
+    dataset: Data = "digits",
     *,
     sizes: Sequence[int] | None = None,
-    rates: Sequence[Wanted] = (None,),
+    rates: Wanted | Sequence[Wanted] = (None,),
     sites: str = "hidden",
     subsets: str = "fresh",
     max_epoch_factor: float = 5.0,
@@ -62,7 +61,7 @@ def plan_data_size_sweep(
     Args:
         model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
             function that returns a compiled model.
-        dataset: a `Dataset`, or what `load_dataset` takes.
+        dataset: the data; see `as_dataset`.
         sizes: numbers of training examples; None for 100 to all, about a factor of 3 apart.
         rates: what is compared with no dropout: a rate (fraction dropped, in [0, 1)) for all of
             `sites`, rates by site path, or None for the model's own rates.
@@ -121,10 +120,10 @@ def data_size_sweep() -> None:
 
 def plan_capacity_sweep(
     model: Model,
-    dataset: Dataset | str | Path = "digits",
+    dataset: Data = "digits",
     *,
     units: Sequence[Sequence[int]] | None = None,
-    rates: Sequence[float] = (0.5,),
+    rates: float | Sequence[float] = (0.5,),
     seeds: int | Sequence[int] = 5,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
@@ -132,7 +131,7 @@ def plan_capacity_sweep(
 
     Args:
         model: a registered name or a builder function with the argument ``units``.
-        dataset: a `Dataset`, or what `load_dataset` takes.
+        dataset: the data; see `as_dataset`.
         units: the widths of the hidden layers of each model, such as ``[(32,), (128, 64)]``; None
             for an eighth to four times the builder's own widths, and for half and twice as many
             layers.
@@ -195,7 +194,7 @@ def capacity_sweep() -> None:
 def plan_by_size(
     kind: str,
     model: Model,
-    dataset: Dataset | str | Path,
+    dataset: Data,
     *,
     sizes: Sequence[int] | None,
     sites: str,

@@ -34,6 +34,12 @@ def test_asks_for_a_direction_that_it_does_not_know(text):
         parse_objective(text)
 
 
+@pytest.mark.parametrize("text", ["val_acuracy", "acuracy", "val_acuracy:"])
+def test_suggests_a_name_that_is_like_a_wrong_one(text):
+    with pytest.raises(ValueError, match=r"received '.*'; did you mean 'val_accuracy'\?"):
+        parse_objective(text)
+
+
 def test_gains_are_positive_where_it_improves():
     assert Objective("val_loss", "min").gain(0.2, over=0.5) == pytest.approx(0.3)
     assert Objective("val_accuracy", "max").gain(0.9, over=0.95) == pytest.approx(-0.05)

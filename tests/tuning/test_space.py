@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from keras import layers
 
 from dropout_zoo.models import SEARCHED_RATES, build_cnn, build_mlp, dropout_sites
-from dropout_zoo.training import Objective
+from dropout_zoo.training import Objective, TrainSettings, load_dataset
+from dropout_zoo.training.engine.timing import Pace
 from dropout_zoo.tuning import DropoutHyperModel, search_space
-from dropout_zoo.tuning.oracles import ORACLES, make_oracle, trial_limit
+from dropout_zoo.tuning.oracles import ORACLES, default_oracle, make_oracle, trial_limit
+from dropout_zoo.tuning.search import Search, TuningSettings
 
 LOSS = Objective("val_loss", "min")
 
@@ -84,6 +86,63 @@ def test_rates_override_the_guidance():
         search_space(build_mlp(), rates=[])
 
 
+def test_a_single_rate_is_one_to_try():
+    assert set(search_space(build_mlp(), rates=0.3).choices.values()) == {(0.3,)}
+    chosen = search_space(build_mlp(), rates={"hidden_1_dropout": 0.3}).choices
+    assert chosen["hidden_1_dropout"] == (0.3,)
+    assert len(chosen["hidden_2_dropout"]) == 7
+    for wrong in (50, [20, 50], {"hidden_1_dropout": 50}):
+        with pytest.raises(ValueError, match=r"the fraction dropped; .*for [25]0% write 0\.[25]"):
+            search_space(build_mlp(), rates=wrong)
+
+
+def test_sites_share_a_rate_where_a_grid_over_all_of_them_would_be_too_large():
+    deep = build_mlp(units=(4, 4, 4), hidden_rates=0.5, input_rate=0.2)
+    space = search_space(deep)
+    assert dict(space.sites) == {
+        "input_dropout": ("input_dropout",),
+        "hidden_1_dropout": ("hidden_1_dropout", "hidden_2_dropout", "hidden_3_dropout"),
+    }
+    assert (space.size, space.untied_size) == (14, 2 * 7**3)
+    assert "there would be 686 settings" in space.note
+    assert space.site_rates({"input_dropout": 0.2, "hidden_1_dropout": 0.4}) == {
+        "input_dropout": 0.2, "hidden_1_dropout": 0.4, "hidden_2_dropout": 0.4,
+        "hidden_3_dropout": 0.4,
+    }  # fmt: skip
+    assert default_oracle(space) == "grid"
+
+
+def test_sites_keep_their_own_rates_in_a_small_grid_or_where_a_path_is_named():
+    for model, rates in (
+        (build_mlp(), None),
+        (build_mlp(units=(4,) * 5, hidden_rates=0.5), [0.2, 0.5]),
+        (build_mlp(units=(4, 4, 4), hidden_rates=0.5), {"hidden_1_dropout": [0.2, 0.5]}),
+    ):
+        space = search_space(model, rates)
+        assert all(len(paths) == 1 for paths in space.sites.values())
+        assert space.note == ""
+    assert default_oracle(space) == "random"
+
+
+@pytest.mark.filterwarnings("ignore:Model.fit trains the members")
+@pytest.mark.parametrize("name", ["vit", "transformer"])
+def test_no_registered_model_has_an_endless_search(name, few_digits, monkeypatch):
+    data = few_digits if name == "vit" else load_dataset("topics")
+    search = Search(name, data, TuningSettings(training=TrainSettings(epochs=1)))
+    assert search.trainings < 100
+    timed = []
+    monkeypatch.setattr(
+        "dropout_zoo.tuning.search.measure_pace",
+        lambda trainer, members: timed.append(len(members)) or Pace(0, 0, 1, 1),
+    )
+    assert search.estimate_seconds() == search.trainings
+    by_path = dict.fromkeys(search.given, SEARCHED_RATES)
+    by_path = Search(name, data, TuningSettings(oracle="grid", rates=by_path))
+    assert by_path.space.size >= 7 ** len(search.given)
+    assert by_path.estimate_seconds() > 0
+    assert max(timed) < 1000
+
+
 def test_a_model_without_dropout_has_nothing_to_search():
     plain = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
     with pytest.raises(ValueError, match="received a model without any"):
@@ -119,7 +178,7 @@ MODEL = build_mlp(units=(4,), hidden_rates=(0.5,))
 
 
 def test_edges_are_known_where_three_rates_were_tried():
-    space = search_space(build_mlp(input_rate=0.2))
+    space = search_space(build_mlp(input_rate=0.2), {"hidden_2_dropout": SEARCHED_RATES})
     rates = {"input_dropout": 0.25, "hidden_1_dropout": 0.5, "hidden_2_dropout": 0.3}
     assert space.on_edge(rates) == ["hidden_1_dropout"]
 

@@ -153,8 +153,8 @@ def test_takes_arrays_as_keras_does(few_digits, tmp_path):
     x, y = few_digits.train
     tuner.search(x, y, validation_data=few_digits.validation, epochs=1)
     assert len(tuner.oracle.trials) == 3
-    with pytest.raises(ValueError, match="validation_data"):
-        tuner.search(x, y)
+    with pytest.raises(ValueError, match="validation_data or validation_split, received both"):
+        tuner.search(x, y, validation_data=(x, y), validation_split=0.2)
 
 
 @pytest.mark.slow

@@ -42,7 +42,10 @@ class Part(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """What was read: one part, or a training and a test set if the source has both.
+    """What was read: one part, or several if the source is already split.
+
+    The second of several parts is the validation set if `validation` is True, and the third, if
+    there is one, the test set; otherwise there are two, and the second is the test set.
 
     `numbered` is False if integers only name classes (a column of a table), so that gaps between
     them are closed. `task` is the task if the reader knows it.
@@ -52,6 +55,7 @@ class Examples(NamedTuple):
     class_names: list[str] | None = None
     numbered: bool = True
     task: Task | None = None
+    validation: bool = False
 
 
 def check_size(name: str, size: int, max_bytes: int) -> None:
@@ -121,6 +125,43 @@ def check_finite(name: str, values: NDArray[np.float32]) -> None:
             f"{bad.sum():,} of {len(values):,} examples, the first in example {bad.argmax()}; "
             "fill or remove them"
         )
+
+
+def check_weight(name: str, weight: Any, examples: int) -> NDArray[np.float32]:
+    """Convert the weights of the training examples to float32 numbers.
+
+    Args:
+        name: Name of the weights, for the message.
+        weight: Numbers of shape `(examples,)`.
+        examples: Number of training examples.
+
+    Returns:
+        A new float32 array.
+
+    Raises:
+        DataError: There is not one weight per example, or the weights are not finite, all 0, or
+            one is negative.
+    """
+    given = np.asarray(weight)
+    if given.dtype.kind not in "biuf" or given.shape != (examples,):
+        raise DataError(
+            f"{name}: expected numbers of shape ({examples},), one for each training example, "
+            f"received {given.dtype} {given.shape}"
+        )
+    with np.errstate(over="ignore"):
+        checked = np.array(given, dtype=np.float32)
+    check_finite(name, checked)
+    if checked.min() < 0 or checked.max() == 0:
+        raise DataError(
+            f"{name}: expected weights of 0 or larger, some above 0, received weights from "
+            f"{checked.min():g} to {checked.max():g}"
+        )
+    return checked
+
+
+def own(array: Array, given: Array) -> Array:
+    """Return an array that shares no memory with another one that was given."""
+    return array.copy() if np.may_share_memory(array, given) else array
 
 
 def describe_dtype(array: Array) -> str:

@@ -1,10 +1,10 @@
-"""A dataset of three parts: training, validation and test."""
+"""A dataset of two or three parts: training, validation and perhaps test."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,8 +18,9 @@ from dropout_zoo.training.data.array_checks import (
     Part,
     Task,
     check_features,
-    check_finite,
+    check_weight,
     is_integer,
+    own,
 )
 from dropout_zoo.training.data.labels import Targets, check_targets
 from dropout_zoo.training.data.split import split_arrays, stratified_sample
@@ -31,14 +32,16 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Training, validation and test examples; created by `load_dataset` or `from_arrays`.
+    """Training, validation and test examples.
+
+    Created by `load_dataset`, `as_dataset` or `from_arrays`.
 
     Args:
         train: Pair `(x, y)`: float32 inputs of shape `(examples, ...)`, and int32 labels from 0
             or float32 targets of shape `(examples,)`; for a reconstruction, the inputs flattened
             to `(examples, features)`. All arrays become read-only.
         validation: Pair of the same form.
-        test: Pair of the same form.
+        test: Pair of the same form, or None if there is no test set.
         task: `"classification"`, `"regression"` or `"reconstruction"`.
         num_classes: Number of classes; None for a regression and a reconstruction.
         class_names: Names in the order of the class numbers, or None.
@@ -58,7 +61,8 @@ class Dataset:
 
     train: Pair
     validation: Pair
-    test: Pair
+    test: Pair | None = None
+    _: KW_ONLY
     task: Task
     num_classes: int | None = None
     class_names: list[str] | None = None
@@ -74,7 +78,7 @@ class Dataset:
         cls,
         train: tuple[Any, Any],
         validation: tuple[Any, Any],
-        test: tuple[Any, Any],
+        test: tuple[Any, Any] | None = None,
         *,
         sample_weight: Any = None,
         class_names: Sequence[str] | None = None,
@@ -89,7 +93,7 @@ class Dataset:
                 `(examples, 1)` or one-hot `(examples, classes)`. Integers, booleans, strings and
                 one-hot rows are classes; floats are targets of a regression.
             validation: Pair of the same form.
-            test: Pair of the same form.
+            test: Pair of the same form; None if there is no test set.
             sample_weight: Weights of the training examples, 0 or larger, shape `(examples,)`.
             class_names: Names in the order of the class numbers.
             task: `"classification"` or `"regression"`; None infers it from `y`.
@@ -102,21 +106,21 @@ class Dataset:
             DataError: An array does not fit; the message names it.
         """
         given = dict(zip(PARTS, (train, validation, test), strict=True))
+        if test is None:
+            del given["test"]
         if class_names is not None and len(set(class_names)) < len(class_names):
             raise DataError(f"{source}: expected different class_names, received {class_names}")
         parts = tuple(_as_part(f"{source}: {name}", pair) for name, pair in given.items())
         examples = Examples(parts, list(class_names) if class_names is not None else None)
         pairs, targets = check_examples(examples, task=task)
         owned = [
-            (_own(x, part.x), _own(y, part.y)) for (x, y), part in zip(pairs, parts, strict=True)
+            (own(x, part.x), own(y, part.y)) for (x, y), part in zip(pairs, parts, strict=True)
         ]
         weight = None
         if sample_weight is not None:
-            weight = _check_weight(f"{source}: sample_weight", sample_weight, len(owned[0][0]))
+            weight = check_weight(f"{source}: sample_weight", sample_weight, len(owned[0][0]))
         return cls(
-            train=owned[0],
-            validation=owned[1],
-            test=owned[2],
+            *owned,
             task=targets.task,
             num_classes=targets.num_classes,
             class_names=targets.class_names,
@@ -136,11 +140,11 @@ class Dataset:
             The same examples without labels. The targets are the inputs flattened to
             `(examples, features)`, and share their memory.
         """
-        parts = {name: (x, x.reshape(len(x), -1)) for name, (x, _) in self._parts().items()}
+        parts = {name: (x, x.reshape(len(x), -1)) for name, (x, _) in self.parts().items()}
         return Dataset(
             train=parts["train"],
             validation=parts["validation"],
-            test=parts["test"],
+            test=parts.get("test"),
             task="reconstruction",
             source=self.source,
             sample_weight=self.sample_weight,
@@ -150,14 +154,14 @@ class Dataset:
         """Count the examples of each class.
 
         Returns:
-            For each part (`train`, `validation`, `test`) the counts in the order of the class
-            numbers; None for a regression.
+            For each part (`train`, `validation`, and `test` if there is one) the counts in the
+            order of the class numbers; None for a regression.
         """
         if self.num_classes is None:
             return None
         return {
             name: np.bincount(pair[1], minlength=self.num_classes).tolist()
-            for name, pair in self._parts().items()
+            for name, pair in self.parts().items()
         }
 
     def fingerprint(self) -> str:
@@ -238,7 +242,7 @@ class Dataset:
         classes = f", {self.num_classes} classes" if self.num_classes else ""
         lines = [f"{self.source}: {self.task}{classes}, input {self.input_shape}"]
         counts = self.class_counts()
-        for name, pair in self._parts().items():
+        for name, pair in self.parts().items():
             line = f"  {name:<10} {len(pair[1]):>7,} examples"
             if counts is not None:
                 line += f" ({_describe_counts(counts[name], self.class_names)})"
@@ -248,11 +252,17 @@ class Dataset:
     def __repr__(self) -> str:
         return f"<Dataset {self.describe()}>"
 
-    def _parts(self) -> dict[str, Pair]:
-        return dict(zip(PARTS, (self.train, self.validation, self.test), strict=True))
+    def parts(self) -> dict[str, Pair]:
+        """Return the parts by name.
+
+        Returns:
+            The pairs `(x, y)` of `train`, `validation`, and `test` if there is one.
+        """
+        parts = {"train": self.train, "validation": self.validation}
+        return parts if self.test is None else parts | {"test": self.test}
 
     def _arrays(self) -> list[Array]:
-        arrays = [array for pair in self._parts().values() for array in pair]
+        arrays = [array for pair in self.parts().values() for array in pair]
         return arrays if self.sample_weight is None else [*arrays, self.sample_weight]
 
     @cached_property
@@ -318,28 +328,6 @@ def _as_part(name: str, pair: Any) -> Part:
         return Part(f"{name} x", np.asarray(pair[0]), f"{name} y", np.asarray(pair[1]))
     except ValueError as error:
         raise DataError(f"{name}: expected arrays, received nested lists: {error}") from None
-
-
-def _own(array: Array, given: Array) -> Array:
-    return array.copy() if np.may_share_memory(array, given) else array
-
-
-def _check_weight(name: str, weight: Any, examples: int) -> Array:
-    given = np.asarray(weight)
-    if given.dtype.kind not in "biuf" or given.shape != (examples,):
-        raise DataError(
-            f"{name}: expected numbers of shape ({examples},), one for each training example, "
-            f"received {given.dtype} {given.shape}"
-        )
-    with np.errstate(over="ignore"):
-        checked = np.array(given, dtype=np.float32)
-    check_finite(name, checked)
-    if checked.min() < 0 or checked.max() == 0:
-        raise DataError(
-            f"{name}: expected weights of 0 or larger, some above 0, received weights from "
-            f"{checked.min():g} to {checked.max():g}"
-        )
-    return checked
 
 
 def _describe_counts(counts: list[int], class_names: list[str] | None) -> str:

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from dropout_zoo.training.data.array_checks import DataError, Examples, Part, Task, is_integer
-from dropout_zoo.training.data.dataset import Dataset, check_examples, split_arrays
+from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.image_folder import read_image_folder
+from dropout_zoo.training.data.partition import SPLIT, partition
 from dropout_zoo.training.data.readers import read_npz, read_table
 from dropout_zoo.training.data.synthetic_text import make_topics
 
@@ -29,13 +30,14 @@ def load_dataset(
     image_size: int | Sequence[int] | None = None,
     task: Task | None = None,
     seed: int = 0,
-    split: Sequence[float] = (0.70, 0.15, 0.15),
+    split: Sequence[float] = SPLIT,
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> Dataset:
     """Load a named dataset, a file or a folder of images, and split it.
 
     If the source has a test set, it is used as such, and the rest is split into training and
-    validation set in their proportion in `split`. `uint8` arrays and images are scaled to
+    validation set in their proportion in `split`. A `.npz` with a validation set is not split, and
+    has a test set only if the file does. `uint8` arrays and images are scaled to
     [0, 1]; all other numbers are converted to float32 without scaling.
 
     If `task` is None, strings, booleans and categories are classes, and floats are targets of a
@@ -46,19 +48,21 @@ def load_dataset(
     Args:
         source: `digits` (embedded, 28 x 28), `topics` (generated sequences of 32 tokens; see
             `make_topics`), `mnist`, `fashion_mnist` or `cifar10` (downloaded by Keras), or the
-            path of a `.npz` (`x_train`, `y_train`, `x_test`, `y_test`, or `x`, `y`), a `.csv`, a
-            `.parquet`, or a folder of images with one sub-folder per class.
+            path of a `.npz` (`x_train`, `y_train` and `x_val`, `y_val`, `x_test`, `y_test`, or one
+            of these two sets; or `x`, `y`), a `.csv`, a `.parquet`, or a folder of images with one
+            sub-folder per class.
         target: Target column of a table.
         image_size: `(height, width)` in pixels, or one number for both, to resize the images of
             a folder.
         task: `"classification"` or `"regression"`; None infers it. `"reconstruction"` uses the
             inputs as targets, and the labels only to stratify the split.
         seed: Seed of the split, from 0 to 2**32 - 1.
-        split: Fractions of training, validation and test set, larger than 0, with sum 1.
+        split: Fractions of training, validation and test set, larger than 0, with sum 1; two
+            fractions for a training and a validation set only.
         max_bytes: Largest size of the data, uncompressed, in bytes.
 
     Returns:
-        The data in three parts, stratified by class.
+        The data in three parts, or in two if there is no test set; stratified by class.
 
     Raises:
         DataError: The data are missing, damaged, too large or not usable.
@@ -72,40 +76,11 @@ def load_dataset(
         >>> len(data.train[1]), len(data.validation[1]), len(data.test[1])
         (1257, 270, 270)
     """
-    if len(split) != 3:
-        raise ValueError(
-            f"split: expected three fractions (train, validation, test), received {split}"
-        )
     if not is_integer(max_bytes) or max_bytes < 1:
         raise ValueError(f"max_bytes: expected a positive integer, received {max_bytes!r}")
     examples = _read(source, target, image_size, max_bytes)
-    reconstruct = task == "reconstruction"
-    pairs, targets = check_examples(examples, task=None if reconstruct else task)
-    label_name = examples.parts[0].y_name
-    if len(pairs) > 1:
-        kept = split[0] + split[1]
-        fractions: tuple[float, ...] = (split[0] / kept, split[1] / kept)
-    else:
-        fractions = tuple(split)
-    parts = split_arrays(
-        *pairs[0],
-        fractions=fractions,
-        seed=seed,
-        task=targets.task,
-        class_names=targets.class_names,
-        name=label_name,
-    )
-    train, validation, test = [*parts, *pairs[1:]]
-    dataset = Dataset(
-        train=train,
-        validation=validation,
-        test=test,
-        task=targets.task,
-        num_classes=targets.num_classes,
-        class_names=targets.class_names,
-        source=str(source) if source in NAMED_SETS else Path(source).name,
-    )
-    return dataset.as_reconstruction() if reconstruct else dataset
+    name = str(source) if source in NAMED_SETS else Path(source).name
+    return partition(examples, split=split, seed=seed, task=task, source=name)
 
 
 def _read(

@@ -25,8 +25,11 @@ from dropout_zoo.training.data.array_checks import (
     check_size,
 )
 
-KERAS_LAYOUT = ("x_train", "y_train", "x_test", "y_test")
-PLAIN_LAYOUT = ("x", "y")
+TRAIN, VALIDATION, TEST = ("x_train", "y_train"), ("x_val", "y_val"), ("x_test", "y_test")
+# The first that a file has is read. Keras lays out its datasets like the third.
+LAYOUTS = (
+    (*TRAIN, *VALIDATION, *TEST), (*TRAIN, *VALIDATION), (*TRAIN, *TEST), ("x", "y")
+)  # fmt: skip
 LISTED_COLUMNS = 20
 
 
@@ -35,11 +38,12 @@ def read_npz(path: Path, *, max_bytes: int) -> Examples:
 
     Args:
         path: A `.npz` file with `x_train`, `y_train`, `x_test` and `y_test`, as Keras lays out
-            its datasets, or with `x` and `y`. Other arrays in it are not read.
+            its datasets, with `x_val` and `y_val` besides or instead of the last two, or with `x`
+            and `y`. Other arrays in it are not read.
         max_bytes: Largest size of the arrays, uncompressed, in bytes.
 
     Returns:
-        One part, or a training and a test set.
+        One part, or those of the file.
 
     Raises:
         DataError: The file is damaged, pickled or too large, or has another layout.
@@ -47,13 +51,11 @@ def read_npz(path: Path, *, max_bytes: int) -> Examples:
     try:
         with zipfile.ZipFile(path) as archive:
             found = [name.removesuffix(".npy") for name in archive.namelist()]
-            layout = next(
-                (names for names in (KERAS_LAYOUT, PLAIN_LAYOUT) if set(names) <= set(found)), None
-            )
+            layout = next((names for names in LAYOUTS if set(names) <= set(found)), None)
             if layout is None:
                 raise DataError(
-                    f"{path}: expected arrays {', '.join(KERAS_LAYOUT)}, or "
-                    f"{', '.join(PLAIN_LAYOUT)}, received "
+                    f"{path}: expected arrays {', '.join(TRAIN)} with {', '.join(VALIDATION)} or "
+                    f"{', '.join(TEST)} or both, or x, y, received "
                     f"{', '.join(found[:LISTED_COLUMNS]) or 'no arrays'}"
                 )
             declared = sum(archive.getinfo(f"{name}.npy").file_size for name in layout)
@@ -69,7 +71,8 @@ def read_npz(path: Path, *, max_bytes: int) -> Examples:
     return Examples(
         tuple(
             Part(names[i], arrays[i], names[i + 1], arrays[i + 1]) for i in range(0, len(names), 2)
-        )
+        ),
+        validation=VALIDATION[0] in layout,
     )
 
 
@@ -155,33 +158,50 @@ def read_table(path: Path, *, target: str | None, max_bytes: int) -> Examples:
         frame = _read_csv(path, max_bytes)
     else:
         frame = _read_parquet(path, max_bytes)
+    part, task = table_part(str(path), frame, target)
+    return Examples((part,), numbered=False, task=task)
+
+
+def table_part(name: str, frame: pd.DataFrame, target: str | None) -> tuple[Part, Task | None]:
+    """Separate the target of a table from its features.
+
+    Args:
+        name: Name of the table, for messages.
+        frame: One row per example.
+        target: Name of the target column.
+
+    Returns:
+        Features and target, and the task if the type of the target says it.
+
+    Raises:
+        DataError: There is no such column, or one does not fit.
+    """
     columns = ", ".join(map(str, frame.columns[:LISTED_COLUMNS]))
     if len(frame.columns) > LISTED_COLUMNS:
         columns += f" and {len(frame.columns) - LISTED_COLUMNS} more"
     if target is None or target not in frame.columns:
         received = "no target" if target is None else repr(target)
         raise DataError(
-            f"{path}: expected the target to be one of the columns {columns}, received {received}; "
+            f"{name}: expected the target to be one of the columns {columns}, received {received}; "
             "name it with target (--target)"
         )
     if len(frame.columns) < 2:
         raise DataError(
-            f"{path}: expected columns besides the target {target!r}, received none; "
+            f"{name}: expected columns besides the target {target!r}, received none; "
             "a model needs at least one input"
         )
     if frame.empty:
-        raise DataError(f"{path}: expected rows below the header, received an empty set")
-    y, task = _target_column(path, frame[target])
-    x = _feature_columns(path, frame.drop(columns=target))
-    part = Part(f"{path}: columns", x, f"{path}: column {target!r}", y)
-    return Examples((part,), numbered=False, task=task)
+        raise DataError(f"{name}: expected rows below the header, received an empty set")
+    y, task = target_column(name, frame[target])
+    x = feature_columns(name, frame.drop(columns=target))
+    return Part(f"{name}: columns", x, f"{name}: column {target!r}", y), task
 
 
 def _read_csv(path: Path, max_bytes: int) -> pd.DataFrame:
     try:
         check_size(str(path), path.stat().st_size, max_bytes)
         header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
-        _check_names(path, [str(name) for name in header.iloc[0]])
+        _check_names(str(path), [str(name) for name in header.iloc[0]])
         # Read as one block: in several, a column could get a mixture of types.
         with warnings.catch_warnings():
             # pandas drops surplus fields with a warning, or takes them for row labels.
@@ -218,7 +238,7 @@ def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
             # Repeated values take hardly any space in the file, but all of it in memory.
             unfolded = 8 * layout.num_rows * layout.num_columns
             check_size(str(path), max(declared, unfolded), max_bytes)
-            _check_names(path, file.schema_arrow.names)
+            _check_names(str(path), file.schema_arrow.names)
             return file.read().to_pandas()
     except DataError:
         raise
@@ -227,23 +247,37 @@ def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
         raise DataError(f"{path}: truncated, or no .parquet file: {error}") from None
 
 
-def _check_names(path: Path, names: list[str]) -> None:
+def _check_names(source: str, names: list[str]) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1 and name]
     if twice:
-        raise DataError(f"{path}: column {twice[0]!r}: expected different names, received it twice")
+        raise DataError(
+            f"{source}: column {twice[0]!r}: expected different names, received it twice"
+        )
     if not all(names):
         # Most often the row numbers, from which a model would learn.
         raise DataError(
-            f"{path}: column {names.index('') + 1}: expected a name, received none; name it, or "
+            f"{source}: column {names.index('') + 1}: expected a name, received none; name it, or "
             "leave out the row numbers (in pandas: index=False)"
         )
 
 
-def _target_column(path: Path, column: pd.Series) -> tuple[Array, Task | None]:
+def target_column(source: str, column: pd.Series) -> tuple[Array, Task | None]:
+    """Return a column of a table as labels or targets.
+
+    Args:
+        source: Name of the table, for messages.
+        column: The column.
+
+    Returns:
+        The values, and the task if the type of the column says it.
+
+    Raises:
+        DataError: A value is missing.
+    """
     missing = column.isna()
     if missing.any():
         raise DataError(
-            f"{path}: column {column.name!r}: expected a target in every row, received none (NaN "
+            f"{source}: column {column.name!r}: expected a target in every row, received none (NaN "
             f"or empty) in {missing.sum():,} rows, the first in row {missing.argmax() + 1}"
         )
     task: Task | None = None
@@ -254,11 +288,24 @@ def _target_column(path: Path, column: pd.Series) -> tuple[Array, Task | None]:
     return column.to_numpy(dtype=column.dtype.name.lower()), task
 
 
-def _feature_columns(path: Path, frame: pd.DataFrame) -> Array:
+def feature_columns(source: str, frame: pd.DataFrame) -> Array:
+    """Return the columns of a table as float32 inputs of shape `(rows, columns)`.
+
+    Args:
+        source: Name of the table, for messages.
+        frame: The columns, all numbers.
+
+    Returns:
+        The inputs.
+
+    Raises:
+        DataError: A column has no name of its own, or holds anything but finite numbers.
+    """
+    _check_names(source, [str(name) for name in frame.columns])
     x = np.empty(frame.shape, dtype=np.float32)
     for i, name in enumerate(frame.columns):
         column = frame[name]
-        where = f"{path}: column {name!r}"
+        where = f"{source}: column {name!r}"
         if not pd.api.types.is_numeric_dtype(column.dtype) or column.dtype.kind == "c":
             broken = pd.to_numeric(column.astype(object), errors="coerce").isna() & column.notna()
             row = int(broken.argmax())

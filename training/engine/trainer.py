@@ -6,21 +6,19 @@ import itertools
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 import keras
 
 from dropout_zoo.models.graph.runtime_rates import why_rates_are_fixed
 from dropout_zoo.training.checkpoint import Checkpoint
+from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.engine.base import Engine, EngineOptions, OnResult
 from dropout_zoo.training.engine.jobs import JobSource
 from dropout_zoo.training.engine.selection import start_engine
 from dropout_zoo.training.members import Job, Member, TrainedMember, member_rates
 from dropout_zoo.training.plan import make_plan
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
-
-if TYPE_CHECKING:
-    from dropout_zoo.training.data.dataset import Dataset
 
 
 class MemberTrainer:
@@ -31,7 +29,7 @@ class MemberTrainer:
 
     Args:
         model: a compiled Sequential or Functional model; it is not changed.
-        dataset: training, validation and test set; the test set is not used.
+        dataset: the data; see `as_dataset`. A test set is not used.
         settings: how each member is trained.
         keep_state: whether checkpoints also hold what a continued training needs.
         directory: where the members' weights are saved; None for a temporary directory that is
@@ -63,7 +61,7 @@ class MemberTrainer:
     def __init__(
         self,
         model: keras.Model,
-        dataset: Dataset,
+        dataset: Data,
         settings: TrainSettings,
         *,
         keep_state: bool = False,
@@ -79,7 +77,7 @@ class MemberTrainer:
             directory = folder.name
         self.plan = make_plan(
             model,
-            dataset,
+            as_dataset(dataset),
             settings,
             keep_state=keep_state,
             directory=Path(directory),
@@ -156,7 +154,7 @@ class MemberTrainer:
 def train_members(
     model: keras.Model,
     members: Iterable[Member | None],
-    dataset: Dataset,
+    dataset: Data,
     *,
     keep_state: bool = False,
     directory: str | Path | None = None,
@@ -174,7 +172,7 @@ def train_members(
     Args:
         model: a compiled Sequential or Functional model; it is not changed.
         members: what to train; see `MemberTrainer.train` for iterators.
-        dataset: training, validation and test set; the test set is not used.
+        dataset: the data; see `as_dataset`. A test set is not used.
         keep_state: as in `MemberTrainer`, like the next four arguments.
         directory: where the members' weights are saved.
         update: what updates the weights.

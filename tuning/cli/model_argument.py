@@ -32,9 +32,8 @@ def find_model(text: str, dataset: Dataset | None = None) -> tuple[keras.Model, 
     from dropout_zoo.models.auditing.formatters import SourceLocation
     from dropout_zoo.models.factory import call_builder, import_function, resolve_model
 
-    path = Path(text)
-    if path.suffix == SUFFIX or path.is_file():
-        return _load_file(path), SourceLocation(path.as_posix())
+    if is_file(text):
+        return _load_file(Path(text)), SourceLocation(Path(text).as_posix())
     if ":" in text:
         function = import_function(text)
         return call_builder(function), _place_of(function)
@@ -42,6 +41,36 @@ def find_model(text: str, dataset: Dataset | None = None) -> tuple[keras.Model, 
         return resolve_model(text), SourceLocation()
     shape, classes = dataset.input_shape, dataset.num_classes
     return resolve_model(text, input_shape=shape, num_classes=classes), SourceLocation()
+
+
+def compiled_model(text: str) -> keras.Model | str:
+    """Return the model that an argument names, if it is a file, and any other argument as it is.
+
+    Args:
+        text: as for `find_model`.
+
+    Returns:
+        The compiled model of a ``.keras`` file; otherwise the text, which `resolve_model` takes.
+
+    Raises:
+        ValueError: the file does not exist, or holds no compiled model that can be loaded.
+    """
+    if not is_file(text):
+        return text
+    model = _load_file(Path(text))
+    if not getattr(model, "compiled", False):
+        raise ValueError(
+            f"expected a compiled model, received {text} without an optimizer and a loss that can "
+            "be loaded; call model.compile(...) before model.save(...), or give a model with a "
+            "loss of your own as package.module:function"
+        )
+    return model
+
+
+def is_file(text: str) -> bool:
+    """Return whether an argument names a file rather than a registered model or a function."""
+    path = Path(text)
+    return path.suffix == SUFFIX or path.is_file()
 
 
 def _load_file(path: Path) -> keras.Model:

@@ -85,8 +85,9 @@ def data_options(default: str | None) -> Callable[[Command], Command]:
         click.option(
             "--split",
             type=Numbers(),
-            metavar="A,B,C",
-            help="Fractions of train, validation and test.",
+            metavar="A,B[,C]",
+            help="Fractions of train, validation and test; two for no test set."
+            "  [default: 0.7,0.15,0.15]",
         ),
     )
     return _all_of(options)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dropout_zoo.training.startup import start_keras
+from dropout_zoo.tuning.cli.model_argument import SUFFIX, compiled_model
 from dropout_zoo.tuning.cli.options import (
     Command,
     Integers,
@@ -99,8 +100,9 @@ def sweep_command() -> None:
     Every setting is trained on the same seeds. The result is a table, a plot and a summary with
     confidence intervals.
 
-    MODEL (default: mlp) is a registered model (see `dropout-zoo list`), or
-    package.module:function, a function that returns a compiled Keras model.
+    MODEL (default: mlp) is a registered model (see `dropout-zoo list`); package.module:function,
+    a function that returns a compiled Keras model; or a .keras file of a compiled model, which
+    fits the commands that do not change its layers.
 
     Exit status: 0 success, 1 every training run failed, 2 invalid usage or data, 130 interrupted.
     """
@@ -213,7 +215,7 @@ def _sweep(
         start_keras(model=model)
         given = ranges | {"objective": objective}
         plan = _plan_of(kind)(
-            model,
+            compiled_model(model),
             dataset,
             seeds=seeds,
             epochs=epochs,
@@ -224,7 +226,9 @@ def _sweep(
         if dry_run:
             _print_dry_run(plan, as_json)
             return
-        directory = out or default_directory(f"{kind}-{Path(model).name}", dataset.source)
+        directory = out or default_directory(
+            f"{kind}-{Path(model).name.removesuffix(SUFFIX)}", dataset.source
+        )
         try:
             outcome, summary = _run(plan, directory, resume, overwrite)
         except KeyboardInterrupt:

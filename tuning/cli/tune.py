@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from dropout_zoo.training.startup import start_keras
+from dropout_zoo.tuning.cli.long_run import confirm_long_run
+from dropout_zoo.tuning.cli.model_argument import compiled_model
 from dropout_zoo.tuning.cli.options import (
     Numbers,
     answering_errors,
@@ -31,9 +33,7 @@ if TYPE_CHECKING:
 @click.option(
     "--oracle",
     type=click.Choice(["grid", "random", "bayesian", "hyperband"]),
-    default="grid",
-    show_default=True,
-    help="Method of choosing the trials.",
+    help="Method of choosing the trials.  [default: grid for up to 50 settings, else random]",
 )
 @click.option(
     "--rates", type=Numbers(), metavar="R,R,...", help="Rates to try at every searched site."
@@ -93,6 +93,9 @@ if TYPE_CHECKING:
     help="Spread the new seeds over several splits of the training and validation examples.",
 )
 @run_options("run")
+@click.option(
+    "--yes", is_flag=True, help="Start without a question, even if it takes over 15 minutes."
+)
 def tune_command(
     model: str,
     data: str,
@@ -100,7 +103,7 @@ def tune_command(
     image_size: list[int] | None,
     task: str | None,
     split: list[float] | None,
-    oracle: str,
+    oracle: str | None,
     rates: list[float] | None,
     placements: str | None,
     max_trials: int | None,
@@ -118,11 +121,13 @@ def tune_command(
     overwrite: bool,
     as_json: bool,
     dry_run: bool,
+    yes: bool,
 ) -> None:
     """Search the dropout rates of MODEL (default: mlp).
 
-    MODEL is a registered model (see `dropout-zoo list`), or package.module:function, a function
-    without required arguments that returns a compiled Keras model.
+    MODEL is a registered model (see `dropout-zoo list`); package.module:function, a function
+    without required arguments that returns a compiled Keras model; or a .keras file of a compiled
+    model.
 
     Exit status: 0 success, 1 every trial failed, 2 invalid usage or data, 130 interrupted.
     """
@@ -155,10 +160,12 @@ def tune_command(
             seed=seed,
             training=TrainSettings(**with_length(training, len(dataset.train[1]))),
         )
-        search = Search(model, dataset, settings)
+        search = Search(compiled_model(model), dataset, settings)
         if dry_run:
             _print_dry_run(search, as_json)
             return
+        if not yes and not resume:
+            confirm_long_run(search)
         directory = out or default_directory(search.model.name, dataset.source)
         try:
             result = search.run(directory, resume=resume, overwrite=overwrite)
@@ -197,7 +204,11 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
             for name, rates in search.space.choices.items()
         ],
     )
-    settings = search.settings
+    settings, size = search.settings, search.space.size
+    if search.space.note:
+        click.echo(search.space.note)
+    if search.oracle != "hyperband" and search.max_trials < size:
+        click.echo(f"The oracle {search.oracle!r} tries {search.max_trials} of {size:,} settings.")
     click.echo(
         f"{search.max_trials} trials, then {count_of(settings.num_finalists, 'finalist')} against "
         f"{search.control} on up to {settings.num_seeds} seeds: at most {search.trainings} "

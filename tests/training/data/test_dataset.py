@@ -157,6 +157,15 @@ def test_sample_weight_is_kept():
     np.testing.assert_array_equal(dataset.sample_weight, np.arange(20))
 
 
+def test_the_test_part_is_optional():
+    dataset = make(test=None)
+    assert dataset.test is None
+    assert list(dataset.parts()) == list(dataset.class_counts()) == ["train", "validation"]
+    assert "test" not in dataset.describe()
+    assert dataset.as_reconstruction().test is None
+    assert dataset.fingerprint() != make().fingerprint()
+
+
 def test_fingerprint_tells_data_apart():
     reference = make().fingerprint()
     assert re.fullmatch("[0-9a-f]{16}", reference)

@@ -147,7 +147,7 @@ def test_unknown_sources_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [{"max_bytes": 0}, {"split": (0.5, 0.5)}, {"task": "ranking"}, {"seed": -1}]
+    "options", [{"max_bytes": 0}, {"split": (0.5, 0.5, 0.5)}, {"task": "ranking"}, {"seed": -1}]
 )
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(ValueError, match=r"expected .*received"):
@@ -166,6 +166,26 @@ def test_npz_in_the_layout_of_keras_keeps_its_test_part(tmp_path):
     assert len(dataset.validation[1]) == 10
     rest = np.concatenate([dataset.train[0], dataset.validation[0]])
     np.testing.assert_array_equal(np.sort(rest, axis=0), np.sort(X, axis=0))
+
+
+def test_npz_with_a_validation_part_is_not_split(tmp_path):
+    parts = {"x_train": X, "y_train": Y, "x_val": X[:5], "y_val": Y[:5]}
+    dataset = load_dataset(save_npz(tmp_path / "a.npz", **parts))
+    np.testing.assert_array_equal(dataset.train[0], X)
+    np.testing.assert_array_equal(dataset.validation[0], X[:5])
+    assert dataset.test is None
+    parts |= {"x_test": X[:7], "y_test": Y[:7]}
+    np.testing.assert_array_equal(
+        load_dataset(save_npz(tmp_path / "b.npz", **parts)).test[0], X[:7]
+    )
+
+
+def test_a_split_of_two_fractions_makes_no_test_part(tmp_path):
+    dataset = load_dataset("digits", split=(0.8, 0.2))
+    assert [len(y) for _, y in dataset.parts().values()] == [1438, 359]
+    assert dataset.test is None
+    path = save_npz(tmp_path / "a.npz", x_train=X, y_train=Y, x_test=X[:7], y_test=Y[:7])
+    assert len(load_dataset(path, split=(0.8, 0.2)).test[1]) == 7
 
 
 def test_npz_without_a_test_part_is_split_in_three(tmp_path):

@@ -8,10 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from dropout_zoo.models import build_mlp
 from dropout_zoo.tuning.cli.main import main
 
 QUICK = ["--rates", "0.2,0.5", "--epochs", "1", "--finalists", "1", "--seeds", "2"]
@@ -137,6 +139,27 @@ def test_tune_takes_a_function_of_the_user_and_prints_json(here, own):
     assert json.loads((folder / "outcome.json").read_text()) == outcome
 
 
+def test_tune_takes_a_saved_model_and_data_without_a_test_set(here):
+    build_mlp(units=(4,), hidden_rates=0.3).save(here / "own.keras")
+    data = data_file(here / "data.npz")
+    few = ["--rates", "0.2", "--seeds", "1", "--split", "0.7,0.3"]
+    answered = run("tune", "own.keras", "--data", data, *QUICK, *few, "--json")
+    assert answered.exit_code == 0, answered.output
+    outcome = json.loads(answered.stdout)
+    assert set(outcome["best_rates"]) == {"hidden_1_dropout"}
+    assert outcome["test"] == {}
+
+
+@pytest.mark.slow
+def test_sweep_takes_a_saved_model(here):
+    build_mlp(units=(4,), hidden_rates=0.3).save(here / "own.keras")
+    data = data_file(here / "data.npz")
+    quick = ["--rates", "0.5", "--epochs", "1", "--seeds", "1"]
+    answered = run("sweep", "rate", "own.keras", "--data", data, *quick, "--json")
+    assert answered.exit_code == 0, answered.output
+    assert [folder.name[:14] for folder in here.glob("runs/rate-*")] == ["rate-own-data-"]
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default:Model.fit trains the members")
 def test_a_model_that_the_engine_cannot_take_is_told_in_a_plain_line(here, own):
@@ -154,8 +177,9 @@ def test_dry_run_writes_nothing(here):
     answered = run("tune", "--dry-run", "--epochs", "2", "--placements", "input,hidden")
     assert answered.exit_code == 0, answered.output
     said = " ".join(answered.output.split())
-    assert "64 trials, then 1 finalist against no dropout on up to 40 seeds: at most 157 " in said
+    assert "16 trials, then 1 finalist against no dropout on up to 40 seeds: at most " in said
     assert "input_dropout" in answered.output
+    assert "there would be 98 settings" in answered.output
     planned = json.loads(run("tune", "--dry-run", "--epochs", "2", "--json").stdout)
     assert planned["trainings"] == 16 + 2 + 4 + 3 * 2 + 2 * 40
     assert planned["estimated_seconds"] > 0
@@ -167,7 +191,8 @@ def test_dry_run_writes_nothing(here):
     [
         (["mpl"], "received 'mpl'; did you mean mlp"),
         (["--rates", "0.2;0.5"], "'--rates': expected numbers separated by commas"),
-        (["--rates", "20,50"], "% write 0.2"),
+        (["--rates", "20,50"], "for 20% write 0.2"),
+        (["--rates", "50"], "for 50% write 0.5"),
         (["--epochs", "0"], "epochs to be a whole number of at least 1"),
         (["--batch-size", "-1"], "batch_size to be a whole number"),
         (["--max-trials", "0"], "trials to be a whole number"),
@@ -175,17 +200,23 @@ def test_dry_run_writes_nothing(here):
         (["--seed", "-1"], "received -1"),
         (["--objective", "val_happiness"], "whose direction is known"),
         (["--objective", "val_recall"], "objective to be one of"),
+        (["--objective", "val_acuracy"], "did you mean 'val_accuracy'?"),
+        (["--objective", "acc"], "received 'acc'; did you mean 'val_accuracy'?"),
         (["--placements", "kitchen"], "received kitchen"),
         (["--placements", "convolutional"], "hidden_1_dropout (hidden)"),
         (["--oracle", "delphi"], "Invalid value for '--oracle'"),
         (["--nonsense"], "No such option"),
         (["--data", "missing.npz"], "missing.npz: expected"),
         (["--data", "folder.csv", "--target", "y"], "folder.csv"),
-        (["--split", "0.5,0.5"], "expected three fractions"),
+        (["--split", "0.5,0.5,0.5"], "add up to 1"),
+        (["--split", "1"], "expected three fractions"),
         (["--image-size", "big"], "'--image-size': expected numbers"),
         (["--image-size", "inf"], "'--image-size': expected integers"),
         (["os:path"], "has no function 'path'"),
         (["no_such_module:f"], "No module named 'no_such_module'"),
+        (["none.keras"], "none.keras, which is not a file"),
+        (["raw.keras"], "raw.keras without an optimizer and a loss that can be loaded"),
+        (["text.keras"], "that loads in safe mode, received text.keras"),
         (["OWN:missing"], "has no function 'missing'"),
         (["OWN:value"], "has no function 'value'"),
         (["OWN:raw"], "without an optimizer"),
@@ -197,6 +228,11 @@ def test_dry_run_writes_nothing(here):
     ],
 )
 def test_wrong_use_is_told_in_a_line_and_writes_nothing(here, own, arguments, words):
+    if arguments == ["raw.keras"]:
+        keras.Sequential([keras.Input((28, 28)), keras.layers.Dropout(0.5)]).save(
+            here / "raw.keras"
+        )
+    (here / "text.keras").write_text("no model")
     before = sorted(path for path in here.rglob("*") if "__pycache__" not in path.parts)
     arguments = [argument.replace("OWN", own) for argument in arguments]
     answered = run("tune", *arguments, "--out", here / "run")

@@ -1,0 +1,149 @@
+"""`as_dataset`: what users of Keras, scikit-learn and pandas have at hand becomes a dataset."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dropout_zoo.training import DataError, Dataset, as_dataset, load_dataset
+
+X = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
+Y = np.arange(40) % 2
+SORTED = np.arange(40) // 10
+FRAME = pd.DataFrame(X, columns=["a", "b", "c"])
+
+
+def same(one, other):
+    return one.fingerprint() == other.fingerprint()
+
+
+def sizes(dataset):
+    return {name: len(y) for name, (_, y) in dataset.parts().items()}
+
+
+def test_a_dataset_a_name_and_a_table_are_what_load_dataset_makes_of_them(tmp_path):
+    dataset = Dataset.from_arrays((X, Y), (X, Y))
+    assert as_dataset(dataset) is dataset
+    assert same(as_dataset("digits", seed=1), load_dataset("digits", seed=1))
+    FRAME.assign(label=Y).to_csv(tmp_path / "table.csv", index=False)
+    table = load_dataset(tmp_path / "table.csv", target="label")
+    assert same(as_dataset(tmp_path / "table.csv", target="label"), table)
+
+
+def test_without_a_word_on_validation_the_split_is_that_of_load_dataset(tmp_path):
+    np.savez(tmp_path / "a.npz", x=X, y=Y)
+    expected = load_dataset(tmp_path / "a.npz", seed=3)
+    assert sizes(expected) == {"train": 28, "validation": 6, "test": 6}
+    assert same(as_dataset(X, Y, seed=3), expected)
+    assert not same(as_dataset(X, Y, seed=4), expected)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ((X, Y),),
+        ([X, Y],),
+        (X.tolist(), Y.tolist()),
+        (FRAME, pd.Series(Y)),
+        (FRAME, pd.Series(Y, index=Y + 7)),
+        (FRAME.astype("Float32"), pd.Series(Y, dtype="Int64")),
+        (X, Y[:, None]),
+        (X, np.eye(2)[Y]),
+        (FRAME, pd.get_dummies(pd.Series(Y))),
+        (FRAME.assign(label=Y), None, "label"),
+    ],
+    ids=["pair", "list", "lists", "frame", "index", "nullable", "column", "one-hot", "dummies",
+         "target"],
+)  # fmt: skip
+def test_arrays_lists_and_frames_are_the_same_data(arguments):
+    given, target = arguments[:2], None if len(arguments) < 3 else arguments[2]
+    assert same(as_dataset(*given, target=target), as_dataset(X, Y))
+
+
+def test_names_of_classes_come_from_strings_and_categories():
+    names = pd.Series(["no", "yes"] * 20)
+    for y in (names, names.tolist(), names.astype("category"), names.to_numpy()):
+        dataset = as_dataset(FRAME, y)
+        assert dataset.class_names == ["no", "yes"]
+    numbers = as_dataset(X, pd.Series(Y + 0.0).astype("category"))
+    assert numbers.task == "classification"
+    assert as_dataset(X, pd.Series(Y + 0.0)).task == "regression"
+
+
+def test_the_integers_of_a_target_column_only_name_classes():
+    dataset = as_dataset(FRAME.assign(label=3 * Y + 1), target="label")
+    assert dataset.class_names == ["1", "4"]
+
+
+def test_validation_split_takes_the_last_rows_as_keras_does():
+    dataset = as_dataset(X, Y, validation_split=0.3, sample_weight=np.arange(40))
+    np.testing.assert_array_equal(dataset.train[0], X[:28])
+    np.testing.assert_array_equal(dataset.validation[0], X[28:])
+    np.testing.assert_array_equal(dataset.sample_weight, np.arange(28))
+    assert dataset.test is None
+
+
+def test_validation_and_test_data_are_used_as_they_are():
+    pair = (X[:10], Y[:10])
+    dataset = as_dataset(X, Y, validation_data=pair, test_data=(X[:5], Y[:5]))
+    assert sizes(dataset) == {"train": 40, "validation": 10, "test": 5}
+    np.testing.assert_array_equal(dataset.validation[0], X[:10])
+    assert as_dataset(X, Y, validation_data=pair).test is None
+    frame = FRAME.assign(label=Y)
+    of_frames = as_dataset(frame, target="label", validation_data=frame[:10])
+    assert sizes(of_frames) == {"train": 40, "validation": 10}
+    cut = as_dataset(X, Y, test_data=pair)
+    assert sizes(cut) == {"train": 33, "validation": 7, "test": 10}
+
+
+def test_what_keras_datasets_load_keeps_its_test_set():
+    dataset = as_dataset(((X, Y), (X[:10], Y[:10])))
+    assert sizes(dataset) == {"train": 33, "validation": 7, "test": 10}
+
+
+def test_weights_go_with_their_examples_through_a_random_split():
+    weight = np.abs(X[:, 0])
+    dataset = as_dataset(X, Y, sample_weight=pd.Series(weight))
+    np.testing.assert_array_equal(dataset.sample_weight, np.abs(dataset.train[0][:, 0]))
+
+
+def test_the_inputs_of_an_autoencoder_are_its_targets():
+    for dataset in (as_dataset(X, X), as_dataset(X, X, validation_data=(X, X))):
+        assert dataset.task == "reconstruction"
+        np.testing.assert_array_equal(*dataset.validation)
+
+
+def test_the_arrays_of_the_caller_stay_writable():
+    x, y = X.copy(), Y.astype("int32")
+    as_dataset(x, y, validation_data=(x, y), test_data=(x, y))
+    x[0], y[0] = 1, 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "words"),
+    [
+        ((X,), {}, ValueError, "expected x and y, a pair (x, y), or a data frame"),
+        ((FRAME,), {}, ValueError, "name of its target column, received DataFrame alone"),
+        (((X, Y, Y),), {}, ValueError, "received tuple alone of 3"),
+        ((FRAME,), {"target": "labl"}, DataError, "one of the columns a, b, c, received 'labl'"),
+        ((X,), {"target": "label"}, ValueError, "expected target with a data frame"),
+        ((FRAME, Y), {"target": "a"}, ValueError, "received y as well"),
+        (("digits",), {"validation_split": 0.2}, ValueError, "expected validation_split with arr"),
+        ((iter([]),), {}, TypeError, "received list_iterator; collect batches"),
+        (({"a": X}, Y), {}, TypeError, "received dict"),
+        ((X, Y), {"validation_data": (X, Y), "validation_split": 0.2}, ValueError, "received both"),
+        ((X, Y), {"validation_split": 0.999}, ValueError, "leave examples for both parts"),
+        ((X, Y), {"validation_split": 20}, ValueError, "in (0, 1); received 20"),
+        ((X, Y), {"validation_data": X}, DataError, "validation_data: expected a pair (x, y)"),
+        ((X, Y), {"validation_data": (X, Y, Y)}, DataError, "expected a pair (x, y)"),
+        ((X, SORTED), {"validation_split": 0.25}, DataError, "the last 10 rows, by validation_spl"),
+        (([[1], [2, 3]], [0, 1]), {}, DataError, "received nested lists"),
+        ((FRAME.assign(a="x"), Y), {}, DataError, "column 'a': expected numbers, received 'x'"),
+        ((FRAME, pd.Series([None] * 40)), {}, DataError, "expected a target in every row"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_told_in_a_line(arguments, options, error, words):
+    with pytest.raises(error, match=re.escape(words)) as caught:
+        as_dataset(*arguments, **options)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,203 @@
+"""What users have, as a `Dataset`: names, files, arrays, lists and data frames."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from dropout_zoo.training.data.array_checks import Array, DataError, Examples, Part, Task
+from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.loaders import load_dataset
+from dropout_zoo.training.data.partition import partition
+from dropout_zoo.training.data.readers import feature_columns, table_part, target_column
+
+Arrays: TypeAlias = np.ndarray | Sequence[Any] | pd.DataFrame | pd.Series
+"""Inputs or targets, one row per example."""
+
+Data: TypeAlias = Dataset | str | Path | Arrays
+"""What `as_dataset` takes as its first argument."""
+
+_NAME = "arrays"
+
+
+class _Given(NamedTuple):
+    """A part as it was given, and the task if its type says it."""
+
+    part: Part
+    task: Task | None
+
+
+def as_dataset(
+    x: Data,
+    y: Arrays | None = None,
+    *,
+    validation_data: tuple[Arrays, Arrays] | pd.DataFrame | None = None,
+    validation_split: float | None = None,
+    test_data: tuple[Arrays, Arrays] | pd.DataFrame | None = None,
+    sample_weight: Arrays | None = None,
+    target: str | None = None,
+    seed: int = 0,
+) -> Dataset:
+    """Return data as a `Dataset`, with the arguments of `Model.fit`.
+
+    If neither `validation_data` nor `validation_split` is given, the examples are split at random
+    into training, validation and test set (0.70, 0.15 and 0.15), each class in the same
+    proportions; with `test_data`, into training and validation set in that proportion. If one of
+    them is given, the only test set is `test_data`.
+
+    Labels are those of `Dataset.from_arrays`: integers from 0, strings, booleans or one-hot rows
+    are classes, and floats are targets of a regression. If `y` is `x` itself, as for an
+    autoencoder, the inputs are the targets.
+
+    Args:
+        x: Inputs of shape `(examples, ...)`, as an array, nested lists or a data frame; a pair
+            `(x, y)`; a pair `((x, y), (x_test, y_test))`, as `keras.datasets` load them; a
+            `Dataset`; or a name or path for `load_dataset`.
+        y: Labels or targets, one per example.
+        validation_data: Pair `(x, y)` to validate on; with `target`, a data frame.
+        validation_split: Fraction of the examples to validate on, in (0, 1). As in `Model.fit`,
+            these are the last rows, so that sorted examples must be shuffled before.
+        test_data: Pair `(x, y)` of the test set; with `target`, a data frame.
+        sample_weight: Weights of the examples in `x`, 0 or larger.
+        target: Target column, if `x` is a data frame with it or the path of a table. Integers in
+            it need not start from 0; see `load_dataset`.
+        seed: Seed of the random split, from 0 to 2**32 - 1.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        DataError: The data are not usable; the message names what is wrong.
+        ValueError: Arguments do not fit together.
+        TypeError: `x` is of a type that is not supported, such as a `tf.data.Dataset`.
+
+    Example:
+        >>> import numpy as np
+        >>> from dropout_zoo.training import as_dataset
+        >>> x, y = np.arange(80.0).reshape(40, 2), ["odd", "even"] * 20
+        >>> data = as_dataset(x, y, validation_split=0.25)
+        >>> len(data.train[1]), len(data.validation[1]), data.test
+        (30, 10, None)
+        >>> len(as_dataset(x, y).test[1])
+        6
+    """
+    if isinstance(x, (Dataset, str, Path)):
+        others = {
+            "y": y, "validation_data": validation_data, "validation_split": validation_split,
+            "test_data": test_data, "sample_weight": sample_weight,
+            "target": target if isinstance(x, Dataset) else None,
+        }  # fmt: skip
+        unused = [name for name, value in others.items() if value is not None]
+        if unused:
+            raise ValueError(
+                f"expected {', '.join(unused)} with arrays only, received "
+                f"{'a Dataset' if isinstance(x, Dataset) else repr(x)} besides"
+            )
+        return x if isinstance(x, Dataset) else load_dataset(str(x), target=target, seed=seed)
+    if y is None and target is None:
+        x, y, test_data = _unpacked(x, test_data)
+    given = _part(f"{_NAME}: train", x, y, target)
+    validation = test = None
+    if validation_data is not None and validation_split is not None:
+        raise ValueError("expected validation_data or validation_split, received both")
+    if validation_data is not None:
+        validation = _pair(f"{_NAME}: validation_data", validation_data, target)
+    elif validation_split is not None:
+        given, validation = _last_rows(given, validation_split)
+        if sample_weight is not None:
+            sample_weight = np.asarray(sample_weight)[: len(given.part.x)]
+    if test_data is not None:
+        test = _pair(f"{_NAME}: test_data", test_data, target)
+    parts = [each for each in (given, validation, test) if each is not None]
+    tasks = [each.task for each in parts if each.task is not None]
+    return partition(
+        Examples(
+            tuple(each.part for each in parts),
+            numbered=target is None,
+            validation=validation is not None,
+        ),
+        seed=seed,
+        task=tasks[0] if tasks else None,
+        source=_NAME,
+        sample_weight=sample_weight,
+    )
+
+
+def _unpacked(x: Any, test_data: Any) -> tuple[Any, Any, Any]:
+    """Unpack `(x, y)`, or `((x, y), (x_test, y_test))` of two tuples."""
+    if not isinstance(x, (tuple, list)) or len(x) != 2:
+        received = f"{type(x).__name__} alone" + (f" of {len(x)}" if isinstance(x, tuple) else "")
+        _check_type(_NAME, x)
+        raise ValueError(
+            "expected x and y, a pair (x, y), or a data frame and the name of its target column, "
+            f"received {received}"
+        )
+    first, second = x
+    if test_data is None and all(isinstance(each, tuple) and len(each) == 2 for each in x):
+        return *first, second
+    return first, second, test_data
+
+
+def _pair(name: str, data: Any, target: str | None) -> _Given:
+    if target is not None and isinstance(data, pd.DataFrame):
+        return _part(name, data, None, target)
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        form = "a data frame with the target column" if target is not None else "a pair (x, y)"
+        raise DataError(f"{name}: expected {form}, received {type(data).__name__}")
+    x, y = data
+    return _part(name, x, y, None)
+
+
+def _part(name: str, x: Any, y: Any, target: str | None) -> _Given:
+    if target is not None:
+        if not isinstance(x, pd.DataFrame) or y is not None:
+            received = "y as well" if y is not None else type(x).__name__
+            raise ValueError(
+                f"expected target with a data frame that has this column, received {received}"
+            )
+        return _Given(*table_part(name, x, target))
+    x_name, y_name = f"{name} x", f"{name} y"
+    task: Task | None = None
+    if y is x:
+        y, task = np.zeros(len(x), np.float32), "reconstruction"  # which has no labels
+    elif isinstance(y, pd.Series):
+        y, task = target_column(y_name, y)
+    inputs = feature_columns(x_name, x) if isinstance(x, pd.DataFrame) else _array(x_name, x)
+    return _Given(Part(x_name, inputs, y_name, _array(y_name, y)), task)
+
+
+def _last_rows(given: _Given, share: float) -> tuple[_Given, _Given]:
+    """Split off the last rows, rounded as `Model.fit` rounds."""
+    if not isinstance(share, (float, np.floating)) or not 0 < share < 1:
+        raise ValueError(f"expected validation_split to be in (0, 1); received {share!r}")
+    (x_name, x, y_name, y), task = given
+    kept = math.floor(len(x) * (1 - share))
+    if not 0 < kept < len(x):
+        raise ValueError(
+            f"expected validation_split to leave examples for both parts, received {share} of "
+            f"{len(x)} examples"
+        )
+    place = f"the last {len(x) - kept} rows, by validation_split"
+    last = Part(f"{x_name} ({place})", x[kept:], f"{y_name} ({place})", y[kept:])
+    return _Given(Part(x_name, x[:kept], y_name, y[:kept]), task), _Given(last, task)
+
+
+def _array(name: str, values: Any) -> Array:
+    _check_type(name, values)
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise DataError(f"{name}: expected arrays, received nested lists: {error}") from None
+
+
+def _check_type(name: str, values: Any) -> None:
+    if not isinstance(values, (list, tuple)) and not hasattr(values, "__array__"):
+        raise TypeError(
+            f"{name}: expected an array, nested lists or a data frame, received "
+            f"{type(values).__name__}; collect batches in one array"
+        )

@@ -1,0 +1,86 @@
+"""Datasets of examples that were read: what has no validation or test set yet is split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dropout_zoo.training.data.array_checks import Examples, Task, check_weight, own
+from dropout_zoo.training.data.dataset import Dataset, check_examples
+from dropout_zoo.training.data.split import split_arrays
+
+SPLIT = (0.70, 0.15, 0.15)
+"""Fractions of training, validation and test set where nothing else is said."""
+
+
+def partition(
+    examples: Examples,
+    *,
+    split: Sequence[float] = SPLIT,
+    seed: int = 0,
+    task: Task | None = None,
+    source: str,
+    sample_weight: Any = None,
+) -> Dataset:
+    """Check examples and split those that are not split yet.
+
+    Args:
+        examples: The examples. A validation set in them is used as it is, and so is a test set.
+        split: Fractions of training, validation and test set, or of the first two if there shall
+            be no test set.
+        seed: Seed of the split, from 0 to 2**32 - 1.
+        task: As in `load_dataset`.
+        source: Where the data come from, for reports and messages.
+        sample_weight: Weights of the first part, or None.
+
+    Returns:
+        The dataset; its arrays share no memory with the examples.
+
+    Raises:
+        DataError: The examples are not usable, or too few to be split.
+        ValueError: An option is out of range.
+    """
+    if len(split) not in (2, 3):
+        raise ValueError(
+            "split: expected three fractions (train, validation, test), or two for no test set, "
+            f"received {split}"
+        )
+    reconstruct = task == "reconstruction"
+    pairs, targets = check_examples(examples, task=None if reconstruct else task)
+    given = [
+        (own(x, part.x), own(y, part.y)) for (x, y), part in zip(pairs, examples.parts, strict=True)
+    ]
+    first, held_out = given[0], given[1:]
+    weight = None
+    if sample_weight is not None:
+        weight = check_weight(f"{source}: sample_weight", sample_weight, len(first[1]))
+    if examples.validation:
+        parts = given
+    else:
+        kept = sum(split[:2])
+        fractions = [each / kept for each in split[:2]] if held_out else list(split)
+        cut = split_arrays(
+            np.arange(len(first[1])),
+            first[1],
+            fractions=fractions,
+            seed=seed,
+            task=targets.task,
+            class_names=targets.class_names,
+            name=examples.parts[0].y_name,
+        )
+        parts = [*((first[0][index], labels) for index, labels in cut), *held_out]
+        weight = None if weight is None else weight[cut[0][0]]
+    train, validation, *test = parts
+    dataset = Dataset(
+        train=train,
+        validation=validation,
+        test=test[0] if test else None,
+        task=targets.task,
+        num_classes=targets.num_classes,
+        class_names=targets.class_names,
+        source=source,
+        sample_weight=weight,
+    )
+    return dataset.as_reconstruction() if reconstruct else dataset

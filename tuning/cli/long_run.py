@@ -1,0 +1,86 @@
+"""Asks before a search that takes long."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from dropout_zoo.tuning.cli.options import INTERRUPTED
+
+if TYPE_CHECKING:
+    from dropout_zoo.tuning.search import Search
+
+LONG = 15 * 60
+"""Seconds above which a search is only started after a question."""
+
+
+def confirm_long_run(search: Search) -> None:
+    """Ask whether to start a search that takes more than 15 minutes.
+
+    The time is estimated by training for a few epochs, which takes time itself: only if a rough
+    estimate from predictions on one batch is above 15 minutes, or `Model.fit` has to train the
+    model, which traces it anew each time. Where nobody can answer, because standard input is not
+    a terminal, a warning is printed instead.
+
+    Args:
+        search: the search.
+
+    Raises:
+        ValueError: model, data and settings do not fit together.
+        SystemExit: the answer is no.
+    """
+    from dropout_zoo.training.engine.eligibility import why_not_liftable
+    from dropout_zoo.tuning.progress import duration
+
+    search.trainer(None)  # raises a clear error if model, data and objective do not fit
+    if why_not_liftable(search.model) is None and rough_seconds(search) <= LONG:
+        return
+    click.echo("This may take long: training for a few epochs to estimate the time ...", err=True)
+    seconds = search.estimate_seconds()
+    if seconds <= LONG:
+        return
+    plan = f"{search.trainings} training runs take about {duration(seconds)}"
+    less = "--max-trials, --epochs, --finalists and --seeds make it shorter"
+    if not can_ask():
+        click.echo(f"Warning: {plan}; {less}", err=True)
+        return
+    try:
+        agreed = click.confirm(f"{plan} ({less}). Start?", err=True)
+    except click.Abort:
+        agreed = False
+    if not agreed:
+        click.echo("Not started; nothing was written.", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def can_ask() -> bool:
+    """Return whether somebody can answer a question."""
+    return sys.stdin.isatty()
+
+
+def rough_seconds(search: Search) -> float:
+    """Return a rough estimate of the duration of a search, from predictions on one batch.
+
+    A training step costs about three times what the predictions cost, and each epoch is followed
+    by predictions on the validation set and on a training sample of its size. That several models
+    are trained at the same time is left out, so that the estimate is rather too high.
+
+    Args:
+        search: the search.
+
+    Returns:
+        Seconds for all training runs at full length.
+    """
+    training = search.settings.training
+    x = search.dataset.train[0][: training.batch_size]
+    seconds = []
+    for _ in range(4):  # the first one is slow: it traces the model
+        started = time.perf_counter()
+        search.model.predict_on_batch(x)
+        seconds.append(time.perf_counter() - started)
+    examples = 3 * len(search.dataset.train[0]) + 2 * len(search.dataset.validation[0])
+    batches = search.trainings * training.epochs * examples / len(x)
+    return min(seconds) * batches
