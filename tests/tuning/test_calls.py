@@ -48,9 +48,9 @@ def test_tune_takes_data_as_fit_does(model, monkeypatch, data, options):
 
 def test_a_result_without_a_test_set_says_so_and_is_saved(model, tmp_path):
     result = tune(model, X, Y, validation_split=0.2, **QUICK, directory=tmp_path / "run")
-    assert result.trainings == 3 + 3
+    assert result.trainings == 3 + 3 * 2
     assert result.test == {}
-    assert "Not tested: the data have no test set." in result.summary()
+    assert "not tested: the data have no test set." in result.summary()
     loaded = TuningResult.load(tmp_path / "run")
     assert loaded.test == {}
     assert loaded.summary() == result.summary()

@@ -116,7 +116,7 @@ def test_tune_ends_with_a_sentence_and_a_folder(here):
     data = data_file(here / "data.npz")
     answered = run("tune", "mlp", "--data", data, *QUICK, "--out", here / "run")
     assert answered.exit_code == 0, answered.output
-    assert "On the test set" in answered.output
+    assert "on the test set" in answered.output
     assert "training runs, best val_loss" in answered.stderr
     assert (here / "run" / "best.keras").is_file()
 
