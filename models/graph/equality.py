@@ -264,8 +264,8 @@ class _Reader:
             return None if _is_own(type(value)) else self._unreadable(value)
         if not self._rates and isinstance(value, (*DROPOUT_FAMILY, DropConnect)):
             config.pop("rate", None)
-        if isinstance(value, keras.Layer):  # Keras numbers the names inside layers in each clone
-            config.pop("name", None)
+        if isinstance(value, keras.Layer | keras.optimizers.Optimizer):
+            config.pop("name", None)  # Keras numbers them, inside layers in each clone too
         extra: Any = keras_internals.loss_arguments(value)
         if type(value) is keras.metrics.MeanMetricWrapper:
             extra = keras_internals.function_of_metric(value)
