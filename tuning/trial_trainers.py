@@ -99,19 +99,14 @@ class TrialTrainers:
             reason = self._why_not_cloned(model, reading)
             if reason:
                 return _only_model_fit(reason)
-            trainer = self._new_trainer(model)
+            directory = self._directory / str(next(self._numbers))
+            trainer = new_trainer(model, self._data, self._settings, directory)
         if reading.unread:
             return AssignedTrainer(trainer, shared=False)
         self._shared[reading.digest] = trainer
         while len(self._shared) > _MAX_TRAINERS:  # the least recently used
             del self._shared[next(iter(self._shared))]
         return AssignedTrainer(trainer)
-
-    def _new_trainer(self, model: keras.Model) -> MemberTrainer:
-        directory = self._directory / str(next(self._numbers))
-        return MemberTrainer(
-            model, self._data, self._settings, keep_state=True, directory=directory
-        )
 
     def _why_not_cloned(self, model: keras.Model, reading: ModelReading) -> str:
         """Why a clone would not be trained as the model itself; empty if it would."""
@@ -124,6 +119,13 @@ class TrialTrainers:
         if reading.equals(read_model(clone, rates=False, weights=self._weights)):
             return ""
         return "the get_config() of a layer, metric or optimizer leaves out some of its settings"
+
+
+def new_trainer(
+    model: keras.Model, data: Dataset, settings: TrainSettings, directory: Path
+) -> MemberTrainer:
+    """Return a trainer whose members Hyperband can continue."""
+    return MemberTrainer(model, data, settings, keep_state=True, directory=directory)
 
 
 def _only_model_fit(reason: str) -> AssignedTrainer:

@@ -50,7 +50,13 @@ from dropout_zoo.tuning.keras_tuner_internals import (
     retry,
 )
 from dropout_zoo.tuning.space import DropoutHyperModel
-from dropout_zoo.tuning.trial_trainers import AssignedTrainer, GivenTrainer, Trainers, TrialTrainers
+from dropout_zoo.tuning.trial_trainers import (
+    AssignedTrainer,
+    GivenTrainer,
+    Trainers,
+    TrialTrainers,
+    new_trainer,
+)
 
 Status = trial_module.TrialStatus
 # A trial, the number of its execution, and the member to train.
@@ -180,7 +186,7 @@ class DropoutTuner(ModelFitTuner):
             optimizer=optimizer,
             loss=loss,
             metrics=metrics,
-            directory=None if directory is None else str(directory),
+            directory=directory,
             project_name=project_name,
             tuner_id=tuner_id,
             overwrite=overwrite,
@@ -268,9 +274,13 @@ class DropoutTuner(ModelFitTuner):
         )
         self._input_shape = data.input_shape
         weights = Path(self.project_dir) / "weights"
+        trainers: Trainers = TrialTrainers(data, training, weights)
+        if self._varies_rates_only:
+            model = self.hypermodel.model
+            trainers = GivenTrainer(new_trainer(model, data, training, weights))
         try:
             self._search(
-                TrialTrainers(data, training, weights),
+                trainers,
                 None,
                 lambda trial: self.train_by_model_fit(trial, *positional, **arguments),
             )
@@ -442,8 +452,6 @@ class DropoutTuner(ModelFitTuner):
             except FatalError:
                 raise
             except Exception as error:  # the user's own code may raise anything
-                if self._varies_rates_only and not isinstance(error, FailedTrialError):
-                    raise
                 self._fail(trial, reason_of(error), failures)
                 continue
             reason = next((assigned.reason for assigned, _, _ in planned if assigned.reason), None)
