@@ -601,5 +601,4 @@ class DropoutTuner(ModelFitTuner):
 
 
 def _warn(message: str) -> None:
-    # Below is the caller of the search.
-    warnings.warn(message, stacklevel=3)
+    warnings.warn(message, stacklevel=3)  # in `search`, of its caller
