@@ -8,13 +8,17 @@ of Keras itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
+from keras.src.backend.common import global_state
 from keras.src.random import seed_generator as keras_seed_generator
+from keras.src.utils import naming
 
 _NODES = "_nodes_by_depth"
+_NAME_COUNTS = "object_name_uids"
 
 
 def direct_layers(layer: keras.Layer) -> list[keras.Layer]:
@@ -169,3 +173,18 @@ def own_trainable_variables(layer: keras.Layer) -> list[keras.Variable]:
 def distribute_strategy(model: keras.Model) -> Any:
     """The `tf.distribute` strategy a model was created under (TensorFlow); None without one."""
     return model._distribute_strategy
+
+
+@contextmanager
+def fresh_names() -> Iterator[None]:
+    """Let Keras number the names of layers and metrics from the start, as in a new process.
+
+    `keras.backend.clear_session` does that too, but also forgets the distribution, the dtype policy
+    and the seed generator, and does not give the former numbers back.
+    """
+    before = global_state.get_global_attribute(_NAME_COUNTS)
+    naming.reset_uids()
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute(_NAME_COUNTS, before)

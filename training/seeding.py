@@ -21,7 +21,7 @@ from dropout_zoo.models.keras_internals import (
 )
 
 # Distinguish the random streams of one seed.
-_ORDER_STREAM, _MASK_STREAM, _WEIGHT_STREAM = 1, 2, 3
+_ORDER_STREAM, _MASK_STREAM, _WEIGHT_STREAM, _BUILD_STREAM = 1, 2, 3, 4
 _SEED_LIMIT = 2**31 - 1  # the largest seed that every backend's seed type holds
 
 
@@ -103,6 +103,23 @@ def seed_masks(model: keras.Model, seed: int) -> None:
             start = (mask_seed(seed, index) + offset) % _SEED_LIMIT
             generator.state.assign([start, 0])
             set_initial_seed(generator, start)
+
+
+@contextmanager
+def seeded_globals(seed: int) -> Iterator[None]:
+    """Seed what Keras's initializers draw from, and restore it at the end.
+
+    A function that builds a model within the block gives it the same initial weights every time.
+
+    Args:
+        seed: a whole number of at least 0.
+
+    Yields:
+        Nothing.
+    """
+    with _globals_restored():
+        _seed_globals(_drawn(_BUILD_STREAM, seed, 0))
+        yield
 
 
 def _drawn(stream: int, seed: int, index: int) -> int:

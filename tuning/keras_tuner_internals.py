@@ -8,10 +8,13 @@ KerasTuner.
 
 from __future__ import annotations
 
+import json
 import math
 from functools import cmp_to_key
+from pathlib import Path
 from typing import Any
 
+import keras
 import keras_tuner
 from keras_tuner import oracles
 
@@ -60,6 +63,34 @@ def restore_grid_order(oracle: oracles.GridSearchOracle) -> None:
     for trial_id in ordered:
         oracle._ordered_ids.insert(trial_id)
     oracle._populate_next = ordered
+
+
+class ModelFitTuner(keras_tuner.Tuner):
+    """KerasTuner's tuner, which also continues what Hyperband promotes.
+
+    KerasTuner has this in `keras_tuner.Hyperband` alone, which makes its own oracle.
+    """
+
+    def build_model(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Build a model, compiled with the tuner's own optimizer, loss and metrics if it has any.
+
+        Unlike `_try_build` it leaves the models of other trials in Keras's session.
+        """
+        return super()._build_hypermodel(hp)
+
+    def train_by_model_fit(self, trial: Any, *args: Any, **kwargs: Any) -> None:
+        """Run a trial as the search of KerasTuner does, without its begin and its end."""
+        self._try_run_and_update_trial(trial, *args, **kwargs)
+
+    def _build_hypermodel(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        model = super()._build_hypermodel(hp)
+        earlier = hp.values.get("tuner/trial_id")
+        if earlier:
+            if not model.built:
+                fname = self._get_build_config_fname(earlier)
+                model.build_from_config(json.loads(Path(fname).read_text()))
+            model.load_weights(self._get_checkpoint_fname(earlier))
+        return model
 
 
 class InMemoryOracle(keras_tuner.Oracle):

@@ -124,7 +124,8 @@ def search_space(
     """Derive the search space from the dropout sites of a model.
 
     The rates are 0.20, 0.30, 0.40 and 0.50 at each site. Output sites are not searched, and neither
-    are rates that a layer learns (`ConcreteDropout`).
+    are rates that a layer learns (`ConcreteDropout`), nor a rate of 0 inside another layer, such as
+    `MultiHeadAttention` without dropout.
 
     If that makes a grid of more than 50 settings, sites with the same placement share a rate,
     unless rates are given by site path.
@@ -163,7 +164,9 @@ def search_space(
     leaders: dict[tuple[object, ...], str] = {}
     placement_of: dict[str, str] = {}
     for site in sites:
-        searched = site.placement in wanted and not site.learned
+        # A dropout layer of rate 0 was put there; inside another layer it only stands for none.
+        absent = site.rate == 0 and site.layer is not site.owner
+        searched = site.placement in wanted and not site.learned and not absent
         if site.path not in named and not searched:
             continue
         key = (id(site.owner), site.argument, site.rate)
@@ -208,7 +211,8 @@ class DropoutHyperModel(keras_tuner.HyperModel):
             and adapted layers; ``"keep"`` for the weights of the model.
 
     Raises:
-        ValueError: the model has no site to search, or a rate is out of range.
+        ValueError: the model has no site to search, a rate is out of range, or no argument of a
+            layer sets the rate of a searched site inside it.
 
     Example:
         >>> import keras_tuner
@@ -233,6 +237,12 @@ class DropoutHyperModel(keras_tuner.HyperModel):
         self.model = model
         self.space = search_space(model, rates, placements)
         self.initial_weights = initial_weights
+        searched = {path for paths in self.space.sites.values() for path in paths}
+        if any(s.layer is not s.owner and s.path in searched for s in dropout_sites(model)):
+            # Whether an argument sets the rate is found out by trial: now, not halfway.
+            with_rates(
+                model, self.space.site_rates({k: v[-1] for k, v in self.space.choices.items()})
+            )
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build a plain Keras model with the rates of a trial, compiled as the original.

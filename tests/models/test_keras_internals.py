@@ -239,3 +239,13 @@ def test_a_model_remembers_the_strategy_it_was_created_under():
     assert keras_internals.distribute_strategy(model) is not None, complaint(
         "Model._distribute_strategy"
     )
+
+
+def test_names_count_from_the_start_and_go_on_where_they_were():
+    class Counted(layers.Layer):
+        pass
+
+    assert [Counted().name, Counted().name] == ["counted", "counted_1"]
+    with keras_internals.fresh_names():
+        assert Counted().name == "counted", complaint("naming.reset_uids")
+    assert Counted().name == "counted_2", complaint("object_name_uids")

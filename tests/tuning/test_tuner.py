@@ -305,18 +305,6 @@ def test_results_can_be_used_after_the_search(searched):
             np.testing.assert_array_equal(one, other)
 
 
-def test_a_hypermodel_with_a_fit_of_its_own_is_refused(tmp_path):
-    class Fits(keras_tuner.HyperModel):
-        def build(self, hp):
-            return build_mlp(units=(4,), hidden_rates=hp.Choice("rate", [0.1, 0.2]))
-
-        def fit(self, hp, model, *args, **kwargs):
-            return model.fit(*args, batch_size=hp.Choice("batch", [8, 16]), **kwargs)
-
-    with pytest.raises(ValueError, match="received Fits with a fit of its own"):
-        make(tmp_path, grid(), Fits())
-
-
 @pytest.mark.slow
 def test_bayesian_optimization_asks_for_no_setting_twice(few_digits, tmp_path):
     oracle = oracles.BayesianOptimizationOracle("val_loss", max_trials=9, **QUIET)
@@ -347,11 +335,6 @@ def test_a_validation_split_is_that_of_keras(few_digits, tmp_path):
             split.search(x, y, **wrong)
     with pytest.raises(ValueError, match="leave examples for both parts"):
         split.search(x, y, validation_split=1.0)
-
-
-def test_weights_of_a_hypermodel_are_not_taken_for_kept(few_digits, tmp_path):
-    with pytest.raises(ValueError, match="expected initial_weights to be 'fresh'"):
-        make(tmp_path, grid()).search(few_digits, initial_weights="keep")
 
 
 @pytest.mark.slow

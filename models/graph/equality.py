@@ -1,0 +1,333 @@
+"""Whether models can be shown to be equal, whatever code of the user's own they contain.
+
+`model_fingerprint` names a model in the record of a run and reads what it can. Here what cannot be
+read is never taken to be equal.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import keras
+import numpy as np
+
+from dropout_zoo.models import keras_internals
+from dropout_zoo.models.graph.model_graph import flat_layers, is_plain_model
+from dropout_zoo.models.graph.sites import DROPOUT_FAMILY
+from dropout_zoo.models.layers.drop_connect import DropConnect
+
+# Packages whose classes and functions are the same for every model of a process.
+_KNOWN_PACKAGES = (
+    "_thread", "builtins", "collections", "dropout_zoo", "functools", "inspect", "jax", "jaxlib",
+    "keras", "numpy", "operator", "tensorflow", "threading", "torch", "weakref",
+)  # fmt: skip
+_WITH_STATE = (keras.Layer, keras.metrics.Metric, keras.optimizers.Optimizer)
+# What Python itself keeps in the namespace of a class.
+_OF_PYTHON = (
+    "__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__",
+    "__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl",
+    "__orig_bases__", "__parameters__",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class ModelReading:
+    """What decides how a model is trained, as far as it can be read.
+
+    Attributes:
+        digest: equal for models that are equal in all that could be read.
+        unread: the objects that could not be read, in the order in which they were met.
+        has_own_code: whether the model contains classes or functions of the user's own.
+    """
+
+    digest: str
+    unread: tuple[Any, ...]
+    has_own_code: bool
+
+    def equals(self, other: ModelReading) -> bool:
+        """Return whether two models are equal, given that unread objects equal only themselves."""
+        same = len(self.unread) == len(other.unread) and all(
+            one is another for one, another in zip(self.unread, other.unread, strict=True)
+        )
+        return self.digest == other.digest and same
+
+
+def read_model(model: keras.Model, *, rates: bool = True, weights: str = "all") -> ModelReading:
+    """Read a model: layers, graph, weights and how it is compiled, with the code of the user's own.
+
+    Functions are read with the values that they enclose and the globals that they name; objects of
+    the user's own with their attributes.
+
+    Args:
+        model: a Sequential or Functional model.
+        rates: whether the rates of dropout layers are part of it.
+        weights: the values that are part of it: of ``"all"`` weights, or only of those that are
+            ``"fixed"``, which are kept when fresh weights are drawn.
+
+    Returns:
+        The reading.
+    """
+    reader = _Reader(model, rates)
+    parts = [reader.layer(layer, weights) for layer in reader.layers]
+    text = json.dumps([parts, reader.graphs(), reader.compiled()])
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return ModelReading(digest, tuple(reader.unread), reader.has_own_code)
+
+
+class _Reader:
+    """Reads objects as plain data that JSON can hold."""
+
+    def __init__(self, model: keras.Model, rates: bool) -> None:
+        self.unread: list[Any] = []
+        self.has_own_code = False
+        self.layers = [model, *flat_layers(model)]
+        self._rates = rates
+        self._places = {id(layer): place for place, layer in enumerate(self.layers)}
+        self._tensors: dict[int, int] = {}
+        self._met: dict[int, int] = {}
+        self._kept: list[Any] = []  # what was met, so that no other object gets its id
+
+    def layer(self, layer: keras.Layer, weights: str) -> Any:
+        """Read a layer of the model, without the layers inside it."""
+        values = weights == "all" or not layer.trainable or hasattr(layer, "adapt")
+        inner = {id(w) for each in keras_internals.direct_layers(layer) for w in each.weights}
+        own = [weight for weight in layer.weights if id(weight) not in inner]
+        return [
+            self._instance(layer),
+            [self._array(weight) if values else _shape(weight) for weight in own],
+            [bool(weight.trainable) for weight in own],
+            self.read(layer.get_vocabulary()) if hasattr(layer, "get_vocabulary") else None,
+        ]
+
+    def graphs(self) -> list[Any]:
+        """Read the calls in the graph of the model and of each model inside it."""
+        models = [each for each in self.layers if is_plain_model(each)]
+        functional = [
+            keras_internals.functional_of(each) if isinstance(each, keras.Sequential) else each
+            for each in models
+        ]
+        return [None if each is None else self._graph(each) for each in functional]
+
+    def _graph(self, model: Any) -> Any:
+        self._tensors = {id(x): place for place, x in enumerate(keras.tree.flatten(model.inputs))}
+        calls = []
+        nodes = keras_internals.nodes_by_depth(model)
+        for depth in sorted(nodes, reverse=True):
+            for node in nodes[depth]:
+                for tensor in node.outputs:
+                    self._tensors.setdefault(id(tensor), len(self._tensors))
+                if not node.is_input:
+                    given = node.arguments
+                    calls.append(list(map(self.read, (node.operation, given.args, given.kwargs))))
+        return [calls, self.read(model.outputs)]
+
+    def compiled(self) -> Any:
+        """Read how the model is compiled; None if it is not."""
+        model = self.layers[0]
+        if not model.compiled:
+            return None
+        arguments = keras_internals.compile_arguments(model)
+        optimizer = arguments["optimizer"] = model.optimizer
+        decayed = None
+        if getattr(optimizer, "weight_decay", None):
+            decayed = [
+                keras_internals.uses_weight_decay(optimizer, variable)
+                for variable in model.trainable_variables
+            ]
+        return [self.read(arguments), decayed]
+
+    def read(self, value: Any) -> Any:
+        """Read any object."""
+        if value is None or isinstance(value, bool | int | float | complex | str | bytes):
+            return [type(value).__name__, repr(value)]
+        if isinstance(value, keras.KerasTensor):
+            return ["tensor", self._tensors.get(id(value), repr(value))]
+        if isinstance(value, np.ndarray | np.generic | keras.Variable) or keras.ops.is_tensor(
+            value
+        ):
+            return self._array(value)
+        if id(value) in self._places:
+            return ["layer", self._places[id(value)]]
+        if id(value) in self._met:
+            return ["again", self._met[id(value)]]
+        self._met[id(value)] = len(self._met)
+        self._kept.append(value)
+        if isinstance(value, Mapping):
+            return ["mapping", [[self.read(key), self.read(value[key])] for key in value]]
+        if isinstance(value, list | tuple):
+            return ["sequence", [self.read(entry) for entry in value]]
+        if isinstance(value, set | frozenset):
+            return ["set", [self.read(entry) for entry in sorted(value, key=repr)]]
+        return self._code(value) or self._object(value)
+
+    def _array(self, value: Any) -> Any:
+        try:
+            array = np.asarray(keras.ops.convert_to_numpy(value))
+        except Exception:  # a symbolic tensor, or one that was deleted
+            return self._unreadable(value)
+        if array.dtype.hasobject:
+            return ["array", array.shape, self.read(array.tolist())]
+        return ["array", *_shape(array), hashlib.sha256(array.tobytes()).hexdigest()]
+
+    def _unreadable(self, value: Any) -> Any:
+        self.unread.append(value)
+        return ["unread"]
+
+    def _code(self, value: Any) -> Any:
+        """Read a function, class or module; None if the object is none of these."""
+        if isinstance(value, ModuleType):
+            return ["module", value.__name__]
+        if isinstance(value, np.dtype) or type(value).__name__ == "DType":
+            return ["dtype", repr(value)]
+        if isinstance(value, functools.partial):
+            return ["partial", *map(self.read, (value.func, value.args, value.keywords))]
+        if isinstance(value, MethodType):
+            return ["method", self.read(value.__func__), self.read(value.__self__)]
+        if isinstance(value, np.ufunc):
+            return ["function", "numpy", value.__name__]
+        if isinstance(value, FunctionType | BuiltinFunctionType | type) and not _is_own(value):
+            return ["known", value.__module__, value.__qualname__]
+        if isinstance(value, FunctionType):
+            return self._function(value)
+        if isinstance(value, type):
+            return self._class(value)
+        if isinstance(value, classmethod | staticmethod):
+            return [type(value).__name__, self.read(value.__func__)]
+        if isinstance(value, property):
+            return ["property", *map(self.read, (value.fget, value.fset))]
+        return None
+
+    def _function(self, function: FunctionType) -> Any:
+        self.has_own_code = True
+        enclosed = []
+        for cell in function.__closure__ or ():
+            try:
+                enclosed.append(cell.cell_contents)
+            except ValueError:  # a cell without a value yet
+                enclosed.append(None)
+        code = function.__code__
+        read_globals = {
+            name: function.__globals__[name]
+            for name in sorted(_names(code))
+            if name in function.__globals__
+        }
+        given = (enclosed, function.__defaults__, function.__kwdefaults__, vars(function))
+        return ["function", _bytecode(code), self.read(read_globals), *map(self.read, given)]
+
+    def _class(self, kind: type) -> Any:
+        self.has_own_code = True
+        members = {name: value for name, value in vars(kind).items() if name not in _OF_PYTHON}
+        return ["class", kind.__qualname__, self.read(kind.__bases__), self.read(members)]
+
+    def _object(self, value: Any) -> Any:
+        if isinstance(value, keras.Layer):  # a layer that is no part of the model
+            return self._unreadable(value)
+        if isinstance(value, keras.random.SeedGenerator):  # the seed of the member replaces its own
+            return ["seed generator"]
+        return self._instance(value)
+
+    def _instance(self, value: Any) -> Any:
+        """Read an object by its configuration and those of its attributes that are not Keras's."""
+        kind = type(value)
+        if not hasattr(value, "__dict__"):
+            return self._unreadable(value)
+        if not _is_own(kind):
+            if kind.__module__.partition(".")[0] not in ("keras", "dropout_zoo"):
+                return self._unreadable(value)
+            held = {name: each for name, each in vars(value).items() if _holds_own(each)}
+            return [kind.__qualname__, self._config(value), self.read(held)]
+        bookkeeping = _bookkeeping()
+        held = {
+            name: each
+            for name, each in vars(value).items()
+            if not name.startswith("_self_")  # the tracking of checkpoints on TensorFlow
+            and not (isinstance(value, _WITH_STATE) and (name in bookkeeping or _is_state(each)))
+        }
+        return [self.read(kind), self._config(value), self.read(dict(sorted(held.items())))]
+
+    def _config(self, value: Any) -> Any:
+        if not hasattr(value, "get_config"):
+            return None
+        if is_plain_model(value):  # its layers and its graph are read one by one
+            return None
+        if isinstance(value, keras.Operation) and not isinstance(value, keras.Layer):
+            return self.read({k: v for k, v in vars(value).items() if not k.startswith("_")})
+        try:
+            config = dict(value.get_config())
+        except Exception:  # a user's object that cannot be saved; its attributes are read
+            return None if _is_own(type(value)) else self._unreadable(value)
+        if not self._rates and isinstance(value, (*DROPOUT_FAMILY, DropConnect)):
+            config.pop("rate", None)
+        if isinstance(value, keras.Layer | keras.optimizers.Optimizer):
+            config.pop("name", None)  # Keras numbers them, inside layers in each clone too
+        extra: Any = keras_internals.loss_arguments(value)
+        if type(value) is keras.metrics.MeanMetricWrapper:
+            extra = keras_internals.function_of_metric(value)
+        return [self.read(config), self.read(extra)]
+
+
+def _shape(value: Any) -> list[Any]:
+    return [list(value.shape), str(value.dtype)]
+
+
+def _is_own(code: Any) -> bool:
+    """Whether a class or function is the user's own."""
+    return (getattr(code, "__module__", None) or "").partition(".")[0] not in _KNOWN_PACKAGES
+
+
+def _holds_own(value: Any) -> bool:
+    """Whether an attribute of an object of Keras's holds code or objects of the user's own."""
+    if isinstance(value, Mapping):
+        return any(map(_holds_own, value.values()))
+    if isinstance(value, list | tuple | set):
+        return any(map(_holds_own, value))
+    if isinstance(value, keras.Layer):
+        return False  # read as a layer of the model
+    if isinstance(value, functools.partial | MethodType):
+        return _holds_own(value.func if isinstance(value, functools.partial) else value.__func__)
+    return _is_own(value if isinstance(value, FunctionType | type) else type(value))
+
+
+def _is_state(value: Any) -> bool:
+    """Whether an attribute holds variables, whose values are read as the weights of a layer."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return all(map(_is_state, value))
+    return isinstance(value, keras.Variable)
+
+
+@functools.cache
+def _bookkeeping() -> frozenset[str]:
+    """The attributes that Keras itself gives to each layer, metric and optimizer."""
+
+    class Layer(keras.Layer):
+        def call(self, inputs: Any) -> Any:
+            return inputs
+
+    layer, metric, optimizer = Layer(), keras.metrics.Mean(), keras.optimizers.SGD()
+    keras.Sequential([keras.Input((1,)), layer])
+    optimizer.build([])
+    return frozenset(name for each in (layer, metric, optimizer) for name in vars(each))
+
+
+def _names(code: CodeType) -> set[str]:
+    """The names that may be globals in a function and in those inside it."""
+    inner = (each for each in code.co_consts if isinstance(each, CodeType))
+    return set(code.co_names).union(*map(_names, inner))
+
+
+def _bytecode(code: CodeType) -> Any:
+    constants: Iterable[Any] = code.co_consts
+    return [
+        code.co_code.hex(),
+        code.co_names,
+        code.co_varnames,
+        [_bytecode(each) if isinstance(each, CodeType) else repr(each) for each in constants],
+    ]

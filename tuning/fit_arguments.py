@@ -1,0 +1,150 @@
+"""What a search was given to train with: for members, and for `Model.fit`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+
+from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.targets import targets_for
+from dropout_zoo.training.settings import TrainSettings
+
+Part = tuple[np.ndarray, np.ndarray]
+
+_SETTINGS = frozenset(each.name for each in fields(TrainSettings))
+# The settings of members that `Model.fit` has no equal of.
+_OF_MEMBERS = ("initial_weights", "order")
+_DIRECTIONS = {"val_loss": "min", "loss": "min", "val_accuracy": "max", "accuracy": "max"}
+
+
+def why_only_model_fit(
+    x: Any, arguments: Mapping[str, Any], objective: keras_tuner.Objective
+) -> str | None:
+    """Return why only `Model.fit` can train with the arguments of a search.
+
+    Args:
+        x: the training examples.
+        arguments: the keyword arguments of the search.
+        objective: the objective of the oracle.
+
+    Returns:
+        The reason, as the end of a sentence; None if members can be trained.
+    """
+    if hasattr(objective, "objectives"):
+        return "the oracle has several objectives"
+    if not isinstance(x, Dataset):
+        if x is not None and not hasattr(x, "shape") and not isinstance(x, str | Path):
+            return f"the examples are a {type(x).__name__}, not an array"
+        validated = {"validation_data", "validation_split"} & set(arguments)
+        if not validated and not objective.name.startswith("val_"):
+            return "there are no validation data"
+    callbacks = arguments.get("callbacks") or ()
+    others = [each for each in callbacks if not _is_patience(each, objective)]
+    if others or len(callbacks) > 1:
+        return f"{type([*others, *callbacks][0]).__name__} is a callback"
+    known = _SETTINGS | set(_own_arguments())
+    of_fit = inspect.signature(keras.Model.fit).parameters
+    return next(
+        (f"{name}= is an argument of Model.fit" for name in arguments
+         if name in of_fit and name not in known),
+        None,
+    )  # fmt: skip
+
+
+def members_settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings for members: early stopping becomes their patience.
+
+    Args:
+        arguments: the keyword arguments of a search that `why_only_model_fit` lets pass.
+
+    Returns:
+        Settings by name.
+
+    Raises:
+        ValueError: both `patience` and early stopping are given.
+    """
+    settings = {k: v for k, v in arguments.items() if k not in _own_arguments()}
+    for callback in arguments.get("callbacks") or ():
+        if settings.get("patience") is not None:
+            raise ValueError(
+                f"expected either patience or EarlyStopping, received patience="
+                f"{settings['patience']} and EarlyStopping(patience={callback.patience})"
+            )
+        settings["patience"] = max(1, callback.patience)  # Keras stops after one epoch for 0 too
+    return settings
+
+
+def model_fit_arguments(
+    hypermodel: keras_tuner.HyperModel,
+    trial: Any,
+    positional: Sequence[Any],
+    arguments: Mapping[str, Any],
+    objective: keras_tuner.Objective,
+) -> tuple[list[Any], dict[str, Any]]:
+    """Return the arguments of a search as `Model.fit` takes them.
+
+    Args:
+        hypermodel: builds the models, which decide how the targets of a `Dataset` are encoded.
+        trial: the trial.
+        positional: the positional arguments of the search.
+        arguments: its keyword arguments.
+        objective: the objective of the oracle.
+
+    Returns:
+        Positional and keyword arguments.
+
+    Raises:
+        ValueError: a setting has no equal in `Model.fit`.
+    """
+    positional, arguments = list(positional), dict(arguments)
+    arguments.setdefault("verbose", 0)
+    arguments.pop("training_sample", None)  # of the learning curves of members
+    for name in _OF_MEMBERS:
+        if name in arguments:
+            raise ValueError(
+                f"expected no {name} where Model.fit trains the trials, received "
+                f"{arguments[name]!r}; leave it out"
+            )
+    patience = arguments.pop("patience", None)
+    if patience is not None:
+        stopping = keras.callbacks.EarlyStopping(
+            objective.name, patience=patience, mode=objective.direction
+        )
+        arguments["callbacks"] = [*(arguments.get("callbacks") or ()), stopping]
+    hp = trial.hyperparameters.values
+    if "tuner/epochs" in hp:  # Hyperband
+        arguments["epochs"] = hp["tuner/epochs"]
+        arguments["initial_epoch"] = hp["tuner/initial_epoch"]
+    if positional and isinstance(positional[0], Dataset):
+        data, model = positional[0], hypermodel.build(trial.hyperparameters)
+
+        def in_loss_form(part: Part) -> Part:
+            return part[0], targets_for(model, part[1], data.num_classes)
+
+        positional[:1] = [*in_loss_form(data.train)]
+        arguments["validation_data"] = in_loss_form(data.validation)
+        arguments["sample_weight"] = data.sample_weight
+    return positional, arguments
+
+
+def _own_arguments() -> tuple[str, ...]:
+    """The keyword arguments of a search that are no settings of members."""
+    return "validation_data", "validation_split", "sample_weight", "callbacks", "verbose"
+
+
+def _is_patience(callback: Any, objective: keras_tuner.Objective) -> bool:
+    """Whether a callback stops the training just as the `patience` of members does."""
+    return (
+        type(callback) is keras.callbacks.EarlyStopping
+        and callback.monitor == objective.name
+        and objective.direction in (callback.mode, _DIRECTIONS.get(callback.monitor))
+        and (callback.mode in ("auto", objective.direction))
+        and (callback.min_delta, callback.baseline, callback.start_from_epoch) == (0, None, 0)
+    )

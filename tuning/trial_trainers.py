@@ -1,0 +1,137 @@
+"""Which trainer trains the trial of a search."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import keras
+
+from dropout_zoo.models.graph.cloning import with_rates
+from dropout_zoo.models.graph.equality import ModelReading, read_model
+from dropout_zoo.models.graph.model_graph import is_plain_model
+from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.engine.base import Trainer
+from dropout_zoo.training.engine.trainer import MemberTrainer
+from dropout_zoo.training.settings import TrainSettings
+
+# Each trainer holds the data and traced functions in memory.
+_MAX_TRAINERS = 4
+
+
+class AssignedTrainer(NamedTuple):
+    """What trains a model.
+
+    Attributes:
+        trainer: its trainer; None if only `Model.fit` can train it.
+        shared: whether the trainer trains other trials too.
+        reason: why only `Model.fit` can train the model, as the end of a sentence; empty otherwise.
+    """
+
+    trainer: Trainer | None
+    shared: bool = True
+    reason: str = ""
+
+
+class Trainers(Protocol):
+    """Finds the trainer of a model."""
+
+    def of(self, model: keras.Model) -> AssignedTrainer:
+        """Return what trains a model."""
+
+
+class GivenTrainer:
+    """One given trainer, for models that differ only in rates.
+
+    Args:
+        trainer: the trainer.
+    """
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._assigned = AssignedTrainer(trainer)
+
+    def of(self, model: keras.Model) -> AssignedTrainer:
+        """Return the given trainer."""
+        return self._assigned
+
+
+class TrialTrainers:
+    """Trainers for the models that a hypermodel builds.
+
+    Models share a trainer only where they are shown to be equal in all but their dropout rates;
+    a model that cannot be read has a trainer of its own. Initial weights count as equal or not,
+    unless they are drawn anew.
+
+    Args:
+        data: the data.
+        settings: how each trial is trained.
+        directory: directory for the weights.
+    """
+
+    def __init__(self, data: Dataset, settings: TrainSettings, directory: Path) -> None:
+        self._data = data
+        self._settings = settings
+        self._directory = directory
+        self._weights = "fixed" if settings.initial_weights == "fresh" else "all"
+        self._shared: dict[str, MemberTrainer] = {}
+        self._numbers = itertools.count()
+
+    def of(self, model: keras.Model) -> AssignedTrainer:
+        """Return what trains a model.
+
+        Args:
+            model: a compiled model.
+
+        Returns:
+            The trainer, or why only `Model.fit` can train the model.
+
+        Raises:
+            ValueError: model, data and settings do not fit together.
+        """
+        if not is_plain_model(model):
+            return _only_model_fit(f"{type(model).__name__} is a subclassed model without a graph")
+        if model.compiled and _was_trained(model):
+            return _only_model_fit("the model was trained while it was built")
+        reading = read_model(model, rates=False, weights=self._weights)
+        trainer = self._shared.pop(reading.digest, None)
+        if trainer is None:
+            reason = self._why_not_cloned(model, reading)
+            if reason:
+                return _only_model_fit(reason)
+            directory = self._directory / str(next(self._numbers))
+            trainer = new_trainer(model, self._data, self._settings, directory)
+        if reading.unread:
+            return AssignedTrainer(trainer, shared=False)
+        self._shared[reading.digest] = trainer
+        while len(self._shared) > _MAX_TRAINERS:  # the least recently used
+            del self._shared[next(iter(self._shared))]
+        return AssignedTrainer(trainer)
+
+    def _why_not_cloned(self, model: keras.Model, reading: ModelReading) -> str:
+        """Why a clone would not be trained as the model itself; empty if it would."""
+        if not (reading.has_own_code or reading.unread):
+            return ""
+        try:
+            clone = with_rates(model, {})
+        except TypeError as error:
+            return str(error)
+        if reading.equals(read_model(clone, rates=False, weights=self._weights)):
+            return ""
+        return "the get_config() of a layer, metric or optimizer leaves out some of its settings"
+
+
+def new_trainer(
+    model: keras.Model, data: Dataset, settings: TrainSettings, directory: Path
+) -> MemberTrainer:
+    """Return a trainer whose members Hyperband can continue."""
+    return MemberTrainer(model, data, settings, keep_state=True, directory=directory)
+
+
+def _only_model_fit(reason: str) -> AssignedTrainer:
+    return AssignedTrainer(None, shared=False, reason=reason)
+
+
+def _was_trained(model: keras.Model) -> bool:
+    optimizer = model.optimizer
+    return bool(optimizer is not None and optimizer.built and int(optimizer.iterations) > 0)
