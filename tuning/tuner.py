@@ -13,6 +13,7 @@ from typing import Any, Unpack
 
 import keras
 import keras_tuner
+import numpy as np
 from keras_tuner.engine import trial as trial_module
 from keras_tuner.errors import FailedTrialError, FatalError, FatalTypeError
 from keras_tuner.oracles import (
