@@ -102,6 +102,7 @@ def test_runs_in_the_fast_profile_and_shows_what_the_committed_run_shows(source,
     assert list(map(has_image, fast)) == list(map(has_image, full))
 
 
+@pytest.mark.slow
 def test_build_keeps_the_fast_profile_out_of_the_folder():
     ran = subprocess.run(
         [sys.executable, FOLDER / "build.py", SOURCES[0].stem, "--profile", "fast"],

@@ -43,6 +43,7 @@ def test_a_long_plan_is_cut_short_in_its_summary(plan):
     assert replace(plan, settings=many).summary().splitlines()[-1] == "  ... and 5 more"
 
 
+@pytest.mark.slow
 def test_running_a_plan_is_running_the_study(plan, few_digits):
     seen = []
     planned = plan.run(replace(ALONE, on_plan=seen.append))

@@ -56,6 +56,7 @@ def test_a_result_without_a_test_set_says_so_and_is_saved(model, tmp_path):
     assert loaded.summary() == result.summary()
 
 
+@pytest.mark.slow
 def test_studies_and_members_take_what_tune_takes(model):
     few = {"epochs": 1, "seeds": 1}
     study = rate_sweep(model, (FRAME, pd.Series(Y)), rates=0.5, **few)

@@ -110,17 +110,14 @@ def kill_sweeps_and_compare(folder: Path, kills: int) -> list[str]:
     return runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("compare", "kills"),
-    [
-        (kill_searches_and_compare, 1),
-        pytest.param(kill_searches_and_compare, 15, marks=pytest.mark.slow),
-        pytest.param(kill_sweeps_and_compare, 8, marks=pytest.mark.slow),
-    ],
+    [(kill_searches_and_compare, 15), (kill_sweeps_and_compare, 8)],
 )
 @pytest.mark.posix
 def test_killed_at_any_moment_it_resumes_to_the_same_answer(tmp_path, compare, kills):
-    assert compare(tmp_path, kills), "runs that were compared"
+    assert len(compare(tmp_path, kills)) > 1, "runs that were compared"
 
 
 @pytest.mark.nightly
@@ -203,6 +200,7 @@ def test_another_model_other_data_and_other_versions_are_refused(digits, few_dig
         tune(model(), few_digits, **QUICK, directory=run, resume=True)
 
 
+@pytest.mark.slow
 def test_overwrite_removes_the_run_and_nothing_else(few_digits, run):
     settings = QUICK | {"epochs": 2}
     result = tune(model(), few_digits, **settings, directory=run, overwrite=True)

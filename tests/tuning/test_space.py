@@ -124,6 +124,7 @@ def test_sites_keep_their_own_rates_in_a_small_grid_or_where_a_path_is_named():
     assert default_oracle(space) == "random"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Model.fit trains the members")
 @pytest.mark.parametrize("name", ["vit", "transformer"])
 def test_no_registered_model_has_an_endless_search(name, few_digits, monkeypatch):

@@ -241,6 +241,7 @@ def test_where_every_training_fails_the_reason_is_told(few_digits):
         tune(model, few_digits, **QUICK)
 
 
+@pytest.mark.slow
 def test_regression_is_tuned_by_its_own_loss():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(120, 6)).astype("float32")
@@ -345,11 +346,12 @@ def test_sites_that_are_not_searched_keep_their_rates_in_every_setting(few_digit
 def test_training_ends_when_validation_has_turned_unless_epochs_are_given(few_digits):
     model = build_mlp(units=(8,), hidden_rates=(0.4,))
     settings = {"rates": [0.2], "num_finalists": 1, "num_seeds": 1, "progress": False}
-    result = tune(model, few_digits, **settings, patience=2)
-    assert (result.trials["epochs"] == result.trials["best_epoch"] + 2).all()
+    result = tune(model, few_digits, **settings, patience=1, batch_size=8)
+    assert (result.trials["epochs"] == result.trials["best_epoch"] + 1).all()
     assert result.answer != "not trained to the end"
 
 
+@pytest.mark.slow
 def test_where_the_best_trial_lies_on_the_edge_rates_beyond_it_are_tried(few_digits):
     model = build_mlp(units=(8,), hidden_rates=(0.4,))
     settings = {"num_finalists": 1, "num_seeds": 1, "epochs": 1, "progress": False}

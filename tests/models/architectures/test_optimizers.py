@@ -53,6 +53,7 @@ def test_the_numbers_of_the_recipe():
     assert (schedule["initial_learning_rate"], schedule["decay_steps"]) == (1.0, 10_000)
 
 
+@pytest.mark.slow
 def test_the_recipe_trains_a_dropout_net_with_max_norm(few_digits):
     keras.utils.set_random_seed(0)
     optimizer = srivastava_sgd(momentum_steps=100, half_life=100)

@@ -129,6 +129,7 @@ def test_the_net_can_be_copied_and_saved_whole(images):
         np.testing.assert_array_equal(torch_logits(net, images), torch_logits(other, images))
 
 
+@pytest.mark.slow
 def test_building_it_needs_no_keras():
     program = (
         "import sys; from dropout_zoo.models import build_torch_mlp; build_torch_mlp();"

@@ -9,6 +9,8 @@ from dropout_zoo.models import build_mlp
 from dropout_zoo.studies import ActivationDisplay, Execution, FeatureDisplay, coadaptation
 from dropout_zoo.studies.plan import NO_DROPOUT
 
+pytestmark = pytest.mark.slow
+
 ALONE = Execution(workers=1)
 
 

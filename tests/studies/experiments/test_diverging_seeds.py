@@ -30,6 +30,7 @@ def sometimes_lost():
     return net_with_initializer(SometimesNaN())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "study",
     [

@@ -297,6 +297,7 @@ def test_no_method_is_without_those_that_the_builder_has_by_default(few_digits):
     assert (3.0, True) not in seen
 
 
+@pytest.mark.slow
 def test_transfer_leaves_the_model_of_the_caller_alone(few_digits):
     model = small()
     before = model.get_weights()

@@ -17,6 +17,8 @@ from dropout_zoo.studies import (
 from dropout_zoo.studies.data.corruption import corrupted
 from dropout_zoo.training import Member, train_members
 
+pytestmark = pytest.mark.slow
+
 LEVELS = {"rotation": (0.0, 60.0), "gaussian noise": (0.4,)}
 ALONE = Execution(workers=1)
 ENSEMBLE = "ensemble of 3 without dropout"

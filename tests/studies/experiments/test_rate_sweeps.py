@@ -186,6 +186,7 @@ def test_where_every_training_fails_the_reason_is_told(few_digits):
         rate_sweep(model, few_digits, rates=(0.5,), **ONE)
 
 
+@pytest.mark.slow
 def test_what_was_finished_is_not_trained_again(sweep, model, few_digits, tmp_path):
     class StopError(Exception):
         pass

@@ -1,12 +1,14 @@
 """Corrupted inputs: one training, measured at every level."""
 
 import matplotlib.pyplot as plt
+import pytest
 
 from dropout_zoo.studies import Execution, FactorCurveDisplay, robustness
 
 ALONE = Execution(workers=1)
 
 
+@pytest.mark.slow
 def test_robustness_measures_one_training_at_every_level(few_digits, model):
     result = robustness(
         model, few_digits, levels={"gaussian noise": (0, 0.8), "missing pixels": (0.5,)},

@@ -413,6 +413,7 @@ def test_bad_parquet_is_refused(tmp_path):
         refused("truncated, or no .parquet", path, target="t")
 
 
+@pytest.mark.slow
 def test_parquet_without_its_library_names_it(tmp_path):
     pd.DataFrame({"a": range(40), "t": [0, 1] * 20}).to_parquet(tmp_path / "a.parquet")
     program = (

@@ -151,6 +151,7 @@ def test_a_rate_of_0_is_that_of_fit(trainer_of_mlp):
     assert_identical(trained, by_fit(trainer_of_mlp, member, 0))
 
 
+@pytest.mark.slow
 def test_company_order_and_number_of_loops_change_nothing(few_digits):
     model = build_mlp(**MLP)
     members = [Member([rate, 0.2], seed) for rate in (0.0, 0.6) for seed in (0, 1)]
@@ -256,6 +257,7 @@ def test_what_diverges_or_fails_does_not_touch_the_others(few_digits, tmp_path):
     assert failed.status == "failed" and "too large a value" in failed.reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [
@@ -358,6 +360,7 @@ def test_an_iterator_is_asked_when_a_loop_is_free_and_after_each_result(few_digi
         trainer.train(iter([None]))
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_a_long_epoch_and_leaves_the_trainer_usable(few_digits):
     trainer = trainer_of(build_mlp(**MLP), few_digits, epochs=10**9)
     begun = threading.Event()
@@ -532,6 +535,7 @@ def test_fused_kernels_are_for_plain_optimizers_on_dense_nets():
     assert not gains_from_fusion(build_cnn())
 
 
+@pytest.mark.slow
 def test_fused_kernels_learn_what_keras_learns(few_digits, trainer_of_mlp):
     model, member = build_mlp(**MLP), Member([0.2, 0.1], seed=0)
     (by_kernel,) = train_members(model, [member], few_digits, **SETTINGS | {"update": "auto"})

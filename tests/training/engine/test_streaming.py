@@ -36,6 +36,7 @@ def results_of(dataset, **arguments):
     return type(trainer._engine._data), trained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("budget", "workers"),
     [

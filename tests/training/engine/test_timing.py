@@ -73,8 +73,8 @@ def test_long_epochs_are_trained_no_more_than_needed(clock):
 def test_a_search_counts_every_training(clock, digits, monkeypatch):
     search = Search("mlp", digits, TuningSettings())
     monkeypatch.setattr(search, "trainer", lambda directory: Trainer(clock))
-    assert search.trainings == 86
-    assert search.estimate_seconds() == pytest.approx(4 + 43 * (0.25 + 20 * 0.5))
+    assert search.trainings == 16 + 2 + 4 + 3 * 2 + 2 * 40
+    assert search.estimate_seconds() == pytest.approx(4 + 54 * (0.25 + 20 * 0.5))
 
 
 def test_models_of_a_sweep_have_paces_of_their_own(clock, few_digits, monkeypatch):

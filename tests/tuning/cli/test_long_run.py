@@ -45,6 +45,7 @@ def test_a_short_search_starts_without_a_word(tune):
     assert measured
 
 
+@pytest.mark.slow
 def test_a_long_search_starts_when_the_answer_is_yes(tune):
     answered, _, began = tune(answer="y\n")
     assert "9 training runs take about 1 h 0 min" in answered.stderr

@@ -139,6 +139,7 @@ def test_tune_takes_a_function_of_the_user_and_prints_json(here, own):
     assert json.loads((folder / "outcome.json").read_text()) == outcome
 
 
+@pytest.mark.slow
 def test_tune_takes_a_saved_model_and_data_without_a_test_set(here):
     build_mlp(units=(4,), hidden_rates=0.3).save(here / "own.keras")
     data = data_file(here / "data.npz")
