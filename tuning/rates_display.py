@@ -102,7 +102,7 @@ class RatesDisplay(Display):
             race=DifferenceDisplay(
                 gains=compared.reset_index(drop=True),
                 pairs=_pairs(finalists, comparison, objective),
-                label=f"gain in {objective.name} (right is better)",
+                label=f"gain in {objective.name} over {_control(finalists)} (right is better)",
             ),
             best_rates=best_rates,
             objective=objective,
@@ -142,6 +142,7 @@ class RatesDisplay(Display):
             loc="upper left", bbox_to_anchor=(0, -0.16), frameon=False, fontsize=9, ncols=2
         )
         self.race.plot(last)
+        last.set_title("the race", fontsize=10, loc="left")
         return self
 
     def _draw_panel(self, axis: Axes, path: str, line_kw: Style, scatter_kw: Style) -> None:
@@ -167,10 +168,15 @@ class RatesDisplay(Display):
         axis.set_title(path, fontsize=10)
 
 
+def _control(finalists: pd.DataFrame) -> str:
+    """The name of the setting that finalists are compared with."""
+    return str(finalists.loc[finalists["role"] == "control", "setting"].iloc[0])
+
+
 def _pairs(finalists: pd.DataFrame, comparison: pd.DataFrame, objective: Objective) -> pd.DataFrame:
     """The gain of each finalist on each seed."""
     scores = finalists.pivot(index="seed", columns="setting", values="score")
-    control = finalists.loc[finalists["role"] == "control", "setting"].iloc[0]
+    control = _control(finalists)
     sign = 1.0 if objective.direction == "max" else -1.0
     names = comparison.loc[comparison["gain"].notna(), "setting"]
     gains = scores[list(names)].sub(scores[control], axis=0) * sign

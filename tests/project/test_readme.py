@@ -70,7 +70,7 @@ def test_snippets_run(snippet, tmp_path):
     assert ran.returncode == 0, ran.stderr
     if "best.keras" in snippet:
         assert (tmp_path / "best.keras").is_file()
-        assert "On the test set" in ran.stdout
+        assert "on the test set" in ran.stdout
 
 
 def test_commands_in_the_readme_exist_with_their_options():
