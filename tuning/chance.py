@@ -52,5 +52,8 @@ def chance_of(model: keras.Model, dataset: Dataset, columns: Mapping[str, float]
     loss = keras.losses.get(model.loss)
     targets = validation.reshape(len(validation), -1).astype("float32")
     mean = np.broadcast_to(train.reshape(len(train), -1).mean(axis=0), targets.shape)
-    value = float(np.mean(keras.ops.convert_to_numpy(loss(targets, mean.astype("float32")))))
+    try:
+        value = float(np.mean(keras.ops.convert_to_numpy(loss(targets, mean.astype("float32")))))
+    except Exception:  # the user's own code may raise anything
+        return None
     return Chance(Objective("val_loss", "min"), value, "the mean of the targets")

@@ -19,6 +19,7 @@ from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.studies.plan import NO_DROPOUT
 from dropout_zoo.studies.run_directory import OUTCOME, RunDirectory, unused_directory
 from dropout_zoo.studies.site_groups import AS_GIVEN
+from dropout_zoo.studies.summary_text import count_of
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.targets import targets_for
 from dropout_zoo.training.engine.journal import JournaledTrainer
@@ -137,6 +138,16 @@ class Search:
         screened = min(SCREENED_PER_FINALIST * finalists, candidates)
         return candidates + 1 + screened * SCREENING_SEEDS + (finalists + 1) * self.race.looks[-1]
 
+    def summary(self) -> str:
+        """Say in a sentence what will be trained."""
+        settings = self.settings
+        return (
+            f"{count_of(self.max_trials, 'trial')}, then "
+            f"{count_of(settings.num_finalists, 'finalist')} against {self.control} on up to "
+            f"{count_of(settings.num_seeds, 'seed')}: at most {self.trainings} training runs of at "
+            f"most {count_of(settings.training.epochs, 'epoch')}."
+        )
+
     @property
     def race(self) -> RaceSettings:
         """How the finalists are compared with no dropout."""
@@ -240,8 +251,10 @@ class Search:
         )
         if journaled.restored:
             progress.say(f"Resuming: {journaled.restored} training runs were finished before.")
+        progress.say(self.dataset.describe())
         if self.space.note:
             progress.say(self.space.note)
+        progress.say(self.summary())
         started = time.perf_counter()
         searched = self._search(journaled, folder, progress)
         space, beyond = self._beyond_the_range(journaled, searched, progress)

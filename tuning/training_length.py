@@ -11,7 +11,8 @@ from dropout_zoo.training.members import TrainedMember
 MAX_UPDATES = 8000
 PATIENCE_UPDATES = 1000
 # What trains for few updates on much data, or for many epochs on little, is kept within reason.
-MIN_EPOCHS, MAX_EPOCHS, MIN_PATIENCE = 20, 1000, 5
+MIN_EPOCHS, MAX_EPOCHS = 20, 500
+MIN_PATIENCE, MAX_PATIENCE = 5, 100
 
 LAST_TENTH = 0.9
 TOLERATED_SHARE = 0.25
@@ -20,8 +21,8 @@ TOLERATED_SHARE = 0.25
 def with_length(options: Mapping[str, Any], examples: int) -> dict[str, Any]:
     """Add the number of epochs and the patience to settings that do not name them.
 
-    Training ends when the objective has not improved for about 1,000 updates of the weights, at
-    least 5 epochs, and after about 8,000 updates at the latest, at least 20 epochs.
+    Training ends when the objective has not improved for about 1,000 updates of the weights (5 to
+    100 epochs), and after about 8,000 updates at the latest (20 to 500 epochs).
 
     Args:
         options: settings of `TrainSettings` by name.
@@ -37,10 +38,14 @@ def with_length(options: Mapping[str, Any], examples: int) -> dict[str, Any]:
         {'epochs': 10, 'patience': 25}
     """
     batch_size = options.get("batch_size", 32)
-    steps = max(1, math.ceil(examples / batch_size)) if isinstance(batch_size, int) else 1
+    steps = (
+        max(1, math.ceil(examples / batch_size))
+        if isinstance(batch_size, int) and batch_size > 0
+        else 1
+    )
     return {
         "epochs": min(MAX_EPOCHS, max(MIN_EPOCHS, math.ceil(MAX_UPDATES / steps))),
-        "patience": max(MIN_PATIENCE, math.ceil(PATIENCE_UPDATES / steps)),
+        "patience": min(MAX_PATIENCE, max(MIN_PATIENCE, math.ceil(PATIENCE_UPDATES / steps))),
         **options,
     }
 

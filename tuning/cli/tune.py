@@ -194,7 +194,6 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(description, indent=2))
         return
-    from dropout_zoo.studies.summary_text import count_of
     from dropout_zoo.tuning.progress import duration
 
     print_table(
@@ -204,14 +203,9 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
             for name, rates in search.space.choices.items()
         ],
     )
-    settings, size = search.settings, search.space.size
+    size = search.space.size
     if search.space.note:
         click.echo(search.space.note)
     if search.oracle != "hyperband" and search.max_trials < size:
         click.echo(f"The oracle {search.oracle!r} tries {search.max_trials} of {size:,} settings.")
-    click.echo(
-        f"{search.max_trials} trials, then {count_of(settings.num_finalists, 'finalist')} against "
-        f"{search.control} on up to {settings.num_seeds} seeds: at most {search.trainings} "
-        f"training runs of at most {settings.training.epochs} epochs, at most "
-        f"{duration(seconds)}. Nothing was written."
-    )
+    click.echo(f"{search.summary()} They take at most {duration(seconds)}. Nothing was written.")
