@@ -20,7 +20,7 @@ from dropout_zoo.tuning.training_length import TOLERATED_SHARE, share_not_ended
 from dropout_zoo.tuning.trial_tables import TrainingRecord
 
 GAIN = "gain"
-LOSS = "loss"
+HARM = "harm"
 NO_DIFFERENCE = "no reliable difference"
 NOT_ENDED = "not trained to the end"
 CHANCE = "no better than chance"
@@ -32,7 +32,7 @@ class Answer:
     """What a race shows.
 
     Attributes:
-        kind: ``"gain"``, ``"loss"``, ``"no reliable difference"``, ``"not trained to the end"``,
+        kind: ``"gain"``, ``"harm"``, ``"no reliable difference"``, ``"not trained to the end"``,
             ``"no better than chance"``, or ``"nothing to compare"``.
         setting: name of the setting that is recommended.
         rates: its rates (fractions dropped) by site path.
@@ -81,8 +81,7 @@ def answer(
     not_ended = {
         setting: share
         for setting, trainings in of_setting.items()
-        if setting in (name, race.control)
-        and (share := share_not_ended(trainings, max_epochs)) > TOLERATED_SHARE
+        if (share := share_not_ended(trainings, max_epochs)) > TOLERATED_SHARE
     }
     kind, text = _compared(table, best, race, objective)
     if chance is not None:
@@ -151,7 +150,7 @@ def _compared(
     rival = others.iloc[0]
     rates = _label(rival, str(rival.name), race)
     if (others["high"] < 0).all():
-        return LOSS, (
+        return HARM, (
             f"Best: {race.control} ({objective.name} {by_name.loc[race.control, 'mean']:.4g}, mean "
             f"of {seeds} seeds); the best rates that were tried, {rates}, are {-rival['gain']:.2g} "
             f"worse ({_interval(rival, sign=-1)}; {on})"

@@ -19,7 +19,7 @@ from dropout_zoo.training.settings import TrainSettings
 Part = tuple[np.ndarray, np.ndarray]
 
 _SETTINGS = frozenset(each.name for each in fields(TrainSettings))
-# The settings of members that `Model.fit` has no equal of.
+# The settings of members that `Model.fit` has no equivalent of.
 _OF_MEMBERS = ("initial_weights", "order")
 _DIRECTIONS = {"val_loss": "min", "loss": "min", "val_accuracy": "max", "accuracy": "max"}
 

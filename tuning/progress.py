@@ -64,7 +64,7 @@ class Progress:
         """Name the current phase.
 
         Args:
-            name: such as ``"search"`` or ``"finalists"``.
+            name: such as ``"search"`` or ``"race"``.
         """
         self._phase = name
         if self._bar is not None:

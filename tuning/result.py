@@ -30,16 +30,23 @@ class TuningResult:
     """The result of `tune`.
 
     Attributes:
-        trials: one row per trial or control of the search, with its rates, seed, status, score,
-            and every metric at its best epoch.
-        finalists: the same for finalists and controls, one row per setting and seed.
-        race: the same training runs as the result of a study of the kind ``"race"``, which the
-            functions and displays of `dropout_zoo.studies` accept.
-        comparison: one row per finalist or control, best first: mean and standard deviation of the
-            score over the seeds, and the gain over no dropout with its confidence interval.
+        trials: one row per training run of the search, with its rates, seed, status, score, and
+            every metric at its best epoch. ``role`` is ``"control"``, ``"trial"``, or
+            ``"screening"`` for the runs of the best trials on two more seeds; trials beyond the
+            default range are called ``beyond 1`` and so on.
+        finalists: the same for the runs of the race, with the ``split`` of the data of each.
+        race: the runs of the race as the result of a study of the kind ``"race"``, which the
+            functions and displays of `dropout_zoo.studies` accept. Its `gains` take the runs for
+            those of one split and a fixed number of seeds, so that their intervals are narrower
+            than that of the answer.
+        comparison: one row per setting of the race, best first: ``setting`` and ``role``, its
+            rates, ``mean`` and ``std`` of the score over the ``seeds``, and the ``gain`` over no
+            dropout with its interval from ``low`` to ``high``. ``level`` is the confidence level of
+            the last look alone; all looks together have 95%.
         curves: one row per epoch of every training run.
-        best_rates: the best rate (fraction dropped) by site path.
-        answer: the result in a word: ``"gain"``, ``"loss"``, ``"no reliable difference"``,
+        best_rates: the recommended rate (fraction dropped) by site path: where there is no gain,
+            that of the setting with the best mean.
+        answer: the result as a short label: ``"gain"``, ``"harm"``, ``"no reliable difference"``,
             ``"not trained to the end"``, ``"no better than chance"`` or ``"nothing to compare"``.
         sentence: the result in plain words.
         control: name of the setting without dropout at the searched sites.
@@ -48,7 +55,7 @@ class TuningResult:
         test: loss and metrics of the best model on the test set; empty without a test set.
         space: the search space.
         search_seconds: duration of the search, in seconds.
-        finalist_seconds: duration of the training runs of finalists and controls, in seconds.
+        finalist_seconds: duration of the race, in seconds.
         directory: the directory of the run.
 
     Example:

@@ -19,7 +19,7 @@ from dropout_zoo.training.seeding import fresh_weights
 PLACEMENTS = ("input", "hidden", "convolutional", "recurrent", "output")
 
 BELOW_RANGE, ABOVE_RANGE = (0.10, 0.05), (0.60, 0.70)
-"""Rates beyond the guidance, tried where the best trial lies on its edge."""
+"""Rates beyond the default range, tried where the best trial lies on its edge."""
 
 LARGEST_GRID = 50
 """Number of settings up to which a grid is searched whole, with a rate for every site."""
@@ -81,7 +81,7 @@ class SearchSpace:
     def beyond_edges(
         self, rates: Mapping[str, float]
     ) -> tuple[SearchSpace, list[dict[str, float]]]:
-        """Go beyond the range where a setting has the lowest or the highest rate of it.
+        """Extend the range where a setting has its lowest or highest rate.
 
         Args:
             rates: rate by site path.

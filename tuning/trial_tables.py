@@ -16,9 +16,9 @@ class TrainingRecord(NamedTuple):
     """A training and its role in the search.
 
     Attributes:
-        setting: name of its rates, the same for every seed; the controls are ``"none"`` and
-            ``"as given"``.
-        role: ``"trial"``, ``"finalist"`` or ``"control"``.
+        setting: name of its rates, the same for every seed; the controls are ``"no
+            dropout"`` (or ``"no dropout at the searched sites"``) and ``"as given"``.
+        role: ``"trial"``, ``"screening"``, ``"finalist"`` or ``"control"``.
         result: the trained member.
     """
 
@@ -34,9 +34,9 @@ def scores_table(records: Sequence[TrainingRecord]) -> pd.DataFrame:
         records: the training runs.
 
     Returns:
-        Columns ``setting``, ``role``, ``seed``, ``status``, ``reason``, the rate at each site by
-        its path, ``score``, ``best_epoch``, ``epochs``, every metric at the best epoch, and
-        ``seconds``.
+        Columns ``setting``, ``role``, ``seed``, ``split`` (0 for the given one), ``status``,
+        ``reason``, the rate at each site by its path, ``score``, ``best_epoch``, ``epochs``, every
+        metric at the best epoch, and ``seconds``.
     """
     return pd.DataFrame([_row(record) for record in records])
 
@@ -45,7 +45,7 @@ def curves_table(phase: str, records: Sequence[TrainingRecord]) -> pd.DataFrame:
     """Return one row per epoch of each training run.
 
     Args:
-        phase: ``"search"`` or ``"finalists"``.
+        phase: ``"search"`` or ``"race"``.
         records: the training runs.
 
     Returns:
@@ -70,6 +70,7 @@ def _row(record: TrainingRecord) -> dict[str, object]:
         "setting": record.setting,
         "role": record.role,
         "seed": result.member.seed,
+        "split": result.member.split,
         "status": result.status,
         "reason": result.reason,
         **result.rates,

@@ -60,8 +60,8 @@ class TrialTrainers:
     """Trainers for the models that a hypermodel builds.
 
     Models share a trainer only where they are shown to be equal in all but their dropout rates;
-    a model that cannot be read has a trainer of its own. Initial weights count as equal or not,
-    unless they are drawn anew.
+    a model that cannot be read has a trainer of its own. Initial weights are part of the
+    comparison unless they are drawn anew.
 
     Args:
         data: the data.

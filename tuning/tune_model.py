@@ -43,13 +43,13 @@ def tune(
     """Search the dropout rates of a model and measure what the best rates gain.
 
     The score of a training run is its objective at its best epoch. The search trains every setting
-    on one seed, with the rates that the model was given with and no dropout beside them, and the
-    best few on two more seeds; the rates with the best mean are the finalist.
+    on one seed, together with two controls: the model's own rates, and no dropout. The best three
+    settings are then trained on two more seeds, and the one with the best mean is the finalist.
 
     The finalist then races against no dropout: both are trained on the same new seeds and splits
     of the training and validation examples, two seeds on each split. After 10 and 20 seeds the
-    differences, paired by seed, are looked at, and the race ends as soon as a gain is shown, or
-    one of a standard deviation of the scores is ruled out. The intervals allow for these looks
+    paired differences are examined, and the race ends once a gain is established, or a gain as
+    large as one standard deviation of the scores is ruled out. The intervals allow for these looks
     and, by the correction of Nadeau and Bengio (2003), for splits that overlap. Without dropout
     means a rate of 0 at the searched sites; the others keep theirs.
 
@@ -62,7 +62,7 @@ def tune(
             ``"package.module:function"``; or a function without required arguments that returns a
             compiled model.
         x: inputs, as an array, nested lists or a data frame; or a `Dataset`, or a name or path for
-            `load_dataset`. If nothing is said about validation, a part is split off at random for
+            `load_dataset`. If no validation data are given, a part is split off at random for
             it, and another for the test; see `as_dataset`, which takes the same arguments.
         y: labels or targets, one per example.
         validation_data: pair ``(x, y)`` to validate on.
@@ -82,14 +82,14 @@ def tune(
             layers at those placements where it has none.
         max_trials: maximum number of trials; None for the whole grid, or 20 with the oracles that
             sample. Hyperband ignores it.
-        num_seeds: maximum number of seeds in the race. With fewer than 10, all are trained on the
-            given split of the data.
+        num_seeds: maximum number of seeds in the race; an odd number is rounded down where the
+            data are split anew. With fewer than 10, all are trained on the given split.
         num_finalists: number of settings that race against no dropout. More of them need larger
             gains to show.
         resplit: whether the seeds of the race are spread over several splits of the training and
             validation examples; otherwise, and for training examples with weights, the answer
             holds for the given split. None for True unless `validation_data` or
-            `validation_split` say which examples validate.
+            `validation_split` say which examples validate; a `Dataset` is split anew.
         seed: seed of the trials and of everything random in the search, an integer >= 0. Screening
             and race take the seeds that follow it.
         directory: a new or empty directory for the run; None for a temporary one that is removed

@@ -81,9 +81,9 @@ class DropoutTuner(ModelFitTuner):
     model with parts that cannot be compared, such as a loss with a state of its own, is trained
     alone. `Model.fit` trains the trials one after another, as in `keras_tuner.Tuner`, with a
     warning that says why: with callbacks other than `EarlyStopping` on the objective; with several
-    objectives; with data that are not arrays, or without validation data; if the hypermodel has a
-    `fit` of its own, or the tuner an `on_epoch_end` or the like; and for models that cannot be
-    cloned. A `run_trial` of a subclass runs its trials.
+    objectives; with data that are not arrays, or without validation data where the objective needs
+    none; if the hypermodel has a `fit` of its own, or the tuner an `on_epoch_end` or the like; and
+    for models that cannot be cloned. If a subclass overrides `run_trial`, that runs every trial.
 
     Args:
         oracle: any oracle of KerasTuner, which decides what is tried. Bayesian optimization is
@@ -213,8 +213,8 @@ class DropoutTuner(ModelFitTuner):
             *fit_args: passed on to a `run_trial` or `HyperModel.fit` of the user's own.
             validation_data: pair `(x, y)` of the validation set.
             validation_split: alternatively, the fraction of the examples, in (0, 1), at the end
-                of the arrays that is used for validation, as in `Model.fit`. Without both, parts
-                are split off at random.
+                of the arrays that is used for validation, as in `Model.fit`. Without either,
+                15% are drawn at random for it, and 15% for a test set, which is not used.
             sample_weight: weights of the training examples.
             callbacks: callbacks, copied for each trial. `EarlyStopping` on the objective becomes
                 the patience of the members; with any others, `Model.fit` trains.

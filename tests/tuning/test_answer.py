@@ -94,7 +94,7 @@ def test_a_gain_within_noise_is_not_called_one_and_what_is_ruled_out_is_told():
 def test_no_dropout_is_best_only_where_all_others_are_reliably_worse():
     better = {NONE: 0.9 + NOISE, "at 20": 0.8 - NOISE}
     found = concluded(ACCURACY, better)
-    assert (found.kind, found.setting) == ("loss", NONE)
+    assert (found.kind, found.setting) == ("harm", NONE)
     assert found.sentence.startswith(
         "Best: no dropout (val_accuracy 0.9, mean of 10 seeds); the best rates that were tried, "
         "hidden 0.20, are 0.1 worse (95% CI 0.0"

@@ -61,7 +61,7 @@ def as_dataset(
         y: Labels or targets, one per example.
         validation_data: Pair `(x, y)` to validate on; with `target`, a data frame.
         validation_split: Fraction of the examples to validate on, in (0, 1). As in `Model.fit`,
-            these are the last rows, so that sorted examples must be shuffled before.
+            these are the last rows, so that sorted examples must be shuffled beforehand.
         test_data: Pair `(x, y)` of the test set; with `target`, a data frame.
         sample_weight: Weights of the examples in `x`, 0 or larger.
         target: Target column, if `x` is a data frame with it or the path of a table. Integers in

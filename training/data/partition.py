@@ -12,7 +12,7 @@ from dropout_zoo.training.data.dataset import Dataset, check_examples
 from dropout_zoo.training.data.split import split_arrays
 
 SPLIT = (0.70, 0.15, 0.15)
-"""Fractions of training, validation and test set where nothing else is said."""
+"""Fractions of training, validation and test set by default."""
 
 
 def partition(
@@ -28,8 +28,8 @@ def partition(
 
     Args:
         examples: The examples. A validation set in them is used as it is, and so is a test set.
-        split: Fractions of training, validation and test set, or of the first two if there shall
-            be no test set.
+        split: Fractions of training, validation and test set, or of the first two for no
+            test set.
         seed: Seed of the split, from 0 to 2**32 - 1.
         task: As in `load_dataset`.
         source: Where the data come from, for reports and messages.

@@ -1,4 +1,4 @@
-"""Asks before a search that takes long."""
+"""Asks for confirmation before a long search."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def confirm_long_run(search: Search) -> None:
     seconds = search.estimate_seconds()
     if seconds <= LONG:
         return
-    plan = f"{search.trainings} training runs take about {duration(seconds)}"
+    plan = f"{search.trainings} training runs take at most about {duration(seconds)}"
     less = "--max-trials, --epochs, --finalists and --seeds make it shorter"
     if not can_ask():
         click.echo(f"Warning: {plan}; {less}", err=True)
@@ -66,7 +66,7 @@ def rough_seconds(search: Search) -> float:
 
     A training step costs about three times what the predictions cost, and each epoch is followed
     by predictions on the validation set and on a training sample of its size. That several models
-    are trained at the same time is left out, so that the estimate is rather too high.
+    are trained at the same time is left out, so that the estimate is, if anything, too high.
 
     Args:
         search: the search.

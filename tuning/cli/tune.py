@@ -36,7 +36,11 @@ if TYPE_CHECKING:
     help="Method of choosing the trials.  [default: grid for up to 50 settings, else random]",
 )
 @click.option(
-    "--rates", type=Numbers(), metavar="R,R,...", help="Rates to try at every searched site."
+    "--rates",
+    type=Numbers(),
+    metavar="R,R,...",
+    help="Rates to try at every searched site.  [default: 0.2,0.3,0.4,0.5, and more where the "
+    "best lies on the edge]",
 )
 @click.option(
     "--placements",
@@ -84,7 +88,8 @@ if TYPE_CHECKING:
     type=int,
     default=40,
     show_default=True,
-    help="Maximum number of new seeds for each finalist and no dropout.",
+    help="Maximum number of new seeds for each finalist and no dropout; fewer than 10 are all "
+    "trained on the given split.",
 )
 @click.option(
     "--resplit/--fixed-split",
@@ -93,9 +98,7 @@ if TYPE_CHECKING:
     help="Spread the new seeds over several splits of the training and validation examples.",
 )
 @run_options("run")
-@click.option(
-    "--yes", is_flag=True, help="Start without a question, even if it takes over 15 minutes."
-)
+@click.option("--yes", is_flag=True, help="Start without asking, even if it takes over 15 minutes.")
 def tune_command(
     model: str,
     data: str,
@@ -208,4 +211,6 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
         click.echo(search.space.note)
     if search.oracle != "hyperband" and search.max_trials < size:
         click.echo(f"The oracle {search.oracle!r} tries {search.max_trials} of {size:,} settings.")
-    click.echo(f"{search.summary()} They take at most {duration(seconds)}. Nothing was written.")
+    click.echo(
+        f"{search.summary()} They take at most about {duration(seconds)}. Nothing was written."
+    )
