@@ -27,7 +27,6 @@ from dropout_zoo.studies.sequential_tests import (
 from dropout_zoo.tuning.search import SCREENED_PER_FINALIST, SCREENING_SEEDS
 
 HERE = Path(__file__).parent
-SETTINGS, SEEDS, RATIO = 16, 40, 270 / 1257
 # Best validation loss of the documented MLP on the digits: 4 settings, 8 splits x 4 seeds each,
 # trained until it had turned. The effects of the split on two gains had correlations of 0.91, 0.61
 # and 0.23.
@@ -44,6 +43,10 @@ class World:
         splits: standard deviation between splits of the difference of two settings.
         skewed: whether the noise is skewed (a shifted exponential) instead of normal.
         shared: correlation between the effects of a split on two settings with dropout.
+        validation_ratio: number of validation examples divided by that of training examples.
+        num_seeds: maximum number of seeds in the race.
+        settings: number of settings in the search.
+        one_split: whether all seeds are trained on the given split.
         ratio_of_noise: standard deviation of the finalist's noise, divided by that of the control.
     """
 
@@ -53,6 +56,10 @@ class World:
     skewed: bool = False
     ratio_of_noise: float = 1.0
     shared: float = 0.58
+    validation_ratio: float = 270 / 1257
+    num_seeds: int = 40
+    settings: int = 16
+    one_split: bool = False
 
 
 def measured_world(name: str = "as measured", **changes: object) -> World:
@@ -67,9 +74,13 @@ WORLDS = (
     measured_world("no effect of the split", splits=0.0),
     measured_world("twice the effect of the split", splits=2 * 0.0104 / 0.0249),
     measured_world("effects of the split independent between settings", shared=0.0),
-    measured_world("skewed noise", skewed=True),
+    measured_world("skewed noise, that of the control half", skewed=True, ratio_of_noise=2.0),
     measured_world("control with half the noise", ratio_of_noise=2.0),
-    World("independent runs, one split", seeds=np.sqrt(2), splits=0.0),
+    measured_world("validation set twice as large", validation_ratio=2 * 270 / 1257),
+    measured_world("validation set as large as the training set", validation_ratio=1.0),
+    measured_world("at most 10 seeds", num_seeds=10),
+    measured_world("50 settings", settings=50),
+    World("independent runs, one split", seeds=np.sqrt(2), splits=0.0, one_split=True),
 )
 
 
@@ -92,31 +103,36 @@ def simulate(world: World, gain: float, searches: int, seed: int = 0) -> dict[st
         gain; mean number of seeds in the race; mean number of training runs of the search; and
         half the width of the interval at the end.
     """
-    rng = np.random.default_rng(seed)
+    rng, seeds = np.random.default_rng(seed), world.num_seeds
     # A difference has the noise of two runs; `ratio_of_noise` divides it between them.
     of_control = world.seeds / np.hypot(1, world.ratio_of_noise)
     of_others = of_control * world.ratio_of_noise
     # What a validation set that happens to favor a setting adds on every seed of a split, and what
     # splits of the same examples have in common (Nadeau and Bengio's correlation).
-    on_split = world.splits * rng.normal(size=(searches, SEEDS // SEEDS_PER_SPLIT))
-    common = np.sqrt(RATIO) * of_settings(rng, world, searches)
+    on_split = world.splits * rng.normal(size=(searches, seeds // SEEDS_PER_SPLIT))
+    common = np.sqrt(world.validation_ratio) * of_settings(rng, world, searches)
     chosen = screened(rng, world, common, of_others)
     by_split = np.repeat(on_split + common[np.arange(searches), chosen][:, None], 2, axis=1)
-    control = of_control * noise(rng, world, (searches, SEEDS))
-    finalist = gain + by_split + of_others * noise(rng, world, (searches, SEEDS))
+    control = of_control * noise(rng, world, (searches, seeds))
+    finalist = gain + by_split + of_others * noise(rng, world, (searches, seeds))
     differences = finalist - control
-    shared = np.repeat(rng.normal(size=(searches, SEEDS // SEEDS_PER_SPLIT)), SEEDS_PER_SPLIT, 1)
+    shared = np.repeat(rng.normal(size=(searches, seeds // SEEDS_PER_SPLIT)), SEEDS_PER_SPLIT, 1)
     scores = control + shared * np.sqrt(max(0.0, 1 - of_control**2))
 
-    looks = looks_until(SEEDS)
+    looks = looks_until(seeds)
     result = {name: np.zeros(searches) for name in ("claimed", "harm", "covered", "seeds", "half")}
     open_ = np.ones(searches, bool)
     for number, look in enumerate(looks):
-        estimate = corrected_estimate(differences[:, :look], RATIO)
+        seen = differences[:, :look]
+        estimate = (
+            paired_estimate(seen)
+            if world.one_split
+            else corrected_estimate(seen, world.validation_ratio)
+        )
         half = estimate.half_width(alpha_of_look(looks, number))
         low, high = estimate.mean - half, estimate.mean + half
         relevant = scores[:, :look].std(axis=1, ddof=1)
-        ends = open_ & ((low > 0) | (high < relevant) | (look == SEEDS))
+        ends = open_ & ((low > 0) | (high < relevant) | (look == seeds))
         for name, values in {
             "claimed": low > 0, "harm": high < 0, "covered": (low <= gain) & (gain <= high),
             "seeds": np.full(searches, look), "half": half,
@@ -124,13 +140,13 @@ def simulate(world: World, gain: float, searches: int, seed: int = 0) -> dict[st
             result[name][ends] = values[ends]
         open_ &= ~ends
     means = {name: float(values.mean()) for name, values in result.items()}
-    search = SETTINGS + 2 + SCREENED_PER_FINALIST * SCREENING_SEEDS
+    search = world.settings + 2 + SCREENED_PER_FINALIST * SCREENING_SEEDS
     return means | {"trainings": search + 2 * means["seeds"]}
 
 
 def of_settings(rng: np.random.Generator, world: World, searches: int) -> np.ndarray:
     """Draw the effect of a split on every setting; those on two settings are correlated."""
-    on_all, on_each = rng.normal(size=(searches, 1)), rng.normal(size=(searches, SETTINGS))
+    on_all, on_each = rng.normal(size=(searches, 1)), rng.normal(size=(searches, world.settings))
     return world.splits * (np.sqrt(world.shared) * on_all + np.sqrt(1 - world.shared) * on_each)
 
 
@@ -156,8 +172,9 @@ def former(world: World, gain: float, searches: int, seed: int = 0) -> float:
     of_one = world.seeds / np.sqrt(2)
     control = of_one * noise(rng, world, (searches, 1, 5))
     others = of_one * noise(rng, world, (searches, 6, 5)) + gain
-    on_split = world.splits * rng.normal(size=(searches, 6, 1))
-    estimate: Estimate = paired_estimate(others + on_split - control)
+    on_all, on_each = rng.normal(size=(searches, 1, 1)), rng.normal(size=(searches, 6, 1))
+    on_split = np.sqrt(world.shared) * on_all + np.sqrt(1 - world.shared) * on_each
+    estimate: Estimate = paired_estimate(others + world.splits * on_split - control)
     # The first step of Holm's method decides whether there is any claim.
     return float((estimate.mean - estimate.half_width(0.05 / 6) > 0).any(axis=1).mean())
 

@@ -14,8 +14,18 @@ from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL
 LOOKS = (10, 20, 40)
 """Numbers of seeds after which a race is looked at, up to its maximum."""
 
+LEAST_GROWTH = 1.5
+"""How many times the seeds of a look the next one must have: a look that adds few seeds may spend
+little error probability, so that its interval would be wider than that of the look before."""
+
 SEEDS_PER_SPLIT = 2
 """Seeds trained on each split of the data: two are needed to tell seeds and splits apart."""
+
+
+LEAST_SHARE = 0.75
+"""Least share of the variance of the splits' means that counts as variance between splits. With 1,
+the correction is that of Nadeau and Bengio as published; with 0, intervals are too narrow where the
+validation set is large (see benchmarks/operating_characteristics.py)."""
 
 
 class Estimate(NamedTuple):
@@ -50,7 +60,7 @@ def looks_until(num_seeds: int) -> list[int]:
         >>> looks_until(40), looks_until(15), looks_until(3)
         ([10, 20, 40], [10, 15], [3])
     """
-    return [*(look for look in LOOKS if look < num_seeds), num_seeds]
+    return [*(look for look in LOOKS if LEAST_GROWTH * look <= num_seeds), num_seeds]
 
 
 def alpha_of_look(looks: Sequence[int], number: int, level: float = DEFAULT_LEVEL) -> float:
@@ -96,7 +106,9 @@ def corrected_estimate(differences: np.ndarray, validation_ratio: float) -> Esti
     Splits of the same examples overlap, so their differences are correlated: the variance between
     splits enters with the correction of Nadeau and Bengio (2003, Machine Learning 52:239-281),
     ``1 / splits + validation_ratio`` instead of ``1 / splits``. The variance between seeds, which
-    are independent, does not. The two are told apart by the two seeds on each split.
+    are independent, does not. The two are told apart by the two seeds on each split; because that
+    is uncertain with few splits, at least three quarters of the variance of the splits' means count
+    as variance between splits.
 
     Args:
         differences: one difference per seed along the last axis, `SEEDS_PER_SPLIT` of each split
@@ -116,6 +128,6 @@ def corrected_estimate(differences: np.ndarray, validation_ratio: float) -> Esti
     splits = grouped.shape[-2]
     of_means = grouped.mean(axis=-1).var(axis=-1, ddof=1)
     within = grouped.var(axis=-1, ddof=1).mean(axis=-1)
-    between = np.maximum(0.0, of_means - within / SEEDS_PER_SPLIT)
+    between = np.maximum(LEAST_SHARE * of_means, of_means - within / SEEDS_PER_SPLIT)
     error = np.sqrt(of_means / splits + between * validation_ratio)
     return Estimate(differences.mean(axis=-1), error, splits - 1)

@@ -83,7 +83,7 @@ def answer(
         for setting, trainings in of_setting.items()
         if (share := share_not_ended(trainings, max_epochs)) > TOLERATED_SHARE
     }
-    kind, text = _compared(table, best, race, objective)
+    kind, text = _compared(table, best, race, objective, _failures(records))
     if chance is not None:
         reached = float(np.mean([_at_best(each, chance) for each in of_setting[name]]))
         if not chance.objective.is_better(reached, chance.value):
@@ -104,7 +104,7 @@ def answer(
             NOT_ENDED,
             (
                 f"Not trained to the end: the best epoch is among the last tenth of {max_epochs} "
-                f"epochs in {shares}. Allow more epochs. So far: {text[0].lower()}{text[1:]}"
+                f"epochs in {shares}. Allow more epochs. {text}"
             ),
         )
     sentences = [f"{text}."]
@@ -119,7 +119,7 @@ def describe_rates(rates: Mapping[str, float]) -> str:
 
 
 def _compared(
-    table: pd.DataFrame, best: pd.Series, race: RaceSettings, objective: Objective
+    table: pd.DataFrame, best: pd.Series, race: RaceSettings, objective: Objective, failed: str
 ) -> tuple[str, str]:
     """What the intervals say, as a kind of answer and a sentence without its full stop."""
     by_name = table.set_index("setting")
@@ -129,7 +129,7 @@ def _compared(
     name = str(best["setting"])
     label = _label(best, name, race)
     if race.control not in by_name.index or others.empty:
-        return UNKNOWN, f"Best: {label} ({measured}); there is nothing to compare it with"
+        return UNKNOWN, f"Best: {label} ({measured}); there is nothing to compare it with{failed}"
     if seeds == 1:
         if name == race.control:
             return (
@@ -147,9 +147,10 @@ def _compared(
             f"Best: {label} ({measured}), {best['gain']:.2g} better than {race.control} "
             f"({_interval(best)}; {on})"
         )
-    rival = others.iloc[0]
+    harmed = bool((others["high"] < 0).all())
+    rival = (others if harmed else others[others["high"] >= 0]).iloc[0]
     rates = _label(rival, str(rival.name), race)
-    if (others["high"] < 0).all():
+    if harmed:
         return HARM, (
             f"Best: {race.control} ({objective.name} {by_name.loc[race.control, 'mean']:.4g}, mean "
             f"of {seeds} seeds); the best rates that were tried, {rates}, are {-rival['gain']:.2g} "
@@ -158,9 +159,22 @@ def _compared(
     return NO_DIFFERENCE, (
         f"No reliable difference: {rates} against {race.control}, {objective.name} "
         f"{rival['mean']:.4g} against {by_name.loc[race.control, 'mean']:.4g}, gain "
-        f"{rival['gain']:.2g} ({_interval(rival)} includes 0; {on}). A gain of more than "
-        f"{max(others['high']):.2g} is ruled out"
+        f"{rival['gain']:.2g} ({_interval(rival)} includes 0; {on}). "
+        f"{'None of the finalists gains' if len(others) > 1 else 'These rates gain no'} more than "
+        f"{max(others['high']):.2g}"
     )
+
+
+def _failures(records: Sequence[TrainingRecord]) -> str:
+    """Which settings failed, as the end of a sentence; empty if none did."""
+    reasons: dict[str, list[str]] = {}
+    for record in records:
+        if record.result.status != "completed":
+            reasons.setdefault(record.setting, []).append(record.result.reason)
+    told = "; ".join(
+        f"{s} failed on {count_of(len(r), 'seed')} ({r[0]})" for s, r in reasons.items()
+    )
+    return f", because {told}" if told else ""
 
 
 def _label(row: pd.Series, name: str, race: RaceSettings) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
-from dropout_zoo.studies.metric_names import accuracy_name
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.objective import Objective
 
@@ -27,27 +25,31 @@ class Chance(NamedTuple):
     prediction: str
 
 
-def chance_of(model: keras.Model, dataset: Dataset, columns: Mapping[str, float]) -> Chance | None:
+def chance_of(model: keras.Model, dataset: Dataset, objective: Objective) -> Chance | None:
     """Score the prediction that ignores the input, on the validation set.
 
     Args:
         model: the compiled model.
         dataset: the data.
-        columns: a row of learning curves, which names the metrics.
+        objective: what a search is judged by: the validation loss, or the validation accuracy.
 
     Returns:
-        For a classification, the accuracy of the most frequent training class; for a regression,
-        the loss of the training mean. None where the model does not measure that.
+        For a classification, the accuracy of the most frequent training class, or the cross-entropy
+        of the class frequencies; for a regression, the loss of the training mean. None for other
+        objectives and losses.
     """
     train, validation = dataset.train[1], dataset.validation[1]
     if dataset.num_classes is not None:
-        name = accuracy_name(columns)
-        if name is None:
+        counts = np.bincount(train, minlength=dataset.num_classes)
+        if objective.name in _ACCURACIES:
+            share = float(np.mean(validation == counts.argmax()))
+            return Chance(objective, share, "the most frequent class")
+        if objective.name != "val_loss" or not _is_cross_entropy(model.loss):
             return None
-        frequent = np.bincount(train).argmax()
-        share = float(np.mean(validation == frequent))
-        return Chance(Objective(f"val_{name}", "max"), share, "the most frequent class")
-    if not isinstance(model.loss, str | keras.losses.Loss):
+        frequencies = np.maximum(counts / len(train), 1e-7)
+        value = float(-np.log(frequencies[validation]).mean())
+        return Chance(objective, value, "the class frequencies")
+    if objective.name != "val_loss" or not isinstance(model.loss, str | keras.losses.Loss):
         return None
     loss = keras.losses.get(model.loss)
     targets = validation.reshape(len(validation), -1).astype("float32")
@@ -56,4 +58,17 @@ def chance_of(model: keras.Model, dataset: Dataset, columns: Mapping[str, float]
         value = float(np.mean(keras.ops.convert_to_numpy(loss(targets, mean.astype("float32")))))
     except Exception:  # the user's own code may raise anything
         return None
-    return Chance(Objective("val_loss", "min"), value, "the mean of the targets")
+    return Chance(objective, value, "the mean of the targets")
+
+
+_ACCURACIES = ("val_accuracy", "val_acc", "val_sparse_categorical_accuracy",
+               "val_categorical_accuracy", "val_binary_accuracy")  # fmt: skip
+
+
+def _is_cross_entropy(loss: Any) -> bool:
+    """Whether a loss is the plain cross-entropy of classes."""
+    kinds = ("categorical_crossentropy", "sparse_categorical_crossentropy", "binary_crossentropy")
+    if isinstance(loss, str):
+        return loss in kinds
+    smoothed = getattr(loss, "label_smoothing", 0) or 0
+    return getattr(loss, "name", "") in kinds and smoothed == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -67,7 +68,8 @@ class RaceSettings:
                 rates,
                 self.first_seed + number,
                 label=name,
-                split=0 if fixed else 1 + number // SEEDS_PER_SPLIT,
+                # Another first seed has other splits, so that it is another experiment.
+                split=0 if fixed else 1 + 1000 * self.first_seed + number // SEEDS_PER_SPLIT,
             )
             for number in numbers
         ]
@@ -176,6 +178,8 @@ def is_clear(rows: Mapping[str, Mapping[str, float]], control: Sequence[float]) 
         return True
     if any(row["low"] > 0 for row in rows.values()):
         return True
+    if all(row["low"] == row["high"] for row in rows.values()):  # all runs are equal
+        return True
     relevant = float(np.std(control, ddof=1)) if len(control) > 1 else 0.0
     return all(row["high"] < relevant for row in rows.values())
 
@@ -198,7 +202,7 @@ def choose_finalists(
         Rates by site path, best first. Settings that did not complete on every seed are left out.
     """
     scores: dict[tuple[tuple[str, float], ...], list[float]] = {}
-    for trial in trials:
+    for trial in _one_per_seed(trials):
         rates = tuple(sorted(trial.rates.items()))
         scores.setdefault(rates, []).append(np.nan if _failed(trial) else trial.score)
     means = {
@@ -209,6 +213,20 @@ def choose_finalists(
     best = sorted(means, key=lambda rates: means[rates], reverse=objective.direction == "max")
     order = {tuple(sorted(trial.rates.items())): dict(trial.rates) for trial in trials}
     return [order[rates] for rates in best[:count]]
+
+
+def _one_per_seed(trials: Sequence[TrainedMember]) -> list[TrainedMember]:
+    """The longest run of each setting on each seed.
+
+    A control may also be a trial, and Hyperband trains a setting for more and more epochs.
+    """
+    longest: dict[tuple[object, ...], TrainedMember] = {}
+    for trial in trials:
+        key = *sorted(trial.rates.items()), trial.member.seed
+        epochs = trial.member.epochs or math.inf
+        if key not in longest or epochs >= (longest[key].member.epochs or math.inf):
+            longest[key] = trial
+    return list(longest.values())
 
 
 def race_result(

@@ -72,7 +72,7 @@ class TuningSettings:
     max_trials: int | None = None
     num_seeds: int = 40
     num_finalists: int = 1
-    resplit: bool = True
+    resplit: bool | None = None
     seed: int = 0
     training: TrainSettings = field(default_factory=TrainSettings)
 
@@ -140,22 +140,24 @@ class Search:
 
     def summary(self) -> str:
         """Say in a sentence what will be trained."""
-        settings = self.settings
+        finalists = count_of(self.settings.num_finalists, "finalist")
+        seeds = count_of(self.race.looks[-1], "seed")
+        epochs = count_of(self.settings.training.epochs, "epoch")
         return (
-            f"{count_of(self.max_trials, 'trial')}, then "
-            f"{count_of(settings.num_finalists, 'finalist')} against {self.control} on up to "
-            f"{count_of(settings.num_seeds, 'seed')}: at most {self.trainings} training runs of at "
-            f"most {count_of(settings.training.epochs, 'epoch')}."
+            f"{count_of(self.max_trials, 'trial')}, then {finalists} against {self.control} on up "
+            f"to {seeds}: at most {self.trainings} training runs of at most {epochs}."
         )
 
     @property
     def race(self) -> RaceSettings:
         """How the finalists are compared with no dropout."""
         settings, data = self.settings, self.dataset
+        resplit = settings.resplit
+        if resplit is None:
+            # Weights that are kept may have seen the training examples before.
+            resplit = data.validation_drawn and settings.training.initial_weights == "fresh"
         resplit = (
-            settings.resplit
-            and settings.num_seeds >= LEAST_SEEDS_TO_RESPLIT
-            and data.sample_weight is None
+            resplit and settings.num_seeds >= LEAST_SEEDS_TO_RESPLIT and data.sample_weight is None
         )
         ratio = len(data.validation[1]) / len(data.train[1])
         return RaceSettings(
@@ -271,8 +273,7 @@ class Search:
         found = self._answer(table, raced, space)
         race = race_result(raced, self.objective, self.describe(), self.control, found.sentence)
         # On the data as they were split, so that the test set stays what no model has seen.
-        of_winner = [r.result for r in searched if dict(r.result.rates) == dict(found.rates)]
-        model = _best(of_winner, self.objective.direction).model()
+        model = self._best_run(found.rates, searched, journaled).model()
         curves = [curves_table("search", searched), curves_table("race", raced)]
         result = TuningResult(
             trials=scores_table(searched),
@@ -296,6 +297,20 @@ class Search:
         )
         _write(result, folder)
         return result
+
+    def _best_run(
+        self,
+        rates: Mapping[str, float],
+        searched: Sequence[TrainingRecord],
+        trainer: JournaledTrainer,
+    ) -> TrainedMember:
+        """Return the best run of a setting on the given split."""
+        runs = [r.result for r in searched if dict(r.result.rates) == dict(rates)]
+        if not any(run.status == "completed" for run in runs):  # but on other seeds it did
+            seeds = range(self.settings.seed + 1, self.settings.seed + 1 + SCREENING_SEEDS)
+            runs += trainer.train([Member(rates, seed) for seed in seeds])
+        completed = [run for run in runs if run.status == "completed"]
+        return _best(completed or runs, self.objective.direction)
 
     def _test(self, model: keras.Model) -> dict[str, float]:
         """Evaluate a model on the test set, if there is one."""
@@ -434,7 +449,6 @@ class Search:
     def _answer(
         self, table: pd.DataFrame, raced: Sequence[TrainingRecord], space: SearchSpace
     ) -> Answer:
-        curves = next(r.result.curves for r in raced if len(r.result.curves))
         return answer(
             table,
             raced,
@@ -442,7 +456,7 @@ class Search:
             self.objective,
             space,
             max_epochs=self.settings.training.epochs,
-            chance=chance_of(self.model, self.dataset, curves.iloc[0].to_dict()),
+            chance=chance_of(self.model, self.dataset, self.objective),
         )
 
     def _controls(self) -> dict[str, dict[str, float]]:

@@ -88,8 +88,8 @@ def tune(
             gains to show.
         resplit: whether the seeds of the race are spread over several splits of the training and
             validation examples; otherwise, and for training examples with weights, the answer
-            holds for the given split. None for True unless `validation_data` or
-            `validation_split` say which examples validate; a `Dataset` is split anew.
+            holds for the given split. None for True if the validation set was drawn at random and
+            the weights are drawn anew.
         seed: seed of the trials and of everything random in the search, an integer >= 0. Screening
             and race take the seeds that follow it.
         directory: a new or empty directory for the run; None for a temporary one that is removed
@@ -132,8 +132,6 @@ def tune(
         seed=seed,
     )
     training = TrainSettings.from_options(with_length(settings, len(data.train[1])), tune)
-    if resplit is None:
-        resplit = validation_data is None and validation_split is None
     tuning = TuningSettings(
         oracle=oracle,
         rates=rates,

@@ -86,8 +86,9 @@ def test_a_gain_within_noise_is_not_called_one_and_what_is_ruled_out_is_told():
     assert found.sentence.startswith(
         "No reliable difference: hidden 0.40 against no dropout, val_loss 0.499 against 0.5, gain "
     )
-    assert " includes 0; 10 seeds on this split of the data). A gain of more than 0.0" in (
-        found.sentence
+    assert (
+        " includes 0; 10 seeds on this split of the data). These rates gain no more than 0.0"
+        in (found.sentence)
     )
 
 
@@ -119,7 +120,7 @@ def test_without_an_end_of_training_no_gain_is_claimed():
         "Not trained to the end: the best epoch is among the last tenth of 20 epochs in 100% of "
         "the runs with "
     )
-    assert "Allow more epochs. So far: best: hidden 0.40" in found.sentence
+    assert "Allow more epochs. Best: hidden 0.40" in found.sentence
     # What patience has stopped has ended, wherever its best epoch lies.
     assert concluded(LOSS, scores, best_epoch=19, epochs=19).kind == "gain"
 
@@ -169,6 +170,7 @@ def test_without_its_control_nothing_is_compared():
     assert table["gain"].isna().all()
     found = answer(table, made, race_of(2), LOSS, SPACE, max_epochs=EPOCHS)
     assert (found.kind, found.setting) == ("nothing to compare", "at 40")
+    assert found.sentence.endswith(", because no dropout failed on 1 seed (memory).")
 
 
 def test_a_site_may_have_the_name_of_a_column():
@@ -189,6 +191,9 @@ def test_finalists_are_the_best_means_of_what_completed_everywhere():
             (0.5, np.nan, "diverged"), (0.5, 0.0, "completed"), (0.2, 0.28, "completed"),
         ]
     ]  # fmt: skip
+    trials = [replace(t, member=replace(t.member, seed=n)) for n, t in enumerate(trials)]
+    # The first of two runs on the same seed counts once.
+    assert choose_finalists([*trials[:1], *trials[:1], *trials[1:3]], 1, LOSS) == [{"hidden": 0.3}]
     given = [{"hidden": 0.3}]
     assert choose_finalists(trials, 5, LOSS, given) == [{"hidden": 0.4}, {"hidden": 0.2}]
     assert choose_finalists(trials, 1, ACCURACY, given) == [{"hidden": 0.2}]

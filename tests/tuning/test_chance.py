@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from dropout_zoo.training import Dataset
+from dropout_zoo.training import Dataset, Objective
 from dropout_zoo.tuning.chance import chance_of
 
 
@@ -15,30 +15,44 @@ def net(outputs, loss, metrics=()):
     return model
 
 
+LOSS, ACCURACY = Objective("val_loss", "min"), Objective("val_accuracy", "max")
+F1 = Objective("val_f1_score", "max")
 X = np.zeros((10, 2), "float32")
 
 
-def test_of_classes_it_is_the_share_of_the_most_frequent_training_class():
-    labels = np.array([0] * 6 + [1] * 4)
-    data = Dataset.from_arrays((X, labels), (X[:5], np.array([0, 0, 1, 1, 1])), (X, labels))
+LABELS = np.array([0] * 6 + [1] * 4)
+CLASSES = Dataset.from_arrays((X, LABELS), (X[:5], np.array([0, 0, 1, 1, 1])), (X, LABELS))
+
+
+def test_of_accuracy_it_is_the_share_of_the_most_frequent_training_class():
     model = net(2, "sparse_categorical_crossentropy", ["accuracy"])
-    columns = {"accuracy": 0.1, "val_accuracy": 0.1, "val_loss": 1.0}
-    found = chance_of(model, data, columns)
-    assert (found.objective.name, found.value) == ("val_accuracy", pytest.approx(0.4))
-    assert found.objective.is_better(0.5, found.value)
-    assert chance_of(model, data, {"loss": 1.0, "val_loss": 1.0}) is None
+    found = chance_of(model, CLASSES, ACCURACY)
+    assert (found.objective, found.value) == (ACCURACY, pytest.approx(0.4))
+
+
+def test_of_cross_entropy_it_is_that_of_the_class_frequencies():
+    # A model may lower the loss and still predict the most frequent class everywhere.
+    expected = -(2 * np.log(0.6) + 3 * np.log(0.4)) / 5
+    for loss in ("sparse_categorical_crossentropy", keras.losses.SparseCategoricalCrossentropy()):
+        found = chance_of(net(2, loss), CLASSES, LOSS)
+        assert (found.objective, found.value) == (LOSS, pytest.approx(expected))
+
+
+def test_other_objectives_and_losses_have_none():
+    assert chance_of(net(2, "sparse_categorical_crossentropy"), CLASSES, F1) is None
+    assert chance_of(net(2, "hinge"), CLASSES, LOSS) is None
 
 
 @pytest.mark.parametrize(("loss", "value"), [("mse", 4.0), (keras.losses.MeanAbsoluteError(), 2.0)])
 def test_of_numbers_it_is_the_loss_of_the_training_mean(loss, value):
     targets = np.linspace(-1, 1, 10)
     data = Dataset.from_arrays((X, targets), (X[:2], np.array([2.0, -2.0])), (X, targets))
-    found = chance_of(net(1, loss), data, {"loss": 1.0, "val_loss": 1.0})
-    assert (found.objective.name, found.value) == ("val_loss", pytest.approx(value))
+    found = chance_of(net(1, loss), data, LOSS)
+    assert (found.objective, found.value) == (LOSS, pytest.approx(value))
 
 
 def test_a_loss_that_is_a_function_is_not_asked():
     targets = np.linspace(-1, 1, 10)
     data = Dataset.from_arrays((X, targets), (X, targets), (X, targets))
     model = net(1, lambda true, predicted: keras.ops.mean(true - predicted))
-    assert chance_of(model, data, {"loss": 1.0, "val_loss": 1.0}) is None
+    assert chance_of(model, data, LOSS) is None

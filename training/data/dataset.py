@@ -47,6 +47,8 @@ class Dataset:
         class_names: Names in the order of the class numbers, or None.
         source: Where the data come from, such as `digits` or a file name.
         sample_weight: Weights of the training examples, float32 of shape `(examples,)`, or None.
+        validation_drawn: Whether the validation set was drawn at random, so that another one may
+            be drawn in its place.
 
     Example:
         >>> import numpy as np
@@ -68,6 +70,7 @@ class Dataset:
     class_names: list[str] | None = None
     source: str = "arrays"
     sample_weight: Array | None = None
+    validation_drawn: bool = False
 
     def __post_init__(self) -> None:
         for array in self._arrays():
@@ -148,6 +151,7 @@ class Dataset:
             task="reconstruction",
             source=self.source,
             sample_weight=self.sample_weight,
+            validation_drawn=self.validation_drawn,
         )
 
     def class_counts(self) -> dict[str, list[int]] | None:

@@ -82,5 +82,6 @@ def partition(
         class_names=targets.class_names,
         source=source,
         sample_weight=weight,
+        validation_drawn=not examples.validation,
     )
     return dataset.as_reconstruction() if reconstruct else dataset

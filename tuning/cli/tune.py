@@ -93,9 +93,9 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--resplit/--fixed-split",
-    default=True,
-    show_default=True,
-    help="Spread the new seeds over several splits of the training and validation examples.",
+    default=None,
+    help="Spread the new seeds over several splits of the training and validation examples."
+    "  [default: unless the data have a validation set of their own]",
 )
 @run_options("run")
 @click.option("--yes", is_flag=True, help="Start without asking, even if it takes over 15 minutes.")
@@ -118,7 +118,7 @@ def tune_command(
     seed: int,
     finalists: int,
     seeds: int,
-    resplit: bool,
+    resplit: bool | None,
     out: Path | None,
     resume: bool,
     overwrite: bool,
