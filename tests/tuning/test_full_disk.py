@@ -47,7 +47,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(tmp_path, si
     assert again.returncode == 0, again.stderr
     assert (folder / "best.keras").is_file()
     assert not (folder / "state").exists()
-    assert ("Resuming: 12 training runs were finished before" in again.stderr) == (
+    assert ("Resuming: 16 training runs were finished before" in again.stderr) == (
         fails_at == "best.keras"
     )
 

@@ -219,9 +219,9 @@ def test_placements_add_dropout_to_a_registered_model(few_digits):
     }
     result = tune("mlp", few_digits, **settings, placements=["input"])
     assert dict(result.space.choices) == {"input_dropout": (0.2, 0.3, 0.4, 0.5)}
-    given = result.trials.drop_duplicates("setting").set_index("setting").loc[GIVEN]
-    assert given["input_dropout"] == 0
-    assert given["hidden_1_dropout"] == 0.5
+    without = result.trials.set_index("setting").loc[result.control]
+    assert without["input_dropout"] == 0
+    assert without["hidden_1_dropout"] == 0.5
 
 
 @pytest.mark.filterwarnings("ignore:Model.fit trains the members")

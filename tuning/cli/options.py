@@ -214,7 +214,7 @@ def answering_errors() -> Iterator[None]:
 
     try:
         with warnings.catch_warnings(), interruptible():
-            warnings.showwarning = _show_plainly
+            warnings.showwarning = _shown_once()
             yield
     except (ValueError, TypeError) as error:
         _exit(f"Error: {error}", INVALID_USAGE)
@@ -226,16 +226,23 @@ def answering_errors() -> Iterator[None]:
         _exit("Interrupted.", INTERRUPTED)
 
 
-def _show_plainly(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """Print a warning without the line of code that caused it, which users cannot change."""
-    click.echo(f"Warning: {message}", err=True)
+def _shown_once() -> Callable[..., None]:
+    """Return what prints each warning once, without the line of code that caused it."""
+    shown: set[str] = set()
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if str(message) not in shown:
+            shown.add(str(message))
+            click.echo(f"Warning: {message}", err=True)
+
+    return show
 
 
 def _exit(message: str, status: int) -> NoReturn:

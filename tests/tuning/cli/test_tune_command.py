@@ -180,7 +180,7 @@ def test_dry_run_writes_nothing(here):
     said = " ".join(answered.output.split())
     assert "16 trials, then 1 finalist against no dropout on up to 40 seeds: at most " in said
     assert "input_dropout" in answered.output
-    assert "there would be 98 settings" in answered.output
+    assert "there would be 64 settings" in answered.output
     planned = json.loads(run("tune", "--dry-run", "--epochs", "2", "--json").stdout)
     assert planned["trainings"] == 16 + 2 + 4 + 3 * 2 + 2 * 40
     assert planned["estimated_seconds"] > 0
