@@ -82,7 +82,7 @@ WRONG = {
     ),
     "--split": st.one_of(
         words.filter(lambda w: "," not in w),
-        st.just("0.5,0.5"),
+        st.just("0.5,0.6"),
         st.just("0.5,0.5,0.5"),
         st.just("1,0,0"),
     ),
