@@ -117,7 +117,8 @@ def test_the_inputs_of_an_autoencoder_are_its_targets():
 def test_the_arrays_of_the_caller_stay_writable():
     x, y = X.copy(), Y.astype("int32")
     as_dataset(x, y, validation_data=(x, y), test_data=(x, y))
-    x[0], y[0] = 1, 1
+    x[0], y[0] = 1, 1  # raises ValueError if they were made read-only
+    assert x.flags.writeable and y.flags.writeable
 
 
 @pytest.mark.parametrize(
