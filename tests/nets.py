@@ -3,9 +3,20 @@
 from dataclasses import fields
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from dropout_zoo.training import TrainSettings
+
+
+class Scaled(keras.losses.Loss):
+    """A loss whose configuration leaves out its factor."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def call(self, y_true, y_pred):
+        return self.factor * ops.mean((y_true - y_pred) ** 2, axis=-1)
 
 
 def net_with_initializer(initializer):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 from keras_tuner import oracles
+from nets import Scaled
 
 from dropout_zoo.models import dropout_sites
 from dropout_zoo.training import Dataset, MemberTrainer, TrainSettings
@@ -66,17 +67,6 @@ def trainers(monkeypatch):
 
     monkeypatch.setattr(trial_trainers, "MemberTrainer", Counted)
     return made
-
-
-class Scaled(keras.losses.Loss):
-    """A loss whose configuration leaves out its factor."""
-
-    def __init__(self, factor):
-        super().__init__()
-        self.factor = factor
-
-    def call(self, y_true, y_pred):
-        return self.factor * ops.mean((y_true - y_pred) ** 2, axis=-1)
 
 
 def enclosing(factor):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from nets import Scaled
 
 from dropout_zoo.models import build_lstm, build_mlp, build_transformer, with_rates
 from dropout_zoo.models.graph.equality import read_model
@@ -27,15 +28,6 @@ def read(build, value, **settings):
     with fresh_names(), seeded_globals(0):
         model = build(value)
     return read_model(model, **settings)
-
-
-class Scaled(keras.losses.Loss):
-    def __init__(self, factor):
-        super().__init__()
-        self.factor = factor
-
-    def call(self, y_true, y_pred):
-        return self.factor * ops.mean((y_true - y_pred) ** 2, axis=-1)
 
 
 class Block(layers.Layer):
