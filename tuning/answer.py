@@ -10,6 +10,7 @@ import pandas as pd
 
 from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.sequential_tests import SEEDS_PER_SPLIT
+from dropout_zoo.studies.site_groups import AS_GIVEN
 from dropout_zoo.studies.summary_text import count_of
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import Objective
@@ -185,7 +186,7 @@ def _label(row: pd.Series, name: str, race: RaceSettings) -> str:
         for path, rate in row.items()
         if str(path).startswith("rate/")
     }
-    return describe_rates(rates)
+    return describe_rates(rates) + (", the model's own rates" if name == AS_GIVEN else "")
 
 
 def _interval(row: pd.Series, sign: int = 1) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -182,51 +181,6 @@ def is_clear(rows: Mapping[str, Mapping[str, float]], control: Sequence[float]) 
         return True
     relevant = float(np.std(control, ddof=1)) if len(control) > 1 else 0.0
     return all(row["high"] < relevant for row in rows.values())
-
-
-def choose_finalists(
-    trials: Sequence[TrainedMember],
-    count: int,
-    objective: Objective,
-    excluded: Sequence[Mapping[str, float]] = (),
-) -> list[dict[str, float]]:
-    """Choose the rates with the best scores, each averaged over its seeds.
-
-    Args:
-        trials: training runs of the search.
-        count: maximum number of settings.
-        objective: what they are judged by.
-        excluded: rates that are not chosen.
-
-    Returns:
-        Rates by site path, best first. Settings that did not complete on every seed are left out.
-    """
-    scores: dict[tuple[tuple[str, float], ...], list[float]] = {}
-    for trial in _one_per_seed(trials):
-        rates = tuple(sorted(trial.rates.items()))
-        scores.setdefault(rates, []).append(np.nan if _failed(trial) else trial.score)
-    means = {
-        rates: float(np.mean(of_rates))
-        for rates, of_rates in scores.items()
-        if np.isfinite(of_rates).all() and dict(rates) not in [dict(each) for each in excluded]
-    }
-    best = sorted(means, key=lambda rates: means[rates], reverse=objective.direction == "max")
-    order = {tuple(sorted(trial.rates.items())): dict(trial.rates) for trial in trials}
-    return [order[rates] for rates in best[:count]]
-
-
-def _one_per_seed(trials: Sequence[TrainedMember]) -> list[TrainedMember]:
-    """The longest run of each setting on each seed.
-
-    A control may also be a trial, and Hyperband trains a setting for more and more epochs.
-    """
-    longest: dict[tuple[object, ...], TrainedMember] = {}
-    for trial in trials:
-        key = *sorted(trial.rates.items()), trial.member.seed
-        epochs = trial.member.epochs or math.inf
-        if key not in longest or epochs >= (longest[key].member.epochs or math.inf):
-            longest[key] = trial
-    return list(longest.values())
 
 
 def race_result(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -37,12 +37,18 @@ from dropout_zoo.tuning.progress import Progress
 from dropout_zoo.tuning.race import (
     LEAST_SEEDS_TO_RESPLIT,
     RaceSettings,
-    choose_finalists,
+    Train,
     comparison_table,
     race_result,
     run_race,
 )
 from dropout_zoo.tuning.result import TuningResult
+from dropout_zoo.tuning.screening import (
+    SCREENED_PER_FINALIST,
+    SCREENING_SEEDS,
+    screen,
+    try_beyond_edges,
+)
 from dropout_zoo.tuning.space import DropoutHyperModel, Rates, SearchSpace
 from dropout_zoo.tuning.trial_tables import TrainingRecord, curves_table, scores_table
 from dropout_zoo.tuning.tuner import DropoutTuner
@@ -52,11 +58,6 @@ ModelArgument: TypeAlias = keras.Model | str | Callable[[], keras.Model]
 # Number of trials created at once. It must not depend on the machine, or the same seed would give
 # other trials elsewhere. It is small for oracles that learn from results.
 _BATCHES = {"grid": 64, "random": 64, "bayesian": 4, "hyperband": 4}
-
-SCREENED_PER_FINALIST = 3
-SCREENING_SEEDS = 2
-"""How the finalists are chosen: the best trials of one seed are trained on more, because the
-ranking on a single seed is mostly noise."""
 
 NO_SEARCHED_DROPOUT = "no dropout at the searched sites"
 """The control where the model also has dropout at sites that are not searched."""
@@ -219,7 +220,7 @@ class Search:
         Raises:
             ValueError: the directory holds other files, is in use, or holds a run with other
                 settings.
-            RuntimeError: every training run failed.
+            RuntimeError: every trial failed, or no setting of the race completed on every seed.
             OSError: a file cannot be written.
         """
         temporary = None
@@ -259,14 +260,30 @@ class Search:
         progress.say(self.summary())
         started = time.perf_counter()
         searched = self._search(journaled, folder, progress)
-        space, beyond = self._beyond_the_range(journaled, searched, progress)
-        searched += beyond
-        finalists, screened = self._screen(journaled, searched, progress)
+
+        def train(members: list[Member]) -> list[TrainedMember]:
+            return journaled.train(members, progress.result)
+
+        space = self.space
+        if self.settings.rates is None:
+            progress.phase("beyond the range")
+            space, beyond = try_beyond_edges(space, searched, self.objective, train)
+            searched += beyond
+        progress.phase("screening")
+        finalists, screened = screen(
+            searched,
+            self.settings.num_finalists,
+            self.objective,
+            train,
+            seed=self.settings.seed,
+            given=self.given,
+            without=self.without,
+        )
         searched += screened
         search_seconds = time.perf_counter() - started
         folder.write_table(run_files.TRIALS, scores_table(searched))
         started = time.perf_counter()
-        raced = self._race(journaled, finalists, len(searched), progress)
+        raced = self._race(train, finalists, len(searched), progress)
         finalist_seconds = time.perf_counter() - started
         folder.write_table(run_files.FINALISTS, scores_table(raced))
         table = comparison_table(raced, self.race, self.objective)
@@ -379,61 +396,9 @@ class Search:
             TrainingRecord(name, "trial", result) for name, result in tuner.results.items()
         ]
 
-    def _beyond_the_range(
-        self,
-        trainer: JournaledTrainer,
-        searched: Sequence[TrainingRecord],
-        progress: Progress,
-    ) -> tuple[SearchSpace, list[TrainingRecord]]:
-        """Try rates beyond the guidance where the best trial lies on its edge."""
-        trials = [record.result for record in searched if record.role == "trial"]
-        best = choose_finalists(trials, 1, self.objective)
-        if self.settings.rates is not None or not best:
-            return self.space, []
-        space, neighbors = self.space.beyond_edges(best[0])
-        members = [
-            Member(self.given | rates, self.settings.seed, label=f"beyond {number}")
-            for number, rates in enumerate(neighbors, start=1)
-        ]
-        if not members:
-            return space, []
-        progress.phase("beyond the range")
-        return space, _records("trial", members, trainer.train(members, progress.result))
-
-    def _screen(
-        self,
-        trainer: JournaledTrainer,
-        searched: Sequence[TrainingRecord],
-        progress: Progress,
-    ) -> tuple[dict[str, dict[str, float]], list[TrainingRecord]]:
-        """Choose the finalists: the best trials, averaged over a few more seeds."""
-        count, seed = self.settings.num_finalists, self.settings.seed
-        trials = [record.result for record in searched]
-        chosen = choose_finalists(
-            trials, SCREENED_PER_FINALIST * count, self.objective, [self.without]
-        )
-        names = {tuple(r.result.rates.items()): r.setting for r in reversed(searched)}
-        members = [
-            Member(rates, seed + number, label=names[tuple(rates.items())])
-            for number in range(1, 1 + SCREENING_SEEDS)
-            for rates in chosen
-        ]
-        records = []
-        if len(chosen) > count:
-            progress.phase("screening")
-            records = _records("screening", members, trainer.train(members, progress.result))
-        known = [each for each in trials if dict(each.rates) in chosen]
-        best = choose_finalists(
-            known + [record.result for record in records], count, self.objective
-        )
-        finalists = {f"finalist {number}": rates for number, rates in enumerate(best, start=1)}
-        return {
-            AS_GIVEN if rates == self.given else name: rates for name, rates in finalists.items()
-        }, records
-
     def _race(
         self,
-        trainer: JournaledTrainer,
+        train: Train,
         finalists: Mapping[str, Mapping[str, float]],
         before: int,
         progress: Progress,
@@ -442,9 +407,7 @@ class Search:
         arms = {self.control: self.without, **finalists}
         progress.phase("race")
         progress.set_total(before + len(arms) * self.race.looks[-1])
-        return run_race(
-            arms, self.race, self.objective, lambda members: trainer.train(members, progress.result)
-        )
+        return run_race(arms, self.race, self.objective, train)
 
     def _answer(
         self, table: pd.DataFrame, raced: Sequence[TrainingRecord], space: SearchSpace
@@ -462,15 +425,6 @@ class Search:
     def _controls(self) -> dict[str, dict[str, float]]:
         given = {} if self.given == self.without else {AS_GIVEN: self.given}
         return {self.control: self.without, **given}
-
-
-def _records(
-    role: str, members: Iterable[Member], results: Iterable[TrainedMember]
-) -> list[TrainingRecord]:
-    return [
-        TrainingRecord(str(member.label), role, result)
-        for member, result in zip(members, results, strict=True)
-    ]
 
 
 def _with_short_names(table: pd.DataFrame) -> pd.DataFrame:

@@ -12,11 +12,11 @@ from dropout_zoo.tuning.answer import answer
 from dropout_zoo.tuning.chance import Chance
 from dropout_zoo.tuning.race import (
     RaceSettings,
-    choose_finalists,
     comparison_table,
     is_clear,
     run_race,
 )
+from dropout_zoo.tuning.screening import choose_finalists
 from dropout_zoo.tuning.trial_tables import TrainingRecord
 
 LOSS, ACCURACY = Objective("val_loss", "min"), Objective("val_accuracy", "max")
@@ -72,6 +72,11 @@ def test_a_clear_gain_is_called_one():
         "Best: hidden 0.40 (val_loss 0.3, mean of 10 seeds), 0.2 better than no dropout (95% CI 0.1"
     )
     assert found.sentence.endswith("10 seeds on this split of the data).")
+
+
+def test_a_gain_of_the_rates_as_given_says_whose_they_are():
+    found = concluded(LOSS, {NONE: 0.5 + NOISE, "as given": 0.3 - NOISE})
+    assert found.sentence.startswith("Best: hidden 0.30, the model's own rates (val_loss 0.3, ")
 
 
 def test_a_gain_over_several_splits_says_on_how_many():

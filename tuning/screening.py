@@ -1,0 +1,146 @@
+"""From trials to finalists: rates beyond the range, and more seeds for the best trials."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from dropout_zoo.studies.site_groups import AS_GIVEN
+from dropout_zoo.training.members import Member, TrainedMember
+from dropout_zoo.training.objective import Objective
+from dropout_zoo.tuning.race import Train
+from dropout_zoo.tuning.space import SearchSpace
+from dropout_zoo.tuning.trial_tables import TrainingRecord
+
+SCREENED_PER_FINALIST = 3
+SCREENING_SEEDS = 2
+"""How the finalists are chosen: the best trials of one seed are trained on more, because the
+ranking on a single seed is mostly noise."""
+
+
+def try_beyond_edges(
+    space: SearchSpace,
+    searched: Sequence[TrainingRecord],
+    objective: Objective,
+    train: Train,
+) -> tuple[SearchSpace, list[TrainingRecord]]:
+    """Try rates beyond the default range where the best trial lies on its edge.
+
+    Args:
+        space: what was searched.
+        searched: the training runs of the search.
+        objective: what they are judged by.
+        train: trains members.
+
+    Returns:
+        The space with the rates that were added, and the training runs.
+    """
+    trials = [record.result for record in searched if record.role == "trial"]
+    best = choose_finalists(trials, 1, objective)
+    if not best:
+        return space, []
+    space, neighbors = space.beyond_edges(best[0])
+    members = [
+        Member(rates, trials[0].member.seed, label=f"beyond {number}")
+        for number, rates in enumerate(neighbors, start=1)
+    ]
+    return space, _records("trial", members, train(members)) if members else []
+
+
+def screen(
+    searched: Sequence[TrainingRecord],
+    count: int,
+    objective: Objective,
+    train: Train,
+    *,
+    seed: int,
+    given: Mapping[str, float],
+    without: Mapping[str, float],
+) -> tuple[dict[str, dict[str, float]], list[TrainingRecord]]:
+    """Choose the finalists: the best settings, averaged over a few more seeds.
+
+    Args:
+        searched: the training runs of the search, with the rates as given among them.
+        count: maximum number of finalists.
+        objective: what they are judged by.
+        train: trains members.
+        seed: the seed of the search; the seeds that follow it are used.
+        given: the rates that the model was given with.
+        without: the rates of no dropout, which is no finalist.
+
+    Returns:
+        Rates by name of the finalist, best first, and the training runs.
+    """
+    trials = [record.result for record in searched]
+    chosen = choose_finalists(trials, SCREENED_PER_FINALIST * count, objective, [without])
+    records = []
+    if len(chosen) > count:
+        names = {tuple(r.result.rates.items()): r.setting for r in reversed(searched)}
+        members = [
+            Member(rates, seed + number, label=names[tuple(rates.items())])
+            for number in range(1, 1 + SCREENING_SEEDS)
+            for rates in chosen
+        ]
+        records = _records("screening", members, train(members))
+    known = [each for each in trials if dict(each.rates) in chosen]
+    best = choose_finalists([*known, *(r.result for r in records)], count, objective)
+    return {
+        AS_GIVEN if rates == given else f"finalist {number}": rates
+        for number, rates in enumerate(best, start=1)
+    }, records
+
+
+def choose_finalists(
+    trials: Sequence[TrainedMember],
+    count: int,
+    objective: Objective,
+    excluded: Sequence[Mapping[str, float]] = (),
+) -> list[dict[str, float]]:
+    """Choose the rates with the best scores, each averaged over its seeds.
+
+    Args:
+        trials: training runs of the search.
+        count: maximum number of settings.
+        objective: what they are judged by.
+        excluded: rates that are not chosen.
+
+    Returns:
+        Rates by site path, best first. Settings that did not complete on every seed are left out.
+    """
+    scores: dict[tuple[tuple[str, float], ...], list[float]] = {}
+    for trial in _one_per_seed(trials):
+        rates = tuple(sorted(trial.rates.items()))
+        scores.setdefault(rates, []).append(np.nan if trial.status != "completed" else trial.score)
+    means = {
+        rates: float(np.mean(of_rates))
+        for rates, of_rates in scores.items()
+        if np.isfinite(of_rates).all() and dict(rates) not in [dict(each) for each in excluded]
+    }
+    best = sorted(means, key=lambda rates: means[rates], reverse=objective.direction == "max")
+    order = {tuple(sorted(trial.rates.items())): dict(trial.rates) for trial in trials}
+    return [order[rates] for rates in best[:count]]
+
+
+def _one_per_seed(trials: Sequence[TrainedMember]) -> list[TrainedMember]:
+    """The longest run of each setting on each seed.
+
+    A control may also be a trial, and Hyperband trains a setting for more and more epochs.
+    """
+    longest: dict[tuple[object, ...], TrainedMember] = {}
+    for trial in trials:
+        key = *sorted(trial.rates.items()), trial.member.seed
+        epochs = trial.member.epochs or math.inf
+        if key not in longest or epochs >= (longest[key].member.epochs or math.inf):
+            longest[key] = trial
+    return list(longest.values())
+
+
+def _records(
+    role: str, members: Iterable[Member], results: Iterable[TrainedMember]
+) -> list[TrainingRecord]:
+    return [
+        TrainingRecord(str(member.label), role, result)
+        for member, result in zip(members, results, strict=True)
+    ]
