@@ -67,7 +67,7 @@ def sweep(folder: Path, data: Dataset) -> None:
         np.savez(file, **dict(zip(names, (*data.train, *data.test), strict=True)))
     command(
         ["sweep", "capacity", f"{__name__}:small_mlp", "--data", str(file), "--units", "4,8-4",
-         "--rates", "0.3", "--epochs", "2", "--seeds", "2", "--out", str(folder), "--resume"],
+         "--rates", "0.3", "--epochs", "2", "--num-seeds", "2", "--out", str(folder), "--resume"],
         standalone_mode=False,
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ import pytest
 from dropout_zoo.models import build_mlp
 from dropout_zoo.tuning import tune
 
-ARGUMENTS = ["tune", "--epochs", "1", "--rates", "0.2,0.5", "--finalists", "1", "--seeds", "2"]
+ARGUMENTS = ["tune", "--epochs", "1", "--rates", "0.2,0.5", "--num-finalists", "1", "--num-seeds", "2"]
 LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
@@ -56,7 +56,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(tmp_path, si
     "command",
     [
         ARGUMENTS,
-        ["sweep", "rate", "--rates", "0.5", "--epochs", "1", "--seeds", "1"],
+        ["sweep", "rate", "--rates", "0.5", "--epochs", "1", "--num-seeds", "1"],
     ],
 )
 @pytest.mark.slow

@@ -330,9 +330,6 @@ def test_a_validation_split_is_that_of_keras(few_digits, tmp_path):
     given.search(x[:kept], y[:kept], validation_data=(x[kept:], y[kept:]), epochs=1)
     scores = [[t.score for t in tuner.oracle.trials.values()] for tuner in (split, given)]
     assert scores[0] == scores[1]
-    for wrong in ({}, {"validation_split": 0.2, "validation_data": (x, y)}):
-        with pytest.raises(ValueError, match="either validation_data or validation_split"):
-            split.search(x, y, **wrong)
     with pytest.raises(ValueError, match="leave examples for both parts"):
         split.search(x, y, validation_split=1.0)
 

@@ -49,7 +49,7 @@ class AuditSettings:
 )
 @click.option("--batch-size", type=int, default=32, show_default=True, help="Batch size.")
 @click.option(
-    "--seeds", type=int, default=3, show_default=True, help="Number of seeds to train on."
+    "--num-seeds", type=int, default=3, show_default=True, help="Number of seeds to train on."
 )
 @click.option("--ignore", multiple=True, metavar="CODE,...", help="Do not apply these rules.")
 @click.option("--select", multiple=True, metavar="CODE,...", help="Apply only these rules.")
@@ -80,7 +80,7 @@ def audit_command(
     split: list[float] | None,
     epochs: int,
     batch_size: int,
-    seeds: int,
+    num_seeds: int,
     ignore: tuple[str, ...],
     select: tuple[str, ...],
     severity: str | None,
@@ -122,7 +122,7 @@ def audit_command(
             from dropout_zoo.studies.diagnostics.measured_audit import examine
 
             report = examine(
-                audited, dataset, epochs=epochs, batch_size=batch_size, seeds=seeds, **chosen
+                audited, dataset, epochs=epochs, batch_size=batch_size, seeds=num_seeds, **chosen
             )
         _print_report(report, place, "json" if as_json else output or "table")
         remaining = report.at_least(settings.severity)

@@ -43,7 +43,7 @@ def confirm_long_run(search: Search) -> None:
     if seconds <= LONG:
         return
     plan = f"{search.trainings} training runs take at most about {duration(seconds)}"
-    less = "--max-trials, --epochs, --finalists and --seeds make it shorter"
+    less = "--max-trials, --epochs, --num-finalists and --num-seeds make it shorter"
     if not can_ask():
         click.echo(f"Warning: {plan}; {less}", err=True)
         return

@@ -71,7 +71,7 @@ def _study_options(objective: str = "val_loss") -> Callable[[Command], Command]:
                 help="Seed of the split of the data.",
             ),
             click.option(
-                "--seeds", type=int, default=5, show_default=True,
+                "--num-seeds", type=int, default=5, show_default=True,
                 help="Number of seeds of each setting.",
             ),
             click.option(
@@ -198,7 +198,7 @@ def _sweep(
     batch_size: int,
     patience: int | None,
     objective: str | None,
-    seeds: int,
+    num_seeds: int,
     data_seed: int,
     out: Path | None,
     resume: bool,
@@ -217,7 +217,7 @@ def _sweep(
         plan = _plan_of(kind)(
             compiled_model(model),
             dataset,
-            seeds=seeds,
+            seeds=num_seeds,
             epochs=epochs,
             batch_size=batch_size,
             patience=patience,

@@ -77,14 +77,14 @@ if TYPE_CHECKING:
     help="Random seed of the data split, the search and the trials.",
 )
 @click.option(
-    "--finalists",
+    "--num-finalists",
     type=int,
     default=1,
     show_default=True,
     help="Number of settings that race against no dropout.",
 )
 @click.option(
-    "--seeds",
+    "--num-seeds",
     type=int,
     default=40,
     show_default=True,
@@ -116,8 +116,8 @@ def tune_command(
     patience: int | None,
     initial_weights: str,
     seed: int,
-    finalists: int,
-    seeds: int,
+    num_finalists: int,
+    num_seeds: int,
     resplit: bool | None,
     out: Path | None,
     resume: bool,
@@ -157,8 +157,8 @@ def tune_command(
             rates=rates,
             placements=None if placements is None else placements.split(","),
             max_trials=max_trials,
-            num_seeds=seeds,
-            num_finalists=finalists,
+            num_seeds=num_seeds,
+            num_finalists=num_finalists,
             resplit=resplit,
             seed=seed,
             training=TrainSettings(**with_length(training, len(dataset.train[1]))),

@@ -364,7 +364,7 @@ def measured(here):
     rng = np.random.default_rng(0)
     x = rng.integers(0, 255, (120, 28, 28)).astype("uint8")
     np.savez(here / "data.npz", x=x, y=np.arange(120) % 10)
-    return ["--data", here / "data.npz", "--epochs", "1", "--seeds", "2"]
+    return ["--data", here / "data.npz", "--epochs", "1", "--num-seeds", "2"]
 
 
 def test_with_data_it_measures_as_well(own, measured):

@@ -10,7 +10,7 @@ from dropout_zoo.tuning.cli import long_run
 from dropout_zoo.tuning.cli.main import main
 from dropout_zoo.tuning.search import Search, TuningSettings
 
-TUNE = ["tune", "--rates", "0.2", "--epochs", "1", "--finalists", "1", "--seeds", "1"]
+TUNE = ["tune", "--rates", "0.2", "--epochs", "1", "--num-finalists", "1", "--num-seeds", "1"]
 
 
 @pytest.fixture

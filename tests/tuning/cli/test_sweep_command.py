@@ -19,7 +19,7 @@ from dropout_zoo.tuning.cli.main import main
 FILES = {
     "study.parquet", "settings.csv", "summary.txt", "plot.png", "search.json", "outcome.json",
 }  # fmt: skip
-QUICK = ["--epochs", "1", "--seeds", "2"]
+QUICK = ["--epochs", "1", "--num-seeds", "2"]
 OWN_MODEL = """
 from dropout_zoo.models import build_mlp
 
@@ -132,7 +132,7 @@ def test_overwrite_runs_a_complete_sweep_anew(here):
 )
 def test_every_kind_runs_on_a_function_of_the_user(here, kind, ranges, settings):
     answered = run(
-        kind, f"own_{here.name}:small", "--data", "data.npz", "--epochs", "1", "--seeds", "1",
+        kind, f"own_{here.name}:small", "--data", "data.npz", "--epochs", "1", "--num-seeds", "1",
         "--json", *ranges,
     )  # fmt: skip
     assert answered.exit_code == 0, answered.output
@@ -167,7 +167,7 @@ def test_dry_run_writes_nothing(here):
         (["rate", "--rates", "1.5"], r"expected rates[0] to be in [0, 1)"),
         (["methods", "--rates", "0.5"], "No such option '--rates'"),
         (["rate", "--sites", "kitchen"], "expected sites to be 'all', a placement or a path"),
-        (["rate", "--seeds", "0"], "seeds to be a whole number of at least 1"),
+        (["rate", "--num-seeds", "0"], "seeds to be a whole number of at least 1"),
         (["rate", "--objective", "val_happiness"], "whose direction is known"),
         (["rate", "--data", "missing.npz"], "missing.npz: expected"),
     ],
@@ -189,7 +189,7 @@ def test_wrong_use_is_told_and_writes_nothing(here, arguments, words):
 def test_an_interrupted_sweep_goes_on_where_it_was(here):
     arguments = [
         "rate", "mlp", "--data", "data.npz", "--rates", "0.2,0.4,0.6", "--epochs", "80",
-        "--seeds", "2", "--out", "run",
+        "--num-seeds", "2", "--out", "run",
     ]  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", "dropout_zoo.tuning", "sweep", *arguments],

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from dropout_zoo.models import build_mlp
 from dropout_zoo.tuning.cli.main import main
 
-QUICK = ["--rates", "0.2,0.5", "--epochs", "1", "--finalists", "1", "--seeds", "2"]
+QUICK = ["--rates", "0.2,0.5", "--epochs", "1", "--num-finalists", "1", "--num-seeds", "2"]
 OWN_MODELS = """
 import keras
 
@@ -143,7 +143,7 @@ def test_tune_takes_a_function_of_the_user_and_prints_json(here, own):
 def test_tune_takes_a_saved_model_and_data_without_a_test_set(here):
     build_mlp(units=(4,), hidden_rates=0.3).save(here / "own.keras")
     data = data_file(here / "data.npz")
-    few = ["--rates", "0.2", "--seeds", "1", "--split", "0.7,0.3"]
+    few = ["--rates", "0.2", "--num-seeds", "1", "--split", "0.7,0.3"]
     answered = run("tune", "own.keras", "--data", data, *QUICK, *few, "--json")
     assert answered.exit_code == 0, answered.output
     outcome = json.loads(answered.stdout)
@@ -155,7 +155,7 @@ def test_tune_takes_a_saved_model_and_data_without_a_test_set(here):
 def test_sweep_takes_a_saved_model(here):
     build_mlp(units=(4,), hidden_rates=0.3).save(here / "own.keras")
     data = data_file(here / "data.npz")
-    quick = ["--rates", "0.5", "--epochs", "1", "--seeds", "1"]
+    quick = ["--rates", "0.5", "--epochs", "1", "--num-seeds", "1"]
     answered = run("sweep", "rate", "own.keras", "--data", data, *quick, "--json")
     assert answered.exit_code == 0, answered.output
     assert [folder.name[:14] for folder in here.glob("runs/rate-*")] == ["rate-own-data-"]
@@ -197,7 +197,7 @@ def test_dry_run_writes_nothing(here):
         (["--epochs", "0"], "epochs to be a whole number of at least 1"),
         (["--batch-size", "-1"], "batch_size to be a whole number"),
         (["--max-trials", "0"], "trials to be a whole number"),
-        (["--seeds", "0"], "seeds to be a whole number"),
+        (["--num-seeds", "0"], "seeds to be a whole number"),
         (["--seed", "-1"], "received -1"),
         (["--objective", "val_happiness"], "whose direction is known"),
         (["--objective", "val_recall"], "objective to be one of"),
