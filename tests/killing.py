@@ -46,13 +46,15 @@ def log_trainings(folder: Path) -> None:
 
 
 def search(folder: Path, data: Dataset) -> None:
+    """A race over several splits with two looks, so that kills fall between these too."""
     tune(
         build_mlp(units=(8,), hidden_rates=(0.4,)),
         data,
         rates=[0.1, 0.2, 0.3],
         epochs=2,
         num_finalists=1,
-        num_seeds=2,
+        num_seeds=20,
+        resplit=True,
         directory=folder,
         resume=True,
         progress=False,

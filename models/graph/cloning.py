@@ -23,13 +23,16 @@ from dropout_zoo.models.layers.seeded_dropout import consume_seed
 ConfigPath = tuple[Any, ...]  # keys and indices, outermost first
 
 
-def with_rates(model: keras.Model, rates: Mapping[str, float]) -> keras.Model:
+def with_rates(
+    model: keras.Model, rates: Mapping[str | DropoutSite, float] | float
+) -> keras.Model:
     """Return a copy of a model with other dropout rates.
 
     Args:
         model: a Sequential or Functional model, compiled or not.
-        rates: new rate (fraction dropped, in [0, 1)) by site path, as `dropout_sites` returns them.
-            Sites that are left out keep their rates.
+        rates: new rate (fraction dropped, in [0, 1)) by site, or by the path of a site, as
+            `dropout_sites` returns them; sites that are left out keep their rates. Or one rate for
+            all sites whose rates can be set.
 
     Returns:
         A new model of plain Keras layers with the same weights, compiled in the same way, with a
@@ -46,16 +49,11 @@ def with_rates(model: keras.Model, rates: Mapping[str, float]) -> keras.Model:
         >>> model = with_rates(build_mlp(), {"hidden_1_dropout": 0.25})
         >>> {site.path: site.rate for site in dropout_sites(model)}
         {'hidden_1_dropout': 0.25, 'hidden_2_dropout': 0.3}
+        >>> [site.rate for site in dropout_sites(with_rates(model, 0.0))]
+        [0.0, 0.0]
     """
     sites = {site.path: site for site in dropout_sites(model)}
-    unknown = [path for path in rates if path not in sites]
-    if unknown:
-        raise ValueError(
-            f"expected paths of dropout sites, received {', '.join(map(repr, unknown))}; the "
-            f"sites of this model are {', '.join(sites) or 'none'}"
-        )
-    wanted = {path: site.rate for path, site in sites.items()}
-    wanted |= {path: check_rate(rate, path) for path, rate in rates.items()}
+    wanted = {path: site.rate for path, site in sites.items()} | _rates_by_path(rates, sites)
     changed = [site for path, site in sites.items() if wanted[path] != site.rate]
     for site in changed:
         if site.learned:
@@ -70,6 +68,25 @@ def with_rates(model: keras.Model, rates: Mapping[str, float]) -> keras.Model:
     copy_weights(model, clone)
     compile_like(model, clone)
     return clone
+
+
+def _rates_by_path(
+    rates: Mapping[str | DropoutSite, float] | float, sites: Mapping[str, DropoutSite]
+) -> dict[str, float]:
+    """The rates of `with_rates` by path, checked."""
+    if not isinstance(rates, Mapping):
+        rate = check_rate(rates, "rates")
+        return {path: rate for path, site in sites.items() if not site.learned}
+    by_path = {
+        site.path if isinstance(site, DropoutSite) else site: rate for site, rate in rates.items()
+    }
+    unknown = [path for path in by_path if path not in sites]
+    if unknown:
+        raise ValueError(
+            f"expected paths of dropout sites, received {', '.join(map(repr, unknown))}; the "
+            f"sites of this model are {', '.join(sites) or 'none'}"
+        )
+    return {path: check_rate(rate, path) for path, rate in by_path.items()}
 
 
 def clone_model(
@@ -166,18 +183,35 @@ def cloned_layer(
     config = _config(layer)
     if settings:
         config = _with_numbers(config, settings)
+    left_out = _not_taken(layer, config)
     try:
         with keras.saving.custom_object_scope(_own_code(layer)):
-            clone = type(layer).from_config(config)
+            clone = type(layer).from_config(
+                {key: value for key, value in config.items() if key not in left_out}
+            )
     except Exception as error:  # the code of a custom layer may raise anything
         raise _not_cloneable(layer, "from_config(get_config())", error) from error
     # The configuration that Keras creates for a custom layer may lack the name.
     clone.name = layer.name
+    if "dtype" in left_out:
+        clone.dtype_policy = layer.dtype_policy
     if isinstance(layer, DROPOUT_FAMILY):
         # The configuration of spatial dropout has a dtype in place of the dtype policy.
         clone.dtype_policy = layer.dtype_policy
         return consume_seed(clone)
     return clone
+
+
+def _not_taken(layer: keras.Layer, config: Mapping[str, Any]) -> set[str]:
+    """The settings of every layer that this one returns and its `__init__` does not take.
+
+    An `__init__` without ``**kwargs`` is common in layers of one's own, and the configuration that
+    Keras creates for them has these settings anyway.
+    """
+    parameters = inspect.signature(type(layer).__init__).parameters
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
+        return set()
+    return {"name", "trainable", "dtype"} & set(config) - set(parameters)
 
 
 def _own_code(layer: keras.Layer) -> dict[str, Any]:

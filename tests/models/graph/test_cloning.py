@@ -89,6 +89,21 @@ class NoConfig(layers.Layer):
         return super().get_config()
 
 
+class NoKwargs(layers.Layer):
+    """Takes its own arguments alone, as in many examples; Keras returns its configuration."""
+
+    def __init__(self, width, rate):
+        super().__init__()
+        self.dense = layers.Dense(width)
+        self.drop = layers.Dropout(rate, name="drop")
+
+    def build(self, shape):
+        self.dense.build(shape)
+
+    def call(self, x, training=None):
+        return self.drop(self.dense(x), training=training)
+
+
 def small(**compile_arguments):
     model = keras.Sequential(
         [
@@ -354,6 +369,31 @@ def test_an_unknown_path_lists_the_sites():
         with_rates(build_mlp(), {"hidden_1": 0.5})
     with pytest.raises(ValueError, match="the sites of this model are none"):
         with_rates(keras.Sequential([Input((2,)), layers.Dense(1)]), {"drop": 0.5})
+
+
+def test_rates_by_site_or_one_for_all():
+    model = keras.Sequential(
+        [Input((8,)), layers.Dropout(0.2, name="one"), layers.Dense(4), layers.Dropout(0.3)]
+    )
+    first, second = dropout_sites(model)
+    changed = with_rates(model, {first: 0.4})
+    assert rates_of(changed) == {"one": 0.4, second.path: 0.3}
+    assert rates_of(with_rates(model, 0.1)) == {"one": 0.1, second.path: 0.1}
+    with pytest.raises(ValueError, match="expected rates to be"):
+        with_rates(model, 20)
+
+
+def test_a_layer_without_kwargs_is_cloned_with_its_name_dtype_and_weights():
+    model = keras.Sequential([Input((8,)), NoKwargs(4, rate=0.1)])
+    block = model.layers[0]
+    block.trainable = False
+    block.dtype_policy = "mixed_bfloat16"
+    clone = with_rates(model, {f"{block.name}/drop": 0.4})
+    copied = clone.layers[0]
+    assert (copied.name, copied.trainable) == (block.name, False)
+    assert copied.dtype_policy.name == "mixed_bfloat16"
+    assert rates_of(clone) == {f"{block.name}/drop": 0.4}
+    np.testing.assert_array_equal(clone.predict(X, verbose=0), model.predict(X, verbose=0))
 
 
 @pytest.mark.parametrize("rate", [1, -0.1, 20, np.nan, np.inf, None, "0.5", True])
