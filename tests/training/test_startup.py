@@ -21,13 +21,12 @@ print(os.environ.get("TF_ENABLE_ONEDNN_OPTS"))
 @pytest.mark.parametrize(
     ("model", "given", "expected"),
     [
-        ("mlp", None, "None"),
-        ("cnn", None, "1"),
-        ("wide_resnet_10_1", "0", "0"),
-        ("package.module:function", None, "None"),
+        pytest.param("mlp", None, "None", marks=pytest.mark.nightly),
+        pytest.param("cnn", None, "1", marks=pytest.mark.slow),
+        pytest.param("wide_resnet_10_1", "0", "0", marks=pytest.mark.nightly),
+        pytest.param("package.module:function", None, "None", marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.slow
 def test_onednn_is_for_convolutions_and_the_users_word_is_the_last(model, given, expected):
     environment = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
     done = subprocess.run(

@@ -13,7 +13,17 @@ import pytest
 from dropout_zoo.models import build_mlp
 from dropout_zoo.tuning import tune
 
-ARGUMENTS = ["tune", "--epochs", "1", "--rates", "0.2,0.5", "--num-finalists", "1", "--num-seeds", "2"]
+ARGUMENTS = [
+    "tune",
+    "--epochs",
+    "1",
+    "--rates",
+    "0.2,0.5",
+    "--num-finalists",
+    "1",
+    "--num-seeds",
+    "2",
+]
 LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)

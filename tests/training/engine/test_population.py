@@ -70,9 +70,15 @@ def on_jax(*command):
 
 
 @pytest.mark.skipif(NO_JAX, reason="jax is not installed")
-@pytest.mark.slow
-def test_population_on_jax():
-    checks = ("-o", "python_functions=check_*", "-p", "no:cacheprovider")
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        pytest.param("not nightly", marks=pytest.mark.slow),
+        pytest.param("nightly", marks=pytest.mark.nightly),
+    ],
+)
+def test_population_on_jax(chosen):
+    checks = ("-o", "python_functions=check_*", "-p", "no:cacheprovider", "-n", "0", "-m", chosen)
     done = on_jax("-m", "pytest", "-q", "--import-mode=importlib", *checks, __file__)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-1000:]
 
@@ -157,7 +163,19 @@ def assert_close(first, second, rtol=1e-4):
             np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-3 * np.abs(a).max(), err_msg=kind)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mlp",
+        "batch norm",
+        "noisy net",
+        # Compiling takes most of the time, and these add little.
+        *(
+            pytest.param(n, marks=pytest.mark.nightly)
+            for n in ("l2 and max-norm", "adamw", "averaged")
+        ),
+    ],
+)
 def check_a_member_in_company_is_that_of_fit(name, few_digits):
     model = MODELS[name]()
     order = {"adamw": "independent", "noisy net": "shared"}.get(name, "paired")
@@ -196,13 +214,13 @@ def check_members_of_one_seed_share_an_order_and_no_masks_with_another(trainer):
 
 def check_a_split_is_that_of_the_data_split_so_beforehand(few_digits):
     settings = TrainSettings(**SETTINGS)
-    members = [Member([0.2, 0.2], seed, split=seed) for seed in (0, 3, 1, 3)]
-    for trained in MemberTrainer(build_mlp(**MLP), few_digits, settings).train(members):
-        number = trained.member.split
-        data = few_digits.resplit(number) if number else few_digits
-        trainer = MemberTrainer(build_mlp(**MLP), data, settings)
-        [alone] = trainer.train([replace(trained.member, split=0)])
-        np.testing.assert_allclose(trained.curves, alone.curves, rtol=1e-4, atol=1e-6)
+    members = [Member([0.2, 0.2], seed, split=split) for seed, split in ((0, 0), (3, 2), (4, 2))]
+    trained = MemberTrainer(build_mlp(**MLP), few_digits, settings).train(members)
+    resplit = MemberTrainer(build_mlp(**MLP), few_digits.resplit(2), settings)
+    for one, alone in zip(
+        trained[1:], resplit.train([replace(m, split=0) for m in members[1:]]), strict=True
+    ):
+        np.testing.assert_allclose(one.curves, alone.curves, rtol=1e-4, atol=1e-6)
 
 
 def check_a_member_that_continues_equals_one_that_was_not_interrupted(trainer):

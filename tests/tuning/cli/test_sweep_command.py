@@ -257,7 +257,7 @@ def test_each_kind_has_its_own_options(kind, options):
     assert {each for each in ranges if f"  {each} " in answered.stdout} == options
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_methods_are_raced_on_a_reconstruction(here):
     answered = run(
         "methods", "autoencoder", "--task", "reconstruction", "--data", "data.npz",

@@ -292,8 +292,13 @@ def fails():
     assert "Traceback" not in answered.output
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, marks=pytest.mark.nightly),
+    ],
+)
 @pytest.mark.posix
 def test_an_interrupt_ends_it_with_130(here, number):
     process = subprocess.Popen(
