@@ -244,10 +244,9 @@ def train_settings_of(work: Work) -> Any:
 
 def model_of(work: Work, dataset: Any) -> Any:
     """Build the model with its default rates."""
-    from dropout_zoo.models.factory import resolve_variant
+    from dropout_zoo.studies.site_groups import build_for
 
-    shape, classes = dataset.input_shape, dataset.num_classes
-    return resolve_variant(work.model, {}, input_shape=shape, num_classes=classes)
+    return build_for(work.model, dataset, {})
 
 
 @cache

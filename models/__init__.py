@@ -1,8 +1,8 @@
 """Keras models with documented dropout placements, dropout layers, and tools for any Keras model.
 
-- Builders: `build_mlp`, `build_cnn`, `build_wide_resnet`, `build_lstm`, `build_transformer`,
-  `build_vit`, `build_autoencoder` and, in PyTorch, `build_torch_mlp`; `create_model` builds any
-  model that `list_models` lists.
+- Builders: `build_mlp`, `build_cnn`, `build_tabular_mlp`, `build_wide_resnet`, `build_lstm`,
+  `build_transformer`, `build_vit`, `build_autoencoder` and, in PyTorch, `build_torch_mlp`;
+  `create_model` builds any model that `list_models` lists.
 - Tools: `dropout_sites` finds where a model applies dropout, `diagram` shows it, `audit` checks it,
   `with_rates` changes its rates, and `with_runtime_rates` makes them variables.
 - Layers: `StochasticDepth`, `DropBlock2D`, `DropConnect`, `ConcreteDropout` and `Maxout`.

@@ -3,6 +3,7 @@ from .architectures.cnn import build_cnn
 from .architectures.lstm import build_lstm
 from .architectures.mlp import build_mlp
 from .architectures.optimizers import srivastava_sgd
+from .architectures.tabular_mlp import build_tabular_mlp
 from .architectures.torch_mlp import build_torch_mlp, keras_weights_to_torch, torch_weights_to_keras
 from .architectures.transformer import build_transformer
 from .architectures.vit import build_vit
@@ -40,6 +41,7 @@ __all__ = [
     "build_cnn",
     "build_lstm",
     "build_mlp",
+    "build_tabular_mlp",
     "build_torch_mlp",
     "build_transformer",
     "build_vit",

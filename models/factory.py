@@ -29,9 +29,13 @@ def resolve_model(
     *,
     input_shape: Sequence[int] | None = None,
     num_classes: int | None = None,
+    adapt_to: Any = None,
     placements: Iterable[str] = (),
 ) -> keras.Model:
     """Return the model that an argument refers to, building it if necessary.
+
+    A function with the argument `adapt_to` is a builder for data: like that of a registered model,
+    it is called with those of `input_shape`, `num_classes` and `adapt_to` that it takes.
 
     Args:
         model: a compiled Keras model; a registered name; ``package.module:function``, where the
@@ -40,6 +44,8 @@ def resolve_model(
             for the defaults of registered models.
         num_classes: with `input_shape`, the number of classes for registered models; None for
             regression.
+        adapt_to: with `input_shape`, the training inputs for builders of models that standardize
+            their inputs, such as `build_tabular_mlp`; None if there are no data.
         placements: placements at which a registered model gets dropout layers, with rate 0 where
             its default has none.
 
@@ -52,10 +58,12 @@ def resolve_model(
     """
     if isinstance(model, str):
         if ":" not in model:
-            return _build_registered(model, input_shape, num_classes, placements)
+            return _build_registered(model, input_shape, num_classes, adapt_to, placements)
         model = import_function(model)
     if not isinstance(model, keras.Model):
-        model = call_builder(model)
+        model = call_builder(
+            model, input_shape=input_shape, num_classes=num_classes, adapt_to=adapt_to
+        )
     if not getattr(model, "compiled", False):
         raise ValueError(
             f"expected a compiled model, received {model.name!r} without an optimizer and a "
@@ -72,6 +80,7 @@ def resolve_variant(
     *,
     input_shape: Sequence[int],
     num_classes: int | None,
+    adapt_to: Any,
 ) -> keras.Model:
     """Build the model that an argument refers to with other arguments, such as other widths.
 
@@ -81,6 +90,7 @@ def resolve_variant(
         arguments: arguments of the builder by name, such as ``{"units": (64,)}``.
         input_shape: shape of one example, passed to builders that take it.
         num_classes: number of classes, or None for regression; passed to builders that take it.
+        adapt_to: the training inputs; passed to builders that take it.
 
     Returns:
         A compiled and built model.
@@ -103,8 +113,7 @@ def resolve_variant(
             f"expected a builder with the arguments {wanted}; {_builder(model).__name__}() takes "
             f"{', '.join(known) or 'none'}: add them to its signature"
         )
-    data = {"input_shape": tuple(input_shape), "num_classes": num_classes}
-    given = {name: value for name, value in data.items() if name in known} | dict(arguments)
+    given = _for_data(known, input_shape, num_classes, adapt_to) | dict(arguments)
     builder = _builder(model)
 
     def variant() -> keras.Model:
@@ -156,20 +165,35 @@ def _registered_builder(name: str) -> Callable[..., keras.Model]:
 
 
 def _build_registered(
-    name: str, input_shape: Sequence[int] | None, num_classes: int | None, placements: Iterable[str]
+    name: str,
+    input_shape: Sequence[int] | None,
+    num_classes: int | None,
+    adapt_to: Any,
+    placements: Iterable[str],
 ) -> keras.Model:
     builder = _registered_builder(name)
     defaults = builder_arguments(name)
     arguments: dict[str, Any] = {}
     if input_shape is not None:
-        data = {"input_shape": tuple(input_shape), "num_classes": num_classes}
-        arguments = {argument: value for argument, value in data.items() if argument in defaults}
+        arguments = _for_data(defaults, input_shape, num_classes, adapt_to)
     for placement in placements:
         for argument in PLACEMENT_ARGUMENTS.get(placement, ()):
             # A model that has dropout there keeps its rates, which are a control in every search.
             if argument in defaults and defaults[argument] is None:
                 arguments[argument] = 0.0
     return builder(**arguments)
+
+
+def _for_data(
+    known: Iterable[str], input_shape: Sequence[int], num_classes: int | None, adapt_to: Any
+) -> dict[str, Any]:
+    """Those arguments of a builder that fit its model to data."""
+    data = {
+        "input_shape": tuple(input_shape),
+        "num_classes": num_classes,
+        "adapt_to": adapt_to,
+    }
+    return {name: value for name, value in data.items() if name in known}
 
 
 def import_function(path: str) -> Callable[[], keras.Model]:
@@ -206,11 +230,20 @@ def import_function(path: str) -> Callable[[], keras.Model]:
     return builder
 
 
-def call_builder(model: Callable[[], keras.Model]) -> keras.Model:
+def call_builder(
+    model: Callable[..., keras.Model],
+    *,
+    input_shape: Sequence[int] | None = None,
+    num_classes: int | None = None,
+    adapt_to: Any = None,
+) -> keras.Model:
     """Call a user's function that builds a model.
 
     Args:
         model: a function without required arguments.
+        input_shape: as in `resolve_model`, like the next two arguments.
+        num_classes: number of classes.
+        adapt_to: the training inputs.
 
     Returns:
         The model.
@@ -226,8 +259,12 @@ def call_builder(model: Callable[[], keras.Model]) -> keras.Model:
         raise ValueError(
             f"expected a function without required arguments, received {name}: {error}"
         ) from None
+    known, given = builder_arguments(builder), {}
+    # Without `adapt_to`, a function of the user's own may mean something else by the other names.
+    if input_shape is not None and adapt_to is not None and "adapt_to" in known:
+        given = _for_data(known, input_shape, num_classes, adapt_to)
     try:
-        model = builder()
+        model = builder(**given)
     except Exception as error:  # a user's function may raise anything
         raise ValueError(f"{name}() fails: {type(error).__name__}: {error}") from error
     if not isinstance(model, keras.Model):

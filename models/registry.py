@@ -22,6 +22,7 @@ BUILDER_MODULES = (
     "dropout_zoo.models.architectures.mlp",
     "dropout_zoo.models.architectures.cnn",
     "dropout_zoo.models.architectures.published",
+    "dropout_zoo.models.architectures.tabular_mlp",
     "dropout_zoo.models.architectures.wide_resnet",
     "dropout_zoo.models.architectures.autoencoder",
     "dropout_zoo.models.architectures.lstm",
@@ -97,6 +98,9 @@ def register_model(
     data: str = "",
 ) -> Callable[[Callable[Parameters, keras.Model]], Callable[Parameters, keras.Model]]:
     """Register a builder, so that `create_model` and the command line find it by name.
+
+    To be built for data, a builder takes `input_shape`, `num_classes` and, if it has layers that
+    are adapted to the training inputs, such as `Normalization`, `adapt_to`.
 
     A builder may be registered several times, once for each variant, with the arguments that define
     the variant. The model is named after its variant unless the arguments say otherwise.

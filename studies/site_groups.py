@@ -46,11 +46,10 @@ def model_with_sites(model: Model, dataset: Dataset, groups: Iterable[str]) -> k
             model,
             input_shape=dataset.input_shape,
             num_classes=dataset.num_classes,
+            adapt_to=dataset.train[0],
             placements=[group for group in groups if group in PLACEMENT_ARGUMENTS],
         )
-    return resolve_variant(
-        model, {}, input_shape=dataset.input_shape, num_classes=dataset.num_classes
-    )
+    return build_for(model, dataset, {})
 
 
 def sites_of(model: keras.Model, group: str) -> list[str]:
@@ -260,11 +259,17 @@ def build_with(model: Model, dataset: Dataset, arguments: Mapping[str, Any]) -> 
     known = builder_arguments(model)
     hidden = [name for name in PLACEMENT_ARGUMENTS["hidden"] if name in known]
     rates = dict.fromkeys(hidden, 0.0) if arguments else {}
+    return build_for(model, dataset, rates | dict(arguments))
+
+
+def build_for(model: Model, dataset: Dataset, arguments: Mapping[str, Any]) -> keras.Model:
+    """Build a model for the shape of the inputs, the classes and the training inputs of data."""
     return resolve_variant(
         model,
-        rates | dict(arguments),
+        arguments,
         input_shape=dataset.input_shape,
         num_classes=dataset.num_classes,
+        adapt_to=dataset.train[0],
     )
 
 

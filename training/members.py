@@ -34,7 +34,7 @@ class Member:
         label: a name for tables and messages.
         schedule: schedule of the rates over the epochs; None for constant rates.
         split: 0 for the training and validation set as they are; another number for those that
-            `Dataset.resplit` makes with it as its seed.
+            `Dataset.resplit` makes with it as its seed. Adapted layers keep their statistics.
 
     Example:
         >>> from dropout_zoo.training import EarlyDropout, Member

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from dropout_zoo.models.graph.cloning import with_rates
+from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.graph.runtime_rates import runtime_layers
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.targets import targets_for
@@ -250,6 +251,7 @@ def make_plan(
         )
     if not model.built:
         model.build((None, *dataset.input_shape))
+    _check_adapted(model)
     if runtime_layers(model):
         model = with_rates(model, {})
 
@@ -275,6 +277,24 @@ def make_plan(
         directory=directory,
         folder=folder,
     )
+
+
+def _check_adapted(model: keras.Model) -> None:
+    """Check that no `Normalization` still has the statistics that Keras creates it with."""
+    for layer in flat_layers(model):
+        if not isinstance(layer, keras.layers.Normalization) or not layer.built:
+            continue
+        if layer.input_mean is not None:  # it was created with its statistics
+            continue
+        mean, variance, count = map(
+            keras.ops.convert_to_numpy, (layer.adapt_mean, layer.adapt_variance, layer.count)
+        )
+        if not (count or mean.any()) and (variance == 1).all():
+            raise ValueError(
+                f"expected Normalization layers that have been adapted, received {layer.name!r} "
+                "with a mean of 0 and a variance of 1, which leaves its inputs as they are; call "
+                "its adapt(x) with the training inputs, or remove it"
+            )
 
 
 def _try_out(model: keras.Model, validation: Part, objective: Objective) -> None:

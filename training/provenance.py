@@ -14,6 +14,7 @@ import numpy as np
 
 from dropout_zoo.models.argument_validation import plain_values
 from dropout_zoo.models.graph.fingerprint import model_fingerprint
+from dropout_zoo.models.graph.model_graph import flat_layers, has_fixed_weights
 
 if TYPE_CHECKING:
     from dropout_zoo.training.data.dataset import Dataset
@@ -45,19 +46,25 @@ def describe_model(model: keras.Model, initial_weights: str) -> dict[str, Any]:
 
     Args:
         model: the model.
-        initial_weights: as in `TrainSettings`; with ``"keep"`` the weights are described too.
+        initial_weights: as in `TrainSettings`.
 
     Returns:
-        Name, number of parameters, and fingerprints of the structure and, if kept, the weights.
+        Name, number of parameters, and fingerprints of the structure and of the weights that every
+        training starts from: all of them with ``"keep"``, otherwise those of frozen and adapted
+        layers, if there are any.
     """
     described = {
         "name": model.name,
         "parameters": model.count_params(),
         "structure": model_fingerprint(model),
     }
+    fixed = [layer for layer in flat_layers(model) if has_fixed_weights(layer)]
+    weights = [array for layer in fixed for array in layer.get_weights()]
     if initial_weights == "keep":
+        weights = model.get_weights()
+    if weights:
         digest = hashlib.sha256()
-        for array in model.get_weights():
+        for array in weights:
             digest.update(np.ascontiguousarray(array).tobytes())
         described["weights"] = digest.hexdigest()[:16]
     return described

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from dropout_zoo.models.graph.cloning import clone_model, cloned_layer, copy_layer_weights
-from dropout_zoo.models.graph.model_graph import flat_layers
+from dropout_zoo.models.graph.model_graph import flat_layers, has_fixed_weights
 from dropout_zoo.models.keras_internals import (
     global_seed_generator,
     seed_generators,
@@ -48,7 +48,7 @@ def fresh_weights(model: keras.Model, seed: int) -> list[np.ndarray]:
     with _globals_restored():
         clone = clone_model(model, fresh_layer)
     for old, new in zip(flat_layers(model), flat_layers(clone), strict=True):
-        if not old.trainable or hasattr(old, "adapt"):
+        if has_fixed_weights(old):
             copy_layer_weights(old, new)
     return list(clone.get_weights())
 

@@ -110,6 +110,7 @@ class Search:
             model,
             input_shape=dataset.input_shape,
             num_classes=dataset.num_classes,
+            adapt_to=dataset.train[0],
             placements=settings.placements or (),
         )
         self.hypermodel = DropoutHyperModel(

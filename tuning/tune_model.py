@@ -89,7 +89,8 @@ def tune(
         resplit: whether the seeds of the race are spread over several splits of the training and
             validation examples; otherwise, and for training examples with weights, the answer
             holds for the given split. None for True if the validation set was drawn at random and
-            the weights are drawn anew.
+            the weights are drawn anew. Adapted layers keep the statistics of the given training
+            set on every split.
         seed: seed of the trials and of everything random in the search, an integer >= 0. Screening
             and race take the seeds that follow it.
         directory: a new or empty directory for the run; None for a temporary one that is removed

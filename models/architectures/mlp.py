@@ -32,7 +32,6 @@ def build_mlp(
     kernel_regularizer: Any = None,
     kernel_constraint: Any = None,
     max_norm: float | None = None,
-    input_batch_norm: bool = False,
     batch_norm: str | None = None,
     optimizer: Any = "adam",
     loss: Any = None,
@@ -66,8 +65,6 @@ def build_mlp(
             no constraint. Srivastava et al. 2014, Appendix A, use 3 to 4 in networks that scale
             weights at test time. Keras scales activations during training instead, so the same
             activations need weights smaller by 1 - rate, and the same bound is looser.
-        input_batch_norm: whether to standardize each feature first, with its mean and variance
-            over the batch; for features on different scales.
         batch_norm: None, ``"before_dropout"`` or ``"after_dropout"``.
         optimizer: passed to `keras.Model.compile`.
         loss: passed to `keras.Model.compile`; None for categorical cross-entropy (mean squared
@@ -96,7 +93,6 @@ def build_mlp(
     shape = check_sizes(input_shape, "input_shape", "(28, 28) or (784,)", least=1)
     widths = check_sizes(units, "units", "(128, 64), one per layer")
     check_choice(batch_norm, building_blocks.BATCH_NORM_ORDERS, "batch_norm")
-    check_choice(input_batch_norm, (False, True), "input_batch_norm")
     if (activation == "maxout") != (num_pieces is not None):
         raise ValueError(
             'expected num_pieces, such as 5, with activation="maxout" only; received '
@@ -104,11 +100,6 @@ def build_mlp(
         )
     constraint = building_blocks.constraint_on_kernel(max_norm, kernel_constraint)
     layers = [keras.Input(shape), keras.layers.Flatten(name="flatten")]
-    if input_batch_norm:
-        # The weights and biases of the next layer make a learned scale and offset redundant.
-        layers.append(
-            keras.layers.BatchNormalization(center=False, scale=False, name="input_batch_norm")
-        )
     if input_rate is not None:
         rate = builder_rate(input_rate, "input_rate")
         layers.append(seeded_dropout(rate, "input_dropout"))

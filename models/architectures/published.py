@@ -88,23 +88,6 @@ for _name, _parameters, _arguments, _source in MNIST_NETS:
     )(build_mlp)
 
 register_model(
-    "tabular_mlp",
-    family="MLP",
-    parameters=160_514,
-    sites={"hidden_1_dropout": 0.1, "hidden_2_dropout": 0.1},
-    source="Gorishniy et al. 2021 (arXiv 2106.11959), Section 3.1: Linear, ReLU, Dropout; widths "
-    "and rate of the example in the authors' package, tuned for each dataset in the paper; the "
-    "standardized inputs are this project's",
-    arguments={
-        "input_shape": (30,),
-        "num_classes": 2,
-        "units": (384, 384),
-        "hidden_rates": 0.1,
-        "input_batch_norm": True,
-    },
-)(build_mlp)
-
-register_model(
     "srivastava_cnn",
     family="CNN",
     parameters=10_071_562,

@@ -18,7 +18,11 @@ import keras
 import numpy as np
 
 from dropout_zoo.models import keras_internals
-from dropout_zoo.models.graph.model_graph import flat_layers, is_plain_model
+from dropout_zoo.models.graph.model_graph import (
+    flat_layers,
+    has_fixed_weights,
+    is_plain_model,
+)
 from dropout_zoo.models.graph.sites import DROPOUT_FAMILY
 from dropout_zoo.models.layers.drop_connect import DropConnect
 
@@ -95,7 +99,7 @@ class _Reader:
 
     def layer(self, layer: keras.Layer, weights: str) -> Any:
         """Read a layer of the model, without the layers inside it."""
-        values = weights == "all" or not layer.trainable or hasattr(layer, "adapt")
+        values = weights == "all" or has_fixed_weights(layer)
         inner = {id(w) for each in keras_internals.direct_layers(layer) for w in each.weights}
         own = [weight for weight in layer.weights if id(weight) not in inner]
         return [

@@ -135,6 +135,11 @@ def flat_layers(model: keras.Layer) -> list[keras.Layer]:
     ]
 
 
+def has_fixed_weights(layer: keras.Layer) -> bool:
+    """Whether a layer keeps its weights where fresh ones are drawn: it is frozen or adapted."""
+    return not layer.trainable or hasattr(layer, "adapt")
+
+
 def read_graph(model: keras.Model) -> Graph | None:
     """Read the graph of a model, with nested models unfolded.
 

@@ -61,4 +61,6 @@ def transferred_model(
     for old, new in weighted[:-1]:
         if [w.shape for w in old.weights] == [w.shape for w in new.weights]:
             new.set_weights(old.get_weights())
+            if hasattr(new, "finalize_state"):
+                new.finalize_state()  # else it computes with the statistics that it had before
     return built

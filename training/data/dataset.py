@@ -206,6 +206,9 @@ class Dataset:
     def resplit(self, seed: int) -> Dataset:
         """Divide the training and validation examples anew; the test set stays the same.
 
+        Members that are trained on another split keep the statistics of layers that were adapted to
+        data, such as `Normalization`: those of the training set before the division.
+
         Args:
             seed: Seed of the division, 0 or larger.
 

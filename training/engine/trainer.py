@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import TypeAlias, Unpack
 
 import keras
 
+from dropout_zoo.models.factory import resolve_model
 from dropout_zoo.models.graph.runtime_rates import why_rates_are_fixed
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.adapters import Data, as_dataset
@@ -20,6 +21,8 @@ from dropout_zoo.training.members import Job, Member, TrainedMember, member_rate
 from dropout_zoo.training.plan import make_plan
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
+Model: TypeAlias = keras.Model | str | Callable[[], keras.Model]
+
 
 class MemberTrainer:
     """Trains members of one model with the same data and settings.
@@ -28,7 +31,9 @@ class MemberTrainer:
     less than several calls of `train_members`, which describes what members share.
 
     Args:
-        model: a compiled Sequential or Functional model; it is not changed.
+        model: a compiled Sequential or Functional model, which is not changed; or a registered
+            name, ``"package.module:function"`` or a function without required arguments, which
+            build one.
         dataset: the data; see `as_dataset`. A test set is not used.
         settings: how each member is trained.
         keep_state: whether checkpoints also hold what a continued training needs.
@@ -60,7 +65,7 @@ class MemberTrainer:
 
     def __init__(
         self,
-        model: keras.Model,
+        model: Model,
         dataset: Data,
         settings: TrainSettings,
         *,
@@ -75,9 +80,17 @@ class MemberTrainer:
         if directory is None:
             folder = tempfile.TemporaryDirectory(prefix="dropout-zoo-")
             directory = folder.name
+        data = as_dataset(dataset)
+        if not isinstance(model, keras.Model):
+            model = resolve_model(
+                model,
+                input_shape=data.input_shape,
+                num_classes=data.num_classes,
+                adapt_to=data.train[0],
+            )
         self.plan = make_plan(
             model,
-            as_dataset(dataset),
+            data,
             settings,
             keep_state=keep_state,
             directory=Path(directory),
@@ -152,7 +165,7 @@ class MemberTrainer:
 
 
 def train_members(
-    model: keras.Model,
+    model: Model,
     members: Iterable[Member | None],
     dataset: Data,
     *,
@@ -170,7 +183,7 @@ def train_members(
     whatever their rates, so that their scores can be compared in pairs.
 
     Args:
-        model: a compiled Sequential or Functional model; it is not changed.
+        model: as in `MemberTrainer`.
         members: what to train; see `MemberTrainer.train` for iterators.
         dataset: the data; see `as_dataset`. A test set is not used.
         keep_state: as in `MemberTrainer`, like the next four arguments.

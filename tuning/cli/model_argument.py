@@ -21,7 +21,7 @@ def find_model(text: str, dataset: Dataset | None = None) -> tuple[keras.Model, 
 
     Args:
         text: a registered name, ``package.module:function``, or the path of a ``.keras`` file.
-        dataset: data whose shape a registered model is built for; None for its defaults.
+        dataset: data that a registered model is built for; None for its defaults.
 
     Returns:
         The model, compiled or not, and the place of its code or file.
@@ -34,13 +34,17 @@ def find_model(text: str, dataset: Dataset | None = None) -> tuple[keras.Model, 
 
     if is_file(text):
         return _load_file(Path(text)), SourceLocation(Path(text).as_posix())
+    data: dict[str, Any] = {}
+    if dataset is not None:
+        data = {
+            "input_shape": dataset.input_shape,
+            "num_classes": dataset.num_classes,
+            "adapt_to": dataset.train[0],
+        }
     if ":" in text:
         function = import_function(text)
-        return call_builder(function), _place_of(function)
-    if dataset is None:
-        return resolve_model(text), SourceLocation()
-    shape, classes = dataset.input_shape, dataset.num_classes
-    return resolve_model(text, input_shape=shape, num_classes=classes), SourceLocation()
+        return call_builder(function, **data), _place_of(function)
+    return resolve_model(text, **data), SourceLocation()
 
 
 def compiled_model(text: str) -> keras.Model | str:

@@ -103,7 +103,9 @@ def test_saved_and_reloaded_it_is_the_same(name, tmp_path):
 def test_training_in_the_engine_lowers_the_loss(name, data_of):
     data = data_of(name)
     keras.utils.set_random_seed(1)
-    model = resolve_model(name, input_shape=data.input_shape, num_classes=data.num_classes)
+    model = resolve_model(
+        name, input_shape=data.input_shape, num_classes=data.num_classes, adapt_to=data.train[0]
+    )
     assert why_not_liftable(model) is None
     member = Member(dict(model_entry(name).sites), seed=1)
     # The moving averages of the largest nets' batch normalization take some thirty steps.

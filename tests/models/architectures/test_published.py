@@ -27,7 +27,6 @@ BY_HAND = {
     "srivastava_8192x2": dense(784, 8192, 8192, 10),
     "srivastava_1024_1024_2048": dense(784, 1024, 1024, 2048, 10),
     "goodfellow_maxout_240x2": dense(784, 240, 240, 10, pieces=5),
-    "tabular_mlp": dense(30, 384, 384, 2),
     # 32 x 32 images; padded convolutions keep their size, poolings make 15, 7 and 3 of it.
     "srivastava_cnn": (25 * 3 + 1) * 96
     + (25 * 96 + 1) * 128
@@ -132,17 +131,6 @@ def test_a_searched_placement_that_there_is_keeps_its_rates():
     assert [site.rate for site in dropout_sites(gained)] == [0.0, 0.5, 0.3]
 
 
-def test_features_in_units_of_their_own_are_standardized():
-    model = create_model("tabular_mlp", input_shape=(2,))
-    random = np.random.default_rng(0)
-    x = np.stack([random.normal(5000, 900, 400), random.normal(0, 1e-3, 400)], axis=1)
-    norm = model.get_layer("input_batch_norm")
-    seen = np.asarray(norm(x.astype("float32"), training=True))
-    np.testing.assert_allclose(seen.std(0)[0], 1, atol=0.01)
-    np.testing.assert_allclose(seen.mean(0), 0, atol=0.01)
-    assert not norm.trainable_weights
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -153,7 +141,6 @@ def test_features_in_units_of_their_own_are_standardized():
         ({"activation": "maxout"}, "expected num_pieces, such as 5"),
         ({"num_pieces": 5}, 'expected num_pieces, such as 5, with activation="maxout"'),
         ({"activation": "maxout", "num_pieces": 0}, "expected num_pieces to be a whole number"),
-        ({"input_batch_norm": "before_dropout"}, "expected input_batch_norm to be one of"),
     ],
 )
 def test_wrong_values_are_named(arguments, message):

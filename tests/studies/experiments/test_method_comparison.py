@@ -20,7 +20,7 @@ from dropout_zoo.studies.data.augmentation import with_augmented_copies, with_sy
 from dropout_zoo.studies.experiments.methods import NONE, methods_for
 from dropout_zoo.studies.experiments.transfer import transferred_model
 from dropout_zoo.studies.plan import NO_DROPOUT
-from dropout_zoo.training import load_dataset
+from dropout_zoo.training import Dataset, load_dataset
 
 ALONE = Execution(workers=1)
 
@@ -230,6 +230,15 @@ def test_transfer_brings_the_hidden_layers_of_other_classes(few_digits):
     assert list(raced.scores()["setting"]) == [NONE, "transfer"]
     with pytest.raises(ValueError, match="at least 2 of the 10 classes"):
         split_classes(few_digits, [3])
+
+
+def test_transfer_brings_the_statistics_that_the_hidden_layers_were_trained_with():
+    x, y = np.arange(24.0).reshape(12, 2), np.arange(12) % 2
+    source, target = (Dataset.from_arrays((given, y), (given, y)) for given in (x, x * 1000 + 5))
+    model = transferred_model("tabular_mlp", {"units": (4,)}, target, source, epochs=1)
+    layer = model.get_layer("normalization")
+    np.testing.assert_allclose(layer.adapt_mean, x.mean(0))
+    np.testing.assert_allclose(layer(x), (x - x.mean(0)) / x.std(0), rtol=1e-6)
 
 
 @pytest.mark.slow

@@ -61,6 +61,23 @@ def one_fit(trainer, member, callbacks=()):
     return model, history.history
 
 
+def test_statistics_that_were_adapted_are_those_of_one_fit(few_digits):
+    normalize = keras.layers.Normalization(axis=None)
+    normalize.adapt(few_digits.train[0] * 3)
+    stack = [keras.Input((28, 28)), normalize, keras.layers.Flatten(), keras.layers.Dropout(0.2)]
+    model = keras.Sequential([*stack, keras.layers.Dense(10, "softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    trainer = trainer_of(model, few_digits)
+    member = Member([0.4], seed=3)
+    stock, history = one_fit(trainer, member)
+    for trained in both_ways(trainer, member):
+        assert_history(trained, history)
+        assert_equal_weights(trained.final_model().get_weights(), stock.get_weights())
+        kept = trained.model().layers[0]
+        assert_equal_weights(kept.get_weights(), normalize.get_weights())
+        np.testing.assert_array_equal(kept(few_digits.test[0]), normalize(few_digits.test[0]))
+
+
 AVERAGED = {
     "adam": lambda: optimizers.Adam(1e-2, use_ema=True, ema_momentum=0.9),
     "overwritten every 4 steps": lambda: optimizers.SGD(

@@ -115,7 +115,18 @@ def noisy_net():
     return model
 
 
+def adapted_net():
+    """Statistics that no seed draws again."""
+    normalize = layers.Normalization(axis=None)
+    normalize.adapt(np.array([-2.0, 4.0]))
+    stack = [keras.Input((28, 28)), normalize, layers.Flatten(), layers.Dropout(0.2)]
+    model = keras.Sequential([*stack, layers.Dense(10, "softmax")])
+    model.compile("sgd", "categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
 MODELS = {
+    "adapted": adapted_net,
     "mlp": lambda: build_mlp(**MLP),
     # The gradient of a bias before batch normalization is 0 but for rounding, which Adam would
     # turn into steps as large as any.
@@ -185,6 +196,13 @@ def check_a_member_in_company_is_that_of_fit(name, few_digits):
     trained = trainer.train(members)[1]
     rates = member_rates(model, members[1])
     assert_close(trained, fit_member(trainer.plan, members[1], rates, 1000))
+
+
+def check_adapted_statistics_are_kept(few_digits):
+    (trained,) = trainer_of(adapted_net(), few_digits, epochs=1).train([Member({}, seed=1)])
+    kept = trained.model().layers[0]
+    assert [float(value) for value in kept.get_weights()] == [1.0, 9.0, 0.0]
+    assert (keras.ops.convert_to_numpy(kept(np.full((1, 28, 28), 7.0))) == 2).all()
 
 
 def check_company_and_number_of_slots_change_nothing(trainer, trainer_of_two):

@@ -12,8 +12,10 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from sklearn.datasets import load_iris
 
 from dropout_zoo.models import build_mlp
+from dropout_zoo.training import load_dataset
 from dropout_zoo.tuning.cli.main import main
 
 QUICK = ["--rates", "0.2,0.5", "--epochs", "1", "--num-finalists", "1", "--num-seeds", "2"]
@@ -149,6 +151,32 @@ def test_tune_takes_a_saved_model_and_data_without_a_test_set(here):
     outcome = json.loads(answered.stdout)
     assert set(outcome["best_rates"]) == {"hidden_1_dropout"}
     assert outcome["test"] == {}
+
+
+@pytest.mark.slow
+def test_the_columns_of_a_table_are_given_as_they_are(here):
+    irises = load_iris(as_frame=True)
+    columns = irises.data * [1, 1000, 1, 0.001]  # in units of their own
+    species = irises.target_names[irises.target]
+    columns.assign(species=species).to_csv("iris.csv", index=False)
+    table = ["tabular_mlp", "--data", "iris.csv", "--target", "species"]
+    few = ["--max-trials", "2", "--epochs", "60", "--num-seeds", "2", "--out", "run"]
+    answered = run("tune", *table, "--oracle", "bayesian", *few, "--json")
+    assert answered.exit_code == 0, answered.output
+    # Of the 22 test rows of this split, logistic regression mistakes one as well.
+    assert json.loads(answered.stdout)["test"]["accuracy"] > 0.93
+    best = keras.models.load_model("run/best.keras", safe_mode=True)
+    predicted = best.predict(columns.to_numpy("float32"), verbose=0).argmax(axis=1)
+    assert (predicted == irises.target).mean() > 0.93
+    x, _ = load_dataset("iris.csv", target="species", seed=0).train
+    mean = best.get_layer("normalization").adapt_mean
+    np.testing.assert_allclose(mean, x.mean(0, dtype="float64"), rtol=1e-6)
+    quick = ["--epochs", "1", "--num-seeds", "1"]
+    for kind, varied in {"rate": ["--rates", "0.5"], "capacity": ["--units", "8"]}.items():
+        swept = run("sweep", kind, *table, *varied, *quick)
+        assert swept.exit_code == 0, swept.output
+    audited = run("audit", *table, *quick)
+    assert audited.exit_code == 0, audited.output
 
 
 @pytest.mark.slow
