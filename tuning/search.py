@@ -31,6 +31,7 @@ from dropout_zoo.training.provenance import as_json, describe_data, describe_mod
 from dropout_zoo.training.settings import TrainSettings
 from dropout_zoo.tuning import run_files
 from dropout_zoo.tuning.answer import Answer, answer
+from dropout_zoo.tuning.audit_errors import audit_errors
 from dropout_zoo.tuning.chance import chance_of
 from dropout_zoo.tuning.oracles import default_oracle, make_oracle, trial_limit
 from dropout_zoo.tuning.progress import Progress
@@ -255,6 +256,8 @@ class Search:
         if journaled.restored:
             progress.say(f"Resuming: {journaled.restored} training runs were finished before.")
         progress.say(self.dataset.describe())
+        for error in audit_errors(self.model):
+            progress.say(error)
         if self.space.note:
             progress.say(self.space.note)
         progress.say(self.summary())
