@@ -87,7 +87,7 @@ def tune(
         num_seeds: maximum number of seeds in the race; an odd number is rounded down where the
             data are split anew. With fewer than 10, all are trained on the given split.
         num_finalists: number of settings that race against no dropout. More of them need larger
-            gains to show.
+            gains to show. One that fails on a seed is replaced by the next best setting.
         resplit: whether the seeds of the race are spread over several splits of the training and
             validation examples; otherwise, and for training examples with weights, the answer
             holds for the given split. None for True if the validation set was drawn at random and
