@@ -109,7 +109,7 @@ def tune(
     Raises:
         ValueError: a setting is out of range, or model, data and settings do not fit together.
         TypeError: there is no such setting, or the model cannot be cloned.
-        RuntimeError: no finalist or control completed on every seed.
+        RuntimeError: every trial failed, or no finalist or control completed on every seed.
 
     Example:
         >>> from dropout_zoo.models import build_mlp

@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from keras import layers, ops
+from keras_tuner import oracles
 from made_up_races import EPOCHS, LOSS, NONE, SPACE, race_of, trained
 
-from dropout_zoo.tuning import TuningResult, search, tune
+from dropout_zoo.models import build_mlp
+from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner, TuningResult, search, tune
 from dropout_zoo.tuning.answer import answer
 from dropout_zoo.tuning.race import comparison_table, run_race
 from dropout_zoo.tuning.screening import screen
@@ -19,20 +21,22 @@ QUICK = {"rates": [0.2, 0.5], "epochs": 1, "num_finalists": 1, "progress": False
 FINALIST, NEXT = {"finalist 1": {"hidden": 0.4}}, {"finalist 2": {"hidden": 0.3}}
 
 
+def made(member, score=0.5, *, lost):
+    """The result of a training run that was never made."""
+    how = ("diverged", "the loss is NaN") if lost else ("completed", "")
+    result = trained(member.rates, np.nan if lost else score, member.seed, LOSS, *how)
+    return replace(result, member=member)
+
+
 def race(failing, *, gain=0.2, seeds=10, reserve=NEXT):
     """Race made-up scores; `failing` holds the pairs of setting and seed that diverge."""
 
     def train(members):
         results = []
         for member in members:
-            lost = (member.label, member.seed) in failing
             score = 0.5 - gain * (member.label != NONE)
             score += 0.01 * np.sin(member.seed) * (1 if member.label == NONE else -1)
-            result = trained(
-                member.rates, np.nan if lost else score, member.seed, LOSS,
-                "diverged" if lost else "completed", "the loss is NaN" if lost else "",
-            )  # fmt: skip
-            results.append(replace(result, member=member))
+            results.append(made(member, score, lost=(member.label, member.seed) in failing))
         return results
 
     settings = {NONE: {"hidden": 0.0}, **FINALIST}
@@ -194,3 +198,43 @@ def test_a_search_whose_control_fails_says_so(few_digits, tmp_path):
     pd.testing.assert_frame_equal(
         TuningResult.load(tmp_path / "run").comparison, result.comparison, check_dtype=False
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "length"),
+    [
+        (oracles.BayesianOptimizationOracle, {"max_trials": 8}),
+        (oracles.HyperbandOracle, {"max_epochs": 9}),
+    ],
+)
+@pytest.mark.parametrize("failing", [4, 1000])
+def test_a_search_ends_in_failure_only_if_every_trial_failed(kind, length, failing, tmp_path):
+    oracle = kind("val_loss", seed=1, max_consecutive_failed_trials=99, **length)
+    members = []
+
+    class Trainer:
+        max_parallel = 4
+
+        def train(self, wanted, on_result=None):
+            members.extend(wanted)
+            return [
+                made(member, lost=number <= failing)
+                for number, member in enumerate(wanted, start=1 + len(members) - len(wanted))
+            ]
+
+    model = build_mlp(units=(4,), hidden_rates=0.5)
+    hypermodel = DropoutHyperModel(model, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
+    tuner = DropoutTuner(oracle, hypermodel, parallel_trials=4, directory=tmp_path)
+    if failing == 4:
+        tuner.search_with(Trainer())
+        assert tuner.results
+    else:
+        with pytest.raises(RuntimeError, match="every trial failed: the loss is NaN"):
+            tuner.search_with(Trainer())
+    assert len(members) > 4
+
+
+def test_where_hyperband_fails_throughout_it_says_so(few_digits):
+    settings = QUICK | {"oracle": "hyperband", "epochs": 4, "num_seeds": 1}
+    with pytest.raises(RuntimeError, match="every trial failed: epoch 1: loss nan"):
+        tune(brittle(0.1, 0.9, share=1.1), few_digits, **settings)
