@@ -232,10 +232,13 @@ def _at_best(trained: TrainedMember, chance: Chance) -> float:
 
 
 def _about_range(rates: Mapping[str, float], space: SearchSpace) -> list[str]:
-    edge = space.on_edge(rates)
-    if not edge:
-        return []
+    where = {
+        "at the edge of the range that was tried": space.on_edge(rates),
+        # The model's own rates race as well, wherever they lie.
+        "outside the range that was searched": space.outside(rates),
+    }
     return [
-        f"The best rate is at the edge of the range that was tried at {', '.join(edge)}: a wider "
-        "range may contain a better one."
+        f"The best rate is {place} at {', '.join(paths)}: a wider range may contain a better one."
+        for place, paths in where.items()
+        if paths
     ]

@@ -121,6 +121,23 @@ def test_the_edge_of_the_range_is_pointed_out():
     assert "at the edge of the range that was tried at hidden: a wider range" in found.sentence
 
 
+@pytest.mark.parametrize(
+    ("rate", "said"),
+    [
+        (0.3, None),
+        (0.5, "at the edge of the range that was tried at hidden: a wider range"),
+        (float(np.float32(0.2)), "at the edge of the range that was tried at hidden: a wider"),
+        (0.7, "outside the range that was searched at hidden: a wider range"),
+        (0.05, "outside the range that was searched at hidden: a wider range"),
+    ],
+)
+def test_rates_as_given_may_lie_on_the_edge_or_outside(monkeypatch, rate, said):
+    monkeypatch.setitem(RATES, "as given", rate)
+    found = concluded(LOSS, {NONE: 0.5 + NOISE, "as given": 0.3 - NOISE})
+    assert (found.kind, found.setting) == ("gain", "as given")
+    assert "range" not in found.sentence if said is None else said in found.sentence
+
+
 def test_of_two_gains_the_larger_is_recommended_and_needs_more_evidence():
     two = {NONE: 0.5 + NOISE, "at 40": 0.3 - NOISE, "at 30": 0.35 - NOISE}
     race, found = race_of(10), {}
