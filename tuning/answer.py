@@ -12,12 +12,12 @@ from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.sequential_tests import SEEDS_PER_SPLIT
 from dropout_zoo.studies.site_groups import AS_GIVEN
 from dropout_zoo.studies.summary_text import count_of
+from dropout_zoo.studies.training_ends import TOLERATED_SHARE, share_not_ended
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning.chance import Chance
 from dropout_zoo.tuning.race import RaceSettings
 from dropout_zoo.tuning.space import SearchSpace
-from dropout_zoo.tuning.training_length import TOLERATED_SHARE, share_not_ended
 from dropout_zoo.tuning.trial_tables import TrainingRecord
 
 GAIN = "gain"
@@ -82,7 +82,8 @@ def answer(
     not_ended = {
         setting: share
         for setting, trainings in of_setting.items()
-        if (share := share_not_ended(trainings, max_epochs)) > TOLERATED_SHARE
+        if (share := share_not_ended([_length(each) for each in trainings], max_epochs))
+        > TOLERATED_SHARE
     }
     failures = _failures(records, race)
     kind, text = _compared(table, best, race, objective, failures)
@@ -224,6 +225,10 @@ def _described(
     if setting == race.control:
         return setting
     return describe_rates(of_setting[setting][0].rates)
+
+
+def _length(trained: TrainedMember) -> tuple[int, int]:
+    return trained.best_epoch, len(trained.curves)
 
 
 def _at_best(trained: TrainedMember, chance: Chance) -> float:
