@@ -184,6 +184,11 @@ class StudyPlan(Generic[Result]):
         return {each.name: each.control for each in self.settings if each.control is not None}
 
     @property
+    def max_epochs(self) -> dict[str, int]:
+        """Largest number of epochs by name of the setting; fewer examples may be given more."""
+        return {each.name: each.setup.settings(self.training).epochs for each in self.settings}
+
+    @property
     def factors(self) -> list[str]:
         """Names of the varied factors."""
         return list(dict.fromkeys(name for setting in self.settings for name in setting.factors))
@@ -235,6 +240,7 @@ class StudyPlan(Generic[Result]):
             "seeds": list(self.seeds),
             "training": self.training.describe(),
             "settings": {each.name: dict(each.rates) for each in self.settings},
+            "epochs": self.max_epochs,
             "models": [
                 describe_model(setup.model, setup.settings(self.training).initial_weights)
                 for setup in self.setups

@@ -9,6 +9,7 @@ import pandas as pd
 
 from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL, PairedDifference
 from dropout_zoo.studies.result import GAIN_COLUMNS, TrainingStudyResult
+from dropout_zoo.studies.training_ends import length_sentences
 from dropout_zoo.training.objective import Objective
 
 NO_INTERVALS = "A single seed gives no confidence intervals, so nothing is proven."
@@ -166,6 +167,25 @@ def failure_sentences(result: TrainingStudyResult) -> list[str]:
         f"{name}: {count_of(len(group), 'run')} did not complete ({group['reason'].iloc[0]})."
         for name, group in result.failures().groupby("setting", sort=False)
     ]
+
+
+def not_ended_sentences(result: TrainingStudyResult) -> list[str]:
+    """Say which settings were not trained to the end, in one sentence; none if all were."""
+    settings = result.settings
+    lengths = dict.fromkeys(result.data["setting"], settings["training"]["epochs"])
+    return length_sentences(result.data, result.objective, lengths | settings.get("epochs", {}))
+
+
+def basis_sentences(result: TrainingStudyResult) -> list[str]:
+    """Say what a comparison rests on: the length of training, what failed, and the intervals.
+
+    Args:
+        result: the result.
+
+    Returns:
+        The sentences that follow those that compare.
+    """
+    return [*not_ended_sentences(result), *failure_sentences(result), method_sentence(result)]
 
 
 def one_or_more(controls: Iterable[str]) -> str:

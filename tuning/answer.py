@@ -12,12 +12,12 @@ from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.sequential_tests import SEEDS_PER_SPLIT
 from dropout_zoo.studies.site_groups import AS_GIVEN
 from dropout_zoo.studies.summary_text import count_of
+from dropout_zoo.studies.training_ends import TOLERATED_SHARE, share_not_ended
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning.chance import Chance
 from dropout_zoo.tuning.race import RaceSettings
 from dropout_zoo.tuning.space import SearchSpace
-from dropout_zoo.tuning.training_length import TOLERATED_SHARE, share_not_ended
 from dropout_zoo.tuning.trial_tables import TrainingRecord
 
 GAIN = "gain"
@@ -82,10 +82,13 @@ def answer(
     not_ended = {
         setting: share
         for setting, trainings in of_setting.items()
-        if (share := share_not_ended(trainings, max_epochs)) > TOLERATED_SHARE
+        if (share := share_not_ended([_length(each) for each in trainings], max_epochs))
+        > TOLERATED_SHARE
     }
-    kind, text = _compared(table, best, race, objective, _failures(records))
-    if chance is not None:
+    failures = _failures(records, race)
+    kind, text = _compared(table, best, race, objective, failures)
+    lost = race.control in failures  # so that nothing is claimed that could be doubted
+    if chance is not None and not lost:
         reached = float(np.mean([_at_best(each, chance) for each in of_setting[name]]))
         if not chance.objective.is_better(reached, chance.value):
             kind, text = (
@@ -96,7 +99,7 @@ def answer(
                     "cannot be compared before the model learns"
                 ),
             )
-    if not_ended:
+    if not_ended and not lost:
         shares = ", ".join(
             f"{round(100 * share)}% of the runs with {_described(s, of_setting, race)}"
             for s, share in not_ended.items()
@@ -109,6 +112,8 @@ def answer(
             ),
         )
     sentences = [f"{text}."]
+    if dropped := [told for setting, told in failures.items() if setting != race.control]:
+        sentences.append(f"Not compared: {'; '.join(dropped)}.")
     if name != race.control and kind in (GAIN, NO_DIFFERENCE):
         sentences += _about_range(rates, space)
     return Answer(kind, name, rates, " ".join(sentences))
@@ -120,7 +125,11 @@ def describe_rates(rates: Mapping[str, float]) -> str:
 
 
 def _compared(
-    table: pd.DataFrame, best: pd.Series, race: RaceSettings, objective: Objective, failed: str
+    table: pd.DataFrame,
+    best: pd.Series,
+    race: RaceSettings,
+    objective: Objective,
+    failures: Mapping[str, str],
 ) -> tuple[str, str]:
     """What the intervals say, as a kind of answer and a sentence without its full stop."""
     by_name = table.set_index("setting")
@@ -129,8 +138,13 @@ def _compared(
     others = by_name.drop(index=race.control, errors="ignore")
     name = str(best["setting"])
     label = _label(best, name, race)
-    if race.control not in by_name.index or others.empty:
-        return UNKNOWN, f"Best: {label} ({measured}); there is nothing to compare it with{failed}"
+    if race.control not in by_name.index:
+        return UNKNOWN, (
+            f"The control, {failures[race.control]}, so that no gain can be measured. Best of the "
+            f"others: {label} ({measured})"
+        )
+    if others.empty:
+        return UNKNOWN, f"Best: {label} ({measured}); there is nothing to compare it with"
     if seeds == 1:
         if name == race.control:
             return (
@@ -166,16 +180,21 @@ def _compared(
     )
 
 
-def _failures(records: Sequence[TrainingRecord]) -> str:
-    """Which settings failed, as the end of a sentence; empty if none did."""
-    reasons: dict[str, list[str]] = {}
+def _failures(records: Sequence[TrainingRecord], race: RaceSettings) -> dict[str, str]:
+    """Which settings failed, on how many of their seeds, and why, as parts of a sentence."""
+    runs: dict[str, list[TrainedMember]] = {}
     for record in records:
-        if record.result.status != "completed":
-            reasons.setdefault(record.setting, []).append(record.result.reason)
-    told = "; ".join(
-        f"{s} failed on {count_of(len(r), 'seed')} ({r[0]})" for s, r in reasons.items()
-    )
-    return f", because {told}" if told else ""
+        runs.setdefault(record.setting, []).append(record.result)
+    told = {}
+    for name, results in runs.items():
+        reasons = [each.reason for each in results if each.status != "completed"]
+        if reasons:
+            seeds = f"{len(reasons)} of {count_of(len(results), 'seed')}"
+            told[name] = (
+                f"{_described(name, runs, race)}, {'' if name == race.control else 'which '}"
+                f"failed on {seeds} ({reasons[0]})"
+            )
+    return told
 
 
 def _label(row: pd.Series, name: str, race: RaceSettings) -> str:
@@ -208,16 +227,23 @@ def _described(
     return describe_rates(of_setting[setting][0].rates)
 
 
+def _length(trained: TrainedMember) -> tuple[int, int]:
+    return trained.best_epoch, len(trained.curves)
+
+
 def _at_best(trained: TrainedMember, chance: Chance) -> float:
     row = trained.curves.set_index("epoch").loc[trained.best_epoch]
     return float(row[chance.objective.name])
 
 
 def _about_range(rates: Mapping[str, float], space: SearchSpace) -> list[str]:
-    edge = space.on_edge(rates)
-    if not edge:
-        return []
+    where = {
+        "at the edge of the range that was tried": space.on_edge(rates),
+        # The model's own rates race as well, wherever they lie.
+        "outside the range that was searched": space.outside(rates),
+    }
     return [
-        f"The best rate is at the edge of the range that was tried at {', '.join(edge)}: a wider "
-        "range may contain a better one."
+        f"The best rate is {place} at {', '.join(paths)}: a wider range may contain a better one."
+        for place, paths in where.items()
+        if paths
     ]

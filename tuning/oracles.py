@@ -75,13 +75,13 @@ def make_oracle(
     Raises:
         ValueError: there is no oracle of that name.
     """
+    limit = trial_limit(name, space, max_trials, epochs)
     common: dict[str, Any] = {
         "objective": keras_tuner.Objective(*objective),
         "seed": seed + 1,  # KerasTuner takes 0 for "no seed"
         # Three failures in a row, the default, say nothing about the settings to come.
-        "max_consecutive_failed_trials": space.size + 1,
+        "max_consecutive_failed_trials": limit + 1,
     }
-    limit = trial_limit(name, space, max_trials, epochs)
     oracle: keras_tuner.Oracle
     if name == "grid":
         oracle = _Grid(max_trials=limit, **common)

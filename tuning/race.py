@@ -86,6 +86,7 @@ def run_race(
     race: RaceSettings,
     objective: Objective,
     train: Train,
+    reserve: Mapping[str, Mapping[str, float]] | None = None,
 ) -> list[TrainingRecord]:
     """Train all settings on the same seeds until the comparison is clear.
 
@@ -94,33 +95,57 @@ def run_race(
         race: how they are compared.
         objective: what they are judged by.
         train: trains members.
+        reserve: rates by name of the settings that take the place of those that fail, in this
+            order. The race ends where the control fails.
 
     Returns:
         The training runs, setting by setting.
     """
     trained: dict[str, list[TrainedMember]] = {name: [] for name in settings}
-    done = 0
+    racing, waiting = dict(settings), dict(reserve or {})
     for number, look in enumerate(race.looks):
-        members = [
-            member
-            for name, rates in settings.items()
-            for member in race.members(name, rates, range(done, look))
-        ]
-        # All settings on one seed, then on the next: those of one split follow each other.
-        members.sort(key=lambda member: member.seed)
-        for result in train(members):
-            trained[str(result.member.label)].append(result)
-        done = look
-        scores = {name: [each.score for each in results] for name, results in trained.items()}
-        failed = [n for n, results in trained.items() if any(_failed(each) for each in results)]
-        rows = gains({n: s for n, s in scores.items() if n not in failed}, race, objective, number)
-        if race.control in failed or is_clear(rows, scores[race.control]):
+        while members := _missing(racing, race, trained, look):
+            for result in train(members):
+                trained[str(result.member.label)].append(result)
+            failed = [name for name in racing if any(map(_failed, trained[name]))]
+            if race.control in failed:
+                return _records(trained, race)
+            for name in failed:
+                del racing[name]
+            for name in list(waiting)[: len(failed)]:
+                racing[name] = waiting.pop(name)
+                trained[name] = []
+        scores = {name: [each.score for each in trained[name]] for name in racing}
+        rows = gains(scores, race, objective, number)
+        if is_clear(rows, scores[race.control]):
             break
+    return _records(trained, race)
+
+
+def _records(
+    trained: Mapping[str, Sequence[TrainedMember]], race: RaceSettings
+) -> list[TrainingRecord]:
     return [
         TrainingRecord(name, "control" if name == race.control else "finalist", result)
         for name, results in trained.items()
         for result in results
     ]
+
+
+def _missing(
+    racing: Mapping[str, Mapping[str, float]],
+    race: RaceSettings,
+    trained: Mapping[str, Sequence[TrainedMember]],
+    look: int,
+) -> list[Member]:
+    """The training runs that settings lack for a look; a setting that came later lacks more."""
+    members = [
+        member
+        for name, rates in racing.items()
+        for member in race.members(name, rates, range(len(trained[name]), look))
+    ]
+    # All settings on one seed, then on the next: those of one split follow each other.
+    return sorted(members, key=lambda member: member.seed)
 
 
 def gains(

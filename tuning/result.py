@@ -39,10 +39,10 @@ class TuningResult:
             functions and displays of `dropout_zoo.studies` accept. Its `gains` take the runs for
             those of one split and a fixed number of seeds, so that their intervals are narrower
             than that of the answer.
-        comparison: one row per setting of the race, best first: ``setting`` and ``role``, its
-            rates, ``mean`` and ``std`` of the score over the ``seeds``, and the ``gain`` over no
-            dropout with its interval from ``low`` to ``high``. ``level`` is the confidence level of
-            the last look alone; all looks together have 95%.
+        comparison: one row per setting that completed every run of the race, best first:
+            ``setting`` and ``role``, its rates, ``mean`` and ``std`` of the score over the
+            ``seeds``, and the ``gain`` over no dropout with its interval from ``low`` to ``high``.
+            ``level`` is the confidence level of the last look alone; all looks together have 95%.
         curves: one row per epoch of every training run.
         best_rates: the recommended rate (fraction dropped) by site path: where there is no gain,
             that of the setting with the best mean.

@@ -59,11 +59,11 @@ def screen(
     given: Mapping[str, float],
     without: Mapping[str, float],
 ) -> tuple[dict[str, dict[str, float]], list[TrainingRecord]]:
-    """Choose the finalists: the best settings, averaged over a few more seeds.
+    """Rank the settings: the best ones by their mean over a few more seeds, then the others.
 
     Args:
         searched: the training runs of the search, with the rates as given among them.
-        count: maximum number of finalists.
+        count: number of finalists that are wanted.
         objective: what they are judged by.
         train: trains members.
         seed: the seed of the search; the seeds that follow it are used.
@@ -71,7 +71,8 @@ def screen(
         without: the rates of no dropout, which is no finalist.
 
     Returns:
-        Rates by name of the finalist, best first, and the training runs.
+        Rates by name, and the training runs. The first `count` settings are the finalists; the
+        others, in this order, replace those that fail in the race.
     """
     trials = [record.result for record in searched]
     chosen = choose_finalists(trials, SCREENED_PER_FINALIST * count, objective, [without])
@@ -85,10 +86,11 @@ def screen(
         ]
         records = _records("screening", members, train(members))
     known = [each for each in trials if dict(each.rates) in chosen]
-    best = choose_finalists([*known, *(r.result for r in records)], count, objective)
+    best = choose_finalists([*known, *(r.result for r in records)], len(chosen), objective)
+    others = choose_finalists(trials, len(trials), objective, [without, *chosen])
     return {
         AS_GIVEN if rates == given else f"finalist {number}": rates
-        for number, rates in enumerate(best, start=1)
+        for number, rates in enumerate([*best, *others], start=1)
     }, records
 
 

@@ -31,6 +31,7 @@ from dropout_zoo.training.provenance import as_json, describe_data, describe_mod
 from dropout_zoo.training.settings import TrainSettings
 from dropout_zoo.tuning import run_files
 from dropout_zoo.tuning.answer import Answer, answer
+from dropout_zoo.tuning.audit_errors import audit_errors
 from dropout_zoo.tuning.chance import chance_of
 from dropout_zoo.tuning.oracles import default_oracle, make_oracle, trial_limit
 from dropout_zoo.tuning.progress import Progress
@@ -133,7 +134,10 @@ class Search:
 
     @property
     def trainings(self) -> int:
-        """Maximum number of training runs: trials and controls, the screening, and the race."""
+        """Maximum number of training runs: trials and controls, the screening, and the race.
+
+        Those of a setting that replaces a finalist that fails are not counted.
+        """
         beyond = 2 * len(self.space.choices) if self.settings.rates is None else 0
         candidates = self.max_trials + 1 + beyond
         finalists = min(self.settings.num_finalists, candidates)
@@ -256,6 +260,8 @@ class Search:
         if journaled.restored:
             progress.say(f"Resuming: {journaled.restored} training runs were finished before.")
         progress.say(self.dataset.describe())
+        for error in audit_errors(self.model):
+            progress.say(error)
         if self.space.note:
             progress.say(self.space.note)
         progress.say(self.summary())
@@ -271,7 +277,7 @@ class Search:
             space, beyond = try_beyond_edges(space, searched, self.objective, train)
             searched += beyond
         progress.phase("screening")
-        finalists, screened = screen(
+        candidates, screened = screen(
             searched,
             self.settings.num_finalists,
             self.objective,
@@ -284,7 +290,7 @@ class Search:
         search_seconds = time.perf_counter() - started
         folder.write_table(run_files.TRIALS, scores_table(searched))
         started = time.perf_counter()
-        raced = self._race(train, finalists, len(searched), progress)
+        raced = self._race(train, candidates, len(searched), progress)
         finalist_seconds = time.perf_counter() - started
         folder.write_table(run_files.FINALISTS, scores_table(raced))
         table = comparison_table(raced, self.race, self.objective)
@@ -400,15 +406,22 @@ class Search:
     def _race(
         self,
         train: Train,
-        finalists: Mapping[str, Mapping[str, float]],
+        candidates: Mapping[str, Mapping[str, float]],
         before: int,
         progress: Progress,
     ) -> list[TrainingRecord]:
         """Train finalists and control on the same new seeds until the answer is clear."""
-        arms = {self.control: self.without, **finalists}
+        ranked, count = list(candidates.items()), self.settings.num_finalists
+        arms = {self.control: self.without, **dict(ranked[:count])}
         progress.phase("race")
-        progress.set_total(before + len(arms) * self.race.looks[-1])
-        return run_race(arms, self.race, self.objective, train)
+        raced: set[str | None] = set(arms)
+
+        def train_counted(members: list[Member]) -> list[TrainedMember]:
+            raced.update(member.label for member in members)  # those that replace others as well
+            progress.set_total(before + len(raced) * self.race.looks[-1])
+            return train(members)
+
+        return run_race(arms, self.race, self.objective, train_counted, dict(ranked[count:]))
 
     def _answer(
         self, table: pd.DataFrame, raced: Sequence[TrainingRecord], space: SearchSpace

@@ -24,6 +24,8 @@ BELOW_RANGE, ABOVE_RANGE = (0.10, 0.05), (0.60, 0.70)
 LARGEST_GRID = 50
 """Number of settings up to which a grid is searched whole, with a rate for every site."""
 
+_SAME = 1e-6  # rates in single precision are the rates that they stand for
+
 Rates = float | Sequence[float] | Mapping[str, float | Sequence[float]]
 
 
@@ -114,8 +116,32 @@ class SearchSpace:
             for name, paths in self.sites.items()
             for path in paths
             if len(self.choices[name]) > 2
-            and rates[path] in (min(self.choices[name]), max(self.choices[name]))
+            and any(math.isclose(rates[path], end, rel_tol=_SAME) for end in self._ends(name))
         ]
+
+    def outside(self, rates: Mapping[str, float]) -> list[str]:
+        """Return the sites whose rate is lower or higher than all that were tried there.
+
+        Args:
+            rates: rate by site path, such as those that the model was given with.
+
+        Returns:
+            Their paths.
+
+        Example:
+            >>> from dropout_zoo.tuning import SearchSpace
+            >>> SearchSpace({"drop": (0.2, 0.5)}, {"drop": ("drop",)}).outside({"drop": 0.7})
+            ['drop']
+        """
+        found = []
+        for name, paths in self.sites.items():
+            low, high = self._ends(name)
+            margin = _SAME * high
+            found += [p for p in paths if not low - margin <= rates[p] <= high + margin]
+        return found
+
+    def _ends(self, name: str) -> tuple[float, float]:
+        return min(self.choices[name]), max(self.choices[name])
 
 
 def search_space(

@@ -57,6 +57,8 @@ def tune(
     epochs are still the last ones, the answer is "not trained to the end". Only the recommended
     model, trained on the data as they were split, is evaluated on the test set, once.
 
+    Before it trains, the search reports the errors that `audit` finds in the model, and goes on.
+
     Args:
         model: a compiled Keras model; the name of a registered model;
             ``"package.module:function"``; or a function without required arguments that returns a
@@ -85,7 +87,7 @@ def tune(
         num_seeds: maximum number of seeds in the race; an odd number is rounded down where the
             data are split anew. With fewer than 10, all are trained on the given split.
         num_finalists: number of settings that race against no dropout. More of them need larger
-            gains to show.
+            gains to show. One that fails on a seed is replaced by the next best setting.
         resplit: whether the seeds of the race are spread over several splits of the training and
             validation examples; otherwise, and for training examples with weights, the answer
             holds for the given split. None for True if the validation set was drawn at random and
@@ -108,7 +110,7 @@ def tune(
     Raises:
         ValueError: a setting is out of range, or model, data and settings do not fit together.
         TypeError: there is no such setting, or the model cannot be cloned.
-        RuntimeError: no finalist or control completed on every seed.
+        RuntimeError: every trial failed, or no finalist or control completed on every seed.
 
     Example:
         >>> from dropout_zoo.models import build_mlp

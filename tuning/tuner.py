@@ -229,7 +229,7 @@ class DropoutTuner(ModelFitTuner):
         Raises:
             ValueError: a setting is out of range, or model and data do not fit together.
             TypeError: an argument is unknown, or it is an objective.
-            RuntimeError: every trial so far failed.
+            RuntimeError: every trial failed.
         """
         given = {
             "validation_data": validation_data,
@@ -360,7 +360,7 @@ class DropoutTuner(ModelFitTuner):
             on_result: called with each result as it finishes.
 
         Raises:
-            RuntimeError: every trial so far failed.
+            RuntimeError: every trial failed.
         """
         self._search(GivenTrainer(trainer), on_result)
 
@@ -423,10 +423,8 @@ class DropoutTuner(ModelFitTuner):
             largest = self._run(trials, trainers, on_result, by_model_fit, failures)
             if self.parallel_trials is None and self._needs_no_results():
                 batch = max(batch, largest)
-            if failures and all(
-                trial.status == Status.FAILED for trial in self.oracle.trials.values()
-            ):
-                raise RuntimeError(f"every trial failed: {'; '.join(sorted(failures))}")
+        if failures and all(t.status == Status.FAILED for t in self.oracle.trials.values()):
+            raise RuntimeError(f"every trial failed: {'; '.join(sorted(failures))}")
         self.on_search_end()
 
     def _run(

@@ -24,9 +24,11 @@ from dropout_zoo.studies.runner import check_any_completed, train_settings
 from dropout_zoo.studies.site_groups import Wanted, model_with_sites, with_and_without_dropout
 from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import NO_INTERVALS
+from dropout_zoo.studies.training_ends import length_sentences
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.targets import targets_for
 from dropout_zoo.training.members import TrainedMember
+from dropout_zoo.training.objective import parse_objective
 from dropout_zoo.training.provenance import versions
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
@@ -138,7 +140,11 @@ def _measure_units(plan: StudyPlan[StudyResult], execution: Execution) -> StudyR
         data=units,
         settings=plan.describe() | {"edges": edges.tolist(), "input_shape": shape},
         versions=versions(),
-        conclusions=(*_failures(trained), *_conclude(units)),
+        conclusions=(
+            *_failures(trained),
+            *_conclude(units),
+            *length_sentences(trained, parse_objective(plan.training.objective), plan.max_epochs),
+        ),
     )
 
 

@@ -6,7 +6,12 @@ from dataclasses import replace
 
 from dropout_zoo.studies.metric_names import accuracy_name
 from dropout_zoo.studies.result import TrainingStudyResult
-from dropout_zoo.studies.summary_text import failure_sentences, gain_clause, method_sentence
+from dropout_zoo.studies.summary_text import (
+    failure_sentences,
+    gain_clause,
+    method_sentence,
+    not_ended_sentences,
+)
 from dropout_zoo.training.objective import Objective
 
 GAP = Objective("gap", "min")
@@ -46,14 +51,15 @@ def generalization_gaps(result: TrainingStudyResult) -> TrainingStudyResult:
         data=last.assign(best_epoch=last["epoch"], gap=gap).reset_index(drop=True),
         objective=GAP,
     )
-    return replace(judged, conclusions=tuple(_conclude(judged)))
+    return replace(judged, conclusions=tuple(_conclude(judged, result)))
 
 
-def _conclude(judged: TrainingStudyResult) -> list[str]:
+def _conclude(judged: TrainingStudyResult, result: TrainingStudyResult) -> list[str]:
     means = judged.means().set_index("setting")["mean"]
     sentences = [
         f"{row['setting']}: gap of {means[row['setting']]:.2f} points, "
         f"{gain_clause(row, row['control'])}."
         for _, row in judged.gains().iterrows()
     ]
-    return [*sentences, *failure_sentences(judged), method_sentence(judged)]
+    lengths = not_ended_sentences(result)  # by the objective of the study
+    return [*sentences, *lengths, *failure_sentences(judged), method_sentence(judged)]

@@ -20,7 +20,7 @@ from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import train_and_conclude
 from dropout_zoo.studies.site_groups import Wanted, model_with_sites, with_and_without_dropout
 from dropout_zoo.studies.study import study
-from dropout_zoo.studies.summary_text import failure_sentences, method_sentence
+from dropout_zoo.studies.summary_text import basis_sentences
 from dropout_zoo.training.data.adapters import Data
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
@@ -119,6 +119,5 @@ def imbalance_sweep() -> None:
 def _conclude(result: TrainingStudyResult) -> list[str]:
     return [
         *gain_sentences(result, "rare_recall"),
-        *failure_sentences(result),
-        method_sentence(result),
+        *basis_sentences(result),
     ]

@@ -23,7 +23,7 @@ from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import train_and_conclude
 from dropout_zoo.studies.site_groups import Wanted, model_with_sites, with_and_without_dropout
 from dropout_zoo.studies.study import study
-from dropout_zoo.studies.summary_text import failure_sentences, method_sentence
+from dropout_zoo.studies.summary_text import basis_sentences
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.adapters import Data
 from dropout_zoo.training.members import TrainedMember
@@ -136,6 +136,5 @@ def _conclude(result: TrainingStudyResult) -> list[str]:
             f"{row.setting}: {row.mean:.0%} of the wrong labels memorized."
             for row in memorized.itertuples()
         ),
-        *failure_sentences(result),
-        method_sentence(result),
+        *basis_sentences(result),
     ]

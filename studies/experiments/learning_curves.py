@@ -14,7 +14,7 @@ from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import train_and_conclude
 from dropout_zoo.studies.site_groups import Wanted, model_with_sites, with_and_without_dropout
 from dropout_zoo.studies.study import study
-from dropout_zoo.studies.summary_text import best_sentence, failure_sentences, method_sentence
+from dropout_zoo.studies.summary_text import basis_sentences, best_sentence
 from dropout_zoo.studies.verdicts import verdict_by_setting
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
@@ -144,7 +144,7 @@ def _conclude(result: TrainingStudyResult) -> list[str]:
     for name, found in verdict_by_setting(result).items():
         sentences.append(f"{name}: {found.sentence}")
         sentences += [f"  Next: {step}." for step in found.next_steps]
-    return [*sentences, *failure_sentences(result), method_sentence(result)]
+    return [*sentences, *basis_sentences(result)]
 
 
 def _conclude_turns(result: TrainingStudyResult) -> list[str]:
@@ -161,7 +161,7 @@ def _conclude_turns(result: TrainingStudyResult) -> list[str]:
         else:
             text += f", and at epoch {last} it is {rise:.0%} worse"
         sentences.append(f"{text}.")
-    return [*sentences, *failure_sentences(result), method_sentence(result)]
+    return [*sentences, *basis_sentences(result)]
 
 
 def _rise(curves: pd.DataFrame, objective: str) -> float:

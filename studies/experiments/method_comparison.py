@@ -37,13 +37,7 @@ from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import result_of, train_settings
 from dropout_zoo.studies.site_groups import build_with, reads_tokens, units_of
 from dropout_zoo.studies.study import study
-from dropout_zoo.studies.summary_text import (
-    best_sentence,
-    failure_sentences,
-    gain_counts,
-    method_sentence,
-    ranked,
-)
+from dropout_zoo.studies.summary_text import basis_sentences, best_sentence, gain_counts, ranked
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.provenance import describe_data
@@ -358,4 +352,4 @@ def _conclude(
             f"over {folds} folds. That measures how much the result depends on the data; it does "
             "not reduce overfitting."
         )
-    return [*filter(None, sentences), *failure_sentences(result), method_sentence(result)]
+    return [*filter(None, sentences), *basis_sentences(result)]

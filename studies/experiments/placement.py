@@ -21,12 +21,7 @@ from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import train_and_conclude
 from dropout_zoo.studies.site_groups import build_with
 from dropout_zoo.studies.study import study
-from dropout_zoo.studies.summary_text import (
-    best_sentence,
-    failure_sentences,
-    gain_counts,
-    method_sentence,
-)
+from dropout_zoo.studies.summary_text import basis_sentences, best_sentence, gain_counts
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
@@ -145,4 +140,4 @@ def _settings(
 
 def _conclude(result: TrainingStudyResult) -> list[str]:
     sentences = [best_sentence(result), gain_counts(result)]
-    return [*filter(None, sentences), *failure_sentences(result), method_sentence(result)]
+    return [*filter(None, sentences), *basis_sentences(result)]

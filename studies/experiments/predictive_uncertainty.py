@@ -27,7 +27,12 @@ from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import result_of, train_settings
 from dropout_zoo.studies.site_groups import Wanted, model_with_sites, named_rates
 from dropout_zoo.studies.study import study
-from dropout_zoo.studies.summary_text import failure_sentences, gain_clause, method_sentence
+from dropout_zoo.studies.summary_text import (
+    failure_sentences,
+    gain_clause,
+    method_sentence,
+    not_ended_sentences,
+)
 from dropout_zoo.training.data.adapters import Data
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import Objective
@@ -301,4 +306,5 @@ def _conclude(result: TrainingStudyResult, whole: TrainingStudyResult) -> list[s
                 f"{row['setting']}: expected calibration error {means[row['setting']]:.3f}, "
                 f"{gain_clause(row, row['control'])}."
             )
-    return [*sentences, *failure_sentences(whole), method_sentence(result)]
+    lengths = not_ended_sentences(whole)
+    return [*sentences, *lengths, *failure_sentences(whole), method_sentence(result)]

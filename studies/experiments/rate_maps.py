@@ -18,12 +18,7 @@ from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import train_and_conclude
 from dropout_zoo.studies.site_groups import build_with, over_rates, units_of
 from dropout_zoo.studies.study import study
-from dropout_zoo.studies.summary_text import (
-    failure_sentences,
-    gain_counts,
-    method_sentence,
-    ranked,
-)
+from dropout_zoo.studies.summary_text import basis_sentences, gain_counts, ranked
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
@@ -179,4 +174,4 @@ def _conclude_map(factor: str, result: TrainingStudyResult) -> list[str]:
                 f"{factor} {value:g}: the best mean is at rate {rate_text(order.iloc[0]['rate'])} "
                 f"({result.objective.name} {order.iloc[0]['mean']:.4g})."
             )
-    return [*sentences, gain_counts(result), *failure_sentences(result), method_sentence(result)]
+    return [*sentences, gain_counts(result), *basis_sentences(result)]

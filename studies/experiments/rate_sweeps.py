@@ -31,9 +31,8 @@ from dropout_zoo.studies.site_groups import (
 )
 from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import (
+    basis_sentences,
     best_sentence,
-    failure_sentences,
-    method_sentence,
     ranked,
     within_one_standard_error,
 )
@@ -260,7 +259,7 @@ def _conclude(result: TrainingStudyResult) -> list[str]:
         if len(group) > 1:
             sentences += _curve_sentences(str(series), group, result)
     sentences += _verdict_sentences(result)
-    return [*sentences, *failure_sentences(result), method_sentence(result)]
+    return [*sentences, *basis_sentences(result)]
 
 
 def _curve_sentences(series: str, means: pd.DataFrame, result: TrainingStudyResult) -> list[str]:
@@ -291,4 +290,4 @@ def _verdict_sentences(result: TrainingStudyResult) -> list[str]:
 def _conclude_grid(result: TrainingStudyResult) -> list[str]:
     alike = within_one_standard_error(result.means(), result.objective)["setting"]
     sentences = [best_sentence(result), f"Within one standard error of it: {'; '.join(alike)}."]
-    return [*sentences, *failure_sentences(result), method_sentence(result)]
+    return [*sentences, *basis_sentences(result)]

@@ -29,7 +29,7 @@ from dropout_zoo.studies.site_groups import (
     with_and_without_dropout,
 )
 from dropout_zoo.studies.study import study
-from dropout_zoo.studies.summary_text import failure_sentences, method_sentence
+from dropout_zoo.studies.summary_text import failure_sentences, method_sentence, not_ended_sentences
 from dropout_zoo.training.data.adapters import Data
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
@@ -169,6 +169,7 @@ def _by_corruption(whole: TrainingStudyResult, measured: pd.DataFrame) -> Traini
     conclusions = [
         *failure_sentences(whole),
         *gain_sentences(result, "corrupted_accuracy"),
+        *not_ended_sentences(whole),
         *failure_sentences(result),
         method_sentence(result),
     ]

@@ -29,11 +29,7 @@ from dropout_zoo.studies.site_groups import (
     with_and_without_dropout,
 )
 from dropout_zoo.studies.study import study
-from dropout_zoo.studies.summary_text import (
-    failure_sentences,
-    gain_clause,
-    method_sentence,
-)
+from dropout_zoo.studies.summary_text import basis_sentences, gain_clause
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
@@ -337,4 +333,4 @@ def _conclude_pairs(result: TrainingStudyResult) -> list[str]:
         f"{row['setting']}: {gain_clause(row, row['control'])}."
         for _, row in result.gains().iterrows()
     ]
-    return [*sentences, *failure_sentences(result), method_sentence(result)]
+    return [*sentences, *basis_sentences(result)]

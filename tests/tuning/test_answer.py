@@ -3,39 +3,18 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
+from made_up_races import EPOCHS, LOSS, NONE, SPACE, race_of, trained
 
-from dropout_zoo.training import Member, Objective, TrainedMember
-from dropout_zoo.tuning import SearchSpace
+from dropout_zoo.training import Objective
 from dropout_zoo.tuning.answer import answer
 from dropout_zoo.tuning.chance import Chance
-from dropout_zoo.tuning.race import (
-    RaceSettings,
-    comparison_table,
-    is_clear,
-    run_race,
-)
+from dropout_zoo.tuning.race import comparison_table, is_clear, run_race
 from dropout_zoo.tuning.screening import choose_finalists
 from dropout_zoo.tuning.trial_tables import TrainingRecord
 
-LOSS, ACCURACY = Objective("val_loss", "min"), Objective("val_accuracy", "max")
-NONE = "no dropout"
-SPACE = SearchSpace({"hidden": (0.2, 0.3, 0.4, 0.5)}, {"hidden": ("hidden",)})
+ACCURACY = Objective("val_accuracy", "max")
 RATES = {NONE: 0.0, "as given": 0.3}
-EPOCHS = 20
-
-
-def trained(rates, score, seed, objective, status="completed", reason="", best_epoch=5, epochs=8):
-    """A trained member with the same score at every epoch."""
-    if reason:
-        best_epoch, epochs = 0, 0
-    curves = pd.DataFrame({"epoch": range(1, epochs + 1), objective.name: score})
-    return TrainedMember(
-        member=Member(rates, seed), rates=rates, status=status, reason=reason, curves=curves,
-        objective=objective, best_epoch=best_epoch, score=score, seconds=1.0, checkpoint=None,
-        _template=None,
-    )  # fmt: skip
 
 
 def records(objective, scores_by_setting, **curve):
@@ -49,10 +28,6 @@ def records(objective, scores_by_setting, **curve):
             for seed, score in enumerate(scores)
         ]
     return made
-
-
-def race_of(count, ratio=None):
-    return RaceSettings(control=NONE, first_seed=0, num_seeds=count, validation_ratio=ratio)
 
 
 def concluded(objective, scores_by_setting, *, chance=None, ratio=None, **curve):
@@ -146,6 +121,23 @@ def test_the_edge_of_the_range_is_pointed_out():
     assert "at the edge of the range that was tried at hidden: a wider range" in found.sentence
 
 
+@pytest.mark.parametrize(
+    ("rate", "said"),
+    [
+        (0.3, None),
+        (0.5, "at the edge of the range that was tried at hidden: a wider range"),
+        (float(np.float32(0.2)), "at the edge of the range that was tried at hidden: a wider"),
+        (0.7, "outside the range that was searched at hidden: a wider range"),
+        (0.05, "outside the range that was searched at hidden: a wider range"),
+    ],
+)
+def test_rates_as_given_may_lie_on_the_edge_or_outside(monkeypatch, rate, said):
+    monkeypatch.setitem(RATES, "as given", rate)
+    found = concluded(LOSS, {NONE: 0.5 + NOISE, "as given": 0.3 - NOISE})
+    assert (found.kind, found.setting) == ("gain", "as given")
+    assert "range" not in found.sentence if said is None else said in found.sentence
+
+
 def test_of_two_gains_the_larger_is_recommended_and_needs_more_evidence():
     two = {NONE: 0.5 + NOISE, "at 40": 0.3 - NOISE, "at 30": 0.35 - NOISE}
     race, found = race_of(10), {}
@@ -175,7 +167,7 @@ def test_without_its_control_nothing_is_compared():
     assert table["gain"].isna().all()
     found = answer(table, made, race_of(2), LOSS, SPACE, max_epochs=EPOCHS)
     assert (found.kind, found.setting) == ("nothing to compare", "at 40")
-    assert found.sentence.endswith(", because no dropout failed on 1 seed (memory).")
+    assert found.sentence.startswith("The control, no dropout, failed on 1 of 2 seeds (memory), ")
 
 
 def test_a_site_may_have_the_name_of_a_column():

@@ -184,6 +184,14 @@ def test_edges_are_known_where_three_rates_were_tried():
     assert space.on_edge(rates) == ["hidden_1_dropout"]
 
 
+def test_rates_beyond_all_that_were_tried_are_outside():
+    space = search_space(build_mlp(), {"hidden_1_dropout": [0.3], "hidden_2_dropout": [0.2, 0.4]})
+    assert space.outside({"hidden_1_dropout": 0.3, "hidden_2_dropout": 0.4}) == []
+    assert space.outside({"hidden_1_dropout": 0.2, "hidden_2_dropout": 0.5}) == [
+        "hidden_1_dropout", "hidden_2_dropout",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("name", ORACLES)
 def test_every_oracle_reaches_both_ends_and_leaves_the_grid_never(name):
     space = search_space(build_cnn())

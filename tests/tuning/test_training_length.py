@@ -1,4 +1,4 @@
-"""How long a search trains by default, and what has not ended."""
+"""How long a search trains by default."""
 
 import pytest
 

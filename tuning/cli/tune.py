@@ -188,6 +188,10 @@ def tune_command(
 
 
 def _print_dry_run(search: Search, as_json: bool) -> None:
+    from dropout_zoo.tuning.audit_errors import audit_errors
+
+    for error in audit_errors(search.model):
+        click.echo(error, err=True)
     click.echo("Training for a few epochs to estimate the time ...", err=True)
     seconds = search.estimate_seconds()
     description = search.describe() | {

@@ -1,0 +1,99 @@
+"""Whether training runs were long enough to be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from dropout_zoo.training.objective import Objective
+
+LAST_TENTH = 0.9
+"""A best epoch after this part of the epochs allowed might not have been the last improvement."""
+
+TOLERATED_SHARE = 0.25
+"""Share of the runs of a setting that may be cut off before its scores cannot be compared."""
+
+
+def has_ended(best_epoch: int, epochs: int, max_epochs: int) -> bool:
+    """Return whether a training run was long enough to tell its best epoch.
+
+    Args:
+        best_epoch: its best epoch.
+        epochs: number of its epochs.
+        max_epochs: the epoch after which it was stopped at the latest.
+
+    Returns:
+        False if it was stopped there although its best epoch lies in the last tenth.
+    """
+    cut_off = epochs >= max_epochs
+    return not (cut_off and best_epoch > LAST_TENTH * max_epochs)
+
+
+def share_not_ended(runs: Sequence[tuple[int, int]], max_epochs: int) -> float:
+    """Return the share of training runs that were stopped before they had ended.
+
+    Args:
+        runs: best epoch and number of epochs of each.
+        max_epochs: the epoch after which they were stopped at the latest.
+
+    Returns:
+        The share, from 0 to 1.
+    """
+    return sum(not has_ended(best, epochs, max_epochs) for best, epochs in runs) / len(runs)
+
+
+def length_sentences(
+    data: pd.DataFrame, objective: Objective, max_epochs: Mapping[str, int]
+) -> list[str]:
+    """Say which settings of a study were not trained to the end.
+
+    Args:
+        data: learning curves, as `TrainingStudyResult.data` has them. Best epochs are those of the
+            objective, also where runs are scored at another epoch.
+        objective: what training runs are judged by.
+        max_epochs: largest number of epochs by name of the setting.
+
+    Returns:
+        A sentence if more than a quarter of the runs of a setting were cut off, otherwise none.
+        Runs that failed are left out.
+    """
+    completed = data[data["status"] == "completed"].sort_values("epoch", kind="stable")
+    shares: dict[str, float] = {}
+    for name, curves in completed.groupby("setting", sort=False):
+        runs = [_length(each, objective) for _, each in curves.groupby("training")]
+        shares[str(name)] = share_not_ended(runs, max_epochs[str(name)])
+    cut_off = {name: share for name, share in shares.items() if share > TOLERATED_SHARE}
+    if not cut_off:
+        return []
+    first, *others = {max_epochs[name] for name in cut_off}
+    epochs = "the epochs" if others else f"{first} epoch{'s' * (first != 1)}"
+    return [
+        f"Not trained to the end: the best epoch is among the last tenth of {epochs} in "
+        f"{_in_words(cut_off, len(shares))}; allow more epochs before relying on this."
+    ]
+
+
+def _length(curves: pd.DataFrame, objective: Objective) -> tuple[int, int]:
+    """The best epoch of a run, and the number of its epochs."""
+    by_epoch = curves.set_index("epoch")[objective.name].astype(float)
+    known = by_epoch.dropna()
+    if known.empty:
+        return 0, len(by_epoch)
+    best = known.idxmin() if objective.direction == "min" else known.idxmax()
+    return int(best), int(by_epoch.index[-1])
+
+
+def _in_words(shares: Mapping[str, float], settings: int) -> str:
+    """The settings with their shares, those with the same one together, the largest first."""
+    by_percent: dict[int, list[str]] = {}
+    for name, share in sorted(shares.items(), key=lambda each: -each[1]):
+        by_percent.setdefault(round(100 * share), []).append(name)
+    if len(by_percent) == 1 and len(shares) == settings > 1:
+        return f"{next(iter(by_percent))}% of the runs with every setting"
+    # Names of settings may contain commas.
+    parts = [
+        f"{percent}% of {'those' if number else 'the runs'} with {'; '.join(names)}"
+        for number, (percent, names) in enumerate(by_percent.items())
+    ]
+    return ", and in ".join(parts)

@@ -1,0 +1,140 @@
+"""Studies say where training was too short to compare, whatever the kind of the study."""
+
+import pandas as pd
+import pytest
+
+from dropout_zoo.models import build_mlp
+from dropout_zoo.studies import (
+    Execution,
+    StudyResult,
+    coadaptation,
+    compare_methods,
+    data_size_sweep,
+    generalization_gaps,
+    rate_sweep,
+)
+from dropout_zoo.studies.training_ends import has_ended, length_sentences
+from dropout_zoo.training import Objective
+
+ALONE = Execution(workers=1)
+LOSS = Objective("val_loss", "min")
+
+
+def falling(setting, seeds, epochs, best=None):
+    """Learning curves whose loss falls until an epoch, the last one by default."""
+    best = epochs if best is None else best
+    return [
+        {
+            "training": f"{setting} {seed}", "setting": setting, "seed": seed, "epoch": epoch,
+            "status": "completed", "val_loss": 1.0 + abs(epoch - best) / epochs,
+        }
+        for seed in seeds
+        for epoch in range(1, epochs + 1)
+    ]  # fmt: skip
+
+
+def said(*curves, max_epochs=20):
+    data = pd.DataFrame([row for each in curves for row in each])
+    lengths = dict.fromkeys(data["setting"], max_epochs)
+    return length_sentences(data, LOSS, max_epochs if isinstance(max_epochs, dict) else lengths)
+
+
+def test_a_run_has_ended_unless_it_was_cut_off_near_its_best_epoch():
+    assert not has_ended(best_epoch=19, epochs=20, max_epochs=20)
+    assert has_ended(best_epoch=18, epochs=20, max_epochs=20)
+    assert has_ended(best_epoch=19, epochs=19, max_epochs=20)  # patience ended it
+
+
+def test_settings_are_named_with_the_share_of_their_runs():
+    ended = falling("hidden 0.20", range(5), 20, best=9)
+    assert said(ended) == []
+    none = falling("no dropout", range(3), 20) + falling("no dropout", range(3, 5), 20, best=9)
+    assert said(ended, none) == [
+        "Not trained to the end: the best epoch is among the last tenth of 20 epochs in 60% of the "
+        "runs with no dropout; allow more epochs before relying on this."
+    ]
+    worse = [*falling("a, b", range(5), 20), *falling("c", range(5), 20)]
+    assert said(ended, none, worse) == [
+        "Not trained to the end: the best epoch is among the last tenth of 20 epochs in 100% of "
+        "the runs with a, b; c, and in 60% of those with no dropout; allow more epochs before "
+        "relying on this."
+    ]
+    assert said(worse) == [
+        "Not trained to the end: the best epoch is among the last tenth of 20 epochs in 100% of "
+        "the runs with every setting; allow more epochs before relying on this."
+    ]
+
+
+def test_a_quarter_of_the_runs_is_tolerated_and_failed_ones_do_not_count():
+    few = falling("a", range(1), 20) + falling("a", range(1, 4), 20, best=9)
+    assert said(few) == []
+    failed = [row | {"status": "diverged"} for row in falling("a", range(4, 9), 20)]
+    assert said(few, failed) == []
+
+
+def test_settings_may_have_lengths_of_their_own():
+    curves = falling("a", [0], 20), falling("b", [0], 40), falling("c", [0], 40, best=3)
+    lengths = {"a": 20, "b": 40, "c": 40}
+    assert said(*curves, max_epochs=lengths) == [
+        "Not trained to the end: the best epoch is among the last tenth of the epochs in 100% of "
+        "the runs with a; b; allow more epochs before relying on this."
+    ]
+
+
+@pytest.fixture(scope="module")
+def short(few_digits):
+    model = build_mlp(units=(8,), hidden_rates=(0.5,))
+    return rate_sweep(model, few_digits, rates=[0.5], epochs=2, seeds=2, execution=ALONE)
+
+
+def test_a_study_that_was_too_short_says_so_after_its_comparison(short, tmp_path):
+    best, *_, told, method = short.conclusions
+    assert best.startswith("Nothing beats no dropout (")
+    assert told == (
+        "Not trained to the end: the best epoch is among the last tenth of 2 epochs in 100% of the "
+        "runs with every setting; allow more epochs before relying on this."
+    )
+    assert method.startswith("95% confidence intervals")
+    short.to_parquet(tmp_path / "study.parquet")
+    loaded = StudyResult.from_parquet(tmp_path / "study.parquet")
+    assert told in generalization_gaps(loaded).conclusions
+
+
+def test_a_study_that_trained_until_validation_turned_does_not(few_digits):
+    model = build_mlp(units=(8,), hidden_rates=(0.5,))
+    result = rate_sweep(
+        model, few_digits, rates=[0.5], epochs=200, patience=1, batch_size=8, seeds=1,
+        execution=ALONE,
+    )  # fmt: skip
+    assert (result.scores()["best_epoch"] < 180).all()
+    assert "Not trained" not in result.summary()
+
+
+@pytest.mark.slow
+def test_smaller_data_are_judged_by_the_epochs_that_they_were_given(few_digits):
+    model = build_mlp(units=(8,), hidden_rates=(0.5,))
+    result = data_size_sweep(model, few_digits, sizes=[50, 150], epochs=2, seeds=2, execution=ALONE)
+    assert result.settings["epochs"] == {
+        "50 examples, no dropout": 6, "50 examples, as given": 6,
+        "150 examples, no dropout": 2, "150 examples, as given": 2,
+    }  # fmt: skip
+    assert "among the last tenth of the epochs in 100% of the runs with" in result.summary()
+
+
+@pytest.mark.slow
+def test_methods_that_are_scored_at_their_last_epoch_are_judged_by_their_best(few_digits):
+    result = compare_methods(
+        "mlp", few_digits, methods=["early stopping"], epochs=30, batch_size=8, seeds=2,
+        tuning_seeds=1, objective="val_loss", execution=ALONE,
+    )  # fmt: skip
+    none = result.curves("none")
+    assert (none["best_epoch"] == 30).all()
+    best = none.loc[none.groupby("seed")["val_loss"].idxmin(), "epoch"]
+    assert ("with none" in result.summary()) == ((best > 27).mean() > 0.25)
+
+
+@pytest.mark.slow
+def test_a_study_without_learning_curves_says_so_as_well(few_digits):
+    model = build_mlp(units=(4,), hidden_rates=(0.5,))
+    result = coadaptation(model, few_digits, epochs=1, seeds=2, execution=ALONE)
+    assert "last tenth of 1 epoch in 100% of the runs with every setting" in result.summary()
