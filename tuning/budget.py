@@ -12,9 +12,10 @@ Duration: TypeAlias = str | float
 """A text such as ``"10m"``, ``"90s"`` or ``"1h30m"``, or a number of seconds."""
 
 SHARE_OF_THE_END = 0.05
-SHORTEST_END, LONGEST_END = 3.0, 60.0
-"""The end of a run, after its last training run: one evaluation on the test set, a picture and
-files take seconds, and more of them the longer a training run is."""
+SHORTEST_END, LONGEST_END = 4.0, 60.0
+"""The end of a run, after its last training run, in seconds: the evaluation on the test set, the
+picture and the files. It takes 1 to 4 seconds where the model is small, depending on what else the
+machine does, and longer the longer the training runs are."""
 
 _UNITS = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
 _SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)

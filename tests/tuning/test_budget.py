@@ -226,8 +226,8 @@ def test_a_training_longer_than_the_budget_is_ended_and_the_error_says_what_to_d
     few_digits, tmp_path
 ):
     settings = QUICK | {"epochs": 10**6, "patience": None, "directory": tmp_path / "run"}
-    with pytest.raises(RuntimeError, match=r"budget of 4 s, received none; allow a larger budget"):
-        tune(model(), few_digits, **settings, budget="4s")
+    with pytest.raises(RuntimeError, match=r"budget of 6 s, received none; allow a larger budget"):
+        tune(model(), few_digits, **settings, budget="6s")
     assert not (tmp_path / "run" / "outcome.json").exists()
 
 

@@ -186,16 +186,16 @@ def tune_command(
         except KeyboardInterrupt:
             click.echo(how_to_go_on, err=True)
             raise
-    if result.ended_by_budget:
-        click.echo(how_to_go_on, err=True)
     if as_json:
         click.echo(json.dumps(result.outcome(), indent=2, allow_nan=False))
-        return
-    click.echo(result.summary())
-    click.echo(
-        f"\n{result.trainings} training runs in "
-        f"{result.search_seconds + result.finalist_seconds:.0f} s; all results are in {directory}"
-    )
+    else:
+        seconds = result.search_seconds + result.finalist_seconds
+        click.echo(result.summary())
+        click.echo(
+            f"\n{result.trainings} training runs in {seconds:.0f} s; all results are in {directory}"
+        )
+    if result.ended_by_budget:
+        click.echo(how_to_go_on, err=True)
 
 
 def _print_dry_run(search: Search, as_json: bool) -> None:
