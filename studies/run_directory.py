@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 SETTINGS = "search.json"
 OUTCOME = "outcome.json"
 STATE = "state"
+PROVISIONAL = "ended_by_budget"
+"""Key of an outcome that is true where time ended the run: resuming it goes on."""
 _LOCK = "lock"
 # Beside the lock, because some versions of filelock empty the lock file and Windows lets nobody
 # else read it.
@@ -96,7 +98,7 @@ class RunDirectory:
         # In an order that leaves no tables of one run under the settings of another if it is
         # interrupted: the outcome, which says that a run is complete, goes first, and the
         # settings, which say which run it is, go last.
-        if self._overwrite:
+        if self._overwrite or not self.complete:
             (self.path / OUTCOME).unlink(missing_ok=True)
         if self._overwrite or not (self.path / SETTINGS).exists():
             self._clear_state()
@@ -131,8 +133,9 @@ class RunDirectory:
 
     @property
     def complete(self) -> bool:
-        """Whether the run is complete: its outcome is written last."""
-        return (self.path / OUTCOME).exists()
+        """Whether the run is complete: its outcome is written last, and is not provisional."""
+        outcome = self.path / OUTCOME
+        return outcome.exists() and not json.loads(outcome.read_text()).get(PROVISIONAL, False)
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
         """Write a table as CSV or Parquet, depending on the ending of its name."""

@@ -15,6 +15,7 @@ from dropout_zoo.studies.summary_text import count_of
 from dropout_zoo.studies.training_ends import TOLERATED_SHARE, share_not_ended
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import Objective
+from dropout_zoo.tuning.budget import Budget
 from dropout_zoo.tuning.chance import Chance
 from dropout_zoo.tuning.race import RaceSettings
 from dropout_zoo.tuning.space import SearchSpace
@@ -26,6 +27,7 @@ NO_DIFFERENCE = "no reliable difference"
 NOT_ENDED = "not trained to the end"
 CHANCE = "no better than chance"
 UNKNOWN = "nothing to compare"
+OUT_OF_TIME = "out of time"
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Answer:
 
     Attributes:
         kind: ``"gain"``, ``"harm"``, ``"no reliable difference"``, ``"not trained to the end"``,
-            ``"no better than chance"``, or ``"nothing to compare"``.
+            ``"no better than chance"``, ``"nothing to compare"``, or ``"out of time"``.
         setting: name of the setting that is recommended.
         rates: its rates (fractions dropped) by site path.
         sentence: the answer in plain words.
@@ -55,6 +57,7 @@ def answer(
     *,
     max_epochs: int,
     chance: Chance | None = None,
+    budget: Budget | None = None,
 ) -> Answer:
     """Say what a race shows.
 
@@ -66,6 +69,7 @@ def answer(
         space: what was searched.
         max_epochs: largest number of epochs of each training run.
         chance: the score of a constant prediction, if it is known.
+        budget: the budget that stopped the race, if one did.
 
     Returns:
         The answer.
@@ -73,8 +77,7 @@ def answer(
     gaining = table[table["low"] > 0]
     best = (gaining if len(gaining) else table).iloc[0]
     name = str(best["setting"])
-    paths = [column for column in table if str(column).startswith("rate/")]
-    rates = {str(path).removeprefix("rate/"): float(best[path]) for path in paths}
+    rates = _rates(best)
     of_setting = {
         setting: [record.result for record in records if record.setting == setting]
         for setting in table["setting"]
@@ -116,7 +119,46 @@ def answer(
         sentences.append(f"Not compared: {'; '.join(dropped)}.")
     if name != race.control and kind in (GAIN, NO_DIFFERENCE):
         sentences += _about_range(rates, space)
+    if budget is not None:
+        sentences.append(
+            f"The race was stopped by the budget of {budget} after {int(best['seeds'])} of "
+            f"{race.looks[-1]} seeds."
+        )
     return Answer(kind, name, rates, " ".join(sentences))
+
+
+def out_of_time(
+    table: pd.DataFrame,
+    control: str,
+    objective: Objective,
+    *,
+    budget: Budget,
+    trials: tuple[int, int],
+) -> Answer:
+    """Say which rates are best so far where time ended before they were compared.
+
+    Args:
+        table: what `best_so_far` returned, with at least one setting.
+        control: name of the setting that the others would have been compared with.
+        objective: what they are judged by.
+        budget: the budget that ended the search.
+        trials: number of trials that have finished, and maximum number of trials.
+
+    Returns:
+        The answer, which claims nothing.
+    """
+    best = table.iloc[0]
+    name = str(best["setting"])
+    on = "on a single seed" if best["seeds"] == 1 else f"mean of {best['seeds']} seeds"
+    finished, planned = trials
+    return Answer(
+        OUT_OF_TIME,
+        name,
+        _rates(best),
+        f"Out of time: the budget of {budget} ended after {finished} of {planned} trials, before "
+        f"there were enough new seeds to compare them with {control}, so nothing is shown yet. "
+        f"Best so far: {_label(best, name, control)} ({objective.name} {best['mean']:.4g}, {on}).",
+    )
 
 
 def describe_rates(rates: Mapping[str, float]) -> str:
@@ -137,7 +179,7 @@ def _compared(
     measured = f"{objective.name} {best['mean']:.4g}, mean of {count_of(seeds, 'seed')}"
     others = by_name.drop(index=race.control, errors="ignore")
     name = str(best["setting"])
-    label = _label(best, name, race)
+    label = _label(best, name, race.control)
     if race.control not in by_name.index:
         return UNKNOWN, (
             f"The control, {failures[race.control]}, so that no gain can be measured. Best of the "
@@ -164,7 +206,7 @@ def _compared(
         )
     harmed = bool((others["high"] < 0).all())
     rival = (others if harmed else others[others["high"] >= 0]).iloc[0]
-    rates = _label(rival, str(rival.name), race)
+    rates = _label(rival, str(rival.name), race.control)
     if harmed:
         return HARM, (
             f"Best: {race.control} ({objective.name} {by_name.loc[race.control, 'mean']:.4g}, mean "
@@ -197,15 +239,19 @@ def _failures(records: Sequence[TrainingRecord], race: RaceSettings) -> dict[str
     return told
 
 
-def _label(row: pd.Series, name: str, race: RaceSettings) -> str:
-    if name == race.control:
+def _label(row: pd.Series, name: str, control: str) -> str:
+    if name == control:
         return name
-    rates = {
+    own = ", the model's own rates" if name == AS_GIVEN else ""
+    return describe_rates(_rates(row)) + own
+
+
+def _rates(row: pd.Series) -> dict[str, float]:
+    return {
         str(path).removeprefix("rate/"): float(rate)
         for path, rate in row.items()
         if str(path).startswith("rate/")
     }
-    return describe_rates(rates) + (", the model's own rates" if name == AS_GIVEN else "")
 
 
 def _interval(row: pd.Series, sign: int = 1) -> str:

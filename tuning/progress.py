@@ -24,12 +24,20 @@ class Progress:
         total: number of training runs in the run.
         objective: what they are judged by.
         show: whether to show anything.
+        deadline: when the run ends at the latest, on the clock `time.monotonic`.
     """
 
-    def __init__(self, total: int, objective: Objective, show: bool = True) -> None:
+    def __init__(
+        self,
+        total: int,
+        objective: Objective,
+        show: bool = True,
+        deadline: float = math.inf,
+    ) -> None:
         self.total = total
         self.objective = objective
         self.show = show
+        self.deadline = deadline
         self.done = 0
         self._restored = 0
         self.best = objective.worst
@@ -128,7 +136,9 @@ class Progress:
         known = [f"best {self.objective.name} {self.best:.4g}"] if math.isfinite(self.best) else []
         trained = self.done - self._restored
         if trained:
-            left = (time.monotonic() - self._started) / trained * (self.total - self.done)
+            now = time.monotonic()
+            left = (now - self._started) / trained * (self.total - self.done)
+            left = min(left, max(0.0, self.deadline - now))
             known.append(f"{duration(left)} left")
         return ", ".join(known)
 

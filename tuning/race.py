@@ -22,7 +22,7 @@ from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.training.provenance import versions
 from dropout_zoo.training.settings import TrainOptions
-from dropout_zoo.tuning.trial_tables import TrainingRecord
+from dropout_zoo.tuning.trial_tables import TrainingRecord, mean_row
 
 LEAST_SEEDS_TO_RESPLIT = 5 * SEEDS_PER_SPLIT
 """The smallest number of seeds that is spread over several splits of the data: below 5 splits,
@@ -80,6 +80,11 @@ class RaceSettings:
             return looks_until(self.num_seeds)
         return looks_until(self.num_seeds - self.num_seeds % SEEDS_PER_SPLIT)
 
+    @property
+    def least_seeds(self) -> int:
+        """The smallest number of seeds that gives an interval: of 2 seeds, or of 2 splits."""
+        return 2 if self.validation_ratio is None else 2 * SEEDS_PER_SPLIT
+
 
 def run_race(
     settings: Mapping[str, Mapping[str, float]],
@@ -103,7 +108,7 @@ def run_race(
     """
     trained: dict[str, list[TrainedMember]] = {name: [] for name in settings}
     racing, waiting = dict(settings), dict(reserve or {})
-    for number, look in enumerate(race.looks):
+    for look in race.looks:
         while members := _missing(racing, race, trained, look):
             for result in train(members):
                 trained[str(result.member.label)].append(result)
@@ -116,10 +121,38 @@ def run_race(
                 racing[name] = waiting.pop(name)
                 trained[name] = []
         scores = {name: [each.score for each in trained[name]] for name in racing}
-        rows = gains(scores, race, objective, number)
+        rows = gains(scores, race, objective)
         if is_clear(rows, scores[race.control]):
             break
     return _records(trained, race)
+
+
+def first_seeds(
+    settings: Iterable[str], race: RaceSettings, trained: Iterable[TrainedMember]
+) -> list[TrainingRecord]:
+    """Select the seeds of an unfinished race on which its settings can be compared.
+
+    These are the first seeds, up to the first one that a setting has not finished: which of the
+    later ones have finished depends on how long they trained, and so on their scores.
+
+    Args:
+        settings: names of the settings, the control among them.
+        race: how they are compared.
+        trained: the training runs that have finished.
+
+    Returns:
+        The training runs on these seeds, setting by setting; only those of whole splits.
+    """
+    by_seed: dict[int, dict[str, TrainedMember]] = {}
+    for each in trained:
+        by_seed.setdefault(each.member.seed - race.first_seed, {})[str(each.member.label)] = each
+    names = list(settings)
+    count = 0
+    while by_seed.get(count, {}).keys() >= set(names):
+        count += 1
+    if race.validation_ratio is not None:
+        count -= count % SEEDS_PER_SPLIT
+    return _records({name: [by_seed[n][name] for n in range(count)] for name in names}, race)
 
 
 def _records(
@@ -149,15 +182,17 @@ def _missing(
 
 
 def gains(
-    scores: Mapping[str, Sequence[float]], race: RaceSettings, objective: Objective, look: int
+    scores: Mapping[str, Sequence[float]], race: RaceSettings, objective: Objective
 ) -> dict[str, dict[str, float]]:
     """Compare settings with the control at one look.
+
+    A look between those that were planned, when time ends the race, spends the error probability
+    of the seeds since the last one.
 
     Args:
         scores: the scores of each setting, one per seed, by its name.
         race: how they are compared.
         objective: what they are judged by.
-        look: number of the look, from 0.
 
     Returns:
         For each setting but the control ``gain``, ``low``, ``high`` and ``level``, positive where
@@ -174,7 +209,9 @@ def gains(
             name: {"gain": float(gain), "low": np.nan, "high": np.nan, "level": np.nan}
             for name, [gain] in zip(others, differences, strict=True)
         }
-    alpha = alpha_of_look(race.looks, look) / len(others)
+    seeds = differences.shape[-1]
+    looks = sorted({*race.looks, seeds})
+    alpha = alpha_of_look(looks, looks.index(seeds)) / len(others)
     estimate = (
         paired_estimate(differences)
         if race.validation_ratio is None
@@ -291,19 +328,9 @@ def comparison_table(
         reasons = sorted({r.result.reason for r in records if _failed(r.result)})
         raise RuntimeError(f"no finalist or control completed on every seed: {'; '.join(reasons)}")
     scores = {name: [record.result.score for record in group] for name, group in whole.items()}
-    seeds = len(next(iter(scores.values())))
-    compared = gains(scores, race, objective, race.looks.index(seeds))
-    nothing = dict.fromkeys(("gain", "low", "high", "level"), np.nan)
+    compared = gains(scores, race, objective)
     rows = [
-        {
-            "setting": name,
-            "role": group[0].role,
-            **{f"rate/{path}": rate for path, rate in group[0].result.rates.items()},
-            "mean": float(np.mean(scores[name])),
-            "std": float(np.std(scores[name], ddof=1)) if seeds > 1 else np.nan,
-            "seeds": seeds,
-            **compared.get(name, nothing),
-        }
+        mean_row(name, group[0].role, group[0].result.rates, scores[name]) | compared.get(name, {})
         for name, group in whole.items()
     ]
     table = pd.DataFrame(rows)

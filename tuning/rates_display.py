@@ -24,13 +24,13 @@ class RatesDisplay(Display):
     In the panels of the sites, all runs have the same seed: dots are the trials, the line is their
     mean over the rates of the other sites, and the controls are lines across. The last panel shows
     what the answer rests on: the gain of each finalist over no dropout on every new seed, and its
-    mean with the interval.
+    mean with the interval. A search that ended before its race has no such panel.
 
     Args:
         trials: one row per trial, with a column of rates for each panel and ``score``.
         panels: name of each panel: the path of a site, or of a group of sites.
         controls: score of each control by its name.
-        race: the gains of the finalists.
+        race: the gains of the finalists; None without a race.
         best_rates: recommended rate by panel.
         objective: what the scores are.
 
@@ -56,7 +56,7 @@ class RatesDisplay(Display):
         trials: pd.DataFrame,
         panels: Sequence[str],
         controls: Mapping[str, float],
-        race: DifferenceDisplay,
+        race: DifferenceDisplay | None,
         best_rates: Mapping[str, float],
         objective: Objective,
     ) -> None:
@@ -83,7 +83,8 @@ class RatesDisplay(Display):
         Args:
             trials: one row per trial or control, with ``role``, ``setting``, ``status``, ``score``
                 and the rates.
-            finalists: one row per training run of the race, with ``setting``, ``seed``, ``score``.
+            finalists: one row per training run of the race, with ``setting``, ``seed``, ``score``;
+                none without a race.
             comparison: one row per finalist or control, with ``setting`` and the gains.
             panels: names of the searched sites, in the order in which they are drawn.
             best_rates: rate of the winner by name of the site.
@@ -99,7 +100,9 @@ class RatesDisplay(Display):
             trials=completed[completed["role"] == "trial"],
             panels=panels,
             controls=dict(zip(controls["setting"], controls["score"], strict=True)),
-            race=DifferenceDisplay(
+            race=None
+            if finalists.empty
+            else DifferenceDisplay(
                 gains=compared.reset_index(drop=True),
                 pairs=_pairs(finalists, comparison, objective),
                 label=f"gain in {objective.name} over {_control(finalists)} (right is better)",
@@ -118,7 +121,8 @@ class RatesDisplay(Display):
         """Draw the search.
 
         Args:
-            ax: axes to draw on, one for each site and one for the race; None for a new figure.
+            ax: axes to draw on, one for each site and one for the race, if there was one; None for
+                a new figure.
             line_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the line of means.
             scatter_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the trials' dots.
 
@@ -128,9 +132,9 @@ class RatesDisplay(Display):
         Raises:
             ValueError: there are not as many axes as panels.
         """
-        panels = [*self.panels, "the race"]
+        panels = [*self.panels, *(["the race"] if self.race else [])]
         axes = self._start(ax, panels, (3.9 * len(panels) + 1, 4.4))
-        *of_sites, last = axes
+        of_sites = axes[: len(self.panels)]
         if ax is None:
             for axis in of_sites[1:]:
                 axis.sharey(of_sites[0])
@@ -141,8 +145,9 @@ class RatesDisplay(Display):
         axes[0].legend(
             loc="upper left", bbox_to_anchor=(0, -0.16), frameon=False, fontsize=9, ncols=2
         )
-        self.race.plot(last)
-        last.set_title("the race", fontsize=10, loc="left")
+        if self.race is not None:
+            self.race.plot(axes[-1])
+            axes[-1].set_title("the race", fontsize=10, loc="left")
         return self
 
     def _draw_panel(self, axis: Axes, path: str, line_kw: Style, scatter_kw: Style) -> None:

@@ -16,11 +16,11 @@ from matplotlib.axes import Axes
 
 from dropout_zoo.models.saving import load_saved_model
 from dropout_zoo.studies.csv_tables import read_csv
-from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.result import TrainingStudyResult
-from dropout_zoo.studies.run_directory import OUTCOME, SETTINGS
+from dropout_zoo.studies.run_directory import OUTCOME, PROVISIONAL, SETTINGS
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning import run_files
+from dropout_zoo.tuning.answer import describe_rates
 from dropout_zoo.tuning.rates_display import RatesDisplay
 from dropout_zoo.tuning.space import SearchSpace
 
@@ -38,16 +38,19 @@ class TuningResult:
         race: the runs of the race as the result of a study of the kind ``"race"``, which the
             functions and displays of `dropout_zoo.studies` accept. Its `gains` take the runs for
             those of one split and a fixed number of seeds, so that their intervals are narrower
-            than that of the answer.
+            than that of the answer. None where the budget ended before there was a race.
         comparison: one row per setting that completed every run of the race, best first:
             ``setting`` and ``role``, its rates, ``mean`` and ``std`` of the score over the
             ``seeds``, and the ``gain`` over no dropout with its interval from ``low`` to ``high``.
             ``level`` is the confidence level of the last look alone; all looks together have 95%.
+            Where the budget ended before there was a race, the ten best settings so far, without
+            gains.
         curves: one row per epoch of every training run.
         best_rates: the recommended rate (fraction dropped) by site path: where there is no gain,
             that of the setting with the best mean.
         answer: the result as a short label: ``"gain"``, ``"harm"``, ``"no reliable difference"``,
-            ``"not trained to the end"``, ``"no better than chance"`` or ``"nothing to compare"``.
+            ``"not trained to the end"``, ``"no better than chance"``, ``"nothing to compare"`` or
+            ``"out of time"``.
         sentence: the result in plain words.
         control: name of the setting without dropout at the searched sites.
         fixed_rates: rates by path of the sites that have dropout and were not searched.
@@ -56,6 +59,7 @@ class TuningResult:
         space: the search space.
         search_seconds: duration of the search, in seconds.
         finalist_seconds: duration of the race, in seconds.
+        ended_by_budget: whether the budget ended the run before it was complete. It can be resumed.
         directory: the directory of the run.
 
     Example:
@@ -74,7 +78,7 @@ class TuningResult:
 
     trials: pd.DataFrame
     finalists: pd.DataFrame
-    race: TrainingStudyResult
+    race: TrainingStudyResult | None
     comparison: pd.DataFrame
     curves: pd.DataFrame
     best_rates: Mapping[str, float]
@@ -87,6 +91,7 @@ class TuningResult:
     space: SearchSpace
     search_seconds: float
     finalist_seconds: float
+    ended_by_budget: bool
     directory: Path
     _model: keras.Model | None = field(default=None, repr=False)
     _folder: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
@@ -108,7 +113,7 @@ class TuningResult:
 
     @classmethod
     def load(cls, directory: str | Path) -> TuningResult:
-        """Read the directory of a complete run.
+        """Read the directory of a run that is complete or was ended by its budget.
 
         Args:
             directory: the directory.
@@ -117,7 +122,7 @@ class TuningResult:
             The result; the best model is loaded when it is used.
 
         Raises:
-            ValueError: the directory holds no complete run.
+            ValueError: the directory holds no such run.
         """
         path = Path(directory)
         if not (path / OUTCOME).is_file():
@@ -130,7 +135,9 @@ class TuningResult:
         return cls(
             trials=trials,
             finalists=finalists,
-            race=TrainingStudyResult.from_parquet(path / run_files.RACE),
+            race=None
+            if finalists.empty
+            else TrainingStudyResult.from_parquet(path / run_files.RACE),
             # NaN is null in JSON.
             comparison=pd.DataFrame(outcome["settings"]).fillna(math.nan),
             curves=pd.read_parquet(path / run_files.CURVES),
@@ -147,6 +154,7 @@ class TuningResult:
             ),
             search_seconds=outcome["search_seconds"],
             finalist_seconds=outcome["finalist_seconds"],
+            ended_by_budget=outcome.get(PROVISIONAL, False),
             directory=path,
         )
 
@@ -159,11 +167,9 @@ class TuningResult:
         test = ", ".join(f"{name} {value:.4g}" for name, value in self.test.items())
         lines = [self.sentence]
         if self.fixed_rates:
-            fixed = ", ".join(
-                f"{path} {rate_text(rate)}" for path, rate in self.fixed_rates.items()
-            )
+            fixed = describe_rates(self.fixed_rates)
             lines.append(f"Not searched, the same in every setting: {fixed}.")
-        rates = ", ".join(f"{path} {rate_text(rate)}" for path, rate in self.best_rates.items())
+        rates = describe_rates(self.best_rates)
         tested = f"on the test set: {test}" if test else "not tested: the data have no test set"
         lines.append(f"The best model has the rates {rates}; {tested}.")
         return "\n".join([*lines, "", self._comparison_text()])
@@ -172,7 +178,8 @@ class TuningResult:
         """Plot the score of every trial against its rates, and the race.
 
         Args:
-            ax: axes to draw on, one per searched site and one for the race; None for a new figure.
+            ax: axes to draw on, one per searched site and one for the race, if there was one; None
+                for a new figure.
             **style: what `RatesDisplay.plot` takes, such as ``line_kw``.
 
         Returns:
@@ -208,21 +215,31 @@ class TuningResult:
             "trainings": self.trainings,
             "search_seconds": round(self.search_seconds, 3),
             "finalist_seconds": round(self.finalist_seconds, 3),
+            PROVISIONAL: self.ended_by_budget,
             "directory": str(self.directory),
         }
 
     def _comparison_text(self) -> str:
-        width = max(map(len, self.comparison["setting"])) + 2
+        names = list(self.comparison["setting"])
+        if self.race is None:  # trials have numbers as names
+            names = [self._rates_text(row) for row in self.comparison.to_dict("records")]
+        width = max(map(len, names)) + 2
         rows = [
-            f"{'setting':<{width}}{self.objective.name:>12}{'std':>10}  gain over {self.control}"
+            f"{'setting':<{width}}{self.objective.name:>12}{'std':>10}"
+            + ("" if self.race is None else f"  gain over {self.control}")
         ]
-        for row in self.comparison.itertuples():
+        for name, row in zip(names, self.comparison.itertuples(), strict=True):
             gain = "" if math.isnan(row.gain) else f"{row.gain:+.3g}"
             if gain and not math.isnan(row.low):
                 gain += f" ({row.low:+.3g} to {row.high:+.3g})"
             spread = "" if math.isnan(row.std) else f"{row.std:.2g}"
-            rows.append(f"{row.setting:<{width}}{row.mean:>12.4g}{spread:>10}  {gain}".rstrip())
+            rows.append(f"{name:<{width}}{row.mean:>12.4g}{spread:>10}  {gain}".rstrip())
         return "\n".join(rows)
+
+    def _rates_text(self, row: Mapping[str, Any]) -> str:
+        return describe_rates(
+            {path: row.get(f"rate/{path}", row.get(path)) for path in self.best_rates}
+        )
 
 
 def _plain(value: Any) -> Any:

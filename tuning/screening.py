@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
+import pandas as pd
 
 from dropout_zoo.studies.site_groups import AS_GIVEN
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning.race import Train
 from dropout_zoo.tuning.space import SearchSpace
-from dropout_zoo.tuning.trial_tables import TrainingRecord
+from dropout_zoo.tuning.trial_tables import TrainingRecord, mean_row
+
+_Rates: TypeAlias = tuple[tuple[str, float], ...]
+_Scores: TypeAlias = list[float]
 
 SCREENED_PER_FINALIST = 3
 SCREENING_SEEDS = 2
 """How the finalists are chosen: the best trials of one seed are trained on more, because the
 ranking on a single seed is mostly noise."""
+
+SHOWN_SO_FAR = 10
+"""Number of settings in the table of a search that time ended before the race."""
 
 
 def try_beyond_edges(
@@ -111,18 +119,49 @@ def choose_finalists(
     Returns:
         Rates by site path, best first. Settings that did not complete on every seed are left out.
     """
-    scores: dict[tuple[tuple[str, float], ...], list[float]] = {}
+    ranked = [
+        rates
+        for rates in _ranked_scores(trials, objective)
+        if dict(rates) not in [dict(each) for each in excluded]
+    ]
+    order = {tuple(sorted(trial.rates.items())): dict(trial.rates) for trial in trials}
+    return [order[rates] for rates in ranked[:count]]
+
+
+def best_so_far(searched: Sequence[TrainingRecord], objective: Objective) -> pd.DataFrame:
+    """Rank the settings of an unfinished search.
+
+    Args:
+        searched: the training runs of the search that have finished.
+        objective: what they are judged by.
+
+    Returns:
+        The columns of `comparison_table`, without gains: one row per setting, best first, for the
+        ten best ones; empty if no training run was completed.
+    """
+    first = {tuple(sorted(each.result.rates.items())): each for each in reversed(searched)}
+    ranked = _ranked_scores([record.result for record in searched], objective)
+    return pd.DataFrame(
+        [
+            mean_row(first[rates].setting, first[rates].role, first[rates].result.rates, scores)
+            for rates, scores in list(ranked.items())[:SHOWN_SO_FAR]
+        ]
+    )
+
+
+def _ranked_scores(trials: Sequence[TrainedMember], objective: Objective) -> dict[_Rates, _Scores]:
+    """The scores of each setting, one per seed, from the best mean to the worst.
+
+    Settings that did not complete on every seed are left out.
+    """
+    scores: dict[_Rates, _Scores] = {}
     for trial in _one_per_seed(trials):
         rates = tuple(sorted(trial.rates.items()))
         scores.setdefault(rates, []).append(np.nan if trial.status != "completed" else trial.score)
-    means = {
-        rates: float(np.mean(of_rates))
-        for rates, of_rates in scores.items()
-        if np.isfinite(of_rates).all() and dict(rates) not in [dict(each) for each in excluded]
-    }
-    best = sorted(means, key=lambda rates: means[rates], reverse=objective.direction == "max")
-    order = {tuple(sorted(trial.rates.items())): dict(trial.rates) for trial in trials}
-    return [order[rates] for rates in best[:count]]
+    means = {rates: float(np.mean(each)) for rates, each in scores.items()}
+    finite = [rates for rates, mean in means.items() if math.isfinite(mean)]
+    best = sorted(finite, key=lambda rates: means[rates], reverse=objective.direction == "max")
+    return {rates: scores[rates] for rates in best}
 
 
 def _one_per_seed(trials: Sequence[TrainedMember]) -> list[TrainedMember]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ from dropout_zoo.studies.site_groups import AS_GIVEN
 from dropout_zoo.studies.summary_text import count_of
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.targets import targets_for
-from dropout_zoo.training.engine.journal import JournaledTrainer
+from dropout_zoo.training.engine.interrupts import OutOfTimeError, TimeLimit
 from dropout_zoo.training.engine.timing import measure_pace
 from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import Member, TrainedMember
@@ -30,23 +31,26 @@ from dropout_zoo.training.objective import as_columns, parse_objective
 from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
 from dropout_zoo.training.settings import TrainSettings
 from dropout_zoo.tuning import run_files
-from dropout_zoo.tuning.answer import Answer, answer
+from dropout_zoo.tuning.answer import Answer, answer, out_of_time
 from dropout_zoo.tuning.audit_errors import audit_errors
+from dropout_zoo.tuning.budget import Budget
 from dropout_zoo.tuning.chance import chance_of
 from dropout_zoo.tuning.oracles import default_oracle, make_oracle, trial_limit
 from dropout_zoo.tuning.progress import Progress
 from dropout_zoo.tuning.race import (
     LEAST_SEEDS_TO_RESPLIT,
     RaceSettings,
-    Train,
     comparison_table,
+    first_seeds,
     race_result,
     run_race,
 )
+from dropout_zoo.tuning.recording import RecordingTrainer
 from dropout_zoo.tuning.result import TuningResult
 from dropout_zoo.tuning.screening import (
     SCREENED_PER_FINALIST,
     SCREENING_SEEDS,
+    best_so_far,
     screen,
     try_beyond_edges,
 )
@@ -59,6 +63,8 @@ ModelArgument: TypeAlias = keras.Model | str | Callable[[], keras.Model]
 # Number of trials created at once. It must not depend on the machine, or the same seed would give
 # other trials elsewhere. It is small for oracles that learn from results.
 _BATCHES = {"grid": 64, "random": 64, "bayesian": 4, "hyperband": 4}
+
+RACE = "race"
 
 NO_SEARCHED_DROPOUT = "no dropout at the searched sites"
 """The control where the model also has dropout at sites that are not searched."""
@@ -79,6 +85,25 @@ class TuningSettings:
     training: TrainSettings = field(default_factory=TrainSettings)
 
 
+@dataclass
+class _Runs:
+    """The training runs of a search so far.
+
+    Attributes:
+        space: what was searched.
+        searched: the training runs before the race; none until there are finalists.
+        candidates: rates by name of the finalists, and after them of those that may replace them.
+        raced: the training runs of the race that are compared; none until it has ended.
+        ended_by: the budget that ended the search, if one did.
+    """
+
+    space: SearchSpace
+    searched: list[TrainingRecord] = field(default_factory=list)
+    candidates: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    raced: list[TrainingRecord] = field(default_factory=list)
+    ended_by: Budget | None = None
+
+
 class _InMemoryTuner(DropoutTuner):
     """A tuner that writes no state; see `InMemoryOracle`."""
 
@@ -93,13 +118,21 @@ class Search:
         model: as for `tune`.
         dataset: the data.
         settings: the settings.
+        budget: how long `run` may take; None for as long as it takes. It is none of the settings
+            that decide the outcome: a run can be resumed with another one.
 
     Raises:
         ValueError: a setting is out of range, or model, data and settings do not fit together.
         TypeError: the model cannot be cloned.
     """
 
-    def __init__(self, model: ModelArgument, dataset: Dataset, settings: TuningSettings) -> None:
+    def __init__(
+        self,
+        model: ModelArgument,
+        dataset: Dataset,
+        settings: TuningSettings,
+        budget: Budget | None = None,
+    ) -> None:
         own = {each.name: getattr(settings, each.name) for each in fields(settings)}
         training = own.pop("training")
         settings = TuningSettings(**as_json(own), training=training)  # NumPy's numbers as Python's
@@ -107,6 +140,7 @@ class Search:
         check_count(settings.num_seeds, "num_seeds")
         check_count(settings.seed, "seed", least=0)
         self.dataset = dataset
+        self.budget = budget
         self.model = resolve_model(
             model,
             input_shape=dataset.input_shape,
@@ -149,9 +183,10 @@ class Search:
         finalists = count_of(self.settings.num_finalists, "finalist")
         seeds = count_of(self.race.looks[-1], "seed")
         epochs = count_of(self.settings.training.epochs, "epoch")
+        within = "" if self.budget is None else f", within a budget of {self.budget}"
         return (
             f"{count_of(self.max_trials, 'trial')}, then {finalists} against {self.control} on up "
-            f"to {seeds}: at most {self.trainings} training runs of at most {epochs}."
+            f"to {seeds}: at most {self.trainings} training runs of at most {epochs}{within}."
         )
 
     @property
@@ -225,9 +260,12 @@ class Search:
         Raises:
             ValueError: the directory holds other files, is in use, or holds a run with other
                 settings.
-            RuntimeError: every trial failed, or no setting of the race completed on every seed.
+            RuntimeError: every trial failed, no setting of the race completed on every seed, or the
+                budget ended before any training run was completed.
             OSError: a file cannot be written.
         """
+        budget = self.budget
+        limit = TimeLimit(math.inf if budget is None else budget.training_seconds)
         temporary = None
         if directory is None:
             temporary = tempfile.TemporaryDirectory(prefix="dropout-zoo-")
@@ -241,11 +279,12 @@ class Search:
         )
         # The trainer checks the rest of the settings; nothing is written before.
         trainer = self.trainer(unused_directory(folder.state / "weights"))
-        with folder, Progress(self.trainings, self.objective, progress) as watched:
+        shown = Progress(self.trainings, self.objective, progress, limit.deadline)
+        with folder, shown as watched:
             if folder.complete:
                 watched.say(f"The run in {directory} is complete.")
                 return TuningResult.load(directory)
-            return self._run(folder, trainer, watched, temporary)
+            return self._run(folder, trainer, watched, temporary, limit)
 
     def _run(
         self,
@@ -253,12 +292,11 @@ class Search:
         trainer: MemberTrainer,
         progress: Progress,
         temporary: tempfile.TemporaryDirectory[str] | None,
+        limit: TimeLimit,
     ) -> TuningResult:
-        journaled = JournaledTrainer(
-            trainer, folder.state / run_files.JOURNAL, on_restored=progress.restored
-        )
-        if journaled.restored:
-            progress.say(f"Resuming: {journaled.restored} training runs were finished before.")
+        recording = RecordingTrainer(trainer, folder.state / run_files.JOURNAL, progress)
+        if recording.restored:
+            progress.say(f"Resuming: {recording.restored} training runs were finished before.")
         progress.say(self.dataset.describe())
         for error in audit_errors(self.model):
             progress.say(error)
@@ -266,45 +304,32 @@ class Search:
             progress.say(self.space.note)
         progress.say(self.summary())
         started = time.perf_counter()
-        searched = self._search(journaled, folder, progress)
-
-        def train(members: list[Member]) -> list[TrainedMember]:
-            return journaled.train(members, progress.result)
-
-        space = self.space
-        if self.settings.rates is None:
-            progress.phase("beyond the range")
-            space, beyond = try_beyond_edges(space, searched, self.objective, train)
-            searched += beyond
-        progress.phase("screening")
-        candidates, screened = screen(
-            searched,
-            self.settings.num_finalists,
-            self.objective,
-            train,
-            seed=self.settings.seed,
-            given=self.given,
-            without=self.without,
-        )
-        searched += screened
-        search_seconds = time.perf_counter() - started
-        folder.write_table(run_files.TRIALS, scores_table(searched))
-        started = time.perf_counter()
-        raced = self._race(train, candidates, len(searched), progress)
-        finalist_seconds = time.perf_counter() - started
-        folder.write_table(run_files.FINALISTS, scores_table(raced))
-        table = comparison_table(raced, self.race, self.objective)
-        found = self._answer(table, raced, space)
-        race = race_result(raced, self.objective, self.describe(), self.control, found.sentence)
+        runs, searching = _Runs(self.space), None
+        try:
+            with limit:
+                self._find_finalists(runs, recording, folder)
+                searching = time.perf_counter() - started
+                self._race(runs, recording, progress)
+        except OutOfTimeError:
+            self._cut_off(runs, recording)
+            folder.write_table(run_files.TRIALS, scores_table(runs.searched))
+        seconds = time.perf_counter() - started
+        searching = seconds if searching is None else searching
+        folder.write_table(run_files.FINALISTS, scores_table(runs.raced))
+        table, found = self._answer(runs)
         # On the data as they were split, so that the test set stays what no model has seen.
-        model = self._best_run(found.rates, searched, journaled).model()
-        curves = [curves_table("search", searched), curves_table("race", raced)]
+        model = self._best_run(found.rates, runs.searched, recording).model()
+        curves = [curves_table("search", runs.searched), curves_table("race", runs.raced)]
         result = TuningResult(
-            trials=scores_table(searched),
-            finalists=scores_table(raced),
-            race=race,
+            trials=scores_table(runs.searched),
+            finalists=scores_table(runs.raced),
+            race=race_result(
+                runs.raced, self.objective, self.describe(), self.control, found.sentence
+            )
+            if runs.raced
+            else None,
             comparison=_with_short_names(table),
-            curves=pd.concat(curves, ignore_index=True),
+            curves=pd.concat([each for each in curves if len(each)], ignore_index=True),
             best_rates=found.rates,
             answer=found.kind,
             sentence=found.sentence,
@@ -312,9 +337,10 @@ class Search:
             fixed_rates=self.fixed,
             objective=self.objective,
             test=self._test(model),
-            space=space,
-            search_seconds=search_seconds,
-            finalist_seconds=finalist_seconds,
+            space=runs.space,
+            search_seconds=searching,
+            finalist_seconds=seconds - searching,
+            ended_by_budget=runs.ended_by is not None,
             directory=folder.path,
             _model=model,
             _folder=temporary,
@@ -322,11 +348,61 @@ class Search:
         _write(result, folder)
         return result
 
+    def _find_finalists(self, runs: _Runs, trainer: RecordingTrainer, folder: RunDirectory) -> None:
+        """Search and screen, and write the table of the trials."""
+        searched = self._search(trainer, folder)
+        if self.settings.rates is None:
+            trainer.phase("beyond the range", "trial")
+            runs.space, beyond = try_beyond_edges(
+                runs.space, searched, self.objective, trainer.train
+            )
+            searched += beyond
+        trainer.phase("screening", "screening")
+        candidates, screened = screen(
+            searched,
+            self.settings.num_finalists,
+            self.objective,
+            trainer.train,
+            seed=self.settings.seed,
+            given=self.given,
+            without=self.without,
+        )
+        runs.searched, runs.candidates = searched + screened, candidates
+        folder.write_table(run_files.TRIALS, scores_table(runs.searched))
+
+    def _cut_off(self, runs: _Runs, trainer: RecordingTrainer) -> None:
+        """Take what has finished when time ended.
+
+        Raises:
+            RuntimeError: no training run was completed.
+        """
+        runs.ended_by = self.budget
+        if not runs.searched:
+            runs.searched = trainer.records
+        if best_so_far(runs.searched, self.objective).empty:
+            reasons = sorted({each.result.reason for each in runs.searched})
+            raise RuntimeError(
+                f"expected a training run that is completed within the budget of {self.budget}, "
+                f"received none{': ' if reasons else ''}{'; '.join(reasons)}; allow a larger "
+                "budget or fewer epochs"
+            )
+        finished = [each for each in trainer.records if each.role == RACE]
+        failed = {each.setting for each in finished if each.result.status != "completed"}
+        others = [name for name in runs.candidates if name not in failed]
+        arms = [self.control, *others[: self.settings.num_finalists]]
+        raced = first_seeds(arms, self.race, [each.result for each in finished])
+        if len(raced) >= self.race.least_seeds * len(arms):
+            runs.raced = raced + [
+                each._replace(role="finalist")
+                for each in finished
+                if each.setting in failed - {self.control}
+            ]
+
     def _best_run(
         self,
         rates: Mapping[str, float],
         searched: Sequence[TrainingRecord],
-        trainer: JournaledTrainer,
+        trainer: RecordingTrainer,
     ) -> TrainedMember:
         """Return the best run of a setting on the given split."""
         runs = [r.result for r in searched if dict(r.result.rates) == dict(rates)]
@@ -370,18 +446,17 @@ class Search:
             "versions": versions(),
         }
 
-    def _search(
-        self, trainer: JournaledTrainer, folder: RunDirectory, progress: Progress
-    ) -> list[TrainingRecord]:
+    def _search(self, trainer: RecordingTrainer, folder: RunDirectory) -> list[TrainingRecord]:
         settings = self.settings
-        progress.phase("search")
-        controls = [Member(rates, settings.seed) for rates in self._controls().values()]
-        records = [
-            TrainingRecord(name, "control", result)
-            for name, result in zip(
-                self._controls(), trainer.train(controls, progress.result), strict=True
-            )
+        trainer.phase("search", "control")
+        controls = [
+            Member(rates, settings.seed, label=name) for name, rates in self._controls().items()
         ]
+        records = [
+            TrainingRecord(str(result.member.label), "control", result)
+            for result in trainer.train(controls)
+        ]
+        trainer.phase("search", "trial")
         tuner = _InMemoryTuner(
             make_oracle(
                 self.oracle,
@@ -398,42 +473,45 @@ class Search:
             project_name="oracle",
             overwrite=True,
         )
-        tuner.search_with(trainer, progress.result)
+        tuner.search_with(trainer)
         return records + [
             TrainingRecord(name, "trial", result) for name, result in tuner.results.items()
         ]
 
-    def _race(
-        self,
-        train: Train,
-        candidates: Mapping[str, Mapping[str, float]],
-        before: int,
-        progress: Progress,
-    ) -> list[TrainingRecord]:
+    def _race(self, runs: _Runs, trainer: RecordingTrainer, progress: Progress) -> None:
         """Train finalists and control on the same new seeds until the answer is clear."""
-        ranked, count = list(candidates.items()), self.settings.num_finalists
+        ranked, count = list(runs.candidates.items()), self.settings.num_finalists
         arms = {self.control: self.without, **dict(ranked[:count])}
-        progress.phase("race")
+        trainer.phase("race", RACE)
         raced: set[str | None] = set(arms)
 
-        def train_counted(members: list[Member]) -> list[TrainedMember]:
+        def train(members: list[Member]) -> list[TrainedMember]:
             raced.update(member.label for member in members)  # those that replace others as well
-            progress.set_total(before + len(raced) * self.race.looks[-1])
-            return train(members)
+            progress.set_total(len(runs.searched) + len(raced) * self.race.looks[-1])
+            return trainer.train(members)
 
-        return run_race(arms, self.race, self.objective, train_counted, dict(ranked[count:]))
+        runs.raced = run_race(arms, self.race, self.objective, train, dict(ranked[count:]))
 
-    def _answer(
-        self, table: pd.DataFrame, raced: Sequence[TrainingRecord], space: SearchSpace
-    ) -> Answer:
-        return answer(
+    def _answer(self, runs: _Runs) -> tuple[pd.DataFrame, Answer]:
+        """Return the comparison of the settings, and what it shows."""
+        if not runs.raced:
+            assert runs.ended_by is not None  # otherwise there was a race
+            table = best_so_far(runs.searched, self.objective)
+            tried = sum(each.role == "trial" for each in runs.searched)
+            trials = min(tried, self.max_trials), self.max_trials
+            return table, out_of_time(
+                table, self.control, self.objective, budget=runs.ended_by, trials=trials
+            )
+        table = comparison_table(runs.raced, self.race, self.objective)
+        return table, answer(
             table,
-            raced,
+            runs.raced,
             self.race,
             self.objective,
-            space,
+            runs.space,
             max_epochs=self.settings.training.epochs,
             chance=chance_of(self.model, self.dataset, self.objective),
+            budget=runs.ended_by,
         )
 
     def _controls(self) -> dict[str, dict[str, float]]:
@@ -453,7 +531,8 @@ def _best(results: Sequence[TrainedMember], direction: str) -> TrainedMember:
 
 
 def _write(result: TuningResult, folder: RunDirectory) -> None:
-    folder.write_with(run_files.RACE, result.race.to_parquet)
+    if result.race is not None:
+        folder.write_with(run_files.RACE, result.race.to_parquet)
     folder.write_table(run_files.CURVES, result.curves)
     folder.write_model(run_files.BEST_MODEL, result.best_model())
     figure = result.plot().figure_

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from dropout_zoo.training.members import TrainedMember
 
 _KEYS = ["phase", "setting", "role", "seed", "epoch"]
+_SCORES = ["setting", "role", "seed", "split", "status", "reason", "score", "best_epoch", "epochs"]
 
 
 class TrainingRecord(NamedTuple):
@@ -38,7 +40,35 @@ def scores_table(records: Sequence[TrainingRecord]) -> pd.DataFrame:
         ``reason``, the rate at each site by its path, ``score``, ``best_epoch``, ``epochs``, every
         metric at the best epoch, and ``seconds``.
     """
+    if not records:
+        return pd.DataFrame(columns=_SCORES)
     return pd.DataFrame([_row(record) for record in records])
+
+
+def mean_row(
+    setting: str, role: str, rates: Mapping[str, float], scores: Sequence[float]
+) -> dict[str, Any]:
+    """Return the row of a setting in a comparison.
+
+    Args:
+        setting: its name.
+        role: its role.
+        rates: its rates by site path.
+        scores: its scores, one per seed.
+
+    Returns:
+        ``setting``, ``role``, the rates as ``rate/<path>``, ``mean`` and ``std`` of the scores,
+        ``seeds``, and NaN as ``gain``, ``low``, ``high`` and ``level``.
+    """
+    return {
+        "setting": setting,
+        "role": role,
+        **{f"rate/{path}": rate for path, rate in rates.items()},
+        "mean": float(np.mean(scores)),
+        "std": float(np.std(scores, ddof=1)) if len(scores) > 1 else np.nan,
+        "seeds": len(scores),
+        **dict.fromkeys(("gain", "low", "high", "level"), np.nan),
+    }
 
 
 def curves_table(phase: str, records: Sequence[TrainingRecord]) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from dropout_zoo.training.data.adapters import Arrays, Data, as_dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
+from dropout_zoo.tuning.budget import Budget, Duration
 from dropout_zoo.tuning.result import TuningResult
 from dropout_zoo.tuning.search import ModelArgument, Search, TuningSettings
 from dropout_zoo.tuning.space import Rates
@@ -34,6 +35,7 @@ def tune(
     num_finalists: int = 1,
     resplit: bool | None = None,
     seed: int = 0,
+    budget: Duration | None = None,
     directory: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -95,6 +97,10 @@ def tune(
             set on every split.
         seed: seed of the trials and of everything random in the search, an integer >= 0. Screening
             and race take the seeds that follow it.
+        budget: limit on the time that the call takes, such as ``"10m"``, ``"90s"`` or ``"1h30m"``,
+            or a number of seconds; None for as long as it takes. Training runs that have not
+            finished then are dropped, and the answer rests on the others. A run in a directory can
+            be resumed with another budget, and has the answer of a run without one in the end.
         directory: a new or empty directory for the run; None for a temporary one that is removed
             with the result.
         resume: whether to continue the run in the directory; no training is repeated.
@@ -110,7 +116,8 @@ def tune(
     Raises:
         ValueError: a setting is out of range, or model, data and settings do not fit together.
         TypeError: there is no such setting, or the model cannot be cloned.
-        RuntimeError: every trial failed, or no finalist or control completed on every seed.
+        RuntimeError: every trial failed, no finalist or control completed on every seed, or the
+            budget ended before any training run was completed.
 
     Example:
         >>> from dropout_zoo.models import build_mlp
@@ -124,6 +131,7 @@ def tune(
         >>> result.answer
         'not trained to the end'
     """
+    limit = None if budget is None else Budget.parse(budget)
     data = as_dataset(
         x,
         y,
@@ -146,7 +154,7 @@ def tune(
         seed=seed,
         training=training,
     )
-    search = Search(model, data, tuning)
+    search = Search(model, data, tuning, limit)
     return search.run(
         None if directory is None else Path(directory),
         resume=resume,

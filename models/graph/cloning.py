@@ -23,9 +23,7 @@ from dropout_zoo.models.layers.seeded_dropout import consume_seed
 ConfigPath = tuple[Any, ...]  # keys and indices, outermost first
 
 
-def with_rates(
-    model: keras.Model, rates: Mapping[str | DropoutSite, float] | float
-) -> keras.Model:
+def with_rates(model: keras.Model, rates: Mapping[str | DropoutSite, float] | float) -> keras.Model:
     """Return a copy of a model with other dropout rates.
 
     Args:
@@ -71,7 +69,8 @@ def with_rates(
 
 
 def _rates_by_path(
-    rates: Mapping[str | DropoutSite, float] | float, sites: Mapping[str, DropoutSite]
+    rates: Mapping[str, float] | Mapping[DropoutSite, float] | float,
+    sites: Mapping[str, DropoutSite],
 ) -> dict[str, float]:
     """The rates of `with_rates` by path, checked."""
     if not isinstance(rates, Mapping):

@@ -9,7 +9,7 @@ from made_up_races import EPOCHS, LOSS, NONE, SPACE, race_of, trained
 from dropout_zoo.training import Objective
 from dropout_zoo.tuning.answer import answer
 from dropout_zoo.tuning.chance import Chance
-from dropout_zoo.tuning.race import comparison_table, is_clear, run_race
+from dropout_zoo.tuning.race import comparison_table, first_seeds, is_clear, run_race
 from dropout_zoo.tuning.screening import choose_finalists
 from dropout_zoo.tuning.trial_tables import TrainingRecord
 
@@ -147,6 +147,42 @@ def test_of_two_gains_the_larger_is_recommended_and_needs_more_evidence():
     assert found[3]["level"] == pytest.approx(0.975) and found[2]["level"] == pytest.approx(0.95)
     assert found[3]["low"] < found[2]["low"]
     assert concluded(LOSS, two).setting == "at 40"
+
+
+def seeds_compared(seeds_by_setting, ratio=None):
+    """The seeds that are compared in a race that time has ended."""
+    finished = [
+        trained({"hidden": 0.1}, 0.5, seed, LOSS)
+        for seeds in seeds_by_setting.values()
+        for seed in seeds
+    ]
+    labels = [name for name, seeds in seeds_by_setting.items() for _ in seeds]
+    finished = [
+        replace(each, member=replace(each.member, label=label))
+        for each, label in zip(finished, labels, strict=True)
+    ]
+    made = first_seeds(list(seeds_by_setting), race_of(40, ratio), finished)
+    found = {name: [] for name in seeds_by_setting}
+    for record in made:
+        found[record.setting].append(record.result.member.seed)
+    assert len({tuple(seeds) for seeds in found.values()}) == 1
+    return found[NONE]
+
+
+def test_time_ends_a_race_after_the_first_seeds_of_all_settings_and_whole_splits():
+    assert seeds_compared({NONE: [2, 0, 1], "at 40": [0, 1, 3, 2]}) == [0, 1, 2]
+    assert seeds_compared({NONE: [0, 1, 3, 4], "at 40": range(5)}) == [0, 1]
+    assert seeds_compared({NONE: [], "at 40": range(5)}) == []
+    assert seeds_compared({NONE: range(5), "at 40": range(6)}, ratio=0.2) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "alpha"), [(4, 0.05 * 4 / 40), (10, 0.05 * 10 / 40), (14, 0.05 * 4 / 40)]
+)
+def test_a_race_that_time_ends_spends_the_error_of_the_seeds_since_the_last_look(seeds, alpha):
+    scores = {NONE: np.resize(NOISE, seeds), "at 40": -np.resize(NOISE, seeds)}
+    table = comparison_table(records(LOSS, scores), race_of(40), LOSS).set_index("setting")
+    assert table.loc["at 40", "level"] == pytest.approx(1 - alpha)
 
 
 def test_a_setting_that_failed_on_a_seed_is_left_out():

@@ -1,4 +1,4 @@
-"""Interrupts that do not get lost.
+"""What ends training between two steps: interrupts that do not get lost, and a time limit.
 
 Python ignores exceptions that are raised during garbage collection, and a `KeyboardInterrupt` is
 no exception to that. Libraries that clean up there make it happen now and then.
@@ -6,14 +6,65 @@ no exception to that. Libraries that clean up there make it happen now and then.
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+from contextvars import ContextVar
+from time import monotonic
+from types import FrameType, TracebackType
 
 # Not a `threading.Event`: setting it takes a lock, for which a second signal would wait forever.
 _asked: list[int] = []
+
+_deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)  # of `monotonic`
+
+
+class OutOfTimeError(BaseException):
+    """Raised by `check_interrupt` when a `TimeLimit` has passed.
+
+    Like `KeyboardInterrupt` it is no `Exception`, so that what handles the errors of a model's own
+    code does not take it for one.
+    """
+
+
+class TimeLimit:
+    """A context in which `check_interrupt` raises once a time has passed, in the same thread.
+
+    Training ends as after an interrupt: runs that have finished are kept, the others are lost.
+
+    Args:
+        seconds: the time, which counts from the creation of the object.
+
+    Attributes:
+        deadline: when it ends, on the clock `time.monotonic`.
+
+    Example:
+        >>> limit = TimeLimit(0.0)
+        >>> check_interrupt()
+        >>> with limit:
+        ...     try:
+        ...         check_interrupt()
+        ...     except OutOfTimeError:
+        ...         print("out of time")
+        out of time
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.deadline = monotonic() + seconds
+
+    def __enter__(self) -> TimeLimit:
+        self._token = _deadline.set(self.deadline)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _deadline.reset(self._token)
 
 
 @contextmanager
@@ -53,6 +104,9 @@ def check_interrupt() -> None:
 
     Raises:
         KeyboardInterrupt: a signal has come since the context of `interruptible` was entered.
+        OutOfTimeError: the time of a `TimeLimit` has passed.
     """
     if _asked:
         raise KeyboardInterrupt
+    if monotonic() >= _deadline.get():
+        raise OutOfTimeError

@@ -72,7 +72,6 @@ def fit_member(
     if member.weights is not None:
         state.resume(Checkpoint.load(member.weights))
     for epoch in range(member.initial_epoch, member.epochs or plan.settings.epochs):
-        check_interrupt()
         if member.schedule is not None:
             state.set_factor(member.schedule.factor(epoch))
         try:
@@ -86,6 +85,19 @@ def fit_member(
             break
     checkpoint = None if best is None else state.checkpoint(best, plan.keep_state)
     return record.result(time.perf_counter() - started, checkpoint, f"{number:06d}")
+
+
+class _Interrupts(keras.callbacks.Callback):
+    """Ends `fit` and `evaluate` between two batches.
+
+    At their beginning: for a callback at the end of a batch, Keras computes the logs of each.
+    """
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        check_interrupt()
+
+    def on_test_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        check_interrupt()
 
 
 class _WeightsOfEpoch(keras.callbacks.Callback):
@@ -114,14 +126,20 @@ def _run_epoch(
         initial_epoch=epoch,
         epochs=epoch + 1,
         shuffle=False,
-        callbacks=[weights_of_epoch],
+        callbacks=[weights_of_epoch, _Interrupts()],
         verbose=0,
     )
     # One call of `fit` for all epochs would average the weights once, after the last.
     weights_of_epoch.restore()
     running = {name: values[-1] for name, values in history.history.items()}
     train, validation = (
-        model.evaluate(*part, batch_size=plan.evaluation_batch_size, verbose=0, return_dict=True)
+        model.evaluate(
+            *part,
+            batch_size=plan.evaluation_batch_size,
+            callbacks=[_Interrupts()],
+            verbose=0,
+            return_dict=True,
+        )
         for part in (examples.sample, examples.validation)
     )
     return running, train, validation

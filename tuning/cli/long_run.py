@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -22,7 +23,8 @@ def confirm_long_run(search: Search) -> None:
 
     The time is estimated by training for a few epochs, which takes time itself: only if a rough
     estimate from predictions on one batch is above 15 minutes, or `Model.fit` has to train the
-    model, which traces it anew each time. Where nobody can answer, because standard input is not
+    model, which traces it anew each time. A search whose budget is not above 15 minutes starts at
+    once. Where nobody can answer, because standard input is not
     a terminal, a warning is printed instead.
 
     Args:
@@ -32,6 +34,9 @@ def confirm_long_run(search: Search) -> None:
         ValueError: model, data and settings do not fit together.
         SystemExit: the answer is no.
     """
+    budget = math.inf if search.budget is None else search.budget.seconds
+    if budget <= LONG:
+        return
     from dropout_zoo.training.engine.eligibility import why_not_liftable
     from dropout_zoo.tuning.progress import duration
 
@@ -39,7 +44,7 @@ def confirm_long_run(search: Search) -> None:
     if why_not_liftable(search.model) is None and rough_seconds(search) <= LONG:
         return
     click.echo("This may take long: training for a few epochs to estimate the time ...", err=True)
-    seconds = search.estimate_seconds()
+    seconds = min(search.estimate_seconds(), budget)
     if seconds <= LONG:
         return
     plan = f"{search.trainings} training runs take at most about {duration(seconds)}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dropout_zoo.training.startup import start_keras
+from dropout_zoo.tuning.budget import Budget
 from dropout_zoo.tuning.cli.long_run import confirm_long_run
 from dropout_zoo.tuning.cli.model_argument import compiled_model
 from dropout_zoo.tuning.cli.options import (
@@ -97,6 +98,12 @@ if TYPE_CHECKING:
     help="Spread the new seeds over several splits of the training and validation examples."
     "  [default: unless the data have a validation set of their own]",
 )
+@click.option(
+    "--budget",
+    metavar="TIME",
+    help="Maximum duration of the search, such as 10m, 90s, 1h30m or a number of seconds, after "
+    "which the best answer so far is given. --resume goes on from there.  [default: no limit]",
+)
 @run_options("run")
 @click.option("--yes", is_flag=True, help="Start without asking, even if it takes over 15 minutes.")
 def tune_command(
@@ -119,6 +126,7 @@ def tune_command(
     num_finalists: int,
     num_seeds: int,
     resplit: bool | None,
+    budget: str | None,
     out: Path | None,
     resume: bool,
     overwrite: bool,
@@ -132,10 +140,12 @@ def tune_command(
     without required arguments that returns a compiled Keras model; or a .keras file of a compiled
     model.
 
-    Exit status: 0 success, 1 every trial failed, 2 invalid usage or data, 130 interrupted.
+    Exit status: 0 success, 1 no training run was completed, 2 invalid usage or data, 130
+    interrupted.
     """
     with answering_errors():
         check_run_options(out, resume, overwrite)
+        limit = None if budget is None else Budget.parse(budget)
         dataset = load_data(
             data, target=target, image_size=image_size, task=task, split=split, seed=seed
         )
@@ -163,28 +173,29 @@ def tune_command(
             seed=seed,
             training=TrainSettings(**with_length(training, len(dataset.train[1]))),
         )
-        search = Search(compiled_model(model), dataset, settings)
+        search = Search(compiled_model(model), dataset, settings, limit)
         if dry_run:
             _print_dry_run(search, as_json)
             return
         if not yes and not resume:
             confirm_long_run(search)
         directory = out or default_directory(search.model.name, dataset.source)
+        how_to_go_on = f"To continue, run the same command with --resume --out {directory}"
         try:
             result = search.run(directory, resume=resume, overwrite=overwrite)
         except KeyboardInterrupt:
-            click.echo(
-                f"To continue, run the same command with --resume --out {directory}", err=True
-            )
+            click.echo(how_to_go_on, err=True)
             raise
     if as_json:
         click.echo(json.dumps(result.outcome(), indent=2, allow_nan=False))
-        return
-    click.echo(result.summary())
-    click.echo(
-        f"\n{result.trainings} training runs in "
-        f"{result.search_seconds + result.finalist_seconds:.0f} s; all results are in {directory}"
-    )
+    else:
+        seconds = result.search_seconds + result.finalist_seconds
+        click.echo(result.summary())
+        click.echo(
+            f"\n{result.trainings} training runs in {seconds:.0f} s; all results are in {directory}"
+        )
+    if result.ended_by_budget:
+        click.echo(how_to_go_on, err=True)
 
 
 def _print_dry_run(search: Search, as_json: bool) -> None:
@@ -197,6 +208,7 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
     description = search.describe() | {
         "trainings": search.trainings,
         "estimated_seconds": round(seconds, 1),
+        "budget_seconds": None if search.budget is None else search.budget.seconds,
     }
     if as_json:
         click.echo(json.dumps(description, indent=2))

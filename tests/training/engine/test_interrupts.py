@@ -1,13 +1,20 @@
-"""Interrupts: those that Python swallows end a training all the same."""
+"""Interrupts: those that Python swallows end a training all the same. Limits of time."""
 
 import signal
 import sys
 
+import numpy as np
 import pytest
 
 from dropout_zoo.models import build_mlp
-from dropout_zoo.training import Member, train_members
-from dropout_zoo.training.engine.interrupts import check_interrupt, interruptible
+from dropout_zoo.training import Member, MemberTrainer, TrainSettings, train_members
+from dropout_zoo.training.engine.interrupts import (
+    OutOfTimeError,
+    TimeLimit,
+    check_interrupt,
+    interruptible,
+)
+from dropout_zoo.training.engine.keras_fit import fit_member
 
 
 class Swallows:
@@ -75,3 +82,46 @@ def test_signals_raise_at_once_and_handlers_come_back():
             check_interrupt()
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
     check_interrupt()  # what was asked for is over
+
+
+def test_time_that_has_passed_ends_what_is_in_its_context():
+    with TimeLimit(3600):
+        check_interrupt()
+        with pytest.raises(OutOfTimeError), TimeLimit(0):
+            check_interrupt()
+        check_interrupt()
+    passed = TimeLimit(0)
+    check_interrupt()
+    with pytest.raises(OutOfTimeError), passed:
+        check_interrupt()
+
+
+def test_an_interrupt_is_one_although_time_has_passed():
+    with pytest.raises(KeyboardInterrupt), interruptible(), TimeLimit(0):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            check_interrupt()
+
+
+def trainer_of(dataset, **settings):
+    return MemberTrainer(
+        build_mlp(units=(8,), hidden_rates=(0.4,)), dataset, TrainSettings(**settings)
+    )
+
+
+def test_a_time_limit_ends_a_training_and_leaves_the_trainer_usable(few_digits):
+    trainer = trainer_of(few_digits, epochs=10**6)
+    with pytest.raises(OutOfTimeError), TimeLimit(0.5):
+        trainer.train([Member([0.4], seed=0), Member([0.2], seed=0)])
+    (trained,) = trainer.train([Member([0.4], seed=0, epochs=1)])
+    assert trained.status == "completed"
+
+
+def test_a_time_limit_ends_model_fit_within_an_epoch(few_digits):
+    plan = trainer_of(few_digits, batch_size=1).plan
+    order = plan.batch_order
+    plan.batch_order = lambda *which: np.tile(order(*which), 200)  # half a minute or more
+    member = Member({"hidden_1_dropout": 0.4}, seed=0, epochs=1)
+    with pytest.raises(OutOfTimeError), TimeLimit(1.0):
+        fit_member(plan, member, member.rates, 0)

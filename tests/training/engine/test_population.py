@@ -22,6 +22,7 @@ from dropout_zoo.models import build_cnn, build_mlp, with_runtime_rates
 from dropout_zoo.training import CosineRamp, EarlyDropout, Member, MemberTrainer, TrainSettings
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.engine.eligibility import why_not_liftable
+from dropout_zoo.training.engine.interrupts import OutOfTimeError, TimeLimit
 from dropout_zoo.training.engine.keras_fit import fit_member
 from dropout_zoo.training.members import member_rates
 
@@ -354,6 +355,14 @@ def check_an_interrupt_does_not_wait_for_the_end_of_an_epoch(few_digits, monkeyp
         for each in (trainer, trainer_of(build_mlp(**MLP), few_digits, batch_size=5))
     )
     pd.testing.assert_frame_equal(again.curves, whole.curves)
+
+
+def check_a_time_limit_leaves_the_trainer_usable(trainer):
+    members = [Member([0.2, 0.2], seed=0)]
+    with pytest.raises(OutOfTimeError), TimeLimit(0):
+        trainer.train(members)
+    (trained,) = trainer.train(members)
+    assert len(trained.curves) == 3
 
 
 def check_memory_is_estimated_from_above(trainer, monkeypatch):

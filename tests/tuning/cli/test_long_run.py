@@ -63,7 +63,13 @@ def test_where_nobody_can_answer_a_line_warns(tune):
     assert began
 
 
-@pytest.mark.parametrize("options", [["--yes"], ["--resume", "--out", "run"]])
+def test_a_budget_limits_what_is_told(tune):
+    answered, _, began = tune("--budget", "30m", asked=False)
+    assert "Warning: 9 training runs take at most about 30 min 0 s" in answered.stderr
+    assert began
+
+
+@pytest.mark.parametrize("options", [["--yes"], ["--resume", "--out", "run"], ["--budget", "15m"]])
 def test_nothing_is_asked_where_it_was_answered_before(tune, options):
     _, measured, began = tune(*options)
     assert began

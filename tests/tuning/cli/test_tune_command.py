@@ -209,7 +209,9 @@ def test_dry_run_writes_nothing(here):
     assert "16 trials, then 1 finalist against no dropout on up to 40 seeds: at most " in said
     assert "input_dropout" in answered.output
     assert "there would be 64 settings" in answered.output
-    planned = json.loads(run("tune", "--dry-run", "--epochs", "2", "--json").stdout)
+    answered = run("tune", "--dry-run", "--epochs", "2", "--budget", "90m", "--json")
+    planned = json.loads(answered.stdout)
+    assert planned["budget_seconds"] == 5400
     assert planned["trainings"] == 16 + 2 + 4 + 3 * 2 + 2 * 40
     assert planned["estimated_seconds"] > 0
     assert sorted(here.rglob("*")) == before
@@ -227,6 +229,7 @@ def test_dry_run_writes_nothing(here):
         (["--max-trials", "0"], "trials to be a whole number"),
         (["--num-seeds", "0"], "seeds to be a whole number"),
         (["--seed", "-1"], "received -1"),
+        (["--budget", "soon"], "expected a budget such as '10m'"),
         (["--objective", "val_happiness"], "whose direction is known"),
         (["--objective", "val_recall"], "objective to be one of"),
         (["--objective", "val_acuracy"], "did you mean 'val_accuracy'?"),
@@ -318,6 +321,24 @@ def fails():
     assert answered.exit_code == 1
     assert "too large" in answered.stderr
     assert "Traceback" not in answered.output
+
+
+def test_a_budget_is_named_and_where_nothing_finishes_in_it_the_status_is_one(here):
+    data = data_file(here / "data.npz")
+    answered = run("tune", "--data", data, *QUICK, "--budget", "0.1", "--out", here / "run")
+    assert "of at most 1 epoch, within a budget of 0.1 s." in answered.stderr
+    assert answered.exit_code == 1
+    assert "allow a larger budget or fewer epochs" in answered.stderr
+    assert "Traceback" not in answered.output
+
+
+@pytest.mark.slow
+def test_what_its_budget_ended_says_how_to_go_on(here):
+    arguments = ["tune", "--num-seeds", "1000", "--epochs", "2", "--out", here / "run"]
+    answered = run(*arguments, "--yes", "--budget", "20s")
+    assert answered.exit_code == 0, answered.output
+    assert "the budget of 20 s" in answered.stdout
+    assert f"run the same command with --resume --out {here / 'run'}" in answered.stderr
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,7 @@ class _Steps:
 
         Raises:
             KeyboardInterrupt: a signal asked for it.
+            OutOfTimeError: the time of a `TimeLimit` has passed.
         """
         size = min(self._batch_size, orders.shape[-1])
         full, rest = divmod(orders.shape[-1], size)

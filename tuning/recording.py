@@ -1,0 +1,73 @@
+"""The training runs of a search, kept as they finish."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dropout_zoo.training.engine.base import OnResult
+from dropout_zoo.training.engine.journal import JournaledTrainer
+from dropout_zoo.training.engine.trainer import MemberTrainer
+from dropout_zoo.training.members import Member, TrainedMember
+from dropout_zoo.tuning.progress import Progress
+from dropout_zoo.tuning.trial_tables import TrainingRecord
+
+
+class RecordingTrainer:
+    """Trains for a search with a journal, shows the progress, and keeps each run as it finishes.
+
+    So the runs that have finished are known when time ends among them.
+
+    Args:
+        trainer: trains the members that the journal does not have.
+        journal: the journal.
+        progress: shows the results.
+
+    Attributes:
+        restored: number of results that the journal had at the beginning.
+        records: the training runs in the order in which they finished, with their labels as names
+            of the settings.
+    """
+
+    def __init__(self, trainer: MemberTrainer, journal: Path, progress: Progress) -> None:
+        self._journaled = JournaledTrainer(trainer, journal, on_restored=self._on_restored)
+        self._progress = progress
+        self._role = ""
+        self.restored = self._journaled.restored
+        self.records: list[TrainingRecord] = []
+
+    @property
+    def max_parallel(self) -> int:
+        """The largest number of members that are trained at the same time."""
+        return self._journaled.max_parallel
+
+    def phase(self, name: str, role: str) -> None:
+        """Begin a part of the search.
+
+        Args:
+            name: its name, for the progress.
+            role: role of its training runs.
+        """
+        self._progress.phase(name)
+        self._role = role
+
+    def train(
+        self, members: Sequence[Member], on_result: OnResult | None = None
+    ) -> list[TrainedMember]:
+        """Train members; see `JournaledTrainer.train`."""
+
+        def finished(trained: TrainedMember) -> None:
+            self._record(trained)
+            self._progress.result(trained)
+            if on_result is not None:
+                on_result(trained)
+
+        return self._journaled.train(members, finished)
+
+    def _on_restored(self, trained: TrainedMember) -> None:
+        self._record(trained)
+        self._progress.restored(trained)
+
+    def _record(self, trained: TrainedMember) -> None:
+        record = TrainingRecord(str(trained.member.label), self._role, trained)
+        self.records.append(record)
