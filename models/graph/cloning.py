@@ -23,7 +23,9 @@ from dropout_zoo.models.layers.seeded_dropout import consume_seed
 ConfigPath = tuple[Any, ...]  # keys and indices, outermost first
 
 
-def with_rates(model: keras.Model, rates: Mapping[str | DropoutSite, float] | float) -> keras.Model:
+def with_rates(
+    model: keras.Model, rates: Mapping[str, float] | Mapping[DropoutSite, float] | float
+) -> keras.Model:
     """Return a copy of a model with other dropout rates.
 
     Args:
