@@ -104,7 +104,7 @@ def test_wrong_options_are_told(here, data):
     assert list(here.iterdir()) == []
 
 
-test_many_wrong_options_are_told = many(test_wrong_options_are_told, 500, st.data())
+test_many_wrong_options_are_told = many(test_wrong_options_are_told, 200, st.data())
 
 
 @given(NOT_OPTIONS)

@@ -41,8 +41,13 @@ def run_with_largest_file(size: int, folder: Path, *arguments: str):
     )
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("size", "fails_at"), [(300, "search.json"), (1_200_000, "best.keras")])
+@pytest.mark.parametrize(
+    ("size", "fails_at"),
+    [
+        pytest.param(300, "search.json", marks=pytest.mark.nightly),
+        pytest.param(1_200_000, "best.keras", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.posix
 def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(tmp_path, size, fails_at):
     folder = tmp_path / "run"
