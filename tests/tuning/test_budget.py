@@ -3,17 +3,15 @@
 import json
 import re
 from collections import Counter
-from contextlib import contextmanager
 from math import inf
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from time_limits import after, time_ends
 
 from dropout_zoo.models import build_mlp
-from dropout_zoo.training.engine import interrupts
-from dropout_zoo.training.engine.journal import JournaledTrainer
 from dropout_zoo.tuning import TuningResult, tune
 from dropout_zoo.tuning.budget import Budget
 
@@ -31,30 +29,6 @@ def model():
 def whole(few_digits, tmp_path_factory):
     """The result of a run without a budget."""
     return tune(model(), few_digits, **QUICK, directory=tmp_path_factory.mktemp("whole"))
-
-
-@contextmanager
-def time_ends(condition=lambda finished: False):
-    """Let time end as soon as the training runs that have finished fulfil a condition.
-
-    Gives the list of the members that are trained meanwhile.
-    """
-    append, finished, now = JournaledTrainer._append, [], [0.0]
-
-    def appended(self, trained):
-        append(self, trained)
-        finished.append(trained.member)
-        if condition(finished):
-            now[0] = inf
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(JournaledTrainer, "_append", appended)
-        patched.setattr(interrupts, "monotonic", lambda: now[0])
-        yield finished
-
-
-def after(count):
-    return lambda finished: len(finished) == count
 
 
 def after_seeds_of_the_race(count):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from sklearn.datasets import load_iris
+from time_limits import after, time_ends
 
 from dropout_zoo.models import build_mlp
 from dropout_zoo.training import load_dataset
@@ -334,10 +335,11 @@ def test_a_budget_is_named_and_where_nothing_finishes_in_it_the_status_is_one(he
 
 @pytest.mark.slow
 def test_what_its_budget_ended_says_how_to_go_on(here):
-    arguments = ["tune", "--num-seeds", "1000", "--epochs", "2", "--out", here / "run"]
-    answered = run(*arguments, "--yes", "--budget", "20s")
+    data = data_file(here / "data.npz")
+    with time_ends(after(3)):
+        answered = run("tune", "--data", data, *QUICK, "--budget", "10m", "--out", here / "run")
     assert answered.exit_code == 0, answered.output
-    assert "the budget of 20 s" in answered.stdout
+    assert "Out of time: the budget of 10 min ended after " in answered.stdout
     assert f"run the same command with --resume --out {here / 'run'}" in answered.stderr
 
 
