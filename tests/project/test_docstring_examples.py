@@ -20,11 +20,14 @@ SLOW = {
     "ActivationDisplay", "DifferenceDisplay", "DropoutTuner", "Execution", "FactorCurveDisplay",
     "FeatureDisplay", "HeatMapDisplay", "LearningCurveDisplay", "MemberTrainer",
     "RateCurveDisplay", "RatesDisplay", "StudyPlan", "StudyResult", "TrainedMember",
-    "TrainingStudyResult", "TuningResult", "capacity_sweep", "coadaptation", "compare_methods",
-    "data_size_sweep", "epoch_sweep", "generalization_gaps", "imbalance_sweep",
-    "label_noise_sweep", "learning_curves", "monte_carlo_convergence", "placement_sweep",
-    "plan_rate_sweep", "predictive_uncertainty", "rate_grid", "rate_size_map", "rate_sweep",
-    "rate_width_map", "robustness", "train_members", "tune", "verdict_by_setting",
+    "TrainingStudyResult", "TuningResult", "coadaptation", "compare_methods",
+    "generalization_gaps", "learning_curves", "monte_carlo_convergence", "plan_rate_sweep",
+    "predictive_uncertainty", "rate_sweep", "train_members", "tune", "verdict_by_setting",
+}  # fmt: skip
+# Other sweeps, which are called like `rate_sweep`.
+NIGHTLY = {
+    "capacity_sweep", "data_size_sweep", "epoch_sweep", "imbalance_sweep", "label_noise_sweep",
+    "placement_sweep", "rate_grid", "rate_size_map", "rate_width_map", "robustness",
 }  # fmt: skip
 
 # What an example needs beyond the dependencies that are always installed.
@@ -43,7 +46,13 @@ def public_names():
 
 
 PUBLIC = public_names()
-EACH = [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in sorted(PUBLIC)]
+EACH = [
+    pytest.param(
+        name,
+        marks=[pytest.mark.slow] * (name in SLOW) + [pytest.mark.nightly] * (name in NIGHTLY),
+    )
+    for name in sorted(PUBLIC)
+]
 
 
 def public_object(name):

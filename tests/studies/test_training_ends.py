@@ -100,6 +100,7 @@ def test_a_study_that_was_too_short_says_so_after_its_comparison(short, tmp_path
     assert told in generalization_gaps(loaded).conclusions
 
 
+@pytest.mark.slow
 def test_a_study_that_trained_until_validation_turned_does_not(few_digits):
     model = build_mlp(units=(8,), hidden_rates=(0.5,))
     result = rate_sweep(

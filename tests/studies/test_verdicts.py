@@ -157,6 +157,7 @@ def test_next_steps_do_not_contradict_the_sweep():
     assert held_back.next_steps[0].endswith("lower the dropout rate to 0.30, the best here")
 
 
+@pytest.mark.slow
 def test_in_a_sweep_the_best_rate_is_the_reference(few_digits):
     model = build_mlp(units=(32,), hidden_rates=(0.5,))
     result = rate_sweep(

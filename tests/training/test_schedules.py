@@ -148,7 +148,9 @@ def test_what_is_no_schedule_is_refused(use, given):
         use(given)
 
 
-@pytest.mark.parametrize("backend", backends.ALL)
+@pytest.mark.parametrize(
+    "backend", [pytest.param("tensorflow", marks=pytest.mark.slow), *backends.NIGHTLY_ON_TORCH]
+)
 def test_masks_follow_the_callback_on_backend(backend, tmp_path):
     assert backends.last_words(backend, "-c", CALLBACK, backend, tmp_path) == backends.WELL
 

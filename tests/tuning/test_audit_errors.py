@@ -1,6 +1,7 @@
 """A search says what the audit finds wrong with its model, before it trains."""
 
 import keras
+import pytest
 from click.testing import CliRunner
 from keras import layers
 
@@ -45,11 +46,13 @@ def test_errors_of_the_audit_are_shown_before_the_first_training(few_digits, cap
     assert set(result.best_rates) == {"drop"}  # the search goes on
 
 
+@pytest.mark.slow
 def test_warnings_of_the_audit_are_left_to_the_audit(few_digits, capsys):
     tune(net(layers.Dropout(0.8, name="in")), few_digits, **QUICK)  # DZ202, a warning
     assert "Audit" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_model_that_the_audit_cannot_read_is_searched_all_the_same(few_digits, capsys):
     result = tune(net(Opaque()), few_digits, **QUICK)
     assert set(result.best_rates) == {"drop"}

@@ -96,7 +96,7 @@ NOT_OPTIONS = words.map(lambda w: "--z" + w.replace("=", ""))
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=CHECKS)
+@settings(max_examples=30, deadline=None, suppress_health_check=CHECKS)
 def test_wrong_options_are_told(here, data):
     option = data.draw(st.sampled_from(sorted(WRONG)))
     value = data.draw(WRONG[option])
@@ -195,7 +195,7 @@ def load_damaged(path: Path) -> Dataset | str:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=CHECKS)
+@settings(max_examples=80, deadline=None, suppress_health_check=CHECKS)
 def test_damaged_files_are_told_or_harmless(here, good, data):
     name = data.draw(st.sampled_from(sorted(good)))
     content = bytearray(good[name])

@@ -148,8 +148,8 @@ def test_a_race_of_one_seed_compares_nothing(few_digits):
 @pytest.mark.parametrize(
     "condition",
     [
-        after_seeds_of_the_race(5),
-        *(pytest.param(after(n), marks=pytest.mark.slow) for n in (1, 3, SEARCHED - 1)),
+        pytest.param(condition, marks=pytest.mark.slow)
+        for condition in (after_seeds_of_the_race(5), *map(after, (1, 3, SEARCHED - 1)))
     ],
 )
 def test_resumed_with_enough_time_it_has_the_answer_of_a_run_without_a_budget(

@@ -343,6 +343,7 @@ def test_sites_that_are_not_searched_keep_their_rates_in_every_setting(few_digit
     assert "Not searched, the same in every setting: output_dropout 0.20." in result.summary()
 
 
+@pytest.mark.slow
 def test_training_ends_when_validation_has_turned_unless_epochs_are_given(few_digits):
     model = build_mlp(units=(8,), hidden_rates=(0.4,))
     settings = {"rates": [0.2], "num_finalists": 1, "num_seeds": 1, "progress": False}

@@ -346,6 +346,7 @@ class Noted(keras.callbacks.Callback):
         self.epochs.append(epoch)
 
 
+@pytest.mark.slow
 def test_other_callbacks_make_model_fit_train(tmp_path):
     Noted.epochs.clear()
     tuner = tuner_of(tmp_path, lambda hp: net(hp.Choice("g", [0.1, 0.2])))

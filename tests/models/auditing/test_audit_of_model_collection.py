@@ -23,16 +23,21 @@ APPLICATIONS = {
 
 QUICK = ("MobileNet", "VGG16")
 """Those that are built in about a second; both have findings."""
+NIGHTLY = ("DenseNet121", "EfficientNetV2B0", "MobileNetV2", "MobileNetV3Small", "Xception")
+"""Relatives of the others; none has a finding."""
+
+
+def marks(name):
+    if name in NIGHTLY:
+        return [pytest.mark.nightly]
+    return [] if name in QUICK else [pytest.mark.slow]
 
 
 def found(model):
     return {(finding.code, finding.site) for finding in audit(model)}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in APPLICATIONS],
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in APPLICATIONS])
 def test_keras_applications(name):
     side, with_top, without_top = APPLICATIONS[name]
     build = getattr(keras.applications, name)

@@ -145,6 +145,6 @@ def test_the_mixed_policy_of_spatial_dropout_is_kept():
     assert lifted_layer(layers.SpatialDropout1D(0.3, dtype=policy)).dtype_policy == policy
 
 
-@pytest.mark.parametrize("backend", backends.WITHOUT_TENSORFLOW)
+@pytest.mark.parametrize("backend", backends.NIGHTLY_ON_TORCH)
 def test_frequencies_without_tensorflow(backend):
     assert backends.last_words(backend, "-c", FREQUENCIES, backend) == backends.WELL

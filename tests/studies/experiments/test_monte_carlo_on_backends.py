@@ -35,6 +35,6 @@ print("all is well")
 """
 
 
-@pytest.mark.parametrize("backend", backends.WITHOUT_TENSORFLOW)
+@pytest.mark.parametrize("backend", backends.NIGHTLY_ON_TORCH)
 def test_monte_carlo_on_backend(backend):
     assert backends.last_words(backend, "-c", PROGRAM, backend) == backends.WELL

@@ -119,6 +119,7 @@ def test_sets_of_keras_bring_their_test_part(monkeypatch):
     assert len(dataset.train[1]) + len(dataset.validation[1]) == 60
 
 
+@pytest.mark.slow
 def test_the_loader_needs_neither_keras_nor_tensorflow(tmp_path):
     save_npz(tmp_path / "a.npz", x=X, y=Y)
     save_csv(tmp_path / "a.csv", "a,t\n" + "1,0\n2,1\n" * 20)

@@ -61,6 +61,7 @@ def one_fit(trainer, member, callbacks=()):
     return model, history.history
 
 
+@pytest.mark.slow
 def test_statistics_that_were_adapted_are_those_of_one_fit(few_digits):
     normalize = keras.layers.Normalization(axis=None)
     normalize.adapt(few_digits.train[0] * 3)

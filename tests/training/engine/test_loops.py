@@ -301,6 +301,7 @@ def test_over_twenty_seeds_a_fused_update_gives_no_other_scores(digits, make):
     assert high - low < 2 * scores["keras"].std(), "an interval that could show a difference"
 
 
+@pytest.mark.slow
 def test_what_cannot_be_continued_is_told(few_digits):
     (ended,) = trainer_of(build_mlp(**MLP), few_digits, keep_state=False, workers=1).train(
         [Member([0.3, 0.3], seed=0, epochs=1)]
