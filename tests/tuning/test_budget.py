@@ -205,8 +205,14 @@ def test_a_training_longer_than_the_budget_is_ended_and_the_error_says_what_to_d
     assert not (tmp_path / "run" / "outcome.json").exists()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("oracle", ["random", "bayesian", "hyperband"])
+@pytest.mark.parametrize(
+    "oracle",
+    [
+        pytest.param("random", marks=pytest.mark.nightly),
+        pytest.param("bayesian", marks=pytest.mark.nightly),
+        pytest.param("hyperband", marks=pytest.mark.slow),
+    ],
+)
 def test_with_other_oracles_it_resumes_too(few_digits, tmp_path, oracle):
     settings = QUICK | {"rates": None, "oracle": oracle, "max_trials": 3, "epochs": 4}
     whole = tune(model(), few_digits, **settings)

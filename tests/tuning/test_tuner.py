@@ -330,7 +330,7 @@ def test_a_validation_split_is_that_of_keras(few_digits, tmp_path):
     given.search(x[:kept], y[:kept], validation_data=(x[kept:], y[kept:]), epochs=1)
     scores = [[t.score for t in tuner.oracle.trials.values()] for tuner in (split, given)]
     assert scores[0] == scores[1]
-    with pytest.raises(ValueError, match="leave examples for both parts"):
+    with pytest.raises(ValueError, match=r"validation_split to be in \(0, 1\); received 1.0"):
         split.search(x, y, validation_split=1.0)
 
 
