@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import filelock
@@ -85,6 +84,8 @@ class RunDirectory:
                     + "\n  ".join(differences)
                 )
         self._overwrite = overwrite and not resume
+        if OUTCOME in found and not self._overwrite:
+            read_outcome(path)
         self._lock: filelock.BaseFileLock | None = None
 
     def __enter__(self) -> RunDirectory:
@@ -109,12 +110,7 @@ class RunDirectory:
             self.write_json(SETTINGS, self._description)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         complete = self.complete
         if complete:  # while the lock is held, so that no other run finds half of it
             shutil.rmtree(self.state, ignore_errors=True)
@@ -134,8 +130,7 @@ class RunDirectory:
     @property
     def complete(self) -> bool:
         """Whether the run is complete: its outcome is written last, and is not provisional."""
-        outcome = self.path / OUTCOME
-        return outcome.exists() and not json.loads(outcome.read_text()).get(PROVISIONAL, False)
+        return (self.path / OUTCOME).exists() and not read_outcome(self.path).get(PROVISIONAL)
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
         """Write a table as CSV or Parquet, depending on the ending of its name."""
@@ -252,6 +247,31 @@ def _is_of_a_run(state: Path) -> bool:
     """Whether a directory of that name is what a run left that had only begun."""
     held = any((state / name).exists() for name in (_LOCK, _HOLDER))
     return state.is_dir() and (held or not any(state.iterdir()))
+
+
+def read_outcome(directory: Path) -> dict[str, Any]:
+    """Read the outcome of a run.
+
+    Args:
+        directory: the directory of a run that has one.
+
+    Returns:
+        The outcome.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = directory / OUTCOME
+    try:
+        outcome = json.loads(path.read_text())
+        if not isinstance(outcome, dict):
+            raise ValueError(f"received {type(outcome).__name__}")
+    except ValueError as error:
+        raise ValueError(
+            f"expected the outcome of a run in {path}: {error}; remove the run with --overwrite, "
+            "or choose another directory with --out"
+        ) from None
+    return outcome
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

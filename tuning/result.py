@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from dropout_zoo.models.saving import load_saved_model
 from dropout_zoo.studies.csv_tables import read_csv
 from dropout_zoo.studies.result import TrainingStudyResult
-from dropout_zoo.studies.run_directory import OUTCOME, PROVISIONAL, SETTINGS
+from dropout_zoo.studies.run_directory import OUTCOME, PROVISIONAL, SETTINGS, read_outcome
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning import run_files
 from dropout_zoo.tuning.answer import describe_rates
@@ -127,7 +127,7 @@ class TuningResult:
         path = Path(directory)
         if not (path / OUTCOME).is_file():
             raise ValueError(f"expected the directory of a complete run, received {path}")
-        outcome, search = (json.loads((path / name).read_text()) for name in (OUTCOME, SETTINGS))
+        outcome, search = read_outcome(path), json.loads((path / SETTINGS).read_text())
         trials, finalists = (
             read_csv(path / name, dtype={"reason": "str"}).fillna({"reason": ""})
             for name in (run_files.TRIALS, run_files.FINALISTS)

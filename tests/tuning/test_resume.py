@@ -267,6 +267,19 @@ def test_a_damaged_settings_file_is_named(few_digits, run):
         tune(model(), few_digits, **QUICK, directory=run, resume=True)
 
 
+@pytest.mark.parametrize("content", ['{"sentence": ', "", "[1, 2]", b"\xff"])
+def test_a_damaged_outcome_is_named_and_left_alone(few_digits, run, content):
+    content = content if isinstance(content, bytes) else content.encode()
+    (run / "outcome.json").write_bytes(content)
+    for read in (
+        lambda: tune(model(), few_digits, **QUICK, directory=run, resume=True),
+        lambda: TuningResult.load(run),
+    ):
+        with pytest.raises(ValueError, match=r"outcome of a run in .*outcome\.json"):
+            read()
+    assert (run / "outcome.json").read_bytes() == content
+
+
 @pytest.mark.slow
 def test_a_journal_without_its_settings_is_not_resumed(few_digits, tmp_path, monkeypatch):
     cut_off = tmp_path / "cut-off"

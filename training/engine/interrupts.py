@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from time import monotonic
-from types import FrameType, TracebackType
+from types import FrameType
 
 # Not a `threading.Event`: setting it takes a lock, for which a second signal would wait forever.
 _asked: list[int] = []
@@ -58,12 +58,7 @@ class TimeLimit:
         self._token = _deadline.set(self.deadline)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         _deadline.reset(self._token)
 
 

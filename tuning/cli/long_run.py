@@ -24,8 +24,8 @@ def confirm_long_run(search: Search) -> None:
     The time is estimated by training for a few epochs, which takes time itself: only if a rough
     estimate from predictions on one batch is above 15 minutes, or `Model.fit` has to train the
     model, which traces it anew each time. A search whose budget is not above 15 minutes starts at
-    once. Where nobody can answer, because standard input is not
-    a terminal, a warning is printed instead.
+    once. Where nobody can answer, because standard input is not a terminal, a warning is printed
+    instead.
 
     Args:
         search: the search.

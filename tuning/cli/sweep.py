@@ -268,7 +268,7 @@ def _run(
         The outcome as plain data, and the summary.
     """
     from dropout_zoo.studies.plan import Execution
-    from dropout_zoo.studies.run_directory import OUTCOME, RunDirectory
+    from dropout_zoo.studies.run_directory import RunDirectory, read_outcome
     from dropout_zoo.training.objective import parse_objective
     from dropout_zoo.training.provenance import versions
     from dropout_zoo.tuning.cli.sweep_output import OUTPUTS, SUMMARY, write_sweep
@@ -279,7 +279,7 @@ def _run(
         path, description, files=OUTPUTS, resume=resume, overwrite=overwrite
     ) as directory:
         if directory.complete:
-            outcome = json.loads((path / OUTCOME).read_text())
+            outcome = read_outcome(path)
             return outcome, (path / SUMMARY).read_text().rstrip("\n")
         started = time.perf_counter()
         with Progress(plan.trainings, parse_objective(plan.training.objective)) as progress:
