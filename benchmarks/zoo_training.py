@@ -244,9 +244,9 @@ def train_settings_of(work: Work) -> Any:
 
 def model_of(work: Work, dataset: Any) -> Any:
     """Build the model with its default rates."""
-    from dropout_zoo.studies.site_groups import build_for
+    from dropout_zoo.models.factory import resolve_variant
 
-    return build_for(work.model, dataset, {})
+    return resolve_variant(work.model, {}, **dataset.builder_arguments)
 
 
 @cache

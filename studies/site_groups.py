@@ -44,12 +44,10 @@ def model_with_sites(model: Model, dataset: Dataset, groups: Iterable[str]) -> k
     if isinstance(model, str) and ":" not in model:
         return resolve_model(
             model,
-            input_shape=dataset.input_shape,
-            num_classes=dataset.num_classes,
-            adapt_to=dataset.train[0],
+            **dataset.builder_arguments,
             placements=[group for group in groups if group in PLACEMENT_ARGUMENTS],
         )
-    return build_for(model, dataset, {})
+    return resolve_variant(model, {}, **dataset.builder_arguments)
 
 
 def sites_of(model: keras.Model, group: str) -> list[str]:
@@ -259,18 +257,7 @@ def build_with(model: Model, dataset: Dataset, arguments: Mapping[str, Any]) -> 
     known = builder_arguments(model)
     hidden = [name for name in PLACEMENT_ARGUMENTS["hidden"] if name in known]
     rates = dict.fromkeys(hidden, 0.0) if arguments else {}
-    return build_for(model, dataset, rates | dict(arguments))
-
-
-def build_for(model: Model, dataset: Dataset, arguments: Mapping[str, Any]) -> keras.Model:
-    """Build a model for the shape of the inputs, the classes and the training inputs of data."""
-    return resolve_variant(
-        model,
-        arguments,
-        input_shape=dataset.input_shape,
-        num_classes=dataset.num_classes,
-        adapt_to=dataset.train[0],
-    )
+    return resolve_variant(model, rates | dict(arguments), **dataset.builder_arguments)
 
 
 def reads_tokens(model: keras.Model) -> bool:

@@ -142,11 +142,7 @@ class Search:
         self.dataset = dataset
         self.budget = budget
         self.model = resolve_model(
-            model,
-            input_shape=dataset.input_shape,
-            num_classes=dataset.num_classes,
-            adapt_to=dataset.train[0],
-            placements=settings.placements or (),
+            model, **dataset.builder_arguments, placements=settings.placements or ()
         )
         self.hypermodel = DropoutHyperModel(
             self.model, settings.rates, settings.placements, training.initial_weights

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dropout_zoo.models.argument_validation import check_sizes
-from dropout_zoo.models.guidance import SRIVASTAVA, builder_rate, rates_per_layer
+from dropout_zoo.models.guidance import SRIVASTAVA, rates_per_layer
 from dropout_zoo.models.registry import register_model
 
 if TYPE_CHECKING:
@@ -79,14 +79,15 @@ def build_autoencoder(
     import keras
 
     from dropout_zoo.models.architectures import building_blocks
-    from dropout_zoo.models.layers.seeded_dropout import seeded_dropout
 
     shape = check_sizes(input_shape, "input_shape", "(28, 28) or (784,)", least=1)
     widths = check_sizes(units, "units", "(256,), one per layer", least=1)
     constraint = building_blocks.constraint_on_kernel(max_norm, kernel_constraint)
-    layers = [keras.Input(shape), keras.layers.Flatten(name="flatten")]
-    if input_rate is not None:
-        layers.append(seeded_dropout(builder_rate(input_rate, "input_rate"), "input_dropout"))
+    layers = [
+        keras.Input(shape),
+        keras.layers.Flatten(name="flatten"),
+        *building_blocks.input_dropout(input_rate),
+    ]
     layers += building_blocks.dense_stack(
         widths,
         rates_per_layer(hidden_rates, widths, "hidden_rates", of="units"),

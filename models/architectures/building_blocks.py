@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from dropout_zoo.models.argument_validation import check_count, check_sizes
+from dropout_zoo.models.guidance import builder_rate, rates_per_layer
 from dropout_zoo.models.layers.maxout import Maxout
 from dropout_zoo.models.layers.seeded_dropout import seeded_dropout
 
@@ -142,10 +143,59 @@ def classifier(num_classes: int | None, kernel_constraint: Any = None) -> keras.
     )
 
 
+def input_dropout(rate: float | None) -> list[keras.Layer]:
+    """The dropout on the inputs; none for a rate of None."""
+    if rate is None:
+        return []
+    return [seeded_dropout(builder_rate(rate, "input_rate"), "input_dropout")]
+
+
+def dense_classifier(
+    first: Sequence[Any],
+    units: Sequence[int],
+    hidden_rates: float | Sequence[float],
+    *,
+    activation: Any,
+    kernel_regularizer: Any,
+    kernel_constraint: Any,
+    max_norm: float | None,
+    batch_norm: str | None,
+    num_classes: int | None,
+    name: str,
+    num_pieces: int | None = None,
+) -> keras.Sequential:
+    """A Sequential model: given layers, hidden ones as in `build_mlp`, and the classifier."""
+    constraint = constraint_on_kernel(max_norm, kernel_constraint)
+    hidden = dense_stack(
+        units,
+        rates_per_layer(hidden_rates, units, "hidden_rates", of="units"),
+        activation=activation,
+        kernel_regularizer=kernel_regularizer,
+        kernel_constraint=constraint,
+        batch_norm=batch_norm,
+        num_pieces=num_pieces,
+    )
+    last = classifier(num_classes, None if max_norm is None else constraint)
+    return keras.Sequential([*first, *hidden, last], name=name)
+
+
 def compile_documented(
-    model: keras.Model, optimizer: Any, loss: Any, num_classes: int | None
+    model: keras.Model, optimizer: Any, loss: Any, num_classes: int | None, *, compile: bool = True
 ) -> keras.Model:
-    """Compile as documented: cross-entropy and accuracy, or squared error and absolute error."""
+    """Compile as documented: cross-entropy and accuracy, or squared error and absolute error.
+
+    Args:
+        model: the model.
+        optimizer: the optimizer.
+        loss: the loss; None for the documented one.
+        num_classes: number of classes; None for regression.
+        compile: the argument of a builder; False leaves the model as it is.
+
+    Returns:
+        The same model.
+    """
+    if not compile:
+        return model
     if num_classes is None:
         default_loss, metric = "mean_squared_error", "mae"
     else:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dropout_zoo.models.argument_validation import check_choice, check_count, check_sizes
-from dropout_zoo.models.guidance import builder_rate, rates_per_layer
+from dropout_zoo.models.guidance import rates_per_layer
 from dropout_zoo.models.registry import register_model
 
 if TYPE_CHECKING:
@@ -101,7 +101,6 @@ def build_cnn(
     import keras
 
     from dropout_zoo.models.architectures import building_blocks
-    from dropout_zoo.models.layers.seeded_dropout import seeded_dropout
 
     counts = check_sizes(filters, "filters", "(32, 64), one per convolution")
     widths = check_sizes(units, "units", "(128,), one per layer")
@@ -116,7 +115,6 @@ def build_cnn(
     check_choice(padding, PADDINGS, "padding")
     shrunk_by = kernel_size - 1 if padding == "valid" else 0
     shape = _image_shape(input_shape, len(counts), shrunk_by, pool_size, pool_strides)
-    constraint = building_blocks.constraint_on_kernel(max_norm, kernel_constraint)
     conv_constraint = building_blocks.constraint_on_kernel(
         max_norm, kernel_constraint, axis=(0, 1, 2)
     )
@@ -125,10 +123,7 @@ def build_cnn(
         per_conv = rates_per_layer(conv_rates, counts, "conv_rates", of="filters")
     dropout_class = building_blocks.CONV_DROPOUT[conv_dropout]
 
-    layers = [keras.Input(shape)]
-    if input_rate is not None:
-        rate = builder_rate(input_rate, "input_rate")
-        layers.append(seeded_dropout(rate, "input_dropout"))
+    layers = [keras.Input(shape), *building_blocks.input_dropout(input_rate)]
     for number, (count, conv_rate) in enumerate(zip(counts, per_conv, strict=True), start=1):
         layers += [
             keras.layers.Conv2D(
@@ -144,21 +139,19 @@ def build_cnn(
             *building_blocks.regularized(f"conv_{number}", conv_rate, batch_norm, dropout_class),
         ]
     layers.append(keras.layers.Flatten(name="flatten"))
-    layers += building_blocks.dense_stack(
+    model = building_blocks.dense_classifier(
+        layers,
         widths,
-        rates_per_layer(hidden_rates, widths, "hidden_rates", of="units"),
+        hidden_rates,
         activation=activation,
         kernel_regularizer=kernel_regularizer,
-        kernel_constraint=constraint,
+        kernel_constraint=kernel_constraint,
+        max_norm=max_norm,
         batch_norm=batch_norm,
+        num_classes=num_classes,
+        name=name,
     )
-    last = building_blocks.classifier(num_classes, None if max_norm is None else constraint)
-    model = keras.Sequential([*layers, last], name=name)
-    return (
-        building_blocks.compile_documented(model, optimizer, loss, num_classes)
-        if compile
-        else model
-    )
+    return building_blocks.compile_documented(model, optimizer, loss, num_classes, compile=compile)
 
 
 def _image_shape(

@@ -109,8 +109,4 @@ def build_lstm(
         dropout_class = keras.layers.Dropout if last else same_at_all_steps
         x = seeded_dropout(rate, f"lstm_{number}_dropout", dropout_class)(lstm(x))
     model = keras.Model(inputs, building_blocks.classifier(num_classes)(x), name=name)
-    return (
-        building_blocks.compile_documented(model, optimizer, loss, num_classes)
-        if compile
-        else model
-    )
+    return building_blocks.compile_documented(model, optimizer, loss, num_classes, compile=compile)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dropout_zoo.models.argument_validation import check_choice, check_sizes
-from dropout_zoo.models.guidance import builder_rate, rates_per_layer
 from dropout_zoo.models.registry import register_model
 
 if TYPE_CHECKING:
@@ -92,7 +91,6 @@ def build_tabular_mlp(
     import keras
 
     from dropout_zoo.models.architectures import building_blocks
-    from dropout_zoo.models.layers.seeded_dropout import seeded_dropout
 
     shape = check_sizes(input_shape, "input_shape", "(30,), the number of columns", least=1)
     if len(shape) != 1:
@@ -101,25 +99,23 @@ def build_tabular_mlp(
         )
     widths = check_sizes(units, "units", "(384, 384), one per layer")
     check_choice(batch_norm, building_blocks.BATCH_NORM_ORDERS, "batch_norm")
-    constraint = building_blocks.constraint_on_kernel(max_norm, kernel_constraint)
-    layers = [keras.Input(shape), _normalization(shape, adapt_to)]
-    if input_rate is not None:
-        layers.append(seeded_dropout(builder_rate(input_rate, "input_rate"), "input_dropout"))
-    layers += building_blocks.dense_stack(
+    model = building_blocks.dense_classifier(
+        [
+            keras.Input(shape),
+            _normalization(shape, adapt_to),
+            *building_blocks.input_dropout(input_rate),
+        ],
         widths,
-        rates_per_layer(hidden_rates, widths, "hidden_rates", of="units"),
+        hidden_rates,
         activation=activation,
         kernel_regularizer=kernel_regularizer,
-        kernel_constraint=constraint,
+        kernel_constraint=kernel_constraint,
+        max_norm=max_norm,
         batch_norm=batch_norm,
+        num_classes=num_classes,
+        name=name,
     )
-    last = building_blocks.classifier(num_classes, None if max_norm is None else constraint)
-    model = keras.Sequential([*layers, last], name=name)
-    return (
-        building_blocks.compile_documented(model, optimizer, loss, num_classes)
-        if compile
-        else model
-    )
+    return building_blocks.compile_documented(model, optimizer, loss, num_classes, compile=compile)
 
 
 def _normalization(shape: tuple[int, ...], adapt_to: Any) -> keras.layers.Normalization:

@@ -104,8 +104,4 @@ def build_transformer(
     )
     x = keras.layers.GlobalAveragePooling1D(name="pool")(x)
     model = keras.Model(inputs, building_blocks.classifier(num_classes)(x), name=name)
-    return (
-        building_blocks.compile_documented(model, optimizer, loss, num_classes)
-        if compile
-        else model
-    )
+    return building_blocks.compile_documented(model, optimizer, loss, num_classes, compile=compile)

@@ -139,8 +139,8 @@ def build_wide_resnet(
         return keras.layers.ReLU(name=f"{name}_relu")(x)
 
     x = inputs = keras.Input(shape)
-    if input_rate is not None:
-        x = seeded_dropout(builder_rate(input_rate, "input_rate"), "input_dropout")(x)
+    for layer in building_blocks.input_dropout(input_rate):
+        x = layer(x)
     x = convolution(FILTERS[0], "stem")(x)
     for (group, number, filters), rate in zip(block_filters, rates, strict=True):
         block = f"group_{group}_block_{number}"
@@ -160,11 +160,7 @@ def build_wide_resnet(
     if hidden_rate is not None:
         x = seeded_dropout(builder_rate(hidden_rate, "hidden_rate"), "hidden_dropout")(x)
     model = keras.Model(inputs, building_blocks.classifier(num_classes)(x), name=name)
-    return (
-        building_blocks.compile_documented(model, optimizer, loss, num_classes)
-        if compile
-        else model
-    )
+    return building_blocks.compile_documented(model, optimizer, loss, num_classes, compile=compile)
 
 
 # Name, depth, factor on the filters, shape of an image, data, and trainable parameters.

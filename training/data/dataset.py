@@ -136,6 +136,15 @@ class Dataset:
         """Shape of one input, without the batch axis."""
         return tuple(self.train[0].shape[1:])
 
+    @property
+    def builder_arguments(self) -> dict[str, Any]:
+        """What fits a model to the data: arguments of `resolve_model` by name."""
+        return {
+            "input_shape": self.input_shape,
+            "num_classes": self.num_classes,
+            "adapt_to": self.train[0],
+        }
+
     def as_reconstruction(self) -> Dataset:
         """Return the data with each input as its own target, for an autoencoder.
 

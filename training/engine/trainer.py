@@ -82,12 +82,7 @@ class MemberTrainer:
             directory = folder.name
         data = as_dataset(dataset)
         if not isinstance(model, keras.Model):
-            model = resolve_model(
-                model,
-                input_shape=data.input_shape,
-                num_classes=data.num_classes,
-                adapt_to=data.train[0],
-            )
+            model = resolve_model(model, **data.builder_arguments)
         self.plan = make_plan(
             model,
             data,

@@ -34,13 +34,7 @@ def find_model(text: str, dataset: Dataset | None = None) -> tuple[keras.Model, 
 
     if is_file(text):
         return _load_file(Path(text)), SourceLocation(Path(text).as_posix())
-    data: dict[str, Any] = {}
-    if dataset is not None:
-        data = {
-            "input_shape": dataset.input_shape,
-            "num_classes": dataset.num_classes,
-            "adapt_to": dataset.train[0],
-        }
+    data = {} if dataset is None else dataset.builder_arguments
     if ":" in text:
         function = import_function(text)
         return call_builder(function, **data), _place_of(function)
