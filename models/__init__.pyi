@@ -10,7 +10,7 @@ from .architectures.vit import build_vit
 from .architectures.wide_resnet import build_wide_resnet
 from .auditing.audit import AuditReport, Finding, audit
 from .diagrams.diagram import ModelDiagram, diagram
-from .graph.cloning import with_rates
+from .graph.changed_rates import with_rates
 from .graph.runtime_rates import with_runtime_rates
 from .graph.sites import DropoutSite, dropout_sites
 from .guidance import GUIDANCE, SEARCHED_RATES, Guidance, check_rate

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import pandas as pd
 
-from dropout_zoo.models.graph.cloning import with_rates
+from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.models.guidance import check_rate
 from dropout_zoo.training.checkpoint import Checkpoint

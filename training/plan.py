@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from dropout_zoo.models.graph.cloning import with_rates
+from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.graph.runtime_rates import runtime_layers
 from dropout_zoo.training.checkpoint import Checkpoint

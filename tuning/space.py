@@ -11,7 +11,7 @@ from types import MappingProxyType
 import keras
 import keras_tuner
 
-from dropout_zoo.models.graph.cloning import with_rates
+from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
 from dropout_zoo.models.guidance import SEARCHED_RATES, check_rate, listed_rates
 from dropout_zoo.training.seeding import fresh_weights

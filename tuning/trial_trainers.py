@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 import keras
 
-from dropout_zoo.models.graph.cloning import with_rates
+from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.equality import ModelReading, read_model
 from dropout_zoo.models.graph.model_graph import is_plain_model
 from dropout_zoo.training.data.dataset import Dataset

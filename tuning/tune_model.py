@@ -13,6 +13,7 @@ from dropout_zoo.training.settings import TrainOptions, TrainSettings
 from dropout_zoo.tuning.budget import Budget, Duration
 from dropout_zoo.tuning.result import TuningResult
 from dropout_zoo.tuning.search import ModelArgument, Search, TuningSettings
+from dropout_zoo.tuning.search_run import run_search
 from dropout_zoo.tuning.space import Rates
 from dropout_zoo.tuning.training_length import with_length
 
@@ -155,7 +156,8 @@ def tune(
         training=training,
     )
     search = Search(model, data, tuning, limit)
-    return search.run(
+    return run_search(
+        search,
         None if directory is None else Path(directory),
         resume=resume,
         overwrite=overwrite,

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from dropout_zoo.models.graph.cloning import with_rates
+from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.studies.plan import Model
 from dropout_zoo.studies.site_groups import build_with

@@ -8,7 +8,6 @@ from dropout_zoo.models import build_mlp
 from dropout_zoo.studies import examine, predictive_uncertainty, rate_sweep
 from dropout_zoo.training import Member, as_dataset, train_members
 from dropout_zoo.tuning import TuningResult, tune
-from dropout_zoo.tuning.search import Search
 
 QUICK = {"rates": 0.2, "epochs": 1, "num_finalists": 1, "num_seeds": 1, "progress": False}
 X = np.random.default_rng(0).normal(size=(60, 4)).astype("float32")
@@ -36,11 +35,10 @@ def model():
 def test_tune_takes_data_as_fit_does(model, monkeypatch, data, options):
     searched = []
 
-    class Planned(Search):
-        def run(self, *arguments, **options):
-            searched.append(self.dataset)
+    def planned(search, *arguments, **options):
+        searched.append(search.dataset)
 
-    monkeypatch.setattr("dropout_zoo.tuning.tune_model.Search", Planned)
+    monkeypatch.setattr("dropout_zoo.tuning.tune_model.run_search", planned)
     tune(model, *data, **options, **QUICK, seed=3)
     [dataset] = searched
     assert dataset.fingerprint() == as_dataset(*data, **options, seed=3).fingerprint()

@@ -11,7 +11,7 @@ from keras_tuner import oracles
 from made_up_races import EPOCHS, LOSS, NONE, SPACE, race_of, trained
 
 from dropout_zoo.models import build_mlp
-from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner, TuningResult, search, tune
+from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner, TuningResult, search_run, tune
 from dropout_zoo.tuning.answer import answer
 from dropout_zoo.tuning.race import comparison_table, run_race
 from dropout_zoo.tuning.screening import screen
@@ -167,7 +167,7 @@ def test_a_search_whose_finalist_fails_answers_and_resumes_to_the_same(
         raise InterruptedError
 
     with monkeypatch.context() as patched, pytest.raises(InterruptedError):
-        patched.setattr(search, "_write", cut_off)
+        patched.setattr(search_run, "_write", cut_off)
         tune(model, few_digits, **settings)
     journal = tmp_path / "run" / "state" / "journal.jsonl"
     records = journal.read_text().split("\n\n")

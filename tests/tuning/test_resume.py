@@ -21,7 +21,7 @@ from dropout_zoo.models.graph.fingerprint import model_fingerprint
 from dropout_zoo.studies import StudyResult
 from dropout_zoo.training import Member, MemberTrainer, TrainSettings
 from dropout_zoo.training.engine.journal import JournaledTrainer
-from dropout_zoo.tuning import TuningResult, search, tune
+from dropout_zoo.tuning import TuningResult, search_run, tune
 
 QUICK = {"rates": [0.2, 0.5], "epochs": 1, "num_finalists": 1, "num_seeds": 2, "progress": False}
 
@@ -288,7 +288,7 @@ def test_a_journal_without_its_settings_is_not_resumed(few_digits, tmp_path, mon
         raise InterruptedError("cut off")
 
     with monkeypatch.context() as patched, pytest.raises(InterruptedError):
-        patched.setattr(search, "_write", fail)
+        patched.setattr(search_run, "_write", fail)
         tune(model(), few_digits, **QUICK, directory=cut_off)
     assert (cut_off / "state" / "journal.jsonl").stat().st_size
     for name in ("search.json", "trials.csv", "finalists.csv"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from dropout_zoo.models.graph.cloning import with_rates
+from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.runtime_rates import with_runtime_rates
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.engine.base import OnResult

@@ -194,7 +194,7 @@ def _check_new_file(path: Path) -> None:
 
 def _write_fixed(model: keras.Model, report: AuditReport, path: Path) -> keras.Model | None:
     """Save the model with the rates that fix findings and return it; None if there are none."""
-    from dropout_zoo.models.graph.cloning import with_rates
+    from dropout_zoo.models.graph.changed_rates import with_rates
 
     rates = report.fixing_rates()
     if not rates:

@@ -152,6 +152,7 @@ def tune_command(
         start_keras(model=model)
         from dropout_zoo.training.settings import TrainSettings
         from dropout_zoo.tuning.search import Search, TuningSettings
+        from dropout_zoo.tuning.search_run import run_search
         from dropout_zoo.tuning.training_length import with_length
 
         training = {
@@ -182,7 +183,7 @@ def tune_command(
         directory = out or default_directory(search.model.name, dataset.source)
         how_to_go_on = f"To continue, run the same command with --resume --out {directory}"
         try:
-            result = search.run(directory, resume=resume, overwrite=overwrite)
+            result = run_search(search, directory, resume=resume, overwrite=overwrite)
         except KeyboardInterrupt:
             click.echo(how_to_go_on, err=True)
             raise

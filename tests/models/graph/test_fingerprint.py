@@ -5,7 +5,7 @@ import pytest
 from keras import layers
 
 from dropout_zoo.models import build_cnn, build_mlp, list_models, model_entry
-from dropout_zoo.models.graph.cloning import with_rates
+from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.fingerprint import model_fingerprint
 
 

@@ -6,6 +6,7 @@ from click.testing import CliRunner
 
 from dropout_zoo.models import build_mlp
 from dropout_zoo.training import Dataset
+from dropout_zoo.tuning import search_run
 from dropout_zoo.tuning.cli import long_run
 from dropout_zoo.tuning.cli.main import main
 from dropout_zoo.tuning.search import Search, TuningSettings
@@ -28,7 +29,7 @@ def tune(tmp_path, monkeypatch):
         monkeypatch.setattr(
             Search, "estimate_seconds", lambda search: measured.append(search) or seconds
         )
-        monkeypatch.setattr(Search, "run", ran)
+        monkeypatch.setattr(search_run, "run_search", ran)
         answered = CliRunner().invoke(main, [*TUNE, *options], input=answer)
         return answered, len(measured), "training began" in answered.stderr
 

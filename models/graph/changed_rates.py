@@ -1,0 +1,173 @@
+"""Copies of Keras models with other dropout rates."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+
+from dropout_zoo.models.graph.cloning import (
+    ConfigPath,
+    clone_model,
+    cloned_layer,
+    compile_like,
+    copy_weights,
+    layer_config,
+)
+from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
+from dropout_zoo.models.guidance import check_rate
+from dropout_zoo.models.layers.runtime_rate import plain_layer
+
+
+def with_rates(
+    model: keras.Model, rates: Mapping[str, float] | Mapping[DropoutSite, float] | float
+) -> keras.Model:
+    """Return a copy of a model with other dropout rates.
+
+    Args:
+        model: a Sequential or Functional model, compiled or not.
+        rates: new rate (fraction dropped, in [0, 1)) by site, or by the path of a site, as
+            `dropout_sites` returns them; sites that are left out keep their rates. Or one rate for
+            all sites whose rates can be set.
+
+    Returns:
+        A new model of plain Keras layers with the same weights, compiled in the same way, with a
+        new optimizer state.
+
+    Raises:
+        ValueError: a path is not that of a site, a rate is out of range, a rate cannot be set
+            without changing another one, or the layer learns its rate.
+        TypeError: the model is neither Sequential nor Functional, or one of its layers cannot be
+            cloned.
+
+    Example:
+        >>> from dropout_zoo.models import build_mlp, dropout_sites, with_rates
+        >>> model = with_rates(build_mlp(), {"hidden_1_dropout": 0.25})
+        >>> {site.path: site.rate for site in dropout_sites(model)}
+        {'hidden_1_dropout': 0.25, 'hidden_2_dropout': 0.3}
+        >>> [site.rate for site in dropout_sites(with_rates(model, 0.0))]
+        [0.0, 0.0]
+    """
+    sites = {site.path: site for site in dropout_sites(model)}
+    wanted = {path: site.rate for path, site in sites.items()} | _rates_by_path(rates, sites)
+    changed = [site for path, site in sites.items() if wanted[path] != site.rate]
+    for site in changed:
+        if site.learned:
+            raise ValueError(
+                f"expected sites whose rates can be set, received {site.path!r}, whose layer "
+                f"learns its rate ({site.rate:.3g} so far); set its initial_rate instead"
+            )
+    settings = _settings(model, changed, wanted)
+    clone = clone_model(
+        model, lambda layer: plain_layer(cloned_layer(layer, settings.get(id(layer), {})))
+    )
+    copy_weights(model, clone)
+    compile_like(model, clone)
+    return clone
+
+
+def _rates_by_path(
+    rates: Mapping[str, float] | Mapping[DropoutSite, float] | float,
+    sites: Mapping[str, DropoutSite],
+) -> dict[str, float]:
+    """The rates of `with_rates` by path, checked."""
+    if not isinstance(rates, Mapping):
+        rate = check_rate(rates, "rates")
+        return {path: rate for path, site in sites.items() if not site.learned}
+    by_path = {
+        site.path if isinstance(site, DropoutSite) else site: rate for site, rate in rates.items()
+    }
+    unknown = [path for path in by_path if path not in sites]
+    if unknown:
+        raise ValueError(
+            f"expected paths of dropout sites, received {', '.join(map(repr, unknown))}; the "
+            f"sites of this model are {', '.join(sites) or 'none'}"
+        )
+    return {path: check_rate(rate, path) for path, rate in by_path.items()}
+
+
+def _settings(
+    model: keras.Model, changed: Sequence[DropoutSite], wanted: Mapping[str, float]
+) -> dict[int, dict[ConfigPath, float]]:
+    """The numbers to change in the configurations of layers so that sites get other rates.
+
+    Args:
+        model: the model.
+        changed: the sites whose rates change.
+        wanted: the rate of every site of the model by path, changed or not.
+
+    Returns:
+        For each layer, by its id, numbers by their path in its configuration.
+
+    Raises:
+        ValueError: a rate cannot be set without changing another one.
+    """
+    settings: dict[int, dict[ConfigPath, float]] = defaultdict(dict)
+    composites = []
+    for site in changed:
+        if site.owner is site.layer:
+            settings[id(site.owner)][(site.argument,)] = wanted[site.path]
+        elif site.owner not in composites:
+            composites.append(site.owner)
+    for holder, sites in _sites_by_argument(model, composites, changed).items():
+        names = ", ".join(repr(site.path) for site in sites)
+        owner = f"{type(sites[0].owner).__name__} {sites[0].owner.name!r}"
+        if holder is None:
+            raise ValueError(
+                f"expected sites whose rates can be set, received {names}, but no argument of "
+                f"{owner} sets just that rate; add one that get_config() returns"
+            )
+        owner_id, path = holder
+        rates = [wanted[site.path] for site in sites]
+        if len(set(rates)) > 1:
+            raise ValueError(
+                f"expected the same rate for {names}, which {path[-1]!r} of {owner} sets "
+                f"together; received {', '.join(f'{rate:g}' for rate in rates)}"
+            )
+        settings[owner_id][path] = rates[0]
+    return settings
+
+
+def _sites_by_argument(
+    model: keras.Model, owners: Sequence[keras.Layer], changed: Sequence[DropoutSite]
+) -> dict[tuple[int, ConfigPath] | None, list[DropoutSite]]:
+    """Find which numbers in the configurations of composite layers set the rates of which sites.
+
+    This is found by trial: in a clone, each number that may be a rate is replaced by a distinct
+    number, which then shows up as the rate of the sites that it sets. Sites to be changed at which
+    no such number shows up are returned under None.
+    """
+    if not owners:
+        return {}
+    candidates = [
+        (id(owner), path)
+        for owner in owners
+        for path, number in _numbers(layer_config(owner))
+        if any(site.owner is owner and site.rate == number for site in changed)
+    ]
+    probes: dict[int, dict[ConfigPath, float]] = defaultdict(dict)
+    by_probe = {}
+    for count, (owner_id, path) in enumerate(candidates, start=1):
+        probe = 0.7310585786300049 * count / len(candidates)  # not a rate that anyone would set
+        probes[owner_id][path], by_probe[probe] = probe, (owner_id, path)
+    probed = clone_model(model, lambda layer: cloned_layer(layer, probes.get(id(layer), {})))
+    arrived = {site.path: by_probe.get(site.rate) for site in dropout_sites(probed)}
+    to_change = {site.path for site in changed if site.owner in owners}
+    found: dict[tuple[int, ConfigPath] | None, list[DropoutSite]] = defaultdict(list)
+    for site in dropout_sites(model):
+        if arrived.get(site.path) or site.path in to_change:
+            found[arrived.get(site.path)].append(site)
+    return found
+
+
+def _numbers(config: Any, path: ConfigPath = ()) -> Iterator[tuple[ConfigPath, float]]:
+    """The numbers in a configuration that may be rates, with their paths."""
+    if isinstance(config, dict | list | tuple):
+        for key, value in config.items() if isinstance(config, dict) else enumerate(config):
+            yield from _numbers(value, (*path, key))
+    elif isinstance(config, float):
+        yield path, config
+    elif config == 0 and type(config) is int and ("drop" in str(path) or "rate" in str(path)):
+        yield path, config  # a whole number is seldom a rate

@@ -1,0 +1,366 @@
+"""Runs a search: the trials, the screening, the race, and the files of the result."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+import pandas as pd
+from matplotlib import pyplot as plt
+
+from dropout_zoo.studies.run_directory import OUTCOME, RunDirectory, unused_directory
+from dropout_zoo.training.data.targets import targets_for
+from dropout_zoo.training.engine.interrupts import OutOfTimeError, TimeLimit
+from dropout_zoo.training.members import Member, TrainedMember
+from dropout_zoo.training.objective import as_columns
+from dropout_zoo.tuning import run_files
+from dropout_zoo.tuning.answer import Answer, answer, out_of_time
+from dropout_zoo.tuning.audit_errors import audit_errors
+from dropout_zoo.tuning.chance import chance_of
+from dropout_zoo.tuning.oracles import make_oracle
+from dropout_zoo.tuning.progress import Progress
+from dropout_zoo.tuning.race import comparison_table, first_seeds, race_result, run_race
+from dropout_zoo.tuning.recording import RecordingTrainer
+from dropout_zoo.tuning.result import TuningResult
+from dropout_zoo.tuning.screening import SCREENING_SEEDS, best_so_far, screen, try_beyond_edges
+from dropout_zoo.tuning.search import Search
+from dropout_zoo.tuning.trial_tables import TrainingRecord, curves_table, scores_table
+from dropout_zoo.tuning.tuner import DropoutTuner
+
+# Number of trials created at once. It must not depend on the machine, or the same seed would give
+# other trials elsewhere. It is small for oracles that learn from results.
+_BATCHES = {"grid": 64, "random": 64, "bayesian": 4, "hyperband": 4}
+
+RACE = "race"
+
+
+def run_search(
+    search: Search,
+    directory: Path | None = None,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> TuningResult:
+    """Search, train the finalists, compare them, and write the directory of the run.
+
+    Args:
+        search: the search.
+        directory: a new or empty directory; None for a temporary one that is removed with the
+            result.
+        resume: whether to continue the run in the directory; if there is none, one begins.
+        overwrite: whether to remove the run in the directory first.
+        progress: whether to report progress on standard error.
+
+    Returns:
+        The result.
+
+    Raises:
+        ValueError: the directory holds other files, is in use, or holds a run with other settings.
+        RuntimeError: every trial failed, no setting of the race completed on every seed, or the
+            budget ended before any training run was completed.
+        OSError: a file cannot be written.
+    """
+    budget = search.budget
+    limit = TimeLimit(math.inf if budget is None else budget.training_seconds)
+    temporary = None
+    if directory is None:
+        temporary = tempfile.TemporaryDirectory(prefix="dropout-zoo-")
+        directory = Path(temporary.name)
+    folder = RunDirectory(
+        directory,
+        search.describe(),
+        files=run_files.FILES,
+        resume=resume,
+        overwrite=overwrite,
+    )
+    # The trainer checks the rest of the settings; nothing is written before.
+    trainer = search.trainer(unused_directory(folder.state / "weights"))
+    shown = Progress(search.trainings, search.objective, progress, limit.deadline)
+    with folder, shown as watched:
+        if folder.complete:
+            watched.say(f"The run in {directory} is complete.")
+            return TuningResult.load(directory)
+        recording = RecordingTrainer(trainer, folder.state / run_files.JOURNAL, watched)
+        result = _Run(search, folder, recording, watched).result(limit, temporary)
+        _write(result, folder)
+        return result
+
+
+class _Run:
+    """A search under way, and what it has found so far.
+
+    Args:
+        search: the search.
+        folder: the directory of the run.
+        trainer: trains and keeps the training runs.
+        progress: shows them.
+
+    Attributes:
+        space: what was searched.
+        searched: the training runs before the race; none until there are finalists.
+        candidates: rates by name of the finalists, and after them of those that may replace them.
+        raced: the training runs of the race that are compared; none until it has ended.
+        out_of_time: whether the budget ended the search.
+    """
+
+    def __init__(
+        self, search: Search, folder: RunDirectory, trainer: RecordingTrainer, progress: Progress
+    ) -> None:
+        self.search = search
+        self.folder = folder
+        self.trainer = trainer
+        self.progress = progress
+        self.space = search.space
+        self.searched: list[TrainingRecord] = []
+        self.candidates: Mapping[str, Mapping[str, float]] = {}
+        self.raced: list[TrainingRecord] = []
+        self.out_of_time = False
+
+    def result(
+        self, limit: TimeLimit, temporary: tempfile.TemporaryDirectory[str] | None
+    ) -> TuningResult:
+        """Search and race until the answer is clear or time ends.
+
+        Args:
+            limit: when training ends.
+            temporary: the directory, if it is removed with the result.
+
+        Returns:
+            The result.
+        """
+        search, objective = self.search, self.search.objective
+        self._announce()
+        started = time.perf_counter()
+        searching = None
+        try:
+            with limit:
+                self._find_finalists()
+                searching = time.perf_counter() - started
+                self._race()
+        except OutOfTimeError:
+            self._cut_off()
+        seconds = time.perf_counter() - started
+        searching = seconds if searching is None else searching
+        trials, finalists = scores_table(self.searched), scores_table(self.raced)
+        self.folder.write_table(run_files.TRIALS, trials)
+        self.folder.write_table(run_files.FINALISTS, finalists)
+        table, found = self._answer()
+        race = None
+        if self.raced:
+            described = search.describe()
+            race = race_result(self.raced, objective, described, search.control, found.sentence)
+        # On the data as they were split, so that the test set stays what no model has seen.
+        model = self._best_run(found.rates).model()
+        curves = [curves_table("search", self.searched), curves_table("race", self.raced)]
+        return TuningResult(
+            trials=trials,
+            finalists=finalists,
+            race=race,
+            comparison=_with_short_names(table),
+            curves=pd.concat([each for each in curves if len(each)], ignore_index=True),
+            best_rates=found.rates,
+            answer=found.kind,
+            sentence=found.sentence,
+            control=search.control,
+            fixed_rates=search.fixed,
+            objective=objective,
+            test=self._test(model),
+            space=self.space,
+            search_seconds=searching,
+            finalist_seconds=seconds - searching,
+            ended_by_budget=self.out_of_time,
+            directory=self.folder.path,
+            _model=model,
+            _folder=temporary,
+        )
+
+    def _announce(self) -> None:
+        """Say what is resumed, what the data are, what is wrong with the model, and the plan."""
+        search, say = self.search, self.progress.say
+        if self.trainer.restored:
+            say(f"Resuming: {self.trainer.restored} training runs were finished before.")
+        say(search.dataset.describe())
+        for error in audit_errors(search.model):
+            say(error)
+        if self.space.note:
+            say(self.space.note)
+        say(search.summary())
+
+    def _find_finalists(self) -> None:
+        """Search and screen, and write the table of the trials."""
+        search, train = self.search, self.trainer.train
+        searched = self._try()
+        if search.settings.rates is None:
+            self.trainer.phase("beyond the range", "trial")
+            self.space, beyond = try_beyond_edges(self.space, searched, search.objective, train)
+            searched += beyond
+        self.trainer.phase("screening", "screening")
+        self.candidates, screened = screen(
+            searched,
+            search.settings.num_finalists,
+            search.objective,
+            train,
+            seed=search.settings.seed,
+            given=search.given,
+            without=search.without,
+        )
+        self.searched = searched + screened
+        # The race takes longest, and the trials can be looked at meanwhile.
+        self.folder.write_table(run_files.TRIALS, scores_table(self.searched))
+
+    def _try(self) -> list[TrainingRecord]:
+        """Train the controls and the trials."""
+        search, settings = self.search, self.search.settings
+        self.trainer.phase("search", "control")
+        controls = [
+            Member(rates, settings.seed, label=name) for name, rates in search.controls.items()
+        ]
+        records = [
+            TrainingRecord(str(result.member.label), "control", result)
+            for result in self.trainer.train(controls)
+        ]
+        self.trainer.phase("search", "trial")
+        tuner = _InMemoryTuner(
+            make_oracle(
+                search.oracle,
+                search.space,
+                objective=search.objective,
+                max_trials=settings.max_trials,
+                epochs=settings.training.epochs,
+                seed=settings.seed,
+            ),
+            search.hypermodel,
+            parallel_trials=_BATCHES[search.oracle],
+            seed=settings.seed,
+            directory=self.folder.state,
+            project_name="oracle",
+            overwrite=True,
+        )
+        tuner.search_with(self.trainer)
+        return records + [
+            TrainingRecord(name, "trial", result) for name, result in tuner.results.items()
+        ]
+
+    def _race(self) -> None:
+        """Train finalists and control on the same new seeds until the answer is clear."""
+        search = self.search
+        ranked, count = list(self.candidates.items()), search.settings.num_finalists
+        arms = {search.control: search.without, **dict(ranked[:count])}
+        self.trainer.phase("race", RACE)
+        raced: set[str | None] = set(arms)
+
+        def train(members: list[Member]) -> list[TrainedMember]:
+            raced.update(member.label for member in members)  # those that replace others as well
+            self.progress.set_total(len(self.searched) + len(raced) * search.race.looks[-1])
+            return self.trainer.train(members)
+
+        self.raced = run_race(arms, search.race, search.objective, train, dict(ranked[count:]))
+
+    def _cut_off(self) -> None:
+        """Take what has finished when time ended.
+
+        Raises:
+            RuntimeError: no training run was completed.
+        """
+        search, records = self.search, self.trainer.records
+        self.out_of_time = True
+        if not self.searched:
+            self.searched = records
+        if best_so_far(self.searched, search.objective).empty:
+            reasons = sorted({each.result.reason for each in self.searched})
+            raise RuntimeError(
+                f"expected a training run that is completed within the budget of {search.budget}, "
+                f"received none{': ' if reasons else ''}{'; '.join(reasons)}; allow a larger "
+                "budget or fewer epochs"
+            )
+        finished = [each for each in records if each.role == RACE]
+        failed = {each.setting for each in finished if each.result.status != "completed"}
+        others = [name for name in self.candidates if name not in failed]
+        arms = [search.control, *others[: search.settings.num_finalists]]
+        raced = first_seeds(arms, search.race, [each.result for each in finished])
+        if len(raced) >= search.race.least_seeds * len(arms):
+            self.raced = raced + [
+                each._replace(role="finalist")
+                for each in finished
+                if each.setting in failed - {search.control}
+            ]
+
+    def _answer(self) -> tuple[pd.DataFrame, Answer]:
+        """Return the comparison of the settings, and what it shows."""
+        search = self.search
+        ended_by = search.budget if self.out_of_time else None
+        if not self.raced:
+            assert ended_by is not None  # otherwise there was a race
+            table = best_so_far(self.searched, search.objective)
+            tried = sum(each.role == "trial" for each in self.searched)
+            trials = min(tried, search.max_trials), search.max_trials
+            return table, out_of_time(
+                table, search.control, search.objective, budget=ended_by, trials=trials
+            )
+        table = comparison_table(self.raced, search.race, search.objective)
+        return table, answer(
+            table,
+            self.raced,
+            search.race,
+            search.objective,
+            self.space,
+            max_epochs=search.settings.training.epochs,
+            chance=chance_of(search.model, search.dataset, search.objective),
+            budget=ended_by,
+        )
+
+    def _best_run(self, rates: Mapping[str, float]) -> TrainedMember:
+        """Return the best run of a setting on the given split."""
+        runs = [r.result for r in self.searched if dict(r.result.rates) == dict(rates)]
+        if not any(run.status == "completed" for run in runs):  # but on other seeds it did
+            first = self.search.settings.seed + 1
+            seeds = range(first, first + SCREENING_SEEDS)
+            runs += self.trainer.train([Member(rates, seed) for seed in seeds])
+        completed = [run for run in runs if run.status == "completed"]
+        choose = min if self.search.objective.direction == "min" else max
+        return choose(completed or runs, key=lambda run: run.score)
+
+    def _test(self, model: keras.Model) -> dict[str, float]:
+        """Evaluate a model on the test set, if there is one."""
+        dataset = self.search.dataset
+        if dataset.test is None:
+            return {}
+        x, y = dataset.test
+        measured = model.evaluate(
+            x,
+            targets_for(model, y, dataset.num_classes),
+            batch_size=self.search.settings.training.batch_size,
+            verbose=0,
+            return_dict=True,
+        )
+        return as_columns(measured)
+
+
+class _InMemoryTuner(DropoutTuner):
+    """A tuner that writes no state; see `InMemoryOracle`."""
+
+    def save(self) -> None:
+        """Write nothing."""
+
+
+def _with_short_names(table: pd.DataFrame) -> pd.DataFrame:
+    """Name rate columns by their paths; a site that has another column's name keeps its prefix."""
+    paths = {str(name): str(name).removeprefix("rate/") for name in table}
+    return table.rename(columns={name: path for name, path in paths.items() if path not in table})
+
+
+def _write(result: TuningResult, folder: RunDirectory) -> None:
+    if result.race is not None:
+        folder.write_with(run_files.RACE, result.race.to_parquet)
+    folder.write_table(run_files.CURVES, result.curves)
+    folder.write_model(run_files.BEST_MODEL, result.best_model())
+    figure = result.plot().figure_
+    assert figure is not None  # plot() creates it
+    folder.write_figure(run_files.PLOT, figure)
+    plt.close(figure)
+    folder.write_json(OUTCOME, result.outcome())
