@@ -110,8 +110,9 @@ def resolve_variant(
                 f"change the architecture; received the built model {model.name!r}"
             )
         raise ValueError(
-            f"expected a builder with the arguments {wanted}; {_builder(model).__name__}() takes "
-            f"{', '.join(known) or 'none'}: add them to its signature"
+            f"expected a builder with the arguments {wanted}, received "
+            f"{_builder(model).__name__}(), which takes {', '.join(known) or 'none'}; add them to "
+            "its signature"
         )
     given = _for_data(known, input_shape, num_classes, adapt_to) | dict(arguments)
     builder = _builder(model)
@@ -159,8 +160,7 @@ def _registered_builder(name: str) -> Callable[..., keras.Model]:
         return model_entry(name).builder
     except ValueError as error:
         raise ValueError(
-            f"{error}; `dropout-zoo list` shows all registered models, and package.module:function "
-            "refers to a function of your own"
+            f"{error}; to use a function of your own, write package.module:function"
         ) from None
 
 
@@ -266,7 +266,9 @@ def call_builder(
     try:
         model = builder(**given)
     except Exception as error:  # a user's function may raise anything
-        raise ValueError(f"{name}() fails: {type(error).__name__}: {error}") from error
+        raise ValueError(
+            f"expected {name}() to return a Keras model, received {type(error).__name__}: {error}"
+        ) from error
     if not isinstance(model, keras.Model):
         raise ValueError(
             f"expected {name}() to return a Keras model, received {type(model).__name__}"

@@ -14,7 +14,7 @@ Where to start:
   placements; `list_models` lists them.
 - Any Keras model: `dropout_sites` finds its dropout, `diagram` shows it, `audit` reports mistakes,
   and `with_rates` returns a copy with other rates.
-- Data: `load_dataset` loads datasets by name, from files or from a folder of images; `Dataset`
+- Data: `load_dataset` loads datasets by name, from files or from a directory of images; `Dataset`
   holds your own arrays.
 - Rates: `tune` searches them and says whether they help; `DropoutTuner` is the search
   alone, as a KerasTuner tuner: no controls and no finalists.

@@ -94,7 +94,7 @@ class RunDirectory:
             self._lock = _acquire_lock(self.state)
         except OSError as error:
             raise ValueError(
-                f"cannot create the directory {self.path}: {error.strerror}"
+                f"expected a directory that can be created, received {self.path}: {error.strerror}"
             ) from error
         # In an order that leaves no tables of one run under the settings of another if it is
         # interrupted: the outcome, which says that a run is complete, goes first, and the
@@ -201,7 +201,8 @@ def claim_directory(directory: Path, name: str, description: Mapping[str, Any]) 
     elif path.read_text() != text:
         raise ValueError(
             f"expected a directory of the same study, received {directory}, which holds the "
-            "trainings of a study with other settings, data or versions; choose another directory"
+            "training runs of a study with other settings, data or versions; choose another "
+            "directory"
         )
 
 
@@ -265,11 +266,11 @@ def read_outcome(directory: Path) -> dict[str, Any]:
     try:
         outcome = json.loads(path.read_text())
         if not isinstance(outcome, dict):
-            raise ValueError(f"received {type(outcome).__name__}")
+            raise ValueError(f"it holds a {type(outcome).__name__}")
     except ValueError as error:
         raise ValueError(
-            f"expected the outcome of a run in {path}: {error}; remove the run with --overwrite, "
-            "or choose another directory with --out"
+            f"expected the outcome of a run in {path}, received a damaged file: {error}; remove "
+            "the run with --overwrite, or choose another directory with --out"
         ) from None
     return outcome
 
@@ -278,7 +279,9 @@ def _read_settings(path: Path) -> dict[str, Any]:
     try:
         settings = json.loads(path.read_text())
     except ValueError as error:
-        raise ValueError(f"expected the settings of a run in {path}: {error}") from None
+        raise ValueError(
+            f"expected the settings of a run in {path}, received a damaged file: {error}"
+        ) from None
     if not isinstance(settings, dict) or not {"data", "versions"} <= settings.keys():
         raise ValueError(
             f"expected the settings of a run in {path}, received something else; choose another "

@@ -1,6 +1,6 @@
 """Datasets, and training of one model with many dropout rates and seeds at a time.
 
-- Data: `load_dataset` loads datasets by name, from files or from a folder of images; `Dataset`
+- Data: `load_dataset` loads datasets by name, from files or from a directory of images; `Dataset`
   holds arrays with their split, `make_topics` generates sequences of tokens, and `targets_for`
   returns labels in the form that a model's loss expects. Data that cannot be used raise
   `DataError`.

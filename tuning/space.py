@@ -204,17 +204,12 @@ def search_space(
         choices[site.path] = _choices(site, rates)
         placement_of[site.path] = site.placement
     if not choices:
-        what = (
-            "received a model without any"
-            if not sites
-            else "received "
-            + ", ".join(
-                f"{site.path} ({site.placement}{', a learned rate' * site.learned})"
-                for site in sites
-            )
+        received = ", ".join(
+            f"{site.path} ({site.placement}{', a learned rate' * site.learned})" for site in sites
         )
         raise ValueError(
-            f"expected a dropout site with placement {' or '.join(sorted(wanted))}; {what}"
+            f"expected a dropout site with placement {' or '.join(sorted(wanted))}, received "
+            f"{received or 'a model without any'}"
         )
     space = _space(choices, tied)
     if named or space.size <= LARGEST_GRID or len(set(placement_of.values())) == len(choices):

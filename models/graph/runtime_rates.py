@@ -36,7 +36,10 @@ def with_runtime_rates(model: keras.Model) -> keras.Model:
     """
     reason = why_rates_are_fixed(model)
     if reason is not None:
-        raise ValueError(f"expected a model whose rates can become variables, but {reason}")
+        raise ValueError(
+            f"expected a model whose rates can become variables, received one where they cannot: "
+            f"{reason}"
+        )
 
     def clone_layer(layer: keras.Layer) -> keras.Layer:
         return lifted_layer(layer) if type(layer) in LIFTED else cloned_layer(layer)

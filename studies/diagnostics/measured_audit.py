@@ -179,8 +179,8 @@ class _MeasuredAudit:
             self.model(x[:1], training=False)
         except Exception as error:  # the user's own code may raise anything
             raise ValueError(
-                f"expected a model that takes inputs of shape {x.shape[1:]}; {self.model.name!r} "
-                f"fails on the first example: {reason_of(error)}"
+                f"expected a model that takes inputs of shape {x.shape[1:]}, received "
+                f"{self.model.name!r}, which fails on the first example: {reason_of(error)}"
             ) from error
 
     def _mismatch(self) -> str | None:

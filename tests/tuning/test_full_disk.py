@@ -94,7 +94,8 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path, command):
     )
     assert ran.returncode == 2, ran.stderr
     assert ran.stderr.splitlines()[-1] == (
-        f"Error: cannot create the directory {folder / 'run'}: Permission denied"
+        f"Error: expected a directory that can be created, received {folder / 'run'}: "
+        "Permission denied"
     )
     assert "Traceback" not in ran.stderr
     assert list(folder.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Reader of folders of images with one sub-folder per class."""
+"""Reader of directories of images with one subdirectory per class."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class _Header(NamedTuple):
 def read_image_folder(
     path: Path, *, image_size: int | Sequence[int] | None, max_bytes: int
 ) -> Examples:
-    """Read a folder of images with one sub-folder per class, named like the class.
+    """Read a directory of images with one subdirectory per class, named like the class.
 
     Hidden files and files without the extension of an image are ignored.
 
     Args:
-        path: The folder. Links out of it are not allowed.
+        path: The directory. Links out of it are not allowed.
         image_size: `(height, width)` in pixels, or one number for both, to which all images are
             resized (bilinear); None if all have the same size.
         max_bytes: Largest size of the decoded images as float32, in bytes.
@@ -51,14 +51,14 @@ def read_image_folder(
         `(images, height, width, 3)`; transparency is dropped.
 
     Raises:
-        DataError: The folder has no classes, or an image is damaged or does not fit.
+        DataError: The directory has no classes, or an image is damaged or does not fit.
     """
     target = None if image_size is None else _check_image_size(image_size)
     try:
         files, labels, class_names = _list_images(path)
     except (OSError, RuntimeError) as error:
         # Path.resolve raises RuntimeError for links that lead to themselves.
-        raise DataError(f"{path}: cannot be read: {error}") from None
+        raise DataError(f"{path}: expected a readable directory, received {error}") from None
     headers = [_read_header(file) for file in files]
     first = headers[0].size
     if target is None:
@@ -78,7 +78,7 @@ def read_image_folder(
         check_size(str(file), 12 * math.prod(header.size), max_bytes)
         pixels = _decode(file, None if header.size == (width, height) else (width, height))
         x[i] = pixels if gray or pixels.ndim == 3 else pixels[:, :, None]
-    part = Part(f"{path}: images", x, f"{path}: folder names", np.array(labels, dtype=np.int32))
+    part = Part(f"{path}: images", x, f"{path}: directory names", np.array(labels, dtype=np.int32))
     return Examples((part,), class_names)
 
 
@@ -104,14 +104,16 @@ def _list_images(path: Path) -> tuple[list[Path], list[int], list[str]]:
         if not folder.is_dir():
             if folder.suffix.lower() in SUFFIXES:
                 raise DataError(
-                    f"{folder}: expected images inside one sub-folder per class, received an image "
-                    "next to the sub-folders"
+                    f"{folder}: expected images inside one subdirectory per class, received an "
+                    "image next to the subdirectories"
                 )
             continue
         before = len(files)
         for file in _visible(folder, root):
             if file.is_dir():
-                raise DataError(f"{file}: expected images, received a folder inside a class folder")
+                raise DataError(
+                    f"{file}: expected images, received a directory inside that of a class"
+                )
             if file.suffix.lower() in SUFFIXES:
                 files.append(file)
                 labels.append(len(class_names))
@@ -119,7 +121,7 @@ def _list_images(path: Path) -> tuple[list[Path], list[int], list[str]]:
             raise DataError(f"{folder}: expected images ({' '.join(SUFFIXES)}), received none")
         class_names.append(folder.name)
     if not files:
-        raise DataError(f"{path}: expected one sub-folder of images per class, received none")
+        raise DataError(f"{path}: expected one subdirectory of images per class, received none")
     return files, labels, class_names
 
 

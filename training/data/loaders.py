@@ -1,4 +1,4 @@
-"""Loads named datasets, files and folders."""
+"""Loads named datasets, files and directories."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dropout_zoo.training.data.synthetic_text import make_topics
 KERAS_SETS = ("mnist", "fashion_mnist", "cifar10")
 NAMED_SETS = ("digits", "topics", *KERAS_SETS)
 TABLES = (".csv", ".parquet")
-PATHS = "a .npz, .csv or .parquet file, or a folder of images with one sub-folder per class"
+PATHS = "a .npz, .csv or .parquet file, or a directory of images with one subdirectory per class"
 DEFAULT_MAX_BYTES = 4 * 1024**3
 DOWNLOAD_TIMEOUT = 20.0
 
@@ -33,7 +33,7 @@ def load_dataset(
     split: Sequence[float] = SPLIT,
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> Dataset:
-    """Load a named dataset, a file or a folder of images, and split it.
+    """Load a named dataset, a file or a directory of images, and split it.
 
     If the source has a test set, it is used as such, and the rest is split into training and
     validation set in their proportion in `split`. A `.npz` with a validation set is not split, and
@@ -49,11 +49,11 @@ def load_dataset(
         source: `digits` (embedded, 28 x 28), `topics` (generated sequences of 32 tokens; see
             `make_topics`), `mnist`, `fashion_mnist` or `cifar10` (downloaded by Keras), or the
             path of a `.npz` (`x_train`, `y_train` and `x_val`, `y_val`, `x_test`, `y_test`, or one
-            of these two sets; or `x`, `y`), a `.csv`, a `.parquet`, or a folder of images with one
-            sub-folder per class.
+            of these two sets; or `x`, `y`), a `.csv`, a `.parquet`, or a directory of images with
+            one subdirectory per class.
         target: Target column of a table.
         image_size: `(height, width)` in pixels, or one number for both, to resize the images of
-            a folder.
+            a directory.
         task: `"classification"` or `"regression"`; None infers it. `"reconstruction"` uses the
             inputs as targets, and the labels only to stratify the split.
         seed: Seed of the split, from 0 to 2**32 - 1.
@@ -94,10 +94,14 @@ def _read(
     is_table = not named and path.suffix.lower() in TABLES
     is_folder = not named and path.is_dir()
     if target is not None and not is_table:
-        raise DataError(f"{source}: expected target (--target) only with a .csv or .parquet file")
+        raise DataError(
+            f"{source}: expected no target (--target) for data that are not a .csv or .parquet "
+            f"file, received {target!r}"
+        )
     if image_size is not None and not is_folder:
         raise DataError(
-            f"{source}: expected image_size (--image-size) only with a folder of images"
+            f"{source}: expected no image_size (--image-size) for data that are not a directory of "
+            f"images, received {image_size!r}"
         )
     if source == "digits":
         return _read_digits()
@@ -139,7 +143,7 @@ def _download(name: str) -> Examples:
     except Exception as error:
         # Keras raises a plain Exception if the download fails.
         raise DataError(
-            f"{name}: expected a download, received: {error}; without a network use digits, or "
+            f"{name}: expected to download it, received {error}; without a network use digits, or "
             f"{PATHS}"
         ) from error
     finally:

@@ -64,7 +64,9 @@ def read_npz(path: Path, *, max_bytes: int) -> Examples:
     except DataError:
         raise
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise DataError(
+            f"{path}: expected a readable file, received {error.strerror or error}"
+        ) from None
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
         raise DataError(f"{path}: {_why_no_archive(path, error)}") from None
     names = [f"{path}: {name}" for name in layout]
@@ -109,7 +111,10 @@ def _read_member(archive: zipfile.ZipFile, path: Path, name: str, max_bytes: int
         zlib.error,
         lzma.LZMAError,
     ) as error:
-        raise DataError(f"{path}: {name}: truncated or damaged: {error}") from None
+        raise DataError(
+            f"{path}: {name}: expected an intact array, received a truncated or damaged one: "
+            f"{error}"
+        ) from None
 
 
 def _read_header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -136,7 +141,7 @@ def _why_no_archive(path: Path, error: Exception) -> str:
     if start == b"\x93NUMPY":
         return "expected a .npz archive, received one .npy array; save x and y with numpy.savez"
     if start.startswith(b"PK"):
-        return f"truncated or damaged archive: {error}"
+        return f"expected an intact .npz archive, received a truncated or damaged one: {error}"
     return "expected a .npz archive, received a file of another kind"
 
 
@@ -216,9 +221,13 @@ def _read_csv(path: Path, max_bytes: int) -> pd.DataFrame:
             f"{path}: expected as many fields in a row as in the header, received more"
         ) from None
     except pd.errors.ParserError as error:
-        raise DataError(f"{path}: expected comma-separated values: {error}") from None
+        raise DataError(
+            f"{path}: expected comma-separated values, received something else: {error}"
+        ) from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise DataError(
+            f"{path}: expected a readable file, received {error.strerror or error}"
+        ) from None
 
 
 def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
@@ -226,8 +235,8 @@ def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
         from pyarrow.parquet import ParquetFile
     except ImportError:
         raise DataError(
-            f"{path}: expected pyarrow to read .parquet, which is not installed; "
-            "pip install pyarrow, or save the table as .csv"
+            f"{path}: expected pyarrow to be installed, received a .parquet file without it; "
+            "run pip install pyarrow, or save the table as .csv"
         ) from None
     try:
         with ParquetFile(path) as file:
@@ -244,7 +253,9 @@ def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
         raise
     except Exception as error:
         # Damaged metadata raise whatever their parser does: errors of Arrow, JSON, Unicode, keys.
-        raise DataError(f"{path}: truncated, or no .parquet file: {error}") from None
+        raise DataError(
+            f"{path}: expected a .parquet file, received a damaged or other file: {error}"
+        ) from None
 
 
 def _check_names(source: str, names: list[str]) -> None:

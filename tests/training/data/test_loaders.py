@@ -101,7 +101,7 @@ def test_sets_of_keras_without_a_network_name_the_other_choices(tmp_path):
     lines = [line for line in run.stdout.splitlines() if line.startswith("REFUSED")]
     assert len(lines) == 3, run.stderr
     for line, name in zip(lines, ("mnist", "fashion_mnist", "cifar10"), strict=True):
-        assert line.startswith(f"REFUSED DataError {name}: expected a download")
+        assert line.startswith(f"REFUSED DataError {name}: expected to download it")
         assert "without a network use digits, or a .npz" in line
 
 
@@ -143,8 +143,10 @@ def test_unknown_sources_are_refused(tmp_path):
     refused("received a file ending in '.txt'", save_csv(tmp_path / "a.txt", "a"))
     os.mkfifo(tmp_path / "pipe.npz")
     refused("no regular file", tmp_path / "pipe.npz")
-    refused("expected target .*only with a .csv", "digits", target="t")
-    refused("expected image_size .*only with a folder", "digits", image_size=28)
+    refused("expected no target .*not a .csv or .parquet file, received 't'", "digits", target="t")
+    refused(
+        "expected no image_size .*not a directory of images, received 28", "digits", image_size=28
+    )
 
 
 @pytest.mark.parametrize(
@@ -411,7 +413,7 @@ def test_bad_parquet_is_refused(tmp_path):
     content = path.read_bytes()
     for length in (0, 3, len(content) // 2, len(content) - 1):
         path.write_bytes(content[:length])
-        refused("truncated, or no .parquet", path, target="t")
+        refused("received a damaged or other file", path, target="t")
 
 
 @pytest.mark.slow
@@ -552,8 +554,8 @@ def add_large_image(root):
     ("add", "message"),
     [
         (add_empty_class, "z: expected images .*received none"),
-        (add_nested_folder, "nested: .*a folder inside a class folder"),
-        (add_image_beside, "x.png: .*next to the sub-folders"),
+        (add_nested_folder, "nested: .*a directory inside that of a class"),
+        (add_image_beside, "x.png: .*next to the subdirectories"),
         (add_text, "x.png: .*damaged"),
         (add_empty_file, "x.jpg: .*damaged"),
         (add_postscript, "x.png: .*damaged"),
@@ -575,7 +577,7 @@ def test_bad_images_are_refused(tmp_path, add, message):
 
 def test_folders_without_classes_to_tell_apart_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
-    refused("expected one sub-folder of images per class", tmp_path / "empty")
+    refused("expected one subdirectory of images per class", tmp_path / "empty")
     refused(r"single class \(one\)", save_images(tmp_path / "single", classes=("one",)))
     refused("examples of class b .*received 2", save_images(tmp_path / "few", number=2))
     refused("at most 100 bytes", save_images(tmp_path / "large"), max_bytes=100)

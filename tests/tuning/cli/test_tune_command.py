@@ -294,7 +294,7 @@ def test_a_folder_that_cannot_be_made_is_told(here):
     data = data_file(here / "data.npz")
     answered = run("tune", "--data", data, *QUICK, "--out", here / "file" / "run")
     assert answered.exit_code == 2
-    assert "cannot create the directory" in answered.stderr
+    assert "expected a directory that can be created, received" in answered.stderr
 
 
 @pytest.mark.filterwarnings("default:Model.fit trains the members")
