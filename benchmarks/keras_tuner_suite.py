@@ -1,4 +1,4 @@
-"""KerasTuner's own tests of tuners, run with `DropoutTuner` in the place of its tuner.
+"""KerasTuner's own tests of tuners, run with `DropoutTuner` in place of its tuner.
 
     git clone --branch v1.4.7 https://github.com/keras-team/keras-tuner
     python benchmarks/keras_tuner_suite.py keras-tuner [arguments of pytest]

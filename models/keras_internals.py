@@ -24,7 +24,7 @@ _NAME_COUNTS = "object_name_uids"
 def direct_layers(layer: keras.Layer) -> list[keras.Layer]:
     """The layers that a layer holds itself, in the order in which they were attached.
 
-    Only models have a public `layers`; composite layers have not.
+    Only models have a public `layers`; composite layers do not.
     """
     return list(layer._layers)
 

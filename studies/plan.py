@@ -1,4 +1,4 @@
-"""Study plans: everything that a study will train, as a value that can be looked at first."""
+"""Study plans: everything that a study will train, as a value that can be inspected first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Comparisons that are looked at several times, over several splits of the data."""
+"""Comparisons that are evaluated several times, over several splits of the data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy import stats
 from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL
 
 LOOKS = (10, 20, 40)
-"""Numbers of seeds after which a race is looked at, up to its maximum."""
+"""Numbers of seeds at which a race is evaluated, up to its maximum."""
 
 LEAST_GROWTH = 1.5
 """How many times the seeds of a look the next one must have: a look that adds few seeds may spend
@@ -48,7 +48,7 @@ class Estimate(NamedTuple):
 
 
 def looks_until(num_seeds: int) -> list[int]:
-    """Return the numbers of seeds after which a race is looked at.
+    """Return the numbers of seeds at which a race is evaluated.
 
     Args:
         num_seeds: maximum number of seeds.

@@ -104,7 +104,7 @@ def gain_clause(
     pairs = int(found.pairs)
     comparison = f"{abs(found.mean):.2g} {'better' if found.mean >= 0 else 'worse'} than {control}"
     if pairs == 1:
-        return f"{comparison} on a single {unit}, which proves nothing"
+        return f"{comparison} on a single {unit}, so not conclusive"
     if math.isnan(found.low):
         return f"no reliable gain over {control}: no CI, because some values are not finite"
     interval = f"{100 * level:.3g}% CI {found.low:.2g} to {found.high:.2g}"

@@ -156,8 +156,9 @@ def out_of_time(
         name,
         _rates(best),
         f"Out of time: the budget of {budget} ended after {finished} of {planned} trials, before "
-        f"there were enough new seeds to compare them with {control}, so nothing is shown yet. "
-        f"Best so far: {_label(best, name, control)} ({objective.name} {best['mean']:.4g}, {on}).",
+        f"there were enough new seeds to compare them with {control}, so no conclusion can be "
+        f"drawn yet. Best so far: {_label(best, name, control)} ({objective.name} "
+        f"{best['mean']:.4g}, {on}).",
     )
 
 
@@ -191,12 +192,12 @@ def _compared(
         if name == race.control:
             return (
                 NO_DIFFERENCE,
-                f"Best: {label} ({measured}), on a single seed, which proves nothing",
+                f"Best: {label} ({measured}), on a single seed, so not conclusive",
             )
         gain = f"{best['gain']:.2g} better than {race.control}"
         return (
             NO_DIFFERENCE,
-            f"Best: {label} ({measured}), {gain} on a single seed, which proves nothing",
+            f"Best: {label} ({measured}), {gain} on a single seed, so not conclusive",
         )
     on = f"{seeds} seeds on {_splits(race, seeds)}"
     if best["low"] > 0:
@@ -216,9 +217,8 @@ def _compared(
     return NO_DIFFERENCE, (
         f"No reliable difference: {rates} against {race.control}, {objective.name} "
         f"{rival['mean']:.4g} against {by_name.loc[race.control, 'mean']:.4g}, gain "
-        f"{rival['gain']:.2g} ({_interval(rival)} includes 0; {on}). "
-        f"{'None of the finalists gains' if len(others) > 1 else 'These rates gain no'} more than "
-        f"{max(others['high']):.2g}"
+        f"{rival['gain']:.2g} ({_interval(rival)} includes 0; {on}). A gain above "
+        f"{max(others['high']):.2g} is ruled out"
     )
 
 

@@ -74,7 +74,7 @@ class Budget:
 
 
 def _seconds(duration: object) -> float:
-    """The number of seconds; NaN for what is no duration."""
+    """The number of seconds; NaN if it is not a duration."""
     if isinstance(duration, str):
         if _SECONDS.fullmatch(duration):
             return float(duration)

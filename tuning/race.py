@@ -75,7 +75,7 @@ class RaceSettings:
 
     @property
     def looks(self) -> list[int]:
-        """Numbers of seeds after which the scores are looked at."""
+        """Numbers of seeds at which the scores are evaluated."""
         if self.validation_ratio is None:
             return looks_until(self.num_seeds)
         return looks_until(self.num_seeds - self.num_seeds % SEEDS_PER_SPLIT)

@@ -1,4 +1,4 @@
-"""A search for dropout rates that can be looked at before it is run."""
+"""A search for dropout rates that can be inspected before it is run."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ class _Run:
             without=search.without,
         )
         self.searched = searched + screened
-        # The race takes longest, and the trials can be looked at meanwhile.
+        # The race takes longest, and the trials can be inspected meanwhile.
         self.folder.write_table(run_files.TRIALS, scores_table(self.searched))
 
     def _try(self) -> list[TrainingRecord]:

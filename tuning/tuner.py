@@ -59,7 +59,8 @@ class DropoutTuner(BatchTuner):
     alone. `Model.fit` trains the trials one after another, as in `keras_tuner.Tuner`, with a
     warning that says why: with callbacks other than `EarlyStopping` on the objective; with several
     objectives; with data that are not arrays, or without validation data where the objective needs
-    none; if the hypermodel has a `fit` of its own, or the tuner an `on_epoch_end` or the like; and
+    none; if the hypermodel has a `fit` of its own, or the tuner overrides a hook such as
+    `on_epoch_end`; and
     for models that cannot be cloned. If a subclass overrides `run_trial`, that runs every trial.
 
     Args:

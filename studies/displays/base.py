@@ -32,7 +32,7 @@ class Display(ABC):
     """A picture of a result: `from_result` computes what is drawn, `plot` draws it.
 
     What is drawn are plain tables and numbers, the arguments of each subclass, which can be
-    looked at or changed before `plot`.
+    inspected or changed before `plot`.
 
     Attributes:
         axes_: the axes drawn on; set by `plot`.

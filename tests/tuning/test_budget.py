@@ -93,7 +93,8 @@ def test_a_search_that_time_ends_gives_the_best_so_far_and_claims_nothing(
     tried = min(2, (result.trials["role"] == "trial").sum())
     assert result.sentence.startswith(
         f"Out of time: the budget of 10 min ended after {tried} of 2 trials, before there were "
-        "enough new seeds to compare them with no dropout, so nothing is shown yet. Best so far: "
+        "enough new seeds to compare them with no dropout, so no conclusion can be drawn yet. "
+        "Best so far: "
     )
     of_rates = result.trials.groupby("hidden_1_dropout")["score"].agg(["mean", "count"])
     best = of_rates["mean"].idxmin()

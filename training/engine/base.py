@@ -17,7 +17,7 @@ UPDATES = ("auto", "keras")
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How members are trained as far as no result depends on it, but for rounding.
+    """Options that affect speed and rounding only.
 
     Each engine reads the options that concern it.
 

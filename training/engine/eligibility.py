@@ -84,5 +84,5 @@ def _reason_in_layers(model: keras.Model) -> str | None:
             return f"layer {layer.name!r} is stateful"
         draws = bool(seed_generators(layer))
         if draws and type(layer).__module__.partition(".")[0] not in ("keras", "dropout_zoo"):
-            return f"layer {layer.name!r} ({type(layer).__name__}) draws random numbers of its own"
+            return f"layer {layer.name!r} ({type(layer).__name__}) draws random numbers itself"
     return None

@@ -1,4 +1,4 @@
-"""Members trained by plain `Model.fit`, one after another: what other engines are held to."""
+"""Members trained by plain `Model.fit`, one after another: the reference for the other engines."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class AuditSettings:
     "--fix",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="OUT.keras",
-    help="Write the model to a new file, with every finding fixed that a rate can fix.",
+    help="Write a copy of the model in which every finding that a change of rate can fix is fixed.",
 )
 def audit_command(
     model: str,

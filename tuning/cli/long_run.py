@@ -47,7 +47,7 @@ def confirm_long_run(search: Search) -> None:
     seconds = min(search.estimate_seconds(), budget)
     if seconds <= LONG:
         return
-    plan = f"{search.trainings} training runs take at most about {duration(seconds)}"
+    plan = f"{search.trainings} training runs take up to about {duration(seconds)}"
     less = "--max-trials, --epochs, --num-finalists and --num-seeds make it shorter"
     if not can_ask():
         click.echo(f"Warning: {plan}; {less}", err=True)

@@ -105,16 +105,16 @@ def training_options(epochs: int | None, patience_default: str) -> Callable[[Com
             "--epochs",
             type=int,
             default=epochs,
-            show_default=str(epochs or "about 8,000 updates"),
-            help="Maximum number of epochs of each training run.",
+            help="Maximum number of epochs of each training run."
+            f"  [default: {epochs or 'about 8,000 updates'}]",
         ),
         click.option("--batch-size", type=int, default=32, show_default=True, help="Batch size."),
         click.option(
             "--patience",
             type=int,
             metavar="N",
-            show_default=patience_default,
-            help="Stop a training run after N epochs without improvement.",
+            help="Stop a training run after N epochs without improvement."
+            f"  [default: {patience_default}]",
         ),
     )
     return _all_of(options)

@@ -76,7 +76,7 @@ def _study_options(objective: str = "val_loss") -> Callable[[Command], Command]:
             ),
             click.option(
                 "--objective",
-                help=f"Metric that decides which epoch is the best.  [default: {objective}]",
+                help=f"Metric that selects the best epoch.  [default: {objective}]",
             ),
         ):  # fmt: skip
             command = option(command)
@@ -101,8 +101,8 @@ def sweep_command() -> None:
     confidence intervals.
 
     MODEL (default: mlp) is a registered model (see `dropout-zoo list`); package.module:function,
-    a function that returns a compiled Keras model; or a .keras file of a compiled model, which
-    fits the commands that do not change its layers.
+    a function that returns a compiled Keras model; or a .keras file of a compiled model, for
+    the commands that do not change its layers.
 
     Exit status: 0 success, 1 every training run failed, 2 invalid usage or data, 130 interrupted.
     """
@@ -174,7 +174,7 @@ def placement_command(**common: Any) -> None:
     "dropout + max-norm, batch norm, early stopping, synthetic data, augmentation, flips, smaller "
     "model, more data.  [default: all that MODEL and the data allow]",
 )
-@_study_options(objective="val_accuracy, or val_mae without classes")
+@_study_options(objective="val_accuracy, or val_mae for regression")
 def methods_command(methods: list[str] | None, **common: Any) -> None:
     """Compare dropout with other methods against overfitting.
 

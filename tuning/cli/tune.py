@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--oracle",
     type=click.Choice(["grid", "random", "bayesian", "hyperband"]),
-    help="Method of choosing the trials.  [default: grid for up to 50 settings, else random]",
+    help="How trials are chosen.  [default: grid for up to 50 settings, else random]",
 )
 @click.option(
     "--rates",
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     "--objective",
     default="val_loss",
     show_default=True,
-    help="Metric that decides: a column of the learning curves, followed by :min or :max if its "
+    help="Metric to optimize: a column of the learning curves, followed by :min or :max if its "
     "direction is not known.",
 )
 @click.option(
@@ -96,13 +96,13 @@ if TYPE_CHECKING:
     "--resplit/--fixed-split",
     default=None,
     help="Spread the new seeds over several splits of the training and validation examples."
-    "  [default: unless the data have a validation set of their own]",
+    "  [default: --resplit, or --fixed-split if the data come with a validation set]",
 )
 @click.option(
     "--budget",
     metavar="TIME",
-    help="Maximum duration of the search, such as 10m, 90s, 1h30m or a number of seconds, after "
-    "which the best answer so far is given. --resume goes on from there.  [default: no limit]",
+    help="Time limit, such as 10m, 90s, 1h30m or a number of seconds. The best answer found by "
+    "then is reported; --resume continues the search.  [default: no limit]",
 )
 @run_options("run")
 @click.option("--yes", is_flag=True, help="Start without asking, even if it takes over 15 minutes.")
@@ -229,5 +229,5 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
     if search.oracle != "hyperband" and search.max_trials < size:
         click.echo(f"The oracle {search.oracle!r} tries {search.max_trials} of {size:,} settings.")
     click.echo(
-        f"{search.summary()} They take at most about {duration(seconds)}. Nothing was written."
+        f"{search.summary()} They take up to about {duration(seconds)}. Nothing was written."
     )

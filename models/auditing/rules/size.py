@@ -19,7 +19,7 @@ MIN_SURVIVORS = 5
 them kept on average) loses all units for one example in 256, a layer of 10 for one in 1,024."""
 
 BIG_NET = 1_000_000
-"""Weights in hidden dense layers from which on a network without regularization is reported."""
+"""Least number of weights in hidden dense layers at which an unregularized network is reported."""
 
 
 @rule(

@@ -443,7 +443,7 @@ NOT_LIFTABLE = {
     "the layer 'multi_head_attention.*' fixes the rate": attention_net,
     "has 2 outputs": two_outputs,
     "OwnStep has a train_step of its own": with_a_step_of_its_own,
-    r"\(OwnNoise\) draws random numbers of its own": lambda: compiled(
+    r"\(OwnNoise\) draws random numbers itself": lambda: compiled(
         layers.Flatten(), OwnNoise(), layers.Dense(CLASSES, "softmax")
     ),
     "is a OwnDropout": lambda: compiled(

@@ -49,7 +49,7 @@ def test_a_short_search_starts_without_a_word(tune):
 @pytest.mark.slow
 def test_a_long_search_starts_when_the_answer_is_yes(tune):
     answered, _, began = tune(answer="y\n")
-    assert "9 training runs take at most about 1 h 0 min" in answered.stderr
+    assert "9 training runs take up to about 1 h 0 min" in answered.stderr
     assert began
     for answer in ("n\n", "\n", ""):
         answered, _, began = tune(answer=answer)
@@ -60,13 +60,13 @@ def test_a_long_search_starts_when_the_answer_is_yes(tune):
 
 def test_where_nobody_can_answer_a_line_warns(tune):
     answered, _, began = tune(asked=False)
-    assert "Warning: 9 training runs take at most about 1 h 0 min; --max-trials" in answered.stderr
+    assert "Warning: 9 training runs take up to about 1 h 0 min; --max-trials" in answered.stderr
     assert began
 
 
 def test_a_budget_limits_what_is_told(tune):
     answered, _, began = tune("--budget", "30m", asked=False)
-    assert "Warning: 9 training runs take at most about 30 min 0 s" in answered.stderr
+    assert "Warning: 9 training runs take up to about 30 min 0 s" in answered.stderr
     assert began
 
 
