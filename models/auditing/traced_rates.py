@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import keras
-import numpy as np
 
 from dropout_zoo.models import tensorflow_internals
 from dropout_zoo.models.graph.sites import DROPOUT_FAMILY, DropoutSite
@@ -33,7 +30,13 @@ def traced_rates(model: keras.Model, sites: list[DropoutSite]) -> dict[str, list
     """
     if keras.backend.backend() != "tensorflow":
         return {}
-    constants = list(_constants(getattr(model, "train_function", None)))
+    constants = [
+        constant
+        for function in tensorflow_internals.traced_functions(
+            getattr(model, "train_function", None), apart_from=keras.Layer
+        )
+        for constant in tensorflow_internals.constants_of(function, _NUMBERS)
+    ]
     found: dict[str, list[float]] = {}
     for site in sites if constants else []:
         dropout = isinstance(site.layer, DROPOUT_FAMILY)
@@ -56,34 +59,3 @@ def is_among(rate: float, rates: list[float]) -> bool:
 
 def _rate_of(stddev: float) -> float:
     return stddev**2 / (1 + stddev**2)
-
-
-def _constants(function: Any) -> Iterator[tuple[str, float]]:
-    """Names and values of the constants in the graphs of a traced function."""
-    import tensorflow as tf
-
-    for traced in _traced_functions(function, set()):
-        for concrete in tensorflow_internals.concrete_functions(traced):
-            definition = concrete.graph.as_graph_def()
-            bodies = [definition.node, *(body.node_def for body in definition.library.function)]
-            for node in (node for nodes in bodies for node in nodes):
-                if node.op == "Const" and _NUMBERS.search(node.name):
-                    value = tf.make_ndarray(node.attr["value"].tensor)
-                    if value.ndim == 0:
-                        yield node.name, float(np.asarray(value, "float64"))
-
-
-def _traced_functions(function: Any, seen: set[int]) -> Iterator[Any]:
-    """The `tf.function`s in the closure of a function, where Keras keeps them."""
-    if function is None or id(function) in seen:
-        return
-    seen.add(id(function))
-    if tensorflow_internals.is_traceable(function):
-        yield function
-    for cell in getattr(function, "__closure__", None) or ():
-        try:
-            inner = cell.cell_contents
-        except ValueError:  # an empty cell
-            continue
-        if callable(inner) and not isinstance(inner, keras.Layer):
-            yield from _traced_functions(inner, seen)
