@@ -64,8 +64,8 @@ def make_oracle(
         name: ``"grid"``, ``"random"``, ``"bayesian"`` or ``"hyperband"``.
         space: what is searched.
         objective: what trials are judged by.
-        max_trials: maximum number of trials; None for the whole grid, or 20 for the oracles that
-            sample. Hyperband ignores it: the epochs decide the number of its trials.
+        max_trials: maximum number of trials; None for the whole grid, or 20 with random search and
+            Bayesian optimization. Hyperband takes none: the epochs decide the number of its trials.
         epochs: epochs of one training run.
         seed: determines what the oracle samples; an integer >= 0.
 
@@ -73,7 +73,7 @@ def make_oracle(
         The oracle.
 
     Raises:
-        ValueError: there is no oracle of that name.
+        ValueError: as in `trial_limit`.
     """
     limit = trial_limit(name, space, max_trials, epochs)
     common: dict[str, Any] = {
@@ -109,11 +109,17 @@ def trial_limit(name: str, space: SearchSpace, max_trials: int | None, epochs: i
         The number of trials.
 
     Raises:
-        ValueError: there is no oracle of that name, or `max_trials` is not positive.
+        ValueError: there is no oracle of that name, or `max_trials` is not positive or is given to
+            Hyperband.
     """
     check_choice(name, ORACLES, "oracle")
     if max_trials is not None:
         check_count(max_trials, "max_trials")
+        if name == "hyperband":
+            raise ValueError(
+                "expected max_trials with grid, random or bayesian; received oracle='hyperband', "
+                "the number of whose trials follows from the epochs"
+            )
     if name == "hyperband":
         check_count(epochs, "epochs")
         return SmallSpaceHyperbandOracle(

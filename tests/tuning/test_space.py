@@ -228,12 +228,13 @@ def test_hyperband_promotes_the_best_in_any_space(rates):
 @pytest.mark.parametrize("name", ["random", "bayesian", "hyperband"])
 def test_a_seed_decides_the_trials_and_zero_is_one(name):
     space = search_space(build_mlp())
-    runs = [drive(oracle_on(name, space, seed=seed, trials=6)) for seed in (0, 0, 1)]
+    trials = None if name == "hyperband" else 6
+    runs = [drive(oracle_on(name, space, seed=seed, trials=trials)) for seed in (0, 0, 1)]
     assert runs[0] == runs[1]
     assert runs[0] != runs[2]
 
 
-def test_limits():
+def test_the_number_of_trials_is_limited():
     space = search_space(build_mlp())
     assert trial_limit("grid", space, None, 9) == 16
     assert trial_limit("random", space, None, 9) == 16
@@ -242,6 +243,8 @@ def test_limits():
         trial_limit("greedy", space, None, 9)
     with pytest.raises(ValueError, match="max_trials to be a whole number"):
         trial_limit("grid", space, 0, 9)
+    with pytest.raises(ValueError, match=r"expected max_trials with .*received oracle='hyperband'"):
+        trial_limit("hyperband", space, 5, 9)
 
 
 @pytest.mark.slow

@@ -200,7 +200,9 @@ def test_wrong_settings_leave_no_folder_behind(few_digits, tmp_path):
 )
 @pytest.mark.slow
 def test_other_oracles_search_too(few_digits, oracle):
-    settings = QUICK | {"max_trials": 3, "oracle": oracle, "num_seeds": 1, "num_finalists": 1}
+    settings = QUICK | {"oracle": oracle, "num_seeds": 1, "num_finalists": 1}
+    if oracle != "hyperband":
+        settings |= {"max_trials": 3}
     result = tune(build_mlp(units=(8,), hidden_rates=(0.4,)), few_digits, **settings)
     assert list(result.trials["setting"][:2]) == [NONE, GIVEN]
     trials = result.trials[result.trials["role"] == "trial"]

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 @click.option(
     "--max-trials",
     type=int,
-    help="Maximum number of trials; ignored by hyperband."
+    help="Maximum number of trials with grid, random or bayesian."
     "  [default: the whole grid with grid, 20 with random and bayesian]",
 )
 @training_options(epochs=None, patience_default="about 1,000 updates")

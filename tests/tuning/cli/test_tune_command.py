@@ -228,6 +228,10 @@ def test_dry_run_writes_nothing(here):
         (["--epochs", "0"], "epochs to be a whole number of at least 1"),
         (["--batch-size", "-1"], "batch_size to be a whole number"),
         (["--max-trials", "0"], "trials to be a whole number"),
+        (
+            ["--max-trials", "9", "--oracle", "hyperband"],
+            "max_trials with grid, random or bayesian",
+        ),
         (["--num-seeds", "0"], "seeds to be a whole number"),
         (["--seed", "-1"], "received -1"),
         (["--budget", "soon"], "expected a budget such as '10m'"),
