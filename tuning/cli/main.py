@@ -9,10 +9,18 @@ from dropout_zoo.tuning.cli.list import list_command
 from dropout_zoo.tuning.cli.show import show_command
 from dropout_zoo.tuning.cli.sweep import sweep_command
 from dropout_zoo.tuning.cli.tune import tune_command
+from dropout_zoo.tuning.cli.version import print_versions
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="dropout-zoo")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=print_versions,
+    help="Show the versions of this program and of what it depends on, and exit.",
+)
 def main() -> None:
     """Place, tune and measure dropout in Keras models.
 
