@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dropout_zoo.models.auditing.report import AuditReport
 
 CLEAN, FOUND = 0, 1
-SEVERITIES = ("note", "warning", "error")  # as models.audit_report has them, without an import
+SEVERITIES = ("note", "warning", "error")  # as models.auditing.report has them, without an import
 SETTINGS = ("ignore", "select", "severity")
 
 

@@ -12,9 +12,11 @@ from click.testing import CliRunner
 from keras import layers
 
 from dropout_zoo.models import audit, dropout_sites
+from dropout_zoo.models.auditing import report
 from dropout_zoo.models.auditing.formatters import SourceLocation, to_github, to_sarif
 from dropout_zoo.models.auditing.report import AuditReport, Finding
 from dropout_zoo.models.auditing.rules import RULES
+from dropout_zoo.tuning.cli.audit import SEVERITIES
 from dropout_zoo.tuning.cli.main import main
 
 OWN_MODELS = """
@@ -61,6 +63,10 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture
 def own(here):
     return f"own_{here.name}"
+
+
+def test_the_severities_are_those_of_the_report():
+    assert SEVERITIES == report.SEVERITIES
 
 
 def run(*arguments):
