@@ -112,7 +112,7 @@ def concrete_dropout():
     random = np.random.default_rng(0)
     x = random.normal(size=(512, 8)).astype("float32")
     clean = x @ random.normal(size=(8, 1)).astype("float32")
-    learnt = []
+    learned = []
     for targets, regularizer in ((clean, 0.0), (np.zeros_like(clean), 0.1)):
         dense = layers.Dense(1, kernel_initializer="zeros")
         model = keras.Sequential(
@@ -125,9 +125,9 @@ def concrete_dropout():
         model.fit(x, targets, batch_size=64, epochs=12, verbose=0)
         (site,) = dropout_sites(model)
         assert (site.rate, site.learned) == (model.layers[0].rate, True)
-        learnt.append(site.rate)
-    assert learnt[0] < 0.2 < 0.38 < learnt[1], learnt
-    print("learnt rates", *(f"{rate:.3f}" for rate in learnt))
+        learned.append(site.rate)
+    assert learned[0] < 0.2 < 0.38 < learned[1], learned
+    print("learned rates", *(f"{rate:.3f}" for rate in learned))
 
 
 def every_layer():

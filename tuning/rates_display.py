@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from dropout_zoo.studies.displays.base import Display, Style, draw_seeds, styled
 from dropout_zoo.studies.displays.paired_difference import DifferenceDisplay
-from dropout_zoo.studies.displays.style import BLACK, BLUE, GREEN, GREY, RATE_AXIS, VERMILION
+from dropout_zoo.studies.displays.style import BLACK, BLUE, GRAY, GREEN, RATE_AXIS, VERMILION
 from dropout_zoo.training.objective import Objective
 
 CONTROL_STYLES = ((BLACK, "--"), (VERMILION, "-."))
@@ -152,7 +152,7 @@ class RatesDisplay(Display):
 
     def _draw_panel(self, axis: Axes, path: str, line_kw: Style, scatter_kw: Style) -> None:
         draw_seeds(
-            axis, self.trials[path], self.trials["score"], GREY, scatter_kw, marker="o",
+            axis, self.trials[path], self.trials["score"], GRAY, scatter_kw, marker="o",
             markersize=4, label="trial",
         )  # fmt: skip
         mean = self.trials.groupby(path)["score"].mean()

@@ -15,7 +15,7 @@ from dropout_zoo.training.data.dataset import Dataset
 
 AUGMENTATIONS = ("shift and rotate", "flip")
 _SHIFT, _ANGLE = 2.0, 12.0  # pixels of 28, and degrees: a digit remains the same digit
-_NEIGHBOURS = 5  # Chawla et al. 2002 (SMOTE), Section 4.2
+_NEIGHBORS = 5  # Chawla et al. 2002 (SMOTE), Section 4.2
 
 
 def with_augmented_copies(dataset: Dataset, kind: str, copies: int, seed: int) -> Dataset:
@@ -80,7 +80,7 @@ def with_synthetic_examples(dataset: Dataset, share: float, seed: int) -> Datase
         wanted = round(share * len(members))
         if len(members) < 2 or not wanted:
             continue
-        near = min(_NEIGHBOURS, len(members) - 1)
+        near = min(_NEIGHBORS, len(members) - 1)
         search = NearestNeighbors(n_neighbors=near + 1).fit(members)
         starts = rng.integers(0, len(members), wanted)
         neighbors = search.kneighbors(members[starts], return_distance=False)[:, 1:]
@@ -151,12 +151,12 @@ def _only(dataset: Dataset, classes: list[int]) -> Dataset:
 def _moved(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Each image rotated and shifted by its own random amount."""
     moved = np.empty_like(x)
-    centre = (np.array(x.shape[1:3]) - 1) / 2
+    center = (np.array(x.shape[1:3]) - 1) / 2
     most = _SHIFT * np.array(x.shape[1:3]) / 28
     for index, image in enumerate(x):
         angle = np.deg2rad(rng.uniform(-_ANGLE, _ANGLE))
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        offset = centre - turn @ centre + rng.uniform(-most, most)
+        offset = center - turn @ center + rng.uniform(-most, most)
         for channel in np.ndindex(*image.shape[2:]):
             place = (..., *channel)
             moved[index][place] = ndimage.affine_transform(

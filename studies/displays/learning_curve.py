@@ -14,7 +14,7 @@ from matplotlib.typing import LineStyleType
 
 from dropout_zoo.models.argument_validation import near_name
 from dropout_zoo.studies.displays.base import Display, Style, styled
-from dropout_zoo.studies.displays.style import GREY, setting_style
+from dropout_zoo.studies.displays.style import GRAY, setting_style
 from dropout_zoo.studies.metric_names import accuracy_name, drawn_values
 from dropout_zoo.studies.result import TrainingStudyResult
 
@@ -133,7 +133,7 @@ class LearningCurveDisplay(Display):
             for name, (color, marker) in styles.items()
         ]
         handles += [
-            Line2D([], [], label=measure, color=GREY, linestyle=linestyle)
+            Line2D([], [], label=measure, color=GRAY, linestyle=linestyle)
             for linestyle, measure in MEASURES.values()
         ]
         self._add_legend(axes[-1], handles)

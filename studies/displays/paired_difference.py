@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from dropout_zoo.studies.displays.base import Display, Style, draw_seeds, styled
-from dropout_zoo.studies.displays.style import BLACK, BLUE, GREY, VERMILION
+from dropout_zoo.studies.displays.style import BLACK, BLUE, GRAY, VERMILION
 from dropout_zoo.studies.metric_names import readable
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.summary_text import one_or_more
@@ -87,14 +87,14 @@ class DifferenceDisplay(Display):
             The display itself, with `figure_` and `ax_`.
         """
         [axis] = self._start(ax, ["the comparison"], (7.5, 0.42 * len(self.gains) + 1.5))
-        zero = {"color": GREY, "linestyle": "--", "linewidth": 1, "zorder": 1}
+        zero = {"color": GRAY, "linestyle": "--", "linewidth": 1, "zorder": 1}
         axis.axvline(0, **styled(Line2D, zero, line_kw))
         for place, row in enumerate(self.gains.itertuples()):
             clear = row.low > 0 or row.high < 0
             color = BLACK if not clear else BLUE if row.gain > 0 else VERMILION
             seeds = self.pairs.loc[self.pairs["setting"] == row.setting, "gain"]
             draw_seeds(
-                axis, seeds, np.full(len(seeds), place - 0.22), GREY, scatter_kw, alpha=1,
+                axis, seeds, np.full(len(seeds), place - 0.22), GRAY, scatter_kw, alpha=1,
                 label=f"_{row.setting}: seeds",
             )  # fmt: skip
             look = {

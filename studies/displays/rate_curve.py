@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from dropout_zoo.studies.displays.base import CurveDisplay, CurveStyles, means_over_seeds
 from dropout_zoo.studies.displays.matplotlib_internals import SecondaryAxis
-from dropout_zoo.studies.displays.style import BLACK, GREY, ORANGE, SKY, setting_style
+from dropout_zoo.studies.displays.style import BLACK, GRAY, ORANGE, SKY, setting_style
 from dropout_zoo.studies.metric_names import (
     accuracy_name,
     axis_label,
@@ -151,14 +151,14 @@ class RateCurveDisplay(CurveDisplay):
 
     def _mark(self, axis: Axes, prefix: str) -> None:
         axis.axvline(
-            self.optimum, color=GREY, linestyle="-.", zorder=1,
+            self.optimum, color=GRAY, linestyle="-.", zorder=1,
             label=f"{prefix}best rate {rate_text(self.optimum)}",
         )  # fmt: skip
         low, high = self.one_standard_error
         span = "no other rate" if low == high else f"{rate_text(low)} to {rate_text(high)}"
         # Drawn along the bottom: shades already fill the height.
         axis.plot(
-            [low, high], [0.02, 0.02], color=GREY, linewidth=5, solid_capstyle="butt",
+            [low, high], [0.02, 0.02], color=GRAY, linewidth=5, solid_capstyle="butt",
             transform=axis.get_xaxis_transform(), marker="|", markersize=12, markeredgewidth=2,
             label=f"{prefix}within one standard error: {span}",
         )  # fmt: skip

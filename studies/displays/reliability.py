@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from dropout_zoo.studies.displays.base import Display, Style, styled
-from dropout_zoo.studies.displays.style import BLACK, GREY, HATCHES, setting_style
+from dropout_zoo.studies.displays.style import BLACK, GRAY, HATCHES, setting_style
 from dropout_zoo.studies.experiments.calibration import Calibration
 
 
@@ -69,7 +69,7 @@ class ReliabilityDisplay(Display):
             The display itself, with `figure_` and `ax_`.
         """
         [axis] = self._start(ax, ["the curve"], (6.6, 4.6))
-        axis.plot([0, 1], [0, 1], ":", color=GREY, label="perfectly calibrated")
+        axis.plot([0, 1], [0, 1], ":", color=GRAY, label="perfectly calibrated")
         largest = max(c.bins["examples"].max() for c in self.calibrations.values())
         for number, (name, each) in enumerate(self.calibrations.items()):
             color, marker = setting_style(number)

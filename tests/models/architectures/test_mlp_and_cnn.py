@@ -111,7 +111,7 @@ def test_flat_inputs():
     )
 
 
-def test_a_channel_is_added_to_grey_images():
+def test_a_channel_is_added_to_gray_images():
     assert build_cnn(input_shape=(28, 28)).input_shape == (None, 28, 28, 1)
     assert build_cnn(input_shape=(32, 30, 3)).input_shape == (None, 32, 30, 3)
 

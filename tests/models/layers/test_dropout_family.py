@@ -81,7 +81,7 @@ def dropped_weights_net(rate=0.3):
     return model
 
 
-def learnt_rate_net():
+def learned_rate_net():
     stack = [
         layers.Flatten(),
         ConcreteDropout(layers.Dense(16, activation="relu"), name="first"),
@@ -103,7 +103,7 @@ def test_sites_and_their_placements():
     }  # fmt: skip
     # Weights are no input and no output, wherever they stand; an input that is dropped is one.
     assert placements(dropped_weights_net()) == {"first": "hidden", "last": "hidden"}
-    assert placements(learnt_rate_net()) == {"first": "input", "drop": "hidden", "last": "hidden"}
+    assert placements(learned_rate_net()) == {"first": "input", "drop": "hidden", "last": "hidden"}
 
 
 @pytest.mark.parametrize("build", [small_maps_net, dropped_weights_net])
@@ -113,8 +113,8 @@ def test_the_audit_has_nothing_to_say(build):
     assert not report.limits
 
 
-def test_the_audit_knows_rates_that_are_learnt():
-    assert not audit(learnt_rate_net())  # no advice on a rate of 0.6 that nobody chose
+def test_the_audit_knows_rates_that_are_learned():
+    assert not audit(learned_rate_net())  # no advice on a rate of 0.6 that nobody chose
 
 
 def test_stochastic_depth_off_a_residual_branch_is_found():
@@ -145,8 +145,8 @@ def test_controls_start_from_the_same_weights():
             assert np.array_equal(one, other)
 
 
-def test_a_learnt_rate_is_neither_set_nor_searched():
-    model = learnt_rate_net()
+def test_a_learned_rate_is_neither_set_nor_searched():
+    model = learned_rate_net()
     assert list(search_space(model).choices) == ["drop"]
     with pytest.raises(ValueError, match=r"'first', whose layer learns its rate \(0\.1 so far\)"):
         with_rates(model, {"first": 0.2})
@@ -157,8 +157,8 @@ def test_a_learnt_rate_is_neither_set_nor_searched():
         search_space(alone)
 
 
-def test_what_has_been_learnt_is_kept_in_clones():
-    model = learnt_rate_net()
+def test_what_has_been_learned_is_kept_in_clones():
+    model = learned_rate_net()
     model.get_layer("first").rate_logit.assign(0.7)
     clone = with_rates(model, {"drop": 0.1})
     assert clone.get_layer("first").rate == model.get_layer("first").rate
@@ -170,18 +170,18 @@ def test_what_has_been_learnt_is_kept_in_clones():
     [
         pytest.param(small_maps_net, marks=pytest.mark.slow),
         dropped_weights_net,
-        learnt_rate_net,
+        learned_rate_net,
     ],
 )
 def test_monte_carlo_drops_at_each_site(build, few_digits):
     model, x = build(), few_digits.test[0][:20]
     settable = [site.path for site in dropout_sites(model) if not site.learned]
-    learnt = len(settable) < len(dropout_sites(model))
+    learned = len(settable) < len(dropout_sites(model))
     for path in settable:
         others = {other: 0.0 for other in settable if other != path}
         assert monte_carlo(with_rates(model, others), x, samples=3).std.max() > 1e-4
     nothing_else = with_rates(model, dict.fromkeys(settable, 0.0))
-    if learnt:
+    if learned:
         assert monte_carlo(nothing_else, x, samples=3).std.max() > 1e-4
 
 
@@ -200,7 +200,7 @@ def test_fit_trains_what_the_engine_cannot_lift(few_digits):
     assert trained.model().get_layer("first").rate == 0.1
 
 
-@pytest.mark.parametrize("build", [small_maps_net, learnt_rate_net])
+@pytest.mark.parametrize("build", [small_maps_net, learned_rate_net])
 @pytest.mark.slow
 def test_the_engine_trains_what_fit_trains_bit_for_bit(build, few_digits):
     model = build()
@@ -218,6 +218,6 @@ def test_the_engine_trains_what_fit_trains_bit_for_bit(build, few_digits):
         for kind in ("best", "last", "optimizer"):
             for a, b in zip(getattr(one, kind), getattr(other, kind), strict=True):
                 assert a.tobytes() == b.tobytes(), kind
-    learnt = [site for site in dropout_sites(trained.model()) if site.learned]
+    learned = [site for site in dropout_sites(trained.model()) if site.learned]
     before = {site.path: site.rate for site in dropout_sites(model)}
-    assert all(site.rate != before[site.path] for site in learnt)
+    assert all(site.rate != before[site.path] for site in learned)

@@ -1,4 +1,4 @@
-"""Wrong labels: what is learnt by heart, and what it costs."""
+"""Wrong labels: what is learned by heart, and what it costs."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,7 +12,7 @@ ALONE = Execution(workers=1)
 
 
 @pytest.mark.slow
-def test_wrong_labels_are_learnt_by_heart_without_dropout(few_digits):
+def test_wrong_labels_are_learned_by_heart_without_dropout(few_digits):
     result = label_noise_sweep(
         build_mlp(units=(128,), hidden_rates=0.5), few_digits, noise=(0.0, 0.4), rates=(0.8,),
         epochs=100, seeds=2, execution=ALONE,
@@ -21,13 +21,13 @@ def test_wrong_labels_are_learnt_by_heart_without_dropout(few_digits):
         metric: result.means(metric).set_index("setting")["mean"]
         for metric in ("memorized", "clean_accuracy")
     }
-    learnt = means["memorized"]
-    assert np.isnan(learnt["0% wrong labels, no dropout"])
-    assert learnt["40% wrong labels, no dropout"] > 0.8
-    assert learnt["40% wrong labels, rate 0.80"] < learnt["40% wrong labels, no dropout"]
+    learned = means["memorized"]
+    assert np.isnan(learned["0% wrong labels, no dropout"])
+    assert learned["40% wrong labels, no dropout"] > 0.8
+    assert learned["40% wrong labels, rate 0.80"] < learned["40% wrong labels, no dropout"]
     right = means["clean_accuracy"]
     assert right["40% wrong labels, no dropout"] < right["0% wrong labels, no dropout"]
-    share = f"{learnt['40% wrong labels, no dropout']:.0%}"
+    share = f"{learned['40% wrong labels, no dropout']:.0%}"
     text = f"40% wrong labels, no dropout: {share} of the wrong labels memorized."
     assert text in result.summary()
     last = result.data[result.data["epoch"] == 100].set_index(["setting", "seed"])

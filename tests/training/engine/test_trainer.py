@@ -219,7 +219,7 @@ def test_class_weights_and_sample_weights_mean_the_same(few_digits):
 
 
 @pytest.mark.slow
-def test_an_objective_to_be_maximised_chooses_the_best_epoch(few_digits):
+def test_an_objective_to_be_maximized_chooses_the_best_epoch(few_digits):
     (trained,) = train_members(
         small_mlp(), [Member([0.2, 0.2], seed=1)], few_digits, **SETTINGS, objective="val_accuracy"
     )
