@@ -28,7 +28,7 @@ from zoo_works import PUBLISHED, NotRun, Work, work_for
 from dropout_zoo.models.registry import list_models, model_entry
 from dropout_zoo.training import start_keras
 from dropout_zoo.training.engine.tensorflow.threads import usable_cores
-from dropout_zoo.tuning.cli.options import answering_errors
+from dropout_zoo.tuning.cli.options import reporting_errors
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).with_suffix(".json")
@@ -47,7 +47,7 @@ def main() -> None:
     )
     parser.add_argument("--page", action="store_true", help="only rewrite the table in docs/zoo.md")
     arguments = parser.parse_args()
-    with answering_errors():
+    with reporting_errors():
         names = arguments.only or list_models()
         works = [work_for(model_entry(name)) for name in names]
         if arguments.page:

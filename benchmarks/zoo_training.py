@@ -155,14 +155,14 @@ def estimate_seconds(work: Work, mnist: str | None, training: float | None = Non
     Returns:
         Seconds for all training runs.
     """
-    from dropout_zoo.training.engine.eligibility import why_not_liftable
+    from dropout_zoo.training.engine.eligibility import why_only_model_fit
     from dropout_zoo.training.engine.trainer import MemberTrainer
     from dropout_zoo.training.members import Member
 
     dataset = data_of(work, mnist)
     model = model_of(work, dataset)
     # Model.fit trains members one after another.
-    cores = usable_cores() if why_not_liftable(model) is None else 1
+    cores = usable_cores() if why_only_model_fit(model) is None else 1
     if training is None:
         trainer = MemberTrainer(model, dataset, train_settings_of(work))
         took = []

@@ -25,7 +25,7 @@ def check_choice(value: object, choices: Sequence[object], name: str) -> None:
         )
 
 
-def near_name(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a hint at the known name that is most like a wrong one.
 
     Args:

@@ -24,7 +24,7 @@ def accuracy_name(columns: Iterable[object]) -> str | None:
     return None
 
 
-def readable(metric: str) -> tuple[str, str]:
+def display_names(metric: str) -> tuple[str, str]:
     """Describe how a metric is displayed: an accuracy as its error in percent, others unchanged.
 
     Args:
@@ -75,7 +75,7 @@ def axis_label(metric: str) -> str:
     Returns:
         The label.
     """
-    return AFTER_TRAINING.get(metric) or f"{readable(metric)[0]} at the best epoch"
+    return AFTER_TRAINING.get(metric) or f"{display_names(metric)[0]} at the best epoch"
 
 
 def split_part(metric: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dropout_zoo.models.argument_validation import near_name
+from dropout_zoo.models.argument_validation import did_you_mean
 
 # Ends of metric names, as Keras spells them.
 _LARGER_IS_BETTER = (
@@ -87,7 +87,7 @@ def parse_objective(text: str | Objective) -> Objective:
         elif name.endswith(_SMALLER_IS_BETTER):
             direction = "min"
     if not name or direction not in ("min", "max"):
-        hint = "" if direction else near_objective(name, _COMMON_METRICS)
+        hint = "" if direction else did_you_mean_objective(name, _COMMON_METRICS)
         raise ValueError(
             "expected an objective whose direction is known, such as 'val_loss', or given, such "
             f"as 'val_score:max', received {text!r}{hint}"
@@ -95,7 +95,7 @@ def parse_objective(text: str | Objective) -> Objective:
     return Objective(name, direction)
 
 
-def near_objective(name: str, metrics: Iterable[str]) -> str:
+def did_you_mean_objective(name: str, metrics: Iterable[str]) -> str:
     """Return a hint at the objective that a wrong one may stand for.
 
     Args:
@@ -107,7 +107,7 @@ def near_objective(name: str, metrics: Iterable[str]) -> str:
         a metric on the validation set, because those of training favor a lower rate.
     """
     prefixed = name if name.startswith(("val_", "train_")) else f"val_{name}"
-    return near_name(prefixed, [f"val_{metric}" for metric in metrics])
+    return did_you_mean(prefixed, [f"val_{metric}" for metric in metrics])
 
 
 def as_columns(measured: Mapping[str, Any]) -> dict[str, float]:

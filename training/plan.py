@@ -24,7 +24,7 @@ from dropout_zoo.training.objective import (
     BestEpoch,
     Objective,
     as_columns,
-    near_objective,
+    did_you_mean_objective,
     parse_objective,
 )
 from dropout_zoo.training.seeding import batch_order, fresh_weights
@@ -311,7 +311,7 @@ def _try_out(model: keras.Model, validation: Part, objective: Objective) -> None
     if objective.name not in columns:
         raise ValueError(
             f"expected the objective to be one of {', '.join(columns)}, received "
-            f"{objective.name!r}{near_objective(objective.name, measured)}"
+            f"{objective.name!r}{did_you_mean_objective(objective.name, measured)}"
         )
 
 

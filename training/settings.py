@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypedDict
 
-from dropout_zoo.models.argument_validation import check_choice, check_count, near_name
+from dropout_zoo.models.argument_validation import check_choice, check_count, did_you_mean
 from dropout_zoo.training.objective import Objective, parse_objective
 from dropout_zoo.training.provenance import as_json
 
@@ -96,7 +96,7 @@ class TrainSettings:
                     known = [*names, *inspect.signature(function).parameters]
                     of = f"an argument of {function.__name__}() or a training setting"
                 known = [each for each in known if each != name]  # `execution` is not of a plan
-                hint = near_name(name, known) or f"; settings: {', '.join(names)}"
+                hint = did_you_mean(name, known) or f"; settings: {', '.join(names)}"
                 raise TypeError(f"expected {of}, received {name!r}{hint}")
         return cls(**options)
 

@@ -18,6 +18,23 @@ import keras
 import keras_tuner
 from keras_tuner import oracles
 
+# The class of the trials that oracles hand out, and their states, which `keras_tuner` does not
+# export.
+from keras_tuner.engine.trial import Trial, TrialStatus
+
+__all__ = [
+    "InMemoryOracle",
+    "ModelFitTuner",
+    "SmallSpaceHyperbandOracle",
+    "Trial",
+    "TrialStatus",
+    "UntriedBayesianOracle",
+    "allow_collisions",
+    "continue_grid_from",
+    "restore_grid_order",
+    "retry",
+]
+
 
 def retry(oracle: keras_tuner.Oracle, trial_id: str) -> None:
     """Have an oracle hand out a trial again.

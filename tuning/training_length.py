@@ -13,7 +13,7 @@ MIN_EPOCHS, MAX_EPOCHS = 20, 500
 MIN_PATIENCE, MAX_PATIENCE = 5, 100
 
 
-def with_length(options: Mapping[str, Any], examples: int) -> dict[str, Any]:
+def with_default_length(options: Mapping[str, Any], examples: int) -> dict[str, Any]:
     """Add the number of epochs and the patience to settings that do not name them.
 
     Training ends when the objective has not improved for about 1,000 updates of the weights (5 to
@@ -27,9 +27,9 @@ def with_length(options: Mapping[str, Any], examples: int) -> dict[str, Any]:
         The settings, with ``epochs`` and ``patience``.
 
     Example:
-        >>> with_length({"batch_size": 32}, examples=1257)
+        >>> with_default_length({"batch_size": 32}, examples=1257)
         {'epochs': 200, 'patience': 25, 'batch_size': 32}
-        >>> with_length({"epochs": 10}, examples=1257)
+        >>> with_default_length({"epochs": 10}, examples=1257)
         {'epochs': 10, 'patience': 25}
     """
     batch_size = options.get("batch_size", 32)

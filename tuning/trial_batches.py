@@ -13,7 +13,6 @@ from typing import Any
 import keras
 import keras_tuner
 import numpy as np
-from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.errors import FailedTrialError, FatalError, FatalTypeError
 from keras_tuner.oracles import GridSearchOracle, HyperbandOracle, RandomSearchOracle
 
@@ -24,7 +23,12 @@ from dropout_zoo.training.engine.tensorflow.threads import usable_cores
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.seeding import seeded_globals
-from dropout_zoo.tuning.keras_tuner_internals import ModelFitTuner, continue_grid_from
+from dropout_zoo.tuning.keras_tuner_internals import (
+    ModelFitTuner,
+    Trial,
+    TrialStatus,
+    continue_grid_from,
+)
 from dropout_zoo.tuning.space import DropoutHyperModel
 from dropout_zoo.tuning.trial_trainers import AssignedTrainer, Trainers
 
@@ -140,7 +144,7 @@ class BatchTuner(ModelFitTuner):
         if self.parallel_trials is not None:
             return self.parallel_trials
         if self._needs_no_results() and self._varies_rates_only:
-            trainer = trainers.of(self.hypermodel.model).trainer
+            trainer = trainers.trainer_for(self.hypermodel.model).trainer
             if trainer is not None:
                 return trainer.max_parallel
         return usable_cores()  # until a model has been built
@@ -187,7 +191,7 @@ class BatchTuner(ModelFitTuner):
             weights=self._checkpoint(earlier, execution) if earlier else None,
             label=trial.trial_id,
         )
-        return trainers.of(model), member
+        return trainers.trainer_for(model), member
 
     def _build(self, hp: keras_tuner.HyperParameters, execution: int) -> keras.Model:
         with fresh_names(), seeded_globals(self.seed + execution):

@@ -37,7 +37,7 @@ class AssignedTrainer(NamedTuple):
 class Trainers(Protocol):
     """Finds the trainer of a model."""
 
-    def of(self, model: keras.Model) -> AssignedTrainer:
+    def trainer_for(self, model: keras.Model) -> AssignedTrainer:
         """Return what trains a model."""
 
 
@@ -51,7 +51,7 @@ class GivenTrainer:
     def __init__(self, trainer: Trainer) -> None:
         self._assigned = AssignedTrainer(trainer)
 
-    def of(self, model: keras.Model) -> AssignedTrainer:
+    def trainer_for(self, model: keras.Model) -> AssignedTrainer:
         """Return the given trainer."""
         return self._assigned
 
@@ -77,7 +77,7 @@ class TrialTrainers:
         self._shared: dict[str, MemberTrainer] = {}
         self._numbers = itertools.count()
 
-    def of(self, model: keras.Model) -> AssignedTrainer:
+    def trainer_for(self, model: keras.Model) -> AssignedTrainer:
         """Return what trains a model.
 
         Args:

@@ -15,7 +15,7 @@ from dropout_zoo.tuning.result import TuningResult
 from dropout_zoo.tuning.search import ModelArgument, Search, TuningSettings
 from dropout_zoo.tuning.search_run import run_search
 from dropout_zoo.tuning.space import Rates
-from dropout_zoo.tuning.training_length import with_length
+from dropout_zoo.tuning.training_length import with_default_length
 
 
 def tune(
@@ -143,7 +143,7 @@ def tune(
         target=target,
         seed=seed,
     )
-    training = TrainSettings.from_options(with_length(settings, len(data.train[1])), tune)
+    training = TrainSettings.from_options(with_default_length(settings, len(data.train[1])), tune)
     tuning = TuningSettings(
         oracle=oracle,
         rates=rates,

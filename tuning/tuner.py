@@ -10,7 +10,6 @@ from typing import Any, Unpack
 
 import keras
 import keras_tuner
-from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.oracles import (
     BayesianOptimizationOracle,
     GridSearchOracle,
@@ -30,6 +29,8 @@ from dropout_zoo.tuning.fit_arguments import (
     why_only_model_fit,
 )
 from dropout_zoo.tuning.keras_tuner_internals import (
+    Trial,
+    TrialStatus,
     UntriedBayesianOracle,
     restore_grid_order,
     retry,

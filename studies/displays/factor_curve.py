@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-from dropout_zoo.models.argument_validation import near_name
+from dropout_zoo.models.argument_validation import did_you_mean
 from dropout_zoo.studies.displays.base import CurveDisplay, CurveStyles
 from dropout_zoo.studies.displays.style import setting_style
 from dropout_zoo.studies.metric_names import accuracy_name, axis_label, drawn_values
@@ -94,7 +94,7 @@ class FactorCurveDisplay(CurveDisplay):
             raise ValueError(
                 f"expected metric to be a column of the scores, one of "
                 f"{', '.join(map(str, scores.columns))}; received {name!r}"
-                f"{near_name(name, map(str, scores.columns))}"
+                f"{did_you_mean(name, map(str, scores.columns))}"
             )
         factor = FACTORS[result.kind]
         points = pd.DataFrame(

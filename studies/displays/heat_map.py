@@ -12,7 +12,7 @@ from matplotlib.text import Text
 
 from dropout_zoo.studies.displays.base import Display, Style, styled
 from dropout_zoo.studies.displays.style import BLACK, RATE_AXIS
-from dropout_zoo.studies.metric_names import drawn_values, readable
+from dropout_zoo.studies.metric_names import display_names, drawn_values
 from dropout_zoo.studies.result import TrainingStudyResult
 
 COLOR_MAP = "cividis"
@@ -87,13 +87,13 @@ class HeatMapDisplay(Display):
         scores = result.scores()
         scores = scores.assign(drawn=drawn_values(scores[name], name))
         values = scores.pivot_table(index=y, columns=x, values="drawn", aggfunc="mean")
-        smaller = readable(name)[1] == "error" or objective.direction == "min"
+        smaller = display_names(name)[1] == "error" or objective.direction == "min"
         flat = values.to_numpy().argmin() if smaller else values.to_numpy().argmax()
         return cls(
             values=values,
             xlabel=xlabel,
             ylabel=ylabel,
-            label=f"{readable(name)[0]}, mean over seeds",
+            label=f"{display_names(name)[0]}, mean over seeds",
             best=(int(flat) // values.shape[1], int(flat) % values.shape[1]),
         )
 

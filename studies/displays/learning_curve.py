@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import LineStyleType
 
-from dropout_zoo.models.argument_validation import near_name
+from dropout_zoo.models.argument_validation import did_you_mean
 from dropout_zoo.studies.displays.base import Display, Style, styled
 from dropout_zoo.studies.displays.style import GRAY, setting_style
 from dropout_zoo.studies.metric_names import accuracy_name, drawn_values
@@ -93,7 +93,7 @@ class LearningCurveDisplay(Display):
                 raise ValueError(
                     f"expected metrics to be those of the learning curves, one or more of "
                     f"{', '.join(_plain_names(result.metrics))}; received {metric!r}"
-                    f"{near_name(metric, _plain_names(result.metrics))}"
+                    f"{did_you_mean(metric, _plain_names(result.metrics))}"
                 )
         return cls(
             curves=mean_curves(curves, metrics),

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from dropout_zoo.studies.displays.base import Display, Style, draw_seeds, styled
 from dropout_zoo.studies.displays.style import BLACK, BLUE, GRAY, VERMILION
-from dropout_zoo.studies.metric_names import readable
+from dropout_zoo.studies.metric_names import display_names
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.summary_text import one_or_more
 
@@ -57,10 +57,10 @@ class DifferenceDisplay(Display):
         cls._check(result)
         name = metric or result.objective.name
         gains = result.gains(name)
-        percent = 100.0 if readable(name)[1] == "error" else 1.0
+        percent = 100.0 if display_names(name)[1] == "error" else 1.0
         pairs = result.pairs(name)
         scaled = gains.assign(**{column: percent * gains[column] for column in _SCALED})
-        what = readable(name)[0].replace("error (%)", "error, percentage points")
+        what = display_names(name)[0].replace("error (%)", "error, percentage points")
         return cls(
             gains=scaled.sort_values("gain").reset_index(drop=True),
             pairs=pairs.assign(gain=percent * pairs["gain"]),

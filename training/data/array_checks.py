@@ -159,8 +159,8 @@ def check_weight(name: str, weight: Any, examples: int) -> NDArray[np.float32]:
     return checked
 
 
-def own(array: Array, given: Array) -> Array:
-    """Return an array that shares no memory with another one that was given."""
+def copy_if_shared(array: Array, given: Array) -> Array:
+    """Return a copy of an array if it shares memory with one that was given, else the array."""
     return array.copy() if np.may_share_memory(array, given) else array
 
 

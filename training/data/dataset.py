@@ -19,8 +19,8 @@ from dropout_zoo.training.data.array_checks import (
     Task,
     check_features,
     check_weight,
+    copy_if_shared,
     is_integer,
-    own,
 )
 from dropout_zoo.training.data.labels import Targets, check_targets
 from dropout_zoo.training.data.split import split_arrays, stratified_sample
@@ -117,7 +117,8 @@ class Dataset:
         examples = Examples(parts, list(class_names) if class_names is not None else None)
         pairs, targets = check_examples(examples, task=task)
         owned = [
-            (own(x, part.x), own(y, part.y)) for (x, y), part in zip(pairs, parts, strict=True)
+            (copy_if_shared(x, part.x), copy_if_shared(y, part.y))
+            for (x, y), part in zip(pairs, parts, strict=True)
         ]
         weight = None
         if sample_weight is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dropout_zoo.training.data.array_checks import Examples, Task, check_weight, own
+from dropout_zoo.training.data.array_checks import Examples, Task, check_weight, copy_if_shared
 from dropout_zoo.training.data.dataset import Dataset, check_examples
 from dropout_zoo.training.data.split import split_arrays
 
@@ -50,7 +50,8 @@ def partition(
     reconstruct = task == "reconstruction"
     pairs, targets = check_examples(examples, task=None if reconstruct else task)
     given = [
-        (own(x, part.x), own(y, part.y)) for (x, y), part in zip(pairs, examples.parts, strict=True)
+        (copy_if_shared(x, part.x), copy_if_shared(y, part.y))
+        for (x, y), part in zip(pairs, examples.parts, strict=True)
     ]
     first, held_out = given[0], given[1:]
     weight = None

@@ -22,7 +22,7 @@ _CONVOLUTIONS = (
 )  # fmt: skip
 
 
-def why_not_liftable(model: keras.Model) -> str | None:
+def why_only_model_fit(model: keras.Model) -> str | None:
     """Return why only `Model.fit` can train a model.
 
     Args:

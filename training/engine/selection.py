@@ -7,7 +7,7 @@ import warnings
 import keras
 
 from dropout_zoo.training.engine.base import Engine, EngineOptions
-from dropout_zoo.training.engine.eligibility import why_not_liftable
+from dropout_zoo.training.engine.eligibility import why_only_model_fit
 from dropout_zoo.training.engine.keras_fit import FitEngine
 from dropout_zoo.training.plan import Plan
 
@@ -22,7 +22,7 @@ def start_engine(plan: Plan, options: EngineOptions) -> Engine:
     Returns:
         The engine. Where only `Model.fit` can train the model, a warning gives the reason.
     """
-    reason = why_not_liftable(plan.model)
+    reason = why_only_model_fit(plan.model)
     if reason is None:
         try:
             # Each imports its backend, of which only one need be installed.

@@ -13,7 +13,7 @@ import click
 
 from dropout_zoo.training.startup import start_keras
 from dropout_zoo.tuning.cli.model_argument import SUFFIX, find_model
-from dropout_zoo.tuning.cli.options import answering_errors, data_options, load_data
+from dropout_zoo.tuning.cli.options import data_options, load_data, reporting_errors
 
 if TYPE_CHECKING:
     import keras
@@ -99,7 +99,7 @@ def audit_command(
 
     Exit status: 0 no findings at or above --severity, 1 such findings, 2 invalid usage.
     """
-    with answering_errors():
+    with reporting_errors():
         if as_json and output not in (None, "json"):
             raise ValueError(f"expected --json or --format {output}, received both")
         settings = _settings(Path.cwd() / "pyproject.toml", ignore, select, severity)

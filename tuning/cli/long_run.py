@@ -37,11 +37,11 @@ def confirm_long_run(search: Search) -> None:
     budget = math.inf if search.budget is None else search.budget.seconds
     if budget <= LONG:
         return
-    from dropout_zoo.training.engine.eligibility import why_not_liftable
+    from dropout_zoo.training.engine.eligibility import why_only_model_fit
     from dropout_zoo.tuning.progress import duration
 
     search.trainer(None)  # raises a clear error if model, data and objective do not fit
-    if why_not_liftable(search.model) is None and rough_seconds(search) <= LONG:
+    if why_only_model_fit(search.model) is None and rough_seconds(search) <= LONG:
         return
     click.echo("This may take long: training for a few epochs to estimate the time ...", err=True)
     seconds = min(search.estimate_seconds(), budget)

@@ -208,7 +208,7 @@ def default_directory(model: str, data: str) -> Path:
 
 
 @contextmanager
-def answering_errors() -> Iterator[None]:
+def reporting_errors() -> Iterator[None]:
     """Turn errors that users can fix into a message and an exit status."""
     from dropout_zoo.training.engine.interrupts import interruptible
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dropout_zoo.training.startup import start_keras
-from dropout_zoo.tuning.cli.options import answering_errors
+from dropout_zoo.tuning.cli.options import reporting_errors
 
 if TYPE_CHECKING:
     from dropout_zoo.models.diagrams.diagram import ModelDiagram
@@ -34,7 +34,7 @@ def show_command(model: str, svg: Path | None, overwrite: bool, all_layers: bool
 
     Exit status: 0 success, 1 the file cannot be written, 2 invalid usage.
     """
-    with answering_errors():
+    with reporting_errors():
         if svg is not None:
             _check_file(svg, overwrite)
         elif overwrite:

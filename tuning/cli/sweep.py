@@ -16,12 +16,12 @@ from dropout_zoo.tuning.cli.options import (
     Command,
     Integers,
     Numbers,
-    answering_errors,
     check_run_options,
     data_options,
     default_directory,
     load_data,
     print_table,
+    reporting_errors,
     run_options,
     training_options,
 )
@@ -207,7 +207,7 @@ def _sweep(
     dry_run: bool,
 ) -> None:
     """Plan a study and run it, or describe the plan."""
-    with answering_errors():
+    with reporting_errors():
         check_run_options(out, resume, overwrite)
         dataset = load_data(
             data, target=target, image_size=image_size, task=task, split=split, seed=data_seed

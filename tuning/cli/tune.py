@@ -14,12 +14,12 @@ from dropout_zoo.tuning.cli.long_run import confirm_long_run
 from dropout_zoo.tuning.cli.model_argument import compiled_model
 from dropout_zoo.tuning.cli.options import (
     Numbers,
-    answering_errors,
     check_run_options,
     data_options,
     default_directory,
     load_data,
     print_table,
+    reporting_errors,
     run_options,
     training_options,
 )
@@ -143,7 +143,7 @@ def tune_command(
     Exit status: 0 success, 1 no training run was completed, 2 invalid usage or data, 130
     interrupted.
     """
-    with answering_errors():
+    with reporting_errors():
         check_run_options(out, resume, overwrite)
         limit = None if budget is None else Budget.parse(budget)
         dataset = load_data(
@@ -153,7 +153,7 @@ def tune_command(
         from dropout_zoo.training.settings import TrainSettings
         from dropout_zoo.tuning.search import Search, TuningSettings
         from dropout_zoo.tuning.search_run import run_search
-        from dropout_zoo.tuning.training_length import with_length
+        from dropout_zoo.tuning.training_length import with_default_length
 
         training = {
             "epochs": epochs,
@@ -172,7 +172,7 @@ def tune_command(
             num_finalists=num_finalists,
             resplit=resplit,
             seed=seed,
-            training=TrainSettings(**with_length(training, len(dataset.train[1]))),
+            training=TrainSettings(**with_default_length(training, len(dataset.train[1]))),
         )
         search = Search(compiled_model(model), dataset, settings, limit)
         if dry_run:

@@ -13,7 +13,7 @@ from dropout_zoo.models.factory import resolve_model
 from dropout_zoo.studies import Execution, capacity_sweep
 from dropout_zoo.training import Dataset, Member, targets_for, train_members
 from dropout_zoo.training.data.split import split_arrays
-from dropout_zoo.training.engine.eligibility import why_not_liftable
+from dropout_zoo.training.engine.eligibility import why_only_model_fit
 from dropout_zoo.tuning.search import Search, TuningSettings
 
 FAMILIES = ("MLP", "CNN", "wide ResNet", "autoencoder")
@@ -106,7 +106,7 @@ def test_training_in_the_engine_lowers_the_loss(name, data_of):
     model = resolve_model(
         name, input_shape=data.input_shape, num_classes=data.num_classes, adapt_to=data.train[0]
     )
-    assert why_not_liftable(model) is None
+    assert why_only_model_fit(model) is None
     member = Member(dict(model_entry(name).sites), seed=1)
     # The moving averages of the largest nets' batch normalization take some thirty steps.
     batch_size = 5 if name.startswith("wide_resnet_16") else 10

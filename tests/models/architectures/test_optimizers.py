@@ -7,7 +7,7 @@ import pytest
 from dropout_zoo.models import build_mlp, create_model
 from dropout_zoo.models.architectures.optimizers import RampedSGD, srivastava_sgd
 from dropout_zoo.training import Member, train_members
-from dropout_zoo.training.engine.eligibility import why_not_liftable
+from dropout_zoo.training.engine.eligibility import why_only_model_fit
 
 
 def steps(optimizer, gradients):
@@ -73,11 +73,11 @@ def test_the_recipe_trains_a_dropout_net_with_max_norm(few_digits):
 def test_the_engine_takes_the_steps_of_the_recipe(few_digits):
     optimizer = srivastava_sgd(learning_rate=0.5, half_life=20, momentum_steps=10)
     model = build_mlp(units=(8, 8), hidden_rates=(0.2, 0.2), max_norm=2, optimizer=optimizer)
-    assert why_not_liftable(model) is None
+    assert why_only_model_fit(model) is None
     settings = {"epochs": 2, "batch_size": 50, "objective": "val_loss"}
     (fast,) = train_members(model, [Member([0.2, 0.2], seed=3)], few_digits, **settings)
     model.run_eagerly = True  # which the engine leaves to `Model.fit`
-    assert why_not_liftable(model) is not None
+    assert why_only_model_fit(model) is not None
     (plain,) = train_members(model, [Member([0.2, 0.2], seed=3)], few_digits, **settings)
     for name in ("loss", "val_loss"):
         np.testing.assert_allclose(fast.curves[name], plain.curves[name], rtol=1e-4)

@@ -16,7 +16,7 @@ from dropout_zoo.models import (
 )
 from dropout_zoo.models.architectures.transformer_encoder import stochastic_depth_rates
 from dropout_zoo.training import Dataset, Member, load_dataset, train_members
-from dropout_zoo.training.engine.eligibility import why_not_liftable
+from dropout_zoo.training.engine.eligibility import why_only_model_fit
 from dropout_zoo.tuning.space import search_space
 
 SMALL_BLOCKS = {"hidden_dim": 8, "num_layers": 2, "num_heads": 2, "intermediate_dim": 12}
@@ -233,7 +233,7 @@ def test_the_audit_reads_all_of_them():
 
 def test_what_the_engine_leaves_to_fit_has_a_reason():
     for build in (build_transformer, build_vit):
-        reason = why_not_liftable(build(**SMALL[build]))
+        reason = why_only_model_fit(build(**SMALL[build]))
         assert reason == (
             "the layer 'block_1_attention' fixes the rate of 'block_1_attention/dropout_layer' "
             "inside it"
@@ -241,8 +241,8 @@ def test_what_the_engine_leaves_to_fit_has_a_reason():
 
 
 def test_the_lstm_without_recurrent_dropout_is_for_the_engine():
-    assert "recurrent_dropout" in why_not_liftable(build_lstm())
-    assert why_not_liftable(build_lstm(**SMALL[build_lstm], recurrent_rate=0.0)) is None
+    assert "recurrent_dropout" in why_only_model_fit(build_lstm())
+    assert why_only_model_fit(build_lstm(**SMALL[build_lstm], recurrent_rate=0.0)) is None
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from dropout_zoo.models.graph.fingerprint import model_fingerprint
 from dropout_zoo.studies import monte_carlo
 from dropout_zoo.training import Member, MemberTrainer, TrainSettings, train_members
 from dropout_zoo.training.checkpoint import Checkpoint
-from dropout_zoo.training.engine.eligibility import why_not_liftable
+from dropout_zoo.training.engine.eligibility import why_only_model_fit
 from dropout_zoo.training.engine.keras_fit import fit_member
 from dropout_zoo.training.members import member_rates
 from dropout_zoo.tuning.space import search_space
@@ -186,8 +186,8 @@ def test_monte_carlo_drops_at_each_site(build, few_digits):
 
 
 def test_what_the_engine_cannot_lift_has_a_reason():
-    assert why_not_liftable(small_maps_net()) is None
-    assert re.search("'first' is a DropConnect", why_not_liftable(dropped_weights_net()))
+    assert why_only_model_fit(small_maps_net()) is None
+    assert re.search("'first' is a DropConnect", why_only_model_fit(dropped_weights_net()))
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from dropout_zoo.models import build_cnn, build_mlp, with_runtime_rates
 from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.training import Member, MemberTrainer, train_members
 from dropout_zoo.training.checkpoint import Checkpoint
-from dropout_zoo.training.engine.eligibility import why_not_liftable
+from dropout_zoo.training.engine.eligibility import why_only_model_fit
 from dropout_zoo.training.engine.keras_fit import fit_member
 from dropout_zoo.training.engine.tensorflow.fused_update import FUSED, fused, gains_from_fusion
 from dropout_zoo.training.engine.tensorflow.threads import prepare_threads
@@ -438,7 +438,7 @@ class OwnDropout(layers.Dropout):
     pass
 
 
-NOT_LIFTABLE = {
+ONLY_MODEL_FIT = {
     "the recurrent layer .* fixes its dropout": recurrent_net,
     "the layer 'multi_head_attention.*' fixes the rate": attention_net,
     "has 2 outputs": two_outputs,
@@ -458,21 +458,21 @@ NOT_LIFTABLE = {
 }
 
 
-@pytest.mark.parametrize("reason", NOT_LIFTABLE)
+@pytest.mark.parametrize("reason", ONLY_MODEL_FIT)
 def test_what_cannot_be_lifted_has_a_reason(reason):
-    assert re.search(reason, why_not_liftable(NOT_LIFTABLE[reason]()))
+    assert re.search(reason, why_only_model_fit(ONLY_MODEL_FIT[reason]()))
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_what_can_be_lifted_has_none(name):
-    assert why_not_liftable(MODELS[name]()) is None
+    assert why_only_model_fit(MODELS[name]()) is None
 
 
 @pytest.mark.parametrize(
     "reason", ["has a train_step", pytest.param("recurrent layer", marks=pytest.mark.slow)]
 )
 def test_fit_trains_what_cannot_be_lifted_and_a_warning_says_why(reason, few_digits):
-    (model,) = (build() for key, build in NOT_LIFTABLE.items() if reason in key)
+    (model,) = (build() for key, build in ONLY_MODEL_FIT.items() if reason in key)
     with pytest.warns(UserWarning, match=rf"Model\.fit trains the members.*{reason}") as told:
         trained = train_members(
             model, [Member([0.2], 0, epochs=1), Member([0.3], 0, epochs=1)], few_digits, **SETTINGS

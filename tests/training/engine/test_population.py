@@ -21,7 +21,7 @@ from keras import layers, optimizers
 from dropout_zoo.models import build_cnn, build_mlp, with_runtime_rates
 from dropout_zoo.training import CosineRamp, EarlyDropout, Member, MemberTrainer, TrainSettings
 from dropout_zoo.training.checkpoint import Checkpoint
-from dropout_zoo.training.engine.eligibility import why_not_liftable
+from dropout_zoo.training.engine.eligibility import why_only_model_fit
 from dropout_zoo.training.engine.interrupts import OutOfTimeError, TimeLimit
 from dropout_zoo.training.engine.keras_fit import fit_member
 from dropout_zoo.training.members import member_rates
@@ -394,7 +394,7 @@ def check_memory_is_estimated_from_above(trainer, monkeypatch):
 @pytest.mark.parametrize("name", MODELS)
 def check_what_can_be_lifted_has_no_reason_against_it(name):
     model = MODELS[name]()
-    assert why_not_liftable(model) is None
+    assert why_only_model_fit(model) is None
     assert with_runtime_rates(model).optimizer is not model.optimizer
 
 
@@ -407,8 +407,8 @@ def check_what_cannot_be_vectorized_is_left_to_fit(few_digits):
     stack = [keras.Input((28, 28, 1)), layers.Flatten(), layers.Dropout(0.1), Branches()]
     model = keras.Sequential([*stack, layers.Dense(10, "softmax")])
     model.compile("sgd", "categorical_crossentropy", jit_compile=False)
-    assert "jit_compile=False" in why_not_liftable(model)
+    assert "jit_compile=False" in why_only_model_fit(model)
     model.compile("sgd", "categorical_crossentropy", jit_compile=True)
     with pytest.warns(UserWarning, match="Model.fit trains the members"):
         trainer_of(model, few_digits).train([Member({}, 0, epochs=1)])
-    assert re.search("convolutions such as 'conv", why_not_liftable(build_cnn()))
+    assert re.search("convolutions such as 'conv", why_only_model_fit(build_cnn()))

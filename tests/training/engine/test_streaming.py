@@ -11,7 +11,7 @@ from dropout_zoo.models import build_mlp
 from dropout_zoo.training import Dataset, Member, MemberTrainer, prepare_threads
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.engine.memory import memory_budget_or_default
-from dropout_zoo.training.engine.tensorflow.streaming import Resident, Streamed, loaded
+from dropout_zoo.training.engine.tensorflow.streaming import InMemoryData, StreamedData, load_data
 from dropout_zoo.training.plan import as_input, input_bytes
 
 SETTINGS = {"epochs": 2, "batch_size": 32, "keep_state": True}
@@ -47,9 +47,9 @@ def results_of(dataset, **arguments):
 )
 def test_streamed_and_resident_data_give_the_same_bits(budget, workers, few_digits):
     kind, resident = results_of(few_digits, workers=workers)
-    assert kind is Resident
+    assert kind is InMemoryData
     kind, streamed = results_of(few_digits, memory_budget=budget, workers=workers)
-    assert kind is Streamed
+    assert kind is StreamedData
     for one, other in zip(resident, streamed, strict=True):
         assert one.status == other.status == "completed", other.reason
         assert one.curves.equals(other.curves)
@@ -64,7 +64,7 @@ def test_a_block_holds_whole_batches_in_the_order_of_the_visit(few_digits):
     order = np.random.default_rng(0).permutation(150)
     x, y, weight = (as_input(a) for a in (*examples.train, examples.sample_weight))
     for budget, lengths in ((1, [32, 32, 32, 32, 22]), (3 * 70 * EXAMPLE, [64, 64, 22])):
-        data = loaded(examples, budget, loops=1)
+        data = load_data(examples, budget, loops=1)
         chunks = list(data.chunks("train", order, 32, lambda: 10))
         assert [len(chunk.arrays[0]) for chunk in chunks] == lengths
         assert [chunk.first for chunk in chunks] == [0] * len(lengths)
@@ -88,8 +88,8 @@ def test_data_are_resident_up_to_the_budget(few_digits):
     arrays = [array for part in parts for array in part]
     size = sum(as_input(array).nbytes for array in arrays)
     assert size == sum(map(input_bytes, arrays))
-    assert isinstance(loaded(examples, size, loops=1), Resident)
-    assert isinstance(loaded(examples, size - 1, loops=1), Streamed)
+    assert isinstance(load_data(examples, size, loops=1), InMemoryData)
+    assert isinstance(load_data(examples, size - 1, loops=1), StreamedData)
     assert as_input(np.zeros(3, "float64")).dtype == keras.config.floatx()
     assert as_input(np.zeros(3, "uint8")).dtype == "uint8"
 

@@ -14,7 +14,7 @@ from dropout_zoo.models.graph.runtime_rates import with_runtime_rates
 from dropout_zoo.models.keras_internals import symbolic_build
 from dropout_zoo.training.engine.member_state import MemberState
 from dropout_zoo.training.engine.tensorflow.fused_update import fused, gains_from_fusion
-from dropout_zoo.training.engine.tensorflow.streaming import Resident, Streamed
+from dropout_zoo.training.engine.tensorflow.streaming import InMemoryData, StreamedData
 from dropout_zoo.training.engine.tensorflow.tracing import (
     bind_to_variables,
     check_state,
@@ -52,7 +52,7 @@ class Loop:
     def __init__(
         self,
         plan: Plan,
-        data: Resident | Streamed,
+        data: InMemoryData | StreamedData,
         *,
         fuse: bool,
         stop: threading.Event,

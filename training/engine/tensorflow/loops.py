@@ -19,14 +19,14 @@ from dropout_zoo.training.engine.interrupts import check_interrupt
 from dropout_zoo.training.engine.jobs import JobSource
 from dropout_zoo.training.engine.memory import memory_budget_or_default
 from dropout_zoo.training.engine.tensorflow.loop import Loop, StoppedError
-from dropout_zoo.training.engine.tensorflow.streaming import Resident, Streamed, loaded
+from dropout_zoo.training.engine.tensorflow.streaming import InMemoryData, StreamedData, load_data
 from dropout_zoo.training.engine.tensorflow.threads import prepare_threads, usable_cores
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Job, TrainedMember
 from dropout_zoo.training.plan import Plan, Record
 
 StartWeights = Sequence[np.ndarray]
-Data: TypeAlias = Resident | Streamed
+Data: TypeAlias = InMemoryData | StreamedData
 
 _SPLITS_LOADED = 2  # splits of the data, besides the given one, that stay in memory
 
@@ -69,7 +69,7 @@ class LoopEngine:
             warnings.warn(_SLOW_THREADS, stacklevel=5)
         self._plan, self._fuse = plan, options.update == "auto"
         self._budget = memory_budget_or_default(options.memory_budget)
-        self._data = loaded(plan.examples, self._budget, self.max_parallel)
+        self._data = load_data(plan.examples, self._budget, self.max_parallel)
         self._splits: dict[int, Data] = {}
         self._stop = threading.Event()
         self._jobs: queue.SimpleQueue[tuple[Job, StartWeights, Data] | None] = queue.SimpleQueue()
@@ -109,7 +109,7 @@ class LoopEngine:
             if len(self._splits) >= _SPLITS_LOADED:
                 self._splits.pop(next(iter(self._splits)))
             examples, share = self._plan.examples_of(split), self._budget // _SPLITS_LOADED
-            self._splits[split] = loaded(examples, share, self.max_parallel)
+            self._splits[split] = load_data(examples, share, self.max_parallel)
         return self._splits[split]
 
     def _next_outcome(self) -> _Outcome:

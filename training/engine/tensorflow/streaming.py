@@ -34,7 +34,7 @@ class Chunk(NamedTuple):
     last: int
 
 
-class Resident:
+class InMemoryData:
     """Examples in TensorFlow's memory, shared by all loops.
 
     Args:
@@ -84,7 +84,7 @@ class Resident:
         yield from _split_steps(arrays, positions, -(-count // batch_size), max_steps)
 
 
-class Streamed:
+class StreamedData:
     """Examples that stay where they are; tf.data copies one block of batches after another.
 
     Args:
@@ -113,7 +113,7 @@ class Streamed:
     def chunks(
         self, part: str, order: np.ndarray | None, batch_size: int, max_steps: Callable[[], int]
     ) -> Iterator[Chunk]:
-        """Divide an epoch into chunks; see `Resident.chunks`."""
+        """Divide an epoch into chunks; see `InMemoryData.chunks`."""
         arrays = self._parts[part]
         count = len(arrays[0]) if order is None else len(order)
         batch_bytes = sum(input_bytes(array[:1]) for array in arrays) * batch_size
@@ -141,7 +141,7 @@ def _split_steps(
         first = last
 
 
-def loaded(examples: Examples, budget: int, loops: int) -> Resident | Streamed:
+def load_data(examples: Examples, budget: int, loops: int) -> InMemoryData | StreamedData:
     """Copy examples into memory if they fit, or stream them.
 
     Args:
@@ -159,5 +159,5 @@ def loaded(examples: Examples, budget: int, loops: int) -> Resident | Streamed:
         "validation": examples.validation,
     }
     if sum(input_bytes(array) for arrays in parts.values() for array in arrays) <= budget:
-        return Resident(parts)
-    return Streamed(parts, min(_BLOCK_BYTES, budget // (loops * _BLOCKS_PER_LOOP)))
+        return InMemoryData(parts)
+    return StreamedData(parts, min(_BLOCK_BYTES, budget // (loops * _BLOCKS_PER_LOOP)))
