@@ -141,7 +141,7 @@ def simulate(world: World, gain: float, searches: int, seed: int = 0) -> dict[st
         open_ &= ~ends
     means = {name: float(values.mean()) for name, values in result.items()}
     search = world.settings + 2 + SCREENED_PER_FINALIST * SCREENING_SEEDS
-    return means | {"trainings": search + 2 * means["seeds"]}
+    return means | {"num_runs": search + 2 * means["seeds"]}
 
 
 def of_settings(rng: np.random.Generator, world: World, searches: int) -> np.ndarray:
@@ -199,7 +199,7 @@ def main() -> None:
         print(
             f"| {row['world']['name']} | {row['gain']} | {row['claimed']:.3f} | "
             f"{row['former_claimed']:.3f} | {row['covered']:.3f} | {row['half']:.2f} | "
-            f"{row['seeds']:.0f} | {row['trainings']:.0f} |"
+            f"{row['seeds']:.0f} | {row['num_runs']:.0f} |"
         )
 
 

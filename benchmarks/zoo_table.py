@@ -100,9 +100,7 @@ def print_estimates(works: Sequence[Work], mnist: str | None) -> None:
         same = row is not None and row["work"] == json.loads(json.dumps(asdict(work)))
         seconds = estimate_seconds(work, mnist, row["seconds"] if row and same else None)
         total += seconds
-        print(
-            f"{work.model}: {work.trainings} training runs, about {duration(seconds)}", flush=True
-        )
+        print(f"{work.model}: {work.num_runs} training runs, about {duration(seconds)}", flush=True)
     print(f"about {duration(total)} in all, on {usable_cores()} otherwise idle cores")
 
 

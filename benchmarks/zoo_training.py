@@ -53,9 +53,7 @@ def row_of(work: Work, mnist: str | None, runs: Path | None) -> dict[str, Any]:
     key = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:8]
     with tempfile.TemporaryDirectory(prefix="dropout-zoo-") as temporary:
         folder = (runs or Path(temporary)) / f"{work.model}-{key}"
-        print(
-            f"{work.model}: up to {work.trainings} training runs ...", file=sys.stderr, flush=True
-        )
+        print(f"{work.model}: up to {work.num_runs} training runs ...", file=sys.stderr, flush=True)
         tuned = tune(
             model,
             dataset,
@@ -171,7 +169,7 @@ def estimate_seconds(work: Work, mnist: str | None, training: float | None = Non
             trainer.train([Member({}, 0, epochs=epochs)])
             took.append(time.process_time() - started)
         training = took[1] + (took[2] - took[1]) * (work.epochs - 1)
-    return training * work.trainings / cores
+    return training * work.num_runs / cores
 
 
 def test_errors(work: Work, group: Sequence[Any], dataset: Any) -> list[float] | str:

@@ -54,7 +54,7 @@ class Work:
     task: str | None = None
 
     @property
-    def trainings(self) -> int:
+    def num_runs(self) -> int:
         """Largest number of training runs: the search, its controls and finalist, and all seeds."""
         return self.trials + 2 + 3 * 2 + 2 * self.final_seeds + 3 * self.seeds
 

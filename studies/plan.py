@@ -145,7 +145,7 @@ class StudyPlan(Generic[Result]):
     Example:
         >>> from dropout_zoo.studies import plan_rate_sweep
         >>> plan = plan_rate_sweep("mlp", "digits", rates=[0.2, 0.5], epochs=1, seeds=2)
-        >>> plan.trainings
+        >>> plan.num_runs
         6
         >>> print(plan)
         rate_sweep: 3 settings, 6 training runs of up to 1 epoch
@@ -169,9 +169,9 @@ class StudyPlan(Generic[Result]):
         return self.summary()
 
     @property
-    def trainings(self) -> int:
+    def num_runs(self) -> int:
         """Number of training runs; settings with the same model, data and rates share theirs."""
-        return self.followup_runs + sum(len(self.trainings_on(setup)) for setup in self.setups)
+        return self.followup_runs + sum(len(self.runs_on(setup)) for setup in self.setups)
 
     @property
     def setups(self) -> list[TrainingSetup]:
@@ -193,7 +193,7 @@ class StudyPlan(Generic[Result]):
         """Names of the varied factors."""
         return list(dict.fromkeys(name for setting in self.settings for name in setting.factors))
 
-    def trainings_on(self, setup: TrainingSetup) -> dict[tuple[Any, ...], Member]:
+    def runs_on(self, setup: TrainingSetup) -> dict[tuple[Any, ...], Member]:
         """List the training runs of a setup; settings with the same rates share them.
 
         Args:
@@ -218,7 +218,7 @@ class StudyPlan(Generic[Result]):
         """
         names = list(dict.fromkeys(setting.name for setting in self.settings))
         epochs = max(setup.settings(self.training).epochs for setup in self.setups)
-        runs = f"{self.trainings} training run{'s' * (self.trainings != 1)}"
+        runs = f"{self.num_runs} training run{'s' * (self.num_runs != 1)}"
         lines = [
             f"{self.kind}: {len(names)} setting{'s' * (len(names) != 1)}, {runs} of up to {epochs} "
             f"epoch{'s' * (epochs != 1)}",
@@ -257,7 +257,7 @@ class StudyPlan(Generic[Result]):
         """
         setups = self.setups
         timed = sorted({round(p) for p in np.linspace(0, len(setups) - 1, _TIMED_SETUPS)})
-        members = [list(self.trainings_on(setup).values()) for setup in setups]
+        members = [list(self.runs_on(setup).values()) for setup in setups]
         paces = []
         for place in timed:
             with tempfile.TemporaryDirectory(prefix="dropout-zoo-") as temporary:
@@ -271,7 +271,7 @@ class StudyPlan(Generic[Result]):
             )
             pace = Pace(start_up, training, epoch, paces[0].parallel)
             total += pace.seconds(len(members[place]), setup.settings(self.training).epochs)
-        return total * self.trainings / (self.trainings - self.followup_runs)
+        return total * self.num_runs / (self.num_runs - self.followup_runs)
 
     def trainer(
         self, setup: TrainingSetup, directory: Path, workers: int | None = None

@@ -105,7 +105,7 @@ def train_settings(
             if setting.setup is setup
             for seed in setting.seeds or plan.seeds
         ]
-        members = plan.trainings_on(setup)
+        members = plan.runs_on(setup)
         with tempfile.TemporaryDirectory(prefix="dropout-zoo-") as temporary:
             trainer = _trainer(plan, setup, execution, f"{phase}{number}", Path(temporary))
             results = trainer.train(list(members.values()), execution.on_result)
@@ -114,7 +114,7 @@ def train_settings(
                 result = trained[setting.training_key(seed)]
                 measured = measure(setting, result) if measure and result.checkpoint else {}
                 rows[place, seed] = training_rows(setting.name, setting.factors, result, measured)
-    return trainings_table([rows[key] for key in sorted(rows)])
+    return runs_table([rows[key] for key in sorted(rows)])
 
 
 def _trainer(
@@ -125,7 +125,7 @@ def _trainer(
     trainer = plan.trainer(setup, directory, execution.workers)
     if kept is None:
         return trainer
-    return JournaledTrainer(trainer, kept / f"trainings-{name}.jsonl", execution.on_restored)
+    return JournaledTrainer(trainer, kept / f"runs-{name}.jsonl", execution.on_restored)
 
 
 def training_rows(
@@ -160,16 +160,16 @@ def training_rows(
     return [about | {str(name): value for name, value in row.items()} for row in epochs]
 
 
-def trainings_table(trainings: Sequence[Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
+def runs_table(runs: Sequence[Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
     """Return the table that `TrainingStudyResult` describes.
 
     Args:
-        trainings: the rows of each training run, as `training_rows` returns them.
+        runs: the rows of each training run, as `training_rows` returns them.
 
     Returns:
         The table, whose learning curves are the last columns.
     """
-    rows = [{"training": number, **row} for number, rows in enumerate(trainings) for row in rows]
+    rows = [{"training": number, **row} for number, rows in enumerate(runs) for row in rows]
     table = pd.DataFrame(rows)
     table = table.astype({"epoch": int, "seed": int, "best_epoch": int})
     # The curves come last, whatever the first training lacks.

@@ -84,8 +84,8 @@ def answer(
     }
     not_ended = {
         setting: share
-        for setting, trainings in of_setting.items()
-        if (share := share_not_ended([_length(each) for each in trainings], max_epochs))
+        for setting, runs in of_setting.items()
+        if (share := share_not_ended([_length(each) for each in runs], max_epochs))
         > TOLERATED_SHARE
     }
     failures = _failures(records, race)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dropout_zoo.studies.result import TrainingStudyResult
-from dropout_zoo.studies.runner import training_rows, trainings_table
+from dropout_zoo.studies.runner import runs_table, training_rows
 from dropout_zoo.studies.sequential_tests import (
     SEEDS_PER_SPLIT,
     alpha_of_look,
@@ -270,7 +270,7 @@ def race_result(
     training = {name: arguments.pop(name) for name in TrainOptions.__annotations__}
     return TrainingStudyResult(
         kind="race",
-        data=trainings_table(
+        data=runs_table(
             [
                 training_rows(
                     each.setting,

@@ -97,7 +97,7 @@ class TuningResult:
     _folder: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
 
     @property
-    def trainings(self) -> int:
+    def num_runs(self) -> int:
         """Number of training runs, controls included."""
         return len(self.trials) + len(self.finalists)
 
@@ -212,7 +212,7 @@ class TuningResult:
                 for row in self.comparison.to_dict("records")
             ],
             "test": {name: _plain(value) for name, value in self.test.items()},
-            "trainings": self.trainings,
+            "num_runs": self.num_runs,
             "search_seconds": round(self.search_seconds, 3),
             "finalist_seconds": round(self.finalist_seconds, 3),
             PROVISIONAL: self.ended_by_budget,

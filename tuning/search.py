@@ -107,7 +107,7 @@ class Search:
         return {path: rate for path, rate in self.without.items() if rate}
 
     @property
-    def trainings(self) -> int:
+    def num_runs(self) -> int:
         """Maximum number of training runs: trials and controls, the screening, and the race.
 
         Those of a setting that replaces a finalist that fails are not counted.
@@ -126,7 +126,7 @@ class Search:
         within = "" if self.budget is None else f", within a budget of {self.budget}"
         return (
             f"{count_of(self.max_trials, 'trial')}, then {finalists} against {self.control} on up "
-            f"to {seeds}: at most {self.trainings} training runs of at most {epochs}{within}."
+            f"to {seeds}: at most {self.num_runs} training runs of at most {epochs}{within}."
         )
 
     @property
@@ -173,9 +173,9 @@ class Search:
         """
         member = Member(self.given, self.settings.seed)
         trainer = self.trainer(None)
-        timed = min(self.trainings, trainer.max_parallel)  # a whole grid may not fit in memory
+        timed = min(self.num_runs, trainer.max_parallel)  # a whole grid may not fit in memory
         pace = measure_pace(trainer, [member] * timed)
-        return pace.seconds(self.trainings, self.settings.training.epochs)
+        return pace.seconds(self.num_runs, self.settings.training.epochs)
 
     def describe(self) -> dict[str, Any]:
         """Describe everything that decides the outcome.

@@ -80,7 +80,7 @@ def run_search(
     )
     # The trainer checks the rest of the settings; nothing is written before.
     trainer = search.trainer(unused_directory(folder.state / "weights"))
-    shown = Progress(search.trainings, search.objective, progress, limit.deadline)
+    shown = Progress(search.num_runs, search.objective, progress, limit.deadline)
     with folder, shown as watched:
         if folder.complete:
             watched.say(f"The run in {directory} is complete.")

@@ -77,7 +77,7 @@ def plan_coadaptation(
 
     Example:
         >>> from dropout_zoo.studies import plan_coadaptation
-        >>> plan_coadaptation("mlp", "digits", seeds=3).trainings
+        >>> plan_coadaptation("mlp", "digits", seeds=3).num_runs
         6
     """
     training = TrainSettings.from_options(settings, coadaptation)

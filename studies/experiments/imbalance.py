@@ -60,7 +60,7 @@ def plan_imbalance_sweep(
 
     Example:
         >>> from dropout_zoo.studies import plan_imbalance_sweep
-        >>> plan_imbalance_sweep("mlp", "digits", ratios=[1, 10], seeds=3).trainings
+        >>> plan_imbalance_sweep("mlp", "digits", ratios=[1, 10], seeds=3).num_runs
         12
     """
     training = TrainSettings.from_options(settings, imbalance_sweep)

@@ -63,7 +63,7 @@ def plan_label_noise_sweep(
 
     Example:
         >>> from dropout_zoo.studies import plan_label_noise_sweep
-        >>> plan_label_noise_sweep("mlp", "digits", noise=[0, 0.2], seeds=3).trainings
+        >>> plan_label_noise_sweep("mlp", "digits", noise=[0, 0.2], seeds=3).num_runs
         12
     """
     training = TrainSettings.from_options(settings, label_noise_sweep)

@@ -50,7 +50,7 @@ def plan_learning_curves(
 
     Example:
         >>> from dropout_zoo.studies import plan_learning_curves
-        >>> plan_learning_curves("mlp", "digits", rates=[0.2, 0.5], seeds=3).trainings
+        >>> plan_learning_curves("mlp", "digits", rates=[0.2, 0.5], seeds=3).num_runs
         9
     """
     training = TrainSettings.from_options(settings, learning_curves)
@@ -115,7 +115,7 @@ def plan_epoch_sweep(
 
     Example:
         >>> from dropout_zoo.studies import plan_epoch_sweep
-        >>> plan_epoch_sweep("mlp", "digits", seeds=3).trainings
+        >>> plan_epoch_sweep("mlp", "digits", seeds=3).num_runs
         6
     """
     options: TrainOptions = {"epochs": 100, **settings}

@@ -89,7 +89,7 @@ def plan_compare_methods(
     Example:
         >>> from dropout_zoo.studies import plan_compare_methods
         >>> plan = plan_compare_methods("mlp", "digits", methods=["dropout"], seeds=3)
-        >>> plan.trainings, plan.followup_runs
+        >>> plan.num_runs, plan.followup_runs
         (14, 6)
     """
     whole = as_dataset(dataset)

@@ -61,7 +61,7 @@ def plan_placement_sweep(
 
     Example:
         >>> from dropout_zoo.studies import plan_placement_sweep
-        >>> plan_placement_sweep("mlp", "digits", seeds=3).trainings
+        >>> plan_placement_sweep("mlp", "digits", seeds=3).num_runs
         12
     """
     training = TrainSettings.from_options(settings, placement_sweep)

@@ -85,7 +85,7 @@ def plan_predictive_uncertainty(
 
     Example:
         >>> from dropout_zoo.studies import plan_predictive_uncertainty
-        >>> plan_predictive_uncertainty("mlp", "digits", ensemble=2, seeds=3).trainings
+        >>> plan_predictive_uncertainty("mlp", "digits", ensemble=2, seeds=3).num_runs
         9
     """
     training = TrainSettings.from_options(settings, predictive_uncertainty)

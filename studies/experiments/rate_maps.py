@@ -54,7 +54,7 @@ def plan_rate_width_map(
 
     Example:
         >>> from dropout_zoo.studies import plan_rate_width_map
-        >>> plan_rate_width_map("mlp", "digits", widths=[0.5, 1], rates=[0.5], seeds=3).trainings
+        >>> plan_rate_width_map("mlp", "digits", widths=[0.5, 1], rates=[0.5], seeds=3).num_runs
         12
     """
     training = TrainSettings.from_options(settings, rate_width_map)
@@ -131,7 +131,7 @@ def plan_rate_size_map(
 
     Example:
         >>> from dropout_zoo.studies import plan_rate_size_map
-        >>> plan_rate_size_map("mlp", "digits", sizes=[100, 200], rates=[0.5], seeds=3).trainings
+        >>> plan_rate_size_map("mlp", "digits", sizes=[100, 200], rates=[0.5], seeds=3).num_runs
         12
     """
     return plan_by_size(

@@ -85,7 +85,7 @@ def plan_rate_sweep(
 
     Example:
         >>> from dropout_zoo.studies import plan_rate_sweep
-        >>> plan_rate_sweep("mlp", "digits", rates=[0.2, 0.5], seeds=3).trainings
+        >>> plan_rate_sweep("mlp", "digits", rates=[0.2, 0.5], seeds=3).num_runs
         9
     """
     training = TrainSettings.from_options(settings, rate_sweep)
@@ -180,7 +180,7 @@ def plan_rate_grid(
     Example:
         >>> from dropout_zoo.studies import plan_rate_grid
         >>> plan = plan_rate_grid("mlp", "digits", first_rates=[0.2], second_rates=[0.5], seeds=3)
-        >>> plan.trainings
+        >>> plan.num_runs
         12
     """
     training = TrainSettings.from_options(settings, rate_grid)

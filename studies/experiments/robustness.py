@@ -69,7 +69,7 @@ def plan_robustness(
 
     Example:
         >>> from dropout_zoo.studies import plan_robustness
-        >>> plan_robustness("mlp", "digits", seeds=3).trainings
+        >>> plan_robustness("mlp", "digits", seeds=3).num_runs
         6
     """
     training = TrainSettings.from_options(settings, robustness)

@@ -79,7 +79,7 @@ def plan_data_size_sweep(
 
     Example:
         >>> from dropout_zoo.studies import plan_data_size_sweep
-        >>> plan_data_size_sweep("mlp", "digits", sizes=[100, 200], seeds=3).trainings
+        >>> plan_data_size_sweep("mlp", "digits", sizes=[100, 200], seeds=3).num_runs
         12
     """
     return plan_by_size(
@@ -144,7 +144,7 @@ def plan_capacity_sweep(
 
     Example:
         >>> from dropout_zoo.studies import plan_capacity_sweep
-        >>> plan_capacity_sweep("mlp", "digits", units=[(32,), (64, 32)], seeds=3).trainings
+        >>> plan_capacity_sweep("mlp", "digits", units=[(32,), (64, 32)], seeds=3).num_runs
         12
     """
     training = TrainSettings.from_options(settings, capacity_sweep)

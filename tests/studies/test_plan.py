@@ -23,7 +23,7 @@ def plan(few_digits):
 
 
 def test_a_plan_says_what_will_be_trained(plan):
-    assert plan.trainings == 6
+    assert plan.num_runs == 6
     assert [each.name for each in plan.settings] == [NO_DROPOUT, "hidden 0.20", "hidden 0.50"]
     assert plan.controls == {"hidden 0.20": NO_DROPOUT, "hidden 0.50": NO_DROPOUT}
     assert plan.training == TrainSettings(epochs=1)

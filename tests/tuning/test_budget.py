@@ -164,7 +164,7 @@ def test_resumed_with_enough_time_it_has_the_answer_of_a_run_without_a_budget(
         result = tune(model(), few_digits, **settings, budget="2h")
     check_the_same(result, whole)
     assert not result.ended_by_budget
-    assert len(before) + len(later) == whole.trainings  # nothing was trained twice
+    assert len(before) + len(later) == whole.num_runs  # nothing was trained twice
     assert not (tmp_path / "run" / "state").exists()
     outcome = json.loads((tmp_path / "run" / "outcome.json").read_text())
     assert outcome["ended_by_budget"] is False

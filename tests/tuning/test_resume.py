@@ -146,7 +146,7 @@ def test_resume_on_a_missing_or_empty_folder_starts(few_digits, tmp_path):
     (tmp_path / "empty").mkdir()
     for name in ("missing", "empty"):
         result = tune(model(), few_digits, **QUICK, directory=tmp_path / name, resume=True)
-        assert result.trainings == 4 + 3 * 2 + 2 * 2
+        assert result.num_runs == 4 + 3 * 2 + 2 * 2
 
 
 def test_resume_on_a_complete_run_gives_its_result_untouched(few_digits, complete, capsys):

@@ -130,13 +130,13 @@ def test_sites_keep_their_own_rates_in_a_small_grid_or_where_a_path_is_named():
 def test_no_registered_model_has_an_endless_search(name, few_digits, monkeypatch):
     data = few_digits if name == "vit" else load_dataset("topics")
     search = Search(name, data, TuningSettings(training=TrainSettings(epochs=1)))
-    assert search.trainings < 120
+    assert search.num_runs < 120
     timed = []
     monkeypatch.setattr(
         "dropout_zoo.tuning.search.measure_pace",
         lambda trainer, members: timed.append(len(members)) or Pace(0, 0, 1, 1),
     )
-    assert search.estimate_seconds() == search.trainings
+    assert search.estimate_seconds() == search.num_runs
     by_path = dict.fromkeys(search.given, SEARCHED_RATES)
     by_path = Search(name, data, TuningSettings(oracle="grid", rates=by_path))
     assert by_path.space.size >= 4 ** len(search.given)

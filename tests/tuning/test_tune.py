@@ -46,7 +46,7 @@ def test_finalists_and_controls_share_seeds_that_the_search_never_used(result):
     assert len(seeds) == 3 and NONE in seeds
     assert all(found == {3, 4, 5} for found in seeds)
     assert not {3, 4, 5} & set(result.trials["seed"])
-    assert result.trainings == 6 + 5 * 2 + 3 * 3
+    assert result.num_runs == 6 + 5 * 2 + 3 * 3
 
 
 def test_finalists_are_the_best_of_the_search_over_its_three_seeds(result):
@@ -113,7 +113,7 @@ def test_the_tables_on_disk_are_those_of_the_result(result):
 
 def test_curves_hold_every_epoch_of_every_training(result):
     curves = pd.read_parquet(result.directory / "curves.parquet")
-    assert len(curves) == 2 * result.trainings
+    assert len(curves) == 2 * result.num_runs
     measured = {f"{p}{n}" for p in ("", "train_", "val_") for n in ("loss", "accuracy")}
     assert measured <= set(curves.columns)
     assert set(curves["phase"]) == {"search", "race"}

@@ -30,17 +30,17 @@ class Pace:
     epoch: float
     parallel: int
 
-    def seconds(self, trainings: int, epochs: int) -> float:
+    def seconds(self, num_runs: int, epochs: int) -> float:
         """Estimate how long training runs take.
 
         Args:
-            trainings: number of training runs.
+            num_runs: number of training runs.
             epochs: number of epochs of each.
 
         Returns:
             Seconds for all of them.
         """
-        rounds = math.ceil(trainings / self.parallel)
+        rounds = math.ceil(num_runs / self.parallel)
         return self.start_up + rounds * (self.training + epochs * self.epoch)
 
 

@@ -47,7 +47,7 @@ def confirm_long_run(search: Search) -> None:
     seconds = min(search.estimate_seconds(), budget)
     if seconds <= LONG:
         return
-    plan = f"{search.trainings} training runs take up to about {duration(seconds)}"
+    plan = f"{search.num_runs} training runs take up to about {duration(seconds)}"
     less = "--max-trials, --epochs, --num-finalists and --num-seeds make it shorter"
     if not can_ask():
         click.echo(f"Warning: {plan}; {less}", err=True)
@@ -87,5 +87,5 @@ def rough_seconds(search: Search) -> float:
         search.model.predict_on_batch(x)
         seconds.append(time.perf_counter() - started)
     examples = 3 * len(search.dataset.train[0]) + 2 * len(search.dataset.validation[0])
-    batches = search.trainings * training.epochs * examples / len(x)
+    batches = search.num_runs * training.epochs * examples / len(x)
     return min(seconds) * batches

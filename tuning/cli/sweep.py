@@ -241,7 +241,7 @@ def _sweep(
         return
     click.echo(summary)
     click.echo(
-        f"\n{outcome['trainings']} training runs in {outcome['seconds']:.0f} s; all results are in "
+        f"\n{outcome['num_runs']} training runs in {outcome['seconds']:.0f} s; all results are in "
         f"{directory}"
     )
 
@@ -282,10 +282,10 @@ def _run(
             outcome = read_outcome(path)
             return outcome, (path / SUMMARY).read_text().rstrip("\n")
         started = time.perf_counter()
-        with Progress(plan.trainings, parse_objective(plan.training.objective)) as progress:
+        with Progress(plan.num_runs, parse_objective(plan.training.objective)) as progress:
             progress.phase(plan.kind.replace("_", " "))
             execution = Execution(
-                directory=directory.state / "trainings",
+                directory=directory.state / "runs",
                 on_result=progress.result,
                 on_restored=progress.restored,
             )
@@ -300,7 +300,7 @@ def _print_dry_run(plan: StudyPlan[TrainingStudyResult], as_json: bool) -> None:
     seconds = plan.estimate_seconds()
     if as_json:
         description = plan.describe()
-        description |= {"trainings": plan.trainings, "estimated_seconds": round(seconds, 1)}
+        description |= {"num_runs": plan.num_runs, "estimated_seconds": round(seconds, 1)}
         click.echo(json.dumps(description, indent=2))
         return
     print_table(
@@ -310,4 +310,4 @@ def _print_dry_run(plan: StudyPlan[TrainingStudyResult], as_json: bool) -> None:
             for each in {setting.name: setting for setting in plan.settings}.values()
         ],
     )
-    click.echo(f"{plan.trainings} training runs, about {duration(seconds)}. Nothing was written.")
+    click.echo(f"{plan.num_runs} training runs, about {duration(seconds)}. Nothing was written.")

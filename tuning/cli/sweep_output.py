@@ -18,14 +18,14 @@ OUTPUTS = (STUDY, TABLE, SUMMARY, PLOT)
 
 
 def write_sweep(
-    result: TrainingStudyResult, folder: RunDirectory, trainings: int, seconds: float
+    result: TrainingStudyResult, folder: RunDirectory, num_runs: int, seconds: float
 ) -> tuple[dict[str, Any], str]:
     """Write the table, plot, summary and outcome of a study, the outcome last.
 
     Args:
         result: the study.
         folder: the directory of the run.
-        trainings: number of training runs.
+        num_runs: number of training runs.
         seconds: how long they took.
 
     Returns:
@@ -40,7 +40,7 @@ def write_sweep(
         "settings": [
             {key: _plain(value) for key, value in row.items()} for row in table.to_dict("records")
         ],
-        "trainings": trainings,
+        "num_runs": num_runs,
         "seconds": round(seconds, 3),
         "directory": str(folder.path),
     }

@@ -193,7 +193,7 @@ def tune_command(
         seconds = result.search_seconds + result.finalist_seconds
         click.echo(result.summary())
         click.echo(
-            f"\n{result.trainings} training runs in {seconds:.0f} s; all results are in {directory}"
+            f"\n{result.num_runs} training runs in {seconds:.0f} s; all results are in {directory}"
         )
     if result.ended_by_budget:
         click.echo(how_to_go_on, err=True)
@@ -207,7 +207,7 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
     click.echo("Training for a few epochs to estimate the time ...", err=True)
     seconds = search.estimate_seconds()
     description = search.describe() | {
-        "trainings": search.trainings,
+        "num_runs": search.num_runs,
         "estimated_seconds": round(seconds, 1),
         "budget_seconds": None if search.budget is None else search.budget.seconds,
     }

@@ -112,7 +112,7 @@ def test_without_an_ensemble_nothing_more_is_trained(model, few_digits):
         model, few_digits, levels={"rotation": (0,)}, samples=2, ensemble=1, seeds=1, epochs=1,
         execution=Execution(workers=1, on_plan=plans.append),
     )  # fmt: skip
-    assert plans[0].trainings == 2
+    assert plans[0].num_runs == 2
     assert set(found.data["predictor"]) == {
         "no dropout", "as given, weight scaling", "as given, 2 passes",
     }  # fmt: skip

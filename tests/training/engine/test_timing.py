@@ -73,7 +73,7 @@ def test_long_epochs_are_trained_no_more_than_needed(clock):
 def test_a_search_counts_every_training(clock, digits, monkeypatch):
     search = Search("mlp", digits, TuningSettings())
     monkeypatch.setattr(search, "trainer", lambda directory: Trainer(clock))
-    assert search.trainings == 16 + 2 + 4 + 3 * 2 + 2 * 40
+    assert search.num_runs == 16 + 2 + 4 + 3 * 2 + 2 * 40
     assert search.estimate_seconds() == pytest.approx(4 + 54 * (0.25 + 20 * 0.5))
 
 
@@ -88,9 +88,9 @@ def test_models_of_a_sweep_have_paces_of_their_own(clock, few_digits, monkeypatc
         return Trainer(clock, begin=0.0, training=0.0, epoch=units / 10)
 
     monkeypatch.setattr(StudyPlan, "trainer", trainer_of)
-    assert plan.trainings == 7 * 4
+    assert plan.num_runs == 7 * 4
     each = [1 + 2 * 10 * units / 10 for units, _ in widths]
     assert plan.estimate_seconds() == pytest.approx(sum(each), rel=0.01)
     assert timed == [8, 24, 32, 40, 56]
-    later = replace(plan, followup_runs=plan.trainings)
+    later = replace(plan, followup_runs=plan.num_runs)
     assert later.estimate_seconds() == pytest.approx(2 * sum(each), rel=0.01)

@@ -86,7 +86,7 @@ def test_json_is_the_outcome_and_a_complete_sweep_is_not_run_again(finished, mon
     before = {path: path.stat().st_mtime_ns for path in (here / "run").iterdir()}
     outcome = json.loads(run(*SWEEP, "--json", "--resume").stdout)
     assert outcome["study"] == "rate_sweep"
-    assert outcome["trainings"] == 4
+    assert outcome["num_runs"] == 4
     assert outcome == json.loads((here / "run" / "outcome.json").read_text())
     assert {path: path.stat().st_mtime_ns for path in (here / "run").iterdir()} == before
     refused = run(*SWEEP)
@@ -102,7 +102,7 @@ def test_overwrite_runs_a_complete_sweep_anew(here):
     for more in ([], ["--overwrite"]):
         answered = run(*SWEEP, "--json", *more)
         outcome = json.loads(answered.stdout)
-        assert (answered.exit_code, outcome["trainings"]) == (0, 4)
+        assert (answered.exit_code, outcome["num_runs"]) == (0, 4)
         assert outcome == json.loads((here / "run" / "outcome.json").read_text())
 
 
@@ -154,7 +154,7 @@ def test_dry_run_writes_nothing(here):
     assert "hidden 0.20" in answered.stdout
     assert "15 training runs, about" in answered.stdout
     planned = json.loads(run("placement", "--data", "data.npz", "--dry-run", "--json").stdout)
-    assert planned["trainings"] == 4 * 5
+    assert planned["num_runs"] == 4 * 5
     assert sorted(here.rglob("*")) == before
 
 
@@ -195,7 +195,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(here):
         [sys.executable, "-m", "dropout_zoo.tuning", "sweep", *arguments],
         stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=here, env=os.environ.copy(),
     )  # fmt: skip
-    journal = here / "run" / "state" / "trainings" / "trainings-0.jsonl"
+    journal = here / "run" / "state" / "runs" / "runs-0.jsonl"
     try:
         deadline = time.monotonic() + 120
         while not (journal.is_file() and journal.stat().st_size) and time.monotonic() < deadline:

@@ -132,7 +132,7 @@ def test_tune_takes_a_function_of_the_user_and_prints_json(here, own):
     outcome = json.loads(answered.stdout)
     assert set(outcome["best_rates"]) == {"drop"}
     assert outcome["sentence"]
-    assert outcome["trainings"] == 4 + 3 * 2 + 2 * 2
+    assert outcome["num_runs"] == 4 + 3 * 2 + 2 * 2
     assert outcome["search_seconds"] > 0
     assert outcome["finalist_seconds"] > 0
     assert {"no dropout"} < {row["setting"] for row in outcome["settings"]}
@@ -213,7 +213,7 @@ def test_dry_run_writes_nothing(here):
     answered = run("tune", "--dry-run", "--epochs", "2", "--budget", "90m", "--json")
     planned = json.loads(answered.stdout)
     assert planned["budget_seconds"] == 5400
-    assert planned["trainings"] == 16 + 2 + 4 + 3 * 2 + 2 * 40
+    assert planned["num_runs"] == 16 + 2 + 4 + 3 * 2 + 2 * 40
     assert planned["estimated_seconds"] > 0
     assert sorted(here.rglob("*")) == before
 
