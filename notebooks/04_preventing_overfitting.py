@@ -77,7 +77,7 @@ race = compare_methods(
         "L2", "dropout", "dropout + L2", "batch norm, then dropout", "dropout, then batch norm",
         "flips", "more data",
     ],
-    epochs=30 if full else 8, seeds=5 if full else 2, tuning_seeds=2 if full else 1,
+    epochs=30 if full else 8, seeds=5 if full else 2, num_tuning_seeds=2 if full else 1,
 )  # fmt: skip
 
 # %%
@@ -222,7 +222,7 @@ compare(
 few = with_fewer_examples(target, examples, seed=0)
 folds = compare_methods(
     "mlp", few, examples=examples, methods=["dropout"], folds=5 if full else 2,
-    epochs=20 if full else 4, tuning_seeds=1,
+    epochs=20 if full else 4, num_tuning_seeds=1,
 )  # fmt: skip
 show(folds)
 

@@ -46,20 +46,20 @@ def examine(
     model: keras.Model,
     dataset: Data,
     *,
-    seeds: int = 3,
+    num_seeds: int = 3,
     ignore: Iterable[str] = (),
     select: Iterable[str] | None = None,
     **settings: Unpack[TrainOptions],
 ) -> AuditReport:
     """Audit a model by reading its graph and by training it for a short time on a dataset.
 
-    Copies of the model are trained as it is and without dropout, each on `seeds` seeds, and the
+    Copies of the model are trained as it is and without dropout, each on `num_seeds` seeds, and the
     first seed once more. The model itself is not changed, and the test set is not used.
 
     Args:
         model: a compiled Sequential or Functional model with one input and one output.
         dataset: the data; see `as_dataset`.
-        seeds: number of seeds, at least 1; a verdict needs 2.
+        num_seeds: number of seeds, at least 1; a verdict needs 2.
         ignore: codes of rules to leave out, such as ``["DZ204"]``.
         select: codes of the rules to apply; None for all.
         **settings: how the model is trained; see `TrainSettings`. `epochs` defaults to 10; a
@@ -83,7 +83,7 @@ def examine(
     """
     training: TrainOptions = {"epochs": 10, **settings}
     TrainSettings.from_options(training, examine)
-    check_count(seeds, "seeds")
+    check_count(num_seeds, "num_seeds")
     ignore, select = list(ignore), None if select is None else list(select)
     rules = [rule for rule in chosen_rules(RULES, ignore, select) if rule.measured]
     if not getattr(model, "compiled", False):
@@ -101,7 +101,7 @@ def examine(
     if obstacle:
         return AuditReport(read.model_name, read.findings, (*read.limits, obstacle))
     codes = {rule.code for rule in rules}
-    measuring = _MeasuredAudit(model, data, training, seeds, codes)
+    measuring = _MeasuredAudit(model, data, training, num_seeds, codes)
     measuring.run()
     findings = [found for rule in rules for found in rule.findings(measuring.measured)]
     return AuditReport(
@@ -141,11 +141,11 @@ class _MeasuredAudit:
         model: keras.Model,
         dataset: Dataset,
         training: TrainOptions,
-        seeds: int,
+        num_seeds: int,
         codes: set[str],
     ) -> None:
         self.model, self.dataset, self.codes = model, dataset, codes
-        self.training, self.epochs, self.seeds = training, training["epochs"], seeds
+        self.training, self.epochs, self.num_seeds = training, training["epochs"], num_seeds
         self.sites = dropout_sites(model)
         self.measured = Measurements()
         self.limits: list[str] = []
@@ -194,7 +194,7 @@ class _MeasuredAudit:
         return None
 
     def _train(self) -> tuple[list[TrainedMember], list[TrainedMember], TrainedMember | None]:
-        seeds = range(self.seeds)
+        seeds = range(self.num_seeds)
         members = [Member({}, seed) for seed in seeds]
         settable = [site for site in self.sites if not site.learned]
         drops = any(site.rate > 0 for site in settable)
@@ -212,7 +212,7 @@ class _MeasuredAudit:
             **self.training,
         )
         again = trained.pop() if "DZ307" in self.codes else None
-        count = self.seeds
+        count = self.num_seeds
         return trained[:count], trained[count:], again
 
     def _check_outputs(self) -> None:
@@ -283,7 +283,7 @@ class _MeasuredAudit:
             # The short training may be the cause, rather than the model.
             self.limits.append(
                 f"whether the model over- or underfits is undecided after {self.epochs} epochs on "
-                f"{self.seeds} seeds: train for more epochs, or on more seeds"
+                f"{self.num_seeds} seeds: train for more epochs, or on more seeds"
             )
 
     def _compare_repeat(self, first: TrainedMember, again: TrainedMember) -> None:

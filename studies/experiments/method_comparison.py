@@ -54,7 +54,7 @@ def plan_compare_methods(
     examples: int | None = None,
     transfer: Dataset | None = None,
     folds: int | None = None,
-    tuning_seeds: int = 2,
+    num_tuning_seeds: int = 2,
     seeds: int | Sequence[int] = 5,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
@@ -74,7 +74,7 @@ def plan_compare_methods(
             instead of seeds: their spread measures how much the result depends on the data. It
             is not a method against overfitting, and as folds share training examples, intervals
             come out too narrow (Bengio and Grandvalet 2004, JMLR 5:1089-1105).
-        tuning_seeds: number of seeds on which each option of each method is tried.
+        num_tuning_seeds: number of seeds on which each option of each method is tried.
         seeds: number of seeds of the race, or the seeds.
         **settings: how each model is trained; see `TrainSettings`. The epochs are those of a
             training without a method. The default objective is the validation accuracy, or
@@ -95,7 +95,7 @@ def plan_compare_methods(
     whole = as_dataset(dataset)
     examples = max(1, len(whole.train[1]) // 2) if examples is None else examples
     check_count(examples, "examples")
-    check_count(tuning_seeds, "tuning_seeds")
+    check_count(num_tuning_seeds, "num_tuning_seeds")
     if folds is not None:
         check_count(folds, "folds", least=2)
     options: TrainOptions = {
@@ -123,7 +123,7 @@ def plan_compare_methods(
         kind="compare_methods",
         dataset=data,
         settings=compared,
-        seeds=[max(race_seeds) + 1 + number for number in range(tuning_seeds)],
+        seeds=[max(race_seeds) + 1 + number for number in range(num_tuning_seeds)],
         training=training,
         procedure=_TuneAndRace(tried, race_seeds, folds),
         arguments={
@@ -153,7 +153,7 @@ def compare_methods() -> None:
     Example:
         >>> from dropout_zoo.studies import compare_methods
         >>> study = compare_methods(
-        ...     "mlp", "digits", methods=["dropout"], tuning_seeds=1, epochs=1, seeds=1
+        ...     "mlp", "digits", methods=["dropout"], num_tuning_seeds=1, epochs=1, seeds=1
         ... )
         >>> study.means()["setting"].tolist()
         ['none', 'dropout']

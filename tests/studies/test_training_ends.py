@@ -126,7 +126,7 @@ def test_smaller_data_are_judged_by_the_epochs_that_they_were_given(few_digits):
 def test_methods_that_are_scored_at_their_last_epoch_are_judged_by_their_best(few_digits):
     result = compare_methods(
         "mlp", few_digits, methods=["early stopping"], epochs=30, batch_size=8, seeds=2,
-        tuning_seeds=1, objective="val_loss", execution=ALONE,
+        num_tuning_seeds=1, objective="val_loss", execution=ALONE,
     )  # fmt: skip
     none = result.curves("none")
     assert (none["best_epoch"] == 30).all()

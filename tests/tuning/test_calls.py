@@ -57,12 +57,12 @@ def test_a_result_without_a_test_set_says_so_and_is_saved(model, tmp_path):
 
 @pytest.mark.slow
 def test_studies_and_members_take_what_tune_takes(model):
-    few = {"epochs": 1, "seeds": 1}
-    study = rate_sweep(model, (FRAME, pd.Series(Y)), rates=0.5, **few)
+    few = {"epochs": 1}
+    study = rate_sweep(model, (FRAME, pd.Series(Y)), rates=0.5, seeds=1, **few)
     assert study.means()["setting"].tolist() == ["no dropout", "hidden 0.50"]
     [trained] = train_members(model, [Member([0.2], 0)], (X.tolist(), Y.tolist()), epochs=1)
     assert trained.status == "completed"
-    assert examine(model, (X, Y), select=["DZ302"], **few).model_name == model.name
+    assert examine(model, (X, Y), select=["DZ302"], num_seeds=1, **few).model_name == model.name
 
 
 def test_a_study_that_needs_a_test_set_says_so(model):

@@ -122,7 +122,12 @@ def audit_command(
             from dropout_zoo.studies.diagnostics.measured_audit import examine
 
             report = examine(
-                audited, dataset, epochs=epochs, batch_size=batch_size, seeds=num_seeds, **chosen
+                audited,
+                dataset,
+                epochs=epochs,
+                batch_size=batch_size,
+                num_seeds=num_seeds,
+                **chosen,
             )
         _print_report(report, place, "json" if as_json else output or "table")
         remaining = report.at_least(settings.severity)

@@ -60,7 +60,7 @@ def test_bad_code_triggers_its_rule_and_good_code_does_not(code, few_digits):
         pytest.skip("its example is written in TensorFlow")
     # DZ306 waits until the control without dropout has converged.
     epochs = 50 if code == "DZ306" else 15
-    settings = {"epochs": epochs, "seeds": 3, "select": [code]}
+    settings = {"epochs": epochs, "num_seeds": 3, "select": [code]}
     report = examine(program(RULES[code].bad), few_digits, **settings)
     assert codes(report) == {code}
     (finding,) = report
@@ -75,7 +75,7 @@ def test_bad_code_triggers_its_rule_and_good_code_does_not(code, few_digits):
 def test_it_joins_what_it_reads_and_what_it_measures(few_digits):
     model = net(layers.Dense(32, "relu"), layers.Dropout(0.8, name="drop"))
     weights = model.get_weights()
-    report = examine(model, few_digits, epochs=2, seeds=2)
+    report = examine(model, few_digits, epochs=2, num_seeds=2)
     assert "DZ202" in codes(report)
     measured = report.measurements
     assert set(measured) == {"accuracy", "variance_ratio", "verdict", "repeat"}
@@ -97,7 +97,7 @@ def test_it_joins_what_it_reads_and_what_it_measures(few_digits):
 def test_training_above_validation_needs_no_explanation(few_digits):
     # Dropout is on, but the model has memorized its examples.
     model = net(layers.Dense(128, "relu"), layers.Dropout(0.05))
-    report = examine(model, few_digits, epochs=30, seeds=2, select=["DZ303"])
+    report = examine(model, few_digits, epochs=30, num_seeds=2, select=["DZ303"])
     numbers = report.measurements["accuracy"]
     assert numbers["training_dropout_on"] > numbers["validation"]
     assert not report
@@ -108,7 +108,7 @@ def test_the_verdict_waits_for_longer_trainings(few_digits):
     for epochs in (1, 6):
         hidden = [layers.Dense(64, "relu"), layers.Dropout(0.6)]
         model = net(*hidden, layers.Dense(64, "relu"), layers.Dropout(0.6), metrics=())
-        report = examine(model, few_digits, epochs=epochs, seeds=3, select=["DZ305", "DZ306"])
+        report = examine(model, few_digits, epochs=epochs, num_seeds=3, select=["DZ305", "DZ306"])
         assert report.measurements["verdict"]["deficit"] > 0.1
         assert not report
         assert f"undecided after {epochs} epochs on 3 seeds" in report.limits[0]
@@ -220,7 +220,7 @@ def test_the_switch_turns_dropout_alone_and_all_of_it():
 def test_a_diverged_training_is_reported(few_digits):
     model = net(layers.Dense(16, "relu"), layers.Dropout(0.2))
     model.compile(keras.optimizers.SGD(1e30), "sparse_categorical_crossentropy")
-    report = examine(model, few_digits, epochs=2, seeds=1)
+    report = examine(model, few_digits, epochs=2, num_seeds=1)
     assert any("seed 0 diverged" in limit for limit in report.limits)
 
 
@@ -237,7 +237,7 @@ def test_a_regression_is_measured_by_its_loss(few_digits):
     model = net(
         layers.Dense(32, "relu"), layers.Dropout(0.5), end=layers.Dense(1), loss="mse", metrics=()
     )
-    report = examine(model, regression(few_digits), epochs=3, seeds=2)
+    report = examine(model, regression(few_digits), epochs=3, num_seeds=2)
     assert "loss" in report.measurements
     assert not codes(report) & {"DZ301", "DZ302"}
 
@@ -295,7 +295,7 @@ def test_nothing_is_trained_where_no_measured_rule_is_asked_for(few_digits, monk
 def test_an_unbuilt_model_is_built(few_digits):
     model = keras.Sequential([layers.Flatten(), layers.Dropout(0.2), layers.Dense(10, "softmax")])
     model.compile("adam", "sparse_categorical_crossentropy")
-    report = examine(model, few_digits, epochs=1, seeds=1, ignore=["DZ305", "DZ306"])
+    report = examine(model, few_digits, epochs=1, num_seeds=1, ignore=["DZ305", "DZ306"])
     assert not report.errors
     assert not report.limits
 
@@ -308,7 +308,7 @@ def test_wrong_use_is_refused(few_digits):
     narrow.compile("adam", "sparse_categorical_crossentropy")
     with pytest.raises(ValueError, match=r"takes inputs of shape \(28, 28\)"):
         examine(narrow, few_digits)
-    for settings in ({"epochs": 0}, {"seeds": 0}, {"batch_size": -1}):
+    for settings in ({"epochs": 0}, {"num_seeds": 0}, {"batch_size": -1}):
         with pytest.raises(ValueError, match="whole number of at least 1"):
             examine(net(), few_digits, **settings)
     with pytest.raises(ValueError, match="received 'DZ300'"):

@@ -50,7 +50,7 @@ def race(few_digits):
     return compare_methods(
         small, few_digits,
         methods=["L2", "dropout", "early stopping", "more data", "smaller model"],
-        epochs=3, seeds=3, tuning_seeds=1, execution=ALONE,
+        epochs=3, seeds=3, num_tuning_seeds=1, execution=ALONE,
     )  # fmt: skip
 
 
@@ -133,7 +133,13 @@ def test_only_early_stopping_chooses_its_epoch(race):
 @pytest.mark.slow
 def test_folds_are_reported_as_a_measurement(few_digits):
     result = compare_methods(
-        small, few_digits, methods=["dropout"], folds=3, epochs=1, tuning_seeds=1, execution=ALONE
+        small,
+        few_digits,
+        methods=["dropout"],
+        folds=3,
+        epochs=1,
+        num_tuning_seeds=1,
+        execution=ALONE,
     )
     assert set(result.scores()["seed"]) == {0, 1, 2}
     spread = result.scores().query("method == 'none'")["val_accuracy"].std()
@@ -167,7 +173,7 @@ def test_every_method_of_the_list_is_there():
 def test_the_whole_list_runs_in_one_race(digits):
     target, others = split_classes(digits, [5, 6, 7, 8, 9])
     result = compare_methods(
-        "mlp", target, examples=100, transfer=others, epochs=2, seeds=2, tuning_seeds=1
+        "mlp", target, examples=100, transfer=others, epochs=2, seeds=2, num_tuning_seeds=1
     )
     every = {*methods_for((128, 64), is_image=True), "more data", "transfer"}
     scores = result.scores()
@@ -224,7 +230,7 @@ def test_transfer_brings_the_hidden_layers_of_other_classes(few_digits):
     np.testing.assert_array_equal(model.get_layer("classifier").bias.numpy(), 0)
     assert model.count_params() == fresh.count_params()
     raced = compare_methods(
-        small, target, methods=["transfer"], transfer=source, epochs=1, seeds=1, tuning_seeds=1,
+        small, target, methods=["transfer"], transfer=source, epochs=1, seeds=1, num_tuning_seeds=1,
         execution=ALONE,
     )  # fmt: skip
     assert list(raced.scores()["setting"]) == [NONE, "transfer"]
@@ -276,7 +282,7 @@ def test_dropout_drops_in_a_net_that_has_it_only_when_asked(few_digits):
         model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         return model
 
-    settings = {"epochs": 1, "seeds": 2, "tuning_seeds": 1, "execution": ALONE}
+    settings = {"epochs": 1, "seeds": 2, "num_tuning_seeds": 1, "execution": ALONE}
     result = compare_methods(bare, few_digits, methods=["dropout"], **settings)
     rates = result.data.groupby("setting")["rate/late"].first()
     assert rates[NONE] == 0.0
@@ -298,7 +304,7 @@ def test_no_method_is_without_those_that_the_builder_has_by_default(few_digits):
         return small((8,), kernel_regularizer, max_norm, None, input_shape, num_classes)
 
     compare_methods(
-        held, few_digits, methods=["L2", "max-norm"], epochs=1, seeds=2, tuning_seeds=1,
+        held, few_digits, methods=["L2", "max-norm"], epochs=1, seeds=2, num_tuning_seeds=1,
         execution=ALONE,
     )  # fmt: skip
     assert (None, False) in seen
