@@ -111,34 +111,40 @@ class BatchTuner(ModelFitTuner):
 
         shared: dict[int, tuple[Trainer, list[Execution]]] = {}
         for trial in trials:
-            try:
-                planned = [
-                    (*self._member(trial, execution, trainers), execution)
-                    for execution in range(self.executions_per_trial)
-                ]
-            except FatalError:
-                raise
-            except Exception as error:  # the user's own code may raise anything
-                self._fail(trial, reason_of(error), failures)
-                continue
-            reason = next((assigned.reason for assigned, _, _ in planned if assigned.reason), None)
+            planned = self._planned(trial, trainers, failures)
+            reason = next((assigned.reason for assigned, _ in planned if assigned.reason), None)
             if reason is not None:
                 assert by_model_fit is not None  # a given trainer trains everything
                 warn(f"Model.fit trains trial {trial.trial_id}, because {reason}")
                 by_model_fit(trial)
                 self._end(trial, failures)
                 continue
-            for assigned, member, execution in planned:
+            for assigned, execution in planned:
                 trainer = assigned.trainer
                 assert trainer is not None
                 if assigned.shared:
-                    group = shared.setdefault(id(trainer), (trainer, []))[1]
-                    group.append((trial, execution, member))
+                    shared.setdefault(id(trainer), (trainer, []))[1].append(execution)
                 else:  # at once, while all that its model refers to is as it was built
-                    train(trainer, [(trial, execution, member)])
+                    train(trainer, [execution])
         for trainer, group in shared.values():
             train(trainer, group)
         return max((trainer.max_parallel for trainer, _ in shared.values()), default=0)
+
+    def _planned(
+        self, trial: Trial, trainers: Trainers, failures: set[str]
+    ) -> list[tuple[AssignedTrainer, Execution]]:
+        """Return the executions of a trial with their trainers; none if it failed to be built."""
+        planned = []
+        try:
+            for number in range(self.executions_per_trial):
+                assigned, member = self._member(trial, number, trainers)
+                planned.append((assigned, (trial, number, member)))
+        except FatalError:
+            raise
+        except Exception as error:  # the user's own code may raise anything
+            self._fail(trial, reason_of(error), failures)
+            return []
+        return planned
 
     def _first_batch(self, trainers: Trainers) -> int:
         if self.parallel_trials is not None:

@@ -94,26 +94,15 @@ def build_wide_resnet(
     from dropout_zoo.models.architectures import building_blocks
     from dropout_zoo.models.layers.seeded_dropout import seeded_dropout
 
-    shape = check_sizes(input_shape, "input_shape", "(32, 32, 3)", least=2)
-    if len(shape) == 2:
-        shape = (*shape, 1)
-    if len(shape) != 3:
-        raise ValueError(
-            "expected input_shape to be (height, width) or (height, width, channels); received "
-            f"{tuple(input_shape)}"
-        )
+    shape = _image_shape(input_shape)
     check_count(widen_factor, "widen_factor")
-    check_count(depth, "depth", least=10)
-    if (depth - 4) % 6:
-        raise ValueError(
-            f"expected depth to be 6 n + 4, such as 10, 16, 22, 28 or 40; received {depth}"
-        )
+    blocks = _blocks_per_group(depth)
     check_choice(conv_dropout, tuple(building_blocks.CONV_DROPOUT), "conv_dropout")
     dropout_class = building_blocks.CONV_DROPOUT[conv_dropout]
     block_filters = [
         (group, number, filters * widen_factor)
         for group, filters in enumerate(FILTERS, start=1)
-        for number in range(1, (depth - 4) // 6 + 1)
+        for number in range(1, blocks + 1)
     ]
     rates: Sequence[float | None] = [None] * len(block_filters)
     if conv_rates is not None:
@@ -163,6 +152,28 @@ def build_wide_resnet(
     return building_blocks.compile_documented(model, optimizer, loss, num_classes, compile=compile)
 
 
+def _image_shape(input_shape: Sequence[int]) -> tuple[int, ...]:
+    """The shape of an image with its channels."""
+    shape = check_sizes(input_shape, "input_shape", "(32, 32, 3)", least=2)
+    if len(shape) == 2:
+        shape = (*shape, 1)
+    if len(shape) != 3:
+        raise ValueError(
+            "expected input_shape to be (height, width) or (height, width, channels); received "
+            f"{tuple(input_shape)}"
+        )
+    return shape
+
+
+def _blocks_per_group(depth: int) -> int:
+    check_count(depth, "depth", least=10)
+    if (depth - 4) % 6:
+        raise ValueError(
+            f"expected depth to be 6 n + 4, such as 10, 16, 22, 28 or 40; received {depth}"
+        )
+    return (depth - 4) // 6
+
+
 # Name, depth, factor on the filters, shape of an image, data, and trainable parameters.
 SIZES: tuple[tuple[str, int, int, tuple[int, int, int], str, int], ...] = (
     ("wide_resnet_16_4", 16, 4, (32, 32, 3), "CIFAR-10", 2_748_890),
@@ -171,7 +182,7 @@ SIZES: tuple[tuple[str, int, int, tuple[int, int, int], str, int], ...] = (
 
 for _name, _depth, _widen, _shape, _data, _parameters in SIZES:
     _arguments = {"depth": _depth, "widen_factor": _widen, "input_shape": _shape}
-    _blocks = [(g, b) for g in (1, 2, 3) for b in range(1, (_depth - 4) // 6 + 1)]
+    _blocks = [(g, b) for g in (1, 2, 3) for b in range(1, _blocks_per_group(_depth) + 1)]
     register_model(
         _name,
         family="wide ResNet",

@@ -189,10 +189,6 @@ class _Reader:
             return ["module", value.__name__]
         if isinstance(value, np.dtype) or type(value).__name__ == "DType":
             return ["dtype", repr(value)]
-        if isinstance(value, functools.partial):
-            return ["partial", *map(self.read, (value.func, value.args, value.keywords))]
-        if isinstance(value, MethodType):
-            return ["method", self.read(value.__func__), self.read(value.__self__)]
         if isinstance(value, np.ufunc):
             return ["function", "numpy", value.__name__]
         if isinstance(value, FunctionType | BuiltinFunctionType | type) and not _is_own(value):
@@ -201,6 +197,14 @@ class _Reader:
             return self._function(value)
         if isinstance(value, type):
             return self._class(value)
+        return self._wrapped(value)
+
+    def _wrapped(self, value: Any) -> Any:
+        """Read what wraps a function; None if the object does not."""
+        if isinstance(value, functools.partial):
+            return ["partial", *map(self.read, (value.func, value.args, value.keywords))]
+        if isinstance(value, MethodType):
+            return ["method", self.read(value.__func__), self.read(value.__self__)]
         if isinstance(value, classmethod | staticmethod):
             return [type(value).__name__, self.read(value.__func__)]
         if isinstance(value, property):
