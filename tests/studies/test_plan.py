@@ -5,10 +5,18 @@ import json
 from dataclasses import replace
 
 import pytest
+from timed_trainers import TimedTrainer, training_clock
 
 from dropout_zoo import studies
 from dropout_zoo.models import build_mlp
-from dropout_zoo.studies import Execution, plan_learning_curves, plan_rate_sweep, rate_sweep
+from dropout_zoo.studies import (
+    Execution,
+    StudyPlan,
+    plan_capacity_sweep,
+    plan_learning_curves,
+    plan_rate_sweep,
+    rate_sweep,
+)
 from dropout_zoo.studies.plan import NO_DROPOUT
 from dropout_zoo.training import TrainSettings
 
@@ -80,3 +88,23 @@ def test_a_study_takes_what_its_plan_takes_and_where_to_run(name):
 def test_a_plan_takes_no_execution(few_digits):
     with pytest.raises(TypeError, match="received 'execution'; settings: epochs"):
         plan_learning_curves("mlp", few_digits, execution=ALONE)
+
+
+def test_models_of_a_sweep_have_paces_of_their_own(few_digits, monkeypatch):
+    clock = training_clock(monkeypatch)
+    widths = [(8, 8), (16, 16), (24, 24), (32, 32), (40, 40), (48, 48), (56, 56)]
+    plan = plan_capacity_sweep("mlp", few_digits, units=widths, epochs=10, seeds=2)
+    timed = []
+
+    def trainer_of(plan, setup, *others):
+        units = setup.model.layers[1].units
+        timed.append(units)
+        return TimedTrainer(clock, begin=0.0, training=0.0, epoch=units / 10)
+
+    monkeypatch.setattr(StudyPlan, "trainer", trainer_of)
+    assert plan.num_runs == 7 * 4
+    each = [1 + 2 * 10 * units / 10 for units, _ in widths]
+    assert plan.estimate_seconds() == pytest.approx(sum(each), rel=0.01)
+    assert timed == [8, 24, 32, 40, 56]
+    later = replace(plan, followup_runs=plan.num_runs)
+    assert later.estimate_seconds() == pytest.approx(2 * sum(each), rel=0.01)

@@ -365,3 +365,22 @@ def test_where_the_best_trial_lies_on_the_edge_rates_beyond_it_are_tried(few_dig
     beyond = {0.2: {0.05, 0.1}, 0.5: {0.6, 0.7}}.get(best, set())
     assert set(trials["hidden_1_dropout"]) == {0.2, 0.3, 0.4, 0.5} | beyond
     assert set(result.space.choices["hidden_1_dropout"]) == set(trials["hidden_1_dropout"])
+
+
+@pytest.mark.slow
+def test_tune_finds_rates_for_a_reconstruction(few_digits, tmp_path):
+    result = tune(
+        "autoencoder",
+        few_digits.as_reconstruction(),
+        rates=[0.2, 0.5],
+        epochs=2,
+        num_finalists=1,
+        num_seeds=2,
+        progress=False,
+        directory=tmp_path / "run",
+    )
+    assert set(result.trials["status"]) == {"completed"}
+    best = keras.models.load_model(tmp_path / "run" / "best.keras")
+    assert best.output_shape == (None, 784)
+    losses = result.curves.groupby(["setting", "epoch"])["val_loss"].mean()
+    assert losses.xs(2, level="epoch").max() < losses.xs(1, level="epoch").min() * 1.5

@@ -1,15 +1,11 @@
 """The autoencoder, and data whose targets are their inputs."""
 
-import keras
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from dropout_zoo.models import create_model, dropout_sites, model_entry
 from dropout_zoo.models.architectures.autoencoder import build_autoencoder
 from dropout_zoo.training import load_dataset, targets_for
-from dropout_zoo.tuning import tune
-from dropout_zoo.tuning.cli.main import main
 
 
 @pytest.fixture(scope="module")
@@ -78,29 +74,3 @@ def test_what_does_not_fit_is_told(reconstruction, few_digits):
         targets_for(create_model("mlp", num_classes=None), reconstruction.train[1], None)
     with pytest.raises(ValueError, match=r"received 784; .*, or set the task to reconstruction"):
         targets_for(create_model("autoencoder"), few_digits.train[1], 10)
-
-
-def test_the_command_line_says_how_to_reconstruct(tmp_path):
-    answered = CliRunner().invoke(main, ["tune", "autoencoder", "--out", str(tmp_path / "run")])
-    assert answered.exit_code == 2
-    message = " ".join(answered.stderr.split())
-    assert "received 784; change the last layer, or use other data, or set the task to" in message
-
-
-@pytest.mark.slow
-def test_tune_finds_rates_for_a_reconstruction(reconstruction, tmp_path):
-    result = tune(
-        "autoencoder",
-        reconstruction,
-        rates=[0.2, 0.5],
-        epochs=2,
-        num_finalists=1,
-        num_seeds=2,
-        progress=False,
-        directory=tmp_path / "run",
-    )
-    assert set(result.trials["status"]) == {"completed"}
-    best = keras.models.load_model(tmp_path / "run" / "best.keras")
-    assert best.output_shape == (None, 784)
-    losses = result.curves.groupby(["setting", "epoch"])["val_loss"].mean()
-    assert losses.xs(2, level="epoch").max() < losses.xs(1, level="epoch").min() * 1.5

@@ -25,3 +25,13 @@ def test_corruptions_are_of_the_size_they_say(few_digits):
     np.testing.assert_array_equal(missing[missing > 0], x[missing > 0])
     with pytest.raises(ValueError, match="expected levels to be one of"):
         corrupted(x, "fog", 0.1, seed=0)
+
+
+def test_rotation_turns_images_counterclockwise():
+    x = np.zeros((1, 5, 5), "float32")
+    x[0, 0, 2] = 1  # on top
+    turned = corrupted(x, "rotation", 90, seed=0)
+    assert np.unravel_index(turned[0].argmax(), (5, 5)) == (2, 0), "on the left"
+    np.testing.assert_array_equal(corrupted(x, "rotation", 0, seed=0), x)
+    with pytest.raises(ValueError, match="expected images"):
+        corrupted(np.ones((3, 4), "float32"), "rotation", 90, seed=0)

@@ -1,25 +1,20 @@
-"""Placements and methods: what differs between the settings, and that nothing else does."""
-
-from dataclasses import replace
+"""Methods against overfitting: what differs between the settings, and that nothing else does."""
 
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from dropout_zoo.models import build_cnn, build_mlp
+from dropout_zoo.models import build_mlp
 from dropout_zoo.studies import (
     DifferenceDisplay,
     Execution,
     compare_methods,
-    placement_sweep,
     robustness,
     split_classes,
 )
-from dropout_zoo.studies.data.augmentation import with_augmented_copies, with_synthetic_examples
 from dropout_zoo.studies.experiments.methods import NONE, methods_for
 from dropout_zoo.studies.experiments.transfer import transferred_model
-from dropout_zoo.studies.plan import NO_DROPOUT
 from dropout_zoo.training import Dataset, load_dataset
 
 ALONE = Execution(workers=1)
@@ -36,15 +31,6 @@ def small(
     )  # fmt: skip
 
 
-def small_cnn(
-    input_rate=None, conv_rates=None, conv_dropout="element", input_shape=(28, 28), num_classes=10
-):
-    return build_cnn(
-        input_shape=(*input_shape, 1)[:3], num_classes=num_classes, filters=(4,), units=(8,),
-        input_rate=input_rate, conv_rates=conv_rates, conv_dropout=conv_dropout,
-    )  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def race(few_digits):
     return compare_methods(
@@ -52,46 +38,6 @@ def race(few_digits):
         methods=["L2", "dropout", "early stopping", "more data", "smaller model"],
         epochs=3, seeds=3, num_tuning_seeds=1, execution=ALONE,
     )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def image_digits(few_digits):
-    parts = {
-        name: (getattr(few_digits, name)[0][..., None], getattr(few_digits, name)[1])
-        for name in ("train", "validation", "test")
-    }
-    return type(few_digits).from_arrays(**parts)
-
-
-@pytest.mark.slow
-def test_placements_differ_in_their_rates_alone(image_digits):
-    result = placement_sweep(small_cnn, image_digits, epochs=1, seeds=1, execution=ALONE)
-    scores = result.scores().set_index("setting")
-    rates = scores.filter(regex="^rate/")
-    assert list(scores.index) == [
-        NO_DROPOUT, "input", "convolutional", "dense only", "all",
-        "convolutional (SpatialDropout2D)", "all (SpatialDropout2D)",
-    ]  # fmt: skip
-    columns = ["rate/input_dropout", "rate/conv_1_dropout", "rate/hidden_1_dropout"]
-    assert rates.loc["dense only", columns].tolist() == [0, 0, 0.5]
-    assert rates.loc["convolutional", columns].tolist() == [0, 0.25, 0]
-    assert rates.loc["all", columns].tolist() == [0.2, 0.25, 0.5]
-    assert rates.loc["all", columns].tolist() == rates.loc["all (SpatialDropout2D)"].tolist()
-    losses = scores["loss"]
-    assert losses["convolutional"] != losses["convolutional (SpatialDropout2D)"]
-    assert len({model["parameters"] for model in result.settings["models"]}) == 1
-
-
-@pytest.mark.slow
-def test_a_users_model_is_compared_at_the_placements_it_has(few_digits):
-    model = build_mlp(units=(8,), hidden_rates=0.5, input_rate=0.1)
-    result = placement_sweep(
-        model, few_digits, rates={"input": 0.3}, epochs=1, seeds=1, execution=ALONE
-    )
-    assert list(result.scores()["setting"]) == [NO_DROPOUT, "input", "dense only", "all"]
-    assert result.scores()["rate/input_dropout"].tolist() == [0, 0.3, 0, 0.3]
-    with pytest.raises(ValueError, match="expected rates of placements among input, hidden"):
-        placement_sweep(model, few_digits, rates={"kitchen": 0.3})
 
 
 @pytest.mark.slow
@@ -188,32 +134,6 @@ def test_the_whole_list_runs_in_one_race(digits):
     labels = DifferenceDisplay.from_result(result).plot().ax_.get_yticklabels()
     assert {label.get_text() for label in labels} == every - {NONE}
     plt.close("all")
-
-
-def test_augmented_copies_are_the_same_digits_moved(few_digits):
-    data = with_augmented_copies(few_digits, "shift and rotate", 2, seed=0)
-    count = len(few_digits.train[1])
-    x, y = data.train
-    assert len(x) == 3 * count
-    np.testing.assert_array_equal(x[:count], few_digits.train[0])
-    np.testing.assert_array_equal(y, np.tile(few_digits.train[1], 3))
-    assert data.validation is few_digits.validation
-    ink = x.sum(axis=(1, 2)).reshape(3, count)
-    assert not np.array_equal(x[count : 2 * count], x[:count])
-    np.testing.assert_allclose(ink[1], ink[0], rtol=0.2)
-    flipped = with_augmented_copies(few_digits, "flip", 1, seed=0).train[0][count:]
-    np.testing.assert_array_equal(flipped, few_digits.train[0][:, :, ::-1])
-
-
-def test_synthetic_examples_lie_between_two_of_their_class(few_digits):
-    data = with_synthetic_examples(few_digits, 0.5, seed=0)
-    x, y = few_digits.train
-    made, labels = data.train[0][len(x) :], data.train[1][len(y) :]
-    assert abs(len(made) - len(x) / 2) <= 10
-    for image, label in zip(made[::15], labels[::15], strict=True):
-        own = x[y == label].reshape(-1, 784)
-        low, high = own.min(axis=0) - 1e-6, own.max(axis=0) + 1e-6
-        assert ((image.ravel() >= low) & (image.ravel() <= high)).all()
 
 
 @pytest.mark.slow
@@ -321,19 +241,6 @@ def test_transfer_leaves_the_model_of_the_caller_alone(few_digits):
     assert not np.array_equal(built.get_weights()[0], before[0])
     for now, old in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, old)
-
-
-def test_copies_have_the_targets_and_the_weights_of_what_they_copy(few_digits):
-    weight = np.linspace(0.5, 1.5, len(few_digits.train[1]), dtype="float32")
-    weighted = replace(few_digits, sample_weight=weight)
-    copied = with_augmented_copies(weighted.as_reconstruction(), "shift and rotate", 2, seed=0)
-    x, y = copied.train
-    np.testing.assert_array_equal(y, x.reshape(len(x), -1))
-    np.testing.assert_array_equal(copied.sample_weight, np.tile(weight, 3))
-    made = with_synthetic_examples(weighted, 0.5, seed=0)
-    assert made.sample_weight.shape == made.train[1].shape
-    np.testing.assert_array_equal(made.sample_weight[: len(weight)], weight)
-    assert set(made.sample_weight) == set(weight)
 
 
 def test_tokens_are_not_changed_into_others():

@@ -116,13 +116,3 @@ def test_without_an_ensemble_nothing_more_is_trained(model, few_digits):
     assert set(found.data["predictor"]) == {
         "no dropout", "as given, weight scaling", "as given, 2 passes",
     }  # fmt: skip
-
-
-def test_rotation_turns_images_counterclockwise():
-    x = np.zeros((1, 5, 5), "float32")
-    x[0, 0, 2] = 1  # on top
-    turned = corrupted(x, "rotation", 90, seed=0)
-    assert np.unravel_index(turned[0].argmax(), (5, 5)) == (2, 0), "on the left"
-    np.testing.assert_array_equal(corrupted(x, "rotation", 0, seed=0), x)
-    with pytest.raises(ValueError, match="expected images"):
-        corrupted(np.ones((3, 4), "float32"), "rotation", 90, seed=0)

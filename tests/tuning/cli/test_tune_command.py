@@ -377,3 +377,10 @@ def test_an_interrupt_ends_it_with_130(here, number):
     assert process.returncode == 130, error
     assert "Interrupted" in error
     assert "Traceback" not in error
+
+
+def test_the_command_line_says_how_to_reconstruct(here):
+    answered = run("tune", "autoencoder", "--data", "digits", "--out", here / "run")
+    assert answered.exit_code == 2
+    message = " ".join(answered.stderr.split())
+    assert "received 784; change the last layer, or use other data, or set the task to" in message
