@@ -58,7 +58,7 @@ def test_a_rate_out_of_range_is_named(rate):
     "rate",
     [0, -0.0, np.float64(0.25), np.float32(0.5), np.float16(0.75), np.int64(0), Fraction(1, 4)],
 )
-def test_any_kind_of_number_serves(rate):
+def test_any_kind_of_number_is_accepted(rate):
     checked = check_rate(rate, "rate")
     assert type(checked) is float
     assert checked == float(rate)
@@ -68,7 +68,7 @@ def test_any_kind_of_number_serves(rate):
 @pytest.mark.parametrize(
     "rate", [True, False, np.True_, "0.5", None, math.nan, np.float32("nan"), 0.5j, [0.5], {}]
 )
-def test_what_is_no_number_is_refused(rate):
+def test_anything_but_a_number_is_refused(rate):
     with pytest.raises(ValueError, match=r"expected rate to be a number in \[0, 1\).*received"):
         check_rate(rate, "rate")
 
@@ -110,7 +110,7 @@ def warned(call):
         lambda: build_torch_mlp(hidden_rates=(0.8, 0.2)),
     ],
 )
-def test_a_keep_probability_warns_at_the_callers_line(call):
+def test_a_keep_probability_warns_at_the_line_of_the_caller(call):
     if call.__code__.co_names[0] == "build_torch_mlp":
         pytest.importorskip("torch")
     (warning,) = warned(call)

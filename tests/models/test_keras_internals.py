@@ -108,12 +108,12 @@ def test_nodes_by_depth_hold_calls_with_their_tensors_and_arguments(functional):
     assert first.is_input, complaint("Node.is_input")
 
 
-def test_a_symbolic_tensor_knows_which_layer_made_it(functional):
+def test_a_symbolic_tensor_refers_to_the_layer_that_made_it(functional):
     origin = keras_internals.origin_of(functional.inputs[0])
     assert origin is functional.get_layer("inputs"), complaint("KerasTensor._keras_history")
 
 
-def test_a_copied_operation_forgets_its_graph_and_can_be_called(functional):
+def test_a_copied_operation_has_no_graph_and_can_be_called(functional):
     relu = next(each for each in functional.operations if type(each).__name__ == "Relu")
     copied = keras_internals.copy_of_operation(relu)
     for name in ("_inbound_nodes", "_outbound_nodes"):
@@ -157,7 +157,7 @@ def test_the_global_seed_generator_decides_random_numbers_without_a_seed():
     np.testing.assert_array_equal(*numbers, err_msg=complaint("global_seed_generator"))
 
 
-def test_spatial_dropout_tells_the_shape_of_its_mask():
+def test_spatial_dropout_gives_the_shape_of_its_mask():
     inputs = ops.ones((2, 5, 3))
     shape = keras_internals.noise_shape(layers.SpatialDropout1D(0.5), inputs)
     assert tuple(map(int, shape)) == (2, 1, 3), complaint("SpatialDropout1D._get_noise_shape")
@@ -194,7 +194,7 @@ def test_an_optimizer_keeps_the_schedule_of_its_learning_rate():
     assert keras_internals.learning_rate_of(keras.metrics.Mean()) is None
 
 
-def test_an_optimizer_tells_which_variables_decay(functional):
+def test_an_optimizer_reports_which_variables_decay(functional):
     decays = [
         keras_internals.uses_weight_decay(functional.optimizer, variable)
         for variable in functional.get_layer("first").trainable_variables
@@ -241,7 +241,7 @@ def test_a_model_remembers_the_strategy_it_was_created_under():
     )
 
 
-def test_names_count_from_the_start_and_go_on_where_they_were():
+def test_layer_names_are_numbered_from_the_start_and_then_continue():
     class Counted(layers.Layer):
         pass
 

@@ -28,7 +28,7 @@ LARGEST = "srivastava_8192x2"  # seventy million parameters
     "name",
     [pytest.param(each, marks=[pytest.mark.slow] * (each == LARGEST)) for each in list_models()],
 )
-def test_metadata_is_what_the_builder_builds(name):
+def test_metadata_agrees_with_what_the_builder_builds(name):
     entry = model_entry(name)
     model = create_model(name)
     assert entry.parameters == sum(math.prod(w.shape) for w in model.trainable_weights)
@@ -54,12 +54,12 @@ def test_arguments_reach_the_builder():
 
 
 @pytest.mark.parametrize(("wrong", "right"), [("mpl", "mlp"), ("cnn2", "cnn"), ("CNN", "cnn")])
-def test_an_unknown_name_is_answered_with_the_nearest(wrong, right):
+def test_an_unknown_name_is_reported_with_the_nearest_one(wrong, right):
     with pytest.raises(ValueError, match=f"received '{wrong}'; did you mean .*{right}"):
         create_model(wrong)
 
 
-def test_something_else_than_a_name_is_answered_too():
+def test_anything_but_a_name_is_reported():
     with pytest.raises(ValueError, match=r"received 5; list_models\(\) lists all names"):
         create_model(5)
 
@@ -135,14 +135,14 @@ def test_the_entry_of_a_variant_shows_its_own_defaults(variants):
         create_model("test-wide", no_such=1)
 
 
-def test_a_variant_names_only_arguments_that_there_are():
+def test_a_variant_names_only_existing_arguments():
     register = register_model("test-typo", arguments={"witdh": 3}, **VARIANT)
     with pytest.raises(TypeError, match=r"build_mlp.*which are .*units.*received 'witdh'"):
         register(build_mlp)
     assert "test-typo" not in list_models()
 
 
-def test_the_data_of_an_entry_are_those_of_its_builder():
+def test_the_data_of_an_entry_fit_its_builder():
     entry = model_entry("mlp")
     assert (entry.input_shape, entry.num_classes, dict(entry.arguments)) == ((28, 28), 10, {})
 
@@ -211,7 +211,7 @@ except ValueError as error:
     assert "taken by dropout_zoo.models.architectures.cnn.build_cnn" in done.stdout
 
 
-def test_looking_needs_no_keras():
+def test_reading_the_registry_needs_no_keras():
     program = """
 import sys
 import dropout_zoo.models as models

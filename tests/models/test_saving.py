@@ -23,7 +23,7 @@ def saved(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_an_audit_in_a_new_process_knows_the_layers_of_a_file(saved):
+def test_a_new_process_can_audit_a_file_with_layers_of_the_zoo(saved):
     program = (
         "import sys; from dropout_zoo.tuning.cli.main import main; main(['audit', sys.argv[1]])"
     )
@@ -33,7 +33,7 @@ def test_an_audit_in_a_new_process_knows_the_layers_of_a_file(saved):
     assert "goodfellow_maxout_240x2" in done.stdout, done.stderr[-2000:]
 
 
-def test_without_compiling(saved):
+def test_a_file_can_be_loaded_without_compiling(saved):
     assert not load_saved_model(saved, compile=False).compiled
 
 
@@ -55,7 +55,7 @@ def test_a_file_that_holds_no_model_is_refused(tmp_path):
         load_saved_model(tmp_path / "none.keras")
 
 
-def test_a_class_that_is_not_of_this_zoo_is_named(tmp_path):
+def test_an_unknown_class_is_named(tmp_path):
     @keras.saving.register_keras_serializable("elsewhere")
     class Stranger(keras.layers.Layer):
         def call(self, x):

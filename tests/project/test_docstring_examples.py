@@ -83,7 +83,7 @@ def registry_restored():
 
 @pytest.mark.usefixtures("registry_restored")
 @pytest.mark.parametrize("name", EACH)
-def test_the_example_runs_and_shows_what_it_says(name, tmp_path, monkeypatch):
+def test_examples_run_with_the_output_shown(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     report = io.StringIO()

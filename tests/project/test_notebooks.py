@@ -50,7 +50,7 @@ def faults(notebook):
     return found
 
 
-def test_each_is_a_pair_that_the_readme_links_to():
+def test_the_readme_links_to_each_pair():
     assert len(SOURCES) >= 6
     notebooks = sorted(FOLDER.glob("*.ipynb"))
     assert [path.stem for path in notebooks] == [path.stem for path in SOURCES]
@@ -59,7 +59,7 @@ def test_each_is_a_pair_that_the_readme_links_to():
 
 
 @EACH
-def test_text_and_notebook_are_in_step(source):
+def test_text_and_notebook_agree(source):
     def cells(notebook):
         return [
             (cell.cell_type, cell.source.strip(), cell.metadata.get("tags", []))

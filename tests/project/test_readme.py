@@ -23,7 +23,7 @@ SNIPPETS = [
 ]
 
 
-def test_the_two_commands_stand_on_lines_of_their_own():
+def test_the_two_commands_are_on_separate_lines():
     commands = [line for line in README.splitlines() if line.startswith("python -m pip install")]
     assert commands == [
         "python -m pip install . && dropout-zoo tune",
@@ -31,7 +31,7 @@ def test_the_two_commands_stand_on_lines_of_their_own():
     ]
 
 
-def test_the_guidance_is_the_guidance():
+def test_the_documented_guidance_is_that_of_the_code():
     page = (ROOT / "docs" / "method.md").read_text()
     rows = dict(re.findall(r"^\| (\w+) \| ([\d.-]+|none) \|", page, re.MULTILINE))
     assert rows == {placement: str(guidance) for placement, guidance in GUIDANCE.items()}

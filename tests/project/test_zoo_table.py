@@ -54,7 +54,7 @@ def test_every_number_follows_from_the_seeds_errors():
                 assert setting["difference"]["mean"] == pytest.approx(difference.mean())
 
 
-def test_every_work_is_of_a_registered_model_and_every_other_has_a_reason(programs):
+def test_every_registered_model_has_a_work_or_a_reason(programs):
     works = programs["zoo_works"]
     planned = {work.model for work in works.WORKS}
     assert planned <= set(list_models())

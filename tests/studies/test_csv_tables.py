@@ -11,7 +11,7 @@ from dropout_zoo.studies.csv_tables import read_csv, write_csv
 from dropout_zoo.tuning import TuningResult, tune
 
 
-def test_texts_come_back_as_they_were_and_none_begins_like_a_formula(tmp_path):
+def test_texts_are_restored_and_none_begins_like_a_formula(tmp_path):
     texts = ["=1+1", "+1", "-x", "@A1", "\tx", "'=1", "plain", "", "1-2"]
     table = pd.DataFrame({"=name": texts, "number": range(-4, 5)})
     write_csv(table, tmp_path / "table.csv")

@@ -127,7 +127,7 @@ def test_after_one_that_is_not_significant_none_is():
 
 
 @given(st.lists(st.lists(st.floats(-1, 1), min_size=4, max_size=4), min_size=1, max_size=6))
-def test_holm_is_never_less_careful_than_a_single_test(differences):
+def test_holm_is_never_less_conservative_than_a_single_test(differences):
     baseline = [0.0] * 4
     families = {str(index): values for index, values in enumerate(differences)}
     found = holm_differences(families, baseline)

@@ -72,7 +72,7 @@ def test_a_plan_can_be_run_again(plan):
 
 
 @pytest.mark.parametrize("name", PLANNED)
-def test_a_study_takes_what_its_plan_takes_and_where_to_run(name):
+def test_a_study_takes_the_arguments_of_its_plan_and_an_execution(name):
     study, plan = getattr(studies, name), getattr(studies, f"plan_{name}")
     planned = inspect.signature(plan).parameters
     assert [each for each in inspect.signature(study).parameters if each != "execution"] == [
@@ -90,7 +90,7 @@ def test_a_plan_takes_no_execution(few_digits):
         plan_learning_curves("mlp", few_digits, execution=ALONE)
 
 
-def test_models_of_a_sweep_have_paces_of_their_own(few_digits, monkeypatch):
+def test_each_model_of_a_sweep_has_its_own_pace(few_digits, monkeypatch):
     clock = training_clock(monkeypatch)
     widths = [(8, 8), (16, 16), (24, 24), (32, 32), (40, 40), (48, 48), (56, 56)]
     plan = plan_capacity_sweep("mlp", few_digits, units=widths, epochs=10, seeds=2)

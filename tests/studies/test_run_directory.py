@@ -97,14 +97,14 @@ def test_a_directory_is_claimed_by_one_study(tmp_path):
     assert [path.name for path in directory.iterdir()] == ["plan.json"]
 
 
-def test_numbered_directories_were_not_used_before(tmp_path):
+def test_numbered_directories_are_unused(tmp_path):
     assert unused_directory(tmp_path / "weights") == tmp_path / "weights-1"
     (tmp_path / "weights-1").mkdir()
     assert unused_directory(tmp_path / "weights") == tmp_path / "weights-2"
 
 
 @pytest.mark.parametrize("package", [dropout_zoo.studies, dropout_zoo.tuning])
-def test_nothing_is_imported_that_windows_lacks(package):
+def test_no_module_that_windows_lacks_is_imported(package):
     for file in Path(package.__file__).parent.rglob("*.py"):
         imported = set()
         for node in ast.walk(ast.parse(file.read_text())):

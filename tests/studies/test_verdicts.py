@@ -183,7 +183,7 @@ def test_missing_columns_are_named():
 
 
 @pytest.mark.slow
-def test_real_trainings_with_and_without_too_much_dropout(few_digits):
+def test_real_runs_get_the_expected_verdicts(few_digits):
     model = build_mlp(units=(32,), hidden_rates=(0.5,))
     result = learning_curves(
         model, few_digits, rates=(0.95,), epochs=20, seeds=3, execution=Execution(workers=1)
@@ -201,7 +201,7 @@ def test_a_study_without_training_runs_has_no_verdicts():
         verdict_by_setting(measured)
 
 
-def test_trainings_that_failed_are_reported_as_failed():
+def test_failed_runs_are_reported_as_failed():
     failed = curves(2.0, 2.0, status="failed", reason="disk is full")
     found = verdict(failed)
     assert found.label == "undecided"

@@ -24,28 +24,28 @@ from dropout_zoo.training.objective import BestEpoch
         ("val_accuracy:min", "min"),
     ],
 )
-def test_knows_the_direction(text, direction):
+def test_the_direction_of_common_metrics_is_known(text, direction):
     assert parse_objective(text) == Objective(text.partition(":")[0], direction)
 
 
 @pytest.mark.parametrize("text", ["val_my_thing", "", "val_loss:down", ":max"])
-def test_asks_for_a_direction_that_it_does_not_know(text):
+def test_an_unknown_direction_must_be_given(text):
     with pytest.raises(ValueError, match="expected an objective whose direction is known"):
         parse_objective(text)
 
 
 @pytest.mark.parametrize("text", ["val_acuracy", "acuracy", "val_acuracy:"])
-def test_suggests_a_name_that_is_like_a_wrong_one(text):
+def test_a_similar_name_is_suggested(text):
     with pytest.raises(ValueError, match=r"received '.*'; did you mean 'val_accuracy'\?"):
         parse_objective(text)
 
 
-def test_gains_are_positive_where_it_improves():
+def test_gains_are_positive_for_improvements():
     assert Objective("val_loss", "min").gain(0.2, over=0.5) == pytest.approx(0.3)
     assert Objective("val_accuracy", "max").gain(0.9, over=0.95) == pytest.approx(-0.05)
 
 
-def test_follows_the_best_epoch_and_runs_out_of_patience():
+def test_patience_is_counted_from_the_best_epoch():
     best = BestEpoch(Objective("val_loss", "min"), patience=2)
     improved = [best.improves(epoch, value) for epoch, value in enumerate([5, 3, 4, 3], start=1)]
     assert improved == [True, True, False, False]

@@ -103,14 +103,14 @@ print("all is well")
 
 
 @pytest.mark.parametrize("schedule", FACTORS, ids=str)
-def test_factors_by_epoch(schedule):
+def test_schedules_have_their_factors_by_epoch(schedule):
     expected = FACTORS[schedule]
     assert [schedule.factor(epoch) for epoch in range(5)] == pytest.approx(expected, abs=1e-12)
     assert all(0 <= schedule.factor(epoch) <= 1 for epoch in (*range(100), 10**6))
 
 
 @pytest.mark.parametrize("schedule", FACTORS, ids=str)
-def test_schedules_are_values_that_can_be_written_down(schedule):
+def test_schedules_can_be_serialized(schedule):
     written = json.dumps(keras.saving.serialize_keras_object(schedule))
     read = keras.saving.deserialize_keras_object(json.loads(written))
     assert read == schedule and type(read) is type(schedule)
@@ -118,7 +118,7 @@ def test_schedules_are_values_that_can_be_written_down(schedule):
         schedule.epochs = 7
 
 
-def test_ramps_of_another_form_are_other_schedules():
+def test_ramps_of_another_shape_are_different_schedules():
     assert LinearRamp(3) != CosineRamp(3)
     assert LinearRamp(3) == LinearRamp(3, 0.0, 1.0) != LinearRamp(4)
 
@@ -143,7 +143,7 @@ def test_arguments_out_of_range_are_refused(make, message):
     "use", [lambda given: RateScheduler(given), lambda given: Member({}, 0, schedule=given)]
 )
 @pytest.mark.parametrize("given", ["early", 0.5, EarlyDropout, lambda epoch: 0.5])
-def test_what_is_no_schedule_is_refused(use, given):
+def test_anything_but_a_schedule_is_refused(use, given):
     with pytest.raises(TypeError, match="expected a schedule of the rate, such as EarlyDropout"):
         use(given)
 
@@ -151,7 +151,7 @@ def test_what_is_no_schedule_is_refused(use, given):
 @pytest.mark.parametrize(
     "backend", [pytest.param("tensorflow", marks=pytest.mark.slow), *backends.NIGHTLY_ON_TORCH]
 )
-def test_masks_follow_the_callback_on_backend(backend, tmp_path):
+def test_masks_follow_the_callback_on_other_backends(backend, tmp_path):
     assert backends.last_words(backend, "-c", CALLBACK, backend, tmp_path) == backends.WELL
 
 
@@ -175,7 +175,7 @@ def test_members_cannot_have_a_schedule_where_rates_are_fixed(few_digits):
         train_members(model, [member], few_digits, epochs=1, batch_size=64)
 
 
-def test_a_schedule_of_ones_own(few_digits, tmp_path):
+def test_a_custom_schedule_is_accepted(few_digits, tmp_path):
     @dataclasses.dataclass(frozen=True)
     class Steps(RateSchedule):
         by: float
@@ -192,7 +192,7 @@ def test_a_schedule_of_ones_own(few_digits, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_journal_tells_schedules_apart(few_digits, tmp_path):
+def test_the_journal_distinguishes_schedules(few_digits, tmp_path):
     schedules = [None, EarlyDropout(1), LinearRamp(1), CosineRamp(1)]
     members = [Member({}, 0, schedule=schedule) for schedule in schedules]
     path, heard = tmp_path / "journal.jsonl", []

@@ -20,7 +20,7 @@ def test_the_options_are_the_settings_with_the_same_types():
     assert not TrainOptions.__required_keys__
 
 
-def test_whoever_takes_settings_by_name_takes_these():
+def test_functions_with_settings_take_those_of_training():
     functions = [train_members, tune, *(getattr(studies, name) for name in studies.__all__)]
     takers = [function for function in functions if inspect.isfunction(function)]
     takers = [f for f in takers if "settings" in inspect.signature(f).parameters]
@@ -38,7 +38,7 @@ def test_whoever_takes_settings_by_name_takes_these():
         ({"xyz": 3}, "received 'xyz'; settings: epochs, batch_size, objective"),
     ],
 )
-def test_an_unknown_name_is_told_with_the_nearest_one(options, words):
+def test_an_unknown_setting_is_reported_with_the_nearest_one(options, words):
     with pytest.raises(TypeError, match=words):
         studies.rate_sweep("mlp", "digits", **options)
 

@@ -27,7 +27,7 @@ print(os.environ.get("TF_ENABLE_ONEDNN_OPTS"))
         pytest.param("package.module:function", None, "None", marks=pytest.mark.slow),
     ],
 )
-def test_onednn_is_for_convolutions_and_the_users_word_is_the_last(model, given, expected):
+def test_onednn_is_used_for_convolutions_unless_the_user_decides(model, given, expected):
     environment = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, model],

@@ -40,7 +40,7 @@ def concluded(objective, scores_by_setting, *, chance=None, ratio=None, **curve)
 NOISE = np.array([0.01, -0.02, 0.015, -0.005, 0.0, 0.012, -0.011, 0.004, -0.01, 0.005])
 
 
-def test_a_clear_gain_is_called_one():
+def test_a_clear_gain_is_called_a_gain():
     found = concluded(LOSS, {NONE: 0.5 + NOISE, "at 40": 0.3 - NOISE})
     assert (found.kind, found.setting, found.rates) == ("gain", "at 40", {"hidden": 0.4})
     assert found.sentence.startswith(
@@ -49,7 +49,7 @@ def test_a_clear_gain_is_called_one():
     assert found.sentence.endswith("10 seeds on this split of the data).")
 
 
-def test_a_gain_of_the_rates_as_given_says_whose_they_are():
+def test_a_gain_of_the_rates_as_given_says_that_they_are_the_models_own():
     found = concluded(LOSS, {NONE: 0.5 + NOISE, "as given": 0.3 - NOISE})
     assert found.sentence.startswith("Best: hidden 0.30, the model's own rates (val_loss 0.3, ")
 
@@ -60,7 +60,7 @@ def test_a_gain_over_several_splits_says_on_how_many():
     assert "; 10 seeds on 5 splits of the data)" in found.sentence
 
 
-def test_a_gain_within_noise_is_not_called_one_and_what_is_ruled_out_is_told():
+def test_a_difference_within_noise_is_no_gain_and_larger_gains_are_ruled_out():
     found = concluded(LOSS, {NONE: 0.5 + NOISE, "at 40": 0.499 - NOISE})
     assert found.kind == "no reliable difference"
     assert found.sentence.startswith(
@@ -82,7 +82,7 @@ def test_no_dropout_is_best_only_where_all_others_are_reliably_worse():
     assert found.kind == "no reliable difference"
 
 
-def test_a_single_seed_proves_nothing():
+def test_a_single_seed_is_not_conclusive():
     found = concluded(LOSS, {NONE: [0.5], "at 30": [0.3]})
     assert found.kind == "no reliable difference"
     assert "0.2 better than no dropout on a single seed, so not conclusive" in found.sentence
@@ -103,7 +103,7 @@ def test_without_an_end_of_training_no_gain_is_claimed():
     assert concluded(LOSS, scores, best_epoch=19, epochs=19).kind == "gain"
 
 
-def test_a_winner_that_has_learned_nothing_is_no_winner():
+def test_a_model_that_has_learned_nothing_cannot_win():
     scores = {NONE: 0.30 + NOISE, "at 40": 0.33 - NOISE}
     chance = Chance(ACCURACY, 0.34, "the most frequent class")
     found = concluded(ACCURACY, scores, chance=chance)
@@ -114,7 +114,7 @@ def test_a_winner_that_has_learned_nothing_is_no_winner():
     assert concluded(ACCURACY, scores, chance=chance._replace(value=0.2)).kind != found.kind
 
 
-def test_the_edge_of_the_range_is_pointed_out():
+def test_a_best_rate_on_the_edge_is_reported():
     found = concluded(LOSS, {NONE: 0.5 + NOISE, "at 50": 0.3 - NOISE})
     assert "at the edge of the range that was tried at hidden: a wider range" in found.sentence
 
@@ -167,7 +167,7 @@ def seeds_compared(seeds_by_setting, ratio=None):
     return found[NONE]
 
 
-def test_time_ends_a_race_after_the_first_seeds_of_all_settings_and_whole_splits():
+def test_a_race_out_of_time_ends_after_whole_splits_of_all_settings():
     assert seeds_compared({NONE: [2, 0, 1], "at 40": [0, 1, 3, 2]}) == [0, 1, 2]
     assert seeds_compared({NONE: [0, 1, 3, 4], "at 40": range(5)}) == [0, 1]
     assert seeds_compared({NONE: [], "at 40": range(5)}) == []
@@ -177,7 +177,7 @@ def test_time_ends_a_race_after_the_first_seeds_of_all_settings_and_whole_splits
 @pytest.mark.parametrize(
     ("seeds", "alpha"), [(4, 0.05 * 4 / 40), (10, 0.05 * 10 / 40), (14, 0.05 * 4 / 40)]
 )
-def test_a_race_that_time_ends_spends_the_error_of_the_seeds_since_the_last_look(seeds, alpha):
+def test_a_race_out_of_time_spends_the_error_of_the_seeds_since_the_last_look(seeds, alpha):
     scores = {NONE: np.resize(NOISE, seeds), "at 40": -np.resize(NOISE, seeds)}
     table = comparison_table(records(LOSS, scores), race_of(40), LOSS).set_index("setting")
     assert table.loc["at 40", "level"] == pytest.approx(1 - alpha)
@@ -194,7 +194,7 @@ def test_a_setting_that_failed_on_a_seed_is_left_out():
         comparison_table(made, race_of(2), LOSS)
 
 
-def test_without_its_control_nothing_is_compared():
+def test_nothing_is_compared_without_the_control():
     made = records(LOSS, {NONE: [0.5, 0.6], "at 40": [0.3, 0.4]})
     made[0] = made[0]._replace(result=trained({"hidden": 0.0}, np.nan, 0, LOSS, "failed", "memory"))
     table = comparison_table(made, race_of(2), LOSS)
@@ -214,7 +214,7 @@ def test_a_site_may_have_the_name_of_a_column():
     assert table["mean"].tolist() == [0.5, 0.8]
 
 
-def test_finalists_are_the_best_means_of_what_completed_everywhere():
+def test_finalists_have_the_best_means_among_settings_that_completed():
     trials = [
         trained({"hidden": rate}, score, 0, LOSS, status)
         for rate, score, status in [
@@ -254,7 +254,7 @@ def test_a_race_ends_as_soon_as_it_is_clear():
     assert raced(gain=1.0, noise=0.1, seeds=3) == 3
 
 
-def test_a_race_goes_on_while_a_gain_that_matters_is_possible():
+def test_a_race_continues_while_a_relevant_gain_is_possible():
     control = [0.5, 0.6]
     assert not is_clear({"a": {"low": -0.1, "high": 0.2}}, control)
     assert is_clear({"a": {"low": -0.1, "high": 0.05}}, control)

@@ -53,7 +53,7 @@ def test_warnings_of_the_audit_are_left_to_the_audit(few_digits, capsys):
 
 
 @pytest.mark.slow
-def test_a_model_that_the_audit_cannot_read_is_searched_all_the_same(few_digits, capsys):
+def test_a_model_that_the_audit_cannot_read_is_still_searched(few_digits, capsys):
     result = tune(net(Opaque()), few_digits, **QUICK)
     assert set(result.best_rates) == {"drop"}
     assert "Audit" not in capsys.readouterr().err

@@ -97,26 +97,24 @@ NOT_OPTIONS = words.map(lambda w: "--z" + w.replace("=", ""))
 
 @given(st.data())
 @settings(max_examples=30, deadline=None, suppress_health_check=CHECKS)
-def test_wrong_options_are_told(here, data):
+def test_wrong_options_are_reported(here, data):
     option = data.draw(st.sampled_from(sorted(WRONG)))
     value = data.draw(WRONG[option])
     told(["tune", f"{option}={value}", "--out", "run"])
     assert list(here.iterdir()) == []
 
 
-test_many_wrong_options_are_told = many(test_wrong_options_are_told, 200, st.data())
+test_many_wrong_options_are_reported = many(test_wrong_options_are_reported, 200, st.data())
 
 
 @given(NOT_OPTIONS)
 @settings(max_examples=25, deadline=None, suppress_health_check=CHECKS)
-def test_options_that_there_are_not_are_told(here, option):
+def test_unknown_options_are_reported(here, option):
     assert "No such option" in told(["tune", option])
     assert list(here.iterdir()) == []
 
 
-test_many_options_that_there_are_not_are_told = many(
-    test_options_that_there_are_not_are_told, 100, NOT_OPTIONS
-)
+test_many_unknown_options_are_reported = many(test_unknown_options_are_reported, 100, NOT_OPTIONS)
 
 
 MODELS = list_models()
@@ -125,15 +123,13 @@ NOT_MODELS = words.filter(lambda w: w.strip() not in MODELS and not w.startswith
 
 @given(NOT_MODELS)
 @settings(max_examples=8, deadline=None, suppress_health_check=CHECKS)
-def test_models_that_there_are_not_are_told(here, name):
+def test_unknown_models_are_reported(here, name):
     told(["tune", name, "--out", "run"])
     told(["tune", f"{name}:build", "--out", "run"])
     assert list(here.iterdir()) == []
 
 
-test_many_models_that_there_are_not_are_told = many(
-    test_models_that_there_are_not_are_told, 60, NOT_MODELS
-)
+test_many_unknown_models_are_reported = many(test_unknown_models_are_reported, 60, NOT_MODELS)
 
 
 numbers = st.one_of(
@@ -148,7 +144,7 @@ whole_settings = st.sampled_from(
 
 @given(whole_settings, numbers)
 @settings(max_examples=40, deadline=None, suppress_health_check=CHECKS)
-def test_settings_of_the_wrong_type_are_told(few_digits, name, value):
+def test_settings_of_the_wrong_type_are_reported(few_digits, name, value):
     if value is None and name in ("max_trials", "patience"):
         return  # None means that there is no limit
     with pytest.raises(ValueError, match=f"expected {name} to be a whole number"):
@@ -159,8 +155,8 @@ def test_settings_of_the_wrong_type_are_told(few_digits, name, value):
         Search("mlp", few_digits, settings).trainer(None)
 
 
-test_many_settings_of_the_wrong_type_are_told = many(
-    test_settings_of_the_wrong_type_are_told, 250, whole_settings, numbers
+test_many_settings_of_the_wrong_type_are_reported = many(
+    test_settings_of_the_wrong_type_are_reported, 250, whole_settings, numbers
 )
 
 
@@ -196,7 +192,7 @@ def load_damaged(path: Path) -> Dataset | str:
 
 @given(st.data())
 @settings(max_examples=80, deadline=None, suppress_health_check=CHECKS)
-def test_damaged_files_are_told_or_harmless(here, good, data):
+def test_damaged_files_are_reported_or_harmless(here, good, data):
     name = data.draw(st.sampled_from(sorted(good)))
     content = bytearray(good[name])
     for _ in range(data.draw(st.integers(1, 4))):
@@ -217,8 +213,8 @@ def test_damaged_files_are_told_or_harmless(here, good, data):
     assert list(here.iterdir()) == []
 
 
-test_many_damaged_files_are_told_or_harmless = many(
-    test_damaged_files_are_told_or_harmless, 900, st.data()
+test_many_damaged_files_are_reported_or_harmless = many(
+    test_damaged_files_are_reported_or_harmless, 900, st.data()
 )
 
 
@@ -235,15 +231,15 @@ archives = st.dictionaries(
 
 @given(archives)
 @settings(max_examples=60, deadline=None, suppress_health_check=CHECKS)
-def test_archives_of_odd_arrays_are_told_or_harmless(here, arrays):
+def test_archives_of_odd_arrays_are_reported_or_harmless(here, arrays):
     path = here / "odd.npz"
     np.savez(path, **{name: np.zeros(shape, kind) for name, (shape, kind) in arrays.items()})
     assert load_damaged(path)
     path.unlink()
 
 
-test_many_archives_of_odd_arrays_are_told_or_harmless = many(
-    test_archives_of_odd_arrays_are_told_or_harmless, 250, archives
+test_many_archives_of_odd_arrays_are_reported_or_harmless = many(
+    test_archives_of_odd_arrays_are_reported_or_harmless, 250, archives
 )
 
 
@@ -257,7 +253,7 @@ def saved_model(tmp_path_factory):
 
 @given(st.data())
 @settings(max_examples=25, deadline=None, suppress_health_check=CHECKS)
-def test_damaged_model_files_are_told_or_harmless(here, saved_model, data):
+def test_damaged_model_files_are_reported_or_harmless(here, saved_model, data):
     content = bytearray(saved_model)
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(content) - 1))
@@ -279,8 +275,8 @@ def test_damaged_model_files_are_told_or_harmless(here, saved_model, data):
     assert list(here.iterdir()) == []
 
 
-test_many_damaged_model_files_are_told_or_harmless = many(
-    test_damaged_model_files_are_told_or_harmless, 120, st.data()
+test_many_damaged_model_files_are_reported_or_harmless = many(
+    test_damaged_model_files_are_reported_or_harmless, 120, st.data()
 )
 
 
@@ -312,7 +308,7 @@ def test_archives_that_unpack_to_too_much_are_refused_unopened(here):
 
 
 @pytest.mark.posix
-def test_links_out_of_an_image_folder_are_refused(here):
+def test_links_out_of_an_image_directory_are_refused(here):
     from PIL import Image
 
     outside = here / "outside.png"

@@ -63,7 +63,7 @@ def check_the_same(result, expected):
         (np.int64(60), 60, "1 min"),
     ],
 )
-def test_a_budget_is_read_and_written(given, seconds, text):
+def test_a_budget_is_parsed_and_printed(given, seconds, text):
     budget = Budget.parse(given)
     assert budget.seconds == seconds
     assert str(budget) == text
@@ -74,7 +74,7 @@ def test_a_budget_is_read_and_written(given, seconds, text):
     ["", "10 m", "m", "1h30", "30m1h", "-5", "1.5h", "0s", "10M", "inf", 0, -1, inf, np.nan, True,
      ["10m"]],
 )  # fmt: skip
-def test_what_is_no_budget_is_refused(given):
+def test_anything_but_a_budget_is_refused(given):
     with pytest.raises(ValueError, match=r"expected a budget such as '10m'.*received ") as refused:
         tune("mlp", budget=given)
     assert str(refused.value).endswith(repr(given))
@@ -83,7 +83,7 @@ def test_what_is_no_budget_is_refused(given):
 @pytest.mark.parametrize(
     "finished", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, SEARCHED - 1))]
 )
-def test_a_search_that_time_ends_gives_the_best_so_far_and_claims_nothing(
+def test_a_search_out_of_time_gives_the_best_so_far_and_claims_nothing(
     few_digits, tmp_path, finished
 ):
     with time_ends(after(finished)):
@@ -122,7 +122,7 @@ def check_saved(result, panels):
     plt.close(display.figure_)
 
 
-def test_a_race_that_time_ends_is_judged_on_the_seeds_that_all_have_finished(few_digits, tmp_path):
+def test_a_race_out_of_time_is_judged_on_the_seeds_that_all_have_finished(few_digits, tmp_path):
     with time_ends(after_seeds_of_the_race(5)):
         result = tune(model(), few_digits, **QUICK, budget="10m", directory=tmp_path / "run")
     stopped = r"The race was stopped by the budget of 10 min after (\d+) of 12 seeds\.$"
@@ -153,7 +153,7 @@ def test_a_race_of_one_seed_compares_nothing(few_digits):
         for condition in (after_seeds_of_the_race(5), *map(after, (1, 3, SEARCHED - 1)))
     ],
 )
-def test_resumed_with_enough_time_it_has_the_answer_of_a_run_without_a_budget(
+def test_a_resumed_run_has_the_answer_of_a_run_without_a_budget(
     few_digits, tmp_path, condition, whole
 ):
     settings = QUICK | {"directory": tmp_path / "run", "resume": True}
@@ -197,9 +197,7 @@ def test_an_interrupted_resume_leaves_no_outcome_of_an_earlier_attempt(few_digit
     check_the_same(tune(model(), few_digits, **settings), whole)
 
 
-def test_a_training_longer_than_the_budget_is_ended_and_the_error_says_what_to_do(
-    few_digits, tmp_path
-):
+def test_a_training_run_longer_than_the_budget_ends_with_an_error(few_digits, tmp_path):
     settings = QUICK | {"epochs": 10**6, "patience": None, "directory": tmp_path / "run"}
     with pytest.raises(RuntimeError, match=r"budget of 6 s, received none; allow a larger budget"):
         tune(model(), few_digits, **settings, budget="6s")
@@ -214,7 +212,7 @@ def test_a_training_longer_than_the_budget_is_ended_and_the_error_says_what_to_d
         pytest.param("hyperband", marks=pytest.mark.slow),
     ],
 )
-def test_with_other_oracles_it_resumes_too(few_digits, tmp_path, oracle):
+def test_searches_with_other_oracles_are_resumed(few_digits, tmp_path, oracle):
     trials = None if oracle == "hyperband" else 3
     settings = QUICK | {"rates": None, "oracle": oracle, "max_trials": trials, "epochs": 4}
     whole = tune(model(), few_digits, **settings)

@@ -24,13 +24,13 @@ LABELS = np.array([0] * 6 + [1] * 4)
 CLASSES = Dataset.from_arrays((X, LABELS), (X[:5], np.array([0, 0, 1, 1, 1])), (X, LABELS))
 
 
-def test_of_accuracy_it_is_the_share_of_the_most_frequent_training_class():
+def test_chance_accuracy_is_the_share_of_the_most_frequent_training_class():
     model = net(2, "sparse_categorical_crossentropy", ["accuracy"])
     found = chance_of(model, CLASSES, ACCURACY)
     assert (found.objective, found.value) == (ACCURACY, pytest.approx(0.4))
 
 
-def test_of_cross_entropy_it_is_that_of_the_class_frequencies():
+def test_chance_cross_entropy_is_that_of_the_class_frequencies():
     # A model may lower the loss and still predict the most frequent class everywhere.
     expected = -(2 * np.log(0.6) + 3 * np.log(0.4)) / 5
     for loss in ("sparse_categorical_crossentropy", keras.losses.SparseCategoricalCrossentropy()):
@@ -38,20 +38,20 @@ def test_of_cross_entropy_it_is_that_of_the_class_frequencies():
         assert (found.objective, found.value) == (LOSS, pytest.approx(expected))
 
 
-def test_other_objectives_and_losses_have_none():
+def test_other_objectives_and_losses_have_no_chance_level():
     assert chance_of(net(2, "sparse_categorical_crossentropy"), CLASSES, F1) is None
     assert chance_of(net(2, "hinge"), CLASSES, LOSS) is None
 
 
 @pytest.mark.parametrize(("loss", "value"), [("mse", 4.0), (keras.losses.MeanAbsoluteError(), 2.0)])
-def test_of_numbers_it_is_the_loss_of_the_training_mean(loss, value):
+def test_the_chance_level_of_a_regression_is_the_loss_of_the_training_mean(loss, value):
     targets = np.linspace(-1, 1, 10)
     data = Dataset.from_arrays((X, targets), (X[:2], np.array([2.0, -2.0])), (X, targets))
     found = chance_of(net(1, loss), data, LOSS)
     assert (found.objective, found.value) == (LOSS, pytest.approx(value))
 
 
-def test_a_loss_that_is_a_function_is_not_asked():
+def test_a_loss_that_is_a_function_has_no_chance_level():
     targets = np.linspace(-1, 1, 10)
     data = Dataset.from_arrays((X, targets), (X, targets), (X, targets))
     model = net(1, lambda true, predicted: keras.ops.mean(true - predicted))

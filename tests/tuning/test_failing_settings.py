@@ -65,7 +65,7 @@ def test_the_next_best_takes_the_place_of_a_finalist_that_fails():
     )
 
 
-def test_it_makes_up_for_the_seeds_that_it_missed():
+def test_a_substitute_makes_up_for_the_seeds_that_it_missed():
     records, found = race({("finalist 1", 15)}, gain=0.002, seeds=20)
     assert seeds_of(records) == all_on(20)
     assert found.kind == "no reliable difference"
@@ -74,7 +74,7 @@ def test_it_makes_up_for_the_seeds_that_it_missed():
     assert len(seeds_of(records)["finalist 2"]) == 20
 
 
-def test_where_every_candidate_fails_each_is_named():
+def test_each_candidate_is_named_if_all_fail():
     _, found = race({("finalist 1", 3), ("finalist 2", 4)})
     assert (found.kind, found.setting) == ("nothing to compare", NONE)
     assert found.sentence.endswith(
@@ -83,7 +83,7 @@ def test_where_every_candidate_fails_each_is_named():
     )
 
 
-def test_a_control_that_fails_is_no_gain_of_the_others():
+def test_a_failed_control_is_not_a_gain_of_the_others():
     records, found = race({(NONE, 2), (NONE, 5)})
     assert set(seeds_of(records)) == {NONE, "finalist 1"}
     assert found.kind == "nothing to compare"
@@ -93,7 +93,7 @@ def test_a_control_that_fails_is_no_gain_of_the_others():
     )
 
 
-def test_those_not_screened_come_after_those_screened():
+def test_settings_that_were_not_screened_rank_last():
     scores = {0.1: 0.5, 0.2: 0.1, 0.3: 0.2, 0.4: 0.3, 0.5: 0.4}
     searched = [
         TrainingRecord(f"trial {rate}", "trial", trained({"hidden": rate}, score, 0, LOSS))
@@ -234,7 +234,7 @@ def test_a_search_ends_in_failure_only_if_every_trial_failed(kind, length, faili
     assert len(members) > 4
 
 
-def test_where_hyperband_fails_throughout_it_says_so(few_digits):
+def test_a_hyperband_search_that_fails_throughout_is_reported(few_digits):
     settings = QUICK | {"oracle": "hyperband", "epochs": 4, "num_seeds": 1}
     with pytest.raises(RuntimeError, match="every trial failed: epoch 1: loss nan"):
         tune(brittle(0.1, 0.9, share=1.1), few_digits, **settings)

@@ -49,7 +49,7 @@ def run_with_largest_file(size: int, folder: Path, *arguments: str):
     ],
 )
 @pytest.mark.posix
-def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(tmp_path, size, fails_at):
+def test_a_full_disk_is_reported_and_the_run_can_be_resumed(tmp_path, size, fails_at):
     folder = tmp_path / "run"
     ran = run_with_largest_file(size, folder)
     assert ran.returncode == 1, ran.stderr
@@ -76,7 +76,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(tmp_path, si
 )
 @pytest.mark.slow
 @pytest.mark.posix
-def test_a_folder_that_cannot_be_written_is_told(tmp_path, command):
+def test_a_directory_that_cannot_be_written_is_reported(tmp_path, command):
     folder = tmp_path / "kept"
     folder.mkdir()
     folder.chmod(0o555)
@@ -102,7 +102,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path, command):
 
 
 @pytest.mark.slow
-def test_a_folder_that_is_deleted_meanwhile_is_told(few_digits, tmp_path):
+def test_a_directory_that_is_deleted_meanwhile_is_reported(few_digits, tmp_path):
     folder = tmp_path / "run"
 
     def delete():

@@ -108,14 +108,14 @@ def test_a_trial_that_is_retried_is_the_next_one(tmp_path):
     assert oracle.create_trial("three").trial_id != first.trial_id
 
 
-def test_a_small_space_is_sampled_whole_when_enough_collisions_are_allowed(tmp_path):
+def test_a_small_space_is_exhausted_if_enough_collisions_are_allowed(tmp_path):
     oracle = prepared(oracles.RandomSearchOracle("val_loss", max_trials=9, seed=1), tmp_path)
     allow_collisions(oracle, 1000)
     trials = [oracle.create_trial(str(number)) for number in range(9)]
     assert len({values_of(trial) for trial in trials}) == 9, complaint("Oracle._max_collisions")
 
 
-def test_a_grid_goes_on_before_its_trials_end(tmp_path):
+def test_a_grid_continues_before_its_trials_end(tmp_path):
     oracle = prepared(oracles.GridSearchOracle("val_loss"), tmp_path)
     trials = []
     for number in range(9):
@@ -125,7 +125,7 @@ def test_a_grid_goes_on_before_its_trials_end(tmp_path):
     assert len({values_of(trial) for trial in trials}) == 9
 
 
-def test_a_grid_that_was_reloaded_goes_on_where_it_was(tmp_path):
+def test_a_reloaded_grid_continues_where_it_was(tmp_path):
     first = prepared(oracles.GridSearchOracle("val_loss"), tmp_path)
     tried = []
     for _ in range(4):

@@ -19,7 +19,7 @@ class Finished:
 LOSS = Objective("val_loss", "min")
 
 
-def test_lines_say_what_is_done_and_the_best(capsys):
+def test_lines_show_progress_and_the_best_score(capsys):
     with Progress(3, LOSS) as progress:
         progress.phase("search")
         for score in (0.5, 0.3, 0.4):
@@ -29,7 +29,7 @@ def test_lines_say_what_is_done_and_the_best(capsys):
     assert lines[-1].startswith("search: 3 of 3 training runs, best val_loss 0.3, 0 s left")
 
 
-def test_many_results_make_few_lines(capsys):
+def test_many_results_print_few_lines(capsys):
     started = time.monotonic()
     with Progress(5000, LOSS) as progress:
         progress.phase("search")
@@ -40,7 +40,7 @@ def test_many_results_make_few_lines(capsys):
     assert 2 <= len(lines) <= 3 + elapsed / SECONDS_BETWEEN_LINES
 
 
-def test_failed_trainings_are_no_best(capsys):
+def test_failed_runs_are_never_the_best(capsys):
     with Progress(2, LOSS) as progress:
         progress.phase("search")
         progress.result(Finished(math.nan))
@@ -64,7 +64,7 @@ def test_the_time_left_does_not_count_what_was_restored(monkeypatch, capsys):
     )
 
 
-def test_nothing_is_said_where_nothing_is_to_be(capsys):
+def test_nothing_is_printed_if_progress_is_off(capsys):
     with Progress(1, LOSS, show=False) as progress:
         progress.phase("search")
         progress.say("hello")
@@ -75,5 +75,5 @@ def test_nothing_is_said_where_nothing_is_to_be(capsys):
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.4, "0 s"), (59, "59 s"), (200, "3 min 20 s"), (7300, "2 h 1 min")]
 )
-def test_durations_read_well(seconds, text):
+def test_durations_are_readable(seconds, text):
     assert duration(seconds) == text

@@ -142,14 +142,14 @@ def run(complete, tmp_path):
 
 
 @pytest.mark.slow
-def test_resume_on_a_missing_or_empty_folder_starts(few_digits, tmp_path):
+def test_resume_on_a_missing_or_empty_directory_starts_a_run(few_digits, tmp_path):
     (tmp_path / "empty").mkdir()
     for name in ("missing", "empty"):
         result = tune(model(), few_digits, **QUICK, directory=tmp_path / name, resume=True)
         assert result.num_runs == 4 + 3 * 2 + 2 * 2
 
 
-def test_resume_on_a_complete_run_gives_its_result_untouched(few_digits, complete, capsys):
+def test_resume_on_a_complete_run_returns_its_result(few_digits, complete, capsys):
     first = complete
     times = {path.name: path.stat().st_mtime_ns for path in first.directory.iterdir()}
     settings = QUICK | {"progress": True}
@@ -166,7 +166,7 @@ def test_resume_on_a_complete_run_gives_its_result_untouched(few_digits, complet
     )
 
 
-def test_a_folder_without_a_complete_run_has_no_result(tmp_path):
+def test_a_directory_without_a_complete_run_has_no_result(tmp_path):
     with pytest.raises(ValueError, match="expected the directory of a complete run"):
         TuningResult.load(tmp_path)
 
@@ -187,7 +187,7 @@ def test_other_settings_are_listed_and_refused(few_digits, run, changed, named):
     assert (run / "search.json").read_bytes() == before
 
 
-def test_another_model_other_data_and_other_versions_are_refused(digits, few_digits, run):
+def test_other_models_data_and_versions_are_refused(digits, few_digits, run):
     with pytest.raises(ValueError, match=r"model\.structure"):
         other = build_mlp(units=(8,), hidden_rates=(0.4,), activation="tanh")
         tune(other, few_digits, **QUICK, directory=run, resume=True)
@@ -238,7 +238,7 @@ def test_a_torn_journal_loses_only_its_torn_record(few_digits, tmp_path):
     assert JournaledTrainer(trainer(), journal).restored == 3
 
 
-def test_the_structure_of_a_model_does_not_hang_on_its_names():
+def test_the_structure_of_a_model_does_not_depend_on_its_names():
     assert model_fingerprint(model()) == model_fingerprint(model())
     others = [
         build_mlp(units=(9,), hidden_rates=(0.4,)),
@@ -251,7 +251,7 @@ def test_the_structure_of_a_model_does_not_hang_on_its_names():
 
 @pytest.mark.parametrize("how", [{"overwrite": True}, {"resume": True}])
 @pytest.mark.parametrize("name", ["state/notes.txt", "trials.csv", "best.keras", "search.json"])
-def test_files_that_are_no_runs_are_left_alone(few_digits, tmp_path, name, how):
+def test_files_that_do_not_belong_to_a_run_are_left_alone(few_digits, tmp_path, name, how):
     own = tmp_path / "own" / name
     own.parent.mkdir(parents=True)
     own.write_text('{"mine": 1}')

@@ -62,7 +62,7 @@ def test_hidden_sites_are_searched_over_the_guidance():
     assert (SEARCHED_RATES[0], SEARCHED_RATES[-1]) == (0.2, 0.5)
 
 
-def test_an_input_site_is_searched_like_a_hidden_one_and_an_output_site_none():
+def test_input_sites_are_searched_like_hidden_ones_and_output_sites_are_not():
     model = keras.Sequential(
         [
             keras.Input((8,)),
@@ -86,7 +86,7 @@ def test_rates_override_the_guidance():
         search_space(build_mlp(), rates=[])
 
 
-def test_a_single_rate_is_one_to_try():
+def test_a_single_rate_can_be_given():
     assert set(search_space(build_mlp(), rates=0.3).choices.values()) == {(0.3,)}
     chosen = search_space(build_mlp(), rates={"hidden_1_dropout": 0.3}).choices
     assert chosen["hidden_1_dropout"] == (0.3,)
@@ -96,7 +96,7 @@ def test_a_single_rate_is_one_to_try():
             search_space(build_mlp(), rates=wrong)
 
 
-def test_sites_share_a_rate_where_a_grid_over_all_of_them_would_be_too_large():
+def test_sites_share_a_rate_if_the_grid_would_be_too_large():
     deep = build_mlp(units=(4, 4, 4), hidden_rates=0.5, input_rate=0.2)
     space = search_space(deep)
     assert dict(space.sites) == {
@@ -112,7 +112,7 @@ def test_sites_share_a_rate_where_a_grid_over_all_of_them_would_be_too_large():
     assert default_oracle(space) == "grid"
 
 
-def test_sites_keep_their_own_rates_in_a_small_grid_or_where_a_path_is_named():
+def test_sites_have_their_own_rates_in_a_small_grid_or_by_path():
     for model, rates in (
         (build_mlp(), None),
         (build_mlp(units=(4,) * 5, hidden_rates=0.5), [0.2, 0.5]),
@@ -127,7 +127,7 @@ def test_sites_keep_their_own_rates_in_a_small_grid_or_where_a_path_is_named():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Model.fit trains the members")
 @pytest.mark.parametrize("name", ["vit", "transformer"])
-def test_no_registered_model_has_an_endless_search(name, few_digits, monkeypatch):
+def test_searches_of_registered_models_are_short_enough(name, few_digits, monkeypatch):
     data = few_digits if name == "vit" else load_dataset("topics")
     search = Search(name, data, TuningSettings(training=TrainSettings(epochs=1)))
     assert search.num_runs < 120
@@ -162,7 +162,7 @@ def test_sites_that_one_argument_sets_are_searched_together():
 
 @given(st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=5))
 @settings(max_examples=25, deadline=None)
-def test_any_valid_rates_make_a_sorted_space(rates):
+def test_valid_rates_make_a_sorted_space(rates):
     space = search_space(MODEL, rates=rates)
     for choices in space.choices.values():
         assert list(choices) == sorted(set(map(float, rates)))
@@ -178,7 +178,7 @@ def test_anything_else_is_refused(rate):
 MODEL = build_mlp(units=(4,), hidden_rates=(0.5,))
 
 
-def test_edges_are_known_where_three_rates_were_tried():
+def test_an_edge_needs_three_rates():
     space = search_space(build_mlp(input_rate=0.2), {"hidden_2_dropout": SEARCHED_RATES})
     rates = {"input_dropout": 0.25, "hidden_1_dropout": 0.5, "hidden_2_dropout": 0.3}
     assert space.on_edge(rates) == ["hidden_1_dropout"]
@@ -193,7 +193,7 @@ def test_rates_beyond_all_that_were_tried_are_outside():
 
 
 @pytest.mark.parametrize("name", ORACLES)
-def test_every_oracle_reaches_both_ends_and_leaves_the_grid_never(name):
+def test_every_oracle_reaches_both_ends_and_stays_on_the_grid(name):
     space = search_space(build_cnn())
     tried = [values["hidden_1_dropout"] for values in drive(oracle_on(name, space))]
     assert {0.2, 0.5} <= set(tried) <= set(SEARCHED_RATES)
@@ -202,7 +202,7 @@ def test_every_oracle_reaches_both_ends_and_leaves_the_grid_never(name):
 @pytest.mark.parametrize(
     "name", ["grid", "random", pytest.param("bayesian", marks=pytest.mark.slow)]
 )
-def test_no_setting_is_tried_twice_and_a_small_space_is_tried_whole(name):
+def test_no_setting_is_tried_twice_and_a_small_space_is_exhausted(name):
     space = search_space(build_mlp(), rates=[0.2, 0.3, 0.4, 0.5])
     tried = drive(oracle_on(name, space, trials=16))
     assert len(tried) == 16
@@ -226,7 +226,7 @@ def test_hyperband_promotes_the_best_in_any_space(rates):
 
 
 @pytest.mark.parametrize("name", ["random", "bayesian", "hyperband"])
-def test_a_seed_decides_the_trials_and_zero_is_one(name):
+def test_the_seed_determines_the_trials_and_may_be_zero(name):
     space = search_space(build_mlp())
     trials = None if name == "hyperband" else 6
     runs = [drive(oracle_on(name, space, seed=seed, trials=trials)) for seed in (0, 0, 1)]
@@ -248,7 +248,7 @@ def test_the_number_of_trials_is_limited():
 
 
 @pytest.mark.slow
-def test_the_hypermodel_serves_any_tuner_of_keras_tuner(few_digits, tmp_path):
+def test_the_hypermodel_works_with_any_tuner_of_keras_tuner(few_digits, tmp_path):
     from dropout_zoo.training import targets_for
 
     model = build_mlp(units=(8,), hidden_rates=(0.5,))

@@ -29,7 +29,7 @@ def result(few_digits, tmp_path_factory):
     return tune(model, few_digits, **QUICK, directory=tmp_path_factory.mktemp("run"))
 
 
-def test_controls_run_beside_every_setting_of_the_grid(result):
+def test_the_controls_and_every_setting_of_the_grid_are_trained(result):
     trials = result.trials
     assert list(trials["setting"][:2]) == [NONE, GIVEN]
     assert list(trials["role"]) == ["control"] * 2 + ["trial"] * 4 + ["screening"] * 10
@@ -73,7 +73,7 @@ def test_the_comparison_follows_from_the_finalists(result):
     assert result.answer == "not trained to the end"
 
 
-def test_the_best_model_is_the_winners_and_scored_what_is_reported(result, few_digits):
+def test_the_best_model_is_that_of_the_winner_and_has_the_reported_score(result, few_digits):
     model = result.best_model()
     assert {site.path: site.rate for site in dropout_sites(model)} == dict(result.best_rates)
     x, y = few_digits.test
@@ -81,7 +81,7 @@ def test_the_best_model_is_the_winners_and_scored_what_is_reported(result, few_d
     assert measured == pytest.approx(dict(result.test), abs=1e-5)
 
 
-def test_the_folder_holds_all_that_decides_and_nothing_else(result, few_digits):
+def test_the_directory_holds_the_documented_files(result, few_digits):
     assert {path.name for path in result.directory.iterdir()} == FILES
     settings = json.loads((result.directory / "search.json").read_text())
     assert settings["settings"]["epochs"] == 2
@@ -122,7 +122,7 @@ def test_curves_hold_every_epoch_of_every_training(result):
         assert ends["race", row.setting, row.seed] == pytest.approx(row.score)
 
 
-def test_the_summary_says_what_was_found(result):
+def test_the_summary_states_the_answer(result):
     text = result.summary()
     assert result.sentence in text
     assert "; on the test set: " in text
@@ -175,14 +175,14 @@ def test_the_same_seed_gives_the_same_answer(result, few_digits):
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_folder_with_files_is_refused_and_left_alone(few_digits, tmp_path):
+def test_a_directory_with_files_is_refused_and_left_alone(few_digits, tmp_path):
     (tmp_path / "mine.txt").write_text("precious")
     with pytest.raises(ValueError, match="new or empty directory"):
         tune("mlp", few_digits, **QUICK, directory=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_wrong_settings_leave_no_folder_behind(few_digits, tmp_path):
+def test_wrong_settings_leave_no_directory_behind(few_digits, tmp_path):
     for wrong in (
         {"epochs": 0},
         {"num_seeds": 0},
@@ -199,7 +199,7 @@ def test_wrong_settings_leave_no_folder_behind(few_digits, tmp_path):
     ["hyperband", "random", "bayesian"],
 )
 @pytest.mark.slow
-def test_other_oracles_search_too(few_digits, oracle):
+def test_other_oracles_can_be_used(few_digits, oracle):
     settings = QUICK | {"oracle": oracle, "num_seeds": 1, "num_finalists": 1}
     if oracle != "hyperband":
         settings |= {"max_trials": 3}
@@ -227,7 +227,7 @@ def test_placements_add_dropout_to_a_registered_model(few_digits):
 
 
 @pytest.mark.filterwarnings("ignore:Model.fit trains the members")
-def test_where_every_training_fails_the_reason_is_told(few_digits):
+def test_the_reason_is_reported_if_every_run_fails(few_digits):
     @keras.saving.register_keras_serializable("test")
     class Broken(layers.Layer):
         def call(self, inputs, training=False):
@@ -289,7 +289,7 @@ def test_a_metric_with_a_value_for_each_class_has_a_column_for_each(few_digits, 
 
 
 @pytest.mark.slow
-def test_arguments_may_be_numpys(few_digits, tmp_path):
+def test_arguments_may_be_numpy_numbers(few_digits, tmp_path):
     plain = {"epochs": 2, "num_seeds": 2, "seed": 3, "num_finalists": 1, "progress": False}
     numpys = {k: v if k == "progress" else np.int64(v) for k, v in plain.items()}
     weights = dict(zip(np.unique(few_digits.train[1]), np.linspace(0.5, 1.5, 10), strict=True))
@@ -307,7 +307,7 @@ def test_arguments_may_be_numpys(few_digits, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_test_part_without_a_finite_loss_is_told_as_not_measured(tmp_path):
+def test_a_test_part_without_a_finite_loss_is_reported_as_not_measured(tmp_path):
     rng = np.random.default_rng(0)
     x, y = rng.random((60, 3), dtype="float32"), rng.random(60, dtype="float32")
     data = Dataset.from_arrays((x, y), (x, y), (x, np.full_like(y, 1e30)))
@@ -319,7 +319,7 @@ def test_a_test_part_without_a_finite_loss_is_told_as_not_measured(tmp_path):
 
 
 @pytest.mark.slow
-def test_nothing_is_trained_twice_where_a_trial_is_a_control(few_digits):
+def test_a_trial_that_equals_a_control_is_not_trained_twice(few_digits):
     model = build_mlp(units=(8,), hidden_rates=(0.4,))
     result = tune(
         model, few_digits, **QUICK | {"rates": [0.0, 0.2], "num_finalists": 2, "num_seeds": 2}
@@ -346,7 +346,7 @@ def test_sites_that_are_not_searched_keep_their_rates_in_every_setting(few_digit
 
 
 @pytest.mark.slow
-def test_training_ends_when_validation_has_turned_unless_epochs_are_given(few_digits):
+def test_training_stops_early_unless_epochs_are_given(few_digits):
     model = build_mlp(units=(8,), hidden_rates=(0.4,))
     settings = {"rates": [0.2], "num_finalists": 1, "num_seeds": 1, "progress": False}
     result = tune(model, few_digits, **settings, patience=1, batch_size=8)
@@ -355,7 +355,7 @@ def test_training_ends_when_validation_has_turned_unless_epochs_are_given(few_di
 
 
 @pytest.mark.slow
-def test_where_the_best_trial_lies_on_the_edge_rates_beyond_it_are_tried(few_digits):
+def test_rates_beyond_the_edge_are_tried_if_the_best_trial_lies_there(few_digits):
     model = build_mlp(units=(8,), hidden_rates=(0.4,))
     settings = {"num_finalists": 1, "num_seeds": 1, "epochs": 1, "progress": False}
     result = tune(model, few_digits, **settings)

@@ -99,7 +99,7 @@ def searched(few_digits, tmp_path_factory):
     return tuner, folder
 
 
-def test_results_are_read_as_those_of_any_tuner(searched, few_digits, capsys):
+def test_results_are_read_as_with_any_tuner(searched, few_digits, capsys):
     tuner, _ = searched
     trials = tuner.oracle.get_best_trials(10)
     assert [trial.score for trial in trials] == sorted(trial.score for trial in trials)
@@ -114,7 +114,7 @@ def test_results_are_read_as_those_of_any_tuner(searched, few_digits, capsys):
     assert f"Score: {trials[0].score}" in capsys.readouterr().out
 
 
-def test_a_tuner_made_anew_on_the_folder_has_the_results(searched, few_digits):
+def test_a_new_tuner_on_the_directory_has_the_results(searched, few_digits):
     tuner, folder = searched
     again = make(folder, grid())
     assert again.get_best_hyperparameters()[0].values == tuner.get_best_hyperparameters()[0].values
@@ -131,7 +131,7 @@ def test_a_tuner_made_anew_on_the_folder_has_the_results(searched, few_digits):
 @pytest.mark.parametrize(
     "batch", [4, *(pytest.param(size, marks=pytest.mark.slow) for size in (1, 64))]
 )
-def test_a_grid_is_tried_whole_and_asked_for_in_batches(few_digits, tmp_path, batch):
+def test_a_grid_is_exhausted_in_batches(few_digits, tmp_path, batch):
     hypermodel = DropoutHyperModel(build_mlp(units=(4, 4), hidden_rates=(0.4, 0.3)), RATES)
     tuner = make(tmp_path, grid(), hypermodel, parallel_trials=batch)
     sizes = []
@@ -148,7 +148,7 @@ def test_a_grid_is_tried_whole_and_asked_for_in_batches(few_digits, tmp_path, ba
     assert sizes == {1: [1] * 9, 4: [4, 4, 1], 64: [9]}[batch]
 
 
-def test_takes_arrays_as_keras_does(few_digits, tmp_path):
+def test_arrays_are_taken_as_by_keras(few_digits, tmp_path):
     tuner = make(tmp_path, grid())
     x, y = few_digits.train
     tuner.search(x, y, validation_data=few_digits.validation, epochs=1)
@@ -192,7 +192,7 @@ def test_a_compiled_model_is_searched_over_the_guidance(few_digits, tmp_path):
 
 
 @pytest.mark.slow
-def test_any_hypermodel_of_rates_and_widths(few_digits, tmp_path):
+def test_any_hypermodel_of_rates_and_widths_can_be_searched(few_digits, tmp_path):
     def build(hp):
         return build_mlp(
             units=(hp.Choice("width", [4, 8]),), hidden_rates=hp.Float("rate", 0.1, 0.3, step=0.2)
@@ -224,7 +224,7 @@ def partly_failed(few_digits, tmp_path_factory):
     return tuner
 
 
-def test_what_cannot_be_built_fails_alone(partly_failed):
+def test_a_trial_that_cannot_be_built_fails_alone(partly_failed):
     tuner = partly_failed
     by_rate = {t.hyperparameters.get("rate"): t for t in tuner.oracle.trials.values()}
     assert {rate: t.status for rate, t in by_rate.items()} == {
@@ -233,7 +233,7 @@ def test_what_cannot_be_built_fails_alone(partly_failed):
     assert by_rate[0.2].message == "ArithmeticError: not this one"
 
 
-def test_a_model_of_another_shape_of_graph_is_searched_too(few_digits, tmp_path):
+def test_models_with_different_graphs_are_searched(few_digits, tmp_path):
     inputs = keras.Input((28, 28))
     x = layers.Dropout(0.1)(layers.Dense(8, activation="relu")(layers.Flatten()(inputs)))
     branch = layers.GaussianDropout(0.1)(layers.Dense(8)(x))
@@ -246,7 +246,7 @@ def test_a_model_of_another_shape_of_graph_is_searched_too(few_digits, tmp_path)
 
 
 @pytest.mark.slow
-def test_on_jax_oracles_that_need_no_results_are_asked_for_all_that_memory_holds(tmp_path):
+def test_oracles_that_need_no_results_fill_the_memory_on_jax(tmp_path):
     assert backends.last_words("jax", "-c", ON_JAX, tmp_path) == backends.WELL
 
 
@@ -261,7 +261,7 @@ def test_on_jax_oracles_that_need_no_results_are_asked_for_all_that_memory_holds
     ],
 )
 @pytest.mark.slow
-def test_a_grid_that_was_cut_off_is_tried_whole(few_digits, tmp_path, cut_off_after, lost):
+def test_an_interrupted_grid_is_completed(few_digits, tmp_path, cut_off_after, lost):
     wanted = DropoutHyperModel(build_mlp(units=(4, 4), hidden_rates=(0.4, 0.3)), RATES)
     tuner = make(tmp_path, grid(), wanted, parallel_trials=2)
     ended = []
@@ -292,7 +292,7 @@ def test_a_grid_that_was_cut_off_is_tried_whole(few_digits, tmp_path, cut_off_af
     assert len({tuple(sorted(t.hyperparameters.values.items())) for t in trials}) == 9
 
 
-def test_only_completed_trials_are_best(partly_failed):
+def test_only_completed_trials_can_be_the_best(partly_failed):
     best = partly_failed.get_best_models(3)
     assert {dropout_sites(model)[0].rate for model in best} == {0.1, 0.3}
 
@@ -306,7 +306,7 @@ def test_results_can_be_used_after_the_search(searched):
 
 
 @pytest.mark.slow
-def test_bayesian_optimization_asks_for_no_setting_twice(few_digits, tmp_path):
+def test_bayesian_optimization_suggests_no_setting_twice(few_digits, tmp_path):
     oracle = oracles.BayesianOptimizationOracle("val_loss", max_trials=9, **QUIET)
     wanted = DropoutHyperModel(build_mlp(units=(4, 4), hidden_rates=(0.4, 0.3)), RATES)
     allow_collisions(oracle, 200)
@@ -321,7 +321,7 @@ def test_bayesian_optimization_asks_for_no_setting_twice(few_digits, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_validation_split_is_that_of_keras(few_digits, tmp_path):
+def test_a_validation_split_is_as_in_keras(few_digits, tmp_path):
     x, y = few_digits.train
     split = make(tmp_path / "split", grid())
     split.search(x, y, validation_split=0.2, epochs=1)
@@ -335,7 +335,7 @@ def test_a_validation_split_is_that_of_keras(few_digits, tmp_path):
 
 
 @pytest.mark.slow
-def test_class_weights_decide(few_digits, tmp_path):
+def test_class_weights_are_used(few_digits, tmp_path):
     scores = []
     for name, weights in (("plain", None), ("weighted", {0: 5.0, 1: 0.1})):
         tuner = make(tmp_path / name, grid())

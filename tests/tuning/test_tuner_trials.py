@@ -111,7 +111,7 @@ DIFFERENT = {
     "part",
     [part if part == "loss" else pytest.param(part, marks=pytest.mark.slow) for part in DIFFERENT],
 )
-def test_trials_whose_models_differ_in_the_users_own_code_get_scores_of_their_own(tmp_path, part):
+def test_trials_with_different_custom_code_get_their_own_scores(tmp_path, part):
     def build(hp):
         return net(**DIFFERENT[part](hp.Choice("g", [1.0, 100.0])))
 
@@ -150,7 +150,7 @@ def opaque(value):
 
 
 @pytest.mark.slow
-def test_what_cannot_be_read_is_trained_on_its_own(tmp_path, trainers):
+def test_models_that_cannot_be_read_are_trained_alone(tmp_path, trainers):
     tuner = tuner_of(tmp_path, lambda hp: net(loss=opaque(hp.Choice("g", [1.0, 100.0]))))
     tuner.search(DATA)
     assert scores(tuner)[100.0] > 10 * scores(tuner)[1.0]
@@ -158,7 +158,7 @@ def test_what_cannot_be_read_is_trained_on_its_own(tmp_path, trainers):
 
 
 @pytest.mark.slow
-def test_a_model_whose_rates_alone_vary_has_one_trainer_whatever_it_holds(tmp_path, trainers):
+def test_a_model_whose_rates_alone_vary_has_one_trainer(tmp_path, trainers):
     tuner = tuner_of(tmp_path, DropoutHyperModel(net(loss=opaque(3.0)), [0.1, 0.5]))
     tuner.search(DATA)
     assert (len(tuner.results), len(trainers)) == (2, 1)
@@ -181,14 +181,14 @@ def test_weights_that_a_build_function_sets_are_kept(tmp_path, trainers):
 
 
 @pytest.mark.slow
-def test_weights_are_drawn_from_the_seed_where_a_search_asks_for_it(tmp_path):
+def test_weights_are_drawn_from_the_seed_on_request(tmp_path):
     tuner = tuner_of(tmp_path, pretrained(7.0))
     tuner.search(DATA, initial_weights="fresh")
     assert sum_of_first_kernels(tuner.get_best_models()[0]) < 12
 
 
 @pytest.mark.slow
-def test_weights_that_differ_between_trials_are_those_of_each(tmp_path):
+def test_each_trial_starts_from_its_own_weights(tmp_path):
     def build(hp):
         return pretrained(hp.Choice("v", [2.0, 5.0]))(hp)
 
@@ -201,7 +201,7 @@ def test_weights_that_differ_between_trials_are_those_of_each(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("initial_weights", ["fresh", "keep"])
-def test_a_hypermodel_of_a_model_says_which_weights_trials_start_from(tmp_path, initial_weights):
+def test_a_hypermodel_decides_which_weights_trials_start_from(tmp_path, initial_weights):
     model = pretrained(7.0)(keras_tuner.HyperParameters())
     wanted = DropoutHyperModel(model, [0.1], initial_weights=initial_weights)
     tuner = tuner_of(tmp_path, wanted)
@@ -214,7 +214,7 @@ def test_a_hypermodel_of_a_model_says_which_weights_trials_start_from(tmp_path, 
 
 
 @pytest.mark.slow
-def test_a_seed_decides_what_is_built_and_leaves_no_trace(tmp_path):
+def test_the_seed_determines_what_is_built_and_global_state_is_restored(tmp_path):
     def build(hp):
         return net(hp.Choice("g", [0.1, 0.3]))
 
@@ -242,7 +242,7 @@ def test_a_build_of_a_subclass_is_called(tmp_path):
     assert len(set(scores(tuner, "rate").values())) == 2
 
 
-def test_a_run_trial_of_a_subclass_is_called_as_it_is_told(tmp_path):
+def test_a_run_trial_of_a_subclass_is_called_with_its_arguments(tmp_path):
     class Own(DropoutTuner):
         def run_trial(self, trial, *args, offset):
             return {"val_loss": trial.hyperparameters.Choice("x", [1, 2]) + offset + sum(args)}
@@ -293,7 +293,7 @@ def without_input(hp):
     return model
 
 
-def test_the_best_models_of_a_sequential_without_input(tmp_path):
+def test_the_best_models_of_a_sequential_without_input_are_loaded(tmp_path):
     tuner = tuner_of(tmp_path, without_input)
     tuner.search(DATA)
     for each in (tuner, tuner_of(tmp_path, without_input)):
@@ -348,7 +348,7 @@ class Noted(keras.callbacks.Callback):
 
 
 @pytest.mark.slow
-def test_other_callbacks_make_model_fit_train(tmp_path):
+def test_other_callbacks_require_model_fit(tmp_path):
     Noted.epochs.clear()
     tuner = tuner_of(tmp_path, lambda hp: net(hp.Choice("g", [0.1, 0.2])))
     with warned("Model.fit trains .* because Noted is a callback"):
@@ -406,7 +406,7 @@ def test_a_score_is_the_mean_of_its_executions(tmp_path, build):
 
 
 @pytest.mark.slow
-def test_models_are_compiled_as_the_tuner_says(tmp_path):
+def test_models_are_compiled_with_the_arguments_of_the_tuner(tmp_path):
     tuner = tuner_of(
         tmp_path,
         DropoutHyperModel(net(), [0.1, 0.3]),
@@ -443,7 +443,7 @@ def test_what_is_not_supported_is_refused_at_the_start(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings(BY_MODEL_FIT)
-def test_hyperband_continues_by_model_fit_too(tmp_path):
+def test_hyperband_continues_trials_with_model_fit(tmp_path):
     Noted.epochs.clear()
     oracle = oracles.HyperbandOracle("val_loss", max_epochs=2, factor=2, seed=1)
     tuner = DropoutTuner(oracle, lambda hp: net(hp.Float("g", 0.1, 0.5)), directory=tmp_path)

@@ -13,7 +13,7 @@ def reconstruction(few_digits):
     return few_digits.as_reconstruction()
 
 
-def test_the_documented_autoencoder():
+def test_the_autoencoder_has_the_documented_layers():
     model = build_autoencoder()
     assert [layer.name for layer in model.layers] == [
         "flatten",
@@ -29,7 +29,7 @@ def test_the_documented_autoencoder():
     ]
 
 
-def test_other_shapes_widths_and_bounds():
+def test_shapes_widths_and_bounds_can_be_set():
     model = build_autoencoder(
         input_shape=(6, 5), units=(8, 4, 8), hidden_rates=(0, 0.2, 0), input_rate=0.1, max_norm=2
     )
@@ -69,7 +69,7 @@ def test_targets_are_the_flattened_inputs(reconstruction):
     np.testing.assert_array_equal(targets_for(logistic, y, None), targets)
 
 
-def test_what_does_not_fit_is_told(reconstruction, few_digits):
+def test_models_that_do_not_fit_are_reported(reconstruction, few_digits):
     with pytest.raises(ValueError, match="expected 784 output units, one for each feature"):
         targets_for(create_model("mlp", num_classes=None), reconstruction.train[1], None)
     with pytest.raises(ValueError, match=r"received 784; .*, or set the task to reconstruction"):

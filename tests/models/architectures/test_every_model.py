@@ -88,7 +88,7 @@ def in_colors(digits):
 
 @pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")  # untrained
 @pytest.mark.parametrize("name", MARKED)
-def test_saved_and_reloaded_it_is_the_same(name, tmp_path):
+def test_a_saved_and_reloaded_model_is_the_same(name, tmp_path):
     model = create_model(name)
     model.save(tmp_path / "model.keras")
     reloaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
@@ -126,7 +126,7 @@ def test_training_in_the_engine_lowers_the_loss(name, data_of):
 
 
 @pytest.mark.parametrize("name", LIGHT)
-def test_a_search_knows_what_to_search(name, data_of):
+def test_a_search_finds_the_sites_of_every_model(name, data_of):
     data = data_of(name)
     search = Search(name, data, TuningSettings(rates=(0.2, 0.5)))
     assert search.given == dict(model_entry(name).sites)

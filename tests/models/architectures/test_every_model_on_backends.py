@@ -49,5 +49,5 @@ print("all is well")
     "backend",
     [pytest.param("tensorflow", marks=pytest.mark.nightly), *backends.WITHOUT_TENSORFLOW],
 )
-def test_entries_on_backend(backend, tmp_path):
+def test_every_entry_trains_on_other_backends(backend, tmp_path):
     assert backends.last_words(backend, "-c", PROGRAM, backend, tmp_path) == backends.WELL

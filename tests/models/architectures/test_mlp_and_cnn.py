@@ -33,7 +33,7 @@ def equal(one, other):
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def test_the_documented_mlp():
+def test_the_mlp_is_the_documented_one():
     model = build_mlp()
     assert type(model) is keras.Sequential
     assert model.name == "mlp"
@@ -58,7 +58,7 @@ def test_the_documented_mlp():
     assert model.output_shape == (None, 10)
 
 
-def test_the_documented_cnn():
+def test_the_cnn_is_the_documented_one():
     model = build_cnn()
     assert type(model) is keras.Sequential
     assert model.name == "cnn"
@@ -85,7 +85,7 @@ def test_the_documented_cnn():
 
 
 @pytest.mark.parametrize("build", BUILDERS)
-def test_compiled_as_documented_and_trainable(build):
+def test_models_are_compiled_as_documented_and_train(build):
     model = build()
     assert isinstance(model.optimizer, keras.optimizers.Adam)
     assert model.loss == "categorical_crossentropy"
@@ -96,12 +96,12 @@ def test_compiled_as_documented_and_trainable(build):
 
 
 @pytest.mark.parametrize("build", BUILDERS)
-def test_digits_of_28_by_28_fit_both(build):
+def test_both_models_accept_digits_of_28_by_28(build):
     digits = np.zeros((4, 28, 28), "float32")
     assert build().predict(digits, verbose=0).shape == (4, 10)
 
 
-def test_flat_inputs():
+def test_flat_inputs_are_accepted():
     model = build_mlp(input_shape=(784,))
     assert model.count_params() == 109_386
     assert model.input_shape == (None, 784)
@@ -116,7 +116,7 @@ def test_a_channel_is_added_to_gray_images():
     assert build_cnn(input_shape=(32, 30, 3)).input_shape == (None, 32, 30, 3)
 
 
-def test_units_and_rates_one_a_layer():
+def test_there_is_one_rate_per_hidden_layer():
     model = build_mlp(units=(32, 16, 8), hidden_rates=[0.1, 0.2, 0.3])
     assert rates(model) == {f"hidden_{n}_dropout": n / 10 for n in (1, 2, 3)}
     assert [model.get_layer(f"hidden_{n}").units for n in (1, 2, 3)] == [32, 16, 8]
@@ -124,7 +124,7 @@ def test_units_and_rates_one_a_layer():
     assert rates(build_mlp(units=(), hidden_rates=())) == {}
 
 
-def test_numbers_from_numpy_serve():
+def test_numpy_numbers_are_accepted():
     model = build_mlp(
         input_shape=np.array([4, 4]),
         units=np.array([8, 4]),
@@ -142,7 +142,7 @@ def test_numbers_from_numpy_serve():
 
 @given(rate=st.floats(0, 0.5), input_rate=st.floats(0, 0.5))
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_every_rate_arrives(rate, input_rate):
+def test_every_rate_reaches_its_layer(rate, input_rate):
     model = build_mlp(input_shape=(4,), units=(3,), hidden_rates=rate, input_rate=input_rate)
     assert rates(model) == {"input_dropout": input_rate, "hidden_1_dropout": rate}
     assert [site.rate for site in dropout_sites(model)] == [input_rate, rate]
@@ -159,7 +159,7 @@ def test_input_dropout_stands_before_all_weights():
     ("kind", "layer_class"),
     [("element", keras.layers.Dropout), ("spatial", keras.layers.SpatialDropout2D)],
 )
-def test_dropout_after_convolutions(kind, layer_class):
+def test_dropout_follows_convolutions(kind, layer_class):
     model = build_cnn(conv_rates=(0.1, 0.2), conv_dropout=kind)
     assert names(model)[:6] == [
         "conv_1",
@@ -188,7 +188,7 @@ def test_spatial_dropout_drops_whole_feature_maps():
 
 
 @pytest.mark.parametrize("filters", [(), (4,), (4, 8, 16)])
-def test_filters_one_a_convolution(filters):
+def test_there_is_one_number_of_filters_per_convolution(filters):
     model = build_cnn(filters=filters, conv_rates=0.1)
     assert [layer.filters for layer in model.layers if hasattr(layer, "filters")] == list(filters)
     assert len(rates(model)) == len(filters) + 1
@@ -202,11 +202,11 @@ def test_filters_one_a_convolution(filters):
         (None, ["hidden_1", "hidden_1_dropout", "hidden_2"]),
     ],
 )
-def test_order_of_batch_normalization_and_dropout(order, layers):
+def test_the_order_of_batch_normalization_and_dropout_can_be_chosen(order, layers):
     assert names(build_mlp(batch_norm=order))[1:4] == layers
 
 
-def test_batch_normalization_in_the_cnn():
+def test_batch_normalization_can_be_added_to_the_cnn():
     model = build_cnn(batch_norm="before_dropout", conv_rates=0.1)
     assert names(model)[:4] == ["conv_1", "pool_1", "conv_1_batch_norm", "conv_1_dropout"]
     assert "hidden_1_batch_norm" in names(model)
@@ -234,7 +234,7 @@ def test_settings_of_the_layers_reach_all_but_the_classifier(build):
 
 
 @pytest.mark.parametrize("build", BUILDERS)
-def test_optimizer_loss_name_and_no_compile(build):
+def test_optimizer_loss_name_and_compile_are_passed_on(build):
     model = build(
         optimizer=keras.optimizers.SGD(0.1), loss="sparse_categorical_crossentropy", name="mine"
     )
@@ -247,7 +247,7 @@ def test_optimizer_loss_name_and_no_compile(build):
 
 
 @pytest.mark.parametrize("build", BUILDERS)
-def test_regression_and_two_classes(build):
+def test_regression_and_two_classes_are_supported(build):
     model = build(num_classes=None)
     assert model.output_shape == (None, 1)
     assert model.get_layer("classifier").activation is keras.activations.linear
@@ -272,7 +272,7 @@ VARIANTS = [
 
 @pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")  # untrained
 @pytest.mark.parametrize(("build", "arguments"), VARIANTS)
-def test_saved_and_reloaded_it_is_the_same(build, arguments, tmp_path):
+def test_a_saved_and_reloaded_model_is_the_same(build, arguments, tmp_path):
     model = build(**arguments)
     model.save(tmp_path / "model.keras")
     reloaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
@@ -393,7 +393,7 @@ def test_a_typo_names_the_argument(build, typo):
 
 
 @pytest.mark.parametrize(("count", "smallest"), [(1, 4), (2, 10), (3, 22)])
-def test_images_that_the_pooling_cannot_take(count, smallest):
+def test_images_too_small_for_the_pooling_are_refused(count, smallest):
     filters = (2,) * count
     build_cnn(input_shape=(smallest, smallest), filters=filters)
     for shape in [(smallest - 1, smallest), (smallest, smallest - 1, 3)]:

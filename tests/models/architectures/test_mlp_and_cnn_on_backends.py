@@ -81,5 +81,5 @@ print("all is well")
 
 
 @pytest.mark.parametrize("backend", backends.ALL)
-def test_models_on_backend(backend, tmp_path):
+def test_the_models_work_on_other_backends(backend, tmp_path):
     assert backends.last_words(backend, "-c", PROGRAM, backend, tmp_path) == backends.WELL

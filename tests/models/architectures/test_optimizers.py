@@ -45,7 +45,7 @@ def test_the_learning_rate_of_the_paper_halves_and_goes_on_falling():
     np.testing.assert_allclose(rates, [2.0, 1.0, 2 / 3, 0.5], rtol=1e-6)
 
 
-def test_the_numbers_of_the_recipe():
+def test_the_recipe_has_the_numbers_of_the_paper():
     settings = srivastava_sgd().get_config()
     assert (settings["initial_momentum"], settings["momentum"]) == (0.5, 0.95)
     assert settings["momentum_steps"] == 100_000

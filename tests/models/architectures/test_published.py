@@ -37,7 +37,7 @@ MNIST_NETS = [name for name in BY_HAND if model_entry(name).data == "MNIST"]
 
 
 @pytest.mark.parametrize("name", BY_HAND)
-def test_parameters_by_hand(name):
+def test_parameters_agree_with_a_count_by_hand(name):
     assert model_entry(name).parameters == BY_HAND[name]  # test_registry.py counts the weights
 
 
@@ -48,7 +48,7 @@ def test_every_published_net_is_counted_by_hand():
 
 
 @pytest.mark.parametrize("name", MNIST_NETS)
-def test_dropout_nets_drop_as_in_table_2(name):
+def test_rates_are_those_of_table_2(name):
     rates = list(model_entry(name).sites.values())
     if name == "srivastava_800x2_logistic":  # the standard net of the table
         assert rates == [0.0, 0.0]
@@ -65,7 +65,7 @@ def test_dropout_nets_drop_as_in_table_2(name):
         ("srivastava_1024_1024_2048", [1024, 1024, 2048], "relu"),
     ],
 )
-def test_widths_and_units(name, units, activation):
+def test_widths_and_units_can_be_set(name, units, activation):
     model = create_model(name)
     hidden = [layer for layer in model.layers if layer.name in ("hidden_1", "hidden_2", "hidden_3")]
     assert [layer.units for layer in hidden] == units
@@ -109,7 +109,7 @@ def test_the_convolutional_net_is_that_of_appendix_b():
     ]
 
 
-def test_maxout_units():
+def test_units_of_maxout_networks_have_pieces():
     model = create_model("goodfellow_maxout_240x2")
     hidden = [layer for layer in model.layers if isinstance(layer, Maxout)]
     assert [(layer.units, layer.num_pieces) for layer in hidden] == [(240, 5), (240, 5)]
@@ -122,7 +122,7 @@ def test_the_arguments_of_a_variant_can_be_changed():
     assert builder_arguments("srivastava_1024x3")["units"] == (1024,) * 3
 
 
-def test_a_searched_placement_that_there_is_keeps_its_rates():
+def test_a_searched_placement_that_exists_keeps_its_rates():
     found = resolve_model(
         "srivastava_1024x3", input_shape=(8, 8), num_classes=10, placements=["input", "hidden"]
     )
@@ -164,7 +164,7 @@ def test_wrong_values_of_convolutions_are_named(arguments, message):
         create_model("srivastava_cnn", **arguments)
 
 
-def test_the_smallest_images_that_a_message_allows_are_taken():
+def test_the_smallest_images_that_a_message_names_are_accepted():
     small = {"filters": (2, 2, 2), "units": (2, 2)}
     assert create_model("srivastava_cnn", input_shape=(15, 15, 3), **small).built
     assert create_model("srivastava_cnn", input_shape=(43, 43, 3), padding="valid", **small).built

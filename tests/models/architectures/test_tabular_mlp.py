@@ -18,7 +18,7 @@ def standardized(model, x=COLUMNS):
     return keras.ops.convert_to_numpy(model.get_layer("normalization")(x)).tolist()
 
 
-def test_layers_and_parameters_by_hand():
+def test_layers_and_parameters_agree_with_a_count_by_hand():
     model = build_tabular_mlp()
     assert [layer.name for layer in model.layers] == [
         "normalization",
@@ -46,7 +46,7 @@ def test_columns_in_units_of_their_own_are_standardized():
 @pytest.mark.parametrize(
     "table", [COLUMNS.tolist(), COLUMNS.astype("int32"), pd.DataFrame(COLUMNS, columns=["a", "b"])]
 )
-def test_it_adapts_to_what_holds_a_table(table):
+def test_it_adapts_to_any_kind_of_table(table):
     assert standardized(build_tabular_mlp(**SMALL, adapt_to=table)) == STANDARDIZED
 
 
@@ -94,21 +94,21 @@ def test_dropout_on_the_standardized_columns_is_on_the_input():
     assert "normalization" in str(diagram(model))
 
 
-def test_regression():
+def test_regression_has_one_linear_output():
     model = build_tabular_mlp(**SMALL, num_classes=None)
     assert model.output_shape == (None, 1)
     assert model.loss == "mean_squared_error"
 
 
 @pytest.mark.parametrize("model", ["tabular_mlp", build_tabular_mlp])
-def test_built_for_data_it_is_adapted_to_them(model):
+def test_a_model_built_for_data_is_adapted_to_them(model):
     data = {"input_shape": (2,), "num_classes": 3, "adapt_to": COLUMNS}
     for built in (resolve_model(model, **data), resolve_variant(model, {"units": (4,)}, **data)):
         assert standardized(built) == STANDARDIZED
         assert built.output_shape == (None, 3)
 
 
-def test_a_builder_of_ones_own_is_given_the_examples_that_it_asks_for():
+def test_a_custom_builder_gets_the_examples_that_it_asks_for():
     def build(adapt_to=None):
         normalize = keras.layers.Normalization(name="normalization")
         normalize.adapt(adapt_to)

@@ -36,7 +36,7 @@ def torch_logits(net, images):
         return net(torch.from_numpy(images)).numpy()
 
 
-def test_the_documented_layers():
+def test_the_network_has_the_documented_layers():
     net = build_torch_mlp()
     assert type(net).__name__ == "NeuralNet"
     assert list(dict(net.named_children())) == ["fc1", "dropout1", "fc2", "dropout2", "fc3"]
@@ -62,7 +62,7 @@ def test_torch_weights_give_the_same_logits(images):
     np.testing.assert_allclose(torch_logits(net, images), keras_logits(model, images), atol=1e-5)
 
 
-def test_there_and_back_changes_nothing():
+def test_a_round_trip_of_the_weights_changes_nothing():
     model = build_mlp()
     other = torch_weights_to_keras(keras_weights_to_torch(model, build_torch_mlp()), build_mlp())
     for before, after in zip(model.get_weights(), other.get_weights(), strict=True):
@@ -110,7 +110,7 @@ def test_wrong_rates_are_named(rates, message):
 @pytest.mark.parametrize(
     "model", [{"units": (128, 32)}, {"input_shape": (8, 8)}, {"batch_norm": "before_dropout"}]
 )
-def test_nets_that_do_not_fit_are_refused(model):
+def test_networks_of_another_shape_are_refused(model):
     model, net = build_mlp(**model), build_torch_mlp()
     for transfer, pair in [
         (keras_weights_to_torch, (model, net)),

@@ -53,20 +53,20 @@ def parameters_of_lstm(inputs, units):
     return 4 * units * (inputs + units + 1)
 
 
-def test_parameters_of_the_lstm():
+def test_parameters_of_the_lstm_agree_with_a_count_by_hand():
     assert build_lstm().count_params() == 200 * 32 + parameters_of_lstm(32, 64) + 64 * 4 + 4
     expected = 50 * 8 + parameters_of_lstm(8, 12) + parameters_of_lstm(12, 6) + 6 * 2 + 2
     model = build_lstm(**SMALL[build_lstm], vocabulary_size=50, num_classes=2, input_shape=(9,))
     assert model.count_params() == expected
 
 
-def test_parameters_of_the_transformer():
+def test_parameters_of_the_transformer_agree_with_a_count_by_hand():
     embeddings = 200 * 32 + 32 * 32
     expected = embeddings + 2 * parameters_of_block(32, 128) + 2 * 32 + 32 * 4 + 4
     assert build_transformer().count_params() == expected
 
 
-def test_parameters_of_the_vision_transformer():
+def test_parameters_of_the_vision_transformer_agree_with_a_count_by_hand():
     embeddings = 16 * 64 + 64 + 49 * 64
     expected = embeddings + 4 * parameters_of_block(64, 128) + 2 * 64 + 64 * 10 + 10
     assert build_vit().count_params() == expected
@@ -94,7 +94,7 @@ def test_patches_are_squares_of_the_image():
     assert np.array_equal(received[0, 5], image[0, 4:, 8:].ravel())
 
 
-def test_placements():
+def test_every_site_has_its_placement():
     assert {s.path: s.placement for s in dropout_sites(build_lstm(units=(8, 8)))} == {
         "embedding_dropout": "input",
         "lstm_1/cell/recurrent_dropout": "recurrent",
@@ -179,7 +179,7 @@ def test_a_control_without_dropout_starts_from_the_same_weights(build):
 
 
 @pytest.mark.parametrize("build", SMALL)
-def test_regression_and_no_compile(build):
+def test_regression_is_supported_and_compiling_is_optional(build):
     model = build(num_classes=None, **SMALL[build])
     assert model.output_shape == (None, 1) and model.loss == "mean_squared_error"
     assert not build(compile=False, **SMALL[build]).compiled
@@ -240,7 +240,7 @@ def test_what_the_engine_leaves_to_fit_has_a_reason():
         )
 
 
-def test_the_lstm_without_recurrent_dropout_is_for_the_engine():
+def test_the_engine_can_train_the_lstm_without_recurrent_dropout():
     assert "recurrent_dropout" in why_only_model_fit(build_lstm())
     assert why_only_model_fit(build_lstm(**SMALL[build_lstm], recurrent_rate=0.0)) is None
 

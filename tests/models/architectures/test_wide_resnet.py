@@ -34,11 +34,11 @@ def parameters_by_hand(depth, widen_factor, channels, classes):
         ("wide_resnet_10_1_after_norm", parameters_by_hand(10, 1, 1, 10)),
     ],
 )
-def test_parameters_by_hand(name, parameters):
+def test_parameters_agree_with_a_count_by_hand(name, parameters):
     assert model_entry(name).parameters == parameters  # and test_registry.py counts the weights
 
 
-def test_the_smallest_net_by_hand():
+def test_the_smallest_net_agrees_with_a_count_by_hand():
     # Convolutions 144 + 2,304 x 2, then 512 + 4,608 + 9,216, then 2,048 + 18,432 + 36,864;
     # normalized maps 16 x 2, 16 + 32, 32 + 64, 64, two numbers each; classifier 650.
     convolutions = 144 + 4_608 + 512 + 4_608 + 9_216 + 2_048 + 18_432 + 36_864
@@ -59,7 +59,7 @@ def test_dropout_stands_after_the_second_relu_of_each_block(small):
     assert small.get_layer("pool").input is small.get_layer("last_relu").output
 
 
-def test_sites_and_placements(small):
+def test_sites_have_their_placements(small):
     found = [(site.path, site.rate, site.placement) for site in dropout_sites(small)]
     blocks = [(f"group_{group}_block_1_dropout", 0.3, "convolutional") for group in (1, 2, 3)]
     assert found == [*blocks, ("hidden_dropout", 0.25, "hidden")]
@@ -73,12 +73,12 @@ def test_after_the_last_norm_nothing_is_normalized():
     assert after == ["hidden_dropout", "classifier"]
 
 
-def test_a_registered_model_gets_the_hidden_site_that_a_search_asks_for():
+def test_a_registered_model_gets_the_hidden_site_that_a_search_needs():
     model = resolve_model("wide_resnet_10_1", placements=["hidden"])
     assert [site.rate for site in dropout_sites(model) if site.placement == "hidden"] == [0.0]
 
 
-def test_groups_halve_the_maps(small):
+def test_groups_halve_the_feature_maps(small):
     shapes = [small.get_layer(f"group_{group}_block_1_add").output.shape for group in (1, 2, 3)]
     assert shapes == [(None, 16, 12, 16), (None, 8, 6, 32), (None, 4, 3, 64)]
 
@@ -93,7 +93,7 @@ def test_a_block_adds_to_what_it_received():
     assert shortcut.input is model.get_layer("group_1_block_1_1_relu").output
 
 
-def test_rates_one_a_block_and_whole_maps():
+def test_there_is_one_rate_per_block_and_whole_maps_can_be_dropped():
     model = build_wide_resnet(
         input_shape=(8, 8),
         depth=10,
@@ -118,7 +118,7 @@ def test_a_control_without_dropout_starts_from_the_same_weights():
     assert all(np.array_equal(a, b) for a, b in zip(with_dropout, control, strict=True))
 
 
-def test_regression_and_regularizer():
+def test_regression_and_a_regularizer_are_supported():
     model = build_wide_resnet(
         input_shape=(8, 8, 1),
         num_classes=None,

@@ -275,18 +275,18 @@ def _big(optimizer="adam", trainable=True, dropout=0.0, kernel_regularizer=None)
 
 
 @pytest.mark.parametrize("name", LOUD)
-def test_what_a_rule_finds_besides_its_example(name):
+def test_rules_find_more_than_their_examples(name):
     code, build = LOUD[name]
     assert code in codes(build())
 
 
 @pytest.mark.parametrize("name", QUIET)
-def test_near_misses(name):
+def test_code_that_almost_triggers_a_rule_does_not(name):
     code, build = QUIET[name]
     assert code not in codes(build())
 
 
-def test_an_output_is_what_answers():
+def test_an_output_is_recognized_by_its_activation_or_loss():
     last = layers.Dropout(0.5, name="drop")
     for end in ("sigmoid", None):
         model = keras.Sequential([keras.Input((20,)), dense(), layers.Dense(3, end), last])
@@ -350,7 +350,7 @@ class TestTracedRates:
             layers.AlphaDropout,
         ],
     )
-    def test_each_kind_of_layer(self, layer_class):
+    def test_each_kind_of_layer_is_audited(self, layer_class):
         model = self.traced(layer_class)
         assert "DZ206" not in codes(model)
         model.layers[0].rate = 0.3
@@ -360,7 +360,7 @@ class TestTracedRates:
         model.compile("sgd", "mse")  # Keras traces anew
         assert "DZ206" not in codes(model)
 
-    def test_half_precision_and_recurrent_layers(self):
+    def test_traced_rates_are_found_in_half_precision_and_recurrent_layers(self):
         before = keras.mixed_precision.dtype_policy()
         keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
         try:
@@ -428,14 +428,14 @@ ODD = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd_models_do_not_break_it(name):
+def test_odd_models_do_not_break_the_audit(name):
     report = audit(ODD[name]())
     assert isinstance(report, AuditReport)
     assert not report.errors
     json.loads(report.to_json())
 
 
-def test_a_shared_layer_is_told_once():
+def test_a_shared_layer_is_reported_once():
     drop = layers.Dropout(0.8, name="drop")
     one, other = keras.Input((20,)), keras.Input((20,))
     x = layers.Concatenate()([drop(dense()(one)), drop(dense()(other))])
@@ -462,7 +462,7 @@ def report():
     return audit(model)
 
 
-def test_the_report_is_sorted_and_says_what_there_is(report):
+def test_the_report_is_sorted_and_counts_its_findings(report):
     assert [finding.code for finding in report] == ["DZ201", "DZ202", "DZ203"]
     assert len(report) == 3 and bool(report) and report.worst == "error"
     assert len(report.errors) == len(report.warnings) == len(report.notes) == 1
@@ -477,7 +477,7 @@ def test_the_report_is_sorted_and_says_what_there_is(report):
     assert str(clean) == "mlp: no findings"
 
 
-def test_the_report_as_json(report):
+def test_the_report_can_be_written_as_json(report):
     read = json.loads(report.to_json())
     assert read["worst"] == "error"
     assert [finding["code"] for finding in read["findings"]] == ["DZ201", "DZ202", "DZ203"]
@@ -487,7 +487,7 @@ def test_the_report_as_json(report):
     json.loads(not_a_number.to_json(), parse_constant=pytest.fail)
 
 
-def test_rates_that_mend_do_mend(report):
+def test_suggested_rates_fix_the_finding(report):
     model = sequential(
         dense(), layers.Dropout(0.8, name="high"), dense(), layers.Dropout(0.05, name="low"),
         dense(), layers.Dropout(1.0, name="all"),
@@ -513,7 +513,7 @@ def test_rules_are_chosen_by_code():
         audit(model, select="DZ101")
 
 
-def test_the_documented_guidance_is_not_told_off():
+def test_documented_models_have_no_findings():
     for rate in SEARCHED_RATES:
         assert not audit(build_mlp(hidden_rates=rate, input_rate=min(rate, 0.25)))
 
@@ -538,7 +538,7 @@ def test_codes_are_well_formed_and_stable():
     assert len(RULES) >= 25
 
 
-def test_the_page_is_in_step_with_the_rules():
+def test_the_page_shows_the_current_rules():
     page = Path(__file__).parents[3] / "docs" / "audit_rules.md"
     assert page.read_text(encoding="utf-8") == rules_page(), (
         "run: python -m dropout_zoo.models.auditing.docs_page > docs/audit_rules.md"
@@ -546,7 +546,7 @@ def test_the_page_is_in_step_with_the_rules():
 
 
 @pytest.mark.slow
-def test_audit_is_the_function_and_no_module():
+def test_audit_is_the_function_and_not_a_module():
     ran = subprocess.run(
         [sys.executable, "-c", "import dropout_zoo.models as m; assert callable(m.audit)"],
         capture_output=True,

@@ -38,7 +38,7 @@ def found(model):
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in APPLICATIONS])
-def test_keras_applications(name):
+def test_keras_applications_have_the_expected_findings(name):
     side, with_top, without_top = APPLICATIONS[name]
     build = getattr(keras.applications, name)
     for include_top, expected in ((True, with_top), (False, without_top)):
@@ -92,7 +92,7 @@ ZOO = {
 
 
 @pytest.mark.parametrize("name", ZOO)
-def test_the_zoo(name):
+def test_models_of_the_zoo_have_the_expected_findings(name):
     build, arguments, expected = ZOO[name]
     assert found(build(**arguments)) == expected
 
@@ -126,7 +126,7 @@ LARGEST = "srivastava_8192x2"  # seventy million parameters
     "name",
     [pytest.param(each, marks=[pytest.mark.slow] * (each == LARGEST)) for each in list_models()],
 )
-def test_registered_models(name):
+def test_registered_models_have_the_expected_findings(name):
     assert found(create_model(name)) == REGISTERED.get(name, set())
 
 
@@ -601,7 +601,7 @@ EXAMPLES = {
 
 
 @pytest.mark.parametrize("build", EXAMPLES, ids=lambda build: build.__name__)
-def test_example_architectures(build):
+def test_example_architectures_have_the_expected_findings(build):
     assert found(build()) == EXAMPLES[build]
 
 
@@ -617,7 +617,7 @@ def test_there_are_enough_models():
     ],
     ids=lambda build: build.__name__,
 )
-def test_saved_and_loaded_they_are_judged_the_same(build, tmp_path):
+def test_saved_and_loaded_models_have_the_same_findings(build, tmp_path):
     if build is transfer:
         pytest.skip("large, and its base is saved as any other nested model is")
     build().save(tmp_path / "model.keras")

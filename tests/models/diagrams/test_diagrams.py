@@ -69,7 +69,7 @@ def model(request):
     return MODELS[request.param]()
 
 
-def test_layers_shapes_parameters_and_sites_stand_in_the_text():
+def test_the_text_shows_layers_shapes_parameters_and_sites():
     lines = diagram(build_mlp()).text().splitlines()
     assert re.fullmatch(r"○ input_layer\w*  Input +28 x 28", lines.pop(3))  # numbered by Keras
     assert lines == [
@@ -95,7 +95,7 @@ def test_residual_branches_run_beside_the_layers_that_they_pass_by():
     ]  # fmt: skip
 
 
-def test_every_weight_and_every_site_is_told_once(model):
+def test_every_weight_and_every_site_is_shown_once(model):
     spec = diagram(model).spec
     assert sum(layer.parameters for layer in spec.layers) == model.count_params()
     told = [
@@ -108,7 +108,7 @@ def test_every_weight_and_every_site_is_told_once(model):
     assert set(told) == {(site.path, site.rate) for site in dropout_sites(model)}
 
 
-def test_what_is_computed_runs_down_its_lane_to_the_last_layer_that_uses_it(model):
+def test_a_lane_ends_at_the_last_layer_that_uses_it(model):
     drawn = diagram(model, collapse=False).spec.layers
     places = assign_lanes(drawn)
     for number, layer in enumerate(drawn):
@@ -131,7 +131,7 @@ def test_text_fits_the_terminal(model, width):
     assert len(marked) > sum(bool(layer.sites) for layer in diagram(model).spec.layers)
 
 
-def test_what_repeats_is_drawn_once_where_a_model_is_deep():
+def test_repeated_layers_of_a_deep_model_are_drawn_once():
     rates = [0.0, *(round(0.01 * block, 2) for block in range(1, 20))]
     model = residual(20, rates)
     text = diagram(model).text()
@@ -156,7 +156,7 @@ def test_deep_application_models_stay_readable(name, most):
     assert sum(layer.parameters for layer in drawn.spec.layers) == model.count_params()
 
 
-def test_layers_that_feed_something_further_on_are_not_merged():
+def test_layers_that_feed_a_later_layer_are_not_merged():
     """A skip from the first of three equal blocks would be lost."""
     x = first = keras.Input((4,))
     outputs = []
@@ -170,7 +170,7 @@ def test_layers_that_feed_something_further_on_are_not_merged():
     assert len(drawn[-1].sources) == 2
 
 
-def test_nested_models_composite_layers_and_several_inputs():
+def test_nested_models_composite_layers_and_several_inputs_are_drawn():
     text = diagram(nested()).text()
     assert text.count("model encoder") == 2
     assert "left" in text and "right" in text
@@ -203,7 +203,7 @@ def test_several_outputs_are_marked():
     assert "Dense 2, output" in text
 
 
-def test_models_without_a_graph_are_listed_and_say_so():
+def test_models_without_a_graph_are_shown_as_lists():
     drawn = diagram(Subclassed())
     text = " ".join(drawn.text().split())
     assert "subclassed: not built, 1 dropout site" in text
@@ -214,24 +214,24 @@ def test_models_without_a_graph_are_listed_and_say_so():
     assert "no graph to read" in drawn.svg()
 
 
-def test_models_that_are_not_built_are_drawn():
+def test_unbuilt_models_are_drawn():
     text = diagram(keras.Sequential([layers.Dense(4), layers.Dropout(0.2), layers.Dense(2)])).text()
     assert "not built" in text
     assert "?" in text
 
 
-def test_models_without_dropout_say_so():
+def test_diagrams_say_that_a_model_has_no_dropout():
     model = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
     assert "no dropout sites" in diagram(model).text()
     ElementTree.fromstring(diagram(model).svg())
 
 
-def test_what_is_no_model_is_refused():
+def test_anything_but_a_model_is_refused():
     with pytest.raises(TypeError, match="expected a Keras model, received str"):
         diagram("mlp")
 
 
-def test_the_picture_is_whole_and_told_in_words(model):
+def test_the_picture_is_complete_and_has_a_description(model):
     drawn = diagram(model)
     root = ElementTree.fromstring(drawn.svg())
     named = root.attrib["aria-labelledby"].split()
@@ -253,7 +253,7 @@ def test_the_picture_is_whole_and_told_in_words(model):
     assert "stroke-dasharray" in root.find(f"{SVG}style").text
 
 
-def test_what_is_written_lies_within_the_picture(model):
+def test_text_lies_within_the_picture(model):
     root = ElementTree.fromstring(diagram(model).svg())
     width, height = float(root.attrib["width"]), float(root.attrib["height"])
     for each in root.iter(f"{SVG}rect"):
@@ -267,7 +267,7 @@ def test_what_is_written_lies_within_the_picture(model):
         assert left + length * (each.get("class") != "title") <= width
 
 
-def test_names_stay_text():
+def test_names_are_escaped():
     wicked = "<script>alert(1)<script>&\"'\x00\x1b"
     inputs = keras.Input((4,), name="<b>")
     x = layers.Dropout(0.5, name=wicked)(layers.Dense(3)(inputs))
@@ -282,13 +282,13 @@ def test_names_stay_text():
     assert "\x1b" not in diagram(model).text()
 
 
-def test_the_picture_needs_nothing_from_elsewhere():
+def test_the_picture_needs_no_other_files():
     picture = diagram(residual()).svg().replace("http://www.w3.org/2000/svg", "")
     assert not re.search(r"https?:|url\(|@import|<script|href|<image|font-face", picture)
     assert "prefers-color-scheme:dark" in picture
 
 
-def test_pictures_on_one_page_do_not_share_what_they_name():
+def test_pictures_on_one_page_have_different_ids():
     pictures = [diagram(build_mlp()).svg(), diagram(residual()).svg()]
     ids = [set(re.findall(r'id="([^"]+)"', picture)) for picture in pictures]
     assert not ids[0] & ids[1]
@@ -297,7 +297,7 @@ def test_pictures_on_one_page_do_not_share_what_they_name():
     assert all(f".{key} " in rule for rule in rules[0])
 
 
-def test_a_notebook_shows_it():
+def test_a_notebook_displays_it():
     drawn = diagram(build_mlp())
     assert drawn._repr_svg_() == drawn.svg()
     assert drawn.svg() in drawn._repr_html_()

@@ -282,12 +282,12 @@ TWO_SITES = build_mlp(input_shape=(4,), units=(3, 3), num_classes=2)
 
 @given(rates=st.lists(st.floats(0, 1, exclude_max=True), min_size=2, max_size=2))
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_any_rates(rates):
+def test_any_valid_rates_can_be_set(rates):
     wanted = dict(zip(("hidden_1_dropout", "hidden_2_dropout"), rates, strict=True))
     assert rates_of(with_rates(TWO_SITES, wanted)) == wanted
 
 
-def test_several_at_once_and_none():
+def test_several_rates_can_be_set_at_once_or_none():
     model = cells()
     wanted = dict.fromkeys(rates_of(model), 0.35)
     changed = with_rates(model, wanted)
@@ -296,7 +296,7 @@ def test_several_at_once_and_none():
     assert with_rates(changed, {}) is not changed
 
 
-def test_the_parts_are_plain_and_new():
+def test_the_copy_consists_of_new_plain_layers():
     model = kinds()
     changed = with_rates(model, {})
     for old, new in zip(model.layers, changed.layers, strict=True):
@@ -338,7 +338,7 @@ def test_rates_inside_composite_layers_take_effect(build, paths):
         assert not np.allclose(on(x, training=True), on(x, training=False), rtol=1e-3), path
 
 
-def test_an_argument_that_sets_several_rates_wants_them_all_the_same():
+def test_rates_that_one_argument_sets_must_be_equal():
     inputs = Input((6, 8))
     x = layers.Flatten()(TransformerBlock(8, name="block")(inputs))
     model = keras.Model(inputs, layers.Dense(1)(x))
@@ -352,7 +352,7 @@ def test_an_argument_that_sets_several_rates_wants_them_all_the_same():
     assert rates_of(with_rates(model, dict.fromkeys(paths, 0.4))) == dict.fromkeys(paths, 0.4)
 
 
-def test_a_rate_in_the_code_of_a_layer_is_refused():
+def test_a_rate_that_a_layer_hard_codes_cannot_be_set():
     inputs = Input((8,))
     x = layers.Dropout(0.2, name="plain")(FixedRate(name="fixed")(inputs))
     model = keras.Model(inputs, layers.Dense(1)(x))
@@ -371,7 +371,7 @@ def test_an_unknown_path_lists_the_sites():
         with_rates(keras.Sequential([Input((2,)), layers.Dense(1)]), {"drop": 0.5})
 
 
-def test_rates_by_site_or_one_for_all():
+def test_rates_are_given_by_site_or_as_one_for_all():
     model = keras.Sequential(
         [Input((8,)), layers.Dropout(0.2, name="one"), layers.Dense(4), layers.Dropout(0.3)]
     )
@@ -466,7 +466,7 @@ def squared(y, predicted):
     return ops.mean((y - predicted) ** 2, axis=-1)
 
 
-def test_compiled_alike_with_code_that_is_not_registered():
+def test_unregistered_code_is_kept_when_a_copy_is_compiled():
     def own_loss(y, predicted):
         return 3 * squared(y, predicted)
 
@@ -499,7 +499,7 @@ OPTIMIZERS = {
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)
-def test_the_same_optimizer_anew(kind, tmp_path):
+def test_the_optimizer_is_a_new_equal_one(kind, tmp_path):
     model = small(loss="mse", optimizer=OPTIMIZERS[kind]())
     steps = int(model.optimizer.iterations)
     state = [ops.convert_to_numpy(v).copy() for v in model.optimizer.variables]
@@ -516,7 +516,7 @@ def test_the_same_optimizer_anew(kind, tmp_path):
     assert keras.models.load_model(tmp_path / "model.keras").compiled
 
 
-def test_a_schedule_of_ones_own_is_kept():
+def test_a_custom_learning_rate_schedule_is_kept():
     class Constant(keras.optimizers.schedules.LearningRateSchedule):
         def __call__(self, step):
             return 0.125
@@ -530,7 +530,7 @@ def test_a_schedule_of_ones_own_is_kept():
     changed.fit(X, Y, verbose=0)
 
 
-def test_what_weight_decay_leaves_out_stays_out():
+def test_variables_excluded_from_weight_decay_stay_excluded():
     optimizer = keras.optimizers.AdamW(0.0, weight_decay=0.5)
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     model = small()
@@ -545,7 +545,7 @@ def test_what_weight_decay_leaves_out_stays_out():
     assert (changed.get_layer("last").get_weights()[0] < kernel).all()
 
 
-def test_an_optimizer_that_cannot_be_made_anew_is_named():
+def test_an_optimizer_that_cannot_be_copied_is_named():
     class Own(keras.optimizers.SGD):
         def __init__(self, extra, **kwargs):
             super().__init__(**kwargs)
@@ -556,7 +556,7 @@ def test_an_optimizer_that_cannot_be_made_anew_is_named():
         with_rates(model, {})
 
 
-def test_compile_flags():
+def test_flags_of_compile_are_kept():
     model = small()
     model.compile("adam", "mse", run_eagerly=True)
     assert with_rates(model, {}).run_eagerly
@@ -567,7 +567,7 @@ def test_compile_flags():
     assert not with_rates(small(), {}).compiled
 
 
-def test_losses_and_metrics_by_output():
+def test_losses_and_metrics_by_output_are_kept():
     model = branched()
     model.compile(
         "sgd",
@@ -584,7 +584,7 @@ def test_losses_and_metrics_by_output():
     assert changed.output_names == model.output_names == ["a", "b"]
 
 
-def test_a_model_that_is_not_built_yet():
+def test_an_unbuilt_model_can_be_cloned():
     model = keras.Sequential([layers.Dense(8), layers.Dropout(0.3, name="drop"), layers.Dense(1)])
     model.compile("adam", "mse")
     changed = with_rates(model, {"drop": 0.1})
@@ -605,7 +605,7 @@ def test_the_original_stays_compiled_even_where_cloning_fails():
     assert inner.compiled
 
 
-def test_a_nested_model_compiled_with_a_loss_of_ones_own():
+def test_a_nested_model_with_a_custom_loss_can_be_cloned():
     def own(y, predicted):
         return squared(y, predicted)
 
@@ -616,7 +616,7 @@ def test_a_nested_model_compiled_with_a_loss_of_ones_own():
     assert inner.compiled
 
 
-def test_what_is_shared_stays_shared():
+def test_shared_layers_stay_shared():
     encoder = keras.Sequential(
         [Input((8,)), layers.Dense(8), layers.Dropout(0.3, name="d")], name="encoder"
     )
@@ -645,7 +645,7 @@ class FreeNames(layers.Layer):
         return self.dense(x)
 
 
-def test_what_is_frozen_stays_frozen():
+def test_frozen_layers_stay_frozen():
     base = keras.Sequential(
         [Input((8,)), layers.Dense(8), layers.BatchNormalization(), layers.Dropout(0.2, name="d")],
         name="base",
@@ -703,7 +703,7 @@ def halved(x):
     return x / 2
 
 
-def test_functions_of_ones_own_in_layers():
+def test_custom_functions_in_layers_are_kept():
     def local(x):
         return x * 3
 
@@ -724,7 +724,7 @@ def test_functions_of_ones_own_in_layers():
     assert changed.get_layer("python_lambda") is not model.get_layer("python_lambda")
 
 
-def test_layers_of_ones_own_inside_wrappers():
+def test_custom_layers_inside_wrappers_are_kept():
     class Local(layers.Layer):
         def call(self, x):
             return x * 2
@@ -752,7 +752,7 @@ def test_mixed_precision_is_kept():
     assert changed.get_layer("conv_1_dropout").output.dtype == "bfloat16"
 
 
-def test_a_clone_does_not_outlive_its_use():
+def test_a_clone_is_freed_after_use():
     inputs = Input((8,))
     x = layers.Dense(8)(inputs)
     x = layers.Lambda(lambda y: y + 1)(ops.relu(x) + x)

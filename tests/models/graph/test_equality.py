@@ -127,7 +127,7 @@ def test_weights_of_frozen_layers_are_never_left_out():
     assert not one.equals(other)
 
 
-def test_what_cannot_be_read_equals_only_itself():
+def test_unreadable_objects_equal_only_themselves():
     class Opaque:
         __slots__ = ()
 

@@ -441,7 +441,7 @@ def found(model):
 
 
 @pytest.mark.parametrize("build", EXPECTED, ids=lambda build: build.__name__)
-def test_paths_rates_and_placements(build):
+def test_sites_have_paths_rates_and_placements(build):
     model = build()
     sites = dropout_sites(model)
     assert sorted(found(model)) == sorted(EXPECTED[build].items())
@@ -461,7 +461,7 @@ def test_clones_and_new_builds_have_the_same_sites_in_the_same_order(build):
     assert found(build()) == found(model)
 
 
-def test_what_is_no_model_is_refused():
+def test_anything_but_a_model_is_refused():
     with pytest.raises(TypeError, match="expected a Keras model, received int"):
         dropout_sites(3)
 
@@ -478,14 +478,14 @@ def test_the_order_is_from_input_to_output():
         pytest.param("DenseNet121", {}, {}, marks=pytest.mark.slow),
     ],
 )
-def test_keras_applications(name, arguments, expected):
+def test_sites_of_keras_applications_are_found(name, arguments, expected):
     build = getattr(keras.applications, name)
     model = build(weights=None, input_shape=(32, 32, 3), classes=4, **arguments)
     assert dict(found(model)) == expected
 
 
 @pytest.mark.slow
-def test_efficientnet():
+def test_sites_of_efficientnet_are_found():
     model = keras.applications.EfficientNetB0(weights=None, input_shape=(64, 64, 3), classes=4)
     sites = dropout_sites(model)
     assert len(sites) == 10
@@ -495,7 +495,7 @@ def test_efficientnet():
     assert [site.rate for site in sites[:-1]] == sorted(site.rate for site in sites[:-1])
 
 
-def test_the_documented_nets():
+def test_the_documented_nets_have_their_sites():
     assert found(build_mlp(input_rate=0.2)) == [
         ("input_dropout", (0.2, "input")),
         ("hidden_1_dropout", (0.5, "hidden")),
@@ -508,7 +508,7 @@ def test_the_documented_nets():
     ]
 
 
-def test_names_do_not_decide():
+def test_names_do_not_determine_placements():
     model = keras.Sequential(
         [
             Input((4,)),
@@ -534,7 +534,7 @@ def test_names_do_not_decide():
         ([lambda: layers.Activation("relu"), layers.BatchNormalization], "convolutional"),
     ],
 )
-def test_what_a_feature_map_becomes(head, placement):
+def test_dropout_after_a_feature_map_has_the_expected_placement(head, placement):
     inputs = Input((12, 12, 1))
     x = layers.Conv2D(4, 3)(inputs)
     for make in head:
@@ -564,7 +564,7 @@ def test_building_a_sequential_changes_no_site():
     assert found(model) == before
 
 
-def test_sites_of_a_part_of_a_model():
+def test_sites_of_a_part_of_a_model_are_found():
     model = normalized_convnet()
     part = keras.Model(model.inputs, model.get_layer("maps").output)
     # Nothing with weights follows within the part.

@@ -31,7 +31,7 @@ CHECKS = Path(__file__).parents[2] / "dropout_family_checks.py"
 
 
 @pytest.mark.parametrize("backend", backends.ALL)
-def test_masks_saving_and_learning_on_backend(backend, tmp_path):
+def test_the_layers_drop_learn_and_are_saved_on_other_backends(backend, tmp_path):
     assert backends.last_words(backend, CHECKS, backend, tmp_path) == backends.WELL
 
 
@@ -107,13 +107,13 @@ def test_sites_and_their_placements():
 
 
 @pytest.mark.parametrize("build", [small_maps_net, dropped_weights_net])
-def test_the_audit_has_nothing_to_say(build):
+def test_the_audit_has_no_findings(build):
     report = audit(build())
     assert not report, report
     assert not report.limits
 
 
-def test_the_audit_knows_rates_that_are_learned():
+def test_the_audit_recognizes_learned_rates():
     assert not audit(learned_rate_net())  # no advice on a rate of 0.6 that nobody chose
 
 
@@ -157,7 +157,7 @@ def test_a_learned_rate_is_neither_set_nor_searched():
         search_space(alone)
 
 
-def test_what_has_been_learned_is_kept_in_clones():
+def test_learned_rates_are_kept_in_clones():
     model = learned_rate_net()
     model.get_layer("first").rate_logit.assign(0.7)
     clone = with_rates(model, {"drop": 0.1})
@@ -185,13 +185,13 @@ def test_monte_carlo_drops_at_each_site(build, few_digits):
         assert monte_carlo(nothing_else, x, samples=3).std.max() > 1e-4
 
 
-def test_what_the_engine_cannot_lift_has_a_reason():
+def test_layers_that_the_engine_cannot_train_have_a_reason():
     assert why_only_model_fit(small_maps_net()) is None
     assert re.search("'first' is a DropConnect", why_only_model_fit(dropped_weights_net()))
 
 
 @pytest.mark.slow
-def test_fit_trains_what_the_engine_cannot_lift(few_digits):
+def test_fit_trains_what_the_engine_cannot(few_digits):
     with pytest.warns(UserWarning, match=r"Model\.fit trains the members.*DropConnect"):
         (trained,) = train_members(
             dropped_weights_net(), [Member([0.1, 0.2], 0)], few_digits, epochs=2, batch_size=32

@@ -51,7 +51,7 @@ def test_two_pieces_are_a_relu_where_one_of_them_is_zero():
     np.testing.assert_array_equal(np.asarray(layer(x)), [[0.0], [0.5]])
 
 
-def test_weights_a_piece():
+def test_each_piece_has_its_weights():
     layer = Maxout(240, 5)
     layer.build((None, 784))
     assert [w.shape for w in layer.weights] == [(784, 1200), (1200,)]

@@ -146,5 +146,5 @@ def test_the_mixed_policy_of_spatial_dropout_is_kept():
 
 
 @pytest.mark.parametrize("backend", backends.NIGHTLY_ON_TORCH)
-def test_frequencies_without_tensorflow(backend):
+def test_frequencies_are_right_on_other_backends(backend):
     assert backends.last_words(backend, "-c", FREQUENCIES, backend) == backends.WELL

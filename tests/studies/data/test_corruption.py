@@ -6,7 +6,7 @@ import pytest
 from dropout_zoo.studies.data.corruption import corrupted, with_wrong_labels
 
 
-def test_wrong_labels_are_as_many_as_told_and_really_wrong(few_digits):
+def test_as_many_labels_are_wrong_as_asked(few_digits):
     data, wrong = with_wrong_labels(few_digits, 0.2, seed=0)
     differs = np.flatnonzero(data.train[1] != few_digits.train[1])
     np.testing.assert_array_equal(differs, wrong)
@@ -15,7 +15,7 @@ def test_wrong_labels_are_as_many_as_told_and_really_wrong(few_digits):
     assert data.validation is few_digits.validation
 
 
-def test_corruptions_are_of_the_size_they_say(few_digits):
+def test_corruptions_have_the_size_asked_for(few_digits):
     x = few_digits.validation[0]
     noise = corrupted(x, "gaussian noise", 0.3, seed=0) - x
     assert noise.std() == pytest.approx(0.3 * x.max(), rel=0.02)

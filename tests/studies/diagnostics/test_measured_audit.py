@@ -72,7 +72,7 @@ def test_bad_code_triggers_its_rule_and_good_code_does_not(code, few_digits):
     assert codes(examine(program(RULES[code].good), few_digits, **settings)) == set()
 
 
-def test_it_joins_what_it_reads_and_what_it_measures(few_digits):
+def test_findings_read_and_measured_are_in_one_report(few_digits):
     model = net(layers.Dense(32, "relu"), layers.Dropout(0.8, name="drop"))
     weights = model.get_weights()
     report = examine(model, few_digits, epochs=2, num_seeds=2)
@@ -104,7 +104,7 @@ def test_training_above_validation_needs_no_explanation(few_digits):
 
 
 @pytest.mark.slow
-def test_the_verdict_waits_for_longer_trainings(few_digits):
+def test_short_training_runs_get_no_verdict(few_digits):
     for epochs in (1, 6):
         hidden = [layers.Dense(64, "relu"), layers.Dropout(0.6)]
         model = net(*hidden, layers.Dense(64, "relu"), layers.Dropout(0.6), metrics=())
@@ -134,7 +134,7 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_losses_and_outputs(name, few_digits):
+def test_losses_must_match_outputs(name, few_digits):
     units, activation, loss, expected = LOSSES[name]
     model = net(end=layers.Dense(units, activation), loss=loss)
     assert codes(examine(model, few_digits, select=["DZ301", "DZ302"])) == expected
@@ -158,7 +158,7 @@ def test_a_softmax_over_one_unit_is_reported(few_digits):
     assert not examine(right, data, select=["DZ301", "DZ302"])
 
 
-def test_logits_that_happen_to_be_small_are_no_probabilities():
+def test_small_logits_are_not_mistaken_for_probabilities():
     model = net(
         end=layers.Dense(1, kernel_initializer="zeros", bias_initializer="ones"), loss="mse"
     )
@@ -168,7 +168,7 @@ def test_logits_that_happen_to_be_small_are_no_probabilities():
     assert expects_logits(model) is False
 
 
-def test_words_are_not_enlarged():
+def test_tokens_are_not_scaled():
     words = keras.Input((5,), dtype="int32")
     x = layers.Flatten()(layers.Embedding(7, 4)(words))
     for activation, expected in (("sigmoid", None), (lambda x: x + 100.0, False)):
@@ -191,7 +191,7 @@ def test_alpha_dropout_keeps_the_variance_and_plain_dropout_does_not():
         assert low < ratio < high
 
 
-def test_the_switch_turns_dropout_alone_and_all_of_it():
+def test_the_switch_turns_on_all_dropout_and_nothing_else():
     inputs = keras.Input((6, 8))
     x = layers.MultiHeadAttention(2, 4, dropout=0.5)(inputs, inputs)
     recurrent = keras.Model(inputs, layers.LSTM(4, dropout=0.5)(inputs))
@@ -217,7 +217,7 @@ def test_the_switch_turns_dropout_alone_and_all_of_it():
 
 
 @pytest.mark.slow
-def test_a_diverged_training_is_reported(few_digits):
+def test_a_diverged_training_run_is_reported(few_digits):
     model = net(layers.Dense(16, "relu"), layers.Dropout(0.2))
     model.compile(keras.optimizers.SGD(1e30), "sparse_categorical_crossentropy")
     report = examine(model, few_digits, epochs=2, num_seeds=1)
@@ -271,7 +271,7 @@ def maps():
         (lambda: net(layers.Dropout(1.0)), "has a rate of 1: nothing was measured"),
     ],
 )
-def test_what_cannot_be_measured_is_said(build, words, few_digits):
+def test_what_cannot_be_measured_is_reported(build, words, few_digits):
     model = build()
     model.compile("adam", "mse")
     report = examine(model, few_digits)
@@ -279,7 +279,7 @@ def test_what_cannot_be_measured_is_said(build, words, few_digits):
     assert not codes(report) & set(MEASURED)
 
 
-def test_nothing_is_trained_where_no_measured_rule_is_asked_for(few_digits, monkeypatch):
+def test_nothing_is_trained_without_a_measured_rule(few_digits, monkeypatch):
     def refuse(*arguments, **settings):
         raise AssertionError("trained")
 

@@ -72,7 +72,7 @@ def display(request):
     plt.close("all")
 
 
-def test_every_public_display_is_one():
+def test_every_public_display_is_a_display():
     public = {name for part in (studies, tuning) for name in part.__all__ if "Display" in name}
     assert public == set(MADE)
     for name in public:
@@ -140,7 +140,7 @@ def test_a_color_of_the_caller_replaces_that_of_the_display():
     plt.close("all")
 
 
-def test_means_leave_out_what_was_not_measured():
+def test_means_ignore_missing_values():
     found = means_over_seeds(POINTS)
     assert list(found.columns) == ["series", "x", "mean", "std"]
     assert found["mean"].tolist() == [2.0, 4.0]
@@ -149,6 +149,6 @@ def test_means_leave_out_what_was_not_measured():
 
 
 @pytest.mark.parametrize("name", [name for name in MADE if name != "RatesDisplay"])
-def test_a_display_refuses_what_is_no_result_of_its_studies(name):
+def test_a_display_refuses_results_of_other_studies(name):
     with pytest.raises(ValueError, match=r"expected the result of .*, received a DataFrame"):
         getattr(studies, name).from_result(POINTS)

@@ -107,7 +107,7 @@ def test_the_error_is_drawn_in_percent(sweep):
 
 
 @pytest.mark.slow
-def test_a_control_that_is_no_point_of_the_curve_is_a_line_across(few_digits):
+def test_a_control_outside_the_curve_is_a_horizontal_line(few_digits):
     two = build_mlp(units=(8, 8), hidden_rates=0.3)
     result = rate_sweep(
         two, few_digits, sites="each", rates=(0.5,), epochs=1, seeds=1,
@@ -121,7 +121,7 @@ def test_a_control_that_is_no_point_of_the_curve_is_a_line_across(few_digits):
     assert first.get_marker() != second.get_marker()
 
 
-def test_learning_curves_have_three_lines_a_setting(sweep):
+def test_learning_curves_have_three_lines_per_setting(sweep):
     display = LearningCurveDisplay.from_result(sweep, [NO_DROPOUT, "hidden 0.30"]).plot()
     assert [axis.get_ylabel() for axis in display.axes_] == ["error (%)", "loss"]
     assert {axis.get_xlabel() for axis in display.axes_} == {"epoch"}
@@ -158,7 +158,7 @@ def test_displays_draw_on_axes_that_are_given(sweep):
 
 
 @pytest.mark.slow
-def test_the_size_curve_has_a_logarithmic_axis_and_a_line_a_setting(model, few_digits):
+def test_the_size_curve_has_a_logarithmic_axis_and_one_line_per_setting(model, few_digits):
     result = data_size_sweep(model, few_digits, sizes=(30, 150), max_epoch_factor=1, **QUICK)
     axis = FactorCurveDisplay.from_result(result, "error").plot().ax_
     assert axis.get_xscale() == "log"
@@ -176,7 +176,7 @@ def test_the_size_curve_has_a_logarithmic_axis_and_a_line_a_setting(model, few_d
 
 
 @pytest.mark.slow
-def test_models_of_different_depth_are_not_joined(few_digits):
+def test_models_of_different_depth_are_not_connected(few_digits):
     result = capacity_sweep("mlp", few_digits, units=[(4,), (8,), (4, 4)], **QUICK)
     axis = FactorCurveDisplay.from_result(result).plot().ax_
     assert axis.get_xlabel() == "parameters"
@@ -187,7 +187,7 @@ def test_models_of_different_depth_are_not_joined(few_digits):
     ]
 
 
-def test_the_map_writes_every_value_and_marks_the_best(grid, sweep):
+def test_the_map_shows_every_value_and_marks_the_best(grid, sweep):
     display = HeatMapDisplay.from_result(grid).plot()
     axis = display.ax_
     mean = grid.scores().pivot_table(index="first_rate", columns="second_rate", values="val_loss")
@@ -223,7 +223,7 @@ def test_a_setting_looks_the_same_whichever_others_are_drawn(sweep):
 
 
 @pytest.mark.slow
-def test_of_several_series_the_marks_name_theirs(few_digits):
+def test_marks_name_their_series_where_there_are_several(few_digits):
     result = rate_sweep(
         build_mlp(units=(16, 8), hidden_rates=0.5), few_digits, sites="each", rates=(0.3, 0.9),
         **QUICK,
@@ -235,7 +235,7 @@ def test_of_several_series_the_marks_name_theirs(few_digits):
     assert all(text.startswith(f"{display.series}: ") for text in marked)
 
 
-def test_gaps_are_drawn_without_a_training_twin(sweep):
+def test_gaps_are_drawn_without_a_training_curve(sweep):
     display = RateCurveDisplay.from_result(generalization_gaps(sweep)).plot()
     assert "validation" in lines(display.ax_)
     assert "training, dropout off" not in lines(display.ax_)

@@ -20,7 +20,7 @@ def units(model, few_digits):
 
 
 @pytest.mark.slow
-def test_units_are_measured_as_they_are_named(units, few_digits):
+def test_every_unit_is_measured(units, few_digits):
     data = units.data
     assert len(data) == 2 * 2 * 32
     assert data["active_share"].between(0, 1).all()
@@ -35,7 +35,7 @@ def test_units_are_measured_as_they_are_named(units, few_digits):
     assert text in units.summary()
 
 
-def test_a_unit_without_weights_is_not_missed(few_digits):
+def test_ablating_a_unit_without_weights_changes_nothing(few_digits):
     from dropout_zoo.studies.experiments.coadaptation import _units
 
     model = build_mlp(units=(6,), hidden_rates=0.5)

@@ -29,7 +29,7 @@ def test_a_rare_class_is_made_rare_and_found_less_often(few_digits, model):
         imbalance_sweep(model, few_digits, rare=12)
 
 
-def test_a_ratio_that_is_given_twice_is_trained_once(model, few_digits):
+def test_a_ratio_given_twice_is_trained_once(model, few_digits):
     once = plan_imbalance_sweep(model, few_digits, ratios=(10,), seeds=2)
     assert plan_imbalance_sweep(model, few_digits, ratios=(10, 10), seeds=2).num_runs == (
         once.num_runs

@@ -12,7 +12,7 @@ ALONE = Execution(workers=1)
 
 
 @pytest.mark.slow
-def test_wrong_labels_are_learned_by_heart_without_dropout(few_digits):
+def test_wrong_labels_are_memorized_without_dropout(few_digits):
     result = label_noise_sweep(
         build_mlp(units=(128,), hidden_rates=0.5), few_digits, noise=(0.0, 0.4), rates=(0.8,),
         epochs=100, seeds=2, execution=ALONE,
@@ -41,7 +41,7 @@ def test_wrong_labels_are_learned_by_heart_without_dropout(few_digits):
 
 
 @pytest.mark.slow
-def test_levels_of_noise_and_rates_that_differ_little_are_settings_of_their_own(model, few_digits):
+def test_similar_rates_and_noise_levels_are_different_settings(model, few_digits):
     result = label_noise_sweep(
         model, few_digits, noise=(0.101, 0.104), rates=(0.12, 0.125), epochs=1, seeds=1,
         execution=ALONE,

@@ -103,7 +103,7 @@ def test_methods_that_do_not_fit_are_refused(few_digits):
         compare_methods(plain, few_digits, methods=["L2"])
 
 
-def test_every_method_of_the_list_is_there():
+def test_every_documented_method_exists():
     found = methods_for((128, 64), is_image=True)
     assert {
         NONE, "L1", "L2", "L1 + L2", "max-norm", "dropout", "dropout + L2", "dropout + max-norm",
@@ -192,7 +192,7 @@ def test_the_differences_are_drawn_with_intervals_seeds_and_names(race):
 
 
 @pytest.mark.slow
-def test_dropout_drops_in_a_net_that_has_it_only_when_asked(few_digits):
+def test_builders_may_add_dropout_only_on_request(few_digits):
     def bare(hidden_rates=None, kernel_regularizer=None, input_shape=(28, 28), num_classes=10):
         model = keras.Sequential([keras.Input(input_shape), keras.layers.Flatten()])
         model.add(keras.layers.Dense(8, "relu", kernel_regularizer=kernel_regularizer))
@@ -216,7 +216,7 @@ def test_dropout_drops_in_a_net_that_has_it_only_when_asked(few_digits):
 
 
 @pytest.mark.slow
-def test_no_method_is_without_those_that_the_builder_has_by_default(few_digits):
+def test_the_control_turns_off_the_defaults_of_the_builder(few_digits):
     seen = []
 
     def held(max_norm=3.0, kernel_regularizer=None, input_shape=(28, 28), num_classes=10):
@@ -252,7 +252,7 @@ def test_tokens_are_not_changed_into_others():
 
 
 @pytest.mark.slow
-def test_an_option_at_the_end_of_its_range_is_told(race):
+def test_an_option_at_the_end_of_its_range_is_reported(race):
     chosen = race.data.groupby("setting")["option"].first()
     ends = {
         name: {options[0].label, options[-1].label}

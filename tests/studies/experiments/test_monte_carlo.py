@@ -69,7 +69,7 @@ def test_the_model_is_left_as_it_was():
     assert vars(model.layers[2]).get("call") is None
 
 
-def test_another_shape_of_the_output_is_told():
+def test_another_output_shape_is_reported():
     model = keras.Sequential([keras.Input((5, 3)), layers.Dropout(0.5), layers.Dense(4)])
     with pytest.raises(ValueError, match=r"outputs of shape \(2, 5, 4\)"):
         monte_carlo(model, np.ones((2, 5, 3), "float32"), 3)
@@ -161,7 +161,7 @@ def test_predictions_are_saved_and_loaded(trained, few_digits, tmp_path):
     assert list(regression.data) == ["example", "mean/0", "std/0"]
 
 
-def test_convergence_wants_a_classifier(few_digits):
+def test_convergence_needs_a_classifier(few_digits):
     with pytest.raises(ValueError, match="expected a classifier with one probability per class"):
         monte_carlo_convergence(linear(), np.ones((3, 6), "float32"), np.zeros(3, int))
 
@@ -187,7 +187,7 @@ class Unsaved(keras.optimizers.schedules.LearningRateSchedule):
         return 0.1
 
 
-def test_a_model_that_cannot_be_saved_can_be_asked():
+def test_a_model_that_cannot_be_saved_can_be_sampled():
     model = linear()
     model.compile(keras.optimizers.SGD(Unsaved()), "mse")
     assert monte_carlo(model, np.ones((3, 6), "float32"), 2).samples == 2

@@ -36,5 +36,5 @@ print("all is well")
 
 
 @pytest.mark.parametrize("backend", backends.NIGHTLY_ON_TORCH)
-def test_monte_carlo_on_backend(backend):
+def test_monte_carlo_works_on_other_backends(backend):
     assert backends.last_words(backend, "-c", PROGRAM, backend) == backends.WELL

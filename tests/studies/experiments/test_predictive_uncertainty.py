@@ -89,7 +89,7 @@ def test_the_numbers_are_those_of_the_trained_models(study, model, few_digits):
     )
 
 
-def test_the_result_is_kept_and_drawn(study, tmp_path):
+def test_the_result_is_saved_and_drawn(study, tmp_path):
     again = StudyResult.from_parquet(study.to_parquet(tmp_path / "study.parquet"))
     assert again.summary() == study.summary()
     axis = FactorCurveDisplay.from_result(study, "entropy").plot().ax_
@@ -106,7 +106,7 @@ def test_levels_that_do_not_exist_are_refused_before_any_training(model, few_dig
 
 
 @pytest.mark.slow
-def test_without_an_ensemble_nothing_more_is_trained(model, few_digits):
+def test_without_an_ensemble_no_extra_models_are_trained(model, few_digits):
     plans = []
     found = predictive_uncertainty(
         model, few_digits, levels={"rotation": (0,)}, samples=2, ensemble=1, seeds=1, epochs=1,

@@ -36,7 +36,7 @@ def sweep(model, few_digits):
     return rate_sweep(model, few_digits, rates=(0.5, 0.9), epochs=3, seeds=3, execution=ALONE)
 
 
-def test_a_sweep_trains_every_rate_on_every_seed_and_the_control_with_them(sweep):
+def test_a_sweep_trains_every_rate_and_the_control_on_every_seed(sweep):
     scores = sweep.scores()
     assert list(dict.fromkeys(scores["setting"])) == [NO_DROPOUT, "hidden 0.50", "hidden 0.90"]
     assert sorted(zip(scores["rate"], scores["seed"], strict=True)) == [
@@ -47,7 +47,7 @@ def test_a_sweep_trains_every_rate_on_every_seed_and_the_control_with_them(sweep
     assert (sweep.data.groupby("training")["epoch"].apply(list).map(tuple) == (1, 2, 3)).all()
 
 
-def test_a_study_holds_what_training_each_member_alone_gives(sweep, model, few_digits):
+def test_a_study_equals_training_each_member_alone(sweep, model, few_digits):
     [alone] = train_members(model, [Member([0.5, 0.5], 1)], few_digits, epochs=3, batch_size=32)
     rows = sweep.curves("hidden 0.50")
     rows = rows[rows["seed"] == 1]
@@ -71,14 +71,14 @@ def test_means_and_gains_are_those_of_scipy(sweep):
     assert gains.loc["hidden 0.90", "gain"] < 0, "dropping 90% must hurt so short a training"
 
 
-def test_the_gain_of_an_accuracy_is_its_rise(sweep):
+def test_the_gain_of_an_accuracy_is_its_increase(sweep):
     scores = sweep.scores().pivot_table(index="seed", columns="setting", values="val_accuracy")
     gains = sweep.gains("val_accuracy").set_index("setting")
     expected = (scores["hidden 0.90"] - scores[NO_DROPOUT]).mean()
     assert gains.loc["hidden 0.90", "gain"] == pytest.approx(expected)
 
 
-def test_the_summary_names_the_best_and_how_sure_that_is(sweep):
+def test_the_summary_names_the_best_setting_and_its_uncertainty(sweep):
     text = sweep.summary()
     best = sweep.means().set_index("setting")["mean"].idxmin()
     assert best in text.splitlines()[0]
@@ -87,7 +87,7 @@ def test_the_summary_names_the_best_and_how_sure_that_is(sweep):
     assert "within one standard error" in text
 
 
-def test_parquet_keeps_everything_and_any_reader_sees_the_table(sweep, tmp_path):
+def test_parquet_files_are_complete_and_readable_by_others(sweep, tmp_path):
     path = sweep.to_parquet(tmp_path / "sweep.parquet")
     again = StudyResult.from_parquet(path)
     pd.testing.assert_frame_equal(again.data, sweep.data)
@@ -104,9 +104,7 @@ def test_parquet_keeps_everything_and_any_reader_sees_the_table(sweep, tmp_path)
 
 
 @pytest.mark.slow
-def test_a_result_says_what_it_came_from_and_the_same_again_gives_the_same(
-    sweep, model, few_digits
-):
+def test_a_result_records_its_origin_and_is_reproducible(sweep, model, few_digits):
     assert sweep.settings["seeds"] == [0, 1, 2]
     assert sweep.settings["data"]["fingerprint"] == few_digits.fingerprint()
     assert sweep.settings["settings"]["hidden 0.90"] == {
@@ -123,7 +121,7 @@ def test_a_result_says_what_it_came_from_and_the_same_again_gives_the_same(
     assert [site.rate for site in dropout_sites(model)] == [0.4, 0.3], "the model is left alone"
 
 
-def test_one_site_at_a_time_leaves_the_others_as_they_were(model, few_digits):
+def test_varying_one_site_leaves_the_others_unchanged(model, few_digits):
     result = rate_sweep(model, few_digits, sites="each", rates=(0.6,), **ONE)
     scores = result.scores().set_index("setting")
     rates = scores[["rate/hidden_1_dropout", "rate/hidden_2_dropout"]]
@@ -160,7 +158,7 @@ def test_a_grid_crosses_two_groups_and_adds_the_input_site(few_digits):
         rate_grid("mlp", few_digits, first="hidden_1_dropout", second="hidden")
 
 
-def test_learning_curves_hold_the_training_metric_twice(model, few_digits):
+def test_learning_curves_have_two_training_metrics(model, few_digits):
     result = learning_curves(model, few_digits, rates=(None, 0.8), **SMALL)
     assert list(dict.fromkeys(result.data["setting"])) == [NO_DROPOUT, "as given", "rate 0.80"]
     heavy = result.curves("rate 0.80")
@@ -170,7 +168,7 @@ def test_learning_curves_hold_the_training_metric_twice(model, few_digits):
     assert "rate 0.80: " in result.summary()
 
 
-def test_a_training_that_diverges_is_reported_and_left_out_of_the_comparison(sweep):
+def test_a_diverged_run_is_reported_and_left_out_of_the_comparison(sweep):
     data = sweep.data.copy()
     lost = (data["setting"] == "hidden 0.90") & (data["seed"] == 1)
     data.loc[lost, ["status", "reason"]] = ["diverged", "epoch 2: loss nan"]
@@ -180,14 +178,14 @@ def test_a_training_that_diverges_is_reported_and_left_out_of_the_comparison(swe
     assert failure_sentences(result) == ["hidden 0.90: 1 run did not complete (epoch 2: loss nan)."]
 
 
-def test_where_every_training_fails_the_reason_is_told(few_digits):
+def test_the_reason_is_reported_if_every_run_fails(few_digits):
     model = build_mlp(units=(8,), hidden_rates=(0.5,), optimizer=keras.optimizers.SGD(1e30))
     with pytest.raises(RuntimeError, match="every training run failed: epoch 1: loss nan"):
         rate_sweep(model, few_digits, rates=(0.5,), **ONE)
 
 
 @pytest.mark.slow
-def test_what_was_finished_is_not_trained_again(sweep, model, few_digits, tmp_path):
+def test_finished_runs_are_not_repeated(sweep, model, few_digits, tmp_path):
     class StopError(Exception):
         pass
 
@@ -230,6 +228,6 @@ def test_what_was_finished_is_not_trained_again(sweep, model, few_digits, tmp_pa
         ({"epochs": 0}, "epochs to be a whole number"),
     ],
 )
-def test_wrong_arguments_are_told(model, few_digits, wrong, words):
+def test_wrong_arguments_are_reported(model, few_digits, wrong, words):
     with pytest.raises(ValueError, match=words):
         rate_sweep(model, few_digits, **{"rates": (0.5,), **SMALL, **wrong})

@@ -9,7 +9,7 @@ ALONE = Execution(workers=1)
 
 
 @pytest.mark.slow
-def test_robustness_measures_one_training_at_every_level(few_digits, model):
+def test_robustness_measures_one_training_run_at_every_level(few_digits, model):
     result = robustness(
         model, few_digits, levels={"gaussian noise": (0, 0.8), "missing pixels": (0.5,)},
         epochs=15, seeds=2, execution=ALONE,

@@ -56,7 +56,7 @@ def test_each_size_is_compared_with_itself_without_dropout(by_size):
     assert "150 examples, as given: " in by_size.summary()
 
 
-def test_small_sets_get_as_many_updates_but_no_more_than_told(by_size, model, few_digits):
+def test_small_sets_get_as_many_updates_up_to_a_limit(by_size, model, few_digits):
     lengths = by_size.data.groupby("examples")["epoch"].max()
     assert lengths.to_dict() == {30: 10, 150: 2}
     capped = data_size_sweep(
@@ -94,7 +94,7 @@ def test_default_sizes_go_from_a_hundred_to_all(digits):
 
 
 @pytest.mark.slow
-def test_capacity_goes_through_widths_and_depths(few_digits):
+def test_capacity_varies_width_and_depth(few_digits):
     result = capacity_sweep("mlp", few_digits, units=[(4,), (16,), (8, 8)], **QUICK)
     scores = result.scores().drop_duplicates("setting").set_index("setting")
     assert len(scores) == 6
@@ -105,7 +105,7 @@ def test_capacity_goes_through_widths_and_depths(few_digits):
 
 
 @pytest.mark.slow
-def test_capacity_takes_a_users_builder_and_says_what_it_lacks(few_digits, model):
+def test_capacity_takes_a_custom_builder_and_names_missing_arguments(few_digits, model):
     def wide(units=(8,)):
         return build_mlp(units=units, hidden_rates=0.3)
 
@@ -132,7 +132,7 @@ def test_an_epoch_sweep_says_when_validation_turns(model, few_digits):
 
 
 @pytest.mark.slow
-def test_maps_cross_the_rate_with_another_factor(few_digits):
+def test_maps_vary_the_rate_and_another_factor(few_digits):
     widths = rate_width_map("mlp", few_digits, units=(8,), widths=(0.5, 2), rates=(0.5,), **ONE)
     scores = widths.scores()
     assert sorted(zip(scores["width"], scores["rate"], strict=True)) == [

@@ -22,7 +22,7 @@ def sizes(dataset):
     return {name: len(y) for name, (_, y) in dataset.parts().items()}
 
 
-def test_a_dataset_a_name_and_a_table_are_what_load_dataset_makes_of_them(tmp_path):
+def test_datasets_names_and_tables_are_loaded_as_by_load_dataset(tmp_path):
     dataset = Dataset.from_arrays((X, Y), (X, Y))
     assert as_dataset(dataset) is dataset
     assert same(as_dataset("digits", seed=1), load_dataset("digits", seed=1))
@@ -31,7 +31,7 @@ def test_a_dataset_a_name_and_a_table_are_what_load_dataset_makes_of_them(tmp_pa
     assert same(as_dataset(tmp_path / "table.csv", target="label"), table)
 
 
-def test_without_a_word_on_validation_the_split_is_that_of_load_dataset(tmp_path):
+def test_the_default_split_is_that_of_load_dataset(tmp_path):
     np.savez(tmp_path / "a.npz", x=X, y=Y)
     expected = load_dataset(tmp_path / "a.npz", seed=3)
     assert sizes(expected) == {"train": 28, "validation": 6, "test": 6}
@@ -71,7 +71,7 @@ def test_names_of_classes_come_from_strings_and_categories():
     assert as_dataset(X, pd.Series(Y + 0.0)).task == "regression"
 
 
-def test_the_integers_of_a_target_column_only_name_classes():
+def test_the_integers_of_a_target_column_are_class_names():
     dataset = as_dataset(FRAME.assign(label=3 * Y + 1), target="label")
     assert dataset.class_names == ["1", "4"]
 
@@ -97,12 +97,12 @@ def test_validation_and_test_data_are_used_as_they_are():
     assert sizes(cut) == {"train": 33, "validation": 7, "test": 10}
 
 
-def test_what_keras_datasets_load_keeps_its_test_set():
+def test_data_from_keras_datasets_keep_their_test_set():
     dataset = as_dataset(((X, Y), (X[:10], Y[:10])))
     assert sizes(dataset) == {"train": 33, "validation": 7, "test": 10}
 
 
-def test_weights_go_with_their_examples_through_a_random_split():
+def test_weights_stay_with_their_examples_in_a_random_split():
     weight = np.abs(X[:, 0])
     dataset = as_dataset(X, Y, sample_weight=pd.Series(weight))
     np.testing.assert_array_equal(dataset.sample_weight, np.abs(dataset.train[0][:, 0]))

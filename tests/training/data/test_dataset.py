@@ -21,7 +21,7 @@ def digits():
     return load_dataset("digits")
 
 
-def test_says_what_it_is(digits):
+def test_a_dataset_describes_itself(digits):
     assert digits.task == "classification"
     assert digits.input_shape == (28, 28)
     assert digits.num_classes == 10
@@ -33,7 +33,7 @@ def test_says_what_it_is(digits):
     assert digits.describe() in repr(digits)
 
 
-def test_keeps_labels_as_integers_and_targets_as_floats():
+def test_labels_are_integers_and_targets_floats():
     assert make().train[1].dtype == np.int32
     targets = X[:, 0].astype(np.float64)
     regression = make(y=targets, validation=(X, targets), test=(X, targets))
@@ -91,7 +91,7 @@ def test_class_names_give_the_order_and_the_number():
     np.testing.assert_array_equal(dataset.train[1], 1 - Y)
 
 
-def test_task_overrules_the_type_of_the_labels():
+def test_the_task_overrides_the_type_of_the_labels():
     assert make(task="regression").task == "regression"
     whole = Y.astype(float)
     dataset = make(y=whole, validation=(X, whole), test=(X, whole), task="classification")
@@ -164,7 +164,7 @@ def test_the_test_part_is_optional():
     assert dataset.fingerprint() != make().fingerprint()
 
 
-def test_fingerprint_tells_data_apart():
+def test_different_data_have_different_fingerprints():
     reference = make().fingerprint()
     assert re.fullmatch("[0-9a-f]{16}", reference)
     assert make().fingerprint() == reference
@@ -191,7 +191,7 @@ def test_training_sample_is_as_large_as_validation_and_stratified(digits):
     assert not np.array_equal(x, digits.training_sample(seed=1)[0])
 
 
-def test_training_sample_takes_a_size(digits):
+def test_the_size_of_the_training_sample_can_be_set(digits):
     assert len(digits.training_sample(3)[0]) == 3
     assert len(digits.training_sample("all")[0]) == 1257
     assert len(digits.training_sample(10**6)[0]) == 1257

@@ -73,13 +73,13 @@ def test_digits_are_enlarged_linearly_and_keep_their_labels():
         assert part[0].max() == 1
 
 
-def test_same_seed_same_data():
+def test_the_same_seed_gives_the_same_data():
     assert load_dataset(seed=3).fingerprint() == load_dataset(seed=3).fingerprint()
     assert load_dataset(seed=3).fingerprint() != load_dataset(seed=4).fingerprint()
 
 
 @pytest.mark.slow
-def test_sets_of_keras_without_a_network_name_the_other_choices(tmp_path):
+def test_sets_of_keras_name_the_alternatives_without_a_network(tmp_path):
     # Keras reads KERAS_HOME when it is imported; a proxy that refuses stands in for no network.
     program = (
         "from dropout_zoo.training.data.loaders import load_dataset\n"
@@ -105,7 +105,7 @@ def test_sets_of_keras_without_a_network_name_the_other_choices(tmp_path):
         assert "without a network use digits, or a .npz" in line
 
 
-def test_sets_of_keras_bring_their_test_part(monkeypatch):
+def test_sets_of_keras_keep_their_test_part(monkeypatch):
     # The one stand-in of these tests: Keras accepts no other files than its own downloads.
     keras = pytest.importorskip("keras")
     images = RNG.integers(0, 256, (60, 8, 8, 3)).astype(np.uint8)
@@ -200,20 +200,20 @@ def test_npz_without_a_test_part_is_split_in_three(tmp_path):
     ]
 
 
-def test_npz_floats_are_a_regression_unless_told_otherwise(tmp_path):
+def test_npz_floats_are_a_regression_by_default(tmp_path):
     path = save_npz(tmp_path / "a.npz", x=X, y=Y.astype(float))
     assert load_dataset(path).task == "regression"
     assert load_dataset(path, task="classification").num_classes == 2
 
 
-def test_npz_integers_are_kept_and_their_largest_counts(tmp_path):
+def test_npz_integers_are_kept_and_the_largest_gives_the_number_of_classes(tmp_path):
     dataset = load_dataset(save_npz(tmp_path / "a.npz", x=X, y=3 * Y))
     assert dataset.num_classes == 4
     assert dataset.class_counts()["test"] == [3, 0, 0, 3]
 
 
 @pytest.mark.skipif("DROPOUT_ZOO_MNIST" not in os.environ, reason="DROPOUT_ZOO_MNIST is not set")
-def test_mnist_from_a_file():
+def test_mnist_can_be_read_from_a_file():
     dataset = load_dataset(os.environ["DROPOUT_ZOO_MNIST"])
     assert dataset.input_shape == (28, 28)
     assert len(dataset.train[1]) + len(dataset.validation[1]) == 60000
@@ -304,7 +304,7 @@ def test_other_files_called_npz_are_refused(tmp_path):
     assert refused("another kind", save_csv(tmp_path / "text.npz", "a,b"))
 
 
-def test_archives_that_unfold_too_far_are_refused_before_they_do(tmp_path):
+def test_archives_that_unpack_to_too_much_are_refused_before_unpacking(tmp_path):
     path = tmp_path / "bomb.npz"
     np.savez_compressed(path, x=np.zeros((40, 10**5), dtype=np.uint8), y=Y)
     assert path.stat().st_size < 10**5
@@ -329,7 +329,7 @@ def rows(line, number=60):
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_tables(tmp_path, suffix):
+def test_tables_are_read_with_their_types(tmp_path, suffix):
     frame = pd.DataFrame({"a": range(60), "b": np.linspace(0, 1, 60), "group": [2, 5, 9] * 20})
     path = tmp_path / f"table{suffix}"
     if suffix == ".csv":
@@ -347,7 +347,7 @@ def test_tables(tmp_path, suffix):
     assert load_dataset(path, target="group", task="regression").num_classes is None
 
 
-def test_table_targets_that_are_text_booleans_or_categories(tmp_path):
+def test_table_targets_may_be_text_booleans_or_categories(tmp_path):
     text = save_csv(tmp_path / "text.csv", "a,t\n" + rows(lambda i: f"{i},{'üöä'[i % 3]}"))
     assert load_dataset(text, target="t").class_names == ["ä", "ö", "ü"]
     flags = save_csv(tmp_path / "flags.csv", "a,t\n" + rows(lambda i: f"{i},{i % 2 == 0}"))
@@ -417,7 +417,7 @@ def test_bad_parquet_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_parquet_without_its_library_names_it(tmp_path):
+def test_parquet_without_pyarrow_is_reported(tmp_path):
     pd.DataFrame({"a": range(40), "t": [0, 1] * 20}).to_parquet(tmp_path / "a.parquet")
     program = (
         "import sys\n"
@@ -446,7 +446,7 @@ def test_parquet_without_its_library_names_it(tmp_path):
         (("L", "RGB", "I;16"), (6, 5, 3)),
     ],
 )
-def test_images(tmp_path, modes, shape):
+def test_images_are_read_with_their_classes(tmp_path, modes, shape):
     dataset = load_dataset(save_images(tmp_path / "set", modes))
     assert dataset.source == "set"
     assert dataset.input_shape == shape
@@ -575,7 +575,7 @@ def test_bad_images_are_refused(tmp_path, add, message):
     refused(message, root)
 
 
-def test_folders_without_classes_to_tell_apart_are_refused(tmp_path):
+def test_directories_without_two_classes_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     refused("expected one subdirectory of images per class", tmp_path / "empty")
     refused(r"single class \(one\)", save_images(tmp_path / "single", classes=("one",)))
@@ -584,7 +584,7 @@ def test_folders_without_classes_to_tell_apart_are_refused(tmp_path):
 
 
 @pytest.mark.posix
-def test_links_inside_the_folder_and_hidden_files_are_harmless(tmp_path):
+def test_links_inside_the_directory_and_hidden_files_are_harmless(tmp_path):
     root = save_images(tmp_path / "set")
     (root / "b" / "again.png").symlink_to("1.png")
     (root / "b" / ".hidden").touch()

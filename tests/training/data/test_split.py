@@ -54,14 +54,14 @@ def test_split_leaves_no_class_out_of_a_part_or_says_so(counts, seed):
         assert all(set(labels) == set(y) for _, labels in parts)
 
 
-def test_split_of_a_regression_and_of_two_parts():
+def test_regressions_and_two_parts_can_be_split():
     y = np.linspace(0, 1, 100, dtype=np.float32)
     parts = split_arrays(y[:, None], y, fractions=(0.8, 0.2), task="regression")
     assert [len(labels) for _, labels in parts] == [80, 20]
     assert sorted(np.concatenate([labels for _, labels in parts])) == sorted(y)
 
 
-def test_another_seed_is_another_split():
+def test_another_seed_gives_another_split():
     first, second = (split_arrays(X, Y, seed=seed)[2][0] for seed in (0, 1))
     assert not np.array_equal(first, second)
 

@@ -13,7 +13,7 @@ def likelihood_ratio_accuracy(x, y, given_x, given_y):
     return (np.log(shares)[:, x].sum(axis=2).argmax(axis=0) == y).mean()
 
 
-def test_tokens_and_topics():
+def test_texts_have_the_documented_tokens_and_topics():
     tokens, topics = make_topics(1001, length=20, vocabulary_size=60, seed=3)
     assert tokens.shape == (1001, 20) and tokens.dtype == topics.dtype == np.int32
     assert (tokens.min(), tokens.max()) == (0, 59)
@@ -40,7 +40,7 @@ def test_a_token_is_a_keyword_of_the_topic_as_often_as_asked():
     assert shares[1] == pytest.approx(0.3 + 0.7 * shares[0], abs=0.01)
 
 
-def test_topics_can_be_told_mostly_but_not_always():
+def test_topics_are_mostly_but_not_always_predictable():
     x, y = make_topics(20_000)
     assert 0.87 < likelihood_ratio_accuracy(x[10_000:], y[10_000:], x[:10_000], y[:10_000]) < 0.92
     nothing, _ = make_topics(20_000, keyword_share=0.0)
@@ -48,7 +48,7 @@ def test_topics_can_be_told_mostly_but_not_always():
     assert 0.22 < chance < 0.28
 
 
-def test_loaded_by_name():
+def test_the_text_can_be_loaded_by_name():
     dataset = load_dataset("topics")
     assert (dataset.input_shape, dataset.num_classes, dataset.source) == ((32,), 4, "topics")
     assert [len(y) for _, y in (dataset.train, dataset.validation, dataset.test)] == [

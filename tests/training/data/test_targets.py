@@ -58,7 +58,7 @@ ONE_HOT = [
 
 
 @pytest.mark.parametrize("loss", ONE_HOT)
-def test_one_unit_a_class_takes_one_hot_rows(loss):
+def test_one_unit_per_class_takes_one_hot_rows(loss):
     targets = targets_for(network(3, loss), Y, 3)
     assert targets.dtype == np.float32
     np.testing.assert_array_equal(targets, np.eye(3)[Y])
@@ -122,7 +122,7 @@ def test_keras_computes_the_loss_that_the_labels_mean(units, loss, y, num_classe
     assert measured == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_subclassed_model_is_served_where_the_loss_says_enough():
+def test_a_subclassed_model_gets_targets_if_the_loss_is_clear():
     class Subclassed(keras.Model):
         def call(self, inputs):
             return inputs
@@ -197,7 +197,7 @@ def test_models_and_labels_that_do_not_fit_are_refused(units, loss, y, num_class
         targets_for(network(units, loss, None), y, num_classes)
 
 
-def test_an_output_that_is_no_vector_is_refused():
+def test_an_output_that_is_not_a_vector_is_refused():
     inputs = keras.Input((4, 2))
     model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
     model.compile("sgd", "mse")

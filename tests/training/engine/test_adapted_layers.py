@@ -72,7 +72,7 @@ def test_statistics_may_be_given_to_the_layer(flowers):
     np.testing.assert_array_equal(trained.model().layers[0](x), normalize(x))
 
 
-def test_columns_that_are_standardized_already_are_taken_too():
+def test_already_standardized_columns_are_accepted():
     x = np.array(list(itertools.product([-1.0, 1.0], repeat=4)))
     data = Dataset.from_arrays((x, x[:, 0] > 0), (x, x[:, 0] > 0))
     (trained,) = train_members("tabular_mlp", [Member({}, seed=0)], data, **QUICK)

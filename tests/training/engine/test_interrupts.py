@@ -31,7 +31,7 @@ class Swallows:
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
 )
-def test_a_swallowed_interrupt_ends_the_training(few_digits, number):
+def test_a_swallowed_interrupt_still_ends_the_training(few_digits, number):
     finished = []
 
     def first_result(trained):
@@ -47,7 +47,7 @@ def test_a_swallowed_interrupt_ends_the_training(few_digits, number):
     assert 1 <= len(finished) < 50
 
 
-def test_what_a_library_makes_of_an_interrupt_is_one():
+def test_an_interrupt_that_a_library_wraps_is_an_interrupt():
     with pytest.raises(KeyboardInterrupt), interruptible():
         try:
             signal.raise_signal(signal.SIGTERM)
@@ -57,7 +57,7 @@ def test_what_a_library_makes_of_an_interrupt_is_one():
         raise SystemError("none was asked for")
 
 
-def test_other_exceptions_that_python_ignores_are_told(monkeypatch):
+def test_other_exceptions_that_python_ignores_are_reported(monkeypatch):
     told = []
     monkeypatch.setattr(sys, "unraisablehook", lambda ignored: told.append(ignored.exc_type))
     hook = sys.unraisablehook
@@ -73,7 +73,7 @@ def test_other_exceptions_that_python_ignores_are_told(monkeypatch):
     assert sys.unraisablehook is hook
 
 
-def test_signals_raise_at_once_and_handlers_come_back():
+def test_signals_raise_at_once_and_handlers_are_restored():
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with interruptible():
         with pytest.raises(KeyboardInterrupt):
@@ -84,7 +84,7 @@ def test_signals_raise_at_once_and_handlers_come_back():
     check_interrupt()  # what was asked for is over
 
 
-def test_time_that_has_passed_ends_what_is_in_its_context():
+def test_a_time_limit_ends_the_code_in_its_context():
     with TimeLimit(3600):
         check_interrupt()
         with pytest.raises(OutOfTimeError), TimeLimit(0):
@@ -96,7 +96,7 @@ def test_time_that_has_passed_ends_what_is_in_its_context():
         check_interrupt()
 
 
-def test_an_interrupt_is_one_although_time_has_passed():
+def test_an_interrupt_after_the_time_limit_is_still_an_interrupt():
     with pytest.raises(KeyboardInterrupt), interruptible(), TimeLimit(0):
         try:
             signal.raise_signal(signal.SIGINT)

@@ -126,7 +126,7 @@ def test_averaged_weights_are_those_of_one_fit(optimizer, few_digits, tmp_path):
 
 
 @pytest.mark.slow
-def test_averages_go_on_where_a_training_is_continued(few_digits):
+def test_averages_continue_with_a_continued_run(few_digits):
     optimizer = AVERAGED["adam"]()
     trainer = trainer_of(build_mlp(**MLP, optimizer=optimizer), few_digits)
     rates = [0.4, 0.2]
@@ -169,7 +169,7 @@ def test_a_schedule_is_that_of_one_fit_with_the_callback(schedule, few_digits):
 
 
 @pytest.mark.slow
-def test_a_continued_member_goes_on_with_its_schedule(few_digits):
+def test_a_continued_member_continues_its_schedule(few_digits):
     trainer = trainer_of(build_mlp(**MLP), few_digits)
     about = {"seed": 3, "schedule": CosineRamp(2)}
     # Others in the same loop, with rates and a schedule of their own, leave no trace.

@@ -37,7 +37,7 @@ print(json.dumps(seen))
 
 
 @pytest.mark.slow
-def test_five_hundred_trainings_leave_memory_files_and_threads_flat():
+def test_five_hundred_runs_do_not_accumulate_memory_files_or_threads():
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         capture_output=True,

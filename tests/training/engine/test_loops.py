@@ -128,7 +128,7 @@ FIRST = ("mlp",)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in FIRST)) for name in MODELS]
 )
-def test_members_are_those_of_fit_bit_for_bit(name, few_digits):
+def test_members_equal_fit_bit_for_bit(name, few_digits):
     model = MODELS[name]()
     trainer = trainer_of(model, few_digits, class_weight={0: 3.0, 4: 0.5}, workers=2)
     count = len(member_rates(model, Member({}, 0)))
@@ -145,14 +145,14 @@ def trainer_of_mlp(few_digits):
 
 
 @pytest.mark.slow
-def test_a_rate_of_0_is_that_of_fit(trainer_of_mlp):
+def test_a_rate_of_0_equals_fit(trainer_of_mlp):
     member = Member([0.0, 0.3], seed=1)
     (trained,) = trainer_of_mlp.train([member])
     assert_identical(trained, by_fit(trainer_of_mlp, member, 0))
 
 
 @pytest.mark.slow
-def test_company_order_and_number_of_loops_change_nothing(few_digits):
+def test_other_members_order_and_number_of_loops_change_nothing(few_digits):
     model = build_mlp(**MLP)
     members = [Member([rate, 0.2], seed) for rate in (0.0, 0.6) for seed in (0, 1)]
     alone = [
@@ -166,7 +166,7 @@ def test_company_order_and_number_of_loops_change_nothing(few_digits):
 
 
 @pytest.mark.slow
-def test_state_that_keras_does_not_know_of_is_left_to_fit(few_digits):
+def test_models_with_state_unknown_to_keras_are_left_to_fit(few_digits):
     @keras.saving.register_keras_serializable("tests")
     class Counts(layers.Layer):
         """No member could be given its count anew."""
@@ -189,7 +189,7 @@ def test_state_that_keras_does_not_know_of_is_left_to_fit(few_digits):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("noise", ["tensorflow", "numpy"])
-def test_noise_without_a_seed_is_left_to_fit(few_digits, noise):
+def test_models_with_unseeded_noise_are_left_to_fit(few_digits, noise):
     def from_numpy(x):
         return tf.numpy_function(lambda a: a + np.float32(np.random.rand()), [x], tf.float32)
 
@@ -223,7 +223,7 @@ def test_a_member_that_continues_equals_one_that_was_not_interrupted(update, few
         assert np.array_equal(a, b)
 
 
-def test_what_diverges_or_fails_does_not_touch_the_others(few_digits, tmp_path):
+def test_a_member_that_diverges_or_fails_does_not_affect_the_others(few_digits, tmp_path):
     @keras.saving.register_keras_serializable("tests")
     class RefusesLargeValues(layers.Layer):
         def call(self, x):
@@ -266,7 +266,7 @@ def test_what_diverges_or_fails_does_not_touch_the_others(few_digits, tmp_path):
         pytest.param(optimizers.RMSprop, marks=pytest.mark.slow),
     ],
 )
-def test_what_diverges_leaves_nothing_in_a_fused_update(few_digits, tmp_path, make):
+def test_a_member_that_diverges_leaves_no_trace_in_a_fused_update(few_digits, tmp_path, make):
     trainer = trainer_of(
         build_mlp(**MLP, optimizer=make(1e-3)), few_digits, update="auto", workers=1
     )
@@ -286,7 +286,7 @@ def test_what_diverges_leaves_nothing_in_a_fused_update(few_digits, tmp_path, ma
 
 @pytest.mark.slow
 @pytest.mark.parametrize("make", [optimizers.Adam, optimizers.RMSprop])
-def test_over_twenty_seeds_a_fused_update_gives_no_other_scores(digits, make):
+def test_fused_updates_give_the_same_scores_over_twenty_seeds(digits, make):
     members = [Member([0.5, 0.3], seed) for seed in range(20)]
     scores = {}
     for update in ("keras", "auto"):
@@ -302,7 +302,7 @@ def test_over_twenty_seeds_a_fused_update_gives_no_other_scores(digits, make):
 
 
 @pytest.mark.slow
-def test_what_cannot_be_continued_is_told(few_digits):
+def test_runs_that_cannot_be_continued_are_reported(few_digits):
     (ended,) = trainer_of(build_mlp(**MLP), few_digits, keep_state=False, workers=1).train(
         [Member([0.3, 0.3], seed=0, epochs=1)]
     )
@@ -315,7 +315,7 @@ def test_what_cannot_be_continued_is_told(few_digits):
 
 
 @pytest.mark.slow
-def test_trainings_in_one_folder_keep_their_weights(few_digits, tmp_path):
+def test_runs_in_one_directory_keep_their_weights(few_digits, tmp_path):
     settings = {"epochs": 1, "batch_size": 32, "directory": tmp_path}
     (first,) = train_members(build_mlp(**MLP), [Member([0.3, 0.3], 0)], few_digits, **settings)
     before = first.model().get_weights()
@@ -324,7 +324,7 @@ def test_trainings_in_one_folder_keep_their_weights(few_digits, tmp_path):
         assert np.array_equal(one, other)
 
 
-def test_early_stopping_and_the_best_weights(few_digits):
+def test_early_stopping_keeps_the_best_weights(few_digits):
     # With so large a learning rate the loss grows again long before the last epoch.
     model = build_mlp(**MLP, optimizer=optimizers.SGD(1.0))
     settings = {"epochs": 40, "patience": 2, "update": "auto"}
@@ -459,19 +459,19 @@ ONLY_MODEL_FIT = {
 
 
 @pytest.mark.parametrize("reason", ONLY_MODEL_FIT)
-def test_what_cannot_be_lifted_has_a_reason(reason):
+def test_models_that_cannot_be_lifted_have_a_reason(reason):
     assert re.search(reason, why_only_model_fit(ONLY_MODEL_FIT[reason]()))
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_what_can_be_lifted_has_none(name):
+def test_models_that_can_be_lifted_have_none(name):
     assert why_only_model_fit(MODELS[name]()) is None
 
 
 @pytest.mark.parametrize(
     "reason", ["has a train_step", pytest.param("recurrent layer", marks=pytest.mark.slow)]
 )
-def test_fit_trains_what_cannot_be_lifted_and_a_warning_says_why(reason, few_digits):
+def test_fit_trains_models_that_cannot_be_lifted_with_a_warning(reason, few_digits):
     (model,) = (build() for key, build in ONLY_MODEL_FIT.items() if reason in key)
     with pytest.warns(UserWarning, match=rf"Model\.fit trains the members.*{reason}") as told:
         trained = train_members(
@@ -521,7 +521,7 @@ def test_a_fused_step_agrees_with_that_of_keras(optimizer):
     assert len(optimizer.variables) == len(like.variables)
 
 
-def test_fused_kernels_are_for_plain_optimizers_on_dense_nets():
+def test_fused_kernels_are_used_for_plain_optimizers_on_dense_nets():
     for optimizer in ("adam", "sgd", "rmsprop"):
         model = build_mlp(**MLP, optimizer=optimizer)
         assert gains_from_fusion(model) and type(model.optimizer) in FUSED

@@ -78,7 +78,7 @@ def on_jax(*command):
         pytest.param("nightly", marks=pytest.mark.nightly),
     ],
 )
-def test_population_on_jax(chosen):
+def test_members_on_jax_agree_with_fit(chosen):
     checks = ("-o", "python_functions=check_*", "-p", "no:cacheprovider", "-n", "0", "-m", chosen)
     done = on_jax("-m", "pytest", "-q", "--import-mode=importlib", *checks, __file__)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-1000:]

@@ -39,7 +39,7 @@ def engine(monkeypatch):
     return engine
 
 
-def test_a_trainer_needs_no_more_of_an_engine_than_the_protocol_says(engine, few_digits):
+def test_a_trainer_needs_only_the_protocol_of_an_engine(engine, few_digits):
     model = build_mlp(units=(4,), hidden_rates=(0.5,))
     trainer = MemberTrainer(model, few_digits, TrainSettings(), workers=3, memory_budget=10**6)
     results = []

@@ -21,7 +21,7 @@ def trainer(dataset, **options):
     ],
     ids=["one loop", "several loops", "streamed"],
 )
-def test_a_split_is_that_of_the_data_split_so_beforehand(few_digits, options):
+def test_a_split_equals_data_that_were_split_beforehand(few_digits, options):
     members = [Member([0.2], seed=5, split=split) for split in (3, 0, 1, 2, 3)]
     trained = trainer(few_digits, **options).train(members)
     [alone] = trainer(few_digits.resplit(3), **options).train([Member([0.2], seed=5)])

@@ -45,7 +45,7 @@ def results_of(dataset, **arguments):
     ],
     ids=["a batch", "a batch in each of two loops", "two batches"],
 )
-def test_streamed_and_resident_data_give_the_same_bits(budget, workers, few_digits):
+def test_streamed_and_in_memory_data_give_the_same_bits(budget, workers, few_digits):
     kind, resident = results_of(few_digits, workers=workers)
     assert kind is InMemoryData
     kind, streamed = results_of(few_digits, memory_budget=budget, workers=workers)
@@ -82,7 +82,7 @@ def test_a_block_holds_whole_batches_in_the_order_of_the_visit(few_digits):
     ]
 
 
-def test_data_are_resident_up_to_the_budget(few_digits):
+def test_data_are_in_memory_up_to_the_budget(few_digits):
     examples = trainer_of(few_digits).plan.examples
     parts = examples.train, examples.sample, examples.validation
     arrays = [array for part in parts for array in part]

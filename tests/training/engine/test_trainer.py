@@ -82,7 +82,7 @@ def test_the_model_of_a_member_scores_what_the_curves_say(trainer, few_digits):
 
 
 @pytest.mark.slow
-def test_a_seed_gives_the_same_answer_whatever_the_company(model, few_digits, trainer):
+def test_a_seed_gives_the_same_result_whatever_else_is_trained(model, few_digits, trainer):
     members = [Member([0.2, 0.2], seed=1), Member([0.5, 0.5], seed=2), Member([0.0, 0.0], seed=1)]
     together = train_members(model, members, few_digits, **SETTINGS)
     alone = [trainer.train([member])[0] for member in members]
@@ -92,7 +92,7 @@ def test_a_seed_gives_the_same_answer_whatever_the_company(model, few_digits, tr
     assert not equal(weights_of(together[0]), weights_of(together[2]))
 
 
-def test_members_of_a_seed_start_alike_whatever_their_rates():
+def test_members_of_a_seed_start_from_the_same_weights():
     # Keras itself gives a layer with rate 0 no seed generator, which moves all that follows.
     starts = [
         fresh_weights(small_mlp(hidden_rates=rates), seed=5)
@@ -113,7 +113,7 @@ def test_a_seed_fixed_in_an_initializer_does_not_fix_the_members():
     assert not equal(first, other)
 
 
-def test_frozen_and_adapted_layers_keep_what_they_know():
+def test_frozen_and_adapted_layers_keep_their_weights():
     normalize = layers.Normalization()
     normalize.adapt(np.random.default_rng(0).normal(3, 2, (50, 4)).astype("float32"))
     frozen = layers.Dense(5, trainable=False)
@@ -124,7 +124,7 @@ def test_frozen_and_adapted_layers_keep_what_they_know():
     assert not equal(kept[-2:], fresh[-2:])
 
 
-def test_drawing_weights_leaves_the_generators_of_the_user_alone():
+def test_drawing_weights_does_not_touch_the_global_generators():
     model = small_mlp()
     random.seed(1)
     np.random.seed(1)
@@ -172,7 +172,7 @@ def test_patience_stops_a_member_and_its_best_weights_stay(few_digits):
     assert loss == pytest.approx(trained.score, rel=1e-4)
 
 
-def test_a_member_that_diverges_is_marked_and_the_others_go_on(few_digits):
+def test_a_member_that_diverges_is_marked_and_the_others_continue(few_digits):
     inputs = keras.Input((28, 28))
     x = layers.Flatten()(inputs)
     x = layers.Dropout(0.2, name="drop")(x)
@@ -219,14 +219,14 @@ def test_class_weights_and_sample_weights_mean_the_same(few_digits):
 
 
 @pytest.mark.slow
-def test_an_objective_to_be_maximized_chooses_the_best_epoch(few_digits):
+def test_an_objective_can_be_maximized(few_digits):
     (trained,) = train_members(
         small_mlp(), [Member([0.2, 0.2], seed=1)], few_digits, **SETTINGS, objective="val_accuracy"
     )
     assert trained.score == trained.curves["val_accuracy"].max()
 
 
-def test_regression_with_one_output(tmp_path):
+def test_a_regression_with_one_output_is_trained(tmp_path):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(120, 6)).astype("float32")
     y = (x @ np.arange(6)).astype("float32")

@@ -97,7 +97,7 @@ def net(rate=0.6, **settings):
         ("error", "error", 1),
     ],
 )
-def test_exit_status_by_severity(own, function, severity, status):
+def test_the_exit_status_depends_on_the_severity(own, function, severity, status):
     options = [] if severity is None else ["--severity", severity]
     answered = run(f"{own}:{function}", *options)
     assert answered.exit_code == status, answered.output
@@ -109,7 +109,7 @@ def test_a_registered_model_is_clean():
     assert answered.stdout == "cnn: no findings\n"
 
 
-def test_the_table_is_for_people_and_fits_80_columns(own):
+def test_the_table_is_readable_and_fits_80_columns(own):
     answered = run(f"{own}:warning")
     assert max(map(len, answered.stdout.splitlines())) <= 80
     text = " ".join(answered.stdout.split())
@@ -128,7 +128,7 @@ def test_names_that_look_like_markup_are_shown_as_they_are(here):
     assert "[red]drop[bold]" in answered.stdout
 
 
-def test_json(own):
+def test_findings_can_be_printed_as_json(own):
     for options in (["--json"], ["--format", "json"], ["--json", "--format", "json"]):
         answered = run(f"{own}:warning", *options)
         assert answered.exit_code == 1
@@ -137,7 +137,7 @@ def test_json(own):
     assert run(f"{own}:warning", "--json", "--format", "sarif").exit_code == 2
 
 
-def test_sarif(own, here):
+def test_findings_can_be_printed_as_sarif(own, here):
     answered = run(f"{own}:error", "--format", "sarif")
     assert answered.exit_code == 1
     log = json.loads(answered.stdout)
@@ -158,7 +158,7 @@ def test_sarif(own, here):
     assert clean["runs"][0]["results"] == []
 
 
-def test_sarif_of_every_rule_has_what_the_standard_demands():
+def test_sarif_of_every_rule_follows_the_standard():
     findings = tuple(
         Finding(code, rule.severity, rule.title, "m", "w", "s", "f") for code, rule in RULES.items()
     )
@@ -173,7 +173,7 @@ def test_sarif_of_every_rule_has_what_the_standard_demands():
     assert noted["message"]["text"] == "a limit"
 
 
-def test_github_annotations(own):
+def test_findings_can_be_printed_as_github_annotations(own):
     answered = run(f"{own}:note", "--format", "github", "--severity", "note")
     assert answered.exit_code == 1
     (line,) = answered.stdout.splitlines()
@@ -182,7 +182,7 @@ def test_github_annotations(own):
     assert run(f"{own}:clean", "--format", "github").stdout == ""
 
 
-def test_github_annotations_escape_what_commands_take_for_their_own():
+def test_github_annotations_escape_special_characters():
     finding = Finding("DZ101", "error", "a, b: c", "50%\nof it", "", "", "fix")
     text = to_github(AuditReport("net", (finding,)), SourceLocation("a,b.py", 3))
     assert text == (
@@ -190,7 +190,7 @@ def test_github_annotations_escape_what_commands_take_for_their_own():
     )
 
 
-def test_rules_are_switched_off_on_the_command_line_and_in_the_project(here, own):
+def test_rules_can_be_ignored_on_the_command_line_and_in_the_project(here, own):
     warning, note = f"{own}:warning", f"{own}:note"
     assert run(warning, "--ignore", "DZ202").exit_code == 0
     assert run(warning, "--ignore", "DZ101,DZ202").exit_code == 0
@@ -222,7 +222,7 @@ def test_rules_are_switched_off_on_the_command_line_and_in_the_project(here, own
         ("[tool]\ndropout-zoo = 3", "expected a table"),
     ],
 )  # fmt: skip
-def test_a_project_file_that_is_wrong_is_told(here, own, text, words):
+def test_a_wrong_project_file_is_reported(here, own, text, words):
     (here / "pyproject.toml").write_text(text)
     answered = run(f"{own}:clean")
     assert answered.exit_code == 2, answered.output
@@ -243,7 +243,7 @@ def loss_of_my_own(y_true, y_pred):
 
 
 @pytest.mark.slow
-def test_a_loss_of_ones_own_does_not_hide_the_graph(here):
+def test_a_custom_loss_does_not_hide_the_graph(here):
     model = net()
     model.compile("adam", loss_of_my_own)
     model.save(here / "model.keras")
@@ -294,7 +294,7 @@ def files(folder):
         ("missing.keras", "which is not a file"),
     ],
 )
-def test_files_that_are_no_model_are_told_in_a_line(here, name, words):
+def test_files_without_a_model_are_reported_in_one_line(here, name, words):
     files(here)
     answered = run(name)
     assert answered.exit_code == 2, answered.output
@@ -321,7 +321,7 @@ def test_files_that_are_no_model_are_told_in_a_line(here, name, words):
         ([], "Missing argument"),
     ],
 )
-def test_wrong_use_is_told_and_writes_nothing(here, own, arguments, words):
+def test_wrong_use_is_reported_and_writes_nothing(here, own, arguments, words):
     before = sorted(path for path in here.rglob("*") if "__pycache__" not in path.parts)
     answered = run(*(argument.replace("OWN", own) for argument in arguments))
     assert answered.exit_code == 2, answered.output
@@ -350,7 +350,7 @@ def test_fix_writes_a_new_file_and_never_the_old_one(here):
         np.testing.assert_array_equal(one, other)
 
 
-def test_fix_says_what_it_cannot_mend(here):
+def test_fix_reports_what_it_cannot_fix(here):
     net(rate=0.2, noise_shape=(1, 1)).save(here / "old.keras")
     answered = run("old.keras", "--fix", "new.keras")
     assert answered.exit_code == 1
@@ -373,7 +373,7 @@ def measured(here):
     return ["--data", here / "data.npz", "--epochs", "1", "--num-seeds", "2"]
 
 
-def test_with_data_it_measures_as_well(own, measured):
+def test_the_model_is_also_measured_if_data_are_given(own, measured):
     answered = run(f"{own}:compiled", *measured, "--json")
     assert answered.exit_code == 1, answered.output
     read = json.loads(answered.stdout)

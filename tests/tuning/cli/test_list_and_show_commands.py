@@ -81,7 +81,7 @@ def test_list_takes_a_wildcard_and_prints_json():
     assert "No registered model matches 'no such*'; available: autoencoder" in nothing.output
 
 
-def test_show_draws_sites_and_tells_where_the_guidance_comes_from():
+def test_show_draws_sites_and_names_the_sources_of_the_guidance():
     answered = run("show", "mlp")
     assert answered.exit_code == 0
     drawn = diagram(build_mlp()).text()
@@ -102,7 +102,7 @@ def test_show_takes_functions_and_files(own, tmp_path):
     assert "a subclassed model has no graph to read" in listed
 
 
-def test_show_draws_what_repeats_once_unless_told_otherwise(own):
+def test_show_draws_repeated_layers_once_by_default(own):
     assert "30 times" in run("show", f"{own}:deep").output
     everything = run("show", f"{own}:deep", "--all-layers").output
     assert "times" not in everything
@@ -123,14 +123,14 @@ def test_show_colors_a_terminal_only():
     assert re.sub(r"\x1b\[[\d;]*m", "", colored).split()[:6] == plain.split()[:6]
 
 
-def test_show_goes_through_a_pipe_that_knows_ascii_only():
+def test_show_works_in_a_pipe_that_supports_only_ascii():
     answered = CliRunner(charset="ascii").invoke(main, ["show", "mlp"])
     assert answered.exit_code == 0, answered.output
     assert b"# hidden_1_dropout" in answered.stdout_bytes
     assert answered.stdout_bytes.isascii()
 
 
-def test_show_writes_a_picture_and_never_over_another(tmp_path):
+def test_show_writes_a_picture_and_never_overwrites_one(tmp_path):
     picture = tmp_path / "mlp.svg"
     answered = run("show", "mlp", "--svg", picture)
     assert answered.exit_code == 0
@@ -157,7 +157,7 @@ def test_show_writes_a_picture_and_never_over_another(tmp_path):
         (["mlp", "--color"], "No such option"),
     ],
 )
-def test_wrong_use_of_show_is_told_in_a_line(tmp_path, monkeypatch, arguments, words):
+def test_wrong_use_of_show_is_reported_in_one_line(tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     answered = run("show", *arguments)
     assert answered.exit_code == 2
@@ -167,7 +167,7 @@ def test_wrong_use_of_show_is_told_in_a_line(tmp_path, monkeypatch, arguments, w
 
 
 @pytest.mark.posix
-def test_show_tells_of_a_file_that_cannot_be_written(tmp_path):
+def test_show_reports_a_file_that_cannot_be_written(tmp_path):
     link = tmp_path / "link.svg"
     link.symlink_to("/dev/full")
     answered = run("show", "mlp", "--svg", link, "--overwrite")
@@ -175,7 +175,7 @@ def test_show_tells_of_a_file_that_cannot_be_written(tmp_path):
     assert "No space left on device" in answered.stderr
 
 
-def test_a_model_is_drawn_as_keras_has_it_after_saving(tmp_path):
+def test_a_model_is_drawn_the_same_after_saving(tmp_path):
     model = build_mlp()
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")

@@ -36,7 +36,7 @@ def tune(tmp_path, monkeypatch):
     return call
 
 
-def test_a_short_search_starts_without_a_word(tune):
+def test_a_short_search_starts_without_a_question(tune):
     answered, measured, began = tune(rough=60)
     assert began
     assert not measured
@@ -58,20 +58,20 @@ def test_a_long_search_starts_when_the_answer_is_yes(tune):
         assert answered.stderr.endswith("Not started; nothing was written.\n")
 
 
-def test_where_nobody_can_answer_a_line_warns(tune):
+def test_without_a_terminal_a_warning_is_printed(tune):
     answered, _, began = tune(asked=False)
     assert "Warning: 9 training runs take up to about 1 h 0 min; --max-trials" in answered.stderr
     assert began
 
 
-def test_a_budget_limits_what_is_told(tune):
+def test_a_budget_limits_the_estimate(tune):
     answered, _, began = tune("--budget", "30m", asked=False)
     assert "Warning: 9 training runs take up to about 30 min 0 s" in answered.stderr
     assert began
 
 
 @pytest.mark.parametrize("options", [["--yes"], ["--resume", "--out", "run"], ["--budget", "15m"]])
-def test_nothing_is_asked_where_it_was_answered_before(tune, options):
+def test_no_question_is_asked_if_options_answer_it(tune, options):
     _, measured, began = tune(*options)
     assert began
     assert not measured

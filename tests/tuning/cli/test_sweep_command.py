@@ -98,7 +98,7 @@ def test_json_is_the_outcome_and_a_complete_sweep_is_not_run_again(finished, mon
 
 
 @pytest.mark.slow
-def test_overwrite_runs_a_complete_sweep_anew(here):
+def test_overwrite_repeats_a_complete_sweep(here):
     for more in ([], ["--overwrite"]):
         answered = run(*SWEEP, "--json", *more)
         outcome = json.loads(answered.stdout)
@@ -130,7 +130,7 @@ def test_overwrite_runs_a_complete_sweep_anew(here):
         ),
     ],
 )
-def test_every_kind_runs_on_a_function_of_the_user(here, kind, ranges, settings):
+def test_every_kind_runs_on_a_custom_function(here, kind, ranges, settings):
     answered = run(
         kind, f"own_{here.name}:small", "--data", "data.npz", "--epochs", "1", "--num-seeds", "1",
         "--json", *ranges,
@@ -172,7 +172,7 @@ def test_dry_run_writes_nothing(here):
         (["rate", "--data", "missing.npz"], "missing.npz: expected"),
     ],
 )
-def test_wrong_use_is_told_and_writes_nothing(here, arguments, words):
+def test_wrong_use_is_reported_and_writes_nothing(here, arguments, words):
     data = [] if "--data" in arguments else ["--data", "data.npz"]
     answered = run(arguments[0], *data, *QUICK, *arguments[1:], "--out", "run")
     assert answered.exit_code == 2, answered.output
@@ -186,7 +186,7 @@ def test_wrong_use_is_told_and_writes_nothing(here, arguments, words):
 
 @pytest.mark.slow
 @pytest.mark.posix
-def test_an_interrupted_sweep_goes_on_where_it_was(here):
+def test_an_interrupted_sweep_is_resumed(here):
     arguments = [
         "rate", "mlp", "--data", "data.npz", "--rates", "0.2,0.4,0.6", "--epochs", "80",
         "--num-seeds", "2", "--out", "run",
@@ -233,7 +233,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(here):
         (["capacity", "--sites", "input"], "No such option '--sites'"),
     ],
 )
-def test_wrong_ranges_are_told(here, arguments, words):
+def test_wrong_ranges_are_reported(here, arguments, words):
     answered = run(*arguments, "--data", "data.npz", *QUICK)
     assert answered.exit_code == 2
     assert words in answered.stderr

@@ -103,7 +103,7 @@ def data_file(path: Path, examples=80) -> Path:
         ["--version"],
     ],
 )
-def test_answers_without_importing_keras(arguments):
+def test_help_and_lists_do_not_import_keras(arguments):
     program = (
         "import sys\nfrom dropout_zoo.tuning.cli.main import main\n"
         f"try:\n    main({arguments!r})\nexcept SystemExit as end:\n    assert end.code == 0\n"
@@ -115,7 +115,7 @@ def test_answers_without_importing_keras(arguments):
     assert ran.stdout.strip()
 
 
-def test_tune_ends_with_a_sentence_and_a_folder(here):
+def test_tune_prints_an_answer_and_writes_a_directory(here):
     data = data_file(here / "data.npz")
     answered = run("tune", "mlp", "--data", data, *QUICK, "--out", here / "run")
     assert answered.exit_code == 0, answered.output
@@ -125,7 +125,7 @@ def test_tune_ends_with_a_sentence_and_a_folder(here):
 
 
 @pytest.mark.slow
-def test_tune_takes_a_function_of_the_user_and_prints_json(here, own):
+def test_tune_takes_a_custom_function_and_prints_json(here, own):
     data = data_file(here / "data.npz")
     answered = run("tune", f"{own}:small", "--data", data, *QUICK, "--json")
     assert answered.exit_code == 0, answered.output
@@ -155,7 +155,7 @@ def test_tune_takes_a_saved_model_and_data_without_a_test_set(here):
 
 
 @pytest.mark.slow
-def test_the_columns_of_a_table_are_given_as_they_are(here):
+def test_the_columns_of_a_table_are_passed_unchanged(here):
     irises = load_iris(as_frame=True)
     columns = irises.data * [1, 1000, 1, 0.001]  # in units of their own
     species = irises.target_names[irises.target]
@@ -192,7 +192,7 @@ def test_sweep_takes_a_saved_model(here):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default:Model.fit trains the members")
-def test_a_model_that_the_engine_cannot_take_is_told_in_a_plain_line(here, own):
+def test_a_model_that_the_engine_cannot_train_is_reported_in_one_line(here, own):
     data = data_file(here / "data.npz")
     answered = run("tune", f"{own}:eager", "--data", data, *QUICK, "--rates", "0.2")
     assert answered.exit_code == 0, answered.output
@@ -264,7 +264,7 @@ def test_dry_run_writes_nothing(here):
         (["OWN:no_dropout"], "received a model without any"),
     ],
 )
-def test_wrong_use_is_told_in_a_line_and_writes_nothing(here, own, arguments, words):
+def test_wrong_use_is_reported_in_one_line_and_writes_nothing(here, own, arguments, words):
     if arguments == ["raw.keras"]:
         keras.Sequential([keras.Input((28, 28)), keras.layers.Dropout(0.5)]).save(
             here / "raw.keras"
@@ -280,7 +280,7 @@ def test_wrong_use_is_told_in_a_line_and_writes_nothing(here, own, arguments, wo
     assert after == before
 
 
-def test_bad_data_are_told_in_a_line(here):
+def test_bad_data_are_reported_in_one_line(here):
     (here / "bad.npz").write_bytes(b"PK\x03\x04 this is no archive")
     rng = np.random.default_rng(0)
     np.savez(here / "nan.npz", x=np.full((40, 28, 28), np.nan, "float32"), y=np.arange(40) % 2)
@@ -293,7 +293,7 @@ def test_bad_data_are_told_in_a_line(here):
     assert not (here / "run").exists()
 
 
-def test_a_folder_that_cannot_be_made_is_told(here):
+def test_a_directory_that_cannot_be_created_is_reported(here):
     (here / "file").write_text("in the way")
     data = data_file(here / "data.npz")
     answered = run("tune", "--data", data, *QUICK, "--out", here / "file" / "run")
@@ -302,7 +302,7 @@ def test_a_folder_that_cannot_be_made_is_told(here):
 
 
 @pytest.mark.filterwarnings("default:Model.fit trains the members")
-def test_where_every_training_fails_the_status_is_one(here):
+def test_the_exit_status_is_1_if_every_run_fails(here):
     (here / f"fails_{here.name}.py").write_text(
         OWN_MODELS
         + """
@@ -328,7 +328,7 @@ def fails():
     assert "Traceback" not in answered.output
 
 
-def test_a_budget_is_named_and_where_nothing_finishes_in_it_the_status_is_one(here):
+def test_the_exit_status_is_1_if_nothing_finishes_within_the_budget(here):
     data = data_file(here / "data.npz")
     answered = run("tune", "--data", data, *QUICK, "--budget", "0.1", "--out", here / "run")
     assert "of at most 1 epoch, within a budget of 0.1 s." in answered.stderr
@@ -338,7 +338,7 @@ def test_a_budget_is_named_and_where_nothing_finishes_in_it_the_status_is_one(he
 
 
 @pytest.mark.slow
-def test_what_its_budget_ended_says_how_to_go_on(here):
+def test_a_search_ended_by_its_budget_says_how_to_continue(here):
     data = data_file(here / "data.npz")
     with time_ends(after(3)):
         answered = run("tune", "--data", data, *QUICK, "--budget", "10m", "--out", here / "run")
@@ -355,7 +355,7 @@ def test_what_its_budget_ended_says_how_to_go_on(here):
     ],
 )
 @pytest.mark.posix
-def test_an_interrupt_ends_it_with_130(here, number):
+def test_an_interrupt_ends_it_with_exit_status_130(here, number):
     process = subprocess.Popen(
         [sys.executable, "-m", "dropout_zoo.tuning", "tune", "--epochs", "500"],
         stderr=subprocess.PIPE,
@@ -379,7 +379,7 @@ def test_an_interrupt_ends_it_with_130(here, number):
     assert "Traceback" not in error
 
 
-def test_the_command_line_says_how_to_reconstruct(here):
+def test_an_autoencoder_with_labels_is_told_how_to_reconstruct(here):
     answered = run("tune", "autoencoder", "--data", "digits", "--out", here / "run")
     assert answered.exit_code == 2
     message = " ".join(answered.stderr.split())
