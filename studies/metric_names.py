@@ -63,7 +63,7 @@ AFTER_TRAINING = {
     "mutual_information": "mean mutual information (nats)",
     "gap": "gap after the last epoch (percentage points, dropout off)",
 }
-"""Axis labels of what studies measure after a training."""
+"""Axis labels of what studies measure after training."""
 
 
 def axis_label(metric: str) -> str:

@@ -25,7 +25,7 @@ from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 Model = keras.Model | str | Callable[..., keras.Model]
 Measure = Callable[["Setting", TrainedMember], Mapping[str, Any]]
-"""Measures more about a training; returns values by column name."""
+"""Measures more about a training run; returns values by column name."""
 
 Result = TypeVar("Result", bound=StudyResult)
 

@@ -124,7 +124,7 @@ class TrainingStudyResult(StudyResult):
 
     Its `data` has one row per epoch of each run: ``training`` (its number), ``setting``, the
     factors, the rate at each site as ``rate/<path>``, ``seed``, ``status``, ``reason``,
-    ``best_epoch``, ``seconds``, what was measured after the training, and the learning curves as
+    ``best_epoch``, ``seconds``, what was measured after training, and the learning curves as
     `train_members` describes them. A training that finished no epoch has one row, of epoch 0.
 
     Attributes:

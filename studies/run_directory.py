@@ -26,7 +26,7 @@ SETTINGS = "search.json"
 OUTCOME = "outcome.json"
 STATE = "state"
 PROVISIONAL = "ended_by_budget"
-"""Key of an outcome that is true where time ended the run: resuming it goes on."""
+"""Key of an outcome that is true if time ended the run, which can be resumed."""
 _LOCK = "lock"
 # Beside the lock, because some versions of filelock empty the lock file and Windows lets nobody
 # else read it.

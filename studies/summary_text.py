@@ -99,7 +99,7 @@ def gain_clause(
         Part of a sentence.
     """
     if gain is None:
-        return f"not compared with {control}, because a training failed"
+        return f"not compared with {control}, because a training run failed"
     found = gain if isinstance(gain, PairedDifference) else PairedDifference(*gain[GAIN_COLUMNS])
     pairs = int(found.pairs)
     comparison = f"{abs(found.mean):.2g} {'better' if found.mean >= 0 else 'worse'} than {control}"

@@ -244,7 +244,7 @@ def _finite_seeds(curves: pd.DataFrame) -> list[int]:
 
 
 def _ends(group: pd.DataFrame, window: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The last epochs of a training, and the same number before them."""
+    """The last epochs of a training run, and the same number before them."""
     ordered = group.sort_values("epoch")
     count = max(1, round(window * len(ordered)))
     return ordered.iloc[-count:], ordered.iloc[-2 * count : -count]

@@ -81,7 +81,7 @@ class TrainedMember:
         member: the member.
         rates: its rate (fraction dropped) at every site of the model, by path.
         status: ``"completed"``, ``"diverged"`` (the loss is not finite) or ``"failed"``.
-        reason: why the training failed or diverged; empty if it completed.
+        reason: why the training run failed or diverged; empty if it completed.
         curves: the learning curves, one row per epoch. Columns are ``epoch`` (from 1); with a
             schedule ``rate_factor``, by which the rates were multiplied; ``loss`` and the metrics
             as Keras reports them during training; and the same measured with dropout off after
@@ -90,7 +90,7 @@ class TrainedMember:
         objective: the metric that decides which epoch is the best.
         best_epoch: epoch with the best objective, from 1; 0 if no epoch was finished.
         score: the objective at that epoch.
-        seconds: duration of the training.
+        seconds: duration of the training run.
         checkpoint: file with the weights of the best epoch; None if no epoch was finished.
 
     Example:

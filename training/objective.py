@@ -129,7 +129,7 @@ def as_columns(measured: Mapping[str, Any]) -> dict[str, float]:
 
 @dataclass
 class BestEpoch:
-    """The best epoch of a training so far, and whether to stop.
+    """The best epoch of a training run so far, and whether to stop.
 
     Attributes:
         objective: the objective.

@@ -1,4 +1,4 @@
-"""Where the numbers of a training come from: versions, model and data, as plain data."""
+"""Where the numbers of a training run come from: versions, model and data, as plain data."""
 
 from __future__ import annotations
 

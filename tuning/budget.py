@@ -62,7 +62,7 @@ class Budget:
 
     @property
     def training_seconds(self) -> float:
-        """The part of the time after which no training run goes on."""
+        """The part of the time after which no training run continues."""
         end = min(LONGEST_END, max(SHORTEST_END, SHARE_OF_THE_END * self.seconds))
         return max(0.0, self.seconds - end)
 

@@ -73,7 +73,7 @@ class Progress:
             self._bar.update(self._task, description=name)
 
     def restored(self, trained: TrainedMember) -> None:
-        """Count a training that an earlier attempt at the run had finished.
+        """Count a training run that an earlier attempt at the run had finished.
 
         Args:
             trained: the trained member.
@@ -82,7 +82,7 @@ class Progress:
         self.result(trained)
 
     def result(self, trained: TrainedMember) -> None:
-        """Count a finished training.
+        """Count a finished training run.
 
         Args:
             trained: the trained member.

@@ -50,7 +50,7 @@ class BatchTuner(ModelFitTuner):
         **arguments: those of `keras_tuner.Tuner`.
 
     Attributes:
-        results: the training of each trial that has ended, by its id.
+        results: the training run of each trial that has ended, by its id.
     """
 
     def __init__(self, *, parallel_trials: int | None, seed: int, **arguments: Any) -> None:

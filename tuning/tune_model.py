@@ -60,7 +60,7 @@ def tune(
     epochs are still the last ones, the answer is "not trained to the end". Only the recommended
     model, trained on the data as they were split, is evaluated on the test set, once.
 
-    Before it trains, the search reports the errors that `audit` finds in the model, and goes on.
+    Before it trains, the search reports the errors that `audit` finds in the model, and continues.
 
     Args:
         model: a compiled Keras model; the name of a registered model;

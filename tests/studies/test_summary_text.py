@@ -34,7 +34,7 @@ UNSURE = PairedDifference(0.0095, low=-0.018, high=0.037, level=0.95, p_value=0.
             paired_difference([0.5], [0.3]),
             "0.2 better than no dropout on a single seed, so not conclusive",
         ),
-        (None, "not compared with no dropout, because a training failed"),
+        (None, "not compared with no dropout, because a training run failed"),
     ],
 )
 def test_the_clause_claims_what_the_interval_allows(gain, sentence):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from dropout_zoo.training.engine.base import Trainer
 from dropout_zoo.training.members import Member
 
-_LONG_EPOCH = 2.0  # seconds above which the fixed cost of a training hardly matters
+_LONG_EPOCH = 2.0  # seconds above which the fixed cost of a run hardly matters
 _LONG_ROUND = 30.0  # seconds after which an estimate takes no more measurements
 
 
@@ -57,7 +57,7 @@ def measure_pace(trainer: Trainer, members: Sequence[Member]) -> Pace:
     """
 
     def timed(epochs: int) -> tuple[float, float]:
-        """Seconds, and mean number of epochs: a training may stop before its last one."""
+        """Seconds, and mean number of epochs: a training run may stop before its last one."""
         started = time.perf_counter()
         trained = trainer.train([replace(member, epochs=epochs) for member in chosen])
         seconds = time.perf_counter() - started
