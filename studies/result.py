@@ -125,7 +125,7 @@ class TrainingStudyResult(StudyResult):
     Its `data` has one row per epoch of each run: ``training`` (its number), ``setting``, the
     factors, the rate at each site as ``rate/<path>``, ``seed``, ``status``, ``reason``,
     ``best_epoch``, ``seconds``, what was measured after training, and the learning curves as
-    `train_members` describes them. A training that finished no epoch has one row, of epoch 0.
+    `train_members` describes them. A run that finished no epoch has one row, of epoch 0.
 
     Attributes:
         objective: metric and direction by which training runs are judged.
@@ -156,7 +156,7 @@ class TrainingStudyResult(StudyResult):
         """Return the metrics of each training run at its best epoch.
 
         Returns:
-            One row per training: the columns of `data`, with the best epoch as ``epoch``, and the
+            One row per run: the columns of `data`, with the best epoch as ``epoch``, and the
             objective at that epoch as ``score``. Measurements, including the best epoch, are NaN
             for training runs that were not completed.
         """

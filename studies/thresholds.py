@@ -28,7 +28,7 @@ class Thresholds:
         window: share of the epochs over which the ends of the curves are averaged and trends are
             computed. A fifth is 4 of 20 epochs, enough to smooth over single batches.
         diverged: share of the seeds without a finite loss from which a setting has diverged. At
-            0.5, a single training is as likely to be lost as not.
+            0.5, a single run is as likely to be lost as not.
 
     Example:
         >>> from dropout_zoo.studies import Thresholds

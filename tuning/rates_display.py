@@ -22,9 +22,9 @@ class RatesDisplay(Display):
     """Score against rate, with one panel for each searched site, and the race in the last panel.
 
     In the panels of the sites, all runs have the same seed: dots are the trials, the line is their
-    mean over the rates of the other sites, and the controls are lines across. The last panel shows
-    what the answer rests on: the gain of each finalist over no dropout on every new seed, and its
-    mean with the interval. A search that ended before its race has no such panel.
+    mean over the rates of the other sites, and the controls are horizontal lines. The last panel
+    shows what the answer rests on: the gain of each finalist over no dropout on every new seed, and
+    its mean with the interval. A search that ended before its race has no such panel.
 
     Args:
         trials: one row per trial, with a column of rates for each panel and ``score``.

@@ -1,4 +1,4 @@
-"""Trainings as tables: one row per training, or one row per epoch."""
+"""Training runs as tables: one row per run, or one row per epoch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TrainingRecord(NamedTuple):
 
 
 def scores_table(records: Sequence[TrainingRecord]) -> pd.DataFrame:
-    """Return one row per training.
+    """Return one row per run.
 
     Args:
         records: the training runs.

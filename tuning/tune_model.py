@@ -89,8 +89,9 @@ def tune(
             Bayesian optimization. Hyperband takes none: its brackets decide.
         num_seeds: maximum number of seeds in the race; an odd number is rounded down where the
             data are split anew. With fewer than 10, all are trained on the given split.
-        num_finalists: number of settings that race against no dropout. More of them need larger
-            gains to show. One that fails on a seed is replaced by the next best setting.
+        num_finalists: number of settings that race against no dropout. With more of them, only
+            larger gains can be shown. One that fails on a seed is replaced by the next best
+            setting.
         resplit: whether the seeds of the race are spread over several splits of the training and
             validation examples; otherwise, and for training examples with weights, the answer
             holds for the given split. None for True if the validation set was drawn at random and
@@ -104,7 +105,7 @@ def tune(
             be resumed with another budget, and has the answer of a run without one in the end.
         directory: a new or empty directory for the run; None for a temporary one that is removed
             with the result.
-        resume: whether to continue the run in the directory; no training is repeated.
+        resume: whether to continue the run in the directory; no finished run is repeated.
         overwrite: whether to remove the run in the directory first.
         progress: whether to report progress on standard error.
         **settings: how each model is trained; see `TrainSettings`. By default, `patience` is about

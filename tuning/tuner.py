@@ -61,8 +61,8 @@ class DropoutTuner(BatchTuner):
     warning that says why: with callbacks other than `EarlyStopping` on the objective; with several
     objectives; with data that are not arrays, or without validation data where the objective needs
     none; if the hypermodel has a `fit` of its own, or the tuner overrides a hook such as
-    `on_epoch_end`; and
-    for models that cannot be cloned. If a subclass overrides `run_trial`, that runs every trial.
+    `on_epoch_end`; and for models that cannot be cloned. If a subclass overrides `run_trial`, that
+    runs every trial.
 
     Args:
         oracle: any oracle of KerasTuner, which decides what is tried. Bayesian optimization is

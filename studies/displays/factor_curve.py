@@ -49,7 +49,7 @@ class FactorCurveDisplay(CurveDisplay):
     seeds.
 
     Args:
-        points: one row per training: ``series`` (the line it belongs to), ``x`` (the factor) and
+        points: one row per run: ``series`` (the line it belongs to), ``x`` (the factor) and
             ``value`` (the metric; of an accuracy the error in percent).
         factor: the horizontal axis.
         ylabel: label of the vertical axis.

@@ -57,8 +57,8 @@ def plan_coadaptation(
 
     Args:
         model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
-            function that returns a compiled model. The
-            activation of its first dense layer must be 0 at 0, such as relu.
+            function that returns a compiled model. The activation of its first dense layer must be
+            0 at 0, such as relu.
         dataset: the data; see `as_dataset`.
         rates: what is compared with no dropout: a rate (fraction dropped, in [0, 1)) for all of
             `sites`, rates by site path, or None for the model's own rates.

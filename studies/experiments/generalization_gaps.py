@@ -24,7 +24,7 @@ def generalization_gaps(result: TrainingStudyResult) -> TrainingStudyResult:
         result: a study of classifiers.
 
     Returns:
-        The same study with one row per training, at its last epoch, and ``gap`` as objective: the
+        The same study with one row per run, at its last epoch, and ``gap`` as objective: the
         accuracy on training examples minus the accuracy on the validation set, both with
         dropout off, in percentage points. Means, gains and displays are those of the gap.
 

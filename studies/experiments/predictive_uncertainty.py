@@ -59,8 +59,7 @@ def plan_predictive_uncertainty(
 
     Args:
         model: a compiled classifier, a registered name, ``"package.module:function"``, or a
-            function that returns a compiled classifier. Its
-            output is one probability per class.
+            function that returns a compiled classifier. Its output is one probability per class.
         dataset: a classification with a test set; see `as_dataset`.
         levels: levels by corruption: standard deviation of ``"gaussian noise"``, relative to the
             largest input value; share of ``"missing pixels"``, which are set to 0; angle of the

@@ -160,8 +160,8 @@ def plan_rate_grid(
 
     Args:
         model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
-            function that returns a compiled model. A
-            registered model is built with the placements that are swept.
+            function that returns a compiled model. A registered model is built with the placements
+            that are swept.
         dataset: the data; see `as_dataset`.
         first: placement or path of the first group of sites.
         second: placement or path of the second group.

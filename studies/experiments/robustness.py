@@ -144,7 +144,7 @@ def robustness() -> None:
 
 
 def _by_corruption(whole: TrainingStudyResult, measured: pd.DataFrame) -> TrainingStudyResult:
-    """One row per training and corruption, in place of the learning curves."""
+    """One row per run and corruption, in place of the learning curves."""
     scores = whole.scores()
     about = (
         scores[scores["status"] == "completed"]
