@@ -88,6 +88,34 @@ def copy_of_operation(operation: Any) -> Any:
     return copied
 
 
+@contextmanager
+def state_may_be_added(layer: keras.Layer) -> Iterator[None]:
+    """Let a layer that has been built get more variables, which Keras forbids."""
+    tracker = layer._tracker
+    locked = tracker.locked
+    tracker.unlock()
+    try:
+        yield
+    finally:
+        if locked:
+            tracker.lock()
+
+
+def dropout_of_attention(layer: keras.Layer) -> keras.layers.Dropout | None:
+    """The dropout layer inside a built attention layer; no public attribute returns it."""
+    return getattr(layer, "_dropout_layer", None)
+
+
+def apply_dropout_at_any_rate(attention: keras.layers.Layer) -> None:
+    """Make an attention layer call its dropout layer, which Keras skips at a rate of 0.
+
+    Without dropout, Keras computes the attention by another function.
+    """
+    name = "_dropout" if isinstance(attention, keras.layers.MultiHeadAttention) else "dropout"
+    if getattr(attention, name) == 0:
+        setattr(attention, name, 0.5)  # any rate: the dropout layer has its own
+
+
 def lambda_output_shape(layer: keras.layers.Lambda) -> Any:
     """The `output_shape` argument of a `Lambda`, which no public attribute returns."""
     return layer._output_shape

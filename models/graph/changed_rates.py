@@ -16,9 +16,10 @@ from dropout_zoo.models.graph.cloning import (
     copy_weights,
     layer_config,
 )
+from dropout_zoo.models.graph.runtime_rates import plain_layer
 from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
 from dropout_zoo.models.guidance import check_rate
-from dropout_zoo.models.layers.runtime_rate import plain_layer
+from dropout_zoo.models.layers.runtime_rate import RuntimeRate
 
 
 def with_rates(
@@ -52,6 +53,12 @@ def with_rates(
     """
     sites = {site.path: site for site in dropout_sites(model)}
     wanted = {path: site.rate for path, site in sites.items()} | _rates_by_path(rates, sites)
+    if any(
+        isinstance(each.layer, RuntimeRate) and each.layer is not each.owner
+        for each in sites.values()
+    ):
+        # What changed the rate of a layer inside another one is not in the configuration of that.
+        return with_rates(_plain_clone(model, {}), wanted)
     changed = [site for path, site in sites.items() if wanted[path] != site.rate]
     for site in changed:
         if site.learned:
@@ -59,7 +66,13 @@ def with_rates(
                 f"expected sites whose rates can be set, received {site.path!r}, whose layer "
                 f"learns its rate ({site.rate:.3g} so far); set its initial_rate instead"
             )
-    settings = _settings(model, changed, wanted)
+    return _plain_clone(model, _settings(model, changed, wanted))
+
+
+def _plain_clone(
+    model: keras.Model, settings: Mapping[int, Mapping[ConfigPath, float]]
+) -> keras.Model:
+    """A compiled copy of plain layers, with the given numbers in the configurations of layers."""
     clone = clone_model(
         model, lambda layer: plain_layer(cloned_layer(layer, settings.get(id(layer), {})))
     )

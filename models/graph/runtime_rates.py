@@ -5,8 +5,13 @@ from __future__ import annotations
 import keras
 
 from dropout_zoo.models.graph.cloning import clone_model, cloned_layer, compile_like, copy_weights
-from dropout_zoo.models.graph.sites import dropout_sites
-from dropout_zoo.models.layers.runtime_rate import LIFTED, RuntimeRate, lifted_layer
+from dropout_zoo.models.graph.model_graph import flat_layers
+from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
+from dropout_zoo.models.keras_internals import apply_dropout_at_any_rate, dropout_of_attention
+from dropout_zoo.models.layers.runtime_rate import LIFTED, RuntimeRate, lift
+
+_PLAIN = {lifted: plain for plain, lifted in LIFTED.items()}
+_ATTENTION = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
 
 
 def with_runtime_rates(model: keras.Model) -> keras.Model:
@@ -14,6 +19,10 @@ def with_runtime_rates(model: keras.Model) -> keras.Model:
 
     Keras reads the `rate` of a plain dropout layer only once, when it traces the model; later
     changes have no effect. `with_rates` returns to plain layers.
+
+    Layers inside other layers are included, such as those of `MultiHeadAttention` and of custom
+    layers. At a rate of 0, Keras computes attention by another function than at other rates; the
+    copy always uses the one with dropout, so that its results at 0 differ by rounding.
 
     Args:
         model: a Sequential or Functional model, compiled or not.
@@ -40,14 +49,31 @@ def with_runtime_rates(model: keras.Model) -> keras.Model:
             f"expected a model whose rates can become variables, received one where they cannot: "
             f"{reason}"
         )
-
-    def clone_layer(layer: keras.Layer) -> keras.Layer:
-        return lifted_layer(layer) if type(layer) in LIFTED else cloned_layer(layer)
-
-    clone = clone_model(model, clone_layer)
+    clone = clone_model(model, lambda layer: cloned_layer(plain_layer(layer)))
     copy_weights(model, clone)
     compile_like(model, clone)
+    for layer in flat_layers(clone):
+        if type(layer) in LIFTED:
+            lift(layer)
+        elif type(layer) in _ATTENTION:
+            apply_dropout_at_any_rate(layer)
     return clone
+
+
+def plain_layer(layer: keras.Layer) -> keras.Layer:
+    """Return the plain equivalent of a runtime-rate layer.
+
+    Args:
+        layer: any layer.
+
+    Returns:
+        A new layer with the same name and settings; layers of any other class are returned as is.
+    """
+    if type(layer) not in _PLAIN:
+        return layer
+    plain = _PLAIN[type(layer)].from_config(layer.get_config())
+    plain.dtype_policy = layer.dtype_policy
+    return plain
 
 
 def why_rates_are_fixed(model: keras.Model) -> str | None:
@@ -64,11 +90,20 @@ def why_rates_are_fixed(model: keras.Model) -> str | None:
             continue
         if site.argument != "rate":
             return f"the recurrent layer {site.owner.name!r} fixes its {site.argument} in its code"
-        if site.layer is not site.owner:
-            return f"the layer {site.owner.name!r} fixes the rate of {site.path!r} inside it"
         if type(site.layer) not in LIFTED:
             return f"{site.path!r} is a {type(site.layer).__name__}, a custom dropout layer"
+        if site.layer is not site.owner and _may_depend_on_rate(model, site):
+            return f"the layer {site.owner.name!r} may fix the rate of {site.path!r} in its code"
     return None
+
+
+def _may_depend_on_rate(model: keras.Model, site: DropoutSite) -> bool:
+    """Whether the code around a site may read its rate as a number, as Keras's attention does."""
+    for layer in flat_layers(model):
+        if isinstance(layer, _ATTENTION) and dropout_of_attention(layer) is site.layer:
+            return type(layer) not in _ATTENTION  # a subclass may have code of its own
+    # Where a rate of 0 means that a layer is left out, no other rate would reach it.
+    return site.rate == 0 and type(site.owner).__module__.partition(".")[0] != "keras"
 
 
 def runtime_layers(model: keras.Model) -> dict[str, RuntimeRate]:

@@ -39,6 +39,11 @@ class RuntimeRate:
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Create the variables; called by Keras."""
+        self.create_variables()
+        super().build(input_shape)  # type: ignore[misc]
+
+    def create_variables(self) -> None:
+        """Create the variables that hold the rate, and the seed generator if there is none."""
         self.coefficients = [
             self.add_weight(  # type: ignore[attr-defined]  # a method of keras.Layer
                 shape=(),
@@ -51,7 +56,6 @@ class RuntimeRate:
         ]
         if not hasattr(self, "seed_generator"):  # Keras creates none for a rate of 0
             self.seed_generator = keras.random.SeedGenerator(self.seed)
-        super().build(input_shape)  # type: ignore[misc]
 
     def set_rate(self, rate: float) -> None:
         """Change the rate of the built layer without a new trace.
@@ -196,38 +200,20 @@ LIFTED: dict[type[keras.Layer], type[keras.Layer]] = {
     DropBlock2D: RuntimeRateDropBlock2D,
 }
 """The runtime-rate equivalent of each plain dropout class."""
-_PLAIN = {lifted: plain for plain, lifted in LIFTED.items()}
 
 
-def lifted_layer(layer: keras.Layer) -> keras.Layer:
-    """Return the runtime-rate equivalent of a plain dropout layer.
+def lift(layer: keras.Layer) -> None:
+    """Turn a plain dropout layer into its runtime-rate equivalent, where it stands.
 
-    Args:
-        layer: a layer whose class is a key of `LIFTED`, not a subclass of one.
-
-    Returns:
-        A new layer with the same name and settings.
-    """
-    lifted = LIFTED[type(layer)].from_config(layer.get_config())
-    # The configuration of spatial dropout has a dtype in place of the dtype policy.
-    lifted.dtype_policy = layer.dtype_policy
-    return lifted
-
-
-def plain_layer(layer: keras.Layer) -> keras.Layer:
-    """Return the plain equivalent of a runtime-rate dropout layer.
+    Changing the class reaches layers inside other layers, which cannot be exchanged.
 
     Args:
-        layer: any layer.
-
-    Returns:
-        A new layer with the same name and settings; layers of any other class are returned as is.
+        layer: a layer whose class is a key of `LIFTED`, not a subclass of one. It belongs to a
+            model of this package, never to a caller's.
     """
-    if type(layer) not in _PLAIN:
-        return layer
-    plain = _PLAIN[type(layer)].from_config(layer.get_config())
-    plain.dtype_policy = layer.dtype_policy
-    return plain
+    layer.__class__ = LIFTED[type(layer)]
+    with keras_internals.state_may_be_added(layer):
+        layer.create_variables()
 
 
 def _on_jax() -> bool:

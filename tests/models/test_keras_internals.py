@@ -249,3 +249,41 @@ def test_layer_names_are_numbered_from_the_start_and_then_continue():
     with keras_internals.fresh_names():
         assert Counted().name == "counted", complaint("naming.reset_uids")
     assert Counted().name == "counted_2", complaint("object_name_uids")
+
+
+def test_a_built_layer_can_get_more_variables():
+    layer = layers.Dense(2)
+    layer.build((None, 3))
+    with keras_internals.state_may_be_added(layer):
+        layer.add_weight(shape=(), trainable=False)
+    assert len(layer.weights) == 3, complaint("Layer._tracker")
+    with pytest.raises(ValueError, match="already built"):
+        layer.add_weight(shape=(), trainable=False)
+
+
+@pytest.mark.parametrize(
+    "attention",
+    [layers.MultiHeadAttention(2, 3, dropout=0.4), layers.GroupQueryAttention(3, 2, 1, 0.4)],
+)
+def test_an_attention_layer_keeps_its_dropout_layer(attention):
+    assert keras_internals.dropout_of_attention(layers.Dense(2)) is None
+    attention.build((None, 5, 6), (None, 5, 6))
+    dropout = keras_internals.dropout_of_attention(attention)
+    assert dropout.rate == 0.4, complaint("_dropout_layer")
+
+
+@pytest.mark.parametrize(
+    "attention",
+    [layers.MultiHeadAttention(2, 3, dropout=0.0), layers.GroupQueryAttention(3, 2, 1, 0.0)],
+)
+def test_an_attention_layer_can_be_made_to_call_its_dropout_layer(attention):
+    called = []
+    x = np.ones((2, 5, 6), "float32")
+    attention(x, x)
+    dropout = keras_internals.dropout_of_attention(attention)
+    dropout.call = lambda scores, training=False: called.append(scores) or scores
+    attention(x, x, training=True)
+    assert not called, complaint("_compute_attention")
+    keras_internals.apply_dropout_at_any_rate(attention)
+    attention(x, x, training=True)
+    assert len(called) == 1, complaint("_compute_attention")

@@ -4,7 +4,9 @@ import math
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
+from nets import split_settings
 
 from dropout_zoo.models import (
     audit,
@@ -15,8 +17,10 @@ from dropout_zoo.models import (
     with_rates,
 )
 from dropout_zoo.models.architectures.transformer_encoder import stochastic_depth_rates
-from dropout_zoo.training import Dataset, Member, load_dataset, train_members
+from dropout_zoo.training import Dataset, Member, MemberTrainer, load_dataset, train_members
 from dropout_zoo.training.engine.eligibility import why_only_model_fit
+from dropout_zoo.training.engine.keras_fit import fit_member
+from dropout_zoo.training.members import member_rates
 from dropout_zoo.tuning.space import search_space
 
 SMALL_BLOCKS = {"hidden_dim": 8, "num_layers": 2, "num_heads": 2, "intermediate_dim": 12}
@@ -231,13 +235,25 @@ def test_the_audit_reads_all_of_them():
         assert not audit(build(**SMALL[build])).limits
 
 
-def test_what_the_engine_leaves_to_fit_has_a_reason():
-    for build in (build_transformer, build_vit):
-        reason = why_only_model_fit(build(**SMALL[build]))
-        assert reason == (
-            "the layer 'block_1_attention' fixes the rate of 'block_1_attention/dropout_layer' "
-            "inside it"
+@pytest.mark.parametrize("build", [build_transformer, build_vit])
+def test_the_engine_can_train_transformers(build):
+    assert why_only_model_fit(build(**SMALL[build])) is None
+
+
+@pytest.mark.slow
+def test_the_engine_trains_the_transformer_as_fit_does_but_for_rounding(few_topics, recwarn):
+    model = build_transformer(**SMALL[build_transformer])
+    count = len(dropout_sites(model))
+    settings, others = split_settings({"epochs": 2, "batch_size": 32, "update": "keras"})
+    trainer = MemberTrainer(model, few_topics, settings, **others)
+    members = [Member([rate] * count, seed=1) for rate in (0.0, 0.3)]
+    for number, trained in enumerate(trainer.train(members)):
+        by_fit = fit_member(
+            trainer.plan, members[number], member_rates(model, members[number]), 1000 + number
         )
+        assert trained.status == by_fit.status == "completed", trained.reason
+        pd.testing.assert_frame_equal(trained.curves, by_fit.curves, rtol=1e-5)
+    assert not [each for each in recwarn if "Model.fit" in str(each.message)]
 
 
 def test_the_engine_can_train_the_lstm_without_recurrent_dropout():

@@ -10,7 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras import Input, layers, ops
 
-from dropout_zoo.models import build_cnn, build_mlp, dropout_sites, with_rates
+from dropout_zoo.models import (
+    build_cnn,
+    build_mlp,
+    build_transformer,
+    dropout_sites,
+    with_rates,
+    with_runtime_rates,
+)
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.random((32, 8)).astype("float32")
@@ -762,3 +769,20 @@ def test_a_clone_is_freed_after_use():
     del changed
     gc.collect()
     assert kernel() is None  # the original's own operations do not hold on to it
+
+
+@pytest.mark.parametrize("attention_rate", [0.0, 0.1])
+def test_rates_set_inside_attention_are_kept_when_the_layers_become_plain_again(attention_rate):
+    model = build_transformer(num_layers=1, hidden_dim=8, attention_rate=attention_rate)
+    lifted = with_runtime_rates(model)
+    assert [s.rate for s in dropout_sites(with_rates(lifted, {}))] == [
+        0.1,
+        attention_rate,
+        0.1,
+        0.1,
+    ]
+    for number, site in enumerate(dropout_sites(lifted)):
+        site.layer.set_rate(number / 10)
+    plain = with_rates(lifted, {"block_1_attention_dropout": 0.5})
+    assert [site.rate for site in dropout_sites(plain)] == [0.0, 0.1, 0.5, 0.3]
+    assert {type(site.layer) for site in dropout_sites(plain)} == {layers.Dropout}

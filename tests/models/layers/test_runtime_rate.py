@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import layers
 
 from dropout_zoo.models.layers.drop_block import DropBlock2D
-from dropout_zoo.models.layers.runtime_rate import LIFTED, lifted_layer
+from dropout_zoo.models.layers.runtime_rate import LIFTED, lift
 from dropout_zoo.models.layers.stochastic_depth import StochasticDepth
 
 SHAPES = {
@@ -27,9 +27,10 @@ FREQUENCIES = """
 import sys
 
 import keras, numpy as np
-from dropout_zoo.models.layers.runtime_rate import lifted_layer
-lifted = lifted_layer(keras.layers.Dropout(0.4, seed=1))
+from dropout_zoo.models.layers.runtime_rate import lift
+lifted = keras.layers.Dropout(0.4, seed=1)
 lifted.build((None, 1000))
+lift(lifted)
 ones = np.ones((1000, 1000), "float32")
 for rate in (0.0, 0.2, 0.5, 0.9):
     lifted.set_rate(rate)
@@ -48,10 +49,10 @@ def inputs_for(layer_class):
 
 
 def lifted_with_rate(plain, rate, shape):
-    lifted = lifted_layer(plain)
-    lifted.build(shape)
-    lifted.set_rate(rate)
-    return lifted
+    plain.build(shape)
+    lift(plain)
+    plain.set_rate(rate)
+    return plain
 
 
 def in_a_graph(layer):
@@ -133,8 +134,8 @@ def test_the_noise_shape_is_kept(layer_class):
 
 
 def test_names_and_settings_are_kept():
-    plain = layers.SpatialDropout2D(0.3, data_format="channels_first", name="drop", seed=5)
-    lifted = lifted_layer(plain)
+    lifted = layers.SpatialDropout2D(0.3, data_format="channels_first", name="drop", seed=5)
+    lift(lifted)
     assert (lifted.name, lifted.rate, lifted.seed) == ("drop", 0.3, 5)
     assert lifted.data_format == "channels_first"
     assert isinstance(lifted, layers.SpatialDropout2D)
@@ -142,7 +143,9 @@ def test_names_and_settings_are_kept():
 
 def test_the_mixed_policy_of_spatial_dropout_is_kept():
     policy = keras.DTypePolicy("mixed_bfloat16")
-    assert lifted_layer(layers.SpatialDropout1D(0.3, dtype=policy)).dtype_policy == policy
+    lifted = layers.SpatialDropout1D(0.3, dtype=policy)
+    lift(lifted)
+    assert lifted.dtype_policy == policy
 
 
 @pytest.mark.parametrize("backend", backends.NIGHTLY_ON_TORCH)

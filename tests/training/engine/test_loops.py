@@ -76,7 +76,33 @@ def bfloat16_net():
         keras.config.set_dtype_policy(before)
 
 
+class AttentionBlock(layers.Layer):
+    """As in many examples: inner layers made in `__init__`, and no `get_config`."""
+
+    def __init__(self, dim, rate):
+        super().__init__()
+        self.attention = layers.MultiHeadAttention(2, dim, dropout=rate)
+        self.inner = keras.Sequential([layers.Dense(dim, "relu"), layers.Dropout(rate)])
+        self.dropout = layers.Dropout(rate)
+
+    def call(self, x, training=False):
+        y = self.attention(x, x, training=training)
+        return self.inner(x + self.dropout(y, training=training), training=training)
+
+
+def attention_net():
+    """Dropout inside attention, and inside a layer of one's own."""
+    image = keras.Input((28, 28, 1))
+    x = layers.Dropout(0.1)(layers.Reshape((28, 28))(image))
+    x = AttentionBlock(28, 0.3)(x)
+    x = layers.Dense(CLASSES, "softmax")(layers.GlobalAveragePooling1D()(x))
+    model = keras.Model(image, x)
+    model.compile("adam", "categorical_crossentropy")
+    return model
+
+
 MODELS = {
+    "attention": attention_net,
     "mlp": lambda: build_mlp(**MLP),
     "cnn": lambda: build_cnn(filters=(4, 8), units=(16,)),
     "batch norm": lambda: build_mlp(**MLP, batch_norm="before_dropout"),
@@ -392,10 +418,14 @@ def recurrent_net():
     )
 
 
-def attention_net():
+class OwnAttention(layers.MultiHeadAttention):
+    pass
+
+
+def own_attention_net():
     sequence = keras.Input((28, 28, 1))
     x = layers.Reshape((28, 28))(sequence)
-    x = layers.MultiHeadAttention(1, 4, dropout=0.3)(x, x)
+    x = OwnAttention(1, 4, dropout=0.3)(x, x)
     model = keras.Model(sequence, layers.Dense(CLASSES, "softmax")(layers.Flatten()(x)))
     model.compile("adam", "categorical_crossentropy")
     return model
@@ -440,7 +470,13 @@ class OwnDropout(layers.Dropout):
 
 ONLY_MODEL_FIT = {
     "the recurrent layer .* fixes its dropout": recurrent_net,
-    "the layer 'multi_head_attention.*' fixes the rate": attention_net,
+    "the layer 'own_attention.*' may fix the rate": own_attention_net,
+    "the layer 'attention_block.*' may fix the rate": lambda: compiled(
+        layers.Reshape((28, 28)),
+        AttentionBlock(8, 0.0),
+        layers.Flatten(),
+        layers.Dense(CLASSES, "softmax"),
+    ),
     "has 2 outputs": two_outputs,
     "OwnStep has a train_step of its own": with_a_step_of_its_own,
     r"\(OwnNoise\) draws random numbers itself": lambda: compiled(
