@@ -38,11 +38,10 @@ SLOW = HEAVY | {
     "wide_resnet_10_1",
     "wide_resnet_10_1_after_norm",
 }
+# Trained as the one of half its width, and as those with dropout elsewhere or of less width.
+REPEATED = {"srivastava_8192x2", "wide_resnet_16_4_after_norm"}
 TRAINED = [
-    # The largest is trained as the one of half its width is, for more than a minute.
-    pytest.param(
-        name, marks=pytest.mark.nightly if name == "srivastava_8192x2" else pytest.mark.slow
-    )
+    pytest.param(name, marks=pytest.mark.nightly if name in REPEATED else pytest.mark.slow)
     if name in SLOW
     else name
     for name in ENTRIES
