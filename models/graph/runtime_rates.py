@@ -7,7 +7,11 @@ import keras
 from dropout_zoo.models.graph.cloning import clone_model, cloned_layer, compile_like, copy_weights
 from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
-from dropout_zoo.models.keras_internals import apply_dropout_at_any_rate, dropout_of_attention
+from dropout_zoo.models.keras_internals import (
+    apply_dropout_at_any_rate,
+    dropout_of_attention,
+    nested_layers,
+)
 from dropout_zoo.models.layers.runtime_rate import LIFTED, RuntimeRate, lift
 
 _PLAIN = {lifted: plain for plain, lifted in LIFTED.items()}
@@ -103,7 +107,12 @@ def _may_depend_on_rate(model: keras.Model, site: DropoutSite) -> bool:
         if isinstance(layer, _ATTENTION) and dropout_of_attention(layer) is site.layer:
             return type(layer) not in _ATTENTION  # a subclass may have code of its own
     # Where a rate of 0 means that a layer is left out, no other rate would reach it.
-    return site.rate == 0 and type(site.owner).__module__.partition(".")[0] != "keras"
+    return site.rate == 0 and any(
+        inner is site.layer
+        for layer in flat_layers(model)
+        if type(layer).__module__.partition(".")[0] != "keras"
+        for inner in nested_layers(layer)
+    )
 
 
 def runtime_layers(model: keras.Model) -> dict[str, RuntimeRate]:

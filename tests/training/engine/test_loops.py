@@ -2,6 +2,7 @@
 
 import _thread
 import re
+import signal
 import threading
 import time
 
@@ -387,7 +388,16 @@ def test_an_iterator_is_asked_when_a_loop_is_free_and_after_each_result(few_digi
         trainer.train(iter([None]))
 
 
+@pytest.fixture
+def heard_interrupts():
+    """Programs that a script starts in the background ignore SIGINT, and the tests with them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("heard_interrupts")
 def test_an_interrupt_ends_a_long_epoch_and_leaves_the_trainer_usable(few_digits):
     trainer = trainer_of(build_mlp(**MLP), few_digits, epochs=10**9)
     begun = threading.Event()
@@ -420,6 +430,23 @@ def recurrent_net():
 
 class OwnAttention(layers.MultiHeadAttention):
     pass
+
+
+class SkippedDropout(layers.Layer):
+    """Leaves its dropout out at a rate of 0."""
+
+    def __init__(self, rate):
+        super().__init__()
+        self.dropout = layers.Dropout(rate)
+
+    def build(self, shape):
+        self.dropout.build(shape)
+
+    def compute_output_shape(self, shape):
+        return shape
+
+    def call(self, x, training=False):
+        return self.dropout(x, training=training) if self.dropout.rate else x
 
 
 def own_attention_net():
@@ -474,6 +501,12 @@ ONLY_MODEL_FIT = {
     "the layer 'attention_block.*' may fix the rate": lambda: compiled(
         layers.Reshape((28, 28)),
         AttentionBlock(8, 0.0),
+        layers.Flatten(),
+        layers.Dense(CLASSES, "softmax"),
+    ),
+    "the layer 'time_distributed.*' may fix the rate": lambda: compiled(
+        layers.Reshape((2, 14, 28)),
+        layers.TimeDistributed(SkippedDropout(0.0)),
         layers.Flatten(),
         layers.Dense(CLASSES, "softmax"),
     ),
