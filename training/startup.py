@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -44,6 +45,9 @@ def start_keras(announce: bool = True, model: str = "") -> None:
     with tempfile.TemporaryFile() as messages:
         standard_error = os.dup(2)  # the backend writes to it from below Python
         os.dup2(messages.fileno(), 2)
+        # The imports make a million objects that stay: searching them for garbage takes seconds.
+        collects = gc.isenabled()
+        gc.disable()
         try:
             import keras
             import keras_tuner  # noqa: F401 - it imports TensorFlow with any backend
@@ -63,3 +67,6 @@ def start_keras(announce: bool = True, model: str = "") -> None:
         finally:
             os.dup2(standard_error, 2)
             os.close(standard_error)
+            gc.freeze()
+            if collects:
+                gc.enable()

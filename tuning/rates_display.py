@@ -21,10 +21,11 @@ CONTROL_STYLES = ((BLACK, "--"), (VERMILION, "-."))
 class RatesDisplay(Display):
     """Score against rate, with one panel for each searched site, and the race in the last panel.
 
-    In the panels of the sites, all runs have the same seed: dots are the trials, the line is their
-    mean over the rates of the other sites, and the controls are horizontal lines. The last panel
-    shows what the answer rests on: the gain of each finalist over no dropout on every new seed, and
-    its mean with the interval. A search that ended before its race has no such panel.
+    In the panels of the sites, all runs have the same seed: dots are the trials, the line connects
+    those with the same rates at the other sites as one of the best, and the controls are horizontal
+    lines. Where the trials are no grid, the line is their mean at each rate. The last panel shows
+    what the answer rests on: the gain of each finalist over no dropout on every new seed, and its
+    mean with the interval. A search that ended before its race has no such panel.
 
     Args:
         trials: one row per trial, with a column of rates for each panel and ``score``.
@@ -135,11 +136,12 @@ class RatesDisplay(Display):
         panels = [*self.panels, *(["the race"] if self.race else [])]
         axes = self._start(ax, panels, (3.9 * len(panels) + 1, 4.4))
         of_sites = axes[: len(self.panels)]
+        label, lines = self._lines()
         if ax is None:
             for axis in of_sites[1:]:
                 axis.sharey(of_sites[0])
         for axis, path in zip(of_sites, self.panels, strict=True):
-            self._draw_panel(axis, path, line_kw, scatter_kw)
+            self._draw_panel(axis, path, lines[path], label, line_kw, scatter_kw)
         axes[0].set_ylabel(f"{self.objective.name} at the best epoch")
         # Below the panel, where it hides nothing and takes no width.
         axes[0].legend(
@@ -150,18 +152,52 @@ class RatesDisplay(Display):
             axes[-1].set_title("the race", fontsize=10, loc="left")
         return self
 
-    def _draw_panel(self, axis: Axes, path: str, line_kw: Style, scatter_kw: Style) -> None:
+    def _lines(self) -> tuple[str, dict[str, pd.Series[float]]]:
+        """What the lines show, and in each panel scores by rate.
+
+        A mean over the other sites misleads where rates beyond the range were tried next to the
+        best trial alone. Where it can be, a line is therefore of trials that differ in one rate.
+        """
+        trials = self.trials.drop_duplicates(self.panels).sort_values(
+            "score", ascending=self.objective.direction == "min"
+        )
+        lines = [self._through(trials, rates) for _, rates in trials[self.panels].iterrows()]
+        lines = [each for each in lines if min(map(len, each.values())) >= 2]
+        if not lines:
+            means = {path: self.trials.groupby(path)["score"].mean() for path in self.panels}
+            return "mean over the other sites", means
+        # Of the longest ones, those of the best trial.
+        longest = max(lines, key=lambda each: sum(map(len, each.values())))
+        return "trials that differ in this rate alone", longest
+
+    def _through(
+        self, trials: pd.DataFrame, rates: pd.Series[float]
+    ) -> dict[str, pd.Series[float]]:
+        """Scores by rate at each site of the trials with these rates at all other sites."""
+        same = trials[self.panels] == rates
+        return {
+            path: trials[same.drop(columns=path).all(axis=1)].set_index(path)["score"].sort_index()
+            for path in self.panels
+        }
+
+    def _draw_panel(
+        self,
+        axis: Axes,
+        path: str,
+        scores: pd.Series[float],
+        label: str,
+        line_kw: Style,
+        scatter_kw: Style,
+    ) -> None:
         draw_seeds(
             axis, self.trials[path], self.trials["score"], GRAY, scatter_kw, marker="o",
             markersize=4, label="trial",
         )  # fmt: skip
-        mean = self.trials.groupby(path)["score"].mean()
-        label = "mean over the other sites" if len(self.panels) > 1 else "trials in order"
         line = {
             "linestyle": "-", "marker": "s", "color": BLUE, "markersize": 5, "zorder": 3,
             "label": label,
         }  # fmt: skip
-        axis.plot(mean.index, mean, **styled(Line2D, line, line_kw))
+        axis.plot(scores.index, scores, **styled(Line2D, line, line_kw))
         controls = zip(self.controls.items(), CONTROL_STYLES, strict=False)
         for (name, score), (color, style) in controls:
             axis.axhline(score, color=color, linestyle=style, linewidth=1.5, label=name, zorder=1)

@@ -137,7 +137,7 @@ def test_the_plot_shows_trials_controls_and_the_race(result):
         for axis, path in zip(of_sites, result.space.choices, strict=True):
             drawn = {line.get_label(): line for line in axis.get_lines()}
             assert set(drawn) == {
-                "trial", "mean over the other sites", NONE, GIVEN, "recommended rate",
+                "trial", "trials that differ in this rate alone", NONE, GIVEN, "recommended rate",
             }  # fmt: skip
             trials = result.trials[result.trials["role"] == "trial"]
             np.testing.assert_allclose(drawn["trial"].get_xdata(), trials[path])

@@ -16,11 +16,14 @@ from dropout_zoo.training.data.readers import read_npz, read_table
 from dropout_zoo.training.data.synthetic_text import make_topics
 
 KERAS_SETS = ("mnist", "fashion_mnist", "cifar10")
-NAMED_SETS = ("digits", "topics", *KERAS_SETS)
+NAMED_SETS = ("digits", "noisy_digits", "topics", *KERAS_SETS)
 TABLES = (".csv", ".parquet")
 PATHS = "a .npz, .csv or .parquet file, or a directory of images with one subdirectory per class"
 DEFAULT_MAX_BYTES = 4 * 1024**3
 DOWNLOAD_TIMEOUT = 20.0
+
+NOISE = 0.4
+"""Standard deviation of the noise in `noisy_digits`, whose pixels are in [0, 1] without it."""
 
 
 def load_dataset(
@@ -46,11 +49,12 @@ def load_dataset(
     numbered in sorted order and become the class names.
 
     Args:
-        source: `digits` (embedded, 28 x 28), `topics` (generated sequences of 32 tokens; see
-            `make_topics`), `mnist`, `fashion_mnist` or `cifar10` (downloaded by Keras), or the
-            path of a `.npz` (`x_train`, `y_train` and `x_val`, `y_val`, `x_test`, `y_test`, or one
-            of these two sets; or `x`, `y`), a `.csv`, a `.parquet`, or a directory of images with
-            one subdirectory per class.
+        source: `digits` (embedded; scans resized to 28 x 28), `noisy_digits` (the same scans in
+            their own 8 x 8 pixels with noise added, so that networks overfit and dropout matters),
+            `topics` (generated sequences of 32 tokens; see `make_topics`), `mnist`,
+            `fashion_mnist` or `cifar10` (downloaded by Keras), or the path of a `.npz` (`x_train`,
+            `y_train` and `x_val`, `y_val`, `x_test`, `y_test`, or one of these two sets; or `x`,
+            `y`), a `.csv`, a `.parquet`, or a directory of images with one subdirectory per class.
         target: Target column of a table.
         image_size: `(height, width)` in pixels, or one number for both, to resize the images of
             a directory.
@@ -103,8 +107,8 @@ def _read(
             f"{source}: expected no image_size (--image-size) for data that are not a directory of "
             f"images, received {image_size!r}"
         )
-    if source == "digits":
-        return _read_digits()
+    if source in ("digits", "noisy_digits"):
+        return _read_digits(str(source))
     if source == "topics":
         tokens, topics = make_topics()
         return Examples((Part("topics: tokens", tokens, "topics: labels", topics),))
@@ -122,14 +126,18 @@ def _read(
     raise DataError(f"{source}: expected {PATHS}; received a file ending in {path.suffix!r}")
 
 
-def _read_digits() -> Examples:
+def _read_digits(name: str) -> Examples:
     from scipy.ndimage import zoom
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    images = digits.images.astype(np.float32) / 16
-    x = np.clip(zoom(images, (1, 3.5, 3.5), order=1), 0, 1)
-    return Examples((Part("digits: images", x, "digits: labels", digits.target),))
+    x = digits.images.astype(np.float32) / 16
+    if name == "noisy_digits":
+        noise = np.random.default_rng(0).normal(scale=NOISE, size=x.shape)
+        x = x + noise.astype(np.float32)
+    else:
+        x = np.clip(zoom(x, (1, 3.5, 3.5), order=1), 0, 1)
+    return Examples((Part(f"{name}: images", x, f"{name}: labels", digits.target),))
 
 
 def _download(name: str) -> Examples:

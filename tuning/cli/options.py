@@ -65,8 +65,9 @@ def data_options(default: str | None) -> Callable[[Command], Command]:
             "--data",
             default=default,
             show_default=True,
-            help="digits, topics (generated text), mnist, fashion_mnist or cifar10; a .npz, .csv "
-            "or .parquet file; or a directory of images with one subdirectory per class.",
+            help="digits, noisy_digits or topics (generated text); mnist, fashion_mnist or "
+            "cifar10; a .npz, .csv or .parquet file; or a directory of images with one "
+            "subdirectory per class.",
         ),
         click.option(
             "--target", metavar="COLUMN", help="Target column of a .csv or .parquet file."

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 
 @click.command("tune")
-@click.argument("model", default="mlp")
-@data_options(default="digits")
+@click.argument("model", required=False)
+@data_options(default="noisy_digits")
 @click.option(
     "--oracle",
     type=click.Choice(["grid", "random", "bayesian", "hyperband"]),
@@ -107,7 +107,7 @@ if TYPE_CHECKING:
 @run_options("run")
 @click.option("--yes", is_flag=True, help="Start without asking, even if it takes over 15 minutes.")
 def tune_command(
-    model: str,
+    model: str | None,
     data: str,
     target: str | None,
     image_size: list[int] | None,
@@ -134,15 +134,17 @@ def tune_command(
     dry_run: bool,
     yes: bool,
 ) -> None:
-    """Search the dropout rates of MODEL (default: mlp).
+    """Search the dropout rates of MODEL.
 
     MODEL is a registered model (see `dropout-zoo list`); package.module:function, a function
     without required arguments that returns a compiled Keras model; or a .keras file of a compiled
-    model.
+    model. Without MODEL, it is mlp, with dropout on its input as well.
 
     Exit status: 0 success, 1 no training run was completed, 2 invalid usage or data, 130
     interrupted.
     """
+    if model is None:
+        model, placements = "mlp", placements or "input,hidden"
     with reporting_errors():
         check_run_options(out, resume, overwrite)
         limit = None if budget is None else Budget.parse(budget)

@@ -73,6 +73,22 @@ def test_digits_are_enlarged_linearly_and_keep_their_labels():
         assert part[0].max() == 1
 
 
+def test_noisy_digits_are_the_scans_with_noise():
+    dataset = load_dataset("noisy_digits")
+    original = load_digits()
+    order = split_arrays(np.arange(1797)[:, None], original.target, seed=0)
+    noise = []
+    for part, (index, labels) in zip(
+        (dataset.train, dataset.validation, dataset.test), order, strict=True
+    ):
+        np.testing.assert_array_equal(part[1], labels)
+        noise.append(part[0] - original.images[index.ravel()] / 16)
+    every = np.concatenate(noise)
+    assert every.mean() == pytest.approx(0, abs=0.01)
+    assert every.std() == pytest.approx(0.4, abs=0.01)
+    assert dataset.train[0].dtype == np.float32
+
+
 def test_the_same_seed_gives_the_same_data():
     assert load_dataset(seed=3).fingerprint() == load_dataset(seed=3).fingerprint()
     assert load_dataset(seed=3).fingerprint() != load_dataset(seed=4).fingerprint()
@@ -138,7 +154,7 @@ def test_the_loader_needs_neither_keras_nor_tensorflow(tmp_path):
 
 
 def test_unknown_sources_are_refused(tmp_path):
-    refused("expected digits, topics, mnist, .*received no such file", "nonsense")
+    refused("expected digits, noisy_digits, topics, mnist, .*received no such file", "nonsense")
     refused("no such file", tmp_path / "missing.npz")
     refused("received a file ending in '.txt'", save_csv(tmp_path / "a.txt", "a"))
     os.mkfifo(tmp_path / "pipe.npz")

@@ -204,7 +204,7 @@ def test_a_model_that_the_engine_cannot_train_is_reported_in_one_line(here, own)
 @pytest.mark.slow
 def test_dry_run_writes_nothing(here):
     before = sorted(here.rglob("*"))
-    answered = run("tune", "--dry-run", "--epochs", "2", "--placements", "input,hidden")
+    answered = run("tune", "--dry-run", "--epochs", "2")
     assert answered.exit_code == 0, answered.output
     said = " ".join(answered.output.split())
     assert "16 trials, then 1 finalist against no dropout on up to 40 seeds: at most " in said
@@ -215,6 +215,7 @@ def test_dry_run_writes_nothing(here):
     assert planned["budget_seconds"] == 5400
     assert planned["num_runs"] == 16 + 2 + 4 + 3 * 2 + 2 * 40
     assert planned["estimated_seconds"] > 0
+    assert planned["data"]["source"] == "noisy_digits"
     assert sorted(here.rglob("*")) == before
 
 

@@ -1,0 +1,62 @@
+"""The picture of a search, where trials beyond the range are no part of the grid."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+
+from dropout_zoo.training import Objective
+from dropout_zoo.tuning import RatesDisplay
+
+GRID = (0.2, 0.3, 0.4)
+ALONE = "trials that differ in this rate alone"
+MEAN = "mean over the other sites"
+
+
+def score(first, second):
+    return (first - 0.1) ** 2 + 0.1 * (second - 0.3) ** 2
+
+
+def lines_of(settings, panels=("first", "second")):
+    """The line in each panel, drawn for trials with these rates, as (label, rates, scores)."""
+    trials = pd.DataFrame(settings, columns=["first", "second"])
+    trials["score"] = score(trials["first"], trials["second"])
+    display = RatesDisplay(
+        trials=trials, panels=panels, controls={}, race=None, best_rates=dict.fromkeys(panels, 0.3),
+        objective=Objective("val_loss", "min"),
+    ).plot()  # fmt: skip
+    plt.close(display.figure_)
+    return [
+        (line.get_label(), *line.get_data())
+        for axis in display.axes_
+        for line in axis.get_lines()
+        if line.get_label() in (ALONE, MEAN)
+    ]
+
+
+def test_a_line_is_of_trials_that_differ_in_one_rate():
+    grid = list(itertools.product(GRID, GRID))
+    beyond = [(0.1, 0.3), (0.05, 0.3)]
+    (label, first, of_first), (_, second, of_second) = lines_of(grid + beyond)
+    assert label == ALONE
+    np.testing.assert_allclose(first, (0.05, 0.1, *GRID))
+    np.testing.assert_allclose(of_first, score(first, 0.3))
+    # Of the lines as long as this one, that through the best trial; means would dip at 0.3.
+    np.testing.assert_allclose(second, GRID)
+    np.testing.assert_allclose(of_second, score(0.2, second))
+
+
+def test_a_line_is_of_means_where_the_trials_are_no_grid():
+    (label, rates, scores), _ = lines_of([(0.2, 0.3), (0.3, 0.4), (0.4, 0.5), (0.4, 0.2)])
+    assert label == MEAN
+    np.testing.assert_allclose(rates, GRID)
+    assert scores[-1] == pytest.approx((score(0.4, 0.5) + score(0.4, 0.2)) / 2)
+
+
+def test_the_line_of_a_single_site_connects_all_trials():
+    [(label, rates, scores)] = lines_of([(0.4, 0.3), (0.2, 0.3), (0.3, 0.3)], ["first"])
+    assert label == ALONE
+    np.testing.assert_allclose(rates, GRID)
+    np.testing.assert_allclose(scores, score(rates, 0.3))
