@@ -15,7 +15,6 @@ import keras
 import pytest
 
 ALL = [pytest.param(name, marks=pytest.mark.slow) for name in ("tensorflow", "torch", "jax")]
-WITHOUT_TENSORFLOW = ALL[1:]
 NIGHTLY_ON_TORCH = [
     pytest.param("torch", marks=pytest.mark.nightly),
     pytest.param("jax", marks=pytest.mark.slow),

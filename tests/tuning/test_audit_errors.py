@@ -59,6 +59,7 @@ def test_a_model_that_the_audit_cannot_read_is_still_searched(few_digits, capsys
     assert "Audit" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_dry_run_shows_errors_of_the_audit_apart_from_its_output(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     net(noise_shape=(None, 1)).save("wrong.keras")

@@ -234,6 +234,7 @@ def test_a_search_ends_in_failure_only_if_every_trial_failed(kind, length, faili
     assert len(members) > 4
 
 
+@pytest.mark.slow
 def test_a_hyperband_search_that_fails_throughout_is_reported(few_digits):
     settings = QUICK | {"oracle": "hyperband", "epochs": 4, "num_seeds": 1}
     with pytest.raises(RuntimeError, match="every trial failed: epoch 1: loss nan"):

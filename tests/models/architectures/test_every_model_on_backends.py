@@ -11,14 +11,14 @@ import numpy as np
 
 from dropout_zoo.models import create_model, dropout_sites, list_models, model_entry
 
-backend, folder = sys.argv[1:]
+backend, limit, folder = sys.argv[1:]
 assert keras.backend.backend() == backend
 keras.config.disable_traceback_filtering()
 random = np.random.default_rng(0)
 path = folder + "/model.keras"
 for name in list_models():
     entry = model_entry(name)
-    if entry.parameters > 3_000_000:
+    if entry.parameters > int(limit):
         continue  # the same builders as smaller entries
     model = create_model(name)
     assert sum(np.prod(v.shape) for v in model.trainable_variables) == entry.parameters, name
@@ -44,10 +44,20 @@ print("all is well")
 """
 
 
+SMALL, MEDIUM = 500_000, 3_000_000  # parameters; each family has an entry below the first
+
+
 # On TensorFlow it is more of what the tests of each architecture do there.
 @pytest.mark.parametrize(
-    "backend",
-    [pytest.param("tensorflow", marks=pytest.mark.nightly), *backends.WITHOUT_TENSORFLOW],
+    ("backend", "limit"),
+    [
+        pytest.param("torch", SMALL, marks=pytest.mark.slow),
+        pytest.param("jax", SMALL, marks=pytest.mark.slow),
+        *(
+            pytest.param(name, MEDIUM, marks=pytest.mark.nightly)
+            for name in ("tensorflow", "torch", "jax")
+        ),
+    ],
 )
-def test_every_entry_trains_on_other_backends(backend, tmp_path):
-    assert backends.last_words(backend, "-c", PROGRAM, backend, tmp_path) == backends.WELL
+def test_every_entry_trains_on_other_backends(backend, limit, tmp_path):
+    assert backends.last_words(backend, "-c", PROGRAM, backend, limit, tmp_path) == backends.WELL

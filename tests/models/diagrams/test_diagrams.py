@@ -147,7 +147,10 @@ def test_repeated_layers_of_a_deep_model_are_drawn_once():
 
 @pytest.mark.parametrize(
     ("name", "most"),
-    [("ResNet50", 140), pytest.param("DenseNet121", 80, marks=pytest.mark.slow)],
+    [
+        pytest.param("ResNet50", 140, marks=pytest.mark.slow),
+        pytest.param("DenseNet121", 80, marks=pytest.mark.slow),
+    ],
 )
 def test_deep_application_models_stay_readable(name, most):
     model = getattr(keras.applications, name)(weights=None, input_shape=(64, 64, 3), classes=5)

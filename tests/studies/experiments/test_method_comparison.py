@@ -115,7 +115,7 @@ def test_every_documented_method_exists():
         assert isinstance(option.arguments["kernel_regularizer"], keras.regularizers.L2)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_whole_list_runs_in_one_race(digits):
     target, others = split_classes(digits, [5, 6, 7, 8, 9])
     result = compare_methods(

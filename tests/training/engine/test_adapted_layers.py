@@ -35,7 +35,11 @@ def mean_of(trained):
 
 @pytest.mark.parametrize(
     "model",
-    ["tabular_mlp", build_tabular_mlp, "dropout_zoo.models:build_tabular_mlp"],
+    [
+        pytest.param("tabular_mlp", marks=pytest.mark.slow),
+        build_tabular_mlp,
+        pytest.param("dropout_zoo.models:build_tabular_mlp", marks=pytest.mark.slow),
+    ],
     ids=["name", "builder", "path"],
 )
 def test_a_model_that_is_built_is_adapted_to_the_training_part_alone(model, flowers):

@@ -121,7 +121,7 @@ def test_overwrite_repeats_a_complete_sweep(here):
             {"4 units, rate 0.50", "8-4 units, no dropout"},
             marks=pytest.mark.slow,
         ),
-        ("placement", [], {"no dropout", "dense only"}),
+        pytest.param("placement", [], {"no dropout", "dense only"}, marks=pytest.mark.slow),
         pytest.param(
             "methods",
             ["--methods", "dropout,smaller model"],
