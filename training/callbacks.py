@@ -6,9 +6,9 @@ from typing import Any
 
 import keras
 
-from dropout_zoo.models.graph.runtime_rates import runtime_layers
+from dropout_zoo.models.graph.runtime_rates import runtime_rates
 from dropout_zoo.models.graph.sites import settable_sites
-from dropout_zoo.models.layers.runtime_rate import RuntimeRate
+from dropout_zoo.models.layers.runtime_rate import RateInVariables
 from dropout_zoo.training.schedules import RateSchedule, check_schedule
 
 
@@ -42,7 +42,7 @@ class RateScheduler(keras.callbacks.Callback):
         super().__init__()
         check_schedule(schedule)
         self.schedule = schedule
-        self._layers: dict[str, RuntimeRate] = {}
+        self._layers: dict[str, RateInVariables] = {}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Find the layers.
@@ -50,7 +50,7 @@ class RateScheduler(keras.callbacks.Callback):
         Raises:
             ValueError: the model has no dropout, or dropout with a fixed rate.
         """
-        self._layers = runtime_layers(self.model)
+        self._layers = runtime_rates(self.model)
         for site in settable_sites(self.model):
             if site.path not in self._layers:
                 raise ValueError(

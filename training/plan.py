@@ -15,7 +15,7 @@ import pandas as pd
 
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.model_graph import flat_layers
-from dropout_zoo.models.graph.runtime_rates import runtime_layers
+from dropout_zoo.models.graph.runtime_rates import runtime_rates
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.targets import targets_for
 from dropout_zoo.training.failure_reasons import reason_of
@@ -252,7 +252,7 @@ def make_plan(
     if not model.built:
         model.build((None, *dataset.input_shape))
     _check_adapted(model)
-    if runtime_layers(model):
+    if runtime_rates(model):
         model = with_rates(model, {})
 
     def in_loss_form(part: Part) -> Part:

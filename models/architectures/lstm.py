@@ -49,8 +49,6 @@ def build_lstm(
     Token embeddings, LSTM layers, and a softmax on the last state. Every mask is the same at all
     time steps of a sequence: on the features of the embeddings and of the outputs between LSTM
     layers (`SpatialDropout1D`), and on the recurrent connections (Keras's `recurrent_dropout`).
-    Keras fixes the recurrent rate when the layer is created: the fast engines train the model only
-    with `recurrent_rate=0`, and `Model.fit` trains it otherwise.
 
     Args:
         input_shape: length of a sequence, as ``(32,)``.

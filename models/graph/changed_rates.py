@@ -19,7 +19,7 @@ from dropout_zoo.models.graph.cloning import (
 from dropout_zoo.models.graph.runtime_rates import plain_layer
 from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
 from dropout_zoo.models.guidance import check_rate
-from dropout_zoo.models.layers.runtime_rate import RuntimeRate
+from dropout_zoo.models.layers.runtime_rate import rate_in_variables
 
 
 def with_rates(
@@ -54,7 +54,7 @@ def with_rates(
     sites = {site.path: site for site in dropout_sites(model)}
     wanted = {path: site.rate for path, site in sites.items()} | _rates_by_path(rates, sites)
     if any(
-        isinstance(each.layer, RuntimeRate) and each.layer is not each.owner
+        rate_in_variables(each.layer, each.argument) is not None and each.layer is not each.owner
         for each in sites.values()
     ):
         # What changed the rate of a layer inside another one is not in the configuration of that.

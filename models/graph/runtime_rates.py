@@ -12,7 +12,13 @@ from dropout_zoo.models.keras_internals import (
     dropout_of_attention,
     nested_layers,
 )
-from dropout_zoo.models.layers.runtime_rate import LIFTED, RuntimeRate, lift
+from dropout_zoo.models.layers.runtime_rate import (
+    LIFTED,
+    LIFTED_CELLS,
+    RateInVariables,
+    lift,
+    rate_in_variables,
+)
 
 _PLAIN = {lifted: plain for plain, lifted in LIFTED.items()}
 _ATTENTION = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
@@ -25,8 +31,9 @@ def with_runtime_rates(model: keras.Model) -> keras.Model:
     changes have no effect. `with_rates` returns to plain layers.
 
     Layers inside other layers are included, such as those of `MultiHeadAttention` and of custom
-    layers. At a rate of 0, Keras computes attention by another function than at other rates; the
-    copy always uses the one with dropout, so that its results at 0 differ by rounding.
+    layers, and so are the rates of recurrent layers. At a rate of 0, Keras computes attention by
+    another function than at other rates; the copy always uses the one with dropout, so that its
+    results at 0 differ by rounding.
 
     Args:
         model: a Sequential or Functional model, compiled or not.
@@ -57,7 +64,7 @@ def with_runtime_rates(model: keras.Model) -> keras.Model:
     copy_weights(model, clone)
     compile_like(model, clone)
     for layer in flat_layers(clone):
-        if type(layer) in LIFTED:
+        if type(layer) in LIFTED or type(layer) in LIFTED_CELLS:
             lift(layer)
         elif type(layer) in _ATTENTION:
             apply_dropout_at_any_rate(layer)
@@ -90,10 +97,12 @@ def why_rates_are_fixed(model: keras.Model) -> str | None:
         The reason, worded as the end of a sentence; None if they can.
     """
     for site in dropout_sites(model):
-        if isinstance(site.layer, RuntimeRate) or site.learned:
+        if rate_in_variables(site.layer, site.argument) is not None or site.learned:
+            continue
+        if type(site.layer) in LIFTED_CELLS:
             continue
         if site.argument != "rate":
-            return f"the recurrent layer {site.owner.name!r} fixes its {site.argument} in its code"
+            return f"the layer {site.owner.name!r} fixes its {site.argument} in its code"
         if type(site.layer) not in LIFTED:
             return f"{site.path!r} is a {type(site.layer).__name__}, a custom dropout layer"
         if site.layer is not site.owner and _may_depend_on_rate(model, site):
@@ -115,17 +124,16 @@ def _may_depend_on_rate(model: keras.Model, site: DropoutSite) -> bool:
     )
 
 
-def runtime_layers(model: keras.Model) -> dict[str, RuntimeRate]:
-    """The layers of a model whose rates are variables.
+def runtime_rates(model: keras.Model) -> dict[str, RateInVariables]:
+    """The rates of a model that are variables.
 
     Args:
         model: a Keras model.
 
     Returns:
-        The layers by site path.
+        What holds each rate, by site path: the dropout layer, or a rate of a recurrent cell.
     """
-    return {
-        site.path: site.layer
-        for site in dropout_sites(model)
-        if isinstance(site.layer, RuntimeRate)
+    found = {
+        site.path: rate_in_variables(site.layer, site.argument) for site in dropout_sites(model)
     }
+    return {path: rate for path, rate in found.items() if rate is not None}

@@ -14,6 +14,7 @@ from dropout_zoo.models.graph.model_graph import Graph, GraphLayer, inner_layers
 from dropout_zoo.models.layers.concrete_dropout import ConcreteDropout
 from dropout_zoo.models.layers.drop_connect import DropConnect
 from dropout_zoo.models.layers.position_embedding import PositionEmbedding
+from dropout_zoo.models.layers.runtime_rate import rate_in_variables
 
 DROPOUT_FAMILY: tuple[type[keras.Layer], ...] = (
     keras.layers.Dropout,  # and with it SpatialDropout1D, 2D and 3D, DropBlock2D, StochasticDepth
@@ -140,7 +141,8 @@ def dropout_sites(model: keras.Model) -> list[DropoutSite]:
                     placement = _placement_in_graph(entry.layer, graph)
                 else:
                     placement = _placement_in_order(index, [each.layer for each in held])
-                rate = float(getattr(layer, argument))
+                variable = rate_in_variables(layer, argument)
+                rate = float(getattr(layer, argument)) if variable is None else variable.rate
                 learned = isinstance(layer, ConcreteDropout)
                 sites.append(
                     DropoutSite(path, rate, placement, layer, argument, entry.owner, learned)

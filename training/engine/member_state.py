@@ -10,7 +10,7 @@ import numpy as np
 
 from dropout_zoo.models.argument_validation import check_fraction
 from dropout_zoo.models.graph.model_graph import flat_layers
-from dropout_zoo.models.graph.runtime_rates import runtime_layers
+from dropout_zoo.models.graph.runtime_rates import runtime_rates
 from dropout_zoo.models.keras_internals import seed_generators
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.seeding import seed_masks
@@ -31,7 +31,7 @@ class MemberState:
 
     def __init__(self, model: keras.Model) -> None:
         self.model = model
-        self._layers = runtime_layers(model)
+        self._layers = runtime_rates(model)
         # Without the variables that lifted layers add, the order is that of the plain model.
         added = {id(v) for layer in self._layers.values() for v in layer.coefficients}
         self.weights = [v for v in model.weights if id(v) not in added]

@@ -280,14 +280,17 @@ def test_transformers_agree_with_those_of_fit_up_to_rounding(rate, few_topics):
     pd.testing.assert_frame_equal(trained.curves, by_fit.curves, rtol=1e-5)
 
 
-def test_the_engine_can_train_the_lstm_without_recurrent_dropout():
-    assert "recurrent_dropout" in why_only_model_fit(build_lstm())
-    assert why_only_model_fit(build_lstm(**SMALL[build_lstm], recurrent_rate=0.0)) is None
+def test_the_engine_can_train_the_lstm():
+    assert why_only_model_fit(build_lstm()) is None
 
 
 @pytest.mark.slow
-def test_the_engine_trains_the_lstm_without_recurrent_dropout(few_topics, recwarn):
-    model = build_lstm(**SMALL[build_lstm], recurrent_rate=0.0)
-    (trained,) = train_members(model, [Member([0.1] * 3, 0)], few_topics, epochs=2, batch_size=32)
-    assert trained.status == "completed" and math.isfinite(trained.score)
+def test_the_engine_trains_the_lstm(few_topics, recwarn):
+    model = build_lstm(**SMALL[build_lstm])
+    sites = len(dropout_sites(model))
+    members = [Member([rate] * sites, 0) for rate in (0.0, 0.4)]
+    none, some = train_members(model, members, few_topics, epochs=2, batch_size=32)
+    for trained in (none, some):
+        assert trained.status == "completed" and math.isfinite(trained.score)
+    assert none.curves["loss"].iloc[-1] < some.curves["loss"].iloc[-1]
     assert not [each for each in recwarn if "Model.fit" in str(each.message)]
