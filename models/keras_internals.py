@@ -14,8 +14,12 @@ from typing import Any
 
 import keras
 from keras.src.backend.common import global_state
+from keras.src.layers.rnn.conv_lstm import ConvLSTMCell
 from keras.src.random import seed_generator as keras_seed_generator
 from keras.src.utils import naming
+
+CONV_LSTM_CELL = ConvLSTMCell
+"""The class of the cells of `ConvLSTM1D`, `2D` and `3D`, which has no public name."""
 
 _NODES = "_nodes_by_depth"
 _NAME_COUNTS = "object_name_uids"

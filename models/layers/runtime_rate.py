@@ -323,10 +323,16 @@ class RuntimeRateLSTMCell(RuntimeRateCell, keras.layers.LSTMCell):
     """`keras.layers.LSTMCell` with its rates in variables."""
 
 
+@keras.saving.register_keras_serializable("dropout_zoo")
+class RuntimeRateConvLSTMCell(RuntimeRateCell, keras_internals.CONV_LSTM_CELL):
+    """The cell of `keras.layers.ConvLSTM2D` with its rates in variables."""
+
+
 LIFTED_CELLS: dict[type[keras.Layer], type[keras.Layer]] = {
     keras.layers.SimpleRNNCell: RuntimeRateSimpleRNNCell,
     keras.layers.GRUCell: RuntimeRateGRUCell,
     keras.layers.LSTMCell: RuntimeRateLSTMCell,
+    keras_internals.CONV_LSTM_CELL: RuntimeRateConvLSTMCell,
 }
 """The equivalent of each plain recurrent cell with its rates in variables."""
 

@@ -130,6 +130,11 @@ def test_a_lambda_keeps_the_output_shape_it_was_given():
     assert keras_internals.lambda_output_shape(layers.Lambda(lambda x: x)) is None
 
 
+def test_convolutional_lstm_layers_have_cells_of_their_class():
+    layer = layers.ConvLSTM2D(2, 1)
+    assert type(layer.cell) is keras_internals.CONV_LSTM_CELL, complaint("ConvLSTMCell")
+
+
 def test_a_layer_lists_its_own_seed_generators():
     layer = layers.Dropout(0.5)
     found = keras_internals.seed_generators(layer)

@@ -46,9 +46,12 @@ BOTH = [(0.3, 0.3), (0.2, 0.6), (0.0, 0.3)]
 ON_INPUTS = [(0.3, 0.0), (0.7, 0.0), (0.0, 0.0)]
 
 
+CELLS = [layers.SimpleRNNCell, layers.GRUCell, layers.LSTMCell]
+
+
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize(("first", "others"), [((0.5, 0.5), BOTH), ((0.5, 0.0), ON_INPUTS)])
-@pytest.mark.parametrize("cell_class", LIFTED_CELLS)
+@pytest.mark.parametrize("cell_class", CELLS)
 def test_outputs_and_draws_are_those_of_the_plain_cell(cell_class, first, others, policy):
     lifted = lifted_cell(cell_class, first, policy)
     of_lifted = in_a_graph(lifted)
@@ -64,7 +67,7 @@ def test_outputs_and_draws_are_those_of_the_plain_cell(cell_class, first, others
     assert of_lifted.experimental_get_tracing_count() == 2  # training and inference
 
 
-@pytest.mark.parametrize("cell_class", LIFTED_CELLS)
+@pytest.mark.parametrize("cell_class", CELLS)
 def test_no_dropout_differs_by_rounding_at_most(cell_class):
     lifted = lifted_cell(cell_class, (0.5, 0.5))
     set_rates(lifted, (0.0, 0.0))
@@ -72,6 +75,31 @@ def test_no_dropout_differs_by_rounding_at_most(cell_class):
     received = in_a_graph(lifted)(X, True)
     np.testing.assert_allclose(received, in_a_graph(plain)(X, True), atol=1e-6)
     np.testing.assert_array_equal(lifted.cell.seed_generator.state.numpy(), [12345, 0])
+
+
+def test_convolutional_cells_equal_the_plain_ones():
+    x = np.random.default_rng(0).normal(size=(3, 4, 6, 6, 2)).astype("float32")
+
+    def made(rates):
+        keras.utils.set_random_seed(0)
+        layer = layers.ConvLSTM2D(3, 2, dropout=rates[0], recurrent_dropout=rates[1])
+        layer.build(x.shape)
+        layer.cell.seed_generator.state.assign([12345, 0])
+        return layer
+
+    lifted = made((0.5, 0.5))
+    lift(lifted.cell)
+    of_lifted = in_a_graph(lifted)
+    for rates in (*BOTH, (0.3, 0.0), (0.0, 0.0)):
+        set_rates(lifted, rates)
+        plain = in_a_graph(made(rates))
+        for training in (True, False, True):
+            assert np.array_equal(of_lifted(x, training), plain(x, training)), rates
+    assert of_lifted.experimental_get_tracing_count() == 2
+
+
+def test_every_kind_of_cell_is_tested():
+    assert set(LIFTED_CELLS) == {*CELLS, type(layers.ConvLSTM2D(1, 1).cell)}
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.2, 0.5])
