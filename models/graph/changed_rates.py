@@ -19,7 +19,7 @@ from dropout_zoo.models.graph.cloning import (
 from dropout_zoo.models.graph.runtime_rates import plain_layer
 from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
 from dropout_zoo.models.guidance import check_rate
-from dropout_zoo.models.layers.runtime_rate import rate_in_variables
+from dropout_zoo.models.layers.lifting import rate_in_variables
 
 
 def with_rates(

@@ -12,15 +12,10 @@ from dropout_zoo.models.keras_internals import (
     dropout_of_attention,
     nested_layers,
 )
-from dropout_zoo.models.layers.runtime_rate import (
-    LIFTED,
-    LIFTED_CELLS,
-    RateInVariables,
-    lift,
-    rate_in_variables,
-)
+from dropout_zoo.models.layers.lifting import LIFTED, lift, rate_in_variables
+from dropout_zoo.models.layers.runtime_rate import LIFTED_LAYERS, RateInVariables
 
-_PLAIN = {lifted: plain for plain, lifted in LIFTED.items()}
+_PLAIN = {lifted: plain for plain, lifted in LIFTED_LAYERS.items()}
 _ATTENTION = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
 
 
@@ -64,7 +59,7 @@ def with_runtime_rates(model: keras.Model) -> keras.Model:
     copy_weights(model, clone)
     compile_like(model, clone)
     for layer in flat_layers(clone):
-        if type(layer) in LIFTED or type(layer) in LIFTED_CELLS:
+        if type(layer) in LIFTED:
             lift(layer)
         elif type(layer) in _ATTENTION:
             apply_dropout_at_any_rate(layer)
@@ -99,11 +94,9 @@ def why_rates_are_fixed(model: keras.Model) -> str | None:
     for site in dropout_sites(model):
         if rate_in_variables(site.layer, site.argument) is not None or site.learned:
             continue
-        if type(site.layer) in LIFTED_CELLS:
-            continue
-        if site.argument != "rate":
-            return f"the layer {site.owner.name!r} fixes its {site.argument} in its code"
         if type(site.layer) not in LIFTED:
+            if site.argument != "rate":
+                return f"the layer {site.owner.name!r} fixes its {site.argument} in its code"
             return f"{site.path!r} is a {type(site.layer).__name__}, a custom dropout layer"
         if site.layer is not site.owner and _may_depend_on_rate(model, site):
             return f"the layer {site.owner.name!r} may fix the rate of {site.path!r} in its code"

@@ -13,8 +13,8 @@ from dropout_zoo.models import keras_internals
 from dropout_zoo.models.graph.model_graph import Graph, GraphLayer, inner_layers, read_graph
 from dropout_zoo.models.layers.concrete_dropout import ConcreteDropout
 from dropout_zoo.models.layers.drop_connect import DropConnect
+from dropout_zoo.models.layers.lifting import rate_in_variables
 from dropout_zoo.models.layers.position_embedding import PositionEmbedding
-from dropout_zoo.models.layers.runtime_rate import rate_in_variables
 
 DROPOUT_FAMILY: tuple[type[keras.Layer], ...] = (
     keras.layers.Dropout,  # and with it SpatialDropout1D, 2D and 3D, DropBlock2D, StochasticDepth

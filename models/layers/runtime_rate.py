@@ -54,9 +54,15 @@ class RateInVariables:
 
     def coefficients_of(self, rate: float) -> tuple[float, ...]:
         """The numbers that a rate enters the computation as."""
-        return (1.0 - rate,) if _on_jax() else (rate, 1 / (1 - rate))
+        return (1.0 - rate,) if on_jax() else (rate, 1 / (1 - rate))
 
-    def _create_coefficients(self, layer: keras.Layer, prefix: str = "rate") -> None:
+    def create_coefficients(self, layer: keras.Layer, prefix: str = "rate") -> None:
+        """Create the variables.
+
+        Args:
+            layer: the layer that they belong to.
+            prefix: what their names begin with.
+        """
         self.coefficients = [
             layer.add_weight(
                 shape=(),
@@ -88,7 +94,7 @@ class RuntimeRate(RateInVariables):
 
     def create_variables(self) -> None:
         """Create the variables that hold the rate, and the seed generator if there is none."""
-        self._create_coefficients(self)  # its subclasses are layers
+        self.create_coefficients(self)
         if not hasattr(self, "seed_generator"):  # Keras creates none for a rate of 0
             self.seed_generator = keras.random.SeedGenerator(self.seed)
 
@@ -98,7 +104,7 @@ class RuntimeRate(RateInVariables):
 
     def with_noise(self, inputs: Any) -> Any:
         """The inputs with single values, or whole feature maps, set to 0."""
-        return _dropped(inputs, self.noise_shape_of(inputs), self.coefficients, self.seed_generator)
+        return dropped(inputs, self.noise_shape_of(inputs), self.coefficients, self.seed_generator)
 
     def noise_shape_of(self, inputs: Any) -> Sequence[Any]:
         """Shape of the mask; axes of length 1 are dropped or kept as a whole."""
@@ -189,7 +195,7 @@ class RuntimeRateDropBlock2D(RuntimeRate, DropBlock2D):
         return self.drop_blocks(inputs, self.coefficients[0])
 
 
-LIFTED: dict[type[keras.Layer], type[keras.Layer]] = {
+LIFTED_LAYERS: dict[type[keras.Layer], type[keras.Layer]] = {
     keras.layers.Dropout: RuntimeRateDropout,
     keras.layers.SpatialDropout1D: RuntimeRateSpatialDropout1D,
     keras.layers.SpatialDropout2D: RuntimeRateSpatialDropout2D,
@@ -202,180 +208,25 @@ LIFTED: dict[type[keras.Layer], type[keras.Layer]] = {
 """The runtime-rate equivalent of each plain dropout class."""
 
 
-class CellRate(RateInVariables):
-    """One of the rates of a recurrent cell in variables, and the masks of the current batch.
-
-    Args:
-        cell: the cell, whose attribute with this name is not 0: Keras reads from it whether there
-            is dropout at all, and it stays as it is.
-        name: ``"dropout"`` or ``"recurrent_dropout"``.
-    """
-
-    def __init__(self, cell: keras.Layer, name: str) -> None:
-        self.rate = float(getattr(cell, name))
-        self._generator: keras.random.SeedGenerator = cell.seed_generator
-        self._count: int | None = getattr(cell, "dropout_mask_count", None)
-        self._masks: Any = None
-        self._create_coefficients(cell, name)
-
-    def masks_for(self, step_input: Any) -> Any:
-        """Return the masks, the same for each time step of a batch.
-
-        Args:
-            step_input: what is dropped at one time step.
-
-        Returns:
-            A mask for each gate in a list, or one for all.
-        """
-        if self._masks is None:
-            ones, state = ops.ones_like(step_input), self._generator.state
-            before = ops.copy(state)
-            masks = [
-                _dropped(ones, ops.shape(ones), self.coefficients, self._generator)
-                for _ in range(self._count or 1)
-            ]
-            # Both rates of a cell draw from one generator, which a rate of 0 leaves alone in Keras.
-            first = self.coefficients[0]
-            drops = first < 1 if _on_jax() else first > 0
-            state.assign(ops.where(drops, ops.copy(state), before))
-            self._masks = masks[0] if self._count is None else masks
-        return self._masks
-
-    def reset(self) -> None:
-        """Forget the masks, before the next batch."""
-        self._masks = None
-
-
-class RuntimeRateCell:
-    """Base class of recurrent cells whose rates, as far as they are not 0, are in variables.
-
-    The masks equal those of the plain cell, as do the outputs on TensorFlow; see `RuntimeRate`. A
-    rate that is set to 0 passes every value through unchanged and draws no random numbers, but the
-    gradients of a plain cell without that dropout may be rounded differently. At a
-    `recurrent_dropout` of 0, Keras computes all gates of an LSTM or a GRU together: outputs differ
-    by rounding too, and inputs are dropped by one mask there, by one for each gate here.
-
-    Attributes:
-        cell_rates: the rates by name, ``"dropout"`` and ``"recurrent_dropout"``.
-    """
-
-    cell_rates: dict[str, CellRate]
-
-    def create_variables(self) -> None:
-        """Create the variables that hold the rates."""
-        self.cell_rates = {
-            name: CellRate(self, name)  # its subclasses are layers
-            for name in ("dropout", "recurrent_dropout")
-            if getattr(self, name) > 0
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> keras.Layer:
-        """Create a plain cell: layers that hold cells are cloned from their configuration."""
-        plain = {lifted: each for each, lifted in LIFTED_CELLS.items()}[cls]
-        return plain.from_config(config)
-
-    def save_own_variables(self, store: Any) -> None:
-        """Save the weights of a plain cell; called by Keras."""
-        own: dict[str, Any] = {}
-        super().save_own_variables(own)  # type: ignore[misc]  # in the order of their creation
-        added = sum(len(rate.coefficients) for rate in self.cell_rates.values())
-        for name in list(own)[: len(own) - added]:
-            store[name] = own[name]
-
-    def get_dropout_mask(self, step_input: Any) -> Any:
-        """Return the masks of the inputs; called by Keras."""
-        return self._masks_for("dropout", step_input)
-
-    def get_recurrent_dropout_mask(self, step_input: Any) -> Any:
-        """Return the masks of the recurrent state; called by Keras."""
-        return self._masks_for("recurrent_dropout", step_input)
-
-    def reset_dropout_mask(self) -> None:
-        """Forget the masks of the inputs; called by Keras after each batch."""
-        self._reset("dropout")
-
-    def reset_recurrent_dropout_mask(self) -> None:
-        """Forget the masks of the recurrent state; called by Keras after each batch."""
-        self._reset("recurrent_dropout")
-
-    def _masks_for(self, name: str, step_input: Any) -> Any:
-        rate = self.cell_rates.get(name)
-        return None if rate is None else rate.masks_for(step_input)
-
-    def _reset(self, name: str) -> None:
-        if name in self.cell_rates:
-            self.cell_rates[name].reset()
-
-
-@keras.saving.register_keras_serializable("dropout_zoo")
-class RuntimeRateSimpleRNNCell(RuntimeRateCell, keras.layers.SimpleRNNCell):
-    """`keras.layers.SimpleRNNCell` with its rates in variables."""
-
-
-@keras.saving.register_keras_serializable("dropout_zoo")
-class RuntimeRateGRUCell(RuntimeRateCell, keras.layers.GRUCell):
-    """`keras.layers.GRUCell` with its rates in variables."""
-
-
-@keras.saving.register_keras_serializable("dropout_zoo")
-class RuntimeRateLSTMCell(RuntimeRateCell, keras.layers.LSTMCell):
-    """`keras.layers.LSTMCell` with its rates in variables."""
-
-
-@keras.saving.register_keras_serializable("dropout_zoo")
-class RuntimeRateConvLSTMCell(RuntimeRateCell, keras_internals.CONV_LSTM_CELL):
-    """The cell of `keras.layers.ConvLSTM2D` with its rates in variables."""
-
-
-LIFTED_CELLS: dict[type[keras.Layer], type[keras.Layer]] = {
-    keras.layers.SimpleRNNCell: RuntimeRateSimpleRNNCell,
-    keras.layers.GRUCell: RuntimeRateGRUCell,
-    keras.layers.LSTMCell: RuntimeRateLSTMCell,
-    keras_internals.CONV_LSTM_CELL: RuntimeRateConvLSTMCell,
-}
-"""The equivalent of each plain recurrent cell with its rates in variables."""
-
-
-def lift(layer: keras.Layer) -> None:
-    """Turn a plain dropout layer or recurrent cell into its equivalent, where it stands.
-
-    Changing the class reaches layers inside other layers, which cannot be exchanged.
-
-    Args:
-        layer: a layer whose class is a key of `LIFTED` or `LIFTED_CELLS`, not a subclass of one.
-            It belongs to a model of this package, never to a caller's.
-    """
-    layer.__class__ = (LIFTED | LIFTED_CELLS)[type(layer)]
-    with keras_internals.state_may_be_added(layer):
-        layer.create_variables()
-
-
-def rate_in_variables(layer: keras.Layer, argument: str) -> RateInVariables | None:
-    """Return what holds a rate of a layer in variables.
-
-    Args:
-        layer: the layer that applies dropout.
-        argument: its argument that is the rate.
-
-    Returns:
-        The layer itself or, for a recurrent cell, one of its rates; None where the rate is no
-        variable.
-    """
-    if isinstance(layer, RuntimeRate):
-        return layer
-    return layer.cell_rates.get(argument) if isinstance(layer, RuntimeRateCell) else None
-
-
-def _dropped(
+def dropped(
     inputs: Any,
     shape: Sequence[Any],
     coefficients: Sequence[keras.Variable],
     generator: keras.random.SeedGenerator,
 ) -> Any:
-    """The inputs times a mask of this shape, as the backend's own dropout makes it."""
+    """Set values to 0, and scale the others, with the masks of the backend's own dropout.
+
+    Args:
+        inputs: the values.
+        shape: shape of the mask.
+        coefficients: the rate in variables; see `RateInVariables.coefficients_of`.
+        generator: what the mask is drawn from.
+
+    Returns:
+        The inputs with dropout.
+    """
     zero = ops.cast(0, inputs.dtype)
-    if _on_jax():
+    if on_jax():
         # On JAX, Keras keeps values whose random number is below the keep probability, in
         # float32 for inputs of any dtype: the same distribution, but other masks.
         (keep,) = coefficients
@@ -386,7 +237,8 @@ def _dropped(
     return ops.where(kept, inputs * scale, zero)
 
 
-def _on_jax() -> bool:
+def on_jax() -> bool:
+    """Return whether Keras runs on JAX, whose masks differ from those of TensorFlow."""
     return bool(keras.backend.backend() == "jax")
 
 

@@ -8,7 +8,8 @@ import tensorflow as tf
 from keras import layers
 
 from dropout_zoo.models.layers.drop_block import DropBlock2D
-from dropout_zoo.models.layers.runtime_rate import LIFTED, lift
+from dropout_zoo.models.layers.lifting import lift
+from dropout_zoo.models.layers.runtime_rate import LIFTED_LAYERS
 from dropout_zoo.models.layers.stochastic_depth import StochasticDepth
 
 SHAPES = {
@@ -27,7 +28,7 @@ FREQUENCIES = """
 import sys
 
 import keras, numpy as np
-from dropout_zoo.models.layers.runtime_rate import lift
+from dropout_zoo.models.layers.lifting import lift
 lifted = keras.layers.Dropout(0.4, seed=1)
 lifted.build((None, 1000))
 lift(lifted)
@@ -60,7 +61,7 @@ def in_a_graph(layer):
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
-@pytest.mark.parametrize("layer_class", LIFTED)
+@pytest.mark.parametrize("layer_class", LIFTED_LAYERS)
 def test_masks_and_values_are_those_of_the_plain_layer(layer_class, policy):
     x = inputs_for(layer_class)
     lifted = lifted_with_rate(layer_class(0.4, dtype=policy), 0.4, x.shape)
@@ -79,7 +80,7 @@ def test_masks_and_values_are_those_of_the_plain_layer(layer_class, policy):
     assert of_lifted.experimental_get_tracing_count() == 1
 
 
-@pytest.mark.parametrize("layer_class", LIFTED)
+@pytest.mark.parametrize("layer_class", LIFTED_LAYERS)
 def test_a_rate_of_0_is_the_identity_and_stays_paired(layer_class):
     x = inputs_for(layer_class)
     x.flat[0] = -0.0
@@ -90,7 +91,7 @@ def test_a_rate_of_0_is_the_identity_and_stays_paired(layer_class):
     assert lifted.seed_generator.state.numpy()[1] == 1  # as after a draw with any other rate
 
 
-@pytest.mark.parametrize("layer_class", LIFTED)
+@pytest.mark.parametrize("layer_class", LIFTED_LAYERS)
 def test_inference_is_untouched(layer_class):
     x = inputs_for(layer_class)
     lifted = lifted_with_rate(layer_class(0.7), 0.7, x.shape)

@@ -8,7 +8,8 @@ import tensorflow as tf
 from keras import layers
 
 from dropout_zoo.models import dropout_sites, with_rates, with_runtime_rates
-from dropout_zoo.models.layers.runtime_rate import LIFTED_CELLS, lift
+from dropout_zoo.models.layers.lifting import lift
+from dropout_zoo.models.layers.runtime_rate_cells import LIFTED_CELLS
 
 X = np.random.default_rng(0).normal(size=(6, 5, 3)).astype("float32")
 
@@ -144,7 +145,7 @@ ON_JAX = """
 import sys
 
 import keras, numpy as np
-from dropout_zoo.models.layers.runtime_rate import lift
+from dropout_zoo.models.layers.lifting import lift
 
 def net(rates, lifted):
     keras.utils.set_random_seed(0)

@@ -1,0 +1,42 @@
+"""Turning plain layers into their equivalents with rates in variables."""
+
+from __future__ import annotations
+
+import keras
+
+from dropout_zoo.models import keras_internals
+from dropout_zoo.models.layers.runtime_rate import LIFTED_LAYERS, RateInVariables, RuntimeRate
+from dropout_zoo.models.layers.runtime_rate_cells import LIFTED_CELLS, RuntimeRateCell
+
+LIFTED: dict[type[keras.Layer], type[keras.Layer]] = LIFTED_LAYERS | LIFTED_CELLS
+"""The equivalent of each plain dropout layer and recurrent cell."""
+
+
+def lift(layer: keras.Layer) -> None:
+    """Turn a plain dropout layer or recurrent cell into its equivalent, where it stands.
+
+    Changing the class reaches layers inside other layers, which cannot be exchanged.
+
+    Args:
+        layer: a layer whose class is a key of `LIFTED`, not a subclass of one.
+            It belongs to a model of this package, never to a caller's.
+    """
+    layer.__class__ = LIFTED[type(layer)]
+    with keras_internals.state_may_be_added(layer):
+        layer.create_variables()
+
+
+def rate_in_variables(layer: keras.Layer, argument: str) -> RateInVariables | None:
+    """Return what holds a rate of a layer in variables.
+
+    Args:
+        layer: the layer that applies dropout.
+        argument: its argument that is the rate.
+
+    Returns:
+        The layer itself or, for a recurrent cell, one of its rates; None where the rate is no
+        variable.
+    """
+    if isinstance(layer, RuntimeRate):
+        return layer
+    return layer.cell_rates.get(argument) if isinstance(layer, RuntimeRateCell) else None

@@ -1,0 +1,146 @@
+"""Recurrent cells whose rates are variables, so that one traced program serves every rate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from dropout_zoo.models import keras_internals
+from dropout_zoo.models.layers.runtime_rate import RateInVariables, dropped, on_jax
+
+
+class CellRate(RateInVariables):
+    """One of the rates of a recurrent cell in variables, and the masks of the current batch.
+
+    Args:
+        cell: the cell, whose attribute with this name is not 0: Keras reads from it whether there
+            is dropout at all, and it stays as it is.
+        name: ``"dropout"`` or ``"recurrent_dropout"``.
+    """
+
+    def __init__(self, cell: keras.Layer, name: str) -> None:
+        self.rate = float(getattr(cell, name))
+        self._generator: keras.random.SeedGenerator = cell.seed_generator
+        self._count: int | None = getattr(cell, "dropout_mask_count", None)
+        self._masks: Any = None
+        self.create_coefficients(cell, name)
+
+    def masks_for(self, step_input: Any) -> Any:
+        """Return the masks, the same for each time step of a batch.
+
+        Args:
+            step_input: what is dropped at one time step.
+
+        Returns:
+            A mask for each gate in a list, or one for all.
+        """
+        if self._masks is None:
+            ones, state = ops.ones_like(step_input), self._generator.state
+            before = ops.copy(state)
+            masks = [
+                dropped(ones, ops.shape(ones), self.coefficients, self._generator)
+                for _ in range(self._count or 1)
+            ]
+            # Both rates of a cell draw from one generator, which a rate of 0 leaves alone in Keras.
+            first = self.coefficients[0]
+            drops = first < 1 if on_jax() else first > 0
+            state.assign(ops.where(drops, ops.copy(state), before))
+            self._masks = masks[0] if self._count is None else masks
+        return self._masks
+
+    def reset(self) -> None:
+        """Forget the masks, before the next batch."""
+        self._masks = None
+
+
+class RuntimeRateCell:
+    """Base class of recurrent cells whose rates, as far as they are not 0, are in variables.
+
+    The masks equal those of the plain cell, as do the outputs on TensorFlow; see `RuntimeRate`. A
+    rate that is set to 0 passes every value through unchanged and draws no random numbers, but the
+    gradients of a plain cell without that dropout may be rounded differently. At a
+    `recurrent_dropout` of 0, Keras computes all gates of an LSTM or a GRU together: outputs differ
+    by rounding too, and inputs are dropped by one mask there, by one for each gate here.
+
+    Attributes:
+        cell_rates: the rates by name, ``"dropout"`` and ``"recurrent_dropout"``.
+    """
+
+    cell_rates: dict[str, CellRate]
+
+    def create_variables(self) -> None:
+        """Create the variables that hold the rates."""
+        self.cell_rates = {
+            name: CellRate(self, name)
+            for name in ("dropout", "recurrent_dropout")
+            if getattr(self, name) > 0
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> keras.Layer:
+        """Create a plain cell: layers that hold cells are cloned from their configuration."""
+        plain = {lifted: each for each, lifted in LIFTED_CELLS.items()}[cls]
+        return plain.from_config(config)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Save the weights of a plain cell; called by Keras."""
+        own: dict[str, Any] = {}
+        super().save_own_variables(own)  # type: ignore[misc]  # in the order of their creation
+        added = sum(len(rate.coefficients) for rate in self.cell_rates.values())
+        for name in list(own)[: len(own) - added]:
+            store[name] = own[name]
+
+    def get_dropout_mask(self, step_input: Any) -> Any:
+        """Return the masks of the inputs; called by Keras."""
+        return self._masks_for("dropout", step_input)
+
+    def get_recurrent_dropout_mask(self, step_input: Any) -> Any:
+        """Return the masks of the recurrent state; called by Keras."""
+        return self._masks_for("recurrent_dropout", step_input)
+
+    def reset_dropout_mask(self) -> None:
+        """Forget the masks of the inputs; called by Keras after each batch."""
+        self._reset("dropout")
+
+    def reset_recurrent_dropout_mask(self) -> None:
+        """Forget the masks of the recurrent state; called by Keras after each batch."""
+        self._reset("recurrent_dropout")
+
+    def _masks_for(self, name: str, step_input: Any) -> Any:
+        rate = self.cell_rates.get(name)
+        return None if rate is None else rate.masks_for(step_input)
+
+    def _reset(self, name: str) -> None:
+        if name in self.cell_rates:
+            self.cell_rates[name].reset()
+
+
+@keras.saving.register_keras_serializable("dropout_zoo")
+class RuntimeRateSimpleRNNCell(RuntimeRateCell, keras.layers.SimpleRNNCell):
+    """`keras.layers.SimpleRNNCell` with its rates in variables."""
+
+
+@keras.saving.register_keras_serializable("dropout_zoo")
+class RuntimeRateGRUCell(RuntimeRateCell, keras.layers.GRUCell):
+    """`keras.layers.GRUCell` with its rates in variables."""
+
+
+@keras.saving.register_keras_serializable("dropout_zoo")
+class RuntimeRateLSTMCell(RuntimeRateCell, keras.layers.LSTMCell):
+    """`keras.layers.LSTMCell` with its rates in variables."""
+
+
+@keras.saving.register_keras_serializable("dropout_zoo")
+class RuntimeRateConvLSTMCell(RuntimeRateCell, keras_internals.CONV_LSTM_CELL):
+    """The cell of `keras.layers.ConvLSTM2D` with its rates in variables."""
+
+
+LIFTED_CELLS: dict[type[keras.Layer], type[keras.Layer]] = {
+    keras.layers.SimpleRNNCell: RuntimeRateSimpleRNNCell,
+    keras.layers.GRUCell: RuntimeRateGRUCell,
+    keras.layers.LSTMCell: RuntimeRateLSTMCell,
+    keras_internals.CONV_LSTM_CELL: RuntimeRateConvLSTMCell,
+}
+"""The equivalent of each plain recurrent cell with its rates in variables."""
