@@ -15,6 +15,9 @@ from dropout_zoo.tuning import tune
 
 ARGUMENTS = [
     "tune",
+    "mlp",
+    "--data",
+    "digits",
     "--epochs",
     "1",
     "--rates",

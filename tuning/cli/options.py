@@ -54,20 +54,23 @@ class Integers(click.ParamType):
         return [int(number) for number in numbers]
 
 
-def data_options(default: str | None) -> Callable[[Command], Command]:
+def data_options(
+    default: str | None, *, in_words: str | None = None
+) -> Callable[[Command], Command]:
     """Return what adds the options that specify the data.
 
     Args:
         default: the data if there is no ``--data``; None for none.
+        in_words: the default in words, where the command itself chooses it.
     """
     options = (
         click.option(
             "--data",
             default=default,
-            show_default=True,
+            show_default=in_words is None,
             help="digits, noisy_digits or topics (generated text); mnist, fashion_mnist or "
             "cifar10; a .npz, .csv or .parquet file; or a directory of images with one "
-            "subdirectory per class.",
+            "subdirectory per class." + (f"  [default: {in_words}]" if in_words else ""),
         ),
         click.option(
             "--target", metavar="COLUMN", help="Target column of a .csv or .parquet file."

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @click.command("tune")
 @click.argument("model", required=False)
-@data_options(default="noisy_digits")
+@data_options(default=None, in_words="digits; noisy_digits without MODEL")
 @click.option(
     "--oracle",
     type=click.Choice(["grid", "random", "bayesian", "hyperband"]),
@@ -108,7 +108,7 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="Start without asking, even if it takes over 15 minutes.")
 def tune_command(
     model: str | None,
-    data: str,
+    data: str | None,
     target: str | None,
     image_size: list[int] | None,
     task: str | None,
@@ -138,18 +138,24 @@ def tune_command(
 
     MODEL is a registered model (see `dropout-zoo list`); package.module:function, a function
     without required arguments that returns a compiled Keras model; or a .keras file of a compiled
-    model. Without MODEL, it is mlp, with dropout on its input as well.
+    model. Without MODEL, it is mlp, with dropout on its input as well, on
+    noisy_digits.
 
     Exit status: 0 success, 1 no training run was completed, 2 invalid usage or data, 130
     interrupted.
     """
-    if model is None:
-        model, placements = "mlp", placements or "input,hidden"
+    if model is None:  # the example of the README
+        model, data, placements = "mlp", data or "noisy_digits", placements or "input,hidden"
     with reporting_errors():
         check_run_options(out, resume, overwrite)
         limit = None if budget is None else Budget.parse(budget)
         dataset = load_data(
-            data, target=target, image_size=image_size, task=task, split=split, seed=seed
+            data or "digits",
+            target=target,
+            image_size=image_size,
+            task=task,
+            split=split,
+            seed=seed,
         )
         start_keras(model=model)
         from dropout_zoo.training.settings import TrainSettings
