@@ -162,7 +162,8 @@ class RatesDisplay(Display):
             "score", ascending=self.objective.direction == "min"
         )
         lines = [self._through(trials, rates) for _, rates in trials[self.panels].iterrows()]
-        lines = [each for each in lines if min(map(len, each.values())) >= 2]
+        if len(self.panels) > 1:
+            lines = [each for each in lines if min(map(len, each.values())) >= 2]
         if not lines:
             means = {path: self.trials.groupby(path)["score"].mean() for path in self.panels}
             return "mean over the other sites", means

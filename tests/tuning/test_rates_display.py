@@ -60,3 +60,5 @@ def test_the_line_of_a_single_site_connects_all_trials():
     assert label == ALONE
     np.testing.assert_allclose(rates, GRID)
     np.testing.assert_allclose(scores, score(rates, 0.3))
+    [(label, rates, _)] = lines_of([(0.4, 0.3)], ["first"])
+    assert (label, list(rates)) == (ALONE, [0.4])

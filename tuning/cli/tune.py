@@ -138,8 +138,7 @@ def tune_command(
 
     MODEL is a registered model (see `dropout-zoo list`); package.module:function, a function
     without required arguments that returns a compiled Keras model; or a .keras file of a compiled
-    model. Without MODEL, it is mlp, with dropout on its input as well, on
-    noisy_digits.
+    model. Without MODEL, it is mlp, with dropout on its input as well, on noisy_digits.
 
     Exit status: 0 success, 1 no training run was completed, 2 invalid usage or data, 130
     interrupted.
