@@ -1,9 +1,9 @@
-"""What users have, as a `Dataset`: names, files, arrays, lists and data frames."""
+"""What users have, as a `Dataset`: names, files, arrays, lists, dicts and data frames."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -15,9 +15,10 @@ from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.loaders import load_dataset
 from dropout_zoo.training.data.partition import partition
 from dropout_zoo.training.data.readers import feature_columns, table_part, target_column
+from dropout_zoo.training.data.structures import Structure, is_structure, num_examples, take
 
-Arrays: TypeAlias = np.ndarray | Sequence[Any] | pd.DataFrame | pd.Series
-"""Inputs or targets, one row per example."""
+Arrays: TypeAlias = np.ndarray | Sequence[Any] | Mapping[str, Any] | pd.DataFrame | pd.Series
+"""Inputs or targets, one row per example; several of them in a list, tuple or dict."""
 
 Data: TypeAlias = Dataset | str | Path | Arrays
 """What `as_dataset` takes as its first argument."""
@@ -52,13 +53,17 @@ def as_dataset(
 
     Labels are those of `Dataset.from_arrays`: integers from 0, strings, booleans or one-hot rows
     are classes, and floats are targets of a regression. If `y` is `x` itself, as for an
-    autoencoder, the inputs are the targets.
+    autoencoder, the inputs are the targets. Targets of any other shape, such as several per
+    example, masks and labels of sequences, are given to the loss as they are; so are inputs and
+    targets in dicts, lists or tuples of arrays, for models with several inputs or outputs. They
+    are then split at random without regard to classes.
 
     Args:
-        x: Inputs of shape `(examples, ...)`, as an array, nested lists or a data frame; a pair
-            `(x, y)`; a pair `((x, y), (x_test, y_test))`, as `keras.datasets` load them; a
-            `Dataset`; or a name or path for `load_dataset`.
-        y: Labels or targets, one per example.
+        x: Inputs of shape `(examples, ...)`, as an array, nested lists or a data frame; a dict or
+            list of arrays for a model with several inputs; a pair `(x, y)`; a pair
+            `((x, y), (x_test, y_test))`, as `keras.datasets` load them; a `Dataset`; or a name or
+            path for `load_dataset`.
+        y: Labels or targets, one per example; a dict or list of them for several outputs.
         validation_data: Pair `(x, y)` to validate on; with `target`, a data frame.
         validation_split: Fraction of the examples to validate on, in (0, 1). As in `Model.fit`,
             these are the last rows, so that sorted examples must be shuffled beforehand.
@@ -110,7 +115,7 @@ def as_dataset(
     elif validation_split is not None:
         given, validation = _last_rows(given, validation_split)
         if sample_weight is not None:
-            sample_weight = np.asarray(sample_weight)[: len(given.part.x)]
+            sample_weight = np.asarray(sample_weight)[: num_examples(given.part.x)]
     if test_data is not None:
         test = _pair(f"{_NAME}: test_data", test_data, target)
     parts = [each for each in (given, validation, test) if each is not None]
@@ -163,12 +168,14 @@ def _part(name: str, x: Any, y: Any, target: str | None) -> _Given:
         return _Given(*table_part(name, x, target))
     x_name, y_name = f"{name} x", f"{name} y"
     task: Task | None = None
-    if y is x:
+    if y is x and not is_structure(x):
         y, task = np.zeros(len(x), np.float32), "reconstruction"  # which has no labels
     elif isinstance(y, pd.Series):
         y, task = target_column(y_name, y)
-    inputs = feature_columns(x_name, x) if isinstance(x, pd.DataFrame) else _array(x_name, x)
-    return _Given(Part(x_name, inputs, y_name, _array(y_name, y)), task)
+    if isinstance(x, pd.DataFrame):
+        x = feature_columns(x_name, x)
+    x, y = _structure(x_name, x, y), _structure(y_name, y, x)
+    return _Given(Part(x_name, x, y_name, y), task)
 
 
 def _last_rows(given: _Given, share: float) -> tuple[_Given, _Given]:
@@ -176,15 +183,42 @@ def _last_rows(given: _Given, share: float) -> tuple[_Given, _Given]:
     if not isinstance(share, (float, np.floating)) or not 0 < share < 1:
         raise ValueError(f"expected validation_split to be in (0, 1); received {share!r}")
     (x_name, x, y_name, y), task = given
-    kept = math.floor(len(x) * (1 - share))
-    if not 0 < kept < len(x):
+    count = num_examples(x)
+    kept = math.floor(count * (1 - share))
+    if not 0 < kept < count:
         raise ValueError(
             f"expected validation_split to leave examples for both parts, received {share} of "
-            f"{len(x)} examples"
+            f"{count} examples"
         )
-    place = f"the last {len(x) - kept} rows, by validation_split"
-    last = Part(f"{x_name} ({place})", x[kept:], f"{y_name} ({place})", y[kept:])
-    return _Given(Part(x_name, x[:kept], y_name, y[:kept]), task), _Given(last, task)
+    place = f"the last {count - kept} rows, by validation_split"
+    first, last = slice(None, kept), slice(kept, None)
+    return (
+        _Given(Part(x_name, take(x, first), y_name, take(y, first)), task),
+        _Given(
+            Part(f"{x_name} ({place})", take(x, last), f"{y_name} ({place})", take(y, last)), task
+        ),
+    )
+
+
+def _structure(name: str, values: Any, other: Any) -> Structure:
+    """Return inputs or targets as an array, or as a structure of arrays.
+
+    A list of arrays is several inputs or outputs, unless each is the row of an example.
+    """
+    if not is_structure(values) or (isinstance(values, list) and _are_rows(values, other)):
+        return _array(name, values)
+    if isinstance(values, dict):
+        return {key: _structure(f"{name}[{key!r}]", each, other) for key, each in values.items()}
+    return type(values)(
+        _structure(f"{name}[{number}]", each, other) for number, each in enumerate(values)
+    )
+
+
+def _are_rows(values: list[Any], other: Any) -> bool:
+    """Whether the number of examples is that of the arrays, and not their length."""
+    if is_structure(other) or isinstance(values[0], (dict, list, tuple)):
+        return False
+    return len(values) == len(other) != len(values[0])
 
 
 def _array(name: str, values: Any) -> Array:

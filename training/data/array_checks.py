@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-Pair = tuple[Array, Array]
-Task = Literal["classification", "regression", "reconstruction"]
+Pair = tuple[Any, Any]  # (x, y): arrays, or for a custom task structures of arrays
+Task = Literal["classification", "regression", "reconstruction", "custom"]
 
 
 class DataError(ValueError):
@@ -33,12 +33,15 @@ class DataError(ValueError):
 
 
 class Part(NamedTuple):
-    """Examples as they were read, with their names for error messages."""
+    """Examples as they were read, with their names for error messages.
+
+    For a custom task, `x` and `y` may be structures of arrays.
+    """
 
     x_name: str
-    x: Array
+    x: Any
     y_name: str
-    y: Array
+    y: Any
 
 
 class Examples(NamedTuple):

@@ -22,8 +22,18 @@ from dropout_zoo.training.data.array_checks import (
     copy_if_shared,
     is_integer,
 )
-from dropout_zoo.training.data.labels import Targets, check_targets
+from dropout_zoo.training.data.labels import Targets, are_labels, check_targets
 from dropout_zoo.training.data.split import split_arrays, stratified_sample
+from dropout_zoo.training.data.structures import (
+    Structure,
+    arrays_of,
+    check_structure,
+    is_structure,
+    map_arrays,
+    num_examples,
+    shapes_of,
+    take,
+)
 
 __all__ = ["DataError", "Dataset", "check_examples", "split_arrays"]
 
@@ -39,11 +49,13 @@ class Dataset:
     Args:
         train: Pair `(x, y)`: float32 inputs of shape `(examples, ...)`, and int32 labels from 0
             or float32 targets of shape `(examples,)`; for a reconstruction, the inputs flattened
-            to `(examples, features)`. All arrays become read-only.
+            to `(examples, features)`. For a custom task, arrays of any shape, or dicts, lists and
+            tuples of arrays. All arrays become read-only.
         validation: Pair of the same form.
         test: Pair of the same form, or None if there is no test set.
-        task: `"classification"`, `"regression"` or `"reconstruction"`.
-        num_classes: Number of classes; None for a regression and a reconstruction.
+        task: `"classification"`, `"regression"` or `"reconstruction"`; or `"custom"`, where the
+            loss of the model receives the targets as they are.
+        num_classes: Number of classes; None for other tasks.
         class_names: Names in the order of the class numbers, or None.
         source: Where the data come from, such as `digits` or a file name.
         sample_weight: Weights of the training examples, float32 of shape `(examples,)`, or None.
@@ -94,12 +106,15 @@ class Dataset:
             train: Pair `(x, y)`: numbers of shape `(examples, ...)` (`uint8` values are pixels,
                 and are scaled to [0, 1]), and labels or targets of shape `(examples,)`,
                 `(examples, 1)` or one-hot `(examples, classes)`. Integers, booleans, strings and
-                one-hot rows are classes; floats are targets of a regression.
+                one-hot rows are classes; floats are targets of a regression. Targets of any other
+                shape, and dicts, lists and tuples of arrays as inputs or targets, are given to
+                the model as they are.
             validation: Pair of the same form.
             test: Pair of the same form; None if there is no test set.
             sample_weight: Weights of the training examples, 0 or larger, shape `(examples,)`.
             class_names: Names in the order of the class numbers.
-            task: `"classification"` or `"regression"`; None infers it from `y`.
+            task: `"classification"` or `"regression"`; `"custom"` to give `y` to the loss as it is;
+                None infers it from `y`.
             source: Where the data come from, for reports and messages.
 
         Returns:
@@ -116,13 +131,11 @@ class Dataset:
         parts = tuple(_as_part(f"{source}: {name}", pair) for name, pair in given.items())
         examples = Examples(parts, list(class_names) if class_names is not None else None)
         pairs, targets = check_examples(examples, task=task)
-        owned = [
-            (copy_if_shared(x, part.x), copy_if_shared(y, part.y))
-            for (x, y), part in zip(pairs, parts, strict=True)
-        ]
+        owned = [copied_pair(pair, part) for pair, part in zip(pairs, parts, strict=True)]
         weight = None
         if sample_weight is not None:
-            weight = check_weight(f"{source}: sample_weight", sample_weight, len(owned[0][0]))
+            count = num_examples(owned[0][0])
+            weight = check_weight(f"{source}: sample_weight", sample_weight, count)
         return cls(
             *owned,
             task=targets.task,
@@ -133,13 +146,15 @@ class Dataset:
         )
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one input, without the batch axis."""
-        return tuple(self.train[0].shape[1:])
+    def input_shape(self) -> Structure:
+        """Shape of one input, without the batch axis; one for each array of several inputs."""
+        return shapes_of(self.train[0])
 
     @property
     def builder_arguments(self) -> dict[str, Any]:
         """What fits a model to the data: arguments of `resolve_model` by name."""
+        if is_structure(self.train[0]):
+            return {}
         return {
             "input_shape": self.input_shape,
             "num_classes": self.num_classes,
@@ -152,7 +167,15 @@ class Dataset:
         Returns:
             The same examples without labels. The targets are the inputs flattened to
             `(examples, features)`, and share their memory.
+
+        Raises:
+            DataError: There are several inputs.
         """
+        if is_structure(self.train[0]):
+            raise DataError(
+                f"{self.source}: expected one array of inputs for a reconstruction, received a "
+                f"{type(self.train[0]).__name__} of arrays; give the targets as y"
+            )
         parts = {name: (x, x.reshape(len(x), -1)) for name, (x, _) in self.parts().items()}
         return Dataset(
             train=parts["train"],
@@ -169,7 +192,7 @@ class Dataset:
 
         Returns:
             For each part (`train`, `validation`, and `test` if there is one) the counts in the
-            order of the class numbers; None for a regression.
+            order of the class numbers; None for other tasks.
         """
         if self.num_classes is None:
             return None
@@ -177,6 +200,17 @@ class Dataset:
             name: np.bincount(pair[1], minlength=self.num_classes).tolist()
             for name, pair in self.parts().items()
         }
+
+    def num_examples(self, part: str = "train") -> int:
+        """Return the number of examples of a part.
+
+        Args:
+            part: `"train"`, `"validation"` or `"test"`.
+
+        Returns:
+            The number; 0 if there is no test set.
+        """
+        return num_examples(self.parts()[part][0]) if part in self.parts() else 0
 
     def fingerprint(self) -> str:
         """Return a fingerprint that differs between datasets.
@@ -202,16 +236,26 @@ class Dataset:
         """
         x, y = self.train
         if size is None:
-            size = len(self.validation[1])
+            size = self.num_examples("validation")
         if size == "all":
             return x, y
         if isinstance(size, str) or not is_integer(size) or size < 1:
             raise ValueError(f"size: expected a positive integer, 'all' or None, received {size!r}")
-        if size >= len(y):
+        if size >= self.num_examples():
             return x, y
-        groups = np.zeros(len(y), dtype=np.int32) if self.num_classes is None else y
-        index = stratified_sample(groups, int(size), seed=seed)
-        return x[index], y[index]
+        index = stratified_sample(self.groups(y), int(size), seed=seed)
+        return take(x, index), take(y, index)
+
+    def groups(self, y: Structure) -> Array:
+        """Return the numbers of the groups that random draws keep the proportions of.
+
+        Args:
+            y: Targets of examples of this dataset.
+
+        Returns:
+            The classes, of shape `(examples,)`; for other tasks, 0 for each example.
+        """
+        return np.zeros(num_examples(y), np.int32) if self.num_classes is None else y
 
     def resplit(self, seed: int) -> Dataset:
         """Divide the training and validation examples anew; the test set stays the same.
@@ -243,11 +287,22 @@ class Dataset:
                 f"{self.source}: expected training examples without weights, received some with "
                 "sample_weight; validation examples have none, so the two cannot be exchanged"
             )
-        x, y = (np.concatenate(both) for both in zip(self.train, self.validation, strict=True))
-        groups = np.zeros(len(y), dtype=np.int32) if self.num_classes is None else y
-        chosen = np.zeros(len(y), bool)
-        chosen[stratified_sample(groups, len(self.validation[1]), seed=seed)] = True
-        return replace(self, train=(x[~chosen], y[~chosen]), validation=(x[chosen], y[chosen]))
+        x, y = self.train_and_validation()
+        chosen = np.zeros(num_examples(y), bool)
+        chosen[stratified_sample(self.groups(y), self.num_examples("validation"), seed=seed)] = True
+        return replace(
+            self,
+            train=(take(x, ~chosen), take(y, ~chosen)),
+            validation=(take(x, chosen), take(y, chosen)),
+        )
+
+    def train_and_validation(self) -> Pair:
+        """Return the training and validation examples together, in this order."""
+        x, y = (
+            map_arrays(lambda one, other: np.concatenate([one, other]), *both)
+            for both in zip(self.train, self.validation, strict=True)
+        )
+        return x, y
 
     def describe(self) -> str:
         """Describe the data in a few lines.
@@ -257,10 +312,13 @@ class Dataset:
             for a classification, the number per class.
         """
         classes = f", {self.num_classes} classes" if self.num_classes else ""
-        lines = [f"{self.source}: {self.task}{classes}, input {self.input_shape}"]
+        inputs = "inputs" if is_structure(self.train[0]) else "input"
+        lines = [f"{self.source}: {self.task}{classes}, {inputs} {self.input_shape}"]
+        if self.task == "custom":
+            lines[0] += f", targets {shapes_of(self.train[1])}"
         counts = self.class_counts()
-        for name, pair in self.parts().items():
-            line = f"  {name:<10} {len(pair[1]):>7,} examples"
+        for name in self.parts():
+            line = f"  {name:<10} {self.num_examples(name):>7,} examples"
             if counts is not None:
                 line += f" ({_describe_counts(counts[name], self.class_names)})"
             lines.append(line)
@@ -279,12 +337,14 @@ class Dataset:
         return parts if self.test is None else parts | {"test": self.test}
 
     def _arrays(self) -> list[Array]:
-        arrays = [array for pair in self.parts().values() for array in pair]
+        arrays = arrays_of([list(pair) for pair in self.parts().values()])
         return arrays if self.sample_weight is None else [*arrays, self.sample_weight]
 
     @cached_property
     def _fingerprint(self) -> str:
         digest = hashlib.sha256()
+        if is_structure(self.train[0]) or is_structure(self.train[1]):
+            digest.update(f"{shapes_of(list(self.train))}".encode())
         for array in self._arrays():
             digest.update(f"{array.shape}{array.dtype.str}".encode())
             digest.update(np.ascontiguousarray(array).data.cast("B"))
@@ -296,7 +356,7 @@ def check_examples(examples: Examples, *, task: Task | None = None) -> tuple[lis
 
     Args:
         examples: The parts, the training set first.
-        task: `"classification"` or `"regression"`; None infers it from the labels.
+        task: `"classification"`, `"regression"` or `"custom"`; None infers it from the labels.
 
     Returns:
         Pairs `(x, y)` as a `Dataset` holds them, and the checked labels with their task.
@@ -305,10 +365,17 @@ def check_examples(examples: Examples, *, task: Task | None = None) -> tuple[lis
         DataError: An array is not valid or does not fit the others.
         ValueError: `task` is unknown.
     """
-    if task not in (None, "classification", "regression"):
+    if task not in (None, "classification", "regression", "custom"):
         raise ValueError(
-            f"task: expected 'classification', 'regression' or None, received {task!r}"
+            "task: expected 'classification', 'regression', 'custom' or None, received "
+            f"{task!r}"
         )
+    task = task or examples.task
+    if task is None and any(map(_is_custom, examples.parts)):
+        task = "custom"
+    if task == "custom":
+        pairs = _check_custom(examples.parts)
+        return pairs, Targets(tuple(y for _, y in pairs), "custom", None, None)
     first = examples.parts[0]
     inputs = []
     for part in examples.parts:
@@ -331,20 +398,56 @@ def check_examples(examples: Examples, *, task: Task | None = None) -> tuple[lis
             )
     targets = check_targets(
         [(part.y_name, part.y) for part in examples.parts],
-        task=task or examples.task,
+        task=task,
         class_names=examples.class_names,
         numbered=examples.numbered,
     )
     return list(zip(inputs, targets.parts, strict=True)), targets
 
 
+def _is_custom(part: Part) -> bool:
+    """Whether inputs or targets are of a form that only the model can make sense of."""
+    return is_structure(part.x) or is_structure(part.y) or not are_labels(part.y)
+
+
+def _check_custom(parts: Sequence[Part]) -> list[Pair]:
+    checked: list[Pair] = []
+    for part in parts:
+        if is_structure(part.x):
+            x = check_structure(part.x_name, part.x)
+        else:
+            x = check_features(part.x_name, part.x)
+        y = check_structure(part.y_name, part.y, examples=num_examples(x))
+        for name, each, first in (
+            (part.x_name, x, checked[0][0] if checked else x),
+            (part.y_name, y, checked[0][1] if checked else y),
+        ):
+            if shapes_of(each) != shapes_of(first):
+                raise DataError(
+                    f"{name}: expected examples of shape {shapes_of(first)} as in training, "
+                    f"received {shapes_of(each)}"
+                )
+        checked.append((x, y))
+    return checked
+
+
+def copied_pair(pair: Pair, given: Part) -> Pair:
+    """Return checked examples as arrays that share no memory with those that were given."""
+    x, y = (
+        map_arrays(lambda array, other: copy_if_shared(array, np.asarray(other)), *both)
+        for both in ((pair[0], given.x), (pair[1], given.y))
+    )
+    return x, y
+
+
 def _as_part(name: str, pair: Any) -> Part:
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise DataError(f"{name}: expected a pair (x, y), received {type(pair).__name__}")
     try:
-        return Part(f"{name} x", np.asarray(pair[0]), f"{name} y", np.asarray(pair[1]))
+        x, y = (each if is_structure(each) else np.asarray(each) for each in pair)
     except ValueError as error:
         raise DataError(f"{name}: expected arrays, received nested lists: {error}") from None
+    return Part(f"{name} x", x, f"{name} y", y)
 
 
 def _describe_counts(counts: list[int], class_names: list[str] | None) -> str:

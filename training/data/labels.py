@@ -91,6 +91,30 @@ def check_targets(
     return Targets(integers, "classification", num_classes, listed)
 
 
+def are_labels(y: Array) -> bool:
+    """Return whether an array can be the labels or targets of one output.
+
+    Args:
+        y: Any array.
+
+    Returns:
+        True for shape `(examples,)` and `(examples, 1)`, and for one-hot rows; False for other
+        numbers.
+    """
+    return y.ndim < 2 or y.dtype.kind not in "biuf" or _is_column(y) or _is_one_hot(y)
+
+
+def _is_column(y: Array) -> bool:
+    return y.ndim == 2 and y.shape[1] == 1
+
+
+def _is_one_hot(y: Array) -> bool:
+    if y.ndim != 2:
+        return False
+    ones = y == 1
+    return bool((ones | (y == 0)).all() and (ones.sum(axis=1) == 1).all())
+
+
 def _without_objects(name: str, y: Array) -> Array:
     if y.dtype.kind == "S":
         try:
@@ -109,15 +133,14 @@ def _one_output(name: str, y: Array, task: Task | None) -> tuple[Array, int | No
         raise DataError(f"{name}: expected at least one label, received an empty set {y.shape}")
     if y.ndim == 1:
         return y, None
-    if y.ndim == 2 and y.shape[1] == 1:
+    if _is_column(y):
         return y[:, 0], None
-    if y.ndim == 2 and task != "regression" and y.dtype.kind != "U":
-        ones = y == 1
-        if (ones | (y == 0)).all() and (ones.sum(axis=1) == 1).all():
-            return ones.argmax(axis=1).astype(np.int32), y.shape[1]
+    if task != "regression" and y.dtype.kind != "U" and _is_one_hot(y):
+        return y.argmax(axis=1).astype(np.int32), y.shape[1]
+    task_given = "a classification" if task is None else f"a {task}"
     raise DataError(
-        f"{name}: several outputs are not supported: expected one label or target per example, "
-        f"received shape {y.shape}; choose one column"
+        f"{name}: expected one label or target per example for {task_given}, received shape "
+        f"{y.shape}; choose one column"
     )
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from dropout_zoo.training.data.array_checks import Examples, Task, check_weight, copy_if_shared
-from dropout_zoo.training.data.dataset import Dataset, check_examples
+from dropout_zoo.training.data.array_checks import Examples, Task, check_weight
+from dropout_zoo.training.data.dataset import Dataset, check_examples, copied_pair
 from dropout_zoo.training.data.split import split_arrays
+from dropout_zoo.training.data.structures import num_examples, take
 
 SPLIT = (0.70, 0.15, 0.15)
 """Fractions of training, validation and test set by default."""
@@ -49,29 +50,26 @@ def partition(
         )
     reconstruct = task == "reconstruction"
     pairs, targets = check_examples(examples, task=None if reconstruct else task)
-    given = [
-        (copy_if_shared(x, part.x), copy_if_shared(y, part.y))
-        for (x, y), part in zip(pairs, examples.parts, strict=True)
-    ]
-    first, held_out = given[0], given[1:]
-    weight = None
+    given = [copied_pair(pair, part) for pair, part in zip(pairs, examples.parts, strict=True)]
+    (x, y), held_out = given[0], given[1:]
+    count, weight = num_examples(x), None
     if sample_weight is not None:
-        weight = check_weight(f"{source}: sample_weight", sample_weight, len(first[1]))
+        weight = check_weight(f"{source}: sample_weight", sample_weight, count)
     if examples.validation:
         parts = given
     else:
         kept = sum(split[:2])
         fractions = [each / kept for each in split[:2]] if held_out else list(split)
         cut = split_arrays(
-            np.arange(len(first[1])),
-            first[1],
+            np.arange(count),
+            np.zeros(count) if targets.task == "custom" else y,
             fractions=fractions,
             seed=seed,
             task=targets.task,
             class_names=targets.class_names,
             name=examples.parts[0].y_name,
         )
-        parts = [*((first[0][index], labels) for index, labels in cut), *held_out]
+        parts = [*((take(x, index), take(y, index)) for index, _ in cut), *held_out]
         weight = None if weight is None else weight[cut[0][0]]
     train, validation, *test = parts
     dataset = Dataset(
