@@ -17,6 +17,7 @@ from dropout_zoo.studies.result import StudyResult
 from dropout_zoo.studies.run_directory import claim_directory
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.structures import is_structure
 from dropout_zoo.training.engine.timing import Pace, measure_pace
 from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import Member, TrainedMember
@@ -318,12 +319,17 @@ class StudyPlan(Generic[Result]):
 
 
 def as_classification(dataset: Data) -> Dataset:
-    """Return the data as `as_dataset` does, if they have classes.
+    """Return the data as `as_dataset` does, if they have classes and one array of inputs.
 
     Raises:
-        ValueError: they are a regression or a reconstruction.
+        ValueError: they are of another task, or have several inputs.
     """
     data = as_dataset(dataset)
+    if is_structure(data.train[0]):
+        raise ValueError(
+            "expected inputs in one array, which this study can change, received several in a "
+            f"{type(data.train[0]).__name__}"
+        )
     if data.num_classes is None:
         raise ValueError(
             f"expected a classification, received the {data.task} {data.source!r}; use data with "

@@ -17,7 +17,17 @@ from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.graph.runtime_rates import runtime_rates
 from dropout_zoo.training.checkpoint import Checkpoint
-from dropout_zoo.training.data.targets import targets_for
+from dropout_zoo.training.data.array_checks import Pair
+from dropout_zoo.training.data.structures import (
+    Structure,
+    arrays_of,
+    is_structure,
+    map_arrays,
+    num_examples,
+    shapes_of,
+    take,
+)
+from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import (
@@ -32,8 +42,6 @@ from dropout_zoo.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from dropout_zoo.training.data.dataset import Dataset
-
-Part = tuple[np.ndarray, np.ndarray]
 
 _EVALUATION_BATCH_SIZE = 256  # large enough for the kernels, small enough for the caches
 _SEEDS_CACHED = 16  # seeds whose initial weights stay in memory
@@ -51,10 +59,15 @@ class Examples:
         sample: the training examples on which the metrics are measured with dropout off.
     """
 
-    train: Part
+    train: Pair
     sample_weight: np.ndarray | None
-    validation: Part
-    sample: Part
+    validation: Pair
+    sample: Pair
+
+    def training_data(self) -> tuple[Structure, ...]:
+        """Return what a training step takes: inputs, targets and, if there are any, weights."""
+        weight = () if self.sample_weight is None else (self.sample_weight,)
+        return (*self.train, *weight)
 
 
 @dataclass
@@ -91,11 +104,9 @@ class Plan:
         """Batch size of the measurements with dropout off."""
         return max(self.settings.batch_size, _EVALUATION_BATCH_SIZE)
 
-    def one_example(self) -> tuple[np.ndarray, ...]:
+    def one_example(self) -> Structure:
         """Return one training example as `Model.fit` passes it on, to build metrics with."""
-        weight = self.examples.sample_weight
-        arrays = (*self.examples.train, *(() if weight is None else (weight,)))
-        return tuple(as_input(array[:1]) for array in arrays)
+        return as_input(take(self.examples.training_data(), slice(1)))
 
     def examples_of(self, split: int) -> Examples:
         """Return the examples of a member with this split."""
@@ -124,18 +135,18 @@ class Plan:
     def batch_order(self, member: Member, rates: Mapping[str, float], epoch: int) -> np.ndarray:
         """Return the order of the training examples in an epoch (from 0) of a member."""
         return batch_order(
-            member.seed, epoch, len(self.examples.train[0]), self.settings.order, rates
+            member.seed, epoch, num_examples(self.examples.train[0]), self.settings.order, rates
         )
 
 
-def as_input(array: np.ndarray) -> np.ndarray:
-    """Return an array with the dtype that `Model.fit` gives to its inputs and targets."""
-    return array.astype(_input_dtype(array), copy=False)
+def as_input(structure: Structure) -> Structure:
+    """Return arrays with the dtypes that `Model.fit` gives to its inputs and targets."""
+    return map_arrays(lambda array: array.astype(_input_dtype(array), copy=False), structure)
 
 
-def input_bytes(array: np.ndarray) -> int:
-    """Return the size of ``as_input(array)`` in bytes."""
-    return array.size * _input_dtype(array).itemsize
+def input_bytes(structure: Structure) -> int:
+    """Return the size of ``as_input(structure)`` in bytes."""
+    return sum(array.size * _input_dtype(array).itemsize for array in arrays_of(structure))
 
 
 def _input_dtype(array: np.ndarray) -> np.dtype:
@@ -250,20 +261,18 @@ def make_plan(
             "model.compile(...) first"
         )
     if not model.built:
-        model.build((None, *dataset.input_shape))
+        _build(model, dataset)
     _check_adapted(model)
     if runtime_rates(model):
         model = with_rates(model, {})
 
-    def in_loss_form(part: Part) -> Part:
-        return part[0], targets_for(model, part[1], dataset.num_classes)
-
     def examples_of(data: Dataset) -> Examples:
+        sample = data.training_sample(settings.training_sample)
         return Examples(
-            train=in_loss_form(data.train),
+            train=with_loss_targets(model, data.train, dataset),
             sample_weight=_sample_weight(data, settings.class_weight),
-            validation=in_loss_form(data.validation),
-            sample=in_loss_form(data.training_sample(settings.training_sample)),
+            validation=with_loss_targets(model, data.validation, dataset),
+            sample=with_loss_targets(model, sample, dataset),
         )
 
     examples = examples_of(dataset)
@@ -277,6 +286,13 @@ def make_plan(
         directory=directory,
         folder=folder,
     )
+
+
+def _build(model: keras.Model, dataset: Dataset) -> None:
+    if is_structure(dataset.train[0]):
+        model(take(dataset.train[0], slice(1)))
+    else:
+        model.build((None, *dataset.input_shape))
 
 
 def _check_adapted(model: keras.Model) -> None:
@@ -297,15 +313,15 @@ def _check_adapted(model: keras.Model) -> None:
             )
 
 
-def _try_out(model: keras.Model, validation: Part, objective: Objective) -> None:
+def _try_out(model: keras.Model, validation: Pair, objective: Objective) -> None:
     """Evaluate one example, so that mistakes are found before any training."""
-    x, y = validation
+    x, y = take(validation, slice(1))
     try:
-        measured = as_columns(model.evaluate(x[:1], y[:1], verbose=0, return_dict=True))
+        measured = as_columns(model.evaluate(x, y, verbose=0, return_dict=True))
     except Exception as error:  # the user's own code may raise anything
         raise ValueError(
-            f"expected a model that takes inputs of shape {x.shape[1:]}, received {model.name!r}, "
-            f"which fails on the first example: {reason_of(error)}"
+            f"expected a model that takes inputs of shape {shapes_of(x)}, received "
+            f"{model.name!r}, which fails on the first example: {reason_of(error)}"
         ) from error
     columns = [*measured, *(f"{part}_{name}" for part in ("train", "val") for name in measured)]
     if objective.name not in columns:

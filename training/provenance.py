@@ -90,5 +90,5 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
     return {
         "source": dataset.source,
         "fingerprint": dataset.fingerprint(),
-        "examples": {name: len(x) for name, (x, _) in dataset.parts().items()},
+        "examples": {name: dataset.num_examples(name) for name in dataset.parts()},
     }

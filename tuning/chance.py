@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.structures import is_structure
 from dropout_zoo.training.objective import Objective
 
 
@@ -39,6 +40,8 @@ def chance_of(model: keras.Model, dataset: Dataset, objective: Objective) -> Cha
         objectives and losses.
     """
     train, validation = dataset.train[1], dataset.validation[1]
+    if is_structure(train):
+        return None
     if dataset.num_classes is not None:
         counts = np.bincount(train, minlength=dataset.num_classes)
         if objective.name in _ACCURACIES:

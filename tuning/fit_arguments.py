@@ -10,13 +10,11 @@ from typing import Any
 
 import keras
 import keras_tuner
-import numpy as np
 
 from dropout_zoo.training.data.dataset import Dataset
-from dropout_zoo.training.data.targets import targets_for
+from dropout_zoo.training.data.structures import is_structure
+from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.settings import TrainSettings
-
-Part = tuple[np.ndarray, np.ndarray]
 
 _SETTINGS = frozenset(each.name for each in fields(TrainSettings))
 # The settings of members that `Model.fit` has no equivalent of.
@@ -40,8 +38,9 @@ def why_only_model_fit(
     if hasattr(objective, "objectives"):
         return "the oracle has several objectives"
     if not isinstance(x, Dataset):
-        if x is not None and not hasattr(x, "shape") and not isinstance(x, str | Path):
-            return f"the examples are a {type(x).__name__}, not an array"
+        arrays = hasattr(x, "shape") or is_structure(x)
+        if x is not None and not arrays and not isinstance(x, str | Path):
+            return f"the examples are a {type(x).__name__}, not arrays"
         validated = {"validation_data", "validation_split"} & set(arguments)
         if not validated and not objective.name.startswith("val_"):
             return "there are no validation data"
@@ -124,12 +123,8 @@ def model_fit_arguments(
         arguments["initial_epoch"] = hp["tuner/initial_epoch"]
     if positional and isinstance(positional[0], Dataset):
         data, model = positional[0], hypermodel.build(trial.hyperparameters)
-
-        def in_loss_form(part: Part) -> Part:
-            return part[0], targets_for(model, part[1], data.num_classes)
-
-        positional[:1] = [*in_loss_form(data.train)]
-        arguments["validation_data"] = in_loss_form(data.validation)
+        positional[:1] = [*with_loss_targets(model, data.train, data)]
+        arguments["validation_data"] = with_loss_targets(model, data.validation, data)
         arguments["sample_weight"] = data.sample_weight
     return positional, arguments
 

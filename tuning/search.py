@@ -140,7 +140,7 @@ class Search:
         resplit = (
             resplit and settings.num_seeds >= LEAST_SEEDS_TO_RESPLIT and data.sample_weight is None
         )
-        ratio = len(data.validation[1]) / len(data.train[1])
+        ratio = data.num_examples("validation") / data.num_examples()
         return RaceSettings(
             control=self.control,
             first_seed=settings.seed + 1 + SCREENING_SEEDS,

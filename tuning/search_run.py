@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 from dropout_zoo.studies.run_directory import OUTCOME, RunDirectory, unused_directory
-from dropout_zoo.training.data.targets import targets_for
+from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.engine.interrupts import OutOfTimeError, TimeLimit
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import as_columns
@@ -330,10 +330,8 @@ class _Run:
         dataset = self.search.dataset
         if dataset.test is None:
             return {}
-        x, y = dataset.test
         measured = model.evaluate(
-            x,
-            targets_for(model, y, dataset.num_classes),
+            *with_loss_targets(model, dataset.test, dataset),
             batch_size=self.search.settings.training.batch_size,
             verbose=0,
             return_dict=True,

@@ -144,7 +144,7 @@ def tune(
         target=target,
         seed=seed,
     )
-    training = TrainSettings.from_options(with_default_length(settings, len(data.train[1])), tune)
+    training = TrainSettings.from_options(with_default_length(settings, data.num_examples()), tune)
     tuning = TuningSettings(
         oracle=oracle,
         rates=rates,

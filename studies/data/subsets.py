@@ -10,6 +10,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.split import stratified_sample
+from dropout_zoo.training.data.structures import take
 
 
 def with_training_part(
@@ -55,13 +56,12 @@ def with_fewer_examples(dataset: Dataset, examples: int, seed: int) -> Dataset:
     """
     check_count(examples, "examples")
     x, y = dataset.train
-    if examples >= len(y):
+    if examples >= dataset.num_examples():
         return dataset
-    groups = np.zeros(len(y), np.int32) if dataset.num_classes is None else y
-    index = stratified_sample(groups, examples, seed=seed)
+    index = stratified_sample(dataset.groups(y), examples, seed=seed)
     weight = None if dataset.sample_weight is None else dataset.sample_weight[index]
     return with_training_part(
-        dataset, x[index], y[index], f"{examples} examples, seed {seed}", weight
+        dataset, take(x, index), take(y, index), f"{examples} examples, seed {seed}", weight
     )
 
 
@@ -76,17 +76,15 @@ def fold_of(dataset: Dataset, folds: int, number: int) -> Dataset:
     Returns:
         The data, without weights of the training examples.
     """
-    x, y = (
-        np.concatenate([one, other])
-        for one, other in zip(dataset.train, dataset.validation, strict=True)
-    )
+    both = dataset.train_and_validation()
+    groups = dataset.groups(both[1])
     maker = KFold if dataset.num_classes is None else StratifiedKFold
-    splits = maker(folds, shuffle=True, random_state=0).split(x, y)
+    splits = maker(folds, shuffle=True, random_state=0).split(groups, groups)
     train, validation = list(splits)[number]
     return replace(
         dataset,
-        train=(x[train], y[train]),
-        validation=(x[validation], y[validation]),
+        train=take(both, train),
+        validation=take(both, validation),
         sample_weight=None,
         source=f"{dataset.source}, fold {number + 1} of {folds}",
     )

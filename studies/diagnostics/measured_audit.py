@@ -27,7 +27,8 @@ from dropout_zoo.studies.diagnostics.variance_shift import variance_ratios
 from dropout_zoo.studies.verdicts import OVERFITTING, UNDECIDED, UNDERFITTING, verdict
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.dataset import Dataset
-from dropout_zoo.training.data.targets import targets_for
+from dropout_zoo.training.data.structures import shapes_of, take
+from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.engine.trainer import train_members
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Member, TrainedMember
@@ -94,7 +95,7 @@ def examine(
     obstacle = _obstacle(model)
     data = as_dataset(dataset)
     if rules and not obstacle and not model.built:
-        model.build((None, *data.input_shape))
+        model(take(data.train[0], slice(1)))
     read = audit(model, ignore=ignore, select=select)
     if not rules:
         return read
@@ -176,20 +177,20 @@ class _MeasuredAudit:
     def _check_inputs(self) -> None:
         x = self.dataset.train[0]
         try:
-            self.model(x[:1], training=False)
+            self.model(take(x, slice(1)), training=False)
         except Exception as error:  # the user's own code may raise anything
             raise ValueError(
-                f"expected a model that takes inputs of shape {x.shape[1:]}, received "
+                f"expected a model that takes inputs of shape {shapes_of(x)}, received "
                 f"{self.model.name!r}, which fails on the first example: {reason_of(error)}"
             ) from error
 
     def _mismatch(self) -> str | None:
-        x, y = self.dataset.train
+        x, _ = self.dataset.train
         try:
-            targets_for(self.model, y, self.dataset.num_classes)
+            with_loss_targets(self.model, self.dataset.train, self.dataset)
         except ValueError as error:
             return str(error)
-        if is_always_one(self.model, x[:_EXAMPLES]):
+        if is_always_one(self.model, take(x, slice(_EXAMPLES))):
             return "the output is a softmax over one unit, which is always 1; use a sigmoid"
         return None
 
@@ -218,18 +219,17 @@ class _MeasuredAudit:
     def _check_outputs(self) -> None:
         self.measured.from_logits = expects_logits(self.model)
         if self.measured.from_logits is not None:
-            x = self.dataset.train[0][:_EXAMPLES]
+            x = take(self.dataset.train[0], slice(_EXAMPLES))
             self.measured.probabilities = are_probabilities(self.model, x)
 
     def _compare_dropout_on_and_off(self, trained: list[TrainedMember]) -> None:
-        x, y = self.dataset.training_sample()
-        sample = x, targets_for(self.model, y, self.dataset.num_classes)
+        sample = with_loss_targets(self.model, self.dataset.training_sample(), self.dataset)
         ratios: list[dict[str, tuple[str, float]]] = []
         for member in trained:
             switch = DropoutSwitch(member.model())
             if any(site.rate > 0 for site in self.sites):
                 self.measured.metrics.append(self._metric(member, switch, sample))
-            ratios.append(variance_ratios(switch, x[:_EXAMPLES]))
+            ratios.append(variance_ratios(switch, take(sample[0], slice(_EXAMPLES))))
         self.measured.variance_ratios = {
             path: (norm, float(np.mean([each[path][1] for each in ratios if path in each])))
             for path, (norm, _) in ratios[0].items()
@@ -264,7 +264,7 @@ class _MeasuredAudit:
             _curves(own),
             reference=_curves(control) if control else None,
             rate=max((site.rate for site in self.sites), default=None),
-            examples=len(self.dataset.validation[1]),
+            examples=self.dataset.num_examples("validation"),
         )
         numbers = {name: value.mean for name, value in found.measured.items()}
         self.numbers["verdict"] = numbers

@@ -26,10 +26,11 @@ from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import NO_INTERVALS
 from dropout_zoo.studies.training_ends import length_sentences
 from dropout_zoo.training.data.adapters import Data, as_dataset
-from dropout_zoo.training.data.targets import targets_for
+from dropout_zoo.training.data.structures import Structure, take
+from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import parse_objective
-from dropout_zoo.training.provenance import versions
+from dropout_zoo.training.provenance import as_json, versions
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 MEASURES = {
@@ -120,12 +121,13 @@ def coadaptation() -> None:
 def _measure_units(plan: StudyPlan[StudyResult], execution: Execution) -> StudyResult:
     """Train every setting and measure the units of the first dense layer at the best epoch."""
     data = plan.dataset
-    x, y = (part[: plan.arguments["examples"]] for part in data.validation)
+    examples = take(data.validation, slice(plan.arguments["examples"]))
     tables: list[pd.DataFrame] = []
     activations: list[np.ndarray] = []
 
     def measure(setting: Setting, trained: TrainedMember) -> Mapping[str, Any]:
-        table, values = _units(trained.model(), x, y, data.num_classes)
+        model = trained.model()
+        table, values = _units(model, *with_loss_targets(model, examples, data))
         tables.append(table.assign(dropout=setting.name, seed=trained.member.seed))
         activations.append(values)
         return {}
@@ -134,7 +136,7 @@ def _measure_units(plan: StudyPlan[StudyResult], execution: Execution) -> StudyR
     if not tables:  # what diverged late still has an epoch that can be measured
         check_any_completed(trained)
     units, edges = _with_histograms(tables, activations)
-    shape = list(data.input_shape)
+    shape = as_json(data.input_shape)
     return StudyResult(
         kind=plan.kind,
         data=units,
@@ -181,12 +183,9 @@ def _first_dense(model: keras.Model) -> keras.layers.Dense:
     )
 
 
-def _units(
-    model: keras.Model, x: np.ndarray, y: np.ndarray, num_classes: int | None
-) -> tuple[pd.DataFrame, np.ndarray]:
+def _units(model: keras.Model, x: Structure, targets: Structure) -> tuple[pd.DataFrame, np.ndarray]:
     """Measures of each unit of the first dense layer, and activations, one column per unit."""
     layer = _first_dense(model)
-    targets = targets_for(model, y, num_classes)
     until = keras.Model(model.inputs, layer.output)
     values = np.asarray(until.predict(x, batch_size=256, verbose=0), float)
     kernel, *bias = layer.get_weights()

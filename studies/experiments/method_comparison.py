@@ -40,6 +40,7 @@ from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import basis_sentences, best_sentence, gain_counts, ranked
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.structures import is_structure
 from dropout_zoo.training.provenance import describe_data
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
@@ -93,7 +94,7 @@ def plan_compare_methods(
         (14, 6)
     """
     whole = as_dataset(dataset)
-    examples = max(1, len(whole.train[1]) // 2) if examples is None else examples
+    examples = max(1, whole.num_examples() // 2) if examples is None else examples
     check_count(examples, "examples")
     check_count(num_tuning_seeds, "num_tuning_seeds")
     if folds is not None:
@@ -170,8 +171,8 @@ def _candidates(
     """The options of each method that fits model and data, or of the wanted ones among them."""
     known = builder_arguments(model)
     units = units_of(model, None) if "units" in known else None
-    methods = methods_for(units, is_image=data.train[0].ndim in (3, 4))
-    more = len(whole.train[1]) / len(data.train[1])
+    methods = methods_for(units, is_image=_are_images(data))
+    more = whole.num_examples() / data.num_examples()
     if more > 1:
         methods[MORE_DATA] = [Option("", change=lambda shared, seed: whole, updates=more)]
     if transfer is not None:
@@ -179,7 +180,9 @@ def _candidates(
     built = build_with(model, data, _without_methods(model))
     hidden = any(site.placement == "hidden" for site in settable_sites(built))
     # There is nothing between two tokens, and nothing between two classes of a regression.
-    interpolates = data.num_classes is not None and not reads_tokens(built)
+    interpolates = (
+        data.num_classes is not None and not is_structure(data.train[0]) and not reads_tokens(built)
+    )
 
     def fits(name: str, options: Sequence[Option]) -> bool:
         arguments = {argument for option in options for argument in option.arguments}
@@ -200,6 +203,10 @@ def _candidates(
             f"{', '.join(map(repr, unknown))}"
         )
     return {NONE: found[NONE]} | {name: found[name] for name in wanted}
+
+
+def _are_images(data: Dataset) -> bool:
+    return not is_structure(data.train[0]) and data.train[0].ndim in (3, 4)
 
 
 def _without_methods(model: Model) -> dict[str, Any]:

@@ -262,7 +262,7 @@ def check_sizes_of_data(sizes: Sequence[int] | None, data: Dataset) -> list[int]
     Raises:
         ValueError: a number is out of range.
     """
-    available = len(data.train[1])
+    available = data.num_examples()
     if sizes is None:
         steps = max(2, round(np.log(available / SMALLEST) / np.log(3)) + 1)
         sizes = (
@@ -309,7 +309,7 @@ def setups_by_size(
         raise ValueError(
             f"expected max_epoch_factor to be at least 1, received {max_epoch_factor!r}"
         )
-    available = len(data.train[1])
+    available = data.num_examples()
     setups: list[tuple[int, TrainingSetup, Sequence[int]]] = []
     for size in sizes:
         longer = round(epochs * min(max_epoch_factor, available / size))

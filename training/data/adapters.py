@@ -54,9 +54,9 @@ def as_dataset(
     Labels are those of `Dataset.from_arrays`: integers from 0, strings, booleans or one-hot rows
     are classes, and floats are targets of a regression. If `y` is `x` itself, as for an
     autoencoder, the inputs are the targets. Targets of any other shape, such as several per
-    example, masks and labels of sequences, are given to the loss as they are; so are inputs and
-    targets in dicts, lists or tuples of arrays, for models with several inputs or outputs. They
-    are then split at random without regard to classes.
+    example, masks and labels of sequences, are given to the loss as they are; so are targets in
+    dicts, lists or tuples of arrays, for models with several outputs. They are split at random
+    without regard to classes.
 
     Args:
         x: Inputs of shape `(examples, ...)`, as an array, nested lists or a data frame; a dict or
@@ -230,8 +230,8 @@ def _array(name: str, values: Any) -> Array:
 
 
 def _check_type(name: str, values: Any) -> None:
-    if not isinstance(values, (list, tuple)) and not hasattr(values, "__array__"):
+    if not isinstance(values, (list, tuple, dict)) and not hasattr(values, "__array__"):
         raise TypeError(
-            f"{name}: expected an array, nested lists or a data frame, received "
+            f"{name}: expected an array, nested lists, a data frame or a dict of these, received "
             f"{type(values).__name__}; collect batches in one array"
         )

@@ -107,8 +107,8 @@ class Dataset:
                 and are scaled to [0, 1]), and labels or targets of shape `(examples,)`,
                 `(examples, 1)` or one-hot `(examples, classes)`. Integers, booleans, strings and
                 one-hot rows are classes; floats are targets of a regression. Targets of any other
-                shape, and dicts, lists and tuples of arrays as inputs or targets, are given to
-                the model as they are.
+                shape, and those of several outputs, are given to the loss as they are. Several
+                inputs or outputs are dicts, lists or tuples of arrays.
             validation: Pair of the same form.
             test: Pair of the same form; None if there is no test set.
             sample_weight: Weights of the training examples, 0 or larger, shape `(examples,)`.
@@ -367,34 +367,31 @@ def check_examples(examples: Examples, *, task: Task | None = None) -> tuple[lis
     """
     if task not in (None, "classification", "regression", "custom"):
         raise ValueError(
-            "task: expected 'classification', 'regression', 'custom' or None, received "
-            f"{task!r}"
+            f"task: expected 'classification', 'regression', 'custom' or None, received {task!r}"
         )
     task = task or examples.task
-    if task is None and any(map(_is_custom, examples.parts)):
+    if task is None and not all(map(_has_labels, examples.parts)):
         task = "custom"
-    if task == "custom":
-        pairs = _check_custom(examples.parts)
-        return pairs, Targets(tuple(y for _, y in pairs), "custom", None, None)
     first = examples.parts[0]
     inputs = []
     for part in examples.parts:
-        inputs.append(check_features(part.x_name, part.x))
-        if part.y.ndim == 0 or len(part.y) != len(part.x):
-            raise DataError(
-                f"{part.y_name}: expected one label for each of the {len(part.x):,} examples of "
-                f"{part.x_name}, received shape {part.y.shape}"
-            )
-        if part.x.shape[1:] != first.x.shape[1:]:
-            raise DataError(
-                f"{part.x_name}: expected examples of shape {first.x.shape[1:]} as in "
-                f"{first.x_name}, received {part.x.shape[1:]}"
-            )
-        if (part.x.dtype == np.uint8) != (first.x.dtype == np.uint8):
+        inputs.append(_check_inputs(part))
+        _check_shapes(part.x_name, inputs[-1], first.x_name, inputs[0])
+        if not is_structure(part.x) and (part.x.dtype == np.uint8) != (first.x.dtype == np.uint8):
             # Only uint8 is scaled, so the parts would be in different units.
             raise DataError(
                 f"{part.x_name}: expected {first.x.dtype} as in {first.x_name}, "
                 f"received {part.x.dtype}"
+            )
+    if task == "custom":
+        targets = _check_custom(examples.parts, [num_examples(x) for x in inputs])
+        return list(zip(inputs, targets.parts, strict=True)), targets
+    for part, x in zip(examples.parts, inputs, strict=True):
+        if not _has_labels(part) or part.y.ndim == 0 or len(part.y) != num_examples(x):
+            received = shapes_of(part.y) if is_structure(part.y) else part.y.shape
+            raise DataError(
+                f"{part.y_name}: expected one label for each of the {num_examples(x):,} examples "
+                f"of {part.x_name}, received shape {received}"
             )
     targets = check_targets(
         [(part.y_name, part.y) for part in examples.parts],
@@ -405,30 +402,33 @@ def check_examples(examples: Examples, *, task: Task | None = None) -> tuple[lis
     return list(zip(inputs, targets.parts, strict=True)), targets
 
 
-def _is_custom(part: Part) -> bool:
-    """Whether inputs or targets are of a form that only the model can make sense of."""
-    return is_structure(part.x) or is_structure(part.y) or not are_labels(part.y)
+def _has_labels(part: Part) -> bool:
+    """Whether the targets of a part can be one label or quantity for each example."""
+    return not is_structure(part.y) and are_labels(part.y)
 
 
-def _check_custom(parts: Sequence[Part]) -> list[Pair]:
-    checked: list[Pair] = []
-    for part in parts:
-        if is_structure(part.x):
-            x = check_structure(part.x_name, part.x)
-        else:
-            x = check_features(part.x_name, part.x)
-        y = check_structure(part.y_name, part.y, examples=num_examples(x))
-        for name, each, first in (
-            (part.x_name, x, checked[0][0] if checked else x),
-            (part.y_name, y, checked[0][1] if checked else y),
-        ):
-            if shapes_of(each) != shapes_of(first):
-                raise DataError(
-                    f"{name}: expected examples of shape {shapes_of(first)} as in training, "
-                    f"received {shapes_of(each)}"
-                )
-        checked.append((x, y))
-    return checked
+def _check_inputs(part: Part) -> Structure:
+    check = check_structure if is_structure(part.x) else check_features
+    return check(part.x_name, part.x)
+
+
+def _check_custom(parts: Sequence[Part], sizes: Sequence[int]) -> Targets:
+    """Check targets that the loss receives as they are."""
+    checked = [
+        check_structure(part.y_name, part.y, examples=size)
+        for part, size in zip(parts, sizes, strict=True)
+    ]
+    for part, y in zip(parts, checked, strict=True):
+        _check_shapes(part.y_name, y, parts[0].y_name, checked[0])
+    return Targets(tuple(checked), "custom", None, None)
+
+
+def _check_shapes(name: str, given: Structure, first_name: str, first: Structure) -> None:
+    if shapes_of(given) != shapes_of(first):
+        raise DataError(
+            f"{name}: expected examples of shape {shapes_of(first)} as in {first_name}, "
+            f"received {shapes_of(given)}"
+        )
 
 
 def copied_pair(pair: Pair, given: Part) -> Pair:

@@ -10,7 +10,9 @@ import keras
 import numpy as np
 from keras import losses
 
-from dropout_zoo.training.data.array_checks import Array, is_integer
+from dropout_zoo.training.data.array_checks import Array, Pair, is_integer
+from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.structures import Structure, is_structure
 
 # Keras builds each of its loss classes around one of these functions and keeps it as `fn`.
 SPARSE_LOSSES = (losses.sparse_categorical_crossentropy, losses.circle)
@@ -65,6 +67,51 @@ def targets_for(model: keras.Model, y: Array, num_classes: int | None) -> Array:
     return np.eye(num_classes, dtype=np.float32)[y]
 
 
+def with_loss_targets(model: keras.Model, part: Pair, dataset: Dataset) -> Pair:
+    """Return examples with their targets in the form that the loss of a model expects.
+
+    Args:
+        model: A compiled model.
+        part: Pair `(x, y)` of examples of the dataset.
+        dataset: The dataset, which knows the task. Targets of a custom task stay as they are.
+
+    Returns:
+        Pair of the inputs, and the targets as the loss takes them.
+
+    Raises:
+        ValueError: The model does not fit the data.
+    """
+    x, y = part
+    if dataset.task == "reconstruction" and _output_rank(model) == x.ndim:
+        y = x  # as it is, where the model does not flatten it
+    if dataset.task == "custom" or y is x:
+        _check_custom_targets(model, y)
+        return x, y
+    return x, targets_for(model, y, dataset.num_classes)
+
+
+def _output_rank(model: keras.Model) -> int | None:
+    """Number of axes of the output, with that of the batch; None for several or unknown ones."""
+    shape = getattr(model, "output_shape", None)
+    return len(shape) if isinstance(shape, tuple) and _is_shape(shape) else None
+
+
+def _check_custom_targets(model: keras.Model, y: Structure) -> None:
+    """Refuse targets whose shape the loss would silently broadcast to that of the output."""
+    if is_structure(y) or _output_rank(model) != y.ndim or _loss_function(model) in SPARSE_LOSSES:
+        return
+    shape = model.output_shape
+    if any(side not in (None, given) for side, given in zip(shape[1:], y.shape[1:], strict=True)):
+        raise ValueError(
+            f"model: expected outputs of shape {('examples', *y.shape[1:])}, as the targets, "
+            f"received {('examples', *shape[1:])}; change the last layer, or the targets"
+        )
+
+
+def _is_shape(shape: Any) -> bool:
+    return all(side is None or is_integer(side) for side in shape)
+
+
 def _one_unit_fits(loss: Callable[..., Any], num_classes: int) -> bool:
     """Return whether one output unit is enough for two classes."""
     return num_classes == 2 and loss not in (*SPARSE_LOSSES, *ONE_HOT_LOSSES)
@@ -108,8 +155,9 @@ def _loss_function(model: keras.Model) -> Callable[..., Any]:
         entries = list(loss.values()) if isinstance(loss, dict) else list(loss)
         if len(entries) != 1:
             raise ValueError(
-                f"model: several outputs are not supported: expected one loss, received "
-                f"{len(entries)}; compile the model with one output and one loss"
+                f"model: expected one output and one loss for one label or target per example, "
+                f"received {len(entries)} losses; give the targets as a dict or list with one "
+                "array for each output"
             )
         loss = entries[0]
     loss = losses.get(loss)
@@ -139,15 +187,17 @@ def _output_units(model: keras.Model) -> int | None:
         shape = model.output_shape
     except AttributeError:
         return None
-    if isinstance(shape, dict) or not all(side is None or is_integer(side) for side in shape):
+    if isinstance(shape, dict) or not _is_shape(shape):
         raise ValueError(
-            f"model: several outputs are not supported: expected one output of shape "
-            f"(batch, units), received {shape}; choose one with keras.Model(inputs, output)"
+            f"model: expected one output of shape (batch, units) for one label or target per "
+            f"example, received {shape}; give the targets as a dict or list with one array for "
+            "each output"
         )
     if len(shape) != 2 or shape[1] is None:
         raise ValueError(
-            f"model: expected one output of shape (batch, units), received {shape}; "
-            "end the model with Flatten and Dense"
+            f"model: expected one output of shape (batch, units) for one label or target per "
+            f"example, received {shape}; end the model with Flatten and Dense, or give targets of "
+            "the shape of the output"
         )
     return int(shape[1])
 
@@ -173,8 +223,8 @@ def _regression_targets(loss: Callable[..., Any], y: Array, units: int | None) -
             )
     elif units not in (None, 1):
         raise ValueError(
-            f"model: expected 1 output unit for a regression, received {units}; several outputs "
-            "are not supported: change the last layer to one unit"
+            f"model: expected 1 output unit for one target per example, received {units}; change "
+            f"the last layer to one unit, or give targets of shape (examples, {units})"
         )
     if loss in BINARY_LOSSES and y.size and not 0 <= y.min() <= y.max() <= 1:
         raise ValueError(

@@ -45,9 +45,6 @@ def _reason_in_training(model: keras.Model) -> str | None:
     for name in _TRAINING_METHODS:
         if getattr(type(model), name) is not getattr(keras.Model, name):
             return f"{type(model).__name__} has a {name} of its own"
-    for end, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
-        if len(tensors) != 1:
-            return f"the model has {len(tensors)} {end}"
     if model.run_eagerly:
         return "the model is compiled with run_eagerly=True"
     if keras.backend.backend() == "tensorflow":

@@ -11,6 +11,7 @@ import keras
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.runtime_rates import with_runtime_rates
 from dropout_zoo.training.checkpoint import Checkpoint
+from dropout_zoo.training.data.structures import take
 from dropout_zoo.training.engine.base import OnResult
 from dropout_zoo.training.engine.interrupts import check_interrupt
 from dropout_zoo.training.engine.jobs import JobSource
@@ -116,12 +117,12 @@ def _run_epoch(
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     order = plan.batch_order(member, rates, epoch)
     examples = plan.examples_of(member.split)
-    weight = None if examples.sample_weight is None else examples.sample_weight[order]
+    x, y, *weight = take(examples.training_data(), order)
     weights_of_epoch = _WeightsOfEpoch()
     history = model.fit(
-        examples.train[0][order],
-        examples.train[1][order],
-        sample_weight=weight,
+        x,
+        y,
+        sample_weight=weight[0] if weight else None,
         batch_size=plan.settings.batch_size,
         initial_epoch=epoch,
         epochs=epoch + 1,

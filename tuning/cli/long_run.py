@@ -79,13 +79,15 @@ def rough_seconds(search: Search) -> float:
     Returns:
         Seconds for all training runs at full length.
     """
-    training = search.settings.training
-    x = search.dataset.train[0][: training.batch_size]
+    from dropout_zoo.training.data.structures import num_examples, take
+
+    training, data = search.settings.training, search.dataset
+    x = take(data.train[0], slice(training.batch_size))
     seconds = []
     for _ in range(4):  # the first one is slow: it traces the model
         started = time.perf_counter()
         search.model.predict_on_batch(x)
         seconds.append(time.perf_counter() - started)
-    examples = 3 * len(search.dataset.train[0]) + 2 * len(search.dataset.validation[0])
-    batches = search.num_runs * training.epochs * examples / len(x)
+    examples = 3 * data.num_examples() + 2 * data.num_examples("validation")
+    batches = search.num_runs * training.epochs * examples / num_examples(x)
     return min(seconds) * batches

@@ -179,7 +179,7 @@ def tune_command(
             num_finalists=num_finalists,
             resplit=resplit,
             seed=seed,
-            training=TrainSettings(**with_default_length(training, len(dataset.train[1]))),
+            training=TrainSettings(**with_default_length(training, dataset.num_examples())),
         )
         search = Search(compiled_model(model), dataset, settings, limit)
         if dry_run:

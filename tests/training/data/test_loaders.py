@@ -258,7 +258,6 @@ NAN = np.where(np.arange(120).reshape(40, 3) == 13, np.nan, X)
         ({"x": X, "y": 0 * Y}, "y: .*single class"),
         ({"x": X, "y": Y * 10**12}, "y: .*received label 1000000000000"),
         ({"x": X[:0], "y": Y[:0]}, "x: .*empty set"),
-        ({"x": X, "y": X}, "y: several outputs are not supported"),
         ({"a": X, "b": Y}, "expected arrays x_train, .* or x, y, received a, b"),
         ({"x_train": X, "y_train": Y}, "expected arrays .*received x_train, y_train"),
         ({}, "expected arrays .*received no arrays"),

@@ -151,14 +151,14 @@ def several_outputs():
 def test_several_outputs_are_refused():
     model = several_outputs()
     model.compile("sgd", ["mse", "mse"])
-    with pytest.raises(ValueError, match=r"several outputs are not supported: expected one loss"):
+    with pytest.raises(ValueError, match=r"expected one output and one loss .* received 2 losses"):
         targets_for(model, QUANTITIES, None)
     model.compile("sgd", "mse")
-    with pytest.raises(ValueError, match="several outputs are not supported: expected one output"):
+    with pytest.raises(ValueError, match=r"expected one output of shape \(batch, units\)"):
         targets_for(model, QUANTITIES, None)
     named = keras.Model(model.input, dict(zip("ab", model.outputs, strict=True)))
     named.compile("sgd", "mse")
-    with pytest.raises(ValueError, match="several outputs are not supported: expected one output"):
+    with pytest.raises(ValueError, match=r"expected one output of shape \(batch, units\)"):
         targets_for(named, QUANTITIES, None)
 
 
@@ -181,7 +181,13 @@ def test_a_model_that_is_not_compiled_is_refused():
         (1, "categorical_crossentropy", BINARY, 2, "expected 2 output units.*received 1"),
         (1, "sparse_categorical_crossentropy", BINARY, 2, "expected 2 output units.*received 1"),
         (3, "binary_crossentropy", BINARY, 2, r"expected 2 .*\(or 1 for both\), received 3"),
-        (3, "mse", QUANTITIES, None, "expected 1 output unit for a regression, received 3"),
+        (
+            3,
+            "mse",
+            QUANTITIES,
+            None,
+            "expected 1 output unit for one target .* received 3",
+        ),
         (1, "categorical_crossentropy", QUANTITIES, None, "expected a loss for a regression"),
         (1, "sparse_categorical_crossentropy", QUANTITIES, None, "expected a loss for a regress"),
         (1, "binary_crossentropy", QUANTITIES, None, "expected targets from 0 to 1"),

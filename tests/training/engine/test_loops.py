@@ -477,14 +477,6 @@ def own_attention_net():
     return model
 
 
-def two_outputs():
-    image = keras.Input((28, 28, 1))
-    x = layers.Flatten()(image)
-    model = keras.Model(image, [layers.Dense(2)(x), layers.Dense(3)(x)])
-    model.compile("adam", ["mse", "mse"])
-    return model
-
-
 @keras.saving.register_keras_serializable("tests")
 class OwnStep(keras.Model):
     def train_step(self, data):
@@ -529,7 +521,6 @@ ONLY_MODEL_FIT = {
         layers.Flatten(),
         layers.Dense(CLASSES, "softmax"),
     ),
-    "has 2 outputs": two_outputs,
     "OwnStep has a train_step of its own": with_a_step_of_its_own,
     r"\(OwnNoise\) draws random numbers itself": lambda: compiled(
         layers.Flatten(), OwnNoise(), layers.Dense(CLASSES, "softmax")

@@ -16,10 +16,18 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from everyday_models import features_by_name, multi_task
 from keras import layers, optimizers
 
 from dropout_zoo.models import build_cnn, build_mlp, with_runtime_rates
-from dropout_zoo.training import CosineRamp, EarlyDropout, Member, MemberTrainer, TrainSettings
+from dropout_zoo.training import (
+    CosineRamp,
+    EarlyDropout,
+    Member,
+    MemberTrainer,
+    TrainSettings,
+    as_dataset,
+)
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.engine.eligibility import why_only_model_fit
 from dropout_zoo.training.engine.interrupts import OutOfTimeError, TimeLimit
@@ -242,6 +250,17 @@ def check_a_split_is_that_of_the_data_split_so_beforehand(few_digits):
         np.testing.assert_allclose(one.curves, alone.curves, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("make", [features_by_name, multi_task])
+def check_several_inputs_and_outputs_are_those_of_fit(make):
+    model, x, y, _ = make()
+    data = as_dataset(x, y, validation_split=0.3)
+    trainer = MemberTrainer(model, data, TrainSettings(**SETTINGS))
+    members = [Member({}, seed) for seed in (0, 1)]
+    for trained in trainer.train(members):
+        rates = member_rates(trainer.plan.model, trained.member)
+        assert_close(trained, fit_member(trainer.plan, trained.member, rates, 1000))
+
+
 def check_a_member_that_continues_equals_one_that_was_not_interrupted(trainer):
     rates = [0.4, 0.2]
     (whole,) = trainer.train([Member(rates, seed=5, epochs=4)])
@@ -378,7 +397,8 @@ def check_memory_is_estimated_from_above(trainer, monkeypatch):
     program = epochs._train._jitted.lower(two, epochs._data[0], orders, 0, 4, size=32)
     used = program.compile().memory_analysis()
     a_member = (used.argument_size_in_bytes + used.temp_size_in_bytes) / 2
-    estimated = epochs.bytes_per_member() + epochs.bytes_of_data()
+    data = sum(array.nbytes for array in jax.tree.leaves(epochs._data))
+    estimated = epochs.bytes_per_member() + data
     assert a_member < estimated < 10 * a_member
     assert population.members_that_fit(2**40) == 1
     assert population.members_that_fit(2**20) == 2048  # JAX does not tell on a CPU

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
+from dropout_zoo.training.data.structures import Structure, map_arrays, num_examples
 from dropout_zoo.training.engine.interrupts import check_interrupt
 from dropout_zoo.training.plan import Examples, Plan, as_input
 
@@ -48,10 +49,9 @@ class VectorizedEpochs:
         Args:
             examples: examples of the same shapes as before.
         """
-        weight = () if examples.sample_weight is None else (examples.sample_weight,)
         self._data = [
-            tuple(jnp.asarray(as_input(array)) for array in arrays)
-            for arrays in ((*examples.train, *weight), examples.sample, examples.validation)
+            map_arrays(jnp.asarray, as_input(arrays))
+            for arrays in (examples.training_data(), examples.sample, examples.validation)
         ]
 
     def current(self) -> State:
@@ -83,7 +83,7 @@ class VectorizedEpochs:
         )
         logs = [self._results(metrics)]
         for arrays in parts:
-            rows = jnp.arange(len(arrays[0]))
+            rows = jnp.arange(num_examples(arrays))
             trainable, fixed, metrics = self._test.over(
                 arrays, rows, (trainable, fixed, self._fresh_metrics(count))
             )
@@ -102,12 +102,12 @@ class VectorizedEpochs:
         )
         train, sample, _ = self._data
         trainable, fixed, _, metrics = two
-        self._train.check_traceable(train, jax.ShapeDtypeStruct((2, len(train[0])), jnp.int32), two)
-        self._test.check_traceable(sample, jnp.arange(len(sample[0])), (trainable, fixed, metrics))
-
-    def bytes_of_data(self) -> int:
-        """Return the size of the examples in the device's memory, in bytes."""
-        return sum(array.nbytes for array in jax.tree.leaves(self._data))
+        self._train.check_traceable(
+            train, jax.ShapeDtypeStruct((2, num_examples(train)), jnp.int32), two
+        )
+        self._test.check_traceable(
+            sample, jnp.arange(num_examples(sample)), (trainable, fixed, metrics)
+        )
 
     def bytes_per_member(self) -> int:
         """Return an upper bound of a member's memory: state, best weights, and results of a step.
@@ -134,8 +134,10 @@ class VectorizedEpochs:
         self, step: Callable[..., Any], state: Any, part: int, batch_size: int
     ) -> int:
         arrays = self._data[part]
-        size = min(batch_size, len(arrays[0]))
-        batch = tuple(jax.ShapeDtypeStruct((size, *a.shape[1:]), a.dtype) for a in arrays)
+        size = min(batch_size, num_examples(arrays))
+        batch = jax.tree.map(
+            lambda array: jax.ShapeDtypeStruct((size, *array.shape[1:]), array.dtype), arrays
+        )
         return _bytes_in(jax.make_jaxpr(step)(state, batch).jaxpr)
 
     def _metrics_at_first(self, count: int) -> Values:
@@ -161,7 +163,7 @@ class _Steps:
         self._jitted = jax.jit(self._steps, static_argnames="size", donate_argnames="state")
         self._steps_per_call: dict[tuple[int, ...], int] = {}
 
-    def over(self, arrays: tuple[jax.Array, ...], orders: jax.Array, state: Any) -> Any:
+    def over(self, arrays: Structure, orders: jax.Array, state: Any) -> Any:
         """Make one step on every batch.
 
         Args:
@@ -193,7 +195,7 @@ class _Steps:
             state = self._jitted(state, arrays, orders[..., full * size :], 0, 1, size=rest)
         return state
 
-    def check_traceable(self, arrays: tuple[jax.Array, ...], orders: Any, state: Any) -> None:
+    def check_traceable(self, arrays: Structure, orders: Any, state: Any) -> None:
         """Trace a step without computing anything."""
         size = min(self._batch_size, orders.shape[-1])
         jax.eval_shape(partial(self._jitted, size=size), state, arrays, orders, 0, 1)
@@ -201,14 +203,14 @@ class _Steps:
     def _steps(
         self,
         state: Any,
-        arrays: tuple[jax.Array, ...],
+        arrays: Structure,
         orders: jax.Array,
         begun: int,
         until: int,
         size: int,
     ) -> Any:
         def of_one(state: Any, rows: jax.Array) -> Any:
-            _, after = self._step(state, tuple(array[rows] for array in arrays))
+            _, after = self._step(state, jax.tree.map(lambda array: array[rows], arrays))
             return jax.tree.map(lambda new, old: new.astype(old.dtype), after, state)
 
         # An order that all share is not copied: the first layer is then one large product.

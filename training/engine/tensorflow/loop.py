@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from dropout_zoo.models.graph.runtime_rates import with_runtime_rates
 from dropout_zoo.models.keras_internals import symbolic_build
+from dropout_zoo.training.data.structures import Structure
 from dropout_zoo.training.engine.member_state import MemberState
 from dropout_zoo.training.engine.tensorflow.fused_update import fused, gains_from_fusion
 from dropout_zoo.training.engine.tensorflow.streaming import InMemoryData, StreamedData
@@ -115,9 +116,7 @@ class Loop:
             check_state(function, state_of(model))
         return functions
 
-    def _traced(
-        self, step: Callable[[tuple[tf.Tensor, ...]], Any], part: str, batch_size: int
-    ) -> Any:
+    def _traced(self, step: Callable[[Structure], Any], part: str, batch_size: int) -> Any:
         """Trace a function that makes the steps of one chunk."""
         model, gather = self._model, self.data.gathers(part)
         # A batch size that is known while tracing saves a small net a tenth of its time, because
@@ -128,13 +127,13 @@ class Loop:
         left = self.data.count(part) % batch_size if known else 0
 
         def steps(
-            arrays: tuple[tf.Tensor, ...],
+            arrays: Structure,
             positions: tf.Tensor,
             first: tf.Tensor,
             last: tf.Tensor,
             begins: tf.Tensor,
         ) -> Any:
-            count = tf.shape(positions if gather else arrays[0])[0]
+            count = tf.shape(positions if gather else tf.nest.flatten(arrays)[0])[0]
             whole = count // batch_size if known else last
 
             def make_step(number: tf.Tensor, size: int = batch_size) -> tf.Tensor:
@@ -142,9 +141,9 @@ class Loop:
                 rows = begin, size if known else tf.minimum(size, count - begin)
                 if gather:
                     chosen = _rows(positions, *rows)
-                    step(tuple(tf.gather(array, chosen) for array in arrays))
+                    step(tf.nest.map_structure(lambda array: tf.gather(array, chosen), arrays))
                 else:
-                    step(tuple(_rows(array, *rows) for array in arrays))
+                    step(tf.nest.map_structure(lambda array: _rows(array, *rows), arrays))
                 return number + 1
 
             tf.cond(begins, lambda: _done(model.reset_metrics()), lambda: True)

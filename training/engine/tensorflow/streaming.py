@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from dropout_zoo.training.data.structures import Structure, map_arrays, num_examples, take
 from dropout_zoo.training.plan import Examples, as_input, input_bytes
-
-Arrays = tuple[np.ndarray, ...]
 
 _BLOCK_BYTES = 16 * 2**20  # larger blocks do not make streaming faster
 _BLOCKS_PER_LOOP = 3  # one in use, one waiting, one being gathered
@@ -21,14 +20,14 @@ class Chunk(NamedTuple):
     """Some consecutive steps of an epoch, to be made in one call.
 
     Attributes:
-        arrays: examples, targets and, where there are weights, the weight of each example.
+        arrays: inputs, targets and, where there are weights, the weight of each example.
         positions: positions of the examples in the arrays, in the order in which they are used;
             empty where the arrays have that order.
         first: number of the first step.
         last: number of the step after the last.
     """
 
-    arrays: tuple[tf.Tensor, ...]
+    arrays: Structure
     positions: tf.Tensor
     first: int
     last: int
@@ -41,25 +40,24 @@ class InMemoryData:
         parts: the arrays of each part, with the targets as the loss takes them.
     """
 
-    def __init__(self, parts: dict[str, Arrays]) -> None:
+    def __init__(self, parts: dict[str, Structure]) -> None:
         with tf.device("CPU"):
             self._parts = {
-                part: tuple(tf.constant(as_input(array)) for array in arrays)
-                for part, arrays in parts.items()
+                part: map_arrays(tf.constant, as_input(arrays)) for part, arrays in parts.items()
             }
 
     def count(self, part: str) -> int:
         """Return the number of examples."""
-        return len(self._parts[part][0])
+        return num_examples(self._parts[part])
 
     def gathers(self, part: str) -> bool:
         """Return whether a step has to gather its examples by their positions."""
         return part == "train"
 
-    def specs(self, part: str) -> tuple[tf.TensorSpec, ...]:
+    def specs(self, part: str) -> Structure:
         """Return the shapes and dtypes of the arrays of a chunk."""
-        return tuple(
-            tf.TensorSpec([None, *array.shape[1:]], array.dtype) for array in self._parts[part]
+        return map_arrays(
+            lambda array: tf.TensorSpec([None, *array.shape[1:]], array.dtype), self._parts[part]
         )
 
     def chunks(
@@ -78,7 +76,7 @@ class InMemoryData:
             The chunks.
         """
         arrays = self._parts[part]
-        count = len(arrays[0]) if order is None else len(order)
+        count = num_examples(arrays) if order is None else len(order)
         positions = _NO_POSITIONS if order is None else order
         positions = tf.constant(positions, tf.int64)
         yield from _split_steps(arrays, positions, -(-count // batch_size), max_steps)
@@ -92,22 +90,22 @@ class StreamedData:
         block_bytes: approximate size of a block; it has at least one batch.
     """
 
-    def __init__(self, parts: dict[str, Arrays], block_bytes: int) -> None:
+    def __init__(self, parts: dict[str, Structure], block_bytes: int) -> None:
         self._parts, self._block_bytes = parts, block_bytes
 
     def count(self, part: str) -> int:
         """Return the number of examples."""
-        return len(self._parts[part][0])
+        return num_examples(self._parts[part])
 
     def gathers(self, part: str) -> bool:
         """Return whether a step has to gather its examples: no, blocks have them in order."""
         return False
 
-    def specs(self, part: str) -> tuple[tf.TensorSpec, ...]:
+    def specs(self, part: str) -> Structure:
         """Return the shapes and dtypes of the arrays of a chunk."""
-        return tuple(
-            tf.TensorSpec([None, *array.shape[1:]], as_input(array[:1]).dtype)
-            for array in self._parts[part]
+        return map_arrays(
+            lambda array: tf.TensorSpec([None, *array.shape[1:]], array.dtype),
+            as_input(take(self._parts[part], slice(1))),
         )
 
     def chunks(
@@ -115,24 +113,28 @@ class StreamedData:
     ) -> Iterator[Chunk]:
         """Divide an epoch into chunks; see `InMemoryData.chunks`."""
         arrays = self._parts[part]
-        count = len(arrays[0]) if order is None else len(order)
-        batch_bytes = sum(input_bytes(array[:1]) for array in arrays) * batch_size
+        count = num_examples(arrays) if order is None else len(order)
+        batch_bytes = input_bytes(take(arrays, slice(1))) * batch_size
         size = batch_size * max(1, self._block_bytes // batch_bytes)
 
-        def blocks() -> Iterator[Arrays]:
+        # In flat tuples: tf.data takes lists for tensors.
+        def blocks() -> Iterator[tuple[np.ndarray, ...]]:
             for first in range(0, count, size):
                 rows = slice(first, first + size)
                 chosen = rows if order is None else order[rows]
-                yield tuple(as_input(array[chosen]) for array in arrays)
+                yield tuple(tf.nest.flatten(as_input(take(arrays, chosen))))
 
-        streamed = tf.data.Dataset.from_generator(blocks, output_signature=self.specs(part))
-        for block in streamed.prefetch(1):
-            steps = -(-len(block[0]) // batch_size)
+        specs = self.specs(part)
+        signature = tuple(tf.nest.flatten(specs))
+        streamed = tf.data.Dataset.from_generator(blocks, output_signature=signature)
+        for flat in streamed.prefetch(1):
+            steps = -(-len(flat[0]) // batch_size)
+            block = tf.nest.pack_sequence_as(specs, flat)
             yield from _split_steps(block, tf.constant(_NO_POSITIONS), steps, max_steps)
 
 
 def _split_steps(
-    arrays: tuple[tf.Tensor, ...], positions: tf.Tensor, steps: int, max_steps: Callable[[], int]
+    arrays: Structure, positions: tf.Tensor, steps: int, max_steps: Callable[[], int]
 ) -> Iterator[Chunk]:
     first = 0
     while first < steps:
@@ -152,12 +154,11 @@ def load_data(examples: Examples, budget: int, loops: int) -> InMemoryData | Str
     Returns:
         The source of the loops' examples.
     """
-    weight = () if examples.sample_weight is None else (examples.sample_weight,)
-    parts: dict[str, Arrays] = {
-        "train": (*examples.train, *weight),
+    parts: dict[str, Structure] = {
+        "train": examples.training_data(),
         "sample": examples.sample,
         "validation": examples.validation,
     }
-    if sum(input_bytes(array) for arrays in parts.values() for array in arrays) <= budget:
+    if sum(map(input_bytes, parts.values())) <= budget:
         return InMemoryData(parts)
     return StreamedData(parts, min(_BLOCK_BYTES, budget // (loops * _BLOCKS_PER_LOOP)))

@@ -1,0 +1,205 @@
+"""Models as people write them, each with examples that it can be trained on."""
+
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import layers
+
+EXAMPLES = 100  # of them 70 to train on: with batches of 32, the last one is short
+
+
+class Work(NamedTuple):
+    """A compiled model, and the inputs and targets of its examples.
+
+    `loads` is False where Keras itself cannot load the model that it has saved.
+    """
+
+    model: keras.Model
+    x: Any
+    y: Any
+    loads: bool = True
+
+
+def two_inputs():
+    """An image and a few numbers, in a list."""
+    rng = np.random.default_rng(0)
+    image, numbers = keras.Input((8, 8, 1)), keras.Input((3,))
+    x = layers.Flatten()(layers.Conv2D(4, 3, activation="relu")(image))
+    x = layers.Concatenate()([layers.Dropout(0.3)(x), layers.Dropout(0.1)(numbers)])
+    x = layers.Dropout(0.5)(layers.Dense(8, activation="relu")(x))
+    model = keras.Model([image, numbers], layers.Dense(1)(x))
+    model.compile("adam", "mse", metrics=["mae"])
+    x = [rng.normal(size=(EXAMPLES, 8, 8, 1)), rng.normal(size=(EXAMPLES, 3))]
+    return Work(model, x, x[1].sum(axis=1))
+
+
+def features_by_name():
+    """Numbers and a category in a dict, with the category embedded."""
+    rng = np.random.default_rng(1)
+    age = keras.Input((1,), name="age")
+    city = keras.Input((), dtype="int32", name="city")
+    x = layers.Concatenate()([age, layers.Embedding(7, 3)(city)])
+    x = layers.Dropout(0.4)(layers.Dense(8, activation="relu")(x))
+    model = keras.Model({"age": age, "city": city}, layers.Dense(1, activation="sigmoid")(x))
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    age, city = rng.normal(size=(EXAMPLES, 1)), rng.integers(7, size=EXAMPLES)
+    return Work(model, {"age": age, "city": city}, (age[:, 0] > city - 3).astype(int))
+
+
+def multi_task():
+    """A class and a quantity, with their own losses, weights and metrics."""
+    rng = np.random.default_rng(2)
+    inputs = keras.Input((6,))
+    x = layers.Dropout(0.3)(layers.Dense(8, activation="relu")(inputs))
+    kind = layers.Dense(3, activation="softmax", name="kind")(x)
+    size = layers.Dense(1, name="size")(layers.Dropout(0.2)(x))
+    model = keras.Model(inputs, {"kind": kind, "size": size})
+    model.compile(
+        "adam",
+        {"kind": "sparse_categorical_crossentropy", "size": "mse"},
+        loss_weights={"kind": 1.0, "size": 0.3},
+        metrics={"kind": ["accuracy"], "size": ["mae"]},
+    )
+    x = rng.normal(size=(EXAMPLES, 6))
+    return Work(model, x, {"kind": x[:, :3].argmax(axis=1), "size": x.sum(axis=1)})
+
+
+def multi_label():
+    """Several labels for each example."""
+    rng = np.random.default_rng(3)
+    model = keras.Sequential(
+        [
+            keras.Input((10,)),
+            layers.Dense(16, activation="relu"),
+            layers.Dropout(0.4),
+            layers.Dense(4, activation="sigmoid"),
+        ]
+    )
+    model.compile("adam", "binary_crossentropy", metrics=[keras.metrics.AUC(multi_label=True)])
+    x = rng.normal(size=(EXAMPLES, 10))
+    return Work(model, x, (x[:, :4] > 0.5).astype(int))
+
+
+def forecast():
+    """The next three steps of a series."""
+    rng = np.random.default_rng(4)
+    model = keras.Sequential(
+        [
+            keras.Input((12, 1)),
+            layers.LSTM(6, dropout=0.2, recurrent_dropout=0.2),
+            layers.Dropout(0.1),
+            layers.Dense(3),
+        ]
+    )
+    model.compile("adam", "mse")
+    steps = np.arange(15) * 0.4 + rng.uniform(0, 6, (EXAMPLES, 1))
+    return Work(model, np.sin(steps)[:, :12, None], np.sin(steps)[:, 12:])
+
+
+class TransformerBlock(layers.Layer):
+    """As in the Keras examples: no `get_config`, no `**kwargs`."""
+
+    def __init__(self, embed_dim, num_heads, rate=0.1):
+        super().__init__()
+        self.att = layers.MultiHeadAttention(num_heads, embed_dim, dropout=rate)
+        self.ffn = keras.Sequential([layers.Dense(16, activation="relu"), layers.Dense(embed_dim)])
+        self.layernorm1 = layers.LayerNormalization(epsilon=1e-6)
+        self.layernorm2 = layers.LayerNormalization(epsilon=1e-6)
+        self.dropout1 = layers.Dropout(rate)
+        self.dropout2 = layers.Dropout(rate)
+
+    def call(self, inputs, training=False):
+        x = self.dropout1(self.att(inputs, inputs, training=training), training=training)
+        x = self.layernorm1(inputs + x)
+        return self.layernorm2(x + self.dropout2(self.ffn(x), training=training))
+
+
+def token_tags():
+    """A label for each token of a sequence, from a transformer."""
+    rng = np.random.default_rng(5)
+    tokens = keras.Input((10,), dtype="int32")
+    x = layers.Dropout(0.1)(layers.Embedding(20, 8)(tokens))
+    x = TransformerBlock(8, 2)(x)
+    model = keras.Model(tokens, layers.Dense(3)(x))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"])
+    x = rng.integers(20, size=(EXAMPLES, 10))
+    return Work(model, x, x % 3, loads=False)
+
+
+def u_net():
+    """A mask of an image, with a skip connection."""
+    rng = np.random.default_rng(6)
+    image = keras.Input((8, 8, 1))
+    down = layers.Conv2D(4, 3, padding="same", activation="relu")(image)
+    x = layers.Dropout(0.2)(layers.MaxPooling2D()(down))
+    x = layers.Conv2D(6, 3, padding="same", activation="relu")(x)
+    x = layers.SpatialDropout2D(0.2)(x)
+    x = layers.Concatenate()([layers.UpSampling2D()(x), down])
+    model = keras.Model(image, layers.Conv2D(1, 1, activation="sigmoid")(x))
+    model.compile("adam", "binary_crossentropy", metrics=[keras.metrics.BinaryIoU([1])])
+    x = rng.uniform(size=(EXAMPLES, 8, 8, 1))
+    return Work(model, x, x > 0.6)
+
+
+def encoder_decoder():
+    """Two sequences of tokens, the second shifted by one against the targets."""
+    rng = np.random.default_rng(7)
+    source = keras.Input((6,), dtype="int32", name="source")
+    target = keras.Input((5,), dtype="int32", name="target")
+    embedding = layers.Embedding(12, 8)
+    _, state = layers.GRU(8, return_state=True, dropout=0.2)(embedding(source))
+    x = layers.GRU(8, return_sequences=True, dropout=0.2)(embedding(target), initial_state=state)
+    outputs = layers.Dense(12, activation="softmax")(layers.Dropout(0.3)(x))
+    model = keras.Model({"source": source, "target": target}, outputs)
+    model.compile("rmsprop", "sparse_categorical_crossentropy")
+    source = rng.integers(1, 12, size=(EXAMPLES, 6))
+    shifted = np.concatenate([np.zeros((EXAMPLES, 1), int), source[:, :4]], axis=1)
+    return Work(model, {"source": source, "target": shifted}, source[:, :5])
+
+
+def convolutional_autoencoder():
+    """Images as targets."""
+    rng = np.random.default_rng(8)
+    image = keras.Input((8, 8, 1))
+    x = layers.Dropout(0.2)(layers.Conv2D(4, 3, 2, padding="same", activation="relu")(image))
+    outputs = layers.Conv2DTranspose(1, 3, 2, padding="same")(x)
+    model = keras.Model(image, outputs)
+    model.compile("adam", "mse")
+    x = rng.uniform(size=(EXAMPLES, 8, 8, 1))
+    return Work(model, x, x)
+
+
+def crnn():
+    """Convolutions, then a recurrent layer over the columns, with a class for each."""
+    rng = np.random.default_rng(9)
+    image = keras.Input((8, 6, 1))
+    x = layers.Conv2D(4, 3, padding="same", activation="relu")(image)
+    x = layers.Reshape((6, 32))(layers.Permute((2, 1, 3))(layers.Dropout(0.2)(x)))
+    x = layers.Bidirectional(layers.LSTM(4, return_sequences=True, dropout=0.2))(x)
+    outputs = layers.TimeDistributed(layers.Dense(3, activation="softmax"))(x)
+    model = keras.Model(image, outputs)
+    model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+    x = rng.uniform(size=(EXAMPLES, 8, 6, 1))
+    return Work(model, x, np.eye(3)[x[:, :3, :, 0].argmax(axis=1)])
+
+
+def siamese():
+    """One encoder for two inputs."""
+    rng = np.random.default_rng(10)
+    encoder = keras.Sequential(
+        [keras.Input((5,)), layers.Dense(8, activation="relu"), layers.Dropout(0.3)]
+    )
+    one, other = keras.Input((5,)), keras.Input((5,))
+    difference = layers.Subtract()([encoder(one), encoder(other)])
+    model = keras.Model((one, other), layers.Dense(1, activation="sigmoid")(difference))
+    model.compile("adam", "binary_crossentropy")
+    x = rng.normal(size=(EXAMPLES, 5)), rng.normal(size=(EXAMPLES, 5))
+    return Work(model, x, (x[0].sum(axis=1) > x[1].sum(axis=1)).astype(int))
+
+
+WORKS = [
+    two_inputs, features_by_name, multi_task, multi_label, forecast, token_tags, u_net,
+    encoder_decoder, convolutional_autoencoder, crnn, siamese,
+]  # fmt: skip

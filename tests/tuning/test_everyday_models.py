@@ -1,0 +1,38 @@
+"""Models as people write them can be tuned, changed and saved."""
+
+import keras
+import numpy as np
+import pytest
+from everyday_models import WORKS, multi_task, two_inputs
+
+from dropout_zoo.models import dropout_sites, with_rates
+from dropout_zoo.training.data.structures import arrays_of
+from dropout_zoo.tuning import tune
+
+FIRST = (two_inputs, multi_task)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [pytest.param(each, marks=[pytest.mark.nightly] * (each not in FIRST)) for each in WORKS],
+)
+def test_everyday_models_are_tuned_changed_and_saved(make, tmp_path):
+    model, x, y, loads = make()
+    sites = dropout_sites(model)
+    assert sites
+    changed = with_rates(model, {site.path: 0.3 for site in sites})
+    assert {site.rate for site in dropout_sites(changed)} == {0.3}
+    result = tune(
+        model, x, y, rates=[0.2, 0.3, 0.5], max_trials=3, oracle="random", num_seeds=2, epochs=2,
+        progress=False,
+    )  # fmt: skip
+    assert (result.trials["role"] == "trial").sum() == 3
+    assert result.test["loss"] > 0
+    best = result.best_model()
+    best.save(tmp_path / "best.keras")
+    if not loads:
+        return
+    loaded = keras.models.load_model(tmp_path / "best.keras")
+    one, other = (arrays_of(each.predict(x, verbose=0)) for each in (best, loaded))
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -1,0 +1,156 @@
+"""Structures of arrays: an array, or dicts, lists and tuples of arrays, as for `Model.fit`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from dropout_zoo.training.data.array_checks import (
+    Array,
+    DataError,
+    check_finite,
+    describe_dtype,
+)
+
+Structure: TypeAlias = Any
+"""An array, or a dict, list or tuple of structures; the first axis of each array is that of the
+examples."""
+
+
+def is_structure(value: Any) -> bool:
+    """Return whether a value holds several arrays, rather than being one.
+
+    Args:
+        value: What was given as inputs or targets.
+
+    Returns:
+        True for a dict, and for a list or tuple of arrays or dicts; False for an array and for
+        nested lists of numbers, which are one.
+    """
+    if isinstance(value, dict):
+        return True
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) > 0
+        and all(np.ndim(each) > 0 if hasattr(each, "__array__") else is_structure(each)
+                for each in value)
+    )  # fmt: skip
+
+
+def map_arrays(function: Callable[..., Any], *structures: Structure) -> Structure:
+    """Apply a function to the arrays at the same place of one or several structures.
+
+    Args:
+        function: Takes one array of each structure.
+        *structures: Structures of the same form.
+
+    Returns:
+        A structure of that form with the results.
+    """
+    first = structures[0]
+    if isinstance(first, dict):
+        return {key: map_arrays(function, *(s[key] for s in structures)) for key in first}
+    if isinstance(first, (list, tuple)):
+        each = [map_arrays(function, *both) for both in zip(*structures, strict=True)]
+        return each if isinstance(first, list) else tuple(each)
+    return function(*structures)
+
+
+def arrays_of(structure: Structure) -> list[Array]:
+    """Return the arrays of a structure, those of dicts in the order of their keys."""
+    return [array for _, array in named_arrays("", structure)]
+
+
+def named_arrays(name: str, structure: Structure) -> Iterator[tuple[str, Array]]:
+    """Yield the arrays of a structure with names for messages, such as ``x['age']``.
+
+    Args:
+        name: Name of the structure.
+        structure: The structure.
+
+    Yields:
+        Name and array.
+    """
+    if isinstance(structure, dict):
+        for key in sorted(structure, key=str):
+            yield from named_arrays(f"{name}[{key!r}]", structure[key])
+    elif isinstance(structure, (list, tuple)):
+        for number, each in enumerate(structure):
+            yield from named_arrays(f"{name}[{number}]", each)
+    else:
+        yield name, structure
+
+
+def num_examples(structure: Structure) -> int:
+    """Return the number of examples of a structure."""
+    return len(arrays_of(structure)[0])
+
+
+def take(structure: Structure, index: Any) -> Structure:
+    """Return some examples of a structure.
+
+    Args:
+        structure: The structure.
+        index: Positions of the examples, a mask or a slice.
+
+    Returns:
+        A structure of the same form.
+    """
+    return map_arrays(lambda array: array[index], structure)
+
+
+def shapes_of(structure: Structure) -> Structure:
+    """Return the shape of one example: a tuple for an array, else a structure of tuples."""
+    return map_arrays(lambda array: tuple(array.shape[1:]), structure)
+
+
+def check_structure(name: str, structure: Structure, *, examples: int | None = None) -> Structure:
+    """Check arrays that a model takes as they are.
+
+    Args:
+        name: Name of the structure, for messages.
+        structure: The arrays; pandas series and other objects that convert to arrays are taken too.
+        examples: Number of examples that each array must have; None for that of the first one.
+
+    Returns:
+        A structure of the same form with contiguous arrays: floats as float32, integers and
+        booleans in their own type.
+
+    Raises:
+        DataError: There is no array, one has other values than numbers, not all of them have the
+            same number of examples, or floats are not finite.
+    """
+    if not list(named_arrays(name, structure)):
+        raise DataError(f"{name}: expected at least one array, received none")
+    first_name = None
+    checked = {}
+    for array_name, given in named_arrays(name, structure):
+        array = _check_array(array_name, given)
+        if examples is None:
+            examples, first_name = len(array), array_name
+        if len(array) != examples:
+            as_in = "" if first_name is None else f" as in {first_name}"
+            raise DataError(
+                f"{array_name}: expected {examples:,} examples{as_in}, received {len(array):,}"
+            )
+        checked[id(given)] = array
+    return map_arrays(lambda given: checked[id(given)], structure)
+
+
+def _check_array(name: str, given: Any) -> Array:
+    try:
+        array = np.asarray(given)
+    except ValueError as error:
+        raise DataError(f"{name}: expected arrays, received nested lists: {error}") from None
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{name}: expected numbers, received {describe_dtype(array)}")
+    if array.ndim == 0 or array.size == 0:
+        raise DataError(f"{name}: expected examples, received an empty set {array.shape}")
+    if array.dtype.kind != "f":
+        return np.ascontiguousarray(array)
+    with np.errstate(over="ignore"):
+        floats = np.ascontiguousarray(array, dtype=np.float32)
+    check_finite(name, floats)
+    return floats
