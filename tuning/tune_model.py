@@ -66,11 +66,13 @@ def tune(
         model: a compiled Keras model; the name of a registered model;
             ``"package.module:function"``; or a function without required arguments that returns a
             compiled model.
-        x: inputs, as an array, nested lists or a data frame; or a `Dataset`, or a name or path for
+        x: inputs, as an array, nested lists or a data frame, several in a dict or list; or a
+            source of batches such as `tf.data.Dataset`; or a `Dataset`, or a name or path for
             `load_dataset`. If no validation data are given, a part is split off at random for
             it, and another for the test; see `as_dataset`, which takes the same arguments.
-        y: labels or targets, one per example.
-        validation_data: pair ``(x, y)`` to validate on.
+        y: labels or targets, one per example; several in a dict or list. They may be of any shape
+            that the loss of the model takes.
+        validation_data: pair ``(x, y)`` or source of batches to validate on.
         validation_split: fraction of the examples to validate on; the last rows, as in
             `Model.fit`.
         test_data: pair ``(x, y)`` on which the winner is evaluated.
@@ -144,7 +146,7 @@ def tune(
         target=target,
         seed=seed,
     )
-    training = TrainSettings.from_options(with_default_length(settings, data.num_examples()), tune)
+    options = with_default_length(data.training_options | settings, data.num_examples())
     tuning = TuningSettings(
         oracle=oracle,
         rates=rates,
@@ -154,7 +156,7 @@ def tune(
         num_finalists=num_finalists,
         resplit=resplit,
         seed=seed,
-        training=training,
+        training=TrainSettings.from_options(options, tune),
     )
     search = Search(model, data, tuning, limit)
     return run_search(

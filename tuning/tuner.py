@@ -251,7 +251,11 @@ class DropoutTuner(BatchTuner):
         self, data: Dataset, positional: Sequence[Any], arguments: dict[str, Any]
     ) -> None:
         objective = Objective(self.oracle.objective.name, self.oracle.objective.direction)
-        defaults = {"epochs": 1, "initial_weights": self._initial_weights}
+        defaults = {
+            "epochs": 1,
+            "initial_weights": self._initial_weights,
+            **data.training_options,
+        }
         training = TrainSettings.from_options(
             defaults | members_settings(arguments) | {"objective": objective}, self.search
         )

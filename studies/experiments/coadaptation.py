@@ -81,8 +81,8 @@ def plan_coadaptation(
         >>> plan_coadaptation("mlp", "digits", seeds=3).num_runs
         6
     """
-    training = TrainSettings.from_options(settings, coadaptation)
     data = as_dataset(dataset)
+    training = TrainSettings.from_options(data.training_options | settings, coadaptation)
     setup = TrainingSetup(model_with_sites(model, data, [sites]), data)
     _first_dense(setup.model)
     return StudyPlan(

@@ -63,8 +63,8 @@ def plan_imbalance_sweep(
         >>> plan_imbalance_sweep("mlp", "digits", ratios=[1, 10], seeds=3).num_runs
         12
     """
-    training = TrainSettings.from_options(settings, imbalance_sweep)
     data = as_classification(dataset)
+    training = TrainSettings.from_options(data.training_options | settings, imbalance_sweep)
     classes = data.num_classes or 0
     if rare not in range(classes):
         raise ValueError(f"expected rare to be a class from 0 to {classes - 1}, received {rare}")

@@ -66,8 +66,8 @@ def plan_label_noise_sweep(
         >>> plan_label_noise_sweep("mlp", "digits", noise=[0, 0.2], seeds=3).num_runs
         12
     """
-    training = TrainSettings.from_options(settings, label_noise_sweep)
     data = as_classification(dataset)
+    training = TrainSettings.from_options(data.training_options | settings, label_noise_sweep)
     shares = [check_rate(share, f"noise[{index}]") for index, share in enumerate(noise)]
     built = model_with_sites(model, data, [sites])
     parts = {share: with_wrong_labels(data, share, seed=0) for share in shares}

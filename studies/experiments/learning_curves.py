@@ -53,8 +53,8 @@ def plan_learning_curves(
         >>> plan_learning_curves("mlp", "digits", rates=[0.2, 0.5], seeds=3).num_runs
         9
     """
-    training = TrainSettings.from_options(settings, learning_curves)
     data = as_dataset(dataset)
+    training = TrainSettings.from_options(data.training_options | settings, learning_curves)
     setup = TrainingSetup(model_with_sites(model, data, [sites]), data)
     return StudyPlan(
         kind="learning_curves",

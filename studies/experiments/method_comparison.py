@@ -103,7 +103,7 @@ def plan_compare_methods(
         "objective": "val_mae" if whole.num_classes is None else "val_accuracy",
         **settings,
     }
-    training = TrainSettings.from_options(options, compare_methods)
+    training = TrainSettings.from_options(whole.training_options | options, compare_methods)
     data = with_fewer_examples(whole, examples, seed=0)
     candidates = _candidates(model, data, whole, transfer, methods)
     if folds is not None:  # which have to be the same examples for all methods

@@ -64,8 +64,8 @@ def plan_placement_sweep(
         >>> plan_placement_sweep("mlp", "digits", seeds=3).num_runs
         12
     """
-    training = TrainSettings.from_options(settings, placement_sweep)
     data = as_dataset(dataset)
+    training = TrainSettings.from_options(data.training_options | settings, placement_sweep)
     wanted = PLACEMENT_RATES | {
         name: check_rate(rate, f"rates[{name!r}]") for name, rate in (rates or {}).items()
     }

@@ -87,8 +87,8 @@ def plan_predictive_uncertainty(
         >>> plan_predictive_uncertainty("mlp", "digits", ensemble=2, seeds=3).num_runs
         9
     """
-    training = TrainSettings.from_options(settings, predictive_uncertainty)
     data = as_classification(dataset)
+    training = TrainSettings.from_options(data.training_options | settings, predictive_uncertainty)
     if data.test is None:
         raise ValueError(
             f"expected data with a test set, on which the predictors are measured, received "

@@ -57,8 +57,8 @@ def plan_rate_width_map(
         >>> plan_rate_width_map("mlp", "digits", widths=[0.5, 1], rates=[0.5], seeds=3).num_runs
         12
     """
-    training = TrainSettings.from_options(settings, rate_width_map)
     data = as_dataset(dataset)
+    training = TrainSettings.from_options(data.training_options | settings, rate_width_map)
     start = units_of(model, units)
     if not widths or min(widths) <= 0:
         raise ValueError(f"expected widths to be factors larger than 0, received {list(widths)}")
@@ -134,16 +134,17 @@ def plan_rate_size_map(
         >>> plan_rate_size_map("mlp", "digits", sizes=[100, 200], rates=[0.5], seeds=3).num_runs
         12
     """
+    data = as_dataset(dataset)
     return plan_by_size(
         "rate_size_map",
         model,
-        dataset,
+        data,
         sizes=sizes,
         sites=sites,
         subsets=subsets,
         max_epoch_factor=max_epoch_factor,
         seeds=seeds,
-        training=TrainSettings.from_options(settings, rate_size_map),
+        training=TrainSettings.from_options(data.training_options | settings, rate_size_map),
         settings_of=partial(over_rates, rates=rates, sites=sites, others="none"),
         conclude=partial(_conclude_map, "examples"),
     )

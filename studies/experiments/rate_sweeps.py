@@ -88,8 +88,8 @@ def plan_rate_sweep(
         >>> plan_rate_sweep("mlp", "digits", rates=[0.2, 0.5], seeds=3).num_runs
         9
     """
-    training = TrainSettings.from_options(settings, rate_sweep)
     data = as_dataset(dataset)
+    training = TrainSettings.from_options(data.training_options | settings, rate_sweep)
     widths = [width] if isinstance(width, str) else list(width)
     for each in widths:
         check_choice(each, WIDTHS, "width")
@@ -183,8 +183,8 @@ def plan_rate_grid(
         >>> plan.num_runs
         12
     """
-    training = TrainSettings.from_options(settings, rate_grid)
     data = as_dataset(dataset)
+    training = TrainSettings.from_options(data.training_options | settings, rate_grid)
     setup = TrainingSetup(model_with_sites(model, data, [first, second]), data)
     paths = sites_of(setup.model, first), sites_of(setup.model, second)
     if set(paths[0]) & set(paths[1]):

@@ -72,8 +72,8 @@ def plan_robustness(
         >>> plan_robustness("mlp", "digits", seeds=3).num_runs
         6
     """
-    training = TrainSettings.from_options(settings, robustness)
     data = as_classification(dataset)
+    training = TrainSettings.from_options(data.training_options | settings, robustness)
     wanted = levels or dict.fromkeys(
         ("gaussian noise", "missing pixels"), (0.0, 0.1, 0.2, 0.3, 0.5)
     )

@@ -82,16 +82,17 @@ def plan_data_size_sweep(
         >>> plan_data_size_sweep("mlp", "digits", sizes=[100, 200], seeds=3).num_runs
         12
     """
+    data = as_dataset(dataset)
     return plan_by_size(
         "data_size_sweep",
         model,
-        dataset,
+        data,
         sizes=sizes,
         sites=sites,
         subsets=subsets,
         max_epoch_factor=max_epoch_factor,
         seeds=seeds,
-        training=TrainSettings.from_options(settings, data_size_sweep),
+        training=TrainSettings.from_options(data.training_options | settings, data_size_sweep),
         settings_of=partial(with_and_without_dropout, rates=rates, sites=sites),
         conclude=_conclude_pairs,
     )
@@ -147,8 +148,8 @@ def plan_capacity_sweep(
         >>> plan_capacity_sweep("mlp", "digits", units=[(32,), (64, 32)], seeds=3).num_runs
         12
     """
-    training = TrainSettings.from_options(settings, capacity_sweep)
     data = as_dataset(dataset)
+    training = TrainSettings.from_options(data.training_options | settings, capacity_sweep)
     widths = [tuple(each) for each in units] if units else _default_widths(units_of(model, None))
     found = []
     for each in widths:
@@ -191,7 +192,7 @@ def capacity_sweep() -> None:
 def plan_by_size(
     kind: str,
     model: Model,
-    dataset: Data,
+    data: Dataset,
     *,
     sizes: Sequence[int] | None,
     sites: str,
@@ -207,7 +208,7 @@ def plan_by_size(
     Args:
         kind: name of the study.
         model: as in `data_size_sweep`, and so are the other arguments of the same names.
-        dataset: the data.
+        data: the data.
         sizes: numbers of training examples.
         sites: the sites of the settings.
         subsets: how the examples are drawn.
@@ -221,7 +222,6 @@ def plan_by_size(
     Returns:
         The plan.
     """
-    data = as_dataset(dataset)
     built = model_with_sites(model, data, [sites])
     counts = check_sizes_of_data(sizes, data)
     all_seeds = as_seeds(seeds)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from dropout_zoo.training.data.array_checks import Array, DataError, Examples, Part, Task
+from dropout_zoo.training.data.batches import Batches, kind_of_source, read_batches
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.loaders import load_dataset
 from dropout_zoo.training.data.partition import partition
@@ -20,8 +21,8 @@ from dropout_zoo.training.data.structures import Structure, is_structure, num_ex
 Arrays: TypeAlias = np.ndarray | Sequence[Any] | Mapping[str, Any] | pd.DataFrame | pd.Series
 """Inputs or targets, one row per example; several of them in a list, tuple or dict."""
 
-Data: TypeAlias = Dataset | str | Path | Arrays
-"""What `as_dataset` takes as its first argument."""
+Data: TypeAlias = Dataset | str | Path | Arrays | Any
+"""What `as_dataset` takes as its first argument: any of these, or a source of batches."""
 
 _NAME = "arrays"
 
@@ -51,6 +52,10 @@ def as_dataset(
     proportions; with `test_data`, into training and validation set in that proportion. If one of
     them is given, the only test set is `test_data`.
 
+    Sources of batches are read into memory. Their batch size becomes that of the training unless
+    another is given, but the order of the examples is that of the training, which `order` of
+    `TrainSettings` describes.
+
     Labels are those of `Dataset.from_arrays`: integers from 0, strings, booleans or one-hot rows
     are classes, and floats are targets of a regression. If `y` is `x` itself, as for an
     autoencoder, the inputs are the targets. Targets of any other shape, such as several per
@@ -61,13 +66,17 @@ def as_dataset(
     Args:
         x: Inputs of shape `(examples, ...)`, as an array, nested lists or a data frame; a dict or
             list of arrays for a model with several inputs; a pair `(x, y)`; a pair
-            `((x, y), (x_test, y_test))`, as `keras.datasets` load them; a `Dataset`; or a name or
-            path for `load_dataset`.
+            `((x, y), (x_test, y_test))`, as `keras.datasets` load them; a finite
+            `tf.data.Dataset`, `keras.utils.PyDataset`, PyTorch `DataLoader` or generator of
+            batches `(x, y)` or `(x, y, sample_weight)`; a `Dataset`; or a name or path for
+            `load_dataset`.
         y: Labels or targets, one per example; a dict or list of them for several outputs.
-        validation_data: Pair `(x, y)` to validate on; with `target`, a data frame.
+        validation_data: Pair `(x, y)` to validate on, or a source of batches; with `target`, a
+            data frame.
         validation_split: Fraction of the examples to validate on, in (0, 1). As in `Model.fit`,
             these are the last rows, so that sorted examples must be shuffled beforehand.
-        test_data: Pair `(x, y)` of the test set; with `target`, a data frame.
+        test_data: Pair `(x, y)` of the test set, or a source of batches; with `target`, a data
+            frame.
         sample_weight: Weights of the examples in `x`, 0 or larger.
         target: Target column, if `x` is a data frame with it or the path of a table. Integers in
             it need not start from 0; see `load_dataset`.
@@ -79,7 +88,7 @@ def as_dataset(
     Raises:
         DataError: The data are not usable; the message names what is wrong.
         ValueError: Arguments do not fit together.
-        TypeError: `x` is of a type that is not supported, such as a `tf.data.Dataset`.
+        TypeError: `x` is of a type that is not supported.
 
     Example:
         >>> import numpy as np
@@ -104,7 +113,10 @@ def as_dataset(
                 f"{'a Dataset' if isinstance(x, Dataset) else repr(x)} besides"
             )
         return x if isinstance(x, Dataset) else load_dataset(str(x), target=target, seed=seed)
-    if y is None and target is None:
+    batch_size = None
+    if kind_of_source(x) is not None:
+        x, y, sample_weight, batch_size = _read_training(x, y, sample_weight, target)
+    elif y is None and target is None:
         x, y, test_data = _unpacked(x, test_data)
     given = _part(f"{_NAME}: train", x, y, target)
     validation = test = None
@@ -130,7 +142,19 @@ def as_dataset(
         task=tasks[0] if tasks else None,
         source=_NAME,
         sample_weight=sample_weight,
+        batch_size=batch_size,
     )
+
+
+def _read_training(x: Any, y: Any, sample_weight: Any, target: str | None) -> Batches:
+    others = {"y": y, "sample_weight": sample_weight, "target": target}
+    unused = [name for name, value in others.items() if value is not None]
+    if unused:
+        raise ValueError(
+            f"expected no {', '.join(unused)} together with a {kind_of_source(x)}, which has "
+            "batches (x, y) or (x, y, sample_weight), received both"
+        )
+    return read_batches(f"{_NAME}: train", x)
 
 
 def _unpacked(x: Any, test_data: Any) -> tuple[Any, Any, Any]:
@@ -151,6 +175,14 @@ def _unpacked(x: Any, test_data: Any) -> tuple[Any, Any, Any]:
 def _pair(name: str, data: Any, target: str | None) -> _Given:
     if target is not None and isinstance(data, pd.DataFrame):
         return _part(name, data, None, target)
+    if kind_of_source(data) is not None:
+        batches = read_batches(name, data)
+        if batches.sample_weight is not None:
+            raise DataError(
+                f"{name}: expected batches (x, y), received some with sample_weight, which only "
+                "training examples can have"
+            )
+        data = batches.x, batches.y
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         form = "a data frame with the target column" if target is not None else "a pair (x, y)"
         raise DataError(f"{name}: expected {form}, received {type(data).__name__}")

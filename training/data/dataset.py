@@ -61,6 +61,8 @@ class Dataset:
         sample_weight: Weights of the training examples, float32 of shape `(examples,)`, or None.
         validation_drawn: Whether the validation set was drawn at random, so that another one may
             be drawn in its place.
+        batch_size: Batch size of the source, which is that of the training unless another is
+            given; None if it has none.
 
     Example:
         >>> import numpy as np
@@ -83,6 +85,7 @@ class Dataset:
     source: str = "arrays"
     sample_weight: Array | None = None
     validation_drawn: bool = False
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
         for array in self._arrays():
@@ -161,6 +164,11 @@ class Dataset:
             "adapt_to": self.train[0],
         }
 
+    @property
+    def training_options(self) -> dict[str, Any]:
+        """Settings of the training that the source of the data implies, by name."""
+        return {} if self.batch_size is None else {"batch_size": self.batch_size}
+
     def as_reconstruction(self) -> Dataset:
         """Return the data with each input as its own target, for an autoencoder.
 
@@ -185,6 +193,7 @@ class Dataset:
             source=self.source,
             sample_weight=self.sample_weight,
             validation_drawn=self.validation_drawn,
+            batch_size=self.batch_size,
         )
 
     def class_counts(self) -> dict[str, list[int]] | None:

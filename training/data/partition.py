@@ -24,6 +24,7 @@ def partition(
     task: Task | None = None,
     source: str,
     sample_weight: Any = None,
+    batch_size: int | None = None,
 ) -> Dataset:
     """Check examples and split those that are not split yet.
 
@@ -35,6 +36,7 @@ def partition(
         task: As in `load_dataset`.
         source: Where the data come from, for reports and messages.
         sample_weight: Weights of the first part, or None.
+        batch_size: Batch size of the source, or None.
 
     Returns:
         The dataset; its arrays share no memory with the examples.
@@ -82,5 +84,6 @@ def partition(
         source=source,
         sample_weight=weight,
         validation_drawn=not examples.validation,
+        batch_size=batch_size,
     )
     return dataset.as_reconstruction() if reconstruct else dataset

@@ -205,10 +205,11 @@ def train_members(
         >>> [dict(member.rates) for member in trained]
         [{'hidden_1_dropout': 0.0}, {'hidden_1_dropout': 0.5}]
     """
+    data = as_dataset(dataset)
     trainer = MemberTrainer(
         model,
-        dataset,
-        TrainSettings.from_options(settings, train_members),
+        data,
+        TrainSettings.from_options(data.training_options | settings, train_members),
         keep_state=keep_state,
         directory=directory,
         update=update,

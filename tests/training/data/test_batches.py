@@ -1,0 +1,142 @@
+"""Sources of batches, as `Model.fit` takes them, read into a dataset."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dropout_zoo.models import build_mlp
+from dropout_zoo.studies import plan_rate_sweep
+from dropout_zoo.training import DataError, Member, as_dataset, train_members
+from dropout_zoo.tuning import tune
+
+X = np.random.default_rng(0).normal(size=(50, 4)).astype("float32")
+Y = np.arange(50) % 2
+WEIGHT = np.linspace(0.5, 1.5, 50).astype("float32")
+
+
+class Batched(keras.utils.PyDataset):
+    """Batches of 8, the last of 2; `flips` lets them differ each time."""
+
+    def __init__(self, *arrays, flips=False):
+        super().__init__()
+        self.arrays, self.flips = arrays, flips
+        self.rng = np.random.default_rng(0)
+
+    @property
+    def num_batches(self):
+        return -(-len(self.arrays[0]) // 8)
+
+    def __getitem__(self, number):
+        batch = [array[8 * number : 8 * number + 8] for array in self.arrays]
+        if self.flips:
+            batch[0] = batch[0] * self.rng.choice([-1, 1], size=(len(batch[0]), 1))
+        return tuple(batch)
+
+
+def tf_data(*arrays):
+    return tf.data.Dataset.from_tensor_slices(arrays)
+
+
+def generator(*arrays):
+    yield from (Batched(*arrays)[number] for number in range(7))
+
+
+def loader(*arrays):
+    torch = pytest.importorskip("torch")
+    data = torch.utils.data.TensorDataset(*(torch.from_numpy(array) for array in arrays))
+    return torch.utils.data.DataLoader(data, batch_size=8)
+
+
+SOURCES = {
+    "tf.data": lambda *arrays: tf_data(*arrays).batch(8).prefetch(1),
+    "PyDataset": Batched,
+    "generator": generator,
+    "DataLoader": loader,
+}
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_a_source_gives_the_examples_that_its_arrays_give(kind):
+    make = SOURCES[kind]
+    data = as_dataset(make(X, Y, WEIGHT), validation_data=make(X[:20], Y[:20]))
+    arrays = as_dataset(X, Y, sample_weight=WEIGHT, validation_data=(X[:20], Y[:20]))
+    assert data.fingerprint() == arrays.fingerprint()
+    assert (data.task, data.batch_size, arrays.batch_size) == ("classification", 8, None)
+
+
+def test_several_inputs_and_outputs_come_from_a_source_too():
+    source = tf_data({"a": X, "b": Y}, {"mask": X > 0, "label": Y}).batch(8)
+    data = as_dataset(source, test_data=source)
+    assert data.input_shape == {"a": (4,), "b": ()}
+    np.testing.assert_array_equal(data.test[1]["mask"], X > 0)
+
+
+def test_shuffled_sources_are_taken():
+    data = as_dataset(tf_data(X, Y).shuffle(50).batch(8), validation_data=(X, Y))
+    assert sorted(data.train[0][:, 0]) == sorted(X[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: tf_data(X, Y).batch(8).repeat(), "expected a finite tf.data.Dataset"),
+        (lambda: tf_data(X, Y), "a tf.data.Dataset of single examples has to be batched"),
+        (lambda: tf_data(X).batch(8), r"expected batches \(x, y\) .*received a tuple of 1"),
+        (lambda: tf_data(X, Y).take(0).batch(8), "received an empty tf.data.Dataset"),
+        (lambda: Batched(X, Y, flips=True), "same examples each time .* received different ones"),
+        # A split after shuffling, which lets training examples into the validation set.
+        (lambda: tf_data(X, Y).shuffle(50).take(30).batch(8), "received different ones"),
+        (
+            lambda: (z for z in [(X[:8], Y[:8]), (X[:8, :3], Y[:8])]),
+            r"expected batches of one shape.*\(\(3,\), \(\)\) after",
+        ),
+    ],
+)
+def test_sources_that_cannot_be_used_are_refused(make, words):
+    with pytest.raises(DataError, match=words) as caught:
+        as_dataset(make(), validation_data=(X, Y))
+    assert str(caught.value).startswith("arrays: train: expected")
+
+
+def test_what_a_source_contains_already_is_not_taken_besides():
+    source = SOURCES["tf.data"](X, Y)
+    with pytest.raises(ValueError, match=r"expected no y together with a tf\.data\.Dataset"):
+        as_dataset(source, Y)
+    weighted = SOURCES["tf.data"](X, Y, WEIGHT)
+    with pytest.raises(DataError, match=r"validation_data: .* only training examples can have"):
+        as_dataset(source, validation_data=weighted)
+
+
+def model():
+    return build_mlp(input_shape=(4,), num_classes=2, units=(4,), hidden_rates=0.5)
+
+
+def test_the_batch_size_of_a_source_is_that_of_the_training_unless_another_is_given():
+    source = SOURCES["tf.data"](X, Y)
+    arguments = {"validation_data": (X, Y)}
+    members = [Member([0.5], seed=0)]
+    own, same, other = (
+        train_members(model(), members, data, epochs=1, **options)[0].curves
+        for data, options in (
+            (as_dataset(source, **arguments), {}),
+            (as_dataset(X, Y, **arguments), {"batch_size": 8}),
+            (as_dataset(source, **arguments), {"batch_size": 50}),
+        )
+    )
+    assert own.equals(same) and not own.equals(other)
+    assert plan_rate_sweep(model(), source).training.batch_size == 8
+
+
+def test_tune_takes_sources():
+    of_source, of_arrays = (
+        tune(
+            model(), x, y, validation_data=validation_data, rates=[0.2, 0.5], num_seeds=2, epochs=1,
+            progress=False, **options,
+        ).trials["val_loss"]
+        for x, y, validation_data, options in (
+            (SOURCES["tf.data"](X, Y), None, SOURCES["PyDataset"](X, Y), {}),
+            (X, Y, (X, Y), {"batch_size": 8}),
+        )
+    )  # fmt: skip
+    assert of_source.equals(of_arrays)
