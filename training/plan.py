@@ -55,14 +55,15 @@ class Examples:
     Attributes:
         train: training examples, and targets as the loss takes them.
         sample_weight: weight of each training example, or None.
-        validation: validation examples and targets.
-        sample: the training examples on which the metrics are measured with dropout off.
+        validation: validation examples, targets and, if there are any, weights.
+        sample: the training examples on which the metrics are measured with dropout off, in the
+            same form.
     """
 
     train: Pair
     sample_weight: np.ndarray | None
-    validation: Pair
-    sample: Pair
+    validation: tuple[Structure, ...]
+    sample: tuple[Structure, ...]
 
     def training_data(self) -> tuple[Structure, ...]:
         """Return what a training step takes: inputs, targets and, if there are any, weights."""
@@ -137,6 +138,26 @@ class Plan:
         return batch_order(
             member.seed, epoch, num_examples(self.examples.train[0]), self.settings.order, rates
         )
+
+
+def evaluate(
+    model: keras.Model, examples: tuple[Structure, ...], **arguments: Any
+) -> dict[str, Any]:
+    """Call `Model.evaluate`.
+
+    Args:
+        model: a compiled model.
+        examples: inputs, targets and, if there are any, weights.
+        **arguments: further arguments of `Model.evaluate`.
+
+    Returns:
+        Loss and metrics by name.
+    """
+    x, y, *weight = examples
+    measured: dict[str, Any] = model.evaluate(
+        x, y, sample_weight=weight[0] if weight else None, verbose=0, return_dict=True, **arguments
+    )
+    return measured
 
 
 def as_input(structure: Structure) -> Structure:
@@ -267,12 +288,20 @@ def make_plan(
         model = with_rates(model, {})
 
     def examples_of(data: Dataset) -> Examples:
-        sample = data.training_sample(settings.training_sample)
+        index = data.training_sample_index(settings.training_sample)
+        train = with_loss_targets(model, data.train, dataset)
+        validation: tuple[Structure, ...] = with_loss_targets(model, data.validation, dataset)
+        sample = take(train, index)
+        if data.validation_weight is not None:  # both are measured alike
+            weight = data.sample_weight
+            if weight is None:
+                weight = np.ones(data.num_examples(), "float32")
+            sample, validation = (*sample, weight[index]), (*validation, data.validation_weight)
         return Examples(
-            train=with_loss_targets(model, data.train, dataset),
+            train=train,
             sample_weight=_sample_weight(data, settings.class_weight),
-            validation=with_loss_targets(model, data.validation, dataset),
-            sample=with_loss_targets(model, sample, dataset),
+            validation=validation,
+            sample=sample,
         )
 
     examples = examples_of(dataset)
@@ -313,11 +342,11 @@ def _check_adapted(model: keras.Model) -> None:
             )
 
 
-def _try_out(model: keras.Model, validation: Pair, objective: Objective) -> None:
+def _try_out(model: keras.Model, validation: tuple[Structure, ...], objective: Objective) -> None:
     """Evaluate one example, so that mistakes are found before any training."""
-    x, y = take(validation, slice(1))
+    x, *others = take(validation, slice(1))
     try:
-        measured = as_columns(model.evaluate(x, y, verbose=0, return_dict=True))
+        measured = as_columns(evaluate(model, (x, *others)))
     except Exception as error:  # the user's own code may raise anything
         raise ValueError(
             f"expected a model that takes inputs of shape {shapes_of(x)}, received "

@@ -37,9 +37,11 @@ def chance_of(model: keras.Model, dataset: Dataset, objective: Objective) -> Cha
     Returns:
         For a classification, the accuracy of the most frequent training class, or the cross-entropy
         of the class frequencies; for a regression, the loss of the training mean. None for other
-        objectives and losses.
+        objectives and losses, and for weighted examples.
     """
     train, validation = dataset.train[1], dataset.validation[1]
+    if dataset.sample_weight is not None or dataset.validation_weight is not None:
+        return None  # the constant that is best depends on the weights, and the metric may
     if is_structure(train):
         return None
     if dataset.num_classes is not None:

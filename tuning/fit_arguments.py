@@ -124,7 +124,8 @@ def model_fit_arguments(
     if positional and isinstance(positional[0], Dataset):
         data, model = positional[0], hypermodel.build(trial.hyperparameters)
         positional[:1] = [*with_loss_targets(model, data.train, data)]
-        arguments["validation_data"] = with_loss_targets(model, data.validation, data)
+        weight = () if data.validation_weight is None else (data.validation_weight,)
+        arguments["validation_data"] = (*with_loss_targets(model, data.validation, data), *weight)
         arguments["sample_weight"] = data.sample_weight
     return positional, arguments
 

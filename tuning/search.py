@@ -137,9 +137,7 @@ class Search:
         if resplit is None:
             # Weights that are kept may have seen the training examples before.
             resplit = data.validation_drawn and settings.training.initial_weights == "fresh"
-        resplit = (
-            resplit and settings.num_seeds >= LEAST_SEEDS_TO_RESPLIT and data.sample_weight is None
-        )
+        resplit = resplit and settings.num_seeds >= LEAST_SEEDS_TO_RESPLIT and data.can_be_resplit
         ratio = data.num_examples("validation") / data.num_examples()
         return RaceSettings(
             control=self.control,

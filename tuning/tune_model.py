@@ -23,9 +23,9 @@ def tune(
     x: Data = "digits",
     y: Arrays | None = None,
     *,
-    validation_data: tuple[Arrays, Arrays] | pd.DataFrame | None = None,
+    validation_data: tuple[Arrays, ...] | pd.DataFrame | None = None,
     validation_split: float | None = None,
-    test_data: tuple[Arrays, Arrays] | pd.DataFrame | None = None,
+    test_data: tuple[Arrays, ...] | pd.DataFrame | None = None,
     sample_weight: Arrays | None = None,
     target: str | None = None,
     oracle: str | None = None,
@@ -95,7 +95,7 @@ def tune(
             larger gains can be shown. One that fails on a seed is replaced by the next best
             setting.
         resplit: whether the seeds of the race are spread over several splits of the training and
-            validation examples; otherwise, and for training examples with weights, the answer
+            validation examples; otherwise, and where only one of them has weights, the answer
             holds for the given split. None for True if the validation set was drawn at random and
             the weights are drawn anew. Adapted layers keep the statistics of the given training
             set on every split.

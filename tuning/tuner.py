@@ -173,7 +173,7 @@ class DropoutTuner(BatchTuner):
         x: Data | Any = None,
         y: Arrays | None = None,
         *fit_args: Any,
-        validation_data: tuple[Arrays, Arrays] | None = None,
+        validation_data: tuple[Arrays, ...] | None = None,
         validation_split: float | None = None,
         sample_weight: Arrays | None = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,

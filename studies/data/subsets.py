@@ -86,5 +86,6 @@ def fold_of(dataset: Dataset, folds: int, number: int) -> Dataset:
         train=take(both, train),
         validation=take(both, validation),
         sample_weight=None,
+        validation_weight=None,
         source=f"{dataset.source}, fold {number + 1} of {folds}",
     )

@@ -38,9 +38,9 @@ def as_dataset(
     x: Data,
     y: Arrays | None = None,
     *,
-    validation_data: tuple[Arrays, Arrays] | pd.DataFrame | None = None,
+    validation_data: tuple[Arrays, ...] | pd.DataFrame | None = None,
     validation_split: float | None = None,
-    test_data: tuple[Arrays, Arrays] | pd.DataFrame | None = None,
+    test_data: tuple[Arrays, ...] | pd.DataFrame | None = None,
     sample_weight: Arrays | None = None,
     target: str | None = None,
     seed: int = 0,
@@ -71,13 +71,14 @@ def as_dataset(
             batches `(x, y)` or `(x, y, sample_weight)`; a `Dataset`; or a name or path for
             `load_dataset`.
         y: Labels or targets, one per example; a dict or list of them for several outputs.
-        validation_data: Pair `(x, y)` to validate on, or a source of batches; with `target`, a
-            data frame.
+        validation_data: Pair `(x, y)` or triple `(x, y, sample_weight)` to validate on, or a
+            source of batches; with `target`, a data frame.
         validation_split: Fraction of the examples to validate on, in (0, 1). As in `Model.fit`,
             these are the last rows, so that sorted examples must be shuffled beforehand.
         test_data: Pair `(x, y)` of the test set, or a source of batches; with `target`, a data
             frame.
-        sample_weight: Weights of the examples in `x`, 0 or larger.
+        sample_weight: Weights of the examples in `x`, 0 or larger. As in `Model.fit`, what is
+            split off as a validation set keeps its weights; the test set has none.
         target: Target column, if `x` is a data frame with it or the path of a table. Integers in
             it need not start from 0; see `load_dataset`.
         seed: Seed of the random split, from 0 to 2**32 - 1.
@@ -119,17 +120,18 @@ def as_dataset(
     elif y is None and target is None:
         x, y, test_data = _unpacked(x, test_data)
     given = _part(f"{_NAME}: train", x, y, target)
-    validation = test = None
+    validation = test = validation_weight = None
     if validation_data is not None and validation_split is not None:
         raise ValueError("expected validation_data or validation_split, received both")
     if validation_data is not None:
-        validation = _pair(f"{_NAME}: validation_data", validation_data, target)
+        validation, validation_weight = _pair(f"{_NAME}: validation_data", validation_data, target)
     elif validation_split is not None:
         given, validation = _last_rows(given, validation_split)
         if sample_weight is not None:
-            sample_weight = np.asarray(sample_weight)[: num_examples(given.part.x)]
+            kept = num_examples(given.part.x)
+            sample_weight, validation_weight = np.split(np.asarray(sample_weight), [kept])
     if test_data is not None:
-        test = _pair(f"{_NAME}: test_data", test_data, target)
+        test = _test_part(test_data, target)
     parts = [each for each in (given, validation, test) if each is not None]
     tasks = [each.task for each in parts if each.task is not None]
     return partition(
@@ -142,6 +144,7 @@ def as_dataset(
         task=tasks[0] if tasks else None,
         source=_NAME,
         sample_weight=sample_weight,
+        validation_weight=validation_weight,
         batch_size=batch_size,
     )
 
@@ -172,22 +175,30 @@ def _unpacked(x: Any, test_data: Any) -> tuple[Any, Any, Any]:
     return first, second, test_data
 
 
-def _pair(name: str, data: Any, target: str | None) -> _Given:
+def _pair(name: str, data: Any, target: str | None) -> tuple[_Given, Any]:
+    """Return a part other than the training set, and the weights of its examples or None."""
     if target is not None and isinstance(data, pd.DataFrame):
-        return _part(name, data, None, target)
+        return _part(name, data, None, target), None
     if kind_of_source(data) is not None:
-        batches = read_batches(name, data)
-        if batches.sample_weight is not None:
-            raise DataError(
-                f"{name}: expected batches (x, y), received some with sample_weight, which only "
-                "training examples can have"
-            )
-        data = batches.x, batches.y
-    if not isinstance(data, (tuple, list)) or len(data) != 2:
-        form = "a data frame with the target column" if target is not None else "a pair (x, y)"
+        x, y, weight, _ = read_batches(name, data)
+        return _part(name, x, y, None), weight
+    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        form = "a pair (x, y), or a triple with weights"
+        if target is not None:
+            form = "a data frame with the target column"
         raise DataError(f"{name}: expected {form}, received {type(data).__name__}")
-    x, y = data
-    return _part(name, x, y, None)
+    x, y, *weights = data
+    return _part(name, x, y, None), weights[0] if weights else None
+
+
+def _test_part(data: Any, target: str | None) -> _Given:
+    part, weight = _pair(f"{_NAME}: test_data", data, target)
+    if weight is not None:
+        raise DataError(
+            f"{_NAME}: test_data: expected a pair (x, y), received weights besides; the test set "
+            "has none"
+        )
+    return part
 
 
 def _part(name: str, x: Any, y: Any, target: str | None) -> _Given:

@@ -59,6 +59,8 @@ class Dataset:
         class_names: Names in the order of the class numbers, or None.
         source: Where the data come from, such as `digits` or a file name.
         sample_weight: Weights of the training examples, float32 of shape `(examples,)`, or None.
+        validation_weight: Weights of the validation examples, of the same form. With them, the
+            metrics on the training sample are weighted too.
         validation_drawn: Whether the validation set was drawn at random, so that another one may
             be drawn in its place.
         batch_size: Batch size of the source, which is that of the training unless another is
@@ -84,6 +86,7 @@ class Dataset:
     class_names: list[str] | None = None
     source: str = "arrays"
     sample_weight: Array | None = None
+    validation_weight: Array | None = None
     validation_drawn: bool = False
     batch_size: int | None = None
 
@@ -99,6 +102,7 @@ class Dataset:
         test: tuple[Any, Any] | None = None,
         *,
         sample_weight: Any = None,
+        validation_weight: Any = None,
         class_names: Sequence[str] | None = None,
         task: Task | None = None,
         source: str = "arrays",
@@ -115,6 +119,7 @@ class Dataset:
             validation: Pair of the same form.
             test: Pair of the same form; None if there is no test set.
             sample_weight: Weights of the training examples, 0 or larger, shape `(examples,)`.
+            validation_weight: Weights of the validation examples.
             class_names: Names in the order of the class numbers.
             task: `"classification"` or `"regression"`; `"custom"` to give `y` to the loss as it is;
                 None infers it from `y`.
@@ -135,17 +140,21 @@ class Dataset:
         examples = Examples(parts, list(class_names) if class_names is not None else None)
         pairs, targets = check_examples(examples, task=task)
         owned = [copied_pair(pair, part) for pair, part in zip(pairs, parts, strict=True)]
-        weight = None
-        if sample_weight is not None:
-            count = num_examples(owned[0][0])
-            weight = check_weight(f"{source}: sample_weight", sample_weight, count)
+        weights = [
+            None if given is None else check_weight(f"{source}: {name}", given, num_examples(x))
+            for name, given, (x, _) in (
+                ("sample_weight", sample_weight, owned[0]),
+                ("validation_weight", validation_weight, owned[1]),
+            )
+        ]
         return cls(
             *owned,
             task=targets.task,
             num_classes=targets.num_classes,
             class_names=targets.class_names,
             source=source,
-            sample_weight=weight,
+            sample_weight=weights[0],
+            validation_weight=weights[1],
         )
 
     @property
@@ -192,6 +201,7 @@ class Dataset:
             task="reconstruction",
             source=self.source,
             sample_weight=self.sample_weight,
+            validation_weight=self.validation_weight,
             validation_drawn=self.validation_drawn,
             batch_size=self.batch_size,
         )
@@ -243,17 +253,28 @@ class Dataset:
         Raises:
             ValueError: `size` is not a positive integer, `"all"` or None.
         """
-        x, y = self.train
+        index = self.training_sample_index(size, seed)
+        return take(self.train, index)  # type: ignore[no-any-return]
+
+    def training_sample_index(self, size: int | str | None = None, seed: int = 0) -> Any:
+        """Return the positions of the examples that `training_sample` returns, or a slice of all.
+
+        Args:
+            size: As in `training_sample`.
+            seed: As in `training_sample`.
+
+        Returns:
+            What `train` is indexed by.
+        """
         if size is None:
             size = self.num_examples("validation")
         if size == "all":
-            return x, y
+            return slice(None)
         if isinstance(size, str) or not is_integer(size) or size < 1:
             raise ValueError(f"size: expected a positive integer, 'all' or None, received {size!r}")
         if size >= self.num_examples():
-            return x, y
-        index = stratified_sample(self.groups(y), int(size), seed=seed)
-        return take(x, index), take(y, index)
+            return slice(None)
+        return stratified_sample(self.groups(self.train[1]), int(size), seed=seed)
 
     def groups(self, y: Structure) -> Array:
         """Return the numbers of the groups that random draws keep the proportions of.
@@ -265,6 +286,11 @@ class Dataset:
             The classes, of shape `(examples,)`; for other tasks, 0 for each example.
         """
         return np.zeros(num_examples(y), np.int32) if self.num_classes is None else y
+
+    @property
+    def can_be_resplit(self) -> bool:
+        """Whether training and validation examples both have weights, or neither."""
+        return (self.sample_weight is None) == (self.validation_weight is None)
 
     def resplit(self, seed: int) -> Dataset:
         """Divide the training and validation examples anew; the test set stays the same.
@@ -280,7 +306,8 @@ class Dataset:
             (each class within one example of its share).
 
         Raises:
-            DataError: The training examples have weights, which the validation examples lack.
+            DataError: The training examples have weights and the validation examples have none,
+                or the other way round.
 
         Example:
             >>> from dropout_zoo.training import load_dataset
@@ -291,11 +318,14 @@ class Dataset:
             >>> bool((other.validation[0] == digits.validation[0]).all())
             False
         """
-        if self.sample_weight is not None:
+        if not self.can_be_resplit:
             raise DataError(
-                f"{self.source}: expected training examples without weights, received some with "
-                "sample_weight; validation examples have none, so the two cannot be exchanged"
+                f"{self.source}: expected weights for training and validation examples, or for "
+                "neither, received some for one of them only, so that the two cannot be exchanged"
             )
+        weight = None
+        if self.sample_weight is not None and self.validation_weight is not None:
+            weight = np.concatenate([self.sample_weight, self.validation_weight])
         x, y = self.train_and_validation()
         chosen = np.zeros(num_examples(y), bool)
         chosen[stratified_sample(self.groups(y), self.num_examples("validation"), seed=seed)] = True
@@ -303,6 +333,8 @@ class Dataset:
             self,
             train=(take(x, ~chosen), take(y, ~chosen)),
             validation=(take(x, chosen), take(y, chosen)),
+            sample_weight=None if weight is None else weight[~chosen],
+            validation_weight=None if weight is None else weight[chosen],
         )
 
     def train_and_validation(self) -> Pair:
@@ -347,7 +379,8 @@ class Dataset:
 
     def _arrays(self) -> list[Array]:
         arrays = arrays_of([list(pair) for pair in self.parts().values()])
-        return arrays if self.sample_weight is None else [*arrays, self.sample_weight]
+        weights = (self.sample_weight, self.validation_weight)
+        return arrays + [weight for weight in weights if weight is not None]
 
     @cached_property
     def _fingerprint(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dropout_zoo.training.data.array_checks import Examples, Task, check_weight
+from dropout_zoo.training.data.array_checks import Array, Examples, Task, check_weight
 from dropout_zoo.training.data.dataset import Dataset, check_examples, copied_pair
 from dropout_zoo.training.data.split import split_arrays
 from dropout_zoo.training.data.structures import num_examples, take
@@ -24,6 +24,7 @@ def partition(
     task: Task | None = None,
     source: str,
     sample_weight: Any = None,
+    validation_weight: Any = None,
     batch_size: int | None = None,
 ) -> Dataset:
     """Check examples and split those that are not split yet.
@@ -35,7 +36,9 @@ def partition(
         seed: Seed of the split, from 0 to 2**32 - 1.
         task: As in `load_dataset`.
         source: Where the data come from, for reports and messages.
-        sample_weight: Weights of the first part, or None.
+        sample_weight: Weights of the first part, or None. A validation set that is split off has
+            its share of them.
+        validation_weight: Weights of a validation set in the examples, or None.
         batch_size: Batch size of the source, or None.
 
     Returns:
@@ -54,9 +57,13 @@ def partition(
     pairs, targets = check_examples(examples, task=None if reconstruct else task)
     given = [copied_pair(pair, part) for pair, part in zip(pairs, examples.parts, strict=True)]
     (x, y), held_out = given[0], given[1:]
-    count, weight = num_examples(x), None
+    count = num_examples(x)
+    weights: list[Array | None] = [None, None]
     if sample_weight is not None:
-        weight = check_weight(f"{source}: sample_weight", sample_weight, count)
+        weights[0] = check_weight(f"{source}: sample_weight", sample_weight, count)
+    if validation_weight is not None:
+        size = num_examples(given[1][0])
+        weights[1] = check_weight(f"{source}: validation_weight", validation_weight, size)
     if examples.validation:
         parts = given
     else:
@@ -72,7 +79,8 @@ def partition(
             name=examples.parts[0].y_name,
         )
         parts = [*((take(x, index), take(y, index)) for index, _ in cut), *held_out]
-        weight = None if weight is None else weight[cut[0][0]]
+        if (own := weights[0]) is not None:
+            weights = [own[index] for index, _ in cut[:2]]
     train, validation, *test = parts
     dataset = Dataset(
         train=train,
@@ -82,7 +90,8 @@ def partition(
         num_classes=targets.num_classes,
         class_names=targets.class_names,
         source=source,
-        sample_weight=weight,
+        sample_weight=weights[0],
+        validation_weight=weights[1],
         validation_drawn=not examples.validation,
         batch_size=batch_size,
     )

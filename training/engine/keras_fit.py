@@ -18,7 +18,7 @@ from dropout_zoo.training.engine.jobs import JobSource
 from dropout_zoo.training.engine.member_state import MemberState
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Member, TrainedMember
-from dropout_zoo.training.plan import Plan, Record
+from dropout_zoo.training.plan import Plan, Record, evaluate
 
 
 class FitEngine:
@@ -134,13 +134,7 @@ def _run_epoch(
     weights_of_epoch.restore()
     running = {name: values[-1] for name, values in history.history.items()}
     train, validation = (
-        model.evaluate(
-            *part,
-            batch_size=plan.evaluation_batch_size,
-            callbacks=[_Interrupts()],
-            verbose=0,
-            return_dict=True,
-        )
+        evaluate(model, part, batch_size=plan.evaluation_batch_size, callbacks=[_Interrupts()])
         for part in (examples.sample, examples.validation)
     )
     return running, train, validation

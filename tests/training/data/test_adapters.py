@@ -102,10 +102,16 @@ def test_data_from_keras_datasets_keep_their_test_set():
     assert sizes(dataset) == {"train": 33, "validation": 7, "test": 10}
 
 
-def test_weights_stay_with_their_examples_in_a_random_split():
+def test_weights_stay_with_their_examples_in_every_split():
     weight = np.abs(X[:, 0])
     dataset = as_dataset(X, Y, sample_weight=pd.Series(weight))
-    np.testing.assert_array_equal(dataset.sample_weight, np.abs(dataset.train[0][:, 0]))
+    last_rows = as_dataset(X, Y, sample_weight=weight, validation_split=0.25)
+    given = as_dataset(X, Y, sample_weight=weight, validation_data=(X[:9], Y[:9], weight[:9]))
+    for each in (dataset, dataset.resplit(1), last_rows, given, given.resplit(2)):
+        assert each.can_be_resplit
+        np.testing.assert_array_equal(each.sample_weight, np.abs(each.train[0][:, 0]))
+        np.testing.assert_array_equal(each.validation_weight, np.abs(each.validation[0][:, 0]))
+    assert not as_dataset(X, Y, validation_data=(X[:9], Y[:9], weight[:9])).can_be_resplit
 
 
 def test_the_inputs_of_an_autoencoder_are_its_targets():
@@ -143,7 +149,8 @@ def test_the_arrays_of_the_caller_stay_writable():
         ((X, Y), {"validation_split": 0.999}, ValueError, "leave examples for both parts"),
         ((X, Y), {"validation_split": 20}, ValueError, "in (0, 1); received 20"),
         ((X, Y), {"validation_data": X}, DataError, "validation_data: expected a pair (x, y)"),
-        ((X, Y), {"validation_data": (X, Y, Y)}, DataError, "expected a pair (x, y)"),
+        ((X, Y), {"test_data": (X, Y, X)}, DataError, "expected a pair (x, y), received weights"),
+        ((X, Y), {"validation_data": (X, Y, X)}, DataError, "validation_weight: expected numbers"),
         ((X, SORTED), {"validation_split": 0.25}, DataError, "the last 10 rows, by validation_spl"),
         (([[1], [2, 3]], [0, 1]), {}, DataError, "received nested lists"),
         ((FRAME.assign(a="x"), Y), {}, DataError, "column 'a': expected numbers, received 'x'"),

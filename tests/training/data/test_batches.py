@@ -104,8 +104,8 @@ def test_what_a_source_contains_already_is_not_taken_besides():
     with pytest.raises(ValueError, match=r"expected no y together with a tf\.data\.Dataset"):
         as_dataset(source, Y)
     weighted = SOURCES["tf.data"](X, Y, WEIGHT)
-    with pytest.raises(DataError, match=r"validation_data: .* only training examples can have"):
-        as_dataset(source, validation_data=weighted)
+    with pytest.raises(DataError, match=r"test_data: expected a pair \(x, y\), received weights"):
+        as_dataset(source, test_data=weighted)
 
 
 def model():

@@ -49,5 +49,7 @@ def test_weighted_examples_cannot_be_exchanged(few_digits):
     weighted = Dataset.from_arrays(
         few_digits.train, few_digits.validation, few_digits.test, sample_weight=np.ones(150)
     )
-    with pytest.raises(DataError, match="without weights"):
+    with pytest.raises(
+        DataError, match="weights for training and validation examples, or for neither"
+    ):
         weighted.resplit(seed=0)

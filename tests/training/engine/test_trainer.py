@@ -15,6 +15,7 @@ from dropout_zoo.training import (
     Member,
     MemberTrainer,
     TrainSettings,
+    as_dataset,
     targets_for,
     train_members,
 )
@@ -202,6 +203,26 @@ def test_a_continued_training_equals_an_uninterrupted_one(few_digits, tmp_path):
     assert list(ended.curves["epoch"]) == [3, 4]
     curves = pd.concat([begun.curves, ended.curves], ignore_index=True)
     pd.testing.assert_frame_equal(curves, whole.curves)
+
+
+def test_validation_and_training_sample_are_weighted_as_in_evaluate(few_digits):
+    (x, y), validation = few_digits.train, few_digits.validation
+    weight = np.linspace(0.1, 2, len(x), dtype="float32")
+    of_validation = weight[: len(validation[0])]
+    data = as_dataset(x, y, sample_weight=weight, validation_data=(*validation, of_validation))
+    model = build_mlp(units=(8,), hidden_rates=0.3)
+    (trained,) = train_members(
+        model, [Member({}, 0)], data, epochs=1, training_sample="all", update="keras"
+    )
+    one_hot = np.eye(10, dtype="float32")
+    for name, (inputs, labels), weights in (
+        ("train_loss", (x, y), weight),
+        ("val_loss", validation, of_validation),
+    ):
+        expected = trained.model().evaluate(
+            inputs, one_hot[labels], 256, 0, weights, return_dict=True
+        )
+        assert trained.curves[name][0] == expected["loss"]
 
 
 @pytest.mark.slow
