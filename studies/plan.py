@@ -351,6 +351,6 @@ def as_seeds(seeds: int | Sequence[int]) -> list[int]:
         check_count(seed, "each of seeds", least=0)
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(
-            f"expected seeds to be a number, or different whole numbers; received {list(seeds)}"
+            f"expected a number of seeds, or distinct whole numbers; received {list(seeds)}"
         )
     return [int(seed) for seed in seeds]

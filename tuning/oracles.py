@@ -118,7 +118,7 @@ def trial_limit(name: str, space: SearchSpace, max_trials: int | None, epochs: i
         if name == "hyperband":
             raise ValueError(
                 "expected max_trials with grid, random or bayesian; received oracle='hyperband', "
-                "the number of whose trials follows from the epochs"
+                "whose number of trials follows from the epochs"
             )
     if name == "hyperband":
         check_count(epochs, "epochs")

@@ -65,8 +65,9 @@ class SearchSpace:
         if self.untied_size is None:
             return ""
         return (
-            "Sites with the same placement share a rate: with one of its own for each site, there "
-            f"would be {self.untied_size:,} settings. Rates by site path keep them apart."
+            "Sites with the same placement share a rate; with a separate rate per site there "
+            f"would be {self.untied_size:,} settings. To search sites separately, give rates by "
+            "site path."
         )
 
     def site_rates(self, values: Mapping[str, float]) -> dict[str, float]:

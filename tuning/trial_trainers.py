@@ -92,7 +92,7 @@ class TrialTrainers:
         if not is_plain_model(model):
             return _only_model_fit(f"{type(model).__name__} is a subclassed model without a graph")
         if model.compiled and _was_trained(model):
-            return _only_model_fit("the model was trained while it was built")
+            return _only_model_fit("its build function has already trained the model")
         reading = read_model(model, rates=False, weights=self._weights)
         trainer = self._shared.pop(reading.digest, None)
         if trainer is None:

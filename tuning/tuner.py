@@ -146,7 +146,7 @@ class DropoutTuner(BatchTuner):
         if hypermodel is None and not self._has_own_run_trial:
             raise ValueError(
                 "expected a model, a HyperModel or a function that builds a model, received "
-                "`hypermodel=None`; only a subclass with a run_trial of its own can do without"
+                "`hypermodel=None`; only a subclass that defines run_trial can omit it"
             )
         if isinstance(hypermodel, keras.Model):
             hypermodel = DropoutHyperModel(hypermodel)

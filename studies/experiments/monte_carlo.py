@@ -240,8 +240,8 @@ def _passes(
     copy_weights(model, clone)
     if not any(site.rate for site in dropout_sites(clone)):
         raise ValueError(
-            f"expected a model with dropout at a rate above 0, received {model.name!r}, of which "
-            "every pass would be the same; train one with dropout first"
+            f"expected a model with dropout at a rate above 0, received {model.name!r}, for which "
+            "every pass would give the same output; train one with dropout first"
         )
     switch = DropoutSwitch(clone)
     clone.run_eagerly = False  # traced once, with dropout on

@@ -196,7 +196,7 @@ def table_part(name: str, frame: pd.DataFrame, target: str | None) -> tuple[Part
             "a model needs at least one input"
         )
     if frame.empty:
-        raise DataError(f"{name}: expected rows below the header, received an empty set")
+        raise DataError(f"{name}: expected rows below the header, received none")
     y, task = target_column(name, frame[target])
     x = feature_columns(name, frame.drop(columns=target))
     return Part(f"{name}: columns", x, f"{name}: column {target!r}", y), task
@@ -235,8 +235,8 @@ def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
         from pyarrow.parquet import ParquetFile
     except ImportError:
         raise DataError(
-            f"{path}: expected pyarrow to be installed, received a .parquet file without it; "
-            "run pip install pyarrow, or save the table as .csv"
+            f"{path}: reading .parquet files needs pyarrow, which is not installed; run pip "
+            "install pyarrow, or save the table as .csv"
         ) from None
     try:
         with ParquetFile(path) as file:
@@ -254,7 +254,7 @@ def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
     except Exception as error:
         # Damaged metadata raise whatever their parser does: errors of Arrow, JSON, Unicode, keys.
         raise DataError(
-            f"{path}: expected a .parquet file, received a damaged or other file: {error}"
+            f"{path}: expected a .parquet file, received a damaged file or another format: {error}"
         ) from None
 
 

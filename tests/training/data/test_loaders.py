@@ -117,7 +117,7 @@ def test_sets_of_keras_name_the_alternatives_without_a_network(tmp_path):
     lines = [line for line in run.stdout.splitlines() if line.startswith("REFUSED")]
     assert len(lines) == 3, run.stderr
     for line, name in zip(lines, ("mnist", "fashion_mnist", "cifar10"), strict=True):
-        assert line.startswith(f"REFUSED DataError {name}: expected to download it")
+        assert line.startswith(f"REFUSED DataError {name}: expected a successful download")
         assert "without a network use digits, or a .npz" in line
 
 
@@ -158,7 +158,7 @@ def test_unknown_sources_are_refused(tmp_path):
     refused("no such file", tmp_path / "missing.npz")
     refused("received a file ending in '.txt'", save_csv(tmp_path / "a.txt", "a"))
     os.mkfifo(tmp_path / "pipe.npz")
-    refused("no regular file", tmp_path / "pipe.npz")
+    refused("something that is not a regular file", tmp_path / "pipe.npz")
     refused("expected no target .*not a .csv or .parquet file, received 't'", "digits", target="t")
     refused(
         "expected no image_size .*not a directory of images, received 28", "digits", image_size=28
@@ -429,7 +429,7 @@ def test_bad_parquet_is_refused(tmp_path):
     content = path.read_bytes()
     for length in (0, 3, len(content) // 2, len(content) - 1):
         path.write_bytes(content[:length])
-        refused("received a damaged or other file", path, target="t")
+        refused("received a damaged file or another format", path, target="t")
 
 
 @pytest.mark.slow
@@ -580,8 +580,8 @@ def add_large_image(root):
         pytest.param(add_link_out, "x.png: .*received a link out of it", marks=pytest.mark.posix),
         pytest.param(add_linked_folder, "x: .*received a link out of it", marks=pytest.mark.posix),
         pytest.param(add_link_to_itself, "loop", marks=pytest.mark.posix),
-        pytest.param(add_broken_link, "x.png: .*no regular file", marks=pytest.mark.posix),
-        (add_pipe, "x.png: .*no regular file"),
+        pytest.param(add_broken_link, "x.png: .*not a regular file", marks=pytest.mark.posix),
+        (add_pipe, "x.png: .*not a regular file"),
         (add_large_image, "x.png: .*bomb"),
     ],
 )

@@ -57,7 +57,7 @@ def check_state(function: Any, known: Sequence[tf.Variable]) -> None:
     if unknown:
         raise ValueError(
             "expected all state of the model in the weights of its layers, received "
-            f"{len(unknown)} variables or tables that Keras does not know of"
+            f"{len(unknown)} variables or tables that Keras does not track"
         )
     unseeded = sorted(operation_types(function) & (_RANDOM_OPERATIONS | _PYTHON_OPERATIONS))
     if unseeded:
