@@ -123,7 +123,7 @@ class Setting:
     seeds: Sequence[int] | None = None
 
     def training_key(self, seed: int) -> tuple[Any, ...]:
-        """Return what identifies a training within a setup: settings may share training runs."""
+        """Return the key of a training run within a setup: settings may share training runs."""
         return tuple(sorted(self.rates.items())), seed
 
 
@@ -229,7 +229,7 @@ class StudyPlan(Generic[Result]):
         return "\n".join(lines)
 
     def describe(self) -> dict[str, Any]:
-        """Describe everything that decides the numbers.
+        """Describe everything that determines the results.
 
         Returns:
             Plain data, which JSON can hold.

@@ -257,7 +257,7 @@ def race_result(
     Args:
         records: the training runs of all settings, each on the same seeds.
         objective: what they are judged by.
-        search: everything that decides the numbers, as `Search.describe` returns it.
+        search: everything that determines the results, as `Search.describe` returns it.
         control: name of the setting that the others are compared with.
         conclusion: the answer in a sentence.
 

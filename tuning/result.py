@@ -54,7 +54,7 @@ class TuningResult:
         sentence: the result in plain words.
         control: name of the setting without dropout at the searched sites.
         fixed_rates: rates by path of the sites that have dropout and were not searched.
-        objective: the metric that decided, and its direction.
+        objective: the metric by which settings were compared, and its direction.
         test: loss and metrics of the best model on the test set; empty without a test set.
         space: the search space.
         search_seconds: duration of the search, in seconds.

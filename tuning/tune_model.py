@@ -86,7 +86,7 @@ def tune(
         placements: search only sites with these placements. A registered model gets dropout
             layers at those placements where it has none.
         max_trials: maximum number of trials; None for the whole grid, or 20 with random search and
-            Bayesian optimization. Hyperband takes none: its brackets decide.
+            Bayesian optimization. Not allowed with Hyperband, whose brackets fix the number.
         num_seeds: maximum number of seeds in the race; an odd number is rounded down where the
             data are split anew. With fewer than 10, all are trained on the given split.
         num_finalists: number of settings that race against no dropout. With more of them, only

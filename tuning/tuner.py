@@ -65,8 +65,8 @@ class DropoutTuner(BatchTuner):
     runs every trial.
 
     Args:
-        oracle: any oracle of KerasTuner, which decides what is tried. Bayesian optimization is
-            kept from suggesting the same setting twice; `DropoutTuner.oracle` is then another
+        oracle: any oracle of KerasTuner; it chooses the settings to try. Bayesian optimization is
+            kept from suggesting the same setting twice; `DropoutTuner.oracle` is then a different
             object that shares the state of the given one.
         hypermodel: a compiled Keras model, whose dropout sites are searched; a
             `DropoutHyperModel`; or any hypermodel or function that builds a compiled model. May be
@@ -197,11 +197,11 @@ class DropoutTuner(BatchTuner):
                 the patience of the members; with any others, `Model.fit` trains.
             verbose: 1 to let KerasTuner print each trial.
             **settings: how each trial is trained; see `TrainSettings`. `epochs` defaults to 1;
-                Hyperband decides them itself. The objective is that of the oracle.
-                `initial_weights` defaults to that of a `DropoutHyperModel`; with any other
-                hypermodel it is ``"keep"``, for the weights that were built, and ``"fresh"``
-                draws weights from the seed in their place. Other arguments of `Model.fit` are
-                taken too, and it then trains.
+                Hyperband sets them itself. The objective is that of the oracle. `initial_weights`
+                defaults to that of a `DropoutHyperModel`; with any other hypermodel it is
+                ``"keep"``, for the weights that were built, and ``"fresh"`` draws weights from the
+                seed in their place. Other arguments of `Model.fit` are taken too, and it then
+                trains.
 
         Raises:
             ValueError: a setting is out of range, or model and data do not fit together.

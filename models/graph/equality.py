@@ -42,7 +42,7 @@ _OF_PYTHON = (
 
 @dataclass(frozen=True, eq=False)
 class ModelReading:
-    """What decides how a model is trained, as far as it can be read.
+    """What determines how a model is trained, as far as it can be read.
 
     Attributes:
         digest: equal for models that are equal in all that could be read.

@@ -57,7 +57,7 @@ class Display(ABC):
         """Write the picture to a file, after drawing it if `plot` has not been called.
 
         Args:
-            path: the file; its suffix decides the format.
+            path: the file; its suffix determines the format.
             **savefig_kw: keyword arguments for `matplotlib.figure.Figure.savefig`.
 
         Returns:

@@ -76,8 +76,8 @@ def plan_compare_methods(
             come out too narrow (Bengio and Grandvalet 2004, JMLR 5:1089-1105).
         num_tuning_seeds: number of seeds on which each option of each method is tried.
         seeds: number of seeds of the race, or the seeds.
-        **settings: how each model is trained; see `TrainSettings`. The epochs are those of a
-            training without a method. The default objective is the validation accuracy, or
+        **settings: how each model is trained; see `TrainSettings`. `epochs` is the number for
+            training without any method. The default objective is the validation accuracy, or
             ``"val_mae"`` for a regression: the loss of L1 and L2 includes their penalty.
 
     Returns:

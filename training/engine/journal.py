@@ -91,7 +91,7 @@ class JournaledTrainer:
         return self._trainer.max_parallel
 
     def _key(self, member: Member) -> str:
-        """All that decides a training within a run, as text."""
+        """Everything that determines the result of a training run, as text."""
         rates = member_rates(self._trainer.plan.model, member)
         epochs = member.epochs or self._trainer.plan.settings.epochs
         key = [list(rates.items()), member.seed, member.initial_epoch, epochs]

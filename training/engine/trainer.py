@@ -36,7 +36,7 @@ class MemberTrainer:
             build one.
         dataset: the data; see `as_dataset`. A test set is not used.
         settings: how each member is trained.
-        keep_state: whether checkpoints also hold what a continued training needs.
+        keep_state: whether checkpoints also hold the state that is needed to continue training.
         directory: where the members' weights are saved; None for a temporary directory that is
             deleted with the last trained member.
         update: ``"keras"`` lets Keras's optimizer update the weights: a member is bit for bit
@@ -154,7 +154,7 @@ class MemberTrainer:
         if member.initial_epoch and member.weights is None:
             raise ValueError(
                 f"expected weights to continue from at initial_epoch={member.initial_epoch}, "
-                "received none; pass the checkpoint of the earlier training"
+                "received none; pass the checkpoint of the earlier run"
             )
         return Job(next(self._numbers), member, member_rates(self.plan.model, member))
 

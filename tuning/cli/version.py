@@ -21,7 +21,7 @@ def print_versions(context: click.Context, parameter: click.Parameter, wanted: b
 
 
 def version_text() -> str:
-    """The versions of this package and of what it depends on most, one a line."""
+    """The versions of this package and of its main dependencies, one per line."""
     versions = {"dropout-zoo": "", "python": platform.python_version()}
     for package in PACKAGES:
         try:

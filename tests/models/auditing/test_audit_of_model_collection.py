@@ -210,7 +210,7 @@ def spatial_dropout_and_lstm():
 
 
 def univariate_lstm():
-    """One number a step: dropping the input drops the whole series."""
+    """One number per step: dropping the input drops the whole series."""
     return keras.Sequential(
         [keras.Input((30, 1)), layers.LSTM(32, dropout=0.2, name="lstm"), layers.Dense(1)]
     )

@@ -68,7 +68,7 @@ def test_means_and_gains_are_those_of_scipy(sweep):
     assert set(gains["control"]) == {NO_DROPOUT}
     difference = scores[NO_DROPOUT] - scores["hidden 0.90"]
     assert gains.loc["hidden 0.90", "gain"] == pytest.approx(difference.mean())
-    assert gains.loc["hidden 0.90", "gain"] < 0, "dropping 90% must hurt so short a training"
+    assert gains.loc["hidden 0.90", "gain"] < 0, "dropping 90% must hurt so short a run"
 
 
 def test_the_gain_of_an_accuracy_is_its_increase(sweep):

@@ -325,7 +325,7 @@ def test_archives_that_unpack_to_too_much_are_refused_before_unpacking(tmp_path)
     np.savez_compressed(path, x=np.zeros((40, 10**5), dtype=np.uint8), y=Y)
     assert path.stat().st_size < 10**5
     refused("expected at most 1,000,000 bytes uncompressed", path, max_bytes=10**6)
-    # Four bytes a value once it is a float.
+    # Four bytes per value once it is a float.
     refused("x: expected at most 5,000,000 bytes", path, max_bytes=5 * 10**6)
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(

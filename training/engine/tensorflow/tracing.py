@@ -46,7 +46,7 @@ def check_state(function: Any, known: Sequence[tf.Variable]) -> None:
 
     Raises:
         ValueError: it uses other variables or tables, or it draws random numbers or calls Python,
-            neither of which a member's seed decides.
+            neither of which a member's seed determines.
     """
     handles = {id(resource_handle(variable)) for variable in known}
     unknown = [
