@@ -85,7 +85,7 @@ class TrainSettings:
             The settings.
 
         Raises:
-            TypeError: there is no setting of such a name.
+            TypeError: there is no such setting.
             ValueError: a setting is out of range.
         """
         names = [each.name for each in fields(cls)]

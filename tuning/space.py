@@ -191,7 +191,8 @@ def search_space(
     leaders: dict[tuple[object, ...], str] = {}
     placement_of: dict[str, str] = {}
     for site in sites:
-        # A dropout layer of rate 0 was put there; inside another layer it only stands for none.
+        # A dropout layer with rate 0 was added on purpose; inside another layer, 0 just means no
+        # dropout.
         absent = site.rate == 0 and site.layer is not site.owner
         searched = site.placement in wanted and not site.learned and not absent
         if site.path not in named and not searched:

@@ -1,4 +1,4 @@
-"""The state of one member in a model: the variables that make the member up."""
+"""The state of one member in a model: the variables that make up the member."""
 
 from __future__ import annotations
 

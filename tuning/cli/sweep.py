@@ -57,7 +57,7 @@ class _Names(click.ParamType):
 
 
 def _study_options(objective: str = "val_loss") -> Callable[[Command], Command]:
-    """Return what adds the argument and options of every study.
+    """Return a decorator that adds the argument and options of every study.
 
     Args:
         objective: the default objective, for the help text.

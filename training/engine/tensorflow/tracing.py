@@ -1,4 +1,4 @@
-"""One traced function on the variables of many clones: tracing and optimizing are done once."""
+"""Reuses one traced function for the variables of many clones: it is traced and optimized once."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def check_state(function: Any, known: Sequence[tf.Variable]) -> None:
 def bind_to_variables(
     function: Any, traced_with: Sequence[tf.Variable], variables: Sequence[tf.Variable]
 ) -> Any:
-    """Return a traced function that works on other variables.
+    """Return a traced function that works on different variables.
 
     Args:
         function: a `tf.types.experimental.ConcreteFunction`.
