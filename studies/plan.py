@@ -276,7 +276,7 @@ class StudyPlan(Generic[Result]):
     def trainer(
         self, setup: TrainingSetup, directory: Path, workers: int | None = None
     ) -> MemberTrainer:
-        """Return what trains the members of a setup.
+        """Return a trainer for the members of a setup.
 
         Args:
             setup: one of `setups`.

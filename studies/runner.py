@@ -74,7 +74,7 @@ def result_of(plan: StudyPlan[Any], data: pd.DataFrame, conclude: Conclude) -> T
 
 
 def check_any_completed(data: pd.DataFrame) -> None:
-    """Refuse training runs of which every one failed.
+    """Raise an error if every training run failed.
 
     Raises:
         RuntimeError: every training run failed.

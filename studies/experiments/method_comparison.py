@@ -64,8 +64,9 @@ def plan_compare_methods(
         model: a registered name or a builder function with the arguments that the methods change:
             ``kernel_regularizer``, ``max_norm``, ``batch_norm``, ``units``.
         dataset: the data; see `as_dataset`.
-        methods: names of methods; None for all that model and data allow. No method at all is
-            always included, without those that the builder uses by default.
+        methods: names of methods; None for all that model and data allow. The control without any
+            method is always included; methods that the builder uses by default are switched off in
+            it.
         examples: number of training examples of all methods except more data, which gets all; None
             for half of them.
         transfer: data with the same input shape, such as other classes of the same data (see
@@ -141,10 +142,10 @@ def compare_methods() -> None:
     """Tune each method against overfitting on the validation set, then compare the best of each.
 
     The race runs on seeds that the tuning has not seen, the same for every method, but on the same
-    validation examples, to the advantage of methods with more options. All methods make as many
-    updates, those with more examples up to a whole epoch more, and are scored at their last epoch.
-    Only early stopping is scored at its best epoch, which the validation set chooses, to its
-    advantage.
+    validation examples, which favors methods with more options. All methods make the same number of
+    updates, up to one epoch more with more examples, and are scored at their last epoch; only early
+    stopping is scored at its best epoch, which favors it because that epoch is chosen on the
+    validation set.
 
     Returns:
         The result of the race, with the factors ``method`` and ``option``; the results of the

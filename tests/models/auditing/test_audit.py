@@ -281,7 +281,7 @@ def test_rules_find_more_than_their_examples(name):
 
 
 @pytest.mark.parametrize("name", QUIET)
-def test_code_that_almost_triggers_a_rule_does_not(name):
+def test_code_that_almost_triggers_a_rule_gives_no_finding(name):
     code, build = QUIET[name]
     assert code not in codes(build())
 

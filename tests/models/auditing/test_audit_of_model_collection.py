@@ -413,7 +413,7 @@ def several_inputs_and_outputs():
 
 
 def monte_carlo():
-    """The old recipe for Monte-Carlo dropout, which `predict` of Keras 3 overrides."""
+    """The old recipe for Monte Carlo dropout, which `predict` of Keras 3 overrides."""
     inputs = keras.Input((20,))
     x = layers.Dense(64, activation="relu")(inputs)
     x = layers.Dropout(0.5, name="drop")(x, training=True)

@@ -92,7 +92,7 @@ class AttentionBlock(layers.Layer):
 
 
 def attention_net():
-    """Dropout inside attention, and inside a layer of one's own."""
+    """Dropout inside attention, and inside a custom layer."""
     image = keras.Input((28, 28, 1))
     x = layers.Dropout(0.1)(layers.Reshape((28, 28))(image))
     x = AttentionBlock(28, 0.3)(x)
@@ -552,7 +552,7 @@ def test_models_that_cannot_be_lifted_have_a_reason(reason):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_models_that_can_be_lifted_have_none(name):
+def test_models_that_can_be_lifted_give_no_reason_for_model_fit(name):
     assert why_only_model_fit(MODELS[name]()) is None
 
 
