@@ -28,8 +28,8 @@ from dropout_zoo.tuning.screening import SCREENED_PER_FINALIST, SCREENING_SEEDS
 
 HERE = Path(__file__).parent
 # Best validation loss of the documented MLP on the digits: 4 settings, 8 splits x 4 seeds each,
-# trained until it had turned. The effects of the split on two gains had correlations of 0.91, 0.61
-# and 0.23.
+# trained until it no longer improved. The effects of the split on two gains had correlations of
+# 0.91, 0.61 and 0.23.
 MEASURED = {"total": 0.0249, "seeds_of_differences": 0.0121, "splits_of_differences": 0.0104}
 
 
