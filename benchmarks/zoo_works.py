@@ -38,7 +38,7 @@ class Work:
             it chooses the rates.
         rates: rates that the search tries at each site; None for those of the guidance.
         batch_size: batch size.
-        task: ``"reconstruction"`` where the input is the target, else None.
+        task: ``"reconstruction"`` where the input is the target, otherwise None.
     """
 
     model: str

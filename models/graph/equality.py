@@ -45,7 +45,7 @@ class ModelReading:
     """What determines how a model is trained, as far as it can be read.
 
     Attributes:
-        digest: equal for models that are equal in all that could be read.
+        digest: equal for models that are equal in everything that could be read.
         unread: the objects that could not be read, in the order in which they were encountered.
         has_own_code: whether the model contains user-defined classes or functions.
     """

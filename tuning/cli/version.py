@@ -33,7 +33,7 @@ def version_text() -> str:
 
 
 def keras_backend() -> str:
-    """The backend that Keras will use: of the environment, else of its settings file."""
+    """The backend that Keras will use: from the environment, otherwise from its settings file."""
     directory = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
     try:
         settings = json.loads((directory / "keras.json").read_text(encoding="utf-8"))

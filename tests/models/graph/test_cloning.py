@@ -1,4 +1,4 @@
-"""`with_rates`: the same model with other rates, and nothing else changed."""
+"""`with_rates`: the same model with different rates, and nothing else changed."""
 
 import gc
 import weakref
