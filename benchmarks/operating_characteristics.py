@@ -28,8 +28,8 @@ from dropout_zoo.tuning.screening import SCREENED_PER_FINALIST, SCREENING_SEEDS
 
 HERE = Path(__file__).parent
 # Best validation loss of the documented MLP on the digits: 4 settings, 8 splits x 4 seeds each,
-# trained until it had turned. The effects of the split on two gains had correlations of 0.91, 0.61
-# and 0.23.
+# trained until it no longer improved. The effects of the split on two gains had correlations of
+# 0.91, 0.61 and 0.23.
 MEASURED = {"total": 0.0249, "seeds_of_differences": 0.0121, "splits_of_differences": 0.0104}
 
 
@@ -155,8 +155,8 @@ def screened(
 ) -> np.ndarray:
     """Choose a setting as `tune` does, from scores on the given split, and return its number.
 
-    All have the same gain, so only luck decides: that of the seeds, and that of the examples, which
-    goes with the chosen setting into the race.
+    All have the same gain, so the choice is a matter of luck: that of the seeds, and that of the
+    examples, which goes with the chosen setting into the race.
     """
     on_given_split = common + of_settings(rng, world, len(common))
     shape = (*common.shape, 1 + SCREENING_SEEDS)
@@ -175,7 +175,7 @@ def former(world: World, gain: float, searches: int, seed: int = 0) -> float:
     on_all, on_each = rng.normal(size=(searches, 1, 1)), rng.normal(size=(searches, 6, 1))
     on_split = np.sqrt(world.shared) * on_all + np.sqrt(1 - world.shared) * on_each
     estimate: Estimate = paired_estimate(others + world.splits * on_split - control)
-    # The first step of Holm's method decides whether there is any claim.
+    # The first step of Holm's method determines whether there is any claim.
     return float((estimate.mean - estimate.half_width(0.05 / 6) > 0).any(axis=1).mean())
 
 

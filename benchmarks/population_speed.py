@@ -113,7 +113,7 @@ def sequential(dataset: Dataset, steps: int, *, epochs: int, batch_size: int) ->
 def vectorized(
     dataset: Dataset, steps: int, count: int, seeds: int, *, epochs: int, batch_size: int
 ) -> dict[str, Any]:
-    """Time members trained together: a first epoch, which compiles, then a whole training."""
+    """Time members trained together: a first epoch, which compiles, then a whole run."""
     members = [
         Member([RATES[i % len(RATES)], RATES[i // len(RATES) % len(RATES)]], i % seeds)
         for i in range(count)

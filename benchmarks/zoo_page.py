@@ -20,8 +20,8 @@ dropout, paired by seed, with its interval (95% confidence; where a model has tw
 both together by Holm's method); in bold where the interval excludes 0. Tuned rates were chosen by
 `tune` with few trials and seeds, on validation data only. The training sets are small and the
 epochs few, so that two cores can train them all: the published figures, from 60,000 examples and
-many more updates, show what the networks can do and were not the goal. "s" is seconds per training
-on one core. Made by `python benchmarks/zoo_table.py`; all numbers and seeds are in
+many more updates, show what the networks can do and were not the goal. "s" is seconds per run on
+one core. Made by `python benchmarks/zoo_table.py`; all numbers and seeds are in
 [benchmarks/zoo_table.json](../benchmarks/zoo_table.json)."""
 
 

@@ -85,9 +85,7 @@ def one_line(row: Mapping[str, Any]) -> str:
         f"{name} {each['reason'] or format(each['mean'], '.2f')}"
         for name, each in row["settings"].items()
     ]
-    return (
-        f"{row['model']}: {row['measure']}: {', '.join(told)}; {row['seconds']:.1f} s per training"
-    )
+    return f"{row['model']}: {row['measure']}: {', '.join(told)}; {row['seconds']:.1f} s per run"
 
 
 def print_estimates(works: Sequence[Work], mnist: str | None) -> None:

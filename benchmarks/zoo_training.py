@@ -148,7 +148,7 @@ def estimate_seconds(work: Work, mnist: str | None, training: float | None = Non
     Args:
         work: what to train.
         mnist: path of the MNIST file, if there is one.
-        training: seconds per training; None to measure a few epochs.
+        training: seconds per training run; None to measure a few epochs.
 
     Returns:
         Seconds for all training runs.

@@ -29,7 +29,7 @@ class Work:
     Attributes:
         model: its registered name.
         data: ``"mnist"``, ``"breast_cancer"``, or a name that `load_dataset` knows.
-        epochs: number of epochs per training.
+        epochs: number of epochs per training run.
         train: number of training examples, drawn from those available; None for all.
         validation: number of validation examples, likewise.
         seeds: number of seeds on which each setting is trained and tested.
@@ -38,7 +38,7 @@ class Work:
             it chooses the rates.
         rates: rates that the search tries at each site; None for those of the guidance.
         batch_size: batch size.
-        task: ``"reconstruction"`` where the input is the target, else None.
+        task: ``"reconstruction"`` where the input is the target, otherwise None.
     """
 
     model: str

@@ -26,14 +26,14 @@ def check_choice(value: object, choices: Sequence[object], name: str) -> None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint at the known name that is most like a wrong one.
+    """Return a hint naming the known name closest to a wrong one.
 
     Args:
         name: the wrong name.
         known: the right names.
 
     Returns:
-        ``"; did you mean 'val_loss'?"``, or an empty string if none is like it.
+        ``"; did you mean 'val_loss'?"``, or an empty string if none is similar.
     """
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""

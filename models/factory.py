@@ -20,7 +20,7 @@ PLACEMENT_ARGUMENTS = {
 }
 """Builder arguments that add dropout at a placement where the default model has none.
 
-A builder has at most one of those of a placement: one rate per layer, or a single rate.
+A builder has at most one such argument per placement: one rate per layer, or a single rate.
 """
 
 
@@ -35,7 +35,7 @@ def resolve_model(
     """Return the model that an argument refers to, building it if necessary.
 
     A function with the argument `adapt_to` is a builder for data: like that of a registered model,
-    it is called with those of `input_shape`, `num_classes` and `adapt_to` that it takes.
+    it is called with whichever of `input_shape`, `num_classes` and `adapt_to` it accepts.
 
     Args:
         model: a compiled Keras model; a registered name; ``package.module:function``, where the
@@ -82,7 +82,7 @@ def resolve_variant(
     num_classes: int | None,
     adapt_to: Any,
 ) -> keras.Model:
-    """Build the model that an argument refers to with other arguments, such as other widths.
+    """Build the model that an argument refers to with different arguments, such as other widths.
 
     Args:
         model: as in `resolve_model`; to change arguments it must be a registered name or a
@@ -160,7 +160,7 @@ def _registered_builder(name: str) -> Callable[..., keras.Model]:
         return model_entry(name).builder
     except ValueError as error:
         raise ValueError(
-            f"{error}; to use a function of your own, write package.module:function"
+            f"{error}; to use your own function, write package.module:function"
         ) from None
 
 
@@ -260,7 +260,7 @@ def call_builder(
             f"expected a function without required arguments, received {name}: {error}"
         ) from None
     known, given = builder_arguments(builder), {}
-    # Without `adapt_to`, a function of the user's own may mean something else by the other names.
+    # Without `adapt_to`, a user's function may give the other names a different meaning.
     if input_shape is not None and adapt_to is not None and "adapt_to" in known:
         given = _for_data(known, input_shape, num_classes, adapt_to)
     try:

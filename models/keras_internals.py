@@ -42,7 +42,7 @@ def nested_layers(layer: keras.Layer) -> list[keras.Layer]:
 
 
 def layer_attributes(layer: keras.Layer) -> dict[str, Any]:
-    """The attributes of a layer that may hold other layers, without the books of the backends.
+    """The attributes of a layer that may hold other layers, without the backends' bookkeeping.
 
     Keras names no attribute publicly as the holder of an inner layer, and inner layers have no
     stable names of their own.
@@ -77,7 +77,7 @@ def nodes_by_depth(model: keras.Model) -> Mapping[int, Sequence[Any]]:
 
 
 def origin_of(tensor: Any) -> Any:
-    """The layer or operation that made a symbolic tensor."""
+    """The layer or operation that produced a symbolic tensor."""
     return tensor._keras_history.operation
 
 
@@ -94,7 +94,7 @@ def copy_of_operation(operation: Any) -> Any:
 
 @contextmanager
 def state_may_be_added(layer: keras.Layer) -> Iterator[None]:
-    """Let a layer that has been built get more variables, which Keras forbids."""
+    """Allow variables to be added to a built layer, which Keras forbids."""
     tracker = layer._tracker
     locked = tracker.locked
     tracker.unlock()
@@ -113,7 +113,7 @@ def dropout_of_attention(layer: keras.Layer) -> keras.layers.Dropout | None:
 def apply_dropout_at_any_rate(attention: keras.layers.Layer) -> None:
     """Make an attention layer call its dropout layer, which Keras skips at a rate of 0.
 
-    Without dropout, Keras computes the attention by another function.
+    Without dropout, Keras computes the attention with a different function.
     """
     name = "_dropout" if isinstance(attention, keras.layers.MultiHeadAttention) else "dropout"
     if getattr(attention, name) == 0:
@@ -165,14 +165,14 @@ def function_of_metric(metric: keras.metrics.MeanMetricWrapper) -> tuple[Any, di
 def loss_arguments(loss: Any) -> Mapping[str, Any]:
     """The keyword arguments of the function in a loss of Keras, such as ``from_logits``.
 
-    Empty for losses that are no wrapped functions. The public configuration names only those that
-    the class of the loss declares.
+    Empty for losses that do not wrap a function. The public configuration names only those that the
+    class of the loss declares.
     """
     return getattr(loss, "_fn_kwargs", {})
 
 
 def learning_rate_of(optimizer: Any) -> Any:
-    """The learning rate as it was given; None if the object is no optimizer.
+    """The learning rate as it was given; None if the object is not an optimizer.
 
     The public property returns the current value in place of a schedule.
     """
@@ -185,7 +185,7 @@ def uses_weight_decay(optimizer: keras.optimizers.Optimizer, variable: keras.Var
 
 
 def variable_index(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> int:
-    """The position of a variable in an optimizer's slots, for an `update_step` of our own."""
+    """The position of a variable in an optimizer's slots, for a custom `update_step`."""
     return int(optimizer._get_variable_index(variable))
 
 
@@ -212,7 +212,7 @@ def fresh_names() -> Iterator[None]:
     """Let Keras number the names of layers and metrics from the start, as in a new process.
 
     `keras.backend.clear_session` does that too, but also forgets the distribution, the dtype policy
-    and the seed generator, and does not give the former numbers back.
+    and the seed generator, and does not restore the counters.
     """
     before = global_state.get_global_attribute(_NAME_COUNTS)
     naming.reset_uids()

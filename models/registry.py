@@ -168,7 +168,7 @@ def register_model(
 
 
 def _variant(builder: Callable[..., Any], arguments: Mapping[str, Any]) -> Callable[..., Any]:
-    """A builder with other defaults, visible in its signature."""
+    """A builder with different defaults, visible in its signature."""
     takes = inspect.signature(builder).parameters
     unknown = [name for name in arguments if name not in takes and name != "name"]
     if unknown:

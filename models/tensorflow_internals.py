@@ -21,7 +21,7 @@ def is_traceable(function: Any) -> bool:
 
 
 def concrete_functions(function: Any) -> list[Any]:
-    """The graphs that a `tf.function` has been traced to so far.
+    """The graphs that have been traced for a `tf.function` so far.
 
     The public `get_concrete_function` traces one more and does not list those that exist.
     """
@@ -56,10 +56,10 @@ def _traced_functions(function: Any, apart_from: type, seen: set[int]) -> Iterat
 
 
 def constants_of(function: Any, names: re.Pattern[str]) -> Iterator[tuple[str, float]]:
-    """The scalar constants in the graphs that a `tf.function` has been traced to so far.
+    """The scalar constants in the graphs that have been traced for a `tf.function` so far.
 
-    A function has no public way to its operations but its graph, whose inner functions only the
-    serialized form lists.
+    A function's operations are public only through its graph, and only the serialized graph lists
+    inner functions.
 
     Args:
         function: a `tf.function`.

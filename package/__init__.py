@@ -13,7 +13,7 @@ Where to start:
 - Models: `build_mlp`, `build_cnn` and `create_model` build models with documented dropout
   placements; `list_models` lists them.
 - Any Keras model: `dropout_sites` finds its dropout, `diagram` shows it, `audit` reports mistakes,
-  and `with_rates` returns a copy with other rates.
+  and `with_rates` returns a copy with different rates.
 - Data: `load_dataset` loads datasets by name, from files or from a directory of images; `Dataset`
   holds your own arrays.
 - Rates: `tune` searches them and says whether they help; `DropoutTuner` is the search

@@ -124,7 +124,7 @@ class Setting:
     seeds: Sequence[int] | None = None
 
     def training_key(self, seed: int) -> tuple[Any, ...]:
-        """Return what identifies a training within a setup: settings may share training runs."""
+        """Return the key of a training run within a setup: settings may share training runs."""
         return tuple(sorted(self.rates.items())), seed
 
 
@@ -230,7 +230,7 @@ class StudyPlan(Generic[Result]):
         return "\n".join(lines)
 
     def describe(self) -> dict[str, Any]:
-        """Describe everything that decides the numbers.
+        """Describe everything that determines the results.
 
         Returns:
             Plain data, which JSON can hold.
@@ -277,7 +277,7 @@ class StudyPlan(Generic[Result]):
     def trainer(
         self, setup: TrainingSetup, directory: Path, workers: int | None = None
     ) -> MemberTrainer:
-        """Return what trains the members of a setup.
+        """Return a trainer for the members of a setup.
 
         Args:
             setup: one of `setups`.
@@ -357,6 +357,6 @@ def as_seeds(seeds: int | Sequence[int]) -> list[int]:
         check_count(seed, "each of seeds", least=0)
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(
-            f"expected seeds to be a number, or different whole numbers; received {list(seeds)}"
+            f"expected a number of seeds, or distinct whole numbers; received {list(seeds)}"
         )
     return [int(seed) for seed in seeds]

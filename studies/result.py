@@ -29,9 +29,10 @@ class StudyResult:
     Attributes:
         kind: kind of study: the name of its function, such as ``"rate_sweep"``, or ``"race"`` for
             the finalists of `tune`.
-        data: tidy table: one row per epoch where models were trained, else one per measurement.
-        settings: everything that decides the numbers: arguments, seeds, model and data.
-        versions: versions of the packages that decide the numbers.
+        data: tidy table: one row per epoch where models were trained, otherwise one per
+            measurement.
+        settings: everything that determines the results: arguments, seeds, model and data.
+        versions: versions of the packages that affect the results.
         conclusions: what follows from the data, in one or two sentences each.
 
     Example:

@@ -74,7 +74,7 @@ def result_of(plan: StudyPlan[Any], data: pd.DataFrame, conclude: Conclude) -> T
 
 
 def check_any_completed(data: pd.DataFrame) -> None:
-    """Refuse training runs of which every one failed.
+    """Raise an error if every training run failed.
 
     Raises:
         RuntimeError: every training run failed.
@@ -143,7 +143,7 @@ def training_rows(
         measured: what else was measured, by name of the column.
 
     Returns:
-        One row per epoch; one row of epoch 0 for a training without a finished epoch.
+        One row per epoch; one row of epoch 0 for a run without a finished epoch.
     """
     about = {
         "setting": name,
@@ -172,7 +172,7 @@ def runs_table(runs: Sequence[Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
     rows = [{"training": number, **row} for number, rows in enumerate(runs) for row in rows]
     table = pd.DataFrame(rows)
     table = table.astype({"epoch": int, "seed": int, "best_epoch": int})
-    # The curves come last, whatever the first training lacks.
+    # The curves come last, whatever the first run lacks.
     epoch_rows = [row for row in rows if row["epoch"]]
     curves = list(epoch_rows[0]) if epoch_rows else ["epoch"]
     measured_last = curves[curves.index("epoch") :]

@@ -15,8 +15,8 @@ LOOKS = (10, 20, 40)
 """Numbers of seeds at which a race is evaluated, up to its maximum."""
 
 LEAST_GROWTH = 1.5
-"""How many times the seeds of a look the next one must have: a look that adds few seeds may spend
-little error probability, so that its interval would be wider than that of the look before."""
+"""Minimum ratio of the seeds of a look to those of the look before: a look that adds few seeds may
+spend little error probability, so that its interval would be wider than that of the look before."""
 
 SEEDS_PER_SPLIT = 2
 """Seeds trained on each split of the data: two are needed to tell seeds and splits apart."""

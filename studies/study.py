@@ -25,7 +25,7 @@ class Study(Protocol[P, Result_co]):
     @overload
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result_co: ...
 
-    # Python's types cannot add a keyword to a signature, so that this one checks it alone.
+    # Python's types cannot add a keyword to a signature, so this overload checks only that keyword.
     @overload
     def __call__(self, *args: Any, execution: Execution | None, **kwargs: Any) -> Result_co: ...
 

@@ -27,7 +27,7 @@ class Thresholds:
             underfits. 0.1 is twice what `rise` allows the validation loss itself.
         window: share of the epochs over which the ends of the curves are averaged and trends are
             computed. A fifth is 4 of 20 epochs, enough to smooth over single batches.
-        diverged: share of the seeds without a finite loss from which a setting has diverged. At
+        diverged: share of seeds with a non-finite loss at which a setting counts as diverged. At
             0.5, a single run is as likely to be lost as not.
 
     Example:

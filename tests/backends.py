@@ -1,6 +1,6 @@
 """Programs that tests run on one of Keras's backends.
 
-Keras reads its backend once: each other one has a process of its own.
+Keras reads its backend once, so each other backend runs in its own process.
 """
 
 import contextlib

@@ -20,7 +20,7 @@ class Scaled(keras.losses.Loss):
 
 
 def net_with_initializer(initializer):
-    """A net for the digits whose first dense layer begins as told."""
+    """A net for the digits whose first dense layer uses the given initializer."""
     model = keras.Sequential(
         [
             keras.Input((28, 28)),

@@ -15,10 +15,10 @@ from dropout_zoo.training.schedules import RateSchedule, check_schedule
 class RateScheduler(keras.callbacks.Callback):
     """Keras callback that multiplies every dropout rate by the factor of a schedule.
 
-    The model's rates must be variables: train ``with_runtime_rates(model)``. Of a plain dropout
-    layer, Keras reads the rate once, before the first step. The history gains the columns
-    ``rate_factor`` and, for each site, ``rate/<path>``, the fraction that was dropped. At the end
-    of training, the layers have their original rates again.
+    The model's rates must be variables: train ``with_runtime_rates(model)``. Keras reads the rate
+    of a plain dropout layer only once, before the first step. The history gains the columns
+    ``rate_factor`` and, for each site, ``rate/<path>``, the fraction that was dropped. The original
+    rates are restored at the end of training.
 
     Args:
         schedule: a schedule, such as `EarlyDropout`.

@@ -1,4 +1,4 @@
-"""A member's weights on disk, with the state that a continued training needs."""
+"""A member's weights on disk, with the state that is needed to continue its training."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ class Member:
             number of at least 0.
         epochs: epoch at which to stop, counted from the very first one; None for that of the
             `TrainSettings`.
-        initial_epoch: number of epochs that an earlier training has done.
-        weights: checkpoint of that training, from `TrainedMember.checkpoint`.
+        initial_epoch: number of epochs that an earlier run has completed.
+        weights: checkpoint of that run, from `TrainedMember.checkpoint`.
         label: a name for tables and messages.
         schedule: schedule of the rates over the epochs; None for constant rates.
         split: 0 for the training and validation set as they are; another number for those that
@@ -87,7 +87,7 @@ class TrainedMember:
             as Keras reports them during training; and the same measured with dropout off after
             the epoch, on the training sample (``train_...``) and on the validation set
             (``val_...``).
-        objective: the metric that decides which epoch is the best.
+        objective: the metric that determines the best epoch.
         best_epoch: epoch with the best objective, from 1; 0 if no epoch was finished.
         score: the objective at that epoch.
         seconds: duration of the training run.

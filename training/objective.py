@@ -96,15 +96,15 @@ def parse_objective(text: str | Objective) -> Objective:
 
 
 def did_you_mean_objective(name: str, metrics: Iterable[str]) -> str:
-    """Return a hint at the objective that a wrong one may stand for.
+    """Return a hint naming the objective closest to a wrong one.
 
     Args:
         name: the wrong objective, with or without the prefix ``val_``.
         metrics: the names of the metrics, without a prefix.
 
     Returns:
-        ``"; did you mean 'val_loss'?"``, or an empty string if no metric is like it. It is always
-        a metric on the validation set, because those of training favor a lower rate.
+        ``"; did you mean 'val_loss'?"``, or an empty string if none is similar. It is always a
+        metric on the validation set, because those of training favor a lower rate.
     """
     prefixed = name if name.startswith(("val_", "train_")) else f"val_{name}"
     return did_you_mean(prefixed, [f"val_{metric}" for metric in metrics])

@@ -50,8 +50,8 @@ def describe_model(model: keras.Model, initial_weights: str) -> dict[str, Any]:
 
     Returns:
         Name, number of parameters, and fingerprints of the structure and of the weights that every
-        training starts from: all of them with ``"keep"``, otherwise those of frozen and adapted
-        layers, if there are any.
+        run starts from: all of them with ``"keep"``, otherwise those of frozen and adapted layers,
+        if there are any.
     """
     described = {
         "name": model.name,

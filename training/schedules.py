@@ -34,8 +34,8 @@ class RateSchedule(ABC):
         """Return the factor by which the rates are multiplied in an epoch.
 
         Args:
-            epoch: its number from 0, as in Keras's callbacks. A continued training does not start
-                again from 0.
+            epoch: its number from 0, as in Keras's callbacks. A continued run does not start again
+                from 0.
 
         Returns:
             A number in [0, 1].

@@ -1,4 +1,4 @@
-"""What a seed decides: initial weights, the order of the data, and the dropout masks."""
+"""What a seed determines: initial weights, the order of the data, and the dropout masks."""
 
 from __future__ import annotations
 

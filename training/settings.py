@@ -25,9 +25,9 @@ class TrainSettings:
     Args:
         epochs: number of epochs, at least 1.
         batch_size: batch size, at least 1; the last batch of an epoch may be smaller.
-        objective: the metric that decides which epoch is the best: a column of the learning
-            curves, such as ``"val_loss"`` or ``"val_accuracy"``. Append ``":min"`` or ``":max"``
-            to a metric whose direction is not known, or pass an `Objective`.
+        objective: the metric that determines the best epoch: a column of the learning curves, such
+            as ``"val_loss"`` or ``"val_accuracy"``. Append ``":min"`` or ``":max"`` to a metric
+            whose direction is not known, or pass an `Objective`.
         patience: number of epochs without improvement of the objective after which training
             stops; None to train for all epochs.
         initial_weights: ``"fresh"`` draws the initial weights from the seed, except those of
@@ -85,7 +85,7 @@ class TrainSettings:
             The settings.
 
         Raises:
-            TypeError: there is no setting of such a name.
+            TypeError: there is no such setting.
             ValueError: a setting is out of range.
         """
         names = [each.name for each in fields(cls)]

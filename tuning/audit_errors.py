@@ -1,4 +1,4 @@
-"""What is wrong with the dropout of a model, as a search says it before it trains."""
+"""The audit errors that a search reports before training."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ def audit_errors(model: keras.Model) -> list[str]:
     """
     try:
         found = audit(model).errors
-    except Exception:  # layers of the user's own may raise anything, and the search can do without
+    except Exception:  # custom layers may raise anything, and the search does not need the audit
         return []
     return [f"Audit error {each.code}: {each.message}. Fix: {each.fix}" for each in found]

@@ -1,4 +1,4 @@
-"""What a model that has learned nothing reaches."""
+"""The score of a model that has learned nothing."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def retry(oracle: keras_tuner.Oracle, trial_id: str) -> None:
 
 
 def allow_collisions(oracle: keras_tuner.Oracle, limit: int) -> None:
-    """Set how many settings that were tried before an oracle draws until it gives up.
+    """Set how many already tried settings an oracle may draw before it gives up.
 
     The constructors do not take it, and the default of 20 ends the search of a small space long
     before every setting was tried.
@@ -91,7 +91,7 @@ class ModelFitTuner(keras_tuner.Tuner):
     def build_model(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build a model, compiled with the tuner's own optimizer, loss and metrics if it has any.
 
-        Unlike `_try_build` it leaves the models of other trials in Keras's session.
+        Unlike `_try_build`, it leaves the models of other trials in Keras's session.
         """
         return super()._build_hypermodel(hp)
 
@@ -155,8 +155,8 @@ class UntriedBayesianOracle(oracles.BayesianOptimizationOracle):
 class SmallSpaceHyperbandOracle(oracles.HyperbandOracle):
     """Hyperband for spaces with fewer settings than a bracket asks for.
 
-    KerasTuner's own never tries in one bracket what another has tried, although for fewer epochs.
-    In a small space it then waits for a first round that cannot be filled, and promotes nothing.
+    KerasTuner's own never tries a setting that another bracket has tried, even for fewer epochs. In
+    a small space it then waits for a first round that cannot be filled, and promotes nothing.
 
     Args:
         settings: number of settings in the space.

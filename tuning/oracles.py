@@ -65,7 +65,8 @@ def make_oracle(
         space: what is searched.
         objective: what trials are judged by.
         max_trials: maximum number of trials; None for the whole grid, or 20 with random search and
-            Bayesian optimization. Hyperband takes none: the epochs decide the number of its trials.
+            Bayesian optimization. Not allowed with Hyperband, whose number of trials follows from
+            the epochs.
         epochs: epochs of one training run.
         seed: determines what the oracle samples; an integer >= 0.
 
@@ -103,7 +104,7 @@ def trial_limit(name: str, space: SearchSpace, max_trials: int | None, epochs: i
         name: ``"grid"``, ``"random"``, ``"bayesian"`` or ``"hyperband"``.
         space: what is searched.
         max_trials: maximum number of trials, or None.
-        epochs: epochs of one training run, which decide the trials of Hyperband.
+        epochs: epochs of one training run, which determine the number of trials of Hyperband.
 
     Returns:
         The number of trials.
@@ -118,7 +119,7 @@ def trial_limit(name: str, space: SearchSpace, max_trials: int | None, epochs: i
         if name == "hyperband":
             raise ValueError(
                 "expected max_trials with grid, random or bayesian; received oracle='hyperband', "
-                "the number of whose trials follows from the epochs"
+                "whose number of trials follows from the epochs"
             )
     if name == "hyperband":
         check_count(epochs, "epochs")

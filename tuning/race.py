@@ -67,7 +67,7 @@ class RaceSettings:
                 rates,
                 self.first_seed + number,
                 label=name,
-                # Another first seed has other splits, so that it is another experiment.
+                # A different first seed gives different splits, and so a separate experiment.
                 split=0 if fixed else 1 + 1000 * self.first_seed + number // SEEDS_PER_SPLIT,
             )
             for number in numbers
@@ -196,7 +196,7 @@ def gains(
 
     Returns:
         For each setting but the control ``gain``, ``low``, ``high`` and ``level``, positive where
-        it is better. The intervals hold together and at every look; NaN with a single seed.
+        it is better. The intervals hold simultaneously and at every look; NaN with a single seed.
     """
     others = [name for name in scores if name != race.control]
     if race.control not in scores or not others:
@@ -257,7 +257,7 @@ def race_result(
     Args:
         records: the training runs of all settings, each on the same seeds.
         objective: what they are judged by.
-        search: everything that decides the numbers, as `Search.describe` returns it.
+        search: everything that determines the results, as `Search.describe` returns it.
         control: name of the setting that the others are compared with.
         conclusion: the answer in a sentence.
 

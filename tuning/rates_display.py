@@ -23,9 +23,9 @@ class RatesDisplay(Display):
 
     In the panels of the sites, all runs have the same seed: dots are the trials, the line connects
     those with the same rates at the other sites as one of the best, and the controls are horizontal
-    lines. Where the trials are no grid, the line is their mean at each rate. The last panel shows
-    what the answer rests on: the gain of each finalist over no dropout on every new seed, and its
-    mean with the interval. A search that ended before its race has no such panel.
+    lines. If the trials do not form a grid, the line is their mean at each rate. The last panel
+    shows what the answer rests on: the gain of each finalist over no dropout on every new seed, and
+    its mean with the interval. A search that ended before its race has no such panel.
 
     Args:
         trials: one row per trial, with a column of rates for each panel and ``score``.
@@ -156,7 +156,8 @@ class RatesDisplay(Display):
         """What the lines show, and in each panel scores by rate.
 
         A mean over the other sites misleads where rates beyond the range were tried next to the
-        best trial alone. Where it can be, a line is therefore of trials that differ in one rate.
+        best trial alone. Where possible, a line therefore connects trials that differ in one rate
+        only.
         """
         trials = self.trials.drop_duplicates(self.panels).sort_values(
             "score", ascending=self.objective.direction == "min"

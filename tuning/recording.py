@@ -16,7 +16,7 @@ from dropout_zoo.tuning.trial_tables import TrainingRecord
 class RecordingTrainer:
     """Trains for a search with a journal, shows the progress, and keeps each run as it finishes.
 
-    So the runs that have finished are known when time ends among them.
+    Finished runs are thus known if time runs out during training.
 
     Args:
         trainer: trains the members that the journal does not have.

@@ -36,9 +36,9 @@ class TuningResult:
             default range are called ``beyond 1`` and so on.
         finalists: the same for the runs of the race, with the ``split`` of the data of each.
         race: the runs of the race as the result of a study of the kind ``"race"``, which the
-            functions and displays of `dropout_zoo.studies` accept. Its `gains` take the runs for
-            those of one split and a fixed number of seeds, so that their intervals are narrower
-            than that of the answer. None where the budget ended before there was a race.
+            functions and displays of `dropout_zoo.studies` accept. Its `gains` treat the runs as if
+            they came from one split, with a fixed number of seeds, so that their intervals are
+            narrower than that of the answer. None where the budget ended before there was a race.
         comparison: one row per setting that completed every run of the race, best first:
             ``setting`` and ``role``, its rates, ``mean`` and ``std`` of the score over the
             ``seeds``, and the ``gain`` over no dropout with its interval from ``low`` to ``high``.
@@ -54,7 +54,7 @@ class TuningResult:
         sentence: the result in plain words.
         control: name of the setting without dropout at the searched sites.
         fixed_rates: rates by path of the sites that have dropout and were not searched.
-        objective: the metric that decided, and its direction.
+        objective: the metric by which settings were compared, and its direction.
         test: loss and metrics of the best model on the test set; empty without a test set.
         space: the search space.
         search_seconds: duration of the search, in seconds.

@@ -76,7 +76,7 @@ def screen(
         train: trains members.
         seed: the seed of the search; the seeds that follow it are used.
         given: the rates that the model was given with.
-        without: the rates of no dropout, which is no finalist.
+        without: the rates of no dropout, which is not a finalist.
 
     Returns:
         Rates by name, and the training runs. The first `count` settings are the finalists; the

@@ -62,8 +62,8 @@ class Search:
         model: as for `tune`.
         dataset: the data.
         settings: the settings.
-        budget: how long `run_search` may take; None for as long as it takes. It is none of the
-            settings that decide the outcome: a run can be resumed with another one.
+        budget: how long `run_search` may take; None for as long as it takes. It is not one of the
+            settings that determine the outcome: a run can be resumed with a different budget.
 
     Raises:
         ValueError: a setting is out of range, or model, data and settings do not fit together.
@@ -176,7 +176,7 @@ class Search:
         return pace.seconds(self.num_runs, self.settings.training.epochs)
 
     def describe(self) -> dict[str, Any]:
-        """Describe everything that decides the outcome.
+        """Describe everything that determines the outcome.
 
         Returns:
             Plain data, which JSON can hold: settings, search space, model, data and versions.

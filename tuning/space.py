@@ -65,8 +65,9 @@ class SearchSpace:
         if self.untied_size is None:
             return ""
         return (
-            "Sites with the same placement share a rate: with one of its own for each site, there "
-            f"would be {self.untied_size:,} settings. Rates by site path keep them apart."
+            "Sites with the same placement share a rate; with a separate rate per site there "
+            f"would be {self.untied_size:,} settings. To search sites separately, give rates by "
+            "site path."
         )
 
     def site_rates(self, values: Mapping[str, float]) -> dict[str, float]:
@@ -190,7 +191,8 @@ def search_space(
     leaders: dict[tuple[object, ...], str] = {}
     placement_of: dict[str, str] = {}
     for site in sites:
-        # A dropout layer of rate 0 was put there; inside another layer it only stands for none.
+        # A dropout layer with rate 0 was added on purpose; inside another layer, 0 just means no
+        # dropout.
         absent = site.rate == 0 and site.layer is not site.owner
         searched = site.placement in wanted and not site.learned and not absent
         if site.path not in named and not searched:

@@ -124,7 +124,7 @@ class BatchTuner(ModelFitTuner):
                 assert trainer is not None
                 if assigned.shared:
                     shared.setdefault(id(trainer), (trainer, []))[1].append(execution)
-                else:  # at once, while all that its model refers to is as it was built
+                else:  # immediately, before anything the model refers to can change
                     train(trainer, [execution])
         for trainer, group in shared.values():
             train(trainer, group)
@@ -185,7 +185,7 @@ class BatchTuner(ModelFitTuner):
             model, rates = self.hypermodel.model, self.hypermodel.space.site_rates(hp.values)
         else:
             model = self._build(hp, execution)
-            # By position: another build may give its layers other names.
+            # By position: another build may give its layers different names.
             rates = [site.rate for site in settable_sites(model)]
         self._check_size(model)
         earlier = hp.values.get("tuner/trial_id")

@@ -15,7 +15,7 @@ _SCORES = ["setting", "role", "seed", "split", "status", "reason", "score", "bes
 
 
 class TrainingRecord(NamedTuple):
-    """A training and its role in the search.
+    """A training run and its role in the search.
 
     Attributes:
         setting: name of its rates, the same for every seed; the controls are ``"no

@@ -21,7 +21,7 @@ _MAX_TRAINERS = 4
 
 
 class AssignedTrainer(NamedTuple):
-    """What trains a model.
+    """The trainer of a model, or the reason why it has none.
 
     Attributes:
         trainer: its trainer; None if only `Model.fit` can train it.
@@ -38,7 +38,7 @@ class Trainers(Protocol):
     """Finds the trainer of a model."""
 
     def trainer_for(self, model: keras.Model) -> AssignedTrainer:
-        """Return what trains a model."""
+        """Return the trainer for a model."""
 
 
 class GivenTrainer:
@@ -60,8 +60,8 @@ class TrialTrainers:
     """Trainers for the models that a hypermodel builds.
 
     Models share a trainer only where they are shown to be equal in all but their dropout rates;
-    a model that cannot be read has a trainer of its own. Initial weights are part of the
-    comparison unless they are drawn anew.
+    a model that cannot be read has its own trainer. Initial weights are part of the comparison
+    unless they are drawn anew.
 
     Args:
         data: the data.
@@ -78,7 +78,7 @@ class TrialTrainers:
         self._numbers = itertools.count()
 
     def trainer_for(self, model: keras.Model) -> AssignedTrainer:
-        """Return what trains a model.
+        """Return the trainer for a model.
 
         Args:
             model: a compiled model.
@@ -92,7 +92,7 @@ class TrialTrainers:
         if not is_plain_model(model):
             return _only_model_fit(f"{type(model).__name__} is a subclassed model without a graph")
         if model.compiled and _was_trained(model):
-            return _only_model_fit("the model was trained while it was built")
+            return _only_model_fit("its build function has already trained the model")
         reading = read_model(model, rates=False, weights=self._weights)
         trainer = self._shared.pop(reading.digest, None)
         if trainer is None:

@@ -68,11 +68,12 @@ def tune(
             compiled model.
         x: inputs, as an array, nested lists or a data frame, several in a dict or list; or a
             source of batches such as `tf.data.Dataset`; or a `Dataset`, or a name or path for
-            `load_dataset`. If no validation data are given, a part is split off at random for
-            it, and another for the test; see `as_dataset`, which takes the same arguments.
+            `load_dataset`. If no validation data are given, validation and test sets are split off
+            at random; see `as_dataset`, which takes the same arguments.
         y: labels or targets, one per example; several in a dict or list. They may be of any shape
             that the loss of the model takes.
-        validation_data: pair ``(x, y)`` or source of batches to validate on.
+        validation_data: pair ``(x, y)``, triple ``(x, y, sample_weight)`` or source of batches to
+            validate on.
         validation_split: fraction of the examples to validate on; the last rows, as in
             `Model.fit`.
         test_data: pair ``(x, y)`` on which the winner is evaluated.
@@ -81,14 +82,14 @@ def tune(
         oracle: KerasTuner's method of choosing trials: ``"grid"``, ``"random"``, ``"bayesian"``
             or ``"hyperband"``; None for a grid of up to 50 settings, otherwise random search.
         rates: a rate (fraction dropped) or several to try, at every searched site or by site path;
-            None for 0.20, 0.30, 0.40 and 0.50, and where the best lies on the edge of these, for
-            0.05 and 0.10, or 0.60 and 0.70, beyond the guidance. Where a rate for each site makes
-            more than 50 settings, sites with the same placement share one, unless rates are given
-            by site path.
+            None for 0.20, 0.30, 0.40 and 0.50. If the best of these lies on their edge, 0.05 and
+            0.10, or 0.60 and 0.70, are tried too, beyond the guidance. Where a rate for each site
+            makes more than 50 settings, sites with the same placement share one, unless rates are
+            given by site path.
         placements: search only sites with these placements. A registered model gets dropout
             layers at those placements where it has none.
         max_trials: maximum number of trials; None for the whole grid, or 20 with random search and
-            Bayesian optimization. Hyperband takes none: its brackets decide.
+            Bayesian optimization. Not allowed with Hyperband, whose brackets fix the number.
         num_seeds: maximum number of seeds in the race; an odd number is rounded down where the
             data are split anew. With fewer than 10, all are trained on the given split.
         num_finalists: number of settings that race against no dropout. With more of them, only
@@ -96,15 +97,16 @@ def tune(
             setting.
         resplit: whether the seeds of the race are spread over several splits of the training and
             validation examples; otherwise, and where only one of them has weights, the answer
-            holds for the given split. None for True if the validation set was drawn at random and
-            the weights are drawn anew. Adapted layers keep the statistics of the given training
-            set on every split.
+            holds for the given split. None means True if the validation set was drawn at random and
+            the weights are drawn anew. Adapted layers keep the statistics of the given training set
+            on every split.
         seed: seed of the trials and of everything random in the search, an integer >= 0. Screening
             and race take the seeds that follow it.
         budget: limit on the time that the call takes, such as ``"10m"``, ``"90s"`` or ``"1h30m"``,
             or a number of seconds; None for as long as it takes. Training runs that have not
             finished then are dropped, and the answer rests on the others. A run in a directory can
-            be resumed with another budget, and has the answer of a run without one in the end.
+            be resumed with a different budget, and eventually gives the answer of a run without a
+            budget.
         directory: a new or empty directory for the run; None for a temporary one that is removed
             with the result.
         resume: whether to continue the run in the directory; no finished run is repeated.

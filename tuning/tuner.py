@@ -56,21 +56,20 @@ class DropoutTuner(BatchTuner):
     promotes continues from its last epoch.
 
     Trials are trained together where their models are shown to be equal in all but their rates. A
-    model with parts that cannot be compared, such as a loss with a state of its own, is trained
-    alone. `Model.fit` trains the trials one after another, as in `keras_tuner.Tuner`, with a
-    warning that says why: with callbacks other than `EarlyStopping` on the objective; with several
-    objectives; with data that are not arrays, or without validation data where the objective needs
-    none; if the hypermodel has a `fit` of its own, or the tuner overrides a hook such as
-    `on_epoch_end`; and for models that cannot be cloned. If a subclass overrides `run_trial`, that
-    runs every trial.
+    model with parts that cannot be compared, such as a loss with its own state, is trained alone.
+    `Model.fit` trains the trials one after another, as in `keras_tuner.Tuner`, with a warning that
+    says why: with callbacks other than `EarlyStopping` on the objective; with several objectives;
+    with data that are not arrays, or without validation data where the objective needs none; if the
+    hypermodel defines its own `fit`, or the tuner overrides a hook such as `on_epoch_end`; and for
+    models that cannot be cloned. If a subclass overrides `run_trial`, that runs every trial.
 
     Args:
-        oracle: any oracle of KerasTuner, which decides what is tried. Bayesian optimization is
-            kept from suggesting the same setting twice; `DropoutTuner.oracle` is then another
+        oracle: any oracle of KerasTuner; it chooses the settings to try. Bayesian optimization is
+            kept from suggesting the same setting twice; `DropoutTuner.oracle` is then a different
             object that shares the state of the given one.
         hypermodel: a compiled Keras model, whose dropout sites are searched; a
             `DropoutHyperModel`; or any hypermodel or function that builds a compiled model. May be
-            left out if a subclass has a `run_trial` of its own.
+            left out if a subclass defines its own `run_trial`.
         parallel_trials: number of trials that are created at once. More keep the machine busy,
             fewer let an oracle learn sooner from results. None for one per usable core, or, on JAX
             with a grid, random search or Hyperband, for as many as can be trained at once.
@@ -146,7 +145,7 @@ class DropoutTuner(BatchTuner):
         if hypermodel is None and not self._has_own_run_trial:
             raise ValueError(
                 "expected a model, a HyperModel or a function that builds a model, received "
-                "`hypermodel=None`; only a subclass with a run_trial of its own can do without"
+                "`hypermodel=None`; only a subclass that defines run_trial can omit it"
             )
         if isinstance(hypermodel, keras.Model):
             hypermodel = DropoutHyperModel(hypermodel)
@@ -182,12 +181,12 @@ class DropoutTuner(BatchTuner):
     ) -> None:
         """Search until the oracle stops.
 
-        A `run_trial` or `HyperModel.fit` of the user's own receives the arguments as they are.
+        A custom `run_trial` or `HyperModel.fit` receives the arguments as they are.
 
         Args:
             x: training examples, or a `Dataset`; as in `as_dataset`, like the next arguments.
             y: labels or targets of the training examples.
-            *fit_args: passed on to a `run_trial` or `HyperModel.fit` of the user's own.
+            *fit_args: passed on to a custom `run_trial` or `HyperModel.fit`.
             validation_data: pair `(x, y)` of the validation set.
             validation_split: alternatively, the fraction of the examples, in (0, 1), at the end
                 of the arrays that is used for validation, as in `Model.fit`. Without either,
@@ -197,11 +196,11 @@ class DropoutTuner(BatchTuner):
                 the patience of the members; with any others, `Model.fit` trains.
             verbose: 1 to let KerasTuner print each trial.
             **settings: how each trial is trained; see `TrainSettings`. `epochs` defaults to 1;
-                Hyperband decides them itself. The objective is that of the oracle.
-                `initial_weights` defaults to that of a `DropoutHyperModel`; with any other
-                hypermodel it is ``"keep"``, for the weights that were built, and ``"fresh"``
-                draws weights from the seed in their place. Other arguments of `Model.fit` are
-                taken too, and it then trains.
+                Hyperband sets them itself. The objective is that of the oracle. `initial_weights`
+                defaults to that of a `DropoutHyperModel`; with any other hypermodel it is
+                ``"keep"``, for the weights that were built, and ``"fresh"`` draws weights from the
+                seed in their place. Other arguments of `Model.fit` are taken too, and it then
+                trains.
 
         Raises:
             ValueError: a setting is out of range, or model and data do not fit together.
@@ -313,7 +312,7 @@ class DropoutTuner(BatchTuner):
             restore_grid_order(oracle)
 
     def get_state(self) -> dict[str, Any]:
-        """Return what a new tuner on the directory needs to build models without an `Input`."""
+        """Return the state with which a new tuner can build models without an `Input`."""
         return {"input_shape": self._input_shape}
 
     def set_state(self, state: dict[str, Any]) -> None:

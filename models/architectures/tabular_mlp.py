@@ -42,13 +42,13 @@ def build_tabular_mlp(
     """Build an MLP for the rows of a table, which takes raw columns and standardizes them.
 
     The default is the MLP of Gorishniy et al. 2021, arXiv 2106.11959, Section 3.1, with the widths
-    and the rate of the example in the authors' package: two times Dense 384 relu and Dropout 0.1,
-    and a softmax. The first layer is a `keras.layers.Normalization`. The mean and variance of each
+    and the rate of the example in the authors' package: Dense 384 relu and Dropout 0.1, twice, then
+    a softmax. The first layer is a `keras.layers.Normalization`. The mean and variance of each
     column are part of the model and saved with it, so that it predicts from raw columns; training
     does not change them.
 
     `tune`, `train_members` and the studies adapt the layer to the training examples where they
-    build this model themselves, from its name or from this function. They train no model whose
+    build this model themselves, from its name or from this function. They refuse a model whose
     `Normalization` has not been adapted.
 
     Args:
@@ -77,8 +77,8 @@ def build_tabular_mlp(
         ..., ``classifier``.
 
     Raises:
-        ValueError: an argument is out of range, or `adapt_to` has other columns; the message says
-            what is expected.
+        ValueError: an argument is out of range, or `adapt_to` has different columns; the message
+            says what is expected.
 
     Example:
         >>> import numpy as np

@@ -81,7 +81,7 @@ def _limits(context: AuditContext) -> tuple[str, ...]:
     if own:
         return (
             f"the placement of {', '.join(map(repr, own[:3]))}{' and more' * (len(own) > 3)} is "
-            "not checked: they are inside layers of your own, which have no graph",
+            "not checked: they are inside custom layers, which have no graph",
         )
     return ()
 

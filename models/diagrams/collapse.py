@@ -106,7 +106,7 @@ def _find_repeats(layers: Sequence[LayerSpec], sections: Sequence[Section]) -> l
         if ahead >= length
     ]
     worthwhile = [each for each in found if each.saved >= _MIN_LAYERS_SAVED]
-    # Most layers saved first; then shortest runs, then those whose layers share longest names.
+    # Prefer repeats that save the most layers, then shorter runs, then longer common names.
     worthwhile.sort(key=lambda each: (-each.saved, each.length, -_shared(each, layers), each.start))
     chosen: list[_Repeat] = []
     for repeat in worthwhile:
@@ -117,7 +117,7 @@ def _find_repeats(layers: Sequence[LayerSpec], sections: Sequence[Section]) -> l
 
 
 def _matches(tokens: Sequence[object], length: int) -> list[int]:
-    """For each token, the number of tokens from there on that equal those `length` further on."""
+    """For each token, how many consecutive tokens equal those `length` places later."""
     ahead = [0] * (len(tokens) + 1)
     for number in reversed(range(len(tokens) - length)):
         if tokens[number] == tokens[number + length]:

@@ -42,7 +42,7 @@ def _get(layer: keras.Layer, name: str) -> Any:
 
 
 def _size(name: str, value: int) -> str:
-    words = {"num_heads": f"{value} heads", "key_dim": f"keys of {value}"}
+    words = {"num_heads": f"{value} heads", "key_dim": f"key size {value}"}
     return words.get(name, str(value))
 
 

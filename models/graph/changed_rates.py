@@ -1,4 +1,4 @@
-"""Copies of Keras models with other dropout rates."""
+"""Copies of Keras models with different dropout rates."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dropout_zoo.models.layers.lifting import rate_in_variables
 def with_rates(
     model: keras.Model, rates: Mapping[str, float] | Mapping[DropoutSite, float] | float
 ) -> keras.Model:
-    """Return a copy of a model with other dropout rates.
+    """Return a copy of a model with different dropout rates.
 
     Args:
         model: a Sequential or Functional model, compiled or not.
@@ -57,7 +57,7 @@ def with_rates(
         rate_in_variables(each.layer, each.argument) is not None and each.layer is not each.owner
         for each in sites.values()
     ):
-        # What changed the rate of a layer inside another one is not in the configuration of that.
+        # A rate assigned to an inner layer is not in the outer layer's configuration.
         return with_rates(_plain_clone(model, {}), wanted)
     changed = [site for path, site in sites.items() if wanted[path] != site.rate]
     for site in changed:
@@ -104,7 +104,7 @@ def _rates_by_path(
 def _settings(
     model: keras.Model, changed: Sequence[DropoutSite], wanted: Mapping[str, float]
 ) -> dict[int, dict[ConfigPath, float]]:
-    """The numbers to change in the configurations of layers so that sites get other rates.
+    """The numbers to change in the configurations of layers so that sites get different rates.
 
     Args:
         model: the model.

@@ -90,7 +90,7 @@ def _keep_trainable(model: keras.Model, clone: keras.Model) -> None:
 def cloned_layer(
     layer: keras.Layer, settings: Mapping[ConfigPath, float] = MappingProxyType({})
 ) -> keras.Layer:
-    """Clone a layer, optionally with other numbers in its configuration, with fresh weights.
+    """Clone a layer, optionally with different numbers in its configuration, with fresh weights.
 
     Args:
         layer: the layer.
@@ -134,10 +134,10 @@ def cloned_layer(
 
 
 def _not_taken(layer: keras.Layer, config: Mapping[str, Any]) -> set[str]:
-    """The settings of every layer that this one returns and its `__init__` does not take.
+    """The common layer settings in this layer's configuration that its `__init__` does not accept.
 
-    An `__init__` without ``**kwargs`` is common in layers of one's own, and the configuration that
-    Keras creates for them has these settings anyway.
+    An `__init__` without ``**kwargs`` is common in custom layers, and the configuration that Keras
+    creates for them has these settings anyway.
     """
     parameters = inspect.signature(type(layer).__init__).parameters
     if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
@@ -161,7 +161,7 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
 
     Args:
         source: the model to copy from.
-        target: a clone of it; its dropout layers may be of another class.
+        target: a clone of it; its dropout layers may be of a different class.
     """
     for old, new in zip(flat_layers(source), flat_layers(target), strict=True):
         copy_layer_weights(old, new)
@@ -233,7 +233,7 @@ def _fresh_copy(thing: Any) -> Any:
 
 
 def _with_numbers(config: Any, numbers: Mapping[ConfigPath, float], path: ConfigPath = ()) -> Any:
-    """A copy of a configuration with other numbers at some paths."""
+    """A copy of a configuration with different numbers at some paths."""
     if path in numbers:
         return numbers[path]
     if isinstance(config, dict):

@@ -1,7 +1,7 @@
-"""Whether models can be shown to be equal, whatever code of the user's own they contain.
+"""Decide whether models are provably equal, even with user-defined code.
 
-`model_fingerprint` names a model in the record of a run and reads what it can. Here what cannot be
-read is never taken to be equal.
+`model_fingerprint` identifies a model in a run's record and skips what it cannot read; here, what
+cannot be read never counts as equal.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _OF_PYTHON = (
 
 @dataclass(frozen=True, eq=False)
 class ModelReading:
-    """What decides how a model is trained, as far as it can be read.
+    """What determines how a model is trained, as far as it can be read.
 
     Attributes:
-        digest: equal for models that are equal in all that could be read.
-        unread: the objects that could not be read, in the order in which they were met.
-        has_own_code: whether the model contains classes or functions of the user's own.
+        digest: equal for models that are equal in everything that could be read.
+        unread: the objects that could not be read, in the order in which they were encountered.
+        has_own_code: whether the model contains user-defined classes or functions.
     """
 
     digest: str
@@ -63,16 +63,16 @@ class ModelReading:
 
 
 def read_model(model: keras.Model, *, rates: bool = True, weights: str = "all") -> ModelReading:
-    """Read a model: layers, graph, weights and how it is compiled, with the code of the user's own.
+    """Read a model: layers, graph, weights and how it is compiled, including user-defined code.
 
-    Functions are read with the values that they enclose and the globals that they name; objects of
-    the user's own with their attributes.
+    Functions are read with their closures and the globals they refer to; user-defined objects with
+    their attributes.
 
     Args:
         model: a Sequential or Functional model.
         rates: whether the rates of dropout layers are part of it.
-        weights: the values that are part of it: of ``"all"`` weights, or only of those that are
-            ``"fixed"``, which are kept when fresh weights are drawn.
+        weights: which weights to include: ``"all"``, or only ``"fixed"`` ones, which are kept when
+            fresh weights are drawn.
 
     Returns:
         The reading.
@@ -95,7 +95,7 @@ class _Reader:
         self._places = {id(layer): place for place, layer in enumerate(self.layers)}
         self._tensors: dict[int, int] = {}
         self._met: dict[int, int] = {}
-        self._kept: list[Any] = []  # what was met, so that no other object gets its id
+        self._kept: list[Any] = []  # keeps objects alive, so that ids are not reused
 
     def layer(self, layer: keras.Layer, weights: str) -> Any:
         """Read a layer of the model, without the layers inside it."""
@@ -234,7 +234,7 @@ class _Reader:
         return ["class", kind.__qualname__, self.read(kind.__bases__), self.read(members)]
 
     def _object(self, value: Any) -> Any:
-        if isinstance(value, keras.Layer):  # a layer that is no part of the model
+        if isinstance(value, keras.Layer):  # a layer that is not part of the model
             return self._unreadable(value)
         if isinstance(value, keras.random.SeedGenerator):  # the seed of the member replaces its own
             return ["seed generator"]
@@ -285,12 +285,12 @@ def _shape(value: Any) -> list[Any]:
 
 
 def _is_own(code: Any) -> bool:
-    """Whether a class or function is the user's own."""
+    """Whether a class or function is user-defined."""
     return (getattr(code, "__module__", None) or "").partition(".")[0] not in _KNOWN_PACKAGES
 
 
 def _holds_own(value: Any) -> bool:
-    """Whether an attribute of an object of Keras's holds code or objects of the user's own."""
+    """Whether an attribute of a Keras object holds user-defined code or objects."""
     if isinstance(value, Mapping):
         return any(map(_holds_own, value.values()))
     if isinstance(value, list | tuple | set):

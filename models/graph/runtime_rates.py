@@ -26,8 +26,8 @@ def with_runtime_rates(model: keras.Model) -> keras.Model:
     changes have no effect. `with_rates` returns to plain layers.
 
     Layers inside other layers are included, such as those of `MultiHeadAttention` and of custom
-    layers, and so are the rates of recurrent layers. At a rate of 0, Keras computes attention by
-    another function than at other rates; the copy always uses the one with dropout, so that its
+    layers, and so are the rates of recurrent layers. At a rate of 0, Keras uses a different
+    attention function than at other rates; the copy always uses the one with dropout, so that its
     results at 0 differ by rounding.
 
     Args:
@@ -107,7 +107,7 @@ def _may_depend_on_rate(model: keras.Model, site: DropoutSite) -> bool:
     """Whether the code around a site may read its rate as a number, as Keras's attention does."""
     for layer in flat_layers(model):
         if isinstance(layer, _ATTENTION) and dropout_of_attention(layer) is site.layer:
-            return type(layer) not in _ATTENTION  # a subclass may have code of its own
+            return type(layer) not in _ATTENTION  # a subclass may have custom code
     # Where a rate of 0 means that a layer is left out, no other rate would reach it.
     return site.rate == 0 and any(
         inner is site.layer

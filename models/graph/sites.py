@@ -24,7 +24,7 @@ DROPOUT_FAMILY: tuple[type[keras.Layer], ...] = (
 """Layers that only apply dropout; each has a `rate` and a `seed_generator`."""
 
 DROPPING_DENSE: tuple[type[keras.Layer], ...] = (DropConnect, ConcreteDropout)
-"""Dense layers that drop their weights or inputs, at a `rate` of their own."""
+"""Dense layers that drop their weights or inputs, with their own `rate`."""
 
 # Layers that do not affect the placement of dropout after them. An embedding is a table of
 # inputs: dropout after it is dropout on the input.
@@ -189,7 +189,7 @@ def _with_inner_layers(entry: GraphLayer) -> Iterator[_Held]:
 
 
 def _dropping_arguments(layer: keras.Layer) -> list[str]:
-    """The attributes of a layer that are dropout rates of its own."""
+    """The attributes of a layer that hold its own dropout rates."""
     if isinstance(layer, (*DROPOUT_FAMILY, *DROPPING_DENSE)):
         return ["rate"]
     names: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ LIFTED: dict[type[keras.Layer], type[keras.Layer]] = LIFTED_LAYERS | LIFTED_CELL
 
 
 def lift(layer: keras.Layer) -> None:
-    """Turn a plain dropout layer or recurrent cell into its equivalent, where it stands.
+    """Turn a plain dropout layer or recurrent cell into its equivalent, in place.
 
     Changing the class reaches layers inside other layers, which cannot be exchanged.
 
@@ -27,14 +27,14 @@ def lift(layer: keras.Layer) -> None:
 
 
 def rate_in_variables(layer: keras.Layer, argument: str) -> RateInVariables | None:
-    """Return what holds a rate of a layer in variables.
+    """Return the object that holds a rate of a layer in variables.
 
     Args:
         layer: the layer that applies dropout.
         argument: its argument that is the rate.
 
     Returns:
-        The layer itself or, for a recurrent cell, one of its rates; None where the rate is no
+        The layer itself or, for a recurrent cell, one of its rates; None where the rate is not a
         variable.
     """
     if isinstance(layer, RuntimeRate):

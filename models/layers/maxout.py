@@ -15,7 +15,7 @@ from dropout_zoo.models.argument_validation import check_count
 class Maxout(keras.layers.Layer):
     """A dense layer of maxout units: ``max(x @ W_k + b_k)`` over the pieces ``k``.
 
-    Each piece has incoming weights of its own, so that the layer has `num_pieces` times as many
+    Each piece has its own incoming weights, so that the layer has `num_pieces` times as many
     parameters as a dense layer with as many units. There is no other activation. The kernel has
     shape ``(inputs, units * num_pieces)``, with the pieces of a unit side by side, so that a
     constraint on axis 0 applies to each piece.

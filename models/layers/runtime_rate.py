@@ -20,7 +20,7 @@ _DROPPED = -_SELU_ALPHA * _SELU_SCALE  # what AlphaDropout sets a dropped unit t
 
 
 class RateInVariables:
-    """Base class of what holds a dropout rate in variables.
+    """Base class of objects that hold a dropout rate in variables.
 
     Attributes:
         rate: fraction dropped, in [0, 1), before any factor of a schedule.
@@ -53,7 +53,7 @@ class RateInVariables:
             variable.assign(value)
 
     def coefficients_of(self, rate: float) -> tuple[float, ...]:
-        """The numbers that a rate enters the computation as."""
+        """The numbers through which a rate enters the computation."""
         return (1.0 - rate,) if on_jax() else (rate, 1 / (1 - rate))
 
     def create_coefficients(self, layer: keras.Layer, prefix: str = "rate") -> None:
@@ -78,11 +78,11 @@ class RateInVariables:
 class RuntimeRate(RateInVariables):
     """Base class of the layers below: a rate in variables, and a seed generator.
 
-    The numbers that a rate enters the computation as, such as ``1 / (1 - rate)``, are computed in
-    Python, as in Keras, and stored in variables. On TensorFlow and JAX the masks equal those of the
-    plain layer; on TensorFlow the outputs are equal too, bit for bit. A rate of 0 passes every
-    value through unchanged; unlike the plain layer it advances the seed generator, as any other
-    rate does.
+    The numbers through which a rate enters the computation, such as ``1 / (1 - rate)``, are
+    computed in Python, as in Keras, and stored in variables. On TensorFlow and JAX the masks equal
+    those of the plain layer; on TensorFlow the outputs are equal too, bit for bit. A rate of 0
+    passes every value through unchanged; unlike the plain layer it advances the seed generator, as
+    any other rate does.
     """
 
     seed: int | None
@@ -228,7 +228,7 @@ def dropped(
     zero = ops.cast(0, inputs.dtype)
     if on_jax():
         # On JAX, Keras keeps values whose random number is below the keep probability, in
-        # float32 for inputs of any dtype: the same distribution, but other masks.
+        # float32 for inputs of any dtype: the same distribution, but different masks.
         (keep,) = coefficients
         kept = keras.random.uniform(shape, dtype="float32", seed=generator) < keep
         return ops.where(kept, inputs / ops.cast(keep, inputs.dtype), zero)

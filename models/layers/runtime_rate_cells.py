@@ -43,7 +43,8 @@ class CellRate(RateInVariables):
                 dropped(ones, ops.shape(ones), self.coefficients, self._generator)
                 for _ in range(self._count or 1)
             ]
-            # Both rates of a cell draw from one generator, which a rate of 0 leaves alone in Keras.
+            # Both rates of a cell draw from one generator, which Keras does not advance at a rate
+            # of 0.
             first = self.coefficients[0]
             drops = first < 1 if on_jax() else first > 0
             state.assign(ops.where(drops, ops.copy(state), before))
@@ -56,13 +57,13 @@ class CellRate(RateInVariables):
 
 
 class RuntimeRateCell:
-    """Base class of recurrent cells whose rates, as far as they are not 0, are in variables.
+    """Base class of recurrent cells whose nonzero rates are held in variables.
 
     The masks equal those of the plain cell, as do the outputs on TensorFlow; see `RuntimeRate`. A
     rate that is set to 0 passes every value through unchanged and draws no random numbers, but the
     gradients of a plain cell without that dropout may be rounded differently. At a
     `recurrent_dropout` of 0, Keras computes all gates of an LSTM or a GRU together: outputs differ
-    by rounding too, and inputs are dropped by one mask there, by one for each gate here.
+    by rounding too, and Keras then drops the inputs with one mask, this cell with one per gate.
 
     Attributes:
         cell_rates: the rates by name, ``"dropout"`` and ``"recurrent_dropout"``.

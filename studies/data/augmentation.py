@@ -1,4 +1,4 @@
-"""More or other training data: augmented copies, synthetic examples, a selection of classes."""
+"""Modified training data: augmented copies, synthetic examples, a selection of classes."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def with_rare_class(dataset: Dataset, rare: int, ratio: int, seed: int) -> Datas
     Args:
         dataset: a classification.
         rare: number of the class.
-        ratio: of this many examples, one is kept.
+        ratio: one example in this many is kept.
         seed: seed of the choice of examples.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Other training sets for the same validation set, and folds."""
+"""Different training sets for the same validation set, and folds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dropout_zoo.training.data.structures import take
 def with_training_part(
     dataset: Dataset, x: np.ndarray, y: np.ndarray, changed: str, weight: np.ndarray | None = None
 ) -> Dataset:
-    """Return a dataset with another training set.
+    """Return a dataset with a different training set.
 
     Args:
         dataset: the data.

@@ -64,7 +64,7 @@ def examine(
         ignore: codes of rules to leave out, such as ``["DZ204"]``.
         select: codes of the rules to apply; None for all.
         **settings: how the model is trained; see `TrainSettings`. `epochs` defaults to 10; a
-            verdict on over- or underfitting needs as many as a real training.
+            verdict on over- or underfitting needs as many as a real training run.
 
     Returns:
         The findings of `audit` and those of the measurements, with their numbers. All

@@ -31,7 +31,7 @@ KEEP_AXIS = "keep probability (fraction kept)"
 class Display(ABC):
     """A picture of a result: `from_result` computes what is drawn, `plot` draws it.
 
-    What is drawn are plain tables and numbers, the arguments of each subclass, which can be
+    The data drawn are plain tables and numbers, which are the arguments of each subclass and can be
     inspected or changed before `plot`.
 
     Attributes:
@@ -39,7 +39,7 @@ class Display(ABC):
         figure_: the figure drawn on; set by `plot`.
     """
 
-    studies: ClassVar[Sequence[str]] = ()  # those it draws; none named: all that train models
+    studies: ClassVar[Sequence[str]] = ()  # kinds it can draw; empty for all that train models
 
     axes_: list[Axes]
     figure_: Figure
@@ -57,7 +57,7 @@ class Display(ABC):
         """Write the picture to a file, after drawing it if `plot` has not been called.
 
         Args:
-            path: the file; its suffix decides the format.
+            path: the file; its suffix determines the format.
             **savefig_kw: keyword arguments for `matplotlib.figure.Figure.savefig`.
 
         Returns:
@@ -106,7 +106,7 @@ class Display(ABC):
             The axes, one for each panel.
 
         Raises:
-            TypeError: `ax` is something else than axes.
+            TypeError: `ax` is something other than axes.
             ValueError: there are not as many axes as panels.
         """
         if ax is None:
@@ -241,7 +241,7 @@ def means_over_seeds(points: pd.DataFrame) -> pd.DataFrame:
 
 
 def styled(artist: type[Artist], defaults: Mapping[str, Any], given: Style) -> dict[str, Any]:
-    """Combine the keyword arguments of a display with those of its caller, who has priority.
+    """Combine the keyword arguments of a display with those of its caller, which take precedence.
 
     Args:
         artist: what they style; the aliases of its properties (``lw``, ``c``) are understood.

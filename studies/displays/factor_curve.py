@@ -50,7 +50,7 @@ class FactorCurveDisplay(CurveDisplay):
 
     Args:
         points: one row per run: ``series`` (the line it belongs to), ``x`` (the factor) and
-            ``value`` (the metric; of an accuracy the error in percent).
+            ``value`` (the metric; for accuracy, the error in percent).
         factor: the horizontal axis.
         ylabel: label of the vertical axis.
 

@@ -23,7 +23,7 @@ class HeatMapDisplay(Display):
     """A metric for each pair of values of two factors, the best mean marked by a star.
 
     Args:
-        values: mean of the metric (of an accuracy the error in percent), one row per value of the
+        values: mean of the metric (for accuracy, the error in percent), one row per value of the
             vertical factor and one column per value of the horizontal one.
         xlabel: label of the horizontal axis.
         ylabel: label of the vertical axis.

@@ -1,4 +1,4 @@
-"""Convergence of Monte-Carlo averages, beside weight scaling."""
+"""Convergence of Monte Carlo averages, beside weight scaling."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class RateCurveDisplay(CurveDisplay):
 
     Args:
         points: one row per run: ``series`` (the line it belongs to), ``x`` (the rate) and
-            ``value`` (the metric; of an accuracy the error in percent).
+            ``value`` (the metric; for accuracy, the error in percent).
         training: the same columns for the training set, with dropout off; empty if it is not known.
         ylabel: label of the vertical axis.
         optimum: rate with the best mean.

@@ -19,7 +19,7 @@ class ReliabilityDisplay(Display):
     """Accuracy against confidence, with intervals and the number of examples of each bin.
 
     Args:
-        calibrations: calibrations by name, such as that of weight scaling and that of Monte-Carlo
+        calibrations: calibrations by name, such as that of weight scaling and that of Monte Carlo
             averages.
 
     Example:

@@ -23,8 +23,9 @@ class Calibration(StudyResult):
         data: one row per bin that contains examples: its edges ``left`` and ``right``, the number
             of ``examples``, their mean ``confidence`` and ``accuracy``, and the confidence interval
             of the accuracy, ``low`` and ``high`` (Wilson 1927, JASA 22:209-212).
-        settings: number of ``bins``, confidence ``level``, and what else decides the numbers.
-        versions: versions of the packages that decide the numbers.
+        settings: number of ``bins``, confidence ``level``, and everything else that determines the
+            results.
+        versions: versions of the packages that affect the results.
         conclusions: the calibration error and whether the predictions are over- or underconfident.
 
     Example:

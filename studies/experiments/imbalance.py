@@ -44,7 +44,7 @@ def plan_imbalance_sweep(
             function that returns a compiled classifier.
         dataset: a classification; see `as_dataset`.
         rare: number of the class that is made rare.
-        ratios: of this many training examples of the class, one is kept; 1 keeps all.
+        ratios: one training example of the class in this many is kept; 1 keeps all.
         rates: what is compared with no dropout: a rate (fraction dropped, in [0, 1)) for all of
             `sites`, rates by site path, or None for the model's own rates.
         sites: where a single rate applies: ``"all"``, a placement such as ``"hidden"``, or the

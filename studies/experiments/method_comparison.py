@@ -65,8 +65,9 @@ def plan_compare_methods(
         model: a registered name or a builder function with the arguments that the methods change:
             ``kernel_regularizer``, ``max_norm``, ``batch_norm``, ``units``.
         dataset: the data; see `as_dataset`.
-        methods: names of methods; None for all that model and data allow. No method at all is
-            always included, without those that the builder uses by default.
+        methods: names of methods; None for all that model and data allow. The control without any
+            method is always included; methods that the builder uses by default are switched off in
+            it.
         examples: number of training examples of all methods except more data, which gets all; None
             for half of them.
         transfer: data with the same input shape, such as other classes of the same data (see
@@ -77,8 +78,8 @@ def plan_compare_methods(
             come out too narrow (Bengio and Grandvalet 2004, JMLR 5:1089-1105).
         num_tuning_seeds: number of seeds on which each option of each method is tried.
         seeds: number of seeds of the race, or the seeds.
-        **settings: how each model is trained; see `TrainSettings`. The epochs are those of a
-            training without a method. The default objective is the validation accuracy, or
+        **settings: how each model is trained; see `TrainSettings`. `epochs` is the number for
+            training without any method. The default objective is the validation accuracy, or
             ``"val_mae"`` for a regression: the loss of L1 and L2 includes their penalty.
 
     Returns:
@@ -142,10 +143,10 @@ def compare_methods() -> None:
     """Tune each method against overfitting on the validation set, then compare the best of each.
 
     The race runs on seeds that the tuning has not seen, the same for every method, but on the same
-    validation examples, to the advantage of methods with more options. All methods make as many
-    updates, those with more examples up to a whole epoch more, and are scored at their last epoch.
-    Only early stopping is scored at its best epoch, which the validation set chooses, to its
-    advantage.
+    validation examples, which favors methods with more options. All methods make the same number of
+    updates, up to one epoch more with more examples, and are scored at their last epoch; only early
+    stopping is scored at its best epoch, which favors it because that epoch is chosen on the
+    validation set.
 
     Returns:
         The result of the race, with the factors ``method`` and ``option``; the results of the

@@ -32,8 +32,8 @@ class MonteCarloPrediction(StudyResult):
         data: one row per example: ``example``, the mean of each output as ``mean/<output>``, its
             standard deviation over the passes as ``std/<output>``, and, for probabilities,
             ``entropy`` and ``mutual_information``.
-        settings: number of ``samples``, and what else decides the numbers.
-        versions: versions of the packages that decide the numbers.
+        settings: number of ``samples``, and everything else that determines the results.
+        versions: versions of the packages that affect the results.
         conclusions: what follows from the data.
 
     Example:
@@ -223,7 +223,7 @@ def monte_carlo_convergence(
 
 
 def _settings(model: keras.Model, seed: int, batch_size: int, examples: int) -> dict[str, Any]:
-    """Everything that decides the numbers besides the passes; masks are drawn per batch."""
+    """Everything that determines the results, except the passes; masks are drawn per batch."""
     return {
         "seeds": [seed],
         "batch_size": batch_size,
@@ -240,8 +240,8 @@ def _passes(
     copy_weights(model, clone)
     if not any(site.rate for site in dropout_sites(clone)):
         raise ValueError(
-            f"expected a model with dropout at a rate above 0, received {model.name!r}, of which "
-            "every pass would be the same; train one with dropout first"
+            f"expected a model with dropout at a rate above 0, received {model.name!r}, for which "
+            "every pass would give the same output; train one with dropout first"
         )
     switch = DropoutSwitch(clone)
     clone.run_eagerly = False  # traced once, with dropout on

@@ -78,8 +78,8 @@ def plan_placement_sweep(
     usable = [name for name in available if name in wanted]
     if unknown or not usable:
         raise ValueError(
-            f"expected rates of placements among {', '.join(available) or 'none'}, those of "
-            f"{plain.model.name!r}; received {', '.join(unknown or wanted)}"
+            f"expected rates for placements of {plain.model.name!r} "
+            f"({', '.join(available) or 'none'}), received {', '.join(unknown or wanted)}"
         )
     compared = [
         Setting(NO_DROPOUT, {"placement": "none", "layer": PLAIN}, plain.rates(0.0), plain),

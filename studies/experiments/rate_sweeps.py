@@ -63,8 +63,8 @@ def plan_rate_sweep(
 
     Args:
         model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
-            function that returns a compiled model. Other widths than the model's own need a name
-            or a function with the argument ``units``.
+            function that returns a compiled model. To use other widths, pass a name or a function
+            with the argument ``units``.
         dataset: the data; see `as_dataset`.
         sites: the sites that share the rate: ``"all"``, a placement such as ``"hidden"``, or the
             path of a site; ``"each"`` sweeps one site at a time. The other sites keep their rates.
@@ -100,8 +100,8 @@ def plan_rate_sweep(
     if units is not None or "expected" in widths:
         if sites not in ("hidden", "all"):
             raise ValueError(
-                "expected sites to be 'hidden' or 'all' where widths are given or change, which "
-                f"are those of all hidden layers; received {sites!r}"
+                "expected sites to be 'hidden' or 'all' when widths are given or vary, because "
+                f"widths apply to all hidden layers; received {sites!r}"
             )
         start = units_of(model, units)
         base = TrainingSetup(build_with(model, data, {"units": start}), data)

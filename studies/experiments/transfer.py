@@ -34,8 +34,8 @@ def transferred_model(
         arguments: arguments of the builder that differ from its defaults.
         dataset: the data the model is for.
         source: the data its hidden layers are trained on; the inputs have the same shape.
-        epochs: epochs of that training.
-        batch_size: batch size of that training.
+        epochs: number of epochs on `source`.
+        batch_size: batch size on `source`.
 
     Returns:
         A new compiled model. Layers of the same shape in both models, except the last one, have the

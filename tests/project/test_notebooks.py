@@ -30,7 +30,7 @@ def has_image(cell):
 
 
 def text_of(cell):
-    """All that a reader sees below a cell, as text."""
+    """Everything that a reader sees below a cell, as text."""
     texts = [output.get("text", "") for output in cell.outputs]
     for output in cell.outputs:
         data = output.get("data", {})

@@ -118,7 +118,7 @@ def test_holm_tests_the_most_significant_first():
     assert levels == pytest.approx([1 - 0.05 / 3, 1 - 0.05 / 2, 1 - 0.05 / 2])
 
 
-def test_after_one_that_is_not_significant_none_is():
+def test_holm_stops_at_the_first_difference_that_is_not_significant():
     wide = [0.1, 0.2, 0.25, 0.35]
     found = holm_differences({"one": wide, "two": wide, "three": wide}, [0.0] * 4)
     assert paired_difference(wide, [0.0] * 4).excludes_zero

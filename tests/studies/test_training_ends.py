@@ -101,7 +101,7 @@ def test_a_study_that_was_too_short_says_so_after_its_comparison(short, tmp_path
 
 
 @pytest.mark.slow
-def test_a_study_that_trained_until_validation_turned_does_not(few_digits):
+def test_a_study_whose_runs_stopped_early_is_not_reported_as_untrained(few_digits):
     model = build_mlp(units=(8,), hidden_rates=(0.5,))
     result = rate_sweep(
         model, few_digits, rates=[0.5], epochs=200, patience=1, batch_size=8, seeds=1,

@@ -1,4 +1,4 @@
-"""What the record of a run says of a model: all that decides its numbers."""
+"""What the record of a run says about a model: everything that determines its results."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""The settings of a training: one place for names, defaults and checks."""
+"""The settings of a training run: one place for names, defaults and checks."""
 
 import dataclasses
 import inspect

@@ -88,7 +88,7 @@ def test_a_single_seed_is_not_conclusive():
     assert "0.2 better than no dropout on a single seed, so not conclusive" in found.sentence
 
 
-def test_without_an_end_of_training_no_gain_is_claimed():
+def test_no_gain_is_claimed_if_training_did_not_reach_its_end():
     scores = {NONE: 0.5 + NOISE, "at 40": 0.3 - NOISE}
     for best_epoch, kind in ((20, "not trained to the end"), (18, "gain")):
         found = concluded(LOSS, scores, best_epoch=best_epoch, epochs=EPOCHS)

@@ -1,4 +1,4 @@
-"""Bad input by the thousand: each is told in a few lines, with status 2, and nothing is written."""
+"""Bad input by the thousand: each is reported in a few lines, with status 2; nothing is written."""
 
 import io
 import pickle

@@ -1,4 +1,4 @@
-"""The picture of a search, where trials beyond the range are no part of the grid."""
+"""The picture of a search, where trials beyond the range are not part of the grid."""
 
 import itertools
 
@@ -48,7 +48,7 @@ def test_a_line_is_of_trials_that_differ_in_one_rate():
     np.testing.assert_allclose(of_second, score(0.2, second))
 
 
-def test_a_line_is_of_means_where_the_trials_are_no_grid():
+def test_the_line_shows_means_if_the_trials_do_not_form_a_grid():
     (label, rates, scores), _ = lines_of([(0.2, 0.3), (0.3, 0.4), (0.4, 0.5), (0.4, 0.2)])
     assert label == MEAN
     np.testing.assert_allclose(rates, GRID)

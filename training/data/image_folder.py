@@ -139,7 +139,7 @@ def _visible(folder: Path, root: Path) -> Iterator[Path]:
 @contextmanager
 def _opened(file: Path) -> Iterator[Image.Image]:
     if not file.is_file():
-        raise DataError(f"{file}: expected an image, received no regular file")
+        raise DataError(f"{file}: expected an image, received something that is not a regular file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -150,7 +150,7 @@ def _opened(file: Path) -> Iterator[Image.Image]:
     except Exception as error:
         # Pillow's decoders raise OSError, SyntaxError, struct.error and others.
         raise DataError(
-            f"{file}: expected an image, received a damaged or other file: {error}"
+            f"{file}: expected an image, received a damaged file or another format: {error}"
         ) from None
 
 

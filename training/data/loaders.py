@@ -117,7 +117,7 @@ def _read(
     if is_folder:
         return read_image_folder(path, image_size=image_size, max_bytes=max_bytes)
     if not path.is_file():
-        fault = "no regular file" if path.exists() else "no such file"
+        fault = "something that is not a regular file" if path.exists() else "no such file"
         raise DataError(f"{source}: expected {', '.join(NAMED_SETS)}, or {PATHS}; received {fault}")
     if is_table:
         return read_table(path, target=target, max_bytes=max_bytes)
@@ -151,7 +151,7 @@ def _download(name: str) -> Examples:
     except Exception as error:
         # Keras raises a plain Exception if the download fails.
         raise DataError(
-            f"{name}: expected to download it, received {error}; without a network use digits, or "
+            f"{name}: expected a successful download, received {error}; offline, use digits, or "
             f"{PATHS}"
         ) from error
     finally:

@@ -176,7 +176,7 @@ def table_part(name: str, frame: pd.DataFrame, target: str | None) -> tuple[Part
         target: Name of the target column.
 
     Returns:
-        Features and target, and the task if the type of the target says it.
+        Features and target, and the task, if the type of the target implies one.
 
     Raises:
         DataError: There is no such column, or one does not fit.
@@ -196,7 +196,7 @@ def table_part(name: str, frame: pd.DataFrame, target: str | None) -> tuple[Part
             "a model needs at least one input"
         )
     if frame.empty:
-        raise DataError(f"{name}: expected rows below the header, received an empty set")
+        raise DataError(f"{name}: expected rows below the header, received none")
     y, task = target_column(name, frame[target])
     x = feature_columns(name, frame.drop(columns=target))
     return Part(f"{name}: columns", x, f"{name}: column {target!r}", y), task
@@ -235,8 +235,8 @@ def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
         from pyarrow.parquet import ParquetFile
     except ImportError:
         raise DataError(
-            f"{path}: expected pyarrow to be installed, received a .parquet file without it; "
-            "run pip install pyarrow, or save the table as .csv"
+            f"{path}: reading .parquet files needs pyarrow, which is not installed; run pip "
+            "install pyarrow, or save the table as .csv"
         ) from None
     try:
         with ParquetFile(path) as file:
@@ -252,9 +252,9 @@ def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
     except DataError:
         raise
     except Exception as error:
-        # Damaged metadata raise whatever their parser does: errors of Arrow, JSON, Unicode, keys.
+        # With damaged metadata, parsers may raise anything: Arrow, JSON, Unicode or key errors.
         raise DataError(
-            f"{path}: expected a .parquet file, received a damaged or other file: {error}"
+            f"{path}: expected a .parquet file, received a damaged file or another format: {error}"
         ) from None
 
 
@@ -280,7 +280,7 @@ def target_column(source: str, column: pd.Series) -> tuple[Array, Task | None]:
         column: The column.
 
     Returns:
-        The values, and the task if the type of the column says it.
+        The values, and the task, if the type of the column implies one.
 
     Raises:
         DataError: A value is missing.
@@ -310,7 +310,7 @@ def feature_columns(source: str, frame: pd.DataFrame) -> Array:
         The inputs.
 
     Raises:
-        DataError: A column has no name of its own, or holds anything but finite numbers.
+        DataError: A column has no unique name, or holds anything but finite numbers.
     """
     _check_names(source, [str(name) for name in frame.columns])
     x = np.empty(frame.shape, dtype=np.float32)

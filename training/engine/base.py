@@ -22,10 +22,10 @@ class EngineOptions:
     Each engine reads the options that concern it.
 
     Attributes:
-        update: ``"keras"`` updates the weights by Keras's own optimizer, bit for bit as
+        update: ``"keras"`` updates the weights with Keras's own optimizer, bit for bit as
             `Model.fit` does; ``"auto"`` allows faster updates that round differently.
-        workers: the largest number of members to train at the same time; None for as many as
-            the engine finds best.
+        workers: the largest number of members to train at the same time; None for as many as the
+            engine finds best. Has no effect where `Model.fit` trains.
         memory_budget: bytes that the data may take in the engine's memory; None for a share of
             the free memory.
 

@@ -1,7 +1,7 @@
-"""What ends training between two steps: interrupts that do not get lost, and a time limit.
+"""Ends training between two steps: interrupts that cannot get lost, and a time limit.
 
-Python ignores exceptions that are raised during garbage collection, and a `KeyboardInterrupt` is
-no exception to that. Libraries that clean up there make it happen now and then.
+Python ignores exceptions that are raised during garbage collection, including `KeyboardInterrupt`;
+libraries that clean up there make this happen occasionally.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)  # of `m
 class OutOfTimeError(BaseException):
     """Raised by `check_interrupt` when a `TimeLimit` has passed.
 
-    Like `KeyboardInterrupt` it is no `Exception`, so that what handles the errors of a model's own
-    code does not take it for one.
+    Like `KeyboardInterrupt`, it does not derive from `Exception`, so that handlers of a model's own
+    errors do not catch it.
     """
 
 
@@ -67,8 +67,8 @@ def interruptible() -> Iterator[None]:
     """Raise `KeyboardInterrupt` on SIGINT and SIGTERM, and again in `check_interrupt`.
 
     Other exceptions into which libraries turn a `KeyboardInterrupt`, such as `SystemError`, leave
-    the context as `KeyboardInterrupt`. For the main thread, as all signal handlers; the previous
-    handlers are restored at the end.
+    the context as `KeyboardInterrupt`. Use it in the main thread, like all signal handlers; the
+    previous handlers are restored at the end.
     """
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -95,10 +95,10 @@ def interruptible() -> Iterator[None]:
 
 
 def check_interrupt() -> None:
-    """Raise `KeyboardInterrupt` if a signal has come, whether or not it raised one then.
+    """Raise `KeyboardInterrupt` if a signal has arrived, even if its exception was lost.
 
     Raises:
-        KeyboardInterrupt: a signal has come since the context of `interruptible` was entered.
+        KeyboardInterrupt: a signal has arrived since the context of `interruptible` was entered.
         OutOfTimeError: the time of a `TimeLimit` has passed.
     """
     if _asked:

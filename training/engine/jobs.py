@@ -12,8 +12,8 @@ class JobSource:
 
     Args:
         jobs: yields jobs; None means that the next job depends on results that are not there yet.
-        known: whether all jobs are known beforehand: an engine may then take jobs before it is
-            free for them, without keeping the iterator from looking at more results first.
+        known: whether all jobs are known beforehand: an engine may then take jobs ahead of time;
+            otherwise the iterator may need more results first.
 
     Attributes:
         exhausted: whether the iterator has ended.

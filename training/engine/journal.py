@@ -18,8 +18,8 @@ from dropout_zoo.training.members import Member, TrainedMember, member_rates
 class JournaledTrainer:
     """Trains members like a `MemberTrainer` and appends each to a journal as it finishes.
 
-    Members that the journal has already are restored from it. An incomplete last record, as a
-    kill leaves it, is ignored and its member trained again.
+    Members that the journal has already are restored from it. An incomplete last record, left by a
+    killed process, is ignored, and its member is trained again.
 
     Args:
         trainer: trains the members that the journal does not have.
@@ -91,7 +91,7 @@ class JournaledTrainer:
         return self._trainer.max_parallel
 
     def _key(self, member: Member) -> str:
-        """All that decides a training within a run, as text."""
+        """Everything that determines the result of a training run, as text."""
         rates = member_rates(self._trainer.plan.model, member)
         epochs = member.epochs or self._trainer.plan.settings.epochs
         key = [list(rates.items()), member.seed, member.initial_epoch, epochs]

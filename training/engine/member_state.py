@@ -1,4 +1,4 @@
-"""The state of one member in a model: the variables that make the member up."""
+"""The state of one member in a model: the variables that make up the member."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class MemberState:
         seed_masks(self.model, seed)
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Continue from the end of an earlier training of the started member."""
+        """Continue from the end of an earlier run of the started member."""
         _assign(self.weights, checkpoint.last)
         _assign(self.model.optimizer.variables, checkpoint.optimizer)
         _assign([generator.state for generator in self.generators], checkpoint.seeds)

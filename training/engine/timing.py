@@ -20,7 +20,7 @@ class Pace:
 
     Attributes:
         start_up: seconds before the first step, for tracing and compiling.
-        training: seconds per training besides its epochs.
+        training: seconds per run in addition to its epochs.
         epoch: seconds per epoch, including the measurements after it.
         parallel: number of training runs at the same time; the times above are those of each.
     """

@@ -36,16 +36,16 @@ class MemberTrainer:
             build one.
         dataset: the data; see `as_dataset`. A test set is not used.
         settings: how each member is trained.
-        keep_state: whether checkpoints also hold what a continued training needs.
+        keep_state: whether checkpoints also hold the state that is needed to continue training.
         directory: where the members' weights are saved; None for a temporary directory that is
             deleted with the last trained member.
         update: ``"keras"`` lets Keras's optimizer update the weights: a member is bit for bit
             what `Model.fit` makes of it. ``"auto"`` uses TensorFlow's fused kernels where they
             are faster; they round differently.
-        workers: number of members that are trained at the same time; None for one per usable
-            core, and on JAX for as many as fit in memory.
-        memory_budget: number of bytes up to which TensorFlow holds a copy of the data in memory.
-            Larger data are streamed, with the same results. None for half of the free memory.
+        workers: number of members that are trained at the same time; None for one per usable core,
+            and on JAX for as many as fit in memory. Has no effect where `Model.fit` trains.
+        memory_budget: maximum size in bytes of the data that TensorFlow copies into memory. Larger
+            data are streamed, with the same results. None for half of the free memory.
 
     Raises:
         ValueError: an argument is out of range, or model, data and settings do not fit.
@@ -121,7 +121,7 @@ class MemberTrainer:
             None if member is None else self._job(member) for member in members
         )
         known = isinstance(members, Sequence)
-        if known:  # wrong members raise before any training
+        if known:  # invalid members raise before any training
             jobs = iter(list(jobs))
         engine = self._start_engine()
         trained = engine.run(JobSource(jobs, known=known), on_result=on_result)
@@ -154,7 +154,7 @@ class MemberTrainer:
         if member.initial_epoch and member.weights is None:
             raise ValueError(
                 f"expected weights to continue from at initial_epoch={member.initial_epoch}, "
-                "received none; pass the checkpoint of the earlier training"
+                "received none; pass the checkpoint of the earlier run"
             )
         return Job(next(self._numbers), member, member_rates(self.plan.model, member))
 
@@ -172,7 +172,7 @@ def train_members(
     on_result: OnResult | None = None,
     **settings: Unpack[TrainOptions],
 ) -> list[TrainedMember]:
-    """Train many settings of the rates and seeds of one model, each as if it were alone.
+    """Train one model with many dropout rates and seeds, each as if trained alone.
 
     Members with the same seed start from the same weights and see the data in the same order,
     whatever their rates, so that their scores can be compared in pairs.
@@ -184,8 +184,9 @@ def train_members(
         keep_state: as in `MemberTrainer`, like the next four arguments.
         directory: where the members' weights are saved.
         update: what updates the weights.
-        workers: number of members that are trained at the same time.
-        memory_budget: number of bytes up to which the data are held in memory.
+        workers: number of members that are trained at the same time; no effect where `Model.fit`
+            trains.
+        memory_budget: maximum size in bytes of the data that are copied into memory.
         on_result: called with each result as it finishes.
         **settings: how each member is trained; see `TrainSettings`.
 

@@ -69,7 +69,7 @@ class AuditSettings:
     "--fix",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="OUT.keras",
-    help="Write a copy of the model in which every finding that a change of rate can fix is fixed.",
+    help="Write a copy of the model with every finding fixed that a change of rates can fix.",
 )
 def audit_command(
     model: str,

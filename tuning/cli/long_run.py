@@ -43,12 +43,14 @@ def confirm_long_run(search: Search) -> None:
     search.trainer(None)  # raises a clear error if model, data and objective do not fit
     if why_only_model_fit(search.model) is None and rough_seconds(search) <= LONG:
         return
-    click.echo("This may take long: training for a few epochs to estimate the time ...", err=True)
+    click.echo(
+        "This may take a while; training for a few epochs to estimate the time ...", err=True
+    )
     seconds = min(search.estimate_seconds(), budget)
     if seconds <= LONG:
         return
     plan = f"{search.num_runs} training runs take up to about {duration(seconds)}"
-    less = "--max-trials, --epochs, --num-finalists and --num-seeds make it shorter"
+    less = "reduce with --max-trials, --epochs, --num-finalists or --num-seeds"
     if not can_ask():
         click.echo(f"Warning: {plan}; {less}", err=True)
         return

@@ -60,7 +60,7 @@ def compiled_model(text: str) -> keras.Model | str:
         raise ValueError(
             f"expected a compiled model, received {text} without an optimizer and a loss that can "
             "be loaded; call model.compile(...) before model.save(...), or give a model with a "
-            "loss of your own as package.module:function"
+            "custom loss as package.module:function"
         )
     return model
 

@@ -57,7 +57,7 @@ class Integers(click.ParamType):
 def data_options(
     default: str | None, *, in_words: str | None = None
 ) -> Callable[[Command], Command]:
-    """Return what adds the options that specify the data.
+    """Return a decorator that adds the options that specify the data.
 
     Args:
         default: the data if there is no ``--data``; None for none.
@@ -98,7 +98,7 @@ def data_options(
 
 
 def training_options(epochs: int | None, patience_default: str) -> Callable[[Command], Command]:
-    """Return what adds the options that specify how a model is trained.
+    """Return a decorator that adds the options that specify how a model is trained.
 
     Args:
         epochs: default number of epochs; None where it depends on the data.
@@ -125,7 +125,7 @@ def training_options(epochs: int | None, patience_default: str) -> Callable[[Com
 
 
 def run_options(noun: str) -> Callable[[Command], Command]:
-    """Return what adds the options that specify where and how a command runs.
+    """Return a decorator that adds the options that specify where and how a command runs.
 
     Args:
         noun: what the command runs, such as ``"sweep"``.
@@ -231,7 +231,7 @@ def reporting_errors() -> Iterator[None]:
 
 
 def _shown_once() -> Callable[..., None]:
-    """Return what prints each warning once, without the line of code that caused it."""
+    """Return a function that prints each warning once, without the line of code behind it."""
     shown: set[str] = set()
 
     def show(

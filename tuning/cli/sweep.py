@@ -57,7 +57,7 @@ class _Names(click.ParamType):
 
 
 def _study_options(objective: str = "val_loss") -> Callable[[Command], Command]:
-    """Return what adds the argument and options of every study.
+    """Return a decorator that adds the argument and options of every study.
 
     Args:
         objective: the default objective, for the help text.
@@ -89,7 +89,10 @@ def _study_options(objective: str = "val_loss") -> Callable[[Command], Command]:
 
 
 _RATES = click.option(
-    "--rates", type=Numbers(), metavar="R,R,...", help="Rates to train with, besides no dropout."
+    "--rates",
+    type=Numbers(),
+    metavar="R,R,...",
+    help="Rates to train with, in addition to no dropout.",
 )
 
 
@@ -170,9 +173,9 @@ def placement_command(**common: Any) -> None:
     "--methods",
     type=_Names(),
     metavar="M,M,...",
-    help="Methods to compare, besides none: L1, L2, L1 + L2, max-norm, dropout, dropout + L2, "
-    "dropout + max-norm, batch norm, early stopping, synthetic data, augmentation, flips, smaller "
-    "model, more data.  [default: all that MODEL and the data allow]",
+    help="Methods to compare, in addition to none: L1, L2, L1 + L2, max-norm, dropout, "
+    "dropout + L2, dropout + max-norm, batch norm, early stopping, synthetic data, augmentation, "
+    "flips, smaller model, more data.  [default: all that MODEL and the data allow]",
 )
 @_study_options(objective="val_accuracy, or val_mae for regression")
 def methods_command(methods: list[str] | None, **common: Any) -> None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--oracle",
     type=click.Choice(["grid", "random", "bayesian", "hyperband"]),
-    help="How trials are chosen.  [default: grid for up to 50 settings, else random]",
+    help="How trials are chosen.  [default: grid for up to 50 settings, otherwise random]",
 )
 @click.option(
     "--rates",
@@ -138,7 +138,7 @@ def tune_command(
 
     MODEL is a registered model (see `dropout-zoo list`); package.module:function, a function
     without required arguments that returns a compiled Keras model; or a .keras file of a compiled
-    model. Without MODEL, it is mlp, with dropout on its input as well, on noisy_digits.
+    model. Without MODEL, tune runs an example: mlp, with dropout on its input too, on noisy_digits.
 
     Exit status: 0 success, 1 no training run was completed, 2 invalid usage or data, 130
     interrupted.

@@ -21,7 +21,7 @@ def print_versions(context: click.Context, parameter: click.Parameter, wanted: b
 
 
 def version_text() -> str:
-    """The versions of this package and of what it depends on most, one a line."""
+    """The versions of this package and of its main dependencies, one per line."""
     versions = {"dropout-zoo": "", "python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -33,7 +33,7 @@ def version_text() -> str:
 
 
 def keras_backend() -> str:
-    """The backend that Keras will use: of the environment, else of its settings file."""
+    """The backend that Keras will use: from the environment, otherwise from its settings file."""
     directory = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
     try:
         settings = json.loads((directory / "keras.json").read_text(encoding="utf-8"))

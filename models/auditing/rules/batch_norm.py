@@ -144,7 +144,7 @@ def dropout_one_layer_before_batch_norm(context: AuditContext) -> Iterator[Fault
 
 
 def _shifting(context: AuditContext) -> list[PlacedSite]:
-    """The sites whose outputs have another variance during training than at inference."""
+    """The sites whose outputs have a different variance during training than at inference."""
     return [
         placed
         for placed in context.dropping

@@ -168,7 +168,7 @@ model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 """,
 )
 def variance_shift(measured: Measurements) -> Iterator[Fault]:
-    """The inputs of batch normalization have another variance in training than at inference."""
+    """The inputs of batch normalization have a different variance in training than at inference."""
     for path, (norm, ratio) in measured.variance_ratios.items():
         if norm and not 1 / VARIANCE_SHIFT <= ratio <= VARIANCE_SHIFT:
             yield Fault(

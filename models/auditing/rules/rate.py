@@ -142,7 +142,7 @@ def rate_of_zero(context: AuditContext) -> Iterator[Fault]:
     why="The usual range is 0.20 to 0.50 in hidden layers, where lower rates have little effect, "
     "and 0.20 to 0.25 on inputs, where higher rates lose information that no later layer can "
     "restore. The rule applies to vectors of features only: sequences, feature maps, residual "
-    "branches and attention outputs have other customary rates (0.1 in transformers).",
+    "branches and attention outputs have different customary rates (0.1 in transformers).",
     source=f"{SRIVASTAVA}, Appendix A.4 and Fig. 9a",
     bad="""
 model = keras.Sequential([
@@ -274,7 +274,7 @@ model = with_rates(model, {"drop": 0.2})
 """,
 )
 def changed_after_tracing(context: AuditContext) -> Iterator[Fault]:
-    """The compiled training step has other rates than the layers."""
+    """The compiled training step has different rates than the layers."""
     traced = traced_rates(context.model, context.sites)
     for site in context.sites:
         rates = traced.get(site.path, [])

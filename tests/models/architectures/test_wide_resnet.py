@@ -10,7 +10,7 @@ from dropout_zoo.models.factory import resolve_model
 
 
 def parameters_by_hand(depth, widen_factor, channels, classes):
-    """Kernels without biases, two numbers a normalized map, and the classifier."""
+    """Kernels without biases, two numbers per normalized map, and the classifier."""
 
     def kernel(size, inputs, outputs):
         return size * size * inputs * outputs
@@ -128,7 +128,7 @@ def test_regression_and_a_regularizer_are_supported():
     )
     assert model.output_shape == (None, 1)
     assert model.loss == "mean_squared_error"
-    assert len(model.losses) == 9  # one a convolution: the stem, six in blocks, two shortcuts
+    assert len(model.losses) == 9  # one per convolution: the stem, six in blocks, two shortcuts
 
 
 @pytest.mark.parametrize(

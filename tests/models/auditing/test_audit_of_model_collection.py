@@ -210,7 +210,7 @@ def spatial_dropout_and_lstm():
 
 
 def univariate_lstm():
-    """One number a step: dropping the input drops the whole series."""
+    """One number per step: dropping the input drops the whole series."""
     return keras.Sequential(
         [keras.Input((30, 1)), layers.LSTM(32, dropout=0.2, name="lstm"), layers.Dense(1)]
     )
@@ -413,7 +413,7 @@ def several_inputs_and_outputs():
 
 
 def monte_carlo():
-    """The old recipe for Monte-Carlo dropout, which `predict` of Keras 3 overrides."""
+    """The old recipe for Monte Carlo dropout, which `predict` of Keras 3 overrides."""
     inputs = keras.Input((20,))
     x = layers.Dense(64, activation="relu")(inputs)
     x = layers.Dropout(0.5, name="drop")(x, training=True)

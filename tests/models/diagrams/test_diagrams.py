@@ -182,7 +182,7 @@ def test_nested_models_composite_layers_and_several_inputs_are_drawn():
         "cell/dropout: rate 0.10, recurrent, no guidance",
         "cell/recurrent_dropout: rate 0.20, recurrent, no guidance",
         "rate 0.25, hidden, guidance 0.40-0.50 (below)",
-        "MultiHeadAttention 1 heads, keys of 2",
+        "MultiHeadAttention 1 heads, key size 2",
     ):
         assert words in text
 

@@ -1,4 +1,4 @@
-"""`with_rates`: the same model with other rates, and nothing else changed."""
+"""`with_rates`: the same model with different rates, and nothing else changed."""
 
 import gc
 import weakref
@@ -410,7 +410,7 @@ def test_a_wrong_rate_is_named_by_its_path(rate):
 
 
 class OwnStep(keras.Model):
-    """Functional, with a training step of its own, and a constructor of its own."""
+    """Functional, with its own training step and its own constructor."""
 
     def __init__(self, width=3):
         inputs = Input((8,))

@@ -151,6 +151,6 @@ def test_a_clone_equals_its_original(build):
     assert reading.has_own_code == (build not in (build_mlp, build_lstm, build_transformer))
 
 
-def test_a_clone_that_lost_a_setting_does_not():
+def test_a_clone_that_lost_a_setting_is_not_equal():
     model = net(Block(2.0))
     assert not read_model(model).equals(read_model(with_rates(model, {})))

@@ -76,7 +76,7 @@ class ConvBlock(layers.Layer):
 
 
 class GatedCell(layers.Layer):
-    """A recurrent cell of one's own with a dropout layer in it."""
+    """A custom recurrent cell with a dropout layer in it."""
 
     state_size = 4
 

@@ -101,7 +101,7 @@ def test_sites_and_their_placements():
     assert placements(small_maps_net()) == {
         "blocks": "convolutional", "depth": "convolutional", "head_dropout": "hidden"
     }  # fmt: skip
-    # Weights are no input and no output, wherever they stand; an input that is dropped is one.
+    # Weights are neither inputs nor outputs, wherever they appear; an input that is dropped is one.
     assert placements(dropped_weights_net()) == {"first": "hidden", "last": "hidden"}
     assert placements(learned_rate_net()) == {"first": "input", "drop": "hidden", "last": "hidden"}
 

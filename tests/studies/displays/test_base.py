@@ -101,7 +101,7 @@ def test_plot_returns_the_display_with_the_axes_given(display):
 
 
 def artists(display):
-    """The looks of everything drawn, as far as `STYLES` changes it."""
+    """The look of everything drawn that `STYLES` changes."""
     found = {"line_kw": [], "fill_kw": [], "scatter_kw": [], "errorbar_kw": [], "bar_kw": [],
              "im_kw": [], "text_kw": [], "stairs_kw": []}  # fmt: skip
     for axis in display.axes_:

@@ -223,7 +223,7 @@ def test_a_setting_looks_the_same_whichever_others_are_drawn(sweep):
 
 
 @pytest.mark.slow
-def test_marks_name_their_series_where_there_are_several(few_digits):
+def test_marks_name_their_series_if_there_are_several(few_digits):
     result = rate_sweep(
         build_mlp(units=(16, 8), hidden_rates=0.5), few_digits, sites="each", rates=(0.3, 0.9),
         **QUICK,

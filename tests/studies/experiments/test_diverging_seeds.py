@@ -1,4 +1,4 @@
-"""Seeds that diverge: each study tells of them and concludes from the others."""
+"""Seeds that diverge: each study reports them and concludes from the others."""
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ ALONE = Execution(workers=1)
 
 @keras.saving.register_keras_serializable("tests")
 class SometimesNaN(keras.initializers.GlorotUniform):
-    """Weights that are no numbers, for about every other seed."""
+    """NaN weights, for about every other seed."""
 
     def __call__(self, shape, dtype=None):
         values = super().__call__(shape, dtype)

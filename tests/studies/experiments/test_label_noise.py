@@ -1,4 +1,4 @@
-"""Wrong labels: what is learned by heart, and what it costs."""
+"""Wrong labels: what is memorized, and what it costs."""
 
 import matplotlib.pyplot as plt
 import numpy as np

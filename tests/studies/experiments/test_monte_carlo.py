@@ -1,4 +1,4 @@
-"""Monte-Carlo dropout against what is known by hand."""
+"""Monte Carlo dropout against what is known by hand."""
 
 import keras
 import matplotlib.pyplot as plt

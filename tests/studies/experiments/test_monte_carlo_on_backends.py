@@ -1,4 +1,4 @@
-"""Monte-Carlo dropout on Keras's other backends, each in its own process."""
+"""Monte Carlo dropout on Keras's other backends, each in its own process."""
 
 import backends
 import pytest

@@ -68,7 +68,7 @@ def test_means_and_gains_are_those_of_scipy(sweep):
     assert set(gains["control"]) == {NO_DROPOUT}
     difference = scores[NO_DROPOUT] - scores["hidden 0.90"]
     assert gains.loc["hidden 0.90", "gain"] == pytest.approx(difference.mean())
-    assert gains.loc["hidden 0.90", "gain"] < 0, "dropping 90% must hurt so short a training"
+    assert gains.loc["hidden 0.90", "gain"] < 0, "dropping 90% must hurt so short a run"
 
 
 def test_the_gain_of_an_accuracy_is_its_increase(sweep):
@@ -221,9 +221,9 @@ def test_finished_runs_are_not_repeated(sweep, model, few_digits, tmp_path):
         ({"rates": (0.5, 1.0)}, r"expected rates\[1\] to be in \[0, 1\)"),
         ({"sites": "kitchen"}, "expected sites to be 'all', a placement or a path"),
         ({"width": "wide"}, "expected width to be one of"),
-        ({"width": "expected", "sites": "input"}, "expected sites to be 'hidden' or 'all' where"),
+        ({"width": "expected", "sites": "input"}, "expected sites to be 'hidden' or 'all' when"),
         ({"seeds": 0}, "seeds to be a whole number of at least 1"),
-        ({"seeds": [1, 1]}, "different whole numbers"),
+        ({"seeds": [1, 1]}, "distinct whole numbers"),
         ({"batch_size": 0}, "batch_size to be a whole number"),
         ({"epochs": 0}, "epochs to be a whole number"),
     ],

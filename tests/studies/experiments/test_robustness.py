@@ -1,4 +1,4 @@
-"""Corrupted inputs: one training, measured at every level."""
+"""Corrupted inputs: one training run, measured at every level."""
 
 import matplotlib.pyplot as plt
 import pytest

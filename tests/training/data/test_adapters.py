@@ -157,7 +157,7 @@ def test_the_arrays_of_the_caller_stay_writable():
         ((FRAME, pd.Series([None] * 40)), {}, DataError, "expected a target in every row"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_told_in_a_line(arguments, options, error, words):
+def test_data_that_do_not_fit_raise_a_one_line_error(arguments, options, error, words):
     with pytest.raises(error, match=re.escape(words)) as caught:
         as_dataset(*arguments, **options)
     assert "\n" not in str(caught.value)

@@ -117,8 +117,8 @@ def test_sets_of_keras_name_the_alternatives_without_a_network(tmp_path):
     lines = [line for line in run.stdout.splitlines() if line.startswith("REFUSED")]
     assert len(lines) == 3, run.stderr
     for line, name in zip(lines, ("mnist", "fashion_mnist", "cifar10"), strict=True):
-        assert line.startswith(f"REFUSED DataError {name}: expected to download it")
-        assert "without a network use digits, or a .npz" in line
+        assert line.startswith(f"REFUSED DataError {name}: expected a successful download")
+        assert "offline, use digits, or a .npz" in line
 
 
 def test_sets_of_keras_keep_their_test_part(monkeypatch):
@@ -158,7 +158,7 @@ def test_unknown_sources_are_refused(tmp_path):
     refused("no such file", tmp_path / "missing.npz")
     refused("received a file ending in '.txt'", save_csv(tmp_path / "a.txt", "a"))
     os.mkfifo(tmp_path / "pipe.npz")
-    refused("no regular file", tmp_path / "pipe.npz")
+    refused("something that is not a regular file", tmp_path / "pipe.npz")
     refused("expected no target .*not a .csv or .parquet file, received 't'", "digits", target="t")
     refused(
         "expected no image_size .*not a directory of images, received 28", "digits", image_size=28
@@ -324,7 +324,7 @@ def test_archives_that_unpack_to_too_much_are_refused_before_unpacking(tmp_path)
     np.savez_compressed(path, x=np.zeros((40, 10**5), dtype=np.uint8), y=Y)
     assert path.stat().st_size < 10**5
     refused("expected at most 1,000,000 bytes uncompressed", path, max_bytes=10**6)
-    # Four bytes a value once it is a float.
+    # Four bytes per value once it is a float.
     refused("x: expected at most 5,000,000 bytes", path, max_bytes=5 * 10**6)
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
@@ -428,7 +428,7 @@ def test_bad_parquet_is_refused(tmp_path):
     content = path.read_bytes()
     for length in (0, 3, len(content) // 2, len(content) - 1):
         path.write_bytes(content[:length])
-        refused("received a damaged or other file", path, target="t")
+        refused("received a damaged file or another format", path, target="t")
 
 
 @pytest.mark.slow
@@ -445,7 +445,7 @@ def test_parquet_without_pyarrow_is_reported(tmp_path):
     run = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
-    assert run.stdout.startswith("a.parquet: expected pyarrow"), run.stderr
+    assert run.stdout.startswith("a.parquet: reading .parquet files needs pyarrow"), run.stderr
     assert "pip install pyarrow" in run.stdout
 
 
@@ -579,8 +579,8 @@ def add_large_image(root):
         pytest.param(add_link_out, "x.png: .*received a link out of it", marks=pytest.mark.posix),
         pytest.param(add_linked_folder, "x: .*received a link out of it", marks=pytest.mark.posix),
         pytest.param(add_link_to_itself, "loop", marks=pytest.mark.posix),
-        pytest.param(add_broken_link, "x.png: .*no regular file", marks=pytest.mark.posix),
-        (add_pipe, "x.png: .*no regular file"),
+        pytest.param(add_broken_link, "x.png: .*not a regular file", marks=pytest.mark.posix),
+        (add_pipe, "x.png: .*not a regular file"),
         (add_large_image, "x.png: .*bomb"),
     ],
 )

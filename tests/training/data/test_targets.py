@@ -24,7 +24,7 @@ class Named(keras.losses.CategoricalCrossentropy):
 
 
 class Overridden(keras.losses.Loss):
-    """A loss of one's own."""
+    """A custom loss."""
 
     def call(self, y_true, y_pred):
         return keras.ops.mean(keras.ops.square(y_true - y_pred), axis=-1)

@@ -1,4 +1,4 @@
-"""Interrupts: those that Python swallows end a training all the same. Limits of time."""
+"""Interrupts, which end training even if Python swallows them, and time limits."""
 
 import signal
 import sys

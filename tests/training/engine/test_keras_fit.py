@@ -120,7 +120,7 @@ def test_averaged_weights_are_those_of_one_fit(optimizer, few_digits, tmp_path):
     for trained in both_ways(trainer, member):
         assert_history(trained, history)
         assert_equal_weights(trained.final_model().get_weights(), averaged)
-        # The average is no weight that an epoch was measured with: the best are not averaged.
+        # No epoch was measured with the averaged weights: the best weights are not averaged.
         assert_equal_weights(trained.model().get_weights(), stock.get_weights())
     assert not np.array_equal(averaged[0], stock.get_weights()[0])
 

@@ -92,7 +92,7 @@ class AttentionBlock(layers.Layer):
 
 
 def attention_net():
-    """Dropout inside attention, and inside a layer of one's own."""
+    """Dropout inside attention, and inside a custom layer."""
     image = keras.Input((28, 28, 1))
     x = layers.Dropout(0.1)(layers.Reshape((28, 28))(image))
     x = AttentionBlock(28, 0.3)(x)
@@ -225,7 +225,7 @@ def test_models_with_state_unknown_to_keras_are_left_to_fit(few_digits):
 
     stack = (layers.Flatten(), layers.Dropout(0.2), Counts(), layers.Dense(CLASSES, "softmax"))
     trainer = trainer_of(compiled(*stack), few_digits, workers=2)
-    with pytest.warns(UserWarning, match="1 variables or tables that Keras does not know of"):
+    with pytest.warns(UserWarning, match="1 variables or tables that Keras does not track"):
         one, other = trainer.train([Member([0.2], seed=0), Member([0.2], seed=0)])
     assert_identical(one, other)
 
@@ -543,7 +543,7 @@ def test_models_that_cannot_be_lifted_have_a_reason(reason):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_models_that_can_be_lifted_have_none(name):
+def test_models_that_can_be_lifted_give_no_reason_for_model_fit(name):
     assert why_only_model_fit(MODELS[name]()) is None
 
 

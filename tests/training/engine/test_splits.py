@@ -1,4 +1,4 @@
-"""Members on other splits: what data that are split so beforehand make of them."""
+"""Members on other splits equal members trained on data that were split that way beforehand."""
 
 import numpy as np
 import pytest

@@ -59,7 +59,7 @@ def test_streamed_and_in_memory_data_give_the_same_bits(budget, workers, few_dig
                 assert a.tobytes() == b.tobytes(), part
 
 
-def test_a_block_holds_whole_batches_in_the_order_of_the_visit(few_digits):
+def test_a_block_holds_whole_batches_in_the_order_in_which_they_are_read(few_digits):
     examples = trainer_of(few_digits, class_weight={0: 3.0}).plan.examples
     order = np.random.default_rng(0).permutation(150)
     x, y, weight = (as_input(a) for a in (*examples.train, examples.sample_weight))

@@ -1,4 +1,4 @@
-"""Estimates of how long a run takes, by a clock that training moves and nothing else."""
+"""Estimates of how long a run takes, by a clock that only training advances."""
 
 import pytest
 from timed_trainers import TimedTrainer, training_clock

@@ -1,4 +1,4 @@
-"""Members: what a seed and the rates decide, and what comes of a training."""
+"""Members: what a seed and the rates determine, and what a run produces."""
 
 import random
 

@@ -23,7 +23,7 @@ from dropout_zoo.training.engine.tensorflow.internals import (
 )
 
 # Layers that use each weight once per example. Convolutions use theirs at every position, which
-# takes so long that the cost of the update cannot be measured.
+# makes the cost of the update negligible.
 _LAYERS_THAT_GAIN: tuple[type[keras.Layer], ...] = (
     keras.layers.Dense,
     keras.layers.BatchNormalization,

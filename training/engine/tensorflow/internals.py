@@ -26,7 +26,7 @@ def captured_inputs(function: Any) -> list[tf.Tensor]:
 def with_captured_inputs(function: Any, inputs: Sequence[tf.Tensor]) -> Any:
     """Copy a concrete function so that it reads other tensors; both share one graph.
 
-    Public functions trace a graph of their own for other variables, which takes seconds.
+    Public functions trace a new graph for different variables, which takes seconds.
     """
     copied = copy.copy(function)
     copied.set_external_captures(list(inputs))
@@ -44,15 +44,15 @@ def operation_types(function: Any) -> set[str]:
 
 
 def resource_handle(variable: keras.Variable | tf.Variable) -> tf.Tensor:
-    """The tensor by which kernels know a variable; `tf.Variable` documents no such attribute."""
+    """The tensor through which kernels refer to a variable; `tf.Variable` does not document it."""
     return (variable.value if isinstance(variable, keras.Variable) else variable).handle
 
 
 class UpdatesAllVariables:
     """Mixin of an optimizer of Keras that updates all of its variables in one method.
 
-    The public `update_step` is for one variable at a time, and repeats for each of them what they
-    share. Keras's TensorFlow optimizers call `_backend_update_step` once.
+    The public `update_step` handles one variable at a time, and repeats work that they all share.
+    Keras's TensorFlow optimizers call `_backend_update_step` once.
     """
 
     def _backend_update_step(

@@ -1,4 +1,4 @@
-"""One traced function on the variables of many clones: tracing and optimizing are done once."""
+"""Reuses one traced function for the variables of many clones: it is traced and optimized once."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def check_state(function: Any, known: Sequence[tf.Variable]) -> None:
 
     Raises:
         ValueError: it uses other variables or tables, or it draws random numbers or calls Python,
-            neither of which a member's seed decides.
+            neither of which a member's seed determines.
     """
     handles = {id(resource_handle(variable)) for variable in known}
     unknown = [
@@ -57,7 +57,7 @@ def check_state(function: Any, known: Sequence[tf.Variable]) -> None:
     if unknown:
         raise ValueError(
             "expected all state of the model in the weights of its layers, received "
-            f"{len(unknown)} variables or tables that Keras does not know of"
+            f"{len(unknown)} variables or tables that Keras does not track"
         )
     unseeded = sorted(operation_types(function) & (_RANDOM_OPERATIONS | _PYTHON_OPERATIONS))
     if unseeded:
@@ -70,7 +70,7 @@ def check_state(function: Any, known: Sequence[tf.Variable]) -> None:
 def bind_to_variables(
     function: Any, traced_with: Sequence[tf.Variable], variables: Sequence[tf.Variable]
 ) -> Any:
-    """Return a traced function that works on other variables.
+    """Return a traced function that works on different variables.
 
     Args:
         function: a `tf.types.experimental.ConcreteFunction`.
