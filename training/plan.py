@@ -80,7 +80,7 @@ class Plan:
         examples: the examples as they were given.
         resplit: returns the examples of another split into training and validation set.
         settings: how the members are trained.
-        keep_state: whether checkpoints also hold what a continued training needs.
+        keep_state: whether checkpoints also hold what is needed to continue the training.
         directory: where checkpoints are saved.
         folder: the temporary directory that `directory` is, if it is one.
     """
@@ -97,7 +97,7 @@ class Plan:
 
     @property
     def objective(self) -> Objective:
-        """The objective that decides which epoch is the best."""
+        """The objective that determines which epoch is the best."""
         return parse_objective(self.settings.objective)
 
     @property
@@ -365,7 +365,7 @@ def _sample_weight(dataset: Dataset, class_weight: Mapping[int, float] | None) -
     if class_weight is None:
         return weights
     if dataset.num_classes is None:
-        raise ValueError("expected class_weight for a classification only, received other data")
+        raise ValueError("expected class_weight only for a classification, received other data")
     unknown = [label for label in class_weight if label not in range(dataset.num_classes)]
     if unknown:
         raise ValueError(

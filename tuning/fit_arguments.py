@@ -17,7 +17,7 @@ from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.settings import TrainSettings
 
 _SETTINGS = frozenset(each.name for each in fields(TrainSettings))
-# The settings of members that `Model.fit` has no equivalent of.
+# The settings of members for which `Model.fit` has no equivalent.
 _OF_MEMBERS = ("initial_weights", "order")
 _DIRECTIONS = {"val_loss": "min", "loss": "min", "val_accuracy": "max", "accuracy": "max"}
 
@@ -51,7 +51,7 @@ def why_only_model_fit(
     known = _SETTINGS | set(_own_arguments())
     of_fit = inspect.signature(keras.Model.fit).parameters
     return next(
-        (f"{name}= is an argument of Model.fit" for name in arguments
+        (f"{name} is an argument for Model.fit only" for name in arguments
          if name in of_fit and name not in known),
         None,
     )  # fmt: skip
@@ -61,7 +61,7 @@ def members_settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings for members: early stopping becomes their patience.
 
     Args:
-        arguments: the keyword arguments of a search that `why_only_model_fit` lets pass.
+        arguments: the keyword arguments of a search that `why_only_model_fit` accepts.
 
     Returns:
         Settings by name.
@@ -90,7 +90,7 @@ def model_fit_arguments(
     """Return the arguments of a search as `Model.fit` takes them.
 
     Args:
-        hypermodel: builds the models, which decide how the targets of a `Dataset` are encoded.
+        hypermodel: builds the models, which determine how the targets of a `Dataset` are encoded.
         trial: the trial.
         positional: the positional arguments of the search.
         arguments: its keyword arguments.
@@ -100,7 +100,7 @@ def model_fit_arguments(
         Positional and keyword arguments.
 
     Raises:
-        ValueError: a setting has no equal in `Model.fit`.
+        ValueError: a setting has no equivalent in `Model.fit`.
     """
     positional, arguments = list(positional), dict(arguments)
     arguments.setdefault("verbose", 0)
@@ -131,7 +131,7 @@ def model_fit_arguments(
 
 
 def _own_arguments() -> tuple[str, ...]:
-    """The keyword arguments of a search that are no settings of members."""
+    """The keyword arguments of a search that are not settings of members."""
     return "validation_data", "validation_split", "sample_weight", "callbacks", "verbose"
 
 

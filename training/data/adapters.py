@@ -1,4 +1,4 @@
-"""What users have, as a `Dataset`: names, files, arrays, lists, dicts and data frames."""
+"""Converts names, files, arrays, lists, dicts and data frames to a `Dataset`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NAME = "arrays"
 
 
 class _Given(NamedTuple):
-    """A part as it was given, and the task if its type says it."""
+    """A part as it was given, and the task, if its type implies one."""
 
     part: Part
     task: Task | None
@@ -110,8 +110,8 @@ def as_dataset(
         unused = [name for name, value in others.items() if value is not None]
         if unused:
             raise ValueError(
-                f"expected {', '.join(unused)} with arrays only, received "
-                f"{'a Dataset' if isinstance(x, Dataset) else repr(x)} besides"
+                f"expected no {', '.join(unused)} together with "
+                f"{'a Dataset' if isinstance(x, Dataset) else repr(x)}, received both"
             )
         return x if isinstance(x, Dataset) else load_dataset(str(x), target=target, seed=seed)
     batch_size = None
@@ -204,7 +204,7 @@ def _test_part(data: Any, target: str | None) -> _Given:
 def _part(name: str, x: Any, y: Any, target: str | None) -> _Given:
     if target is not None:
         if not isinstance(x, pd.DataFrame) or y is not None:
-            received = "y as well" if y is not None else type(x).__name__
+            received = "y with it" if y is not None else type(x).__name__
             raise ValueError(
                 f"expected target with a data frame that has this column, received {received}"
             )
@@ -233,7 +233,7 @@ def _last_rows(given: _Given, share: float) -> tuple[_Given, _Given]:
             f"expected validation_split to leave examples for both parts, received {share} of "
             f"{count} examples"
         )
-    place = f"the last {count - kept} rows, by validation_split"
+    place = f"the last {count - kept} rows, from validation_split"
     first, last = slice(None, kept), slice(kept, None)
     return (
         _Given(Part(x_name, take(x, first), y_name, take(y, first)), task),

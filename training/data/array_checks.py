@@ -51,7 +51,7 @@ class Examples(NamedTuple):
     there is one, the test set; otherwise there are two, and the second is the test set.
 
     `numbered` is False if integers only name classes (a column of a table), so that gaps between
-    them are closed. `task` is the task if the reader knows it.
+    them are closed. `task` is the task, if the reader knows it.
     """
 
     parts: tuple[Part, ...]
@@ -101,7 +101,9 @@ def check_features(name: str, x: Array) -> NDArray[np.float32]:
             "one feature has shape (examples, 1)"
         )
     if x.size == 0:
-        raise DataError(f"{name}: expected at least one value, received an empty set {x.shape}")
+        raise DataError(
+            f"{name}: expected at least one value, received an empty array of shape {x.shape}"
+        )
     if x.dtype == np.uint8:
         return np.divide(x, np.float32(255), dtype=np.float32, order="C")
     with np.errstate(over="ignore"):

@@ -130,7 +130,9 @@ def _without_objects(name: str, y: Array) -> Array:
 
 def _one_output(name: str, y: Array, task: Task | None) -> tuple[Array, int | None]:
     if y.size == 0:
-        raise DataError(f"{name}: expected at least one label, received an empty set {y.shape}")
+        raise DataError(
+            f"{name}: expected at least one label, received an empty array of shape {y.shape}"
+        )
     if y.ndim == 1:
         return y, None
     if _is_column(y):
@@ -159,8 +161,9 @@ def _infer_task(names: list[str], arrays: list[Array], numbered: bool) -> Task:
         return "classification" if class_like or distinct == 1 else "regression"
     if kind == "U" and all(map(_is_number, np.unique(arrays[0]))):
         raise DataError(
-            f"{names[0]}: expected numbers or class names, received strings for numbers "
-            f"({str(arrays[0][0])!r}); save numbers, or set the task to classification for names"
+            f"{names[0]}: expected numbers or class names, received numbers stored as "
+            f"strings ({str(arrays[0][0])!r}); store them as numbers, or set the task to "
+            "classification"
         )
     return "classification"
 
@@ -230,7 +233,7 @@ def _encode(
         missing = [value for value in text if value not in class_names]
         if missing:
             raise DataError(
-                f"{name}: expected labels out of class_names, received {_listed(np.array(missing))}"
+                f"{name}: expected labels from class_names, received {_listed(np.array(missing))}"
             )
         order = np.array([list(class_names).index(value) for value in text], dtype=np.int32)
     encoded = tuple(order[np.searchsorted(train_values, y)] for y in labels)

@@ -1,4 +1,4 @@
-"""Datasets of examples that were read: what has no validation or test set yet is split."""
+"""Builds a dataset from examples that were read, splitting off the sets that are missing."""
 
 from __future__ import annotations
 

@@ -147,7 +147,9 @@ def _check_array(name: str, given: Any) -> Array:
     if array.dtype.kind not in "biuf":
         raise DataError(f"{name}: expected numbers, received {describe_dtype(array)}")
     if array.ndim == 0 or array.size == 0:
-        raise DataError(f"{name}: expected examples, received an empty set {array.shape}")
+        raise DataError(
+            f"{name}: expected examples, received an empty array of shape {array.shape}"
+        )
     if array.dtype.kind != "f":
         return np.ascontiguousarray(array)
     with np.errstate(over="ignore"):

@@ -91,7 +91,8 @@ def fit_member(
 class _Interrupts(keras.callbacks.Callback):
     """Ends `fit` and `evaluate` between two batches.
 
-    At their beginning: for a callback at the end of a batch, Keras computes the logs of each.
+    It checks at the start of a batch, because an end-of-batch callback makes Keras compute the logs
+    of every batch.
     """
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:

@@ -213,7 +213,7 @@ class _Steps:
             _, after = self._step(state, jax.tree.map(lambda array: array[rows], arrays))
             return jax.tree.map(lambda new, old: new.astype(old.dtype), after, state)
 
-        # An order that all share is not copied: the first layer is then one large product.
+        # A shared order is not copied, so that the first layer is one large matrix product.
         of_all = jax.vmap(of_one, in_axes=(0, 0 if orders.ndim == 2 else None))
 
         def on_batch(number: int, state: Any) -> Any:

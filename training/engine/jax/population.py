@@ -25,12 +25,12 @@ from dropout_zoo.training.plan import Plan, Record
 
 SHARE_OF_DEVICE = 0.8  # of its free memory; XLA allocates the rest
 MEMORY_WHERE_UNKNOWN = 2 * 2**30  # bytes for members, where the device is the main memory
-_WIDEST_RATIO = 4  # slots per member above which compiling a narrower program pays
+_WIDEST_RATIO = 4  # slots per member above which compiling a narrower program pays off
 
 
 @dataclass
 class _RunningMember:
-    """A member that is being trained, and how far it is."""
+    """A member that is being trained, and its progress."""
 
     job: Job
     record: Record
@@ -40,7 +40,7 @@ class _RunningMember:
 
 
 class PopulationEngine:
-    """Members along the first axis of every array, vectorized by `jax.vmap`, an epoch at a time.
+    """Trains members along the first axis of every array, by `jax.vmap`, one epoch at a time.
 
     Each index of that axis is a slot. A member that has finished, stalled or diverged leaves its
     slot to the next one between two epochs. Slots are computed independently of each other, and

@@ -47,7 +47,7 @@ class Loop:
         data: the examples of the member.
 
     Raises:
-        ValueError: the model has state that Keras does not know of.
+        ValueError: the model has state that Keras does not track.
     """
 
     def __init__(

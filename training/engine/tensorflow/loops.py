@@ -81,7 +81,7 @@ class LoopEngine:
     def run(self, jobs: JobSource, *, on_result: OnResult | None) -> dict[int, TrainedMember]:
         """Train until the source is exhausted; see `Engine.run`."""
         trained: dict[int, TrainedMember] = {}
-        # With as many jobs again in the queue, no loop waits for this thread.
+        # Queuing twice as many jobs as loops keeps every loop busy.
         limit = self.max_parallel * (2 if jobs.known else 1)
         pending = 0
         try:
