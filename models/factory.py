@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from dropout_zoo.models.registry import model_entry
 
@@ -70,7 +71,8 @@ def resolve_model(
             "loss; call model.compile(...) first"
         )
     if not model.built and input_shape is not None:
-        model.build((None, *input_shape))
+        # A subclassed model is built by its first call only.
+        model(np.zeros((1, *input_shape), "float32"))
     return model
 
 

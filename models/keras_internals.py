@@ -105,6 +105,17 @@ def state_may_be_added(layer: keras.Layer) -> Iterator[None]:
             tracker.lock()
 
 
+def set_dropout_rate(layer: keras.Layer, argument: str, rate: float) -> None:
+    """Change a rate of a layer that has been built but not called in training.
+
+    Keras creates what draws the masks only for rates other than 0.
+    """
+    setattr(layer, argument, rate)
+    if rate > 0 and not seed_generators(layer):
+        with state_may_be_added(layer):
+            layer.seed_generator = keras.random.SeedGenerator(getattr(layer, "seed", None))
+
+
 def dropout_of_attention(layer: keras.Layer) -> keras.layers.Dropout | None:
     """The dropout layer inside a built attention layer; no public attribute returns it."""
     return getattr(layer, "_dropout_layer", None)

@@ -199,7 +199,79 @@ def siamese():
     return Work(model, x, (x[0].sum(axis=1) > x[1].sum(axis=1)).astype(int))
 
 
+class Classifier(keras.Model):
+    """As in the guides: its layers and rates are made in `__init__`."""
+
+    def __init__(self, units=8):
+        super().__init__()
+        self.dense = layers.Dense(units, activation="relu")
+        self.dropout = layers.Dropout(0.5)
+        self.classifier = layers.Dense(3)
+
+    def call(self, inputs, training=False):
+        return self.classifier(self.dropout(self.dense(inputs), training=training))
+
+
+def subclassed():
+    """A subclassed model that is not built before it is trained."""
+    rng = np.random.default_rng(11)
+    model = Classifier()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"])
+    x = rng.normal(size=(EXAMPLES, 6))
+    return Work(model, x, x[:, :3].argmax(axis=1), loads=False)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Recommender(keras.Model):
+    """Two inputs in a dict, a block of layers, and a configuration."""
+
+    def __init__(self, users, rate=0.2, **kwargs):
+        super().__init__(**kwargs)
+        self.users, self.rate = users, rate
+        self.embedding = layers.Embedding(users, 4)
+        self.block = keras.Sequential([layers.Dense(8, activation="relu"), layers.Dropout(rate)])
+        self.score = layers.Dense(1)
+
+    def call(self, inputs, training=False):
+        x = layers.concatenate([self.embedding(inputs["user"]), inputs["item"]])
+        return self.score(self.block(x, training=training))
+
+    def get_config(self):
+        return super().get_config() | {"users": self.users, "rate": self.rate}
+
+
+def subclassed_with_configuration():
+    """A subclassed model with several inputs that saves and loads."""
+    rng = np.random.default_rng(12)
+    model = Recommender(5)
+    model.compile("adam", "mse")
+    user, item = rng.integers(5, size=EXAMPLES), rng.normal(size=(EXAMPLES, 3))
+    return Work(model, {"user": user, "item": item}, item[:, 0] * user)
+
+
+class ActivityLoss(layers.Layer):
+    """Adds a loss of its own, as the sampling layer of a variational autoencoder does."""
+
+    def call(self, x):
+        self.add_loss(0.01 * keras.ops.mean(keras.ops.square(x)))
+        return x
+
+
+def autoencoder_with_its_own_loss():
+    """An autoencoder with `add_loss` and weight decay in its layers."""
+    rng = np.random.default_rng(13)
+    inputs = keras.Input((6,))
+    x = layers.Dense(4, activation="relu", kernel_regularizer="l2")(inputs)
+    x = layers.Dropout(0.2)(ActivityLoss()(x))
+    model = keras.Model(inputs, layers.Dense(6)(x))
+    model.compile("adam", "mse")
+    x = rng.normal(size=(EXAMPLES, 6))
+    return Work(model, x, x, loads=False)
+
+
 WORKS = [
     two_inputs, features_by_name, multi_task, multi_label, forecast, token_tags, u_net,
-    encoder_decoder, convolutional_autoencoder, crnn, siamese,
+    encoder_decoder, convolutional_autoencoder, crnn, siamese, subclassed,
+    subclassed_with_configuration, autoencoder_with_its_own_loss,
 ]  # fmt: skip

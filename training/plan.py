@@ -21,7 +21,6 @@ from dropout_zoo.training.data.array_checks import Pair
 from dropout_zoo.training.data.structures import (
     Structure,
     arrays_of,
-    is_structure,
     map_arrays,
     num_examples,
     shapes_of,
@@ -281,8 +280,7 @@ def make_plan(
             "expected a compiled model, received one without an optimizer and a loss; call "
             "model.compile(...) first"
         )
-    if not model.built:
-        _build(model, dataset)
+    ensure_built(model, dataset)
     _check_adapted(model)
     if runtime_rates(model):
         model = with_rates(model, {})
@@ -317,11 +315,10 @@ def make_plan(
     )
 
 
-def _build(model: keras.Model, dataset: Dataset) -> None:
-    if is_structure(dataset.train[0]):
+def ensure_built(model: keras.Model, dataset: Dataset) -> None:
+    """Build a model that is not built yet, by calling it on an example of the data."""
+    if not model.built:
         model(take(dataset.train[0], slice(1)))
-    else:
-        model.build((None, *dataset.input_shape))
 
 
 def _check_adapted(model: keras.Model) -> None:

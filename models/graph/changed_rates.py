@@ -16,7 +16,11 @@ from dropout_zoo.models.graph.cloning import (
     copy_weights,
     layer_config,
 )
-from dropout_zoo.models.graph.runtime_rates import plain_layer
+from dropout_zoo.models.graph.runtime_rates import (
+    may_depend_on_rate,
+    plain_layer,
+    set_rates_in_place,
+)
 from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
 from dropout_zoo.models.guidance import check_rate
 from dropout_zoo.models.layers.lifting import rate_in_variables
@@ -28,20 +32,21 @@ def with_rates(
     """Return a copy of a model with different dropout rates.
 
     Args:
-        model: a Sequential or Functional model, compiled or not.
+        model: any model that Keras can clone, compiled or not.
         rates: new rate (fraction dropped, in [0, 1)) by site, or by the path of a site, as
             `dropout_sites` returns them; sites that are left out keep their rates. Or one rate for
             all sites whose rates can be set.
 
     Returns:
         A new model of plain Keras layers with the same weights, compiled in the same way, with a
-        new optimizer state.
+        new optimizer state. A rate that the code of a custom layer or model fixes, such as that of
+        ``self.dropout = Dropout(0.5)``, is changed in the new model alone: once it has been saved
+        and loaded again, the rate is that of the code.
 
     Raises:
         ValueError: a path is not that of a site, a rate is out of range, a rate cannot be set
             without changing another one, or the layer learns its rate.
-        TypeError: the model is neither Sequential nor Functional, or one of its layers cannot be
-            cloned.
+        TypeError: the model or one of its layers cannot be cloned.
 
     Example:
         >>> from dropout_zoo.models import build_mlp, dropout_sites, with_rates
@@ -58,7 +63,8 @@ def with_rates(
         for each in sites.values()
     ):
         # A rate assigned to an inner layer is not in the outer layer's configuration.
-        return with_rates(_plain_clone(model, {}), wanted)
+        given = {path: site.rate for path, site in sites.items()}
+        return with_rates(_plain_clone(model, {}, given), wanted)
     changed = [site for path, site in sites.items() if wanted[path] != site.rate]
     for site in changed:
         if site.learned:
@@ -66,16 +72,45 @@ def with_rates(
                 f"expected sites whose rates can be set, received {site.path!r}, whose layer "
                 f"learns its rate ({site.rate:.3g} so far); set its initial_rate instead"
             )
-    return _plain_clone(model, _settings(model, changed, wanted))
+    return _plain_clone(model, _settings(model, changed, wanted), wanted)
+
+
+def rates_fixed_in_code(model: keras.Model) -> list[str]:
+    """Return the sites whose rates a saved model would not have.
+
+    Args:
+        model: any model that Keras can clone.
+
+    Returns:
+        Paths of the sites whose rate differs in a model that is created from the configuration.
+    """
+    copied = {site.path: site.rate for site in dropout_sites(clone_model(model, cloned_layer))}
+    return [
+        site.path
+        for site in dropout_sites(model)
+        if not site.learned and copied[site.path] != site.rate
+    ]
 
 
 def _plain_clone(
-    model: keras.Model, settings: Mapping[int, Mapping[ConfigPath, float]]
+    model: keras.Model,
+    settings: Mapping[int, Mapping[ConfigPath, float]],
+    rates: Mapping[str, float],
 ) -> keras.Model:
-    """A compiled copy of plain layers, with the given numbers in the configurations of layers."""
+    """A compiled copy of plain layers.
+
+    Args:
+        model: the model.
+        settings: as `_settings` returns them.
+        rates: the rate of every site by path; what no configuration has is set in place.
+
+    Returns:
+        The copy.
+    """
     clone = clone_model(
         model, lambda layer: plain_layer(cloned_layer(layer, settings.get(id(layer), {})))
     )
+    set_rates_in_place(clone, rates)
     copy_weights(model, clone)
     compile_like(model, clone)
     return clone
@@ -112,7 +147,8 @@ def _settings(
         wanted: the rate of every site of the model by path, changed or not.
 
     Returns:
-        For each layer, by its id, numbers by their path in its configuration.
+        For each layer, by its id, numbers by their path in its configuration. Rates that the code
+        of a layer fixes are in none.
 
     Raises:
         ValueError: a rate cannot be set without changing another one.
@@ -128,10 +164,12 @@ def _settings(
         names = ", ".join(repr(site.path) for site in sites)
         owner = f"{type(sites[0].owner).__name__} {sites[0].owner.name!r}"
         if holder is None:
-            raise ValueError(
-                f"expected sites whose rates can be set, received {names}, but no argument of "
-                f"{owner} sets just that rate; add one that get_config() returns"
-            )
+            if any(may_depend_on_rate(model, site) for site in sites):
+                raise ValueError(
+                    f"expected sites whose rates can be set, received {names}, but no argument "
+                    f"of {owner} sets just that rate; add one that get_config() returns"
+                )
+            continue
         owner_id, path = holder
         rates = [wanted[site.path] for site in sites]
         if len(set(rates)) > 1:

@@ -6,6 +6,7 @@ import inspect
 import os
 import tempfile
 import textwrap
+import warnings
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -23,25 +24,22 @@ ConfigPath = tuple[Any, ...]  # keys and indices, outermost first
 def clone_model(
     model: keras.Model, clone_layer: Callable[[keras.Layer], keras.Layer]
 ) -> keras.Model:
-    """Clone a Sequential or Functional model, including nested models, without compiling it.
+    """Clone a model, including nested models, without compiling it.
+
+    A subclassed model is cloned as a custom layer is: from its configuration.
 
     Args:
         model: the model.
-        clone_layer: returns the clone of a layer that is not itself a model.
+        clone_layer: returns the clone of a layer, or of a subclassed model.
 
     Returns:
         The clone, with fresh weights.
 
     Raises:
-        TypeError: the model is neither Sequential nor Functional, or one of its layers cannot be
-            cloned.
+        TypeError: the model or one of its layers cannot be cloned.
     """
     if not is_plain_model(model):
-        raise TypeError(
-            "expected a Sequential or Functional model, received the subclassed "
-            f"{type(model).__name__!r}, whose graph cannot be read; build it with keras.Input "
-            "and the functional API"
-        )
+        return _cloned_subclass(model, clone_layer)
     plain_models = [model, *filter(is_plain_model, flat_layers(model))]
     # Keras compiles clones from a serialized configuration, which fails for custom losses.
     compiled = [each for each in plain_models if each.compiled]
@@ -74,6 +72,30 @@ def clone_model(
                 f"subclass that Keras clones as a plain {type(new).__name__}, which loses its own "
                 "methods"
             )
+    _keep_trainable(model, clone)
+    return clone
+
+
+def _cloned_subclass(
+    model: keras.Model, clone_layer: Callable[[keras.Layer], keras.Layer]
+) -> keras.Model:
+    """A clone of a subclassed model, built as the model was."""
+    clone = clone_layer(model)
+    if model.built:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Keras only warns where it cannot build the model
+            try:
+                clone.build_from_config(model.get_build_config())
+            except Exception as error:  # the user's own code may raise anything
+                raise _not_cloneable(model, "build_from_config()", error) from error
+        clone.built = True  # Keras sets it at the first call only
+    shapes = [[weight.shape for weight in each.weights] for each in (model, clone)]
+    if shapes[0] != shapes[1]:
+        raise TypeError(
+            f"expected a model that Keras can clone, received {model.name!r}, a "
+            f"{type(model).__name__} whose from_config(get_config()) has other weights; return "
+            "all arguments of __init__ in get_config()"
+        )
     _keep_trainable(model, clone)
     return clone
 

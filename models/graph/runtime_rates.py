@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import keras
 
 from dropout_zoo.models.graph.cloning import clone_model, cloned_layer, compile_like, copy_weights
@@ -11,6 +13,7 @@ from dropout_zoo.models.keras_internals import (
     apply_dropout_at_any_rate,
     dropout_of_attention,
     nested_layers,
+    set_dropout_rate,
 )
 from dropout_zoo.models.layers.lifting import LIFTED, lift, rate_in_variables
 from dropout_zoo.models.layers.runtime_rate import LIFTED_LAYERS, RateInVariables
@@ -31,15 +34,14 @@ def with_runtime_rates(model: keras.Model) -> keras.Model:
     results at 0 differ by rounding.
 
     Args:
-        model: a Sequential or Functional model, compiled or not.
+        model: any model that Keras can clone, compiled or not.
 
     Returns:
         A new model with the same weights, compiled in the same way, with a new optimizer state.
 
     Raises:
         ValueError: a rate cannot become a variable; the message names it.
-        TypeError: the model is neither Sequential nor Functional, or one of its layers cannot be
-            cloned.
+        TypeError: the model or one of its layers cannot be cloned.
 
     Example:
         >>> from dropout_zoo.models import build_mlp, with_runtime_rates
@@ -56,6 +58,7 @@ def with_runtime_rates(model: keras.Model) -> keras.Model:
             f"{reason}"
         )
     clone = clone_model(model, lambda layer: cloned_layer(plain_layer(layer)))
+    set_rates_in_place(clone, {site.path: site.rate for site in dropout_sites(model)})
     copy_weights(model, clone)
     compile_like(model, clone)
     for layer in flat_layers(clone):
@@ -64,6 +67,18 @@ def with_runtime_rates(model: keras.Model) -> keras.Model:
         elif type(layer) in _ATTENTION:
             apply_dropout_at_any_rate(layer)
     return clone
+
+
+def set_rates_in_place(model: keras.Model, rates: Mapping[str, float]) -> None:
+    """Set the rates that differ from those wanted, without changing any configuration.
+
+    Args:
+        model: a clone of plain layers that has not been called in training.
+        rates: wanted rate (fraction dropped) by site path.
+    """
+    for site in dropout_sites(model):
+        if not site.learned and site.rate != rates[site.path]:
+            set_dropout_rate(site.layer, site.argument, rates[site.path])
 
 
 def plain_layer(layer: keras.Layer) -> keras.Layer:
@@ -98,20 +113,28 @@ def why_rates_are_fixed(model: keras.Model) -> str | None:
             if site.argument != "rate":
                 return f"the layer {site.owner.name!r} fixes its {site.argument} in its code"
             return f"{site.path!r} is a {type(site.layer).__name__}, a custom dropout layer"
-        if site.layer is not site.owner and _may_depend_on_rate(model, site):
+        if site.layer is not site.owner and may_depend_on_rate(model, site):
             return f"the layer {site.owner.name!r} may fix the rate of {site.path!r} in its code"
     return None
 
 
-def _may_depend_on_rate(model: keras.Model, site: DropoutSite) -> bool:
-    """Whether the code around a site may read its rate as a number, as Keras's attention does."""
+def may_depend_on_rate(model: keras.Model, site: DropoutSite) -> bool:
+    """Return whether the code around a site may read its rate, as Keras's attention does.
+
+    Args:
+        model: a Keras model.
+        site: a site of it inside another layer.
+
+    Returns:
+        Whether another rate in the layer might not be all that changes.
+    """
     for layer in flat_layers(model):
         if isinstance(layer, _ATTENTION) and dropout_of_attention(layer) is site.layer:
             return type(layer) not in _ATTENTION  # a subclass may have custom code
     # Where a rate of 0 means that a layer is left out, no other rate would reach it.
     return site.rate == 0 and any(
         inner is site.layer
-        for layer in flat_layers(model)
+        for layer in [model, *flat_layers(model)]
         if type(layer).__module__.partition(".")[0] != "keras"
         for inner in nested_layers(layer)
     )

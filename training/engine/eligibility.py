@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from dropout_zoo.models.graph.model_graph import flat_layers, is_plain_model
+from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.graph.runtime_rates import why_rates_are_fixed
 from dropout_zoo.models.keras_internals import distribute_strategy, seed_generators
 
@@ -33,8 +33,6 @@ def why_only_model_fit(model: keras.Model) -> str | None:
     """
     if keras.backend.backend() not in ("tensorflow", "jax"):
         return f"Keras uses {keras.backend.backend()}; the faster engines need TensorFlow or JAX"
-    if not is_plain_model(model):
-        return f"{type(model).__name__} is a subclassed model without a graph"
     reason = _reason_in_training(model) or why_rates_are_fixed(model) or _reason_in_layers(model)
     if reason is None and keras.backend.backend() == "jax":
         return _reason_on_jax(model)

@@ -18,6 +18,7 @@ from dropout_zoo.models import (
     with_rates,
     with_runtime_rates,
 )
+from dropout_zoo.models.graph.changed_rates import rates_fixed_in_code
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.random((32, 8)).astype("float32")
@@ -359,14 +360,21 @@ def test_rates_that_one_argument_sets_must_be_equal():
     assert rates_of(with_rates(model, dict.fromkeys(paths, 0.4))) == dict.fromkeys(paths, 0.4)
 
 
-def test_a_rate_that_a_layer_hard_codes_cannot_be_set():
+def test_a_rate_that_a_layer_hard_codes_is_changed_in_the_copy_alone():
     inputs = Input((8,))
     x = layers.Dropout(0.2, name="plain")(FixedRate(name="fixed")(inputs))
     model = keras.Model(inputs, layers.Dense(1)(x))
-    with pytest.raises(ValueError, match=r"'fixed/drop', but no argument of FixedRate 'fixed'"):
-        with_rates(model, {"fixed/drop": 0.4, "plain": 0.3})
-    changed = with_rates(model, {"plain": 0.3, "fixed/drop": 0.1})
-    assert rates_of(changed) == {"fixed/drop": 0.1, "plain": 0.3}
+    assert rates_fixed_in_code(model) == []
+    changed = with_rates(model, {"fixed/drop": 0.4, "plain": 0.0})
+    assert rates_of(changed) == {"fixed/drop": 0.4, "plain": 0.0}
+    assert rates_of(model) == {"fixed/drop": 0.1, "plain": 0.2}
+    assert rates_fixed_in_code(changed) == ["fixed/drop"]
+    for copy in (with_rates(changed, {}), with_runtime_rates(changed)):
+        assert rates_of(copy) == rates_of(changed)
+    assert rates_of(with_rates(with_runtime_rates(changed), {})) == rates_of(changed)
+    ones = np.ones((500, 8), "float32")
+    dropped = changed.get_layer("fixed").drop(ones, training=True)
+    assert abs(float(np.mean(np.asarray(dropped) == 0)) - 0.4) < 0.04
 
 
 def test_an_unknown_path_lists_the_sites():
@@ -427,15 +435,23 @@ class OwnSequential(keras.Sequential):
         return {}
 
 
-class Subclassed(keras.Model):
-    """No graph at all."""
+class LostWidth(keras.Model):
+    """No graph, and no way to tell its width from its configuration."""
 
-    def __init__(self):
+    def __init__(self, width=1):
         super().__init__()
-        self.drop = layers.Dropout(0.2)
+        self.dense, self.drop = layers.Dense(width), layers.Dropout(0.2)
 
     def call(self, x, training=None):
-        return self.drop(x, training=training)
+        return self.drop(self.dense(x), training=training)
+
+    def get_config(self):
+        return {}
+
+
+def built(model):
+    model(np.ones((1, 8)))
+    return model
 
 
 @pytest.mark.parametrize(
@@ -446,7 +462,7 @@ class Subclassed(keras.Model):
             lambda: OwnSequential([Input((8,)), layers.Dropout(0.2)]),
             "'OwnSequential'.*which loses its own methods",
         ),
-        (Subclassed, "'Subclassed'.*functional API"),
+        (lambda: built(LostWidth(3)), "LostWidth .* from_config.* has other weights"),
         (
             lambda: keras.Sequential([Input((8,)), NoConfig(3), layers.Dropout(0.2)]),
             "NoConfig 'no_config.*width",
