@@ -45,7 +45,8 @@ class Execution:
 
     Attributes:
         directory: directory in which finished training runs are kept, so that an interrupted study
-            continues where it stopped when it is started again; None to keep nothing.
+            continues where it stopped when it is started again; one study uses it at a time. None
+            to keep nothing.
         on_plan: called with the plan before any training.
         on_result: called with each result as it finishes.
         on_restored: called with each result that an earlier, interrupted run had finished.
@@ -305,16 +306,18 @@ class StudyPlan(Generic[Result]):
             The result of the study.
 
         Raises:
-            ValueError: model and data do not fit, or the directory holds another study.
+            ValueError: model and data do not fit, or the directory is in use or holds another
+                study.
             RuntimeError: every training run failed.
         """
         execution = execution or Execution()
         if execution.on_plan is not None:
             execution.on_plan(self)
-        if execution.directory is not None:
-            description = self.describe() | {"versions": versions()}
-            claim_directory(execution.directory, _PLAN_FILE, description)
-        return self.procedure(self, execution)
+        if execution.directory is None:
+            return self.procedure(self, execution)
+        description = self.describe() | {"versions": versions()}
+        with claim_directory(execution.directory, _PLAN_FILE, description):
+            return self.procedure(self, execution)
 
 
 def as_classification(dataset: Data) -> Dataset:

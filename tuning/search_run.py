@@ -78,13 +78,13 @@ def run_search(
         resume=resume,
         overwrite=overwrite,
     )
-    # The trainer checks the rest of the settings; nothing is written before.
-    trainer = search.trainer(unused_directory(folder.state / "weights"))
+    search.trainer(None)  # it checks the rest of the settings; nothing is written before
     shown = Progress(search.num_runs, search.objective, progress, limit.deadline)
     with folder, shown as watched:
         if folder.complete:
             watched.say(f"The run in {directory} is complete.")
             return TuningResult.load(directory)
+        trainer = search.trainer(unused_directory(folder.state / "weights"))
         recording = RecordingTrainer(trainer, folder.state / run_files.JOURNAL, watched)
         result = _Run(search, folder, recording, watched).result(limit, temporary)
         _write(result, folder)

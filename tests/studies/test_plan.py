@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,7 @@ from dropout_zoo.studies import (
     rate_sweep,
 )
 from dropout_zoo.studies.plan import NO_DROPOUT
+from dropout_zoo.studies.run_directory import RunDirectory
 from dropout_zoo.training import TrainSettings
 
 ALONE = Execution(workers=1)
@@ -69,6 +71,29 @@ def test_a_plan_can_be_run_again(plan):
     planned = plan.run(ALONE)
     again = plan.run(ALONE)
     assert again.data[names].equals(planned.data[names])
+
+
+def test_a_directory_is_used_by_one_study_at_a_time(plan, tmp_path):
+    execution = replace(ALONE, directory=tmp_path / "study")
+    refused = []
+
+    def start_another(trained):
+        with pytest.raises(ValueError, match="no other run is using") as raised:
+            plan.run(execution)
+        refused.append(str(raised.value))
+
+    plan.run(replace(execution, on_result=start_another))
+    assert len(refused) == plan.num_runs
+    assert f"in use by process {os.getpid()} since" in refused[0]
+    restored = []
+    plan.run(replace(execution, on_restored=restored.append))
+    assert len(restored) == plan.num_runs
+
+
+def test_a_study_is_refused_in_the_directory_of_a_search_under_way(plan, tmp_path):
+    search = RunDirectory(tmp_path / "run", {}, files=())
+    with search, pytest.raises(ValueError, match=f"in use by process {os.getpid()} since"):
+        plan.run(replace(ALONE, directory=search.path))
 
 
 @pytest.mark.parametrize("name", PLANNED)
