@@ -23,6 +23,7 @@ from dropout_zoo.training.objective import parse_objective
 from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
 from dropout_zoo.training.settings import TrainSettings
 from dropout_zoo.tuning.budget import Budget
+from dropout_zoo.tuning.defaults import NUM_FINALISTS, NUM_SEEDS, SEED
 from dropout_zoo.tuning.oracles import default_oracle, trial_limit
 from dropout_zoo.tuning.race import (
     LEAST_SEEDS_TO_RESPLIT,
@@ -48,10 +49,10 @@ class TuningSettings:
     rates: Rates | None = None
     placements: Sequence[str] | None = None
     max_trials: int | None = None
-    num_seeds: int = 40
-    num_finalists: int = 1
+    num_seeds: int = NUM_SEEDS
+    num_finalists: int = NUM_FINALISTS
     resplit: bool | None = None
-    seed: int = 0
+    seed: int = SEED
     training: TrainSettings = field(default_factory=TrainSettings)
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from dropout_zoo.training.data.adapters import Arrays, Data, as_dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 from dropout_zoo.tuning.budget import Budget, Duration
+from dropout_zoo.tuning.defaults import NUM_FINALISTS, NUM_SEEDS, SEED
 from dropout_zoo.tuning.result import TuningResult
 from dropout_zoo.tuning.search import ModelArgument, Search, TuningSettings
 from dropout_zoo.tuning.search_run import run_search
@@ -32,10 +33,10 @@ def tune(
     rates: Rates | None = None,
     placements: Iterable[str] | None = None,
     max_trials: int | None = None,
-    num_seeds: int = 40,
-    num_finalists: int = 1,
+    num_seeds: int = NUM_SEEDS,
+    num_finalists: int = NUM_FINALISTS,
     resplit: bool | None = None,
-    seed: int = 0,
+    seed: int = SEED,
     budget: Duration | None = None,
     directory: str | Path | None = None,
     resume: bool = False,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dropout_zoo.studies.diagnostics.defaults import EPOCHS, NUM_SEEDS
+from dropout_zoo.training.defaults import BATCH_SIZE
 from dropout_zoo.training.startup import start_keras
 from dropout_zoo.tuning.cli.model_argument import SUFFIX, find_model
 from dropout_zoo.tuning.cli.options import data_options, load_data, reporting_errors
@@ -45,11 +47,15 @@ class AuditSettings:
 @click.argument("model", metavar="MODEL_OR_FILE")
 @data_options(default=None)
 @click.option(
-    "--epochs", type=int, default=10, show_default=True, help="Epochs of each training run."
+    "--epochs", type=int, default=EPOCHS, show_default=True, help="Epochs of each training run."
 )
-@click.option("--batch-size", type=int, default=32, show_default=True, help="Batch size.")
+@click.option("--batch-size", type=int, default=BATCH_SIZE, show_default=True, help="Batch size.")
 @click.option(
-    "--num-seeds", type=int, default=3, show_default=True, help="Number of seeds to train on."
+    "--num-seeds",
+    type=int,
+    default=NUM_SEEDS,
+    show_default=True,
+    help="Number of seeds to train on.",
 )
 @click.option("--ignore", multiple=True, metavar="CODE,...", help="Do not apply these rules.")
 @click.option("--select", multiple=True, metavar="CODE,...", help="Apply only these rules.")

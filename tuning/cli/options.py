@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 import click
 
+from dropout_zoo.training.defaults import BATCH_SIZE
+
 if TYPE_CHECKING:
     from dropout_zoo.training.data.dataset import Dataset
 
@@ -112,7 +114,9 @@ def training_options(epochs: int | None, patience_default: str) -> Callable[[Com
             help="Maximum number of epochs of each training run."
             f"  [default: {epochs or 'about 8,000 updates'}]",
         ),
-        click.option("--batch-size", type=int, default=32, show_default=True, help="Batch size."),
+        click.option(
+            "--batch-size", type=int, default=BATCH_SIZE, show_default=True, help="Batch size."
+        ),
         click.option(
             "--patience",
             type=int,
@@ -182,13 +186,14 @@ def load_data(
     """Load the data that the options of `data_options` specify."""
     from dropout_zoo.training.data.loaders import load_dataset
 
+    given: dict[str, Any] = {} if split is None else {"split": split}
     return load_dataset(
         data,
         target=target,
         image_size=image_size[0] if image_size and len(image_size) == 1 else image_size,
         task=task,
         seed=seed,
-        split=split or (0.70, 0.15, 0.15),
+        **given,
     )
 
 
