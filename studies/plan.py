@@ -23,7 +23,6 @@ from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
-Model = keras.Model | str | Callable[..., keras.Model]
 Measure = Callable[["Setting", TrainedMember], Mapping[str, Any]]
 """Measures more about a training run; returns values by column name."""
 

@@ -9,6 +9,7 @@ import keras
 
 from dropout_zoo.models.factory import (
     PLACEMENT_ARGUMENTS,
+    ModelLike,
     builder_arguments,
     resolve_model,
     resolve_variant,
@@ -17,7 +18,7 @@ from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.models.guidance import check_rate, listed_rates
 from dropout_zoo.studies.metric_names import rate_text
-from dropout_zoo.studies.plan import NO_DROPOUT, Model, Setting, TrainingSetup
+from dropout_zoo.studies.plan import NO_DROPOUT, Setting, TrainingSetup
 from dropout_zoo.training.data.dataset import Dataset
 
 Wanted = float | Mapping[str, float] | None
@@ -27,7 +28,7 @@ AS_GIVEN = "as given"
 """Name of the setting with the model's own rates."""
 
 
-def model_with_sites(model: Model, dataset: Dataset, groups: Iterable[str]) -> keras.Model:
+def model_with_sites(model: ModelLike, dataset: Dataset, groups: Iterable[str]) -> keras.Model:
     """Find or build a model with the sites that a study varies.
 
     Args:
@@ -238,7 +239,7 @@ def check_rates(rates: float | Sequence[float], name: str = "rates") -> list[flo
     return sorted(checked | {0.0})
 
 
-def build_with(model: Model, dataset: Dataset, arguments: Mapping[str, Any]) -> keras.Model:
+def build_with(model: ModelLike, dataset: Dataset, arguments: Mapping[str, Any]) -> keras.Model:
     """Build a variant of a model, whose hidden dropout layers have a rate of 0.
 
     The rates are set for each run; the builder's own might not fit the new number of layers.
@@ -265,7 +266,7 @@ def reads_tokens(model: keras.Model) -> bool:
     return any(isinstance(layer, keras.layers.Embedding) for layer in flat_layers(model))
 
 
-def units_of(model: Model, units: Sequence[int] | None) -> tuple[int, ...]:
+def units_of(model: ModelLike, units: Sequence[int] | None) -> tuple[int, ...]:
     """Return the widths of the hidden layers that a study starts from.
 
     Args:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TypeAlias
-
-import keras
+from typing import Any
 
 from dropout_zoo.models.argument_validation import check_count
-from dropout_zoo.models.factory import resolve_model
+from dropout_zoo.models.factory import ModelLike, resolve_model
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.studies.plan import NO_DROPOUT
 from dropout_zoo.studies.site_groups import AS_GIVEN
@@ -34,8 +32,6 @@ from dropout_zoo.tuning.screening import (
     SCREENING_SEEDS,
 )
 from dropout_zoo.tuning.space import DropoutHyperModel, Rates
-
-ModelArgument: TypeAlias = keras.Model | str | Callable[[], keras.Model]
 
 NO_SEARCHED_DROPOUT = "no dropout at the searched sites"
 """The control where the model also has dropout at sites that are not searched."""
@@ -73,7 +69,7 @@ class Search:
 
     def __init__(
         self,
-        model: ModelArgument,
+        model: ModelLike,
         dataset: Dataset,
         settings: TuningSettings,
         budget: Budget | None = None,

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import pandas as pd
 
+from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.studies.paired_tests import holm_differences
 from dropout_zoo.studies.plan import (
     NO_DROPOUT,
     Execution,
-    Model,
     Setting,
     StudyPlan,
     TrainingSetup,
@@ -44,7 +44,7 @@ _BINS = 40
 
 
 def plan_coadaptation(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
     rates: Wanted | Sequence[Wanted] = (None,),

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
 from dropout_zoo.models.argument_validation import check_count
+from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.studies.data.corruption import with_rare_class
 from dropout_zoo.studies.experiments.classification import gain_sentences, predicted_classes
 from dropout_zoo.studies.plan import (
-    Model,
     Setting,
     StudyPlan,
     TrainingSetup,
@@ -27,7 +27,7 @@ from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 
 def plan_imbalance_sweep(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
     rare: int = 0,

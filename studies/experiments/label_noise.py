@@ -8,11 +8,11 @@ from typing import Any, Unpack
 import keras
 import numpy as np
 
+from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.models.guidance import check_rate
 from dropout_zoo.studies.data.corruption import with_wrong_labels
 from dropout_zoo.studies.experiments.classification import gain_sentences, predicted_classes
 from dropout_zoo.studies.plan import (
-    Model,
     Setting,
     StudyPlan,
     TrainingSetup,
@@ -31,7 +31,7 @@ from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 
 def plan_label_noise_sweep(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
     noise: Sequence[float] = (0.0, 0.1, 0.2, 0.4),

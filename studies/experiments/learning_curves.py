@@ -9,7 +9,8 @@ from typing import Unpack
 import numpy as np
 import pandas as pd
 
-from dropout_zoo.studies.plan import Model, StudyPlan, TrainingSetup, as_seeds
+from dropout_zoo.models.factory import ModelLike
+from dropout_zoo.studies.plan import StudyPlan, TrainingSetup, as_seeds
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import train_and_conclude
 from dropout_zoo.studies.site_groups import Wanted, model_with_sites, with_and_without_dropout
@@ -21,7 +22,7 @@ from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 
 def plan_learning_curves(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
     rates: Wanted | Sequence[Wanted] = (None,),
@@ -86,7 +87,7 @@ def learning_curves() -> None:
 
 
 def plan_epoch_sweep(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
     rates: Wanted | Sequence[Wanted] = (None,),

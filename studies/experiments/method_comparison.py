@@ -12,7 +12,7 @@ from typing import Any, Unpack
 import pandas as pd
 
 from dropout_zoo.models.argument_validation import check_count
-from dropout_zoo.models.factory import PLACEMENT_ARGUMENTS, builder_arguments
+from dropout_zoo.models.factory import PLACEMENT_ARGUMENTS, ModelLike, builder_arguments
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.studies.data.subsets import fold_of, with_fewer_examples
 from dropout_zoo.studies.experiments.methods import (
@@ -27,7 +27,6 @@ from dropout_zoo.studies.experiments.methods import (
 from dropout_zoo.studies.experiments.transfer import transferred_model
 from dropout_zoo.studies.plan import (
     Execution,
-    Model,
     Setting,
     StudyPlan,
     TrainingSetup,
@@ -47,7 +46,7 @@ _METHOD_ARGUMENTS = ("kernel_regularizer", "kernel_constraint", "max_norm", "bat
 
 
 def plan_compare_methods(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
     methods: Sequence[str] | None = None,
@@ -161,7 +160,7 @@ def compare_methods() -> None:
 
 
 def _candidates(
-    model: Model,
+    model: ModelLike,
     data: Dataset,
     whole: Dataset,
     transfer: Dataset | None,
@@ -202,7 +201,7 @@ def _candidates(
     return {NONE: found[NONE]} | {name: found[name] for name in wanted}
 
 
-def _without_methods(model: Model) -> dict[str, Any]:
+def _without_methods(model: ModelLike) -> dict[str, Any]:
     """Arguments of the builder that turn off its own methods but keep its dropout sites."""
     known = builder_arguments(model)
     arguments: dict[str, Any] = {
@@ -213,7 +212,7 @@ def _without_methods(model: Model) -> dict[str, Any]:
     return arguments | {name: 0.0 for name in PLACEMENT_ARGUMENTS["hidden"] if name in known}
 
 
-def _setup(model: Model, data: Dataset, option: Option, epochs: int) -> TrainingSetup:
+def _setup(model: ModelLike, data: Dataset, option: Option, epochs: int) -> TrainingSetup:
     """The model and the data that an option is trained on."""
     arguments = _without_methods(model) | dict(option.arguments)
     overrides: TrainOptions = {"epochs": math.ceil(epochs / option.updates)}

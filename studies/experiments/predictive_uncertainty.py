@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from dropout_zoo.models.argument_validation import check_count
+from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.studies.data.corruption import corrupted
 from dropout_zoo.studies.experiments.calibration import calibration
 from dropout_zoo.studies.experiments.monte_carlo import monte_carlo, proper_scores, row_entropy
 from dropout_zoo.studies.plan import (
     NO_DROPOUT,
     Execution,
-    Model,
     Setting,
     StudyPlan,
     TrainingSetup,
@@ -43,7 +43,7 @@ _ENSEMBLE_MEMBERS = "other members of the ensembles"
 
 
 def plan_predictive_uncertainty(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
     levels: Mapping[str, Sequence[float]] | None = None,

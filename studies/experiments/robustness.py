@@ -8,12 +8,12 @@ from typing import Any, Unpack
 
 import pandas as pd
 
+from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.studies.data.corruption import corrupted
 from dropout_zoo.studies.experiments.classification import gain_sentences, predicted_classes
 from dropout_zoo.studies.plan import (
     NO_DROPOUT,
     Execution,
-    Model,
     Setting,
     StudyPlan,
     TrainingSetup,
@@ -36,7 +36,7 @@ from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 
 def plan_robustness(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
     levels: Mapping[str, Sequence[float]] | None = None,

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 
 from dropout_zoo.models.argument_validation import check_choice, check_count
+from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.studies.data.subsets import with_fewer_examples
 from dropout_zoo.studies.plan import (
-    Model,
     Setting,
     StudyPlan,
     TrainingSetup,
@@ -41,7 +41,7 @@ SUBSETS = ("fresh", "shared")
 
 
 def plan_data_size_sweep(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
     sizes: Sequence[int] | None = None,
@@ -116,7 +116,7 @@ def data_size_sweep() -> None:
 
 
 def plan_capacity_sweep(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
     units: Sequence[Sequence[int]] | None = None,
@@ -190,7 +190,7 @@ def capacity_sweep() -> None:
 
 def plan_by_size(
     kind: str,
-    model: Model,
+    model: ModelLike,
     dataset: Data,
     *,
     sizes: Sequence[int] | None,

@@ -7,9 +7,9 @@ from typing import Any
 
 import keras
 
+from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.model_graph import flat_layers
-from dropout_zoo.studies.plan import Model
 from dropout_zoo.studies.site_groups import build_with
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.defaults import BATCH_SIZE
@@ -21,7 +21,7 @@ _SEED = 0
 
 
 def transferred_model(
-    model: Model,
+    model: ModelLike,
     arguments: Mapping[str, Any],
     dataset: Dataset,
     source: Dataset,
