@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import platform
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from zoo_works import PUBLISHED, Work
 
+from dropout_zoo.models.argument_validation import finite_or_none
 from dropout_zoo.models.registry import model_entry
 from dropout_zoo.training.engine.tensorflow.threads import usable_cores
 
@@ -216,7 +216,7 @@ def compared(
             "mean": float(np.mean(found)) if isinstance(found, list) else None,
             "std": float(np.std(found, ddof=1)) if several else None,
             "difference": difference
-            and {key: finite(value) for key, value in difference._asdict().items()},
+            and {key: finite_or_none(value) for key, value in difference._asdict().items()},
         }
     return settings
 
@@ -278,8 +278,3 @@ def _breast_cancer() -> Any:
     x, y = load_breast_cancer(return_X_y=True)
     parts = split_arrays(x.astype("float32"), y.astype("int32"), seed=DATA_SEED)
     return Dataset.from_arrays(*parts, source="breast_cancer")
-
-
-def finite(value: Any) -> Any:
-    """Replace numbers that are not finite, which JSON cannot hold, with None."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -108,3 +109,9 @@ def check_sizes(sizes: Any, name: str, example: str, least: int = 0) -> tuple[in
 def plain_values(values: Any) -> Any:
     """Convert NumPy arrays and numbers to Python's; return anything else unchanged."""
     return values.tolist() if hasattr(values, "tolist") else values
+
+
+def finite_or_none(value: Any) -> Any:
+    """Convert a NumPy number to Python's, and one that JSON cannot represent to None."""
+    value = plain_values(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value

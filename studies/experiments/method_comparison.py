@@ -11,7 +11,7 @@ from typing import Any, Unpack
 
 import pandas as pd
 
-from dropout_zoo.models.argument_validation import check_count
+from dropout_zoo.models.argument_validation import check_count, finite_or_none
 from dropout_zoo.models.factory import PLACEMENT_ARGUMENTS, ModelLike, builder_arguments
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.studies.data.subsets import fold_of, with_fewer_examples
@@ -316,13 +316,14 @@ def _ends(plan: StudyPlan[TrainingStudyResult]) -> dict[str, set[str]]:
 
 def _tuning_record(tuned: TrainingStudyResult) -> list[dict[str, object]]:
     return [
-        {"method": row.method, "option": row.option, "mean": _finite(row.mean), "seeds": row.seeds}
+        {
+            "method": row.method,
+            "option": row.option,
+            "mean": finite_or_none(row.mean),
+            "seeds": row.seeds,
+        }
         for row in tuned.means().itertuples()
     ]
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def _conclude(
