@@ -174,6 +174,32 @@ def check_run_options(out: Path | None, resume: bool, overwrite: bool) -> None:
         raise ValueError("expected --resume or --overwrite, received both")
 
 
+def check_output_file(path: Path, option: str, suffix: str, overwrite: bool | None = None) -> None:
+    """Check that a file can be written, before the work whose result it takes.
+
+    Args:
+        path: the file.
+        option: the option that names it.
+        suffix: what its name ends in.
+        overwrite: whether a file that exists is replaced; None where no option allows that.
+
+    Raises:
+        ValueError: the name has another ending, the file exists, or its directory does not.
+    """
+    if path.suffix != suffix:
+        raise ValueError(f"expected {option} to name a {suffix} file, received {path}")
+    if path.exists() and not overwrite:
+        way_out = "choose another name" if overwrite is None else "--overwrite replaces it"
+        raise ValueError(
+            f"expected {option} to name a new file, received {path}, which exists; {way_out}"
+        )
+    if not path.absolute().parent.is_dir():
+        raise ValueError(
+            f"expected {option} in an existing directory, received {path}; create "
+            f"{path.absolute().parent}"
+        )
+
+
 def load_data(
     data: str,
     *,
