@@ -103,6 +103,28 @@ def dense_stack(
     return layers
 
 
+def image_shape(input_shape: Sequence[int], example: str) -> tuple[int, int, int]:
+    """Validate the shape of an image.
+
+    Args:
+        input_shape: height, width and, if there is more than one, the number of channels.
+        example: a valid value, for the message.
+
+    Returns:
+        Height, width and number of channels.
+
+    Raises:
+        ValueError: it is no shape of an image.
+    """
+    height, width, *channels = check_sizes(input_shape, "input_shape", example, least=2)
+    if len(channels) > 1:
+        raise ValueError(
+            "expected input_shape to be (height, width) or (height, width, channels); received "
+            f"{tuple(input_shape)}"
+        )
+    return height, width, channels[0] if channels else 1
+
+
 def embedded_tokens(
     input_shape: Sequence[int], vocabulary_size: int, embedding_dim: int
 ) -> tuple[Any, Any]:
