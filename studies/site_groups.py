@@ -14,7 +14,6 @@ from dropout_zoo.models.factory import (
     resolve_model,
     resolve_variant,
 )
-from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.models.guidance import check_rate, listed_rates
 from dropout_zoo.studies.metric_names import rate_text
@@ -259,11 +258,6 @@ def build_with(model: ModelLike, dataset: Dataset, arguments: Mapping[str, Any])
     hidden = [name for name in PLACEMENT_ARGUMENTS["hidden"] if name in known]
     rates = dict.fromkeys(hidden, 0.0) if arguments else {}
     return resolve_variant(model, rates | dict(arguments), **dataset.builder_arguments)
-
-
-def reads_tokens(model: keras.Model) -> bool:
-    """Whether the inputs of a model are token ids, whose numbers have no order."""
-    return any(isinstance(layer, keras.layers.Embedding) for layer in flat_layers(model))
 
 
 def units_of(model: ModelLike, units: Sequence[int] | None) -> tuple[int, ...]:

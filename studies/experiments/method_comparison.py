@@ -13,6 +13,7 @@ import pandas as pd
 
 from dropout_zoo.models.argument_validation import check_count, finite_or_none
 from dropout_zoo.models.factory import PLACEMENT_ARGUMENTS, ModelLike, builder_arguments
+from dropout_zoo.models.graph.model_graph import reads_indices
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.studies.data.subsets import fold_of, with_fewer_examples
 from dropout_zoo.studies.experiments.methods import (
@@ -34,7 +35,7 @@ from dropout_zoo.studies.plan import (
 )
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import result_of, train_settings
-from dropout_zoo.studies.site_groups import build_with, reads_tokens, units_of
+from dropout_zoo.studies.site_groups import build_with, units_of
 from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import basis_sentences, best_sentence, gain_counts, ranked
 from dropout_zoo.training.data.adapters import Data, as_dataset
@@ -178,7 +179,7 @@ def _candidates(
     built = build_with(model, data, _without_methods(model))
     hidden = any(site.placement == "hidden" for site in settable_sites(built))
     # There is nothing between two tokens, and nothing between two classes of a regression.
-    interpolates = data.num_classes is not None and not reads_tokens(built)
+    interpolates = data.num_classes is not None and not reads_indices(built)
 
     def fits(name: str, options: Sequence[Option]) -> bool:
         arguments = {argument for option in options for argument in option.arguments}
