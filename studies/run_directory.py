@@ -72,8 +72,9 @@ class RunDirectory:
         if strange or (found and not resume and not overwrite):
             raise ValueError(
                 f"expected a new or empty directory for the run, received {path}, which contains "
-                + (f"{strange[0]}; choose another with --out" if strange else
-                   "a run; --resume continues it, --overwrite removes it")
+                + (f"{strange[0]}; choose another directory (--out)" if strange else
+                   "a run; resume=True (--resume) continues it, overwrite=True (--overwrite) "
+                   "removes it")
             )  # fmt: skip
         if SETTINGS in found:
             written = _read_settings(path / SETTINGS)
@@ -288,7 +289,7 @@ def read_outcome(directory: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(
             f"expected the outcome of a run in {path}, received a damaged file: {error}; remove "
-            "the run with --overwrite, or choose another directory with --out"
+            "the run with overwrite=True (--overwrite), or choose another directory (--out)"
         ) from None
     return outcome
 
@@ -303,7 +304,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
     if not isinstance(settings, dict) or not {"data", "versions"} <= settings.keys():
         raise ValueError(
             f"expected the settings of a run in {path}, received something else; choose another "
-            "directory with --out"
+            "directory (--out)"
         )
     return settings
 

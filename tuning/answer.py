@@ -99,8 +99,8 @@ def answer(
                 CHANCE,
                 (
                     f"No better than always predicting {chance.prediction}: "
-                    f"{chance.objective.name} {reached:.4g} against {chance.value:.4g}. The rates "
-                    "cannot be compared before the model learns"
+                    f"{chance.objective.name} {reached:.4g} compared with {chance.value:.4g}. The "
+                    "rates cannot be compared before the model learns"
                 ),
             )
     if not_ended and not lost:
@@ -179,7 +179,7 @@ def _compared(
     label = _label(best, name, race.control)
     if race.control not in by_name.index:
         return UNKNOWN, (
-            f"The control, {failures[race.control]}, so that no gain can be measured. Best of the "
+            f"The control, {failures[race.control]}, so no gain can be measured. Best of the "
             f"others: {label} ({measured})"
         )
     if others.empty:
@@ -211,8 +211,8 @@ def _compared(
             f"worse ({_interval(rival, sign=-1)}; {on})"
         )
     return NO_DIFFERENCE, (
-        f"No reliable difference: {rates} against {race.control}, {objective.name} "
-        f"{rival['mean']:.4g} against {by_name.loc[race.control, 'mean']:.4g}, gain "
+        f"No reliable difference: {rates} compared with {race.control}, {objective.name} "
+        f"{rival['mean']:.4g} compared with {by_name.loc[race.control, 'mean']:.4g}, gain "
         f"{rival['gain']:.2g} ({_interval(rival)} includes 0; {on}). A gain above "
         f"{max(others['high']):.2g} is ruled out"
     )

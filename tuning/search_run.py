@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 from dropout_zoo.studies.run_directory import OUTCOME, RunDirectory, unused_directory
+from dropout_zoo.studies.summary_text import count_of
 from dropout_zoo.training.data.targets import targets_for
 from dropout_zoo.training.engine.interrupts import OutOfTimeError, TimeLimit
 from dropout_zoo.training.members import Member, TrainedMember
@@ -183,7 +184,9 @@ class _Run:
         """Say what is resumed, what the data are, what is wrong with the model, and the plan."""
         search, say = self.search, self.progress.say
         if self.trainer.restored:
-            say(f"Resuming: {self.trainer.restored} training runs were finished before.")
+            runs = count_of(self.trainer.restored, "training run")
+            are = "is" if self.trainer.restored == 1 else "are"
+            say(f"Resuming: {runs} {are} already finished.")
         say(search.dataset.describe())
         for error in audit_errors(search.model):
             say(error)
@@ -274,9 +277,9 @@ class _Run:
         if best_so_far(self.searched, search.objective).empty:
             reasons = sorted({each.result.reason for each in self.searched})
             raise RuntimeError(
-                f"expected a training run that is completed within the budget of {search.budget}, "
-                f"received none{': ' if reasons else ''}{'; '.join(reasons)}; allow a larger "
-                "budget or fewer epochs"
+                "expected at least one training run to finish within the budget of "
+                f"{search.budget}, received none{': ' if reasons else ''}{'; '.join(reasons)}; "
+                "allow a larger budget or fewer epochs"
             )
         finished = [each for each in records if each.role == RACE]
         failed = {each.setting for each in finished if each.result.status != "completed"}

@@ -64,7 +64,8 @@ def test_a_difference_within_noise_is_no_gain_and_larger_gains_are_ruled_out():
     found = concluded(LOSS, {NONE: 0.5 + NOISE, "at 40": 0.499 - NOISE})
     assert found.kind == "no reliable difference"
     assert found.sentence.startswith(
-        "No reliable difference: hidden 0.40 against no dropout, val_loss 0.499 against 0.5, gain "
+        "No reliable difference: hidden 0.40 compared with no dropout, val_loss 0.499 "
+        "compared with 0.5, gain "
     )
     assert " includes 0; 10 seeds on this split of the data). A gain above 0.0" in found.sentence
     assert " is ruled out." in found.sentence
@@ -117,7 +118,7 @@ def test_a_model_that_has_learned_nothing_cannot_win():
     chance = Chance(ACCURACY, 0.34, "the most frequent class")
     found = concluded(ACCURACY, scores, chance=chance)
     assert found.kind == "no better than chance"
-    assert "always predicting the most frequent class: val_accuracy 0.33 against 0.34" in (
+    assert "always predicting the most frequent class: val_accuracy 0.33 compared with 0.34" in (
         found.sentence
     )
     assert concluded(ACCURACY, scores, chance=chance._replace(value=0.2)).kind != found.kind
