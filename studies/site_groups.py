@@ -20,7 +20,7 @@ from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.plan import NO_DROPOUT, Setting, TrainingSetup
 from dropout_zoo.training.data.dataset import Dataset
 
-Wanted = float | Mapping[str, float] | None
+RateSpec = float | Mapping[str, float] | None
 """A rate for all sites of a study, rates by site path, or None for the model's own rates."""
 
 AS_GIVEN = "as given"
@@ -96,7 +96,7 @@ def rates_at(
 
 
 def named_rates(
-    model: keras.Model, rates: Wanted | Sequence[Wanted], sites: str
+    model: keras.Model, rates: RateSpec | Sequence[RateSpec], sites: str
 ) -> dict[str, dict[str, float]]:
     """Name the rates that a study compares, with no dropout before them.
 
@@ -114,7 +114,7 @@ def named_rates(
     """
     given = {site.path: site.rate for site in settable_sites(model)}
     named = {NO_DROPOUT: dict.fromkeys(given, 0.0)}
-    for each in wanted_rates(rates):
+    for each in rate_specs(rates):
         if each is None:
             name, wanted = AS_GIVEN, given
         elif isinstance(each, Mapping):
@@ -133,7 +133,7 @@ def named_rates(
 
 def with_and_without_dropout(
     setup: TrainingSetup,
-    rates: Wanted | Sequence[Wanted],
+    rates: RateSpec | Sequence[RateSpec],
     sites: str,
     *,
     level: str = "",
@@ -213,7 +213,7 @@ def over_rates(
     return settings
 
 
-def wanted_rates(rates: Wanted | Sequence[Wanted]) -> list[Wanted]:
+def rate_specs(rates: RateSpec | Sequence[RateSpec]) -> list[RateSpec]:
     """Return what a study compares with no dropout as a list, where it may be one of them."""
     if rates is None or isinstance(rates, Mapping):
         return [rates]

@@ -155,8 +155,8 @@ class _MeasuredAudit:
     def run(self) -> None:
         """Make all measurements; nothing is trained where loss and labels do not match."""
         self._check_inputs()
-        self.measured.misfit = self._mismatch()
-        if self.measured.misfit:
+        self.measured.loss_mismatch = self._mismatch()
+        if self.measured.loss_mismatch:
             self.limits.append("loss and labels do not match: nothing was trained")
             return
         own, control, again = self._train()

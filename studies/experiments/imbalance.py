@@ -18,7 +18,7 @@ from dropout_zoo.studies.plan import (
 )
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import train_and_conclude
-from dropout_zoo.studies.site_groups import Wanted, model_with_sites, with_and_without_dropout
+from dropout_zoo.studies.site_groups import RateSpec, model_with_sites, with_and_without_dropout
 from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import basis_sentences
 from dropout_zoo.training.data.adapters import Data
@@ -32,7 +32,7 @@ def plan_imbalance_sweep(
     *,
     rare: int = 0,
     ratios: Sequence[int] = (1, 10, 100),
-    rates: Wanted | Sequence[Wanted] = (None,),
+    rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
     **settings: Unpack[TrainOptions],

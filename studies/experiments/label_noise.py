@@ -21,7 +21,7 @@ from dropout_zoo.studies.plan import (
 )
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import train_and_conclude
-from dropout_zoo.studies.site_groups import Wanted, model_with_sites, with_and_without_dropout
+from dropout_zoo.studies.site_groups import RateSpec, model_with_sites, with_and_without_dropout
 from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import basis_sentences
 from dropout_zoo.training.checkpoint import Checkpoint
@@ -35,7 +35,7 @@ def plan_label_noise_sweep(
     dataset: Data = "digits",
     *,
     noise: Sequence[float] = (0.0, 0.1, 0.2, 0.4),
-    rates: Wanted | Sequence[Wanted] = (None,),
+    rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
     **settings: Unpack[TrainOptions],

@@ -25,7 +25,7 @@ from dropout_zoo.studies.plan import (
 )
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import result_of, train_settings
-from dropout_zoo.studies.site_groups import Wanted, model_with_sites, named_rates
+from dropout_zoo.studies.site_groups import RateSpec, model_with_sites, named_rates
 from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import (
     failure_sentences,
@@ -47,7 +47,7 @@ def plan_predictive_uncertainty(
     dataset: Data = "digits",
     *,
     levels: Mapping[str, Sequence[float]] | None = None,
-    rates: Wanted | Sequence[Wanted] = (None,),
+    rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
     samples: int = 50,
     ensemble: int = 5,

@@ -24,7 +24,7 @@ from dropout_zoo.studies.plan import (
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import result_of, train_settings
 from dropout_zoo.studies.site_groups import (
-    Wanted,
+    RateSpec,
     model_with_sites,
     with_and_without_dropout,
 )
@@ -40,7 +40,7 @@ def plan_robustness(
     dataset: Data = "digits",
     *,
     levels: Mapping[str, Sequence[float]] | None = None,
-    rates: Wanted | Sequence[Wanted] = (None,),
+    rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
     **settings: Unpack[TrainOptions],

@@ -21,7 +21,7 @@ from dropout_zoo.studies.plan import (
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import Conclude, train_and_conclude
 from dropout_zoo.studies.site_groups import (
-    Wanted,
+    RateSpec,
     build_with,
     model_with_sites,
     over_rates,
@@ -45,7 +45,7 @@ def plan_data_size_sweep(
     dataset: Data = "digits",
     *,
     sizes: Sequence[int] | None = None,
-    rates: Wanted | Sequence[Wanted] = (None,),
+    rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
     subsets: str = "fresh",
     max_epoch_factor: float = 5.0,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_up_races import EPOCHS, LOSS, NONE, SPACE, race_of, trained
+from simulated_races import EPOCHS, LOSS, NONE, SPACE, race_of, trained
 
 from dropout_zoo.training import Objective
 from dropout_zoo.tuning.answer import answer

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from keras import layers, ops
 from keras_tuner import oracles
-from made_up_races import EPOCHS, LOSS, NONE, SPACE, race_of, trained
+from simulated_races import EPOCHS, LOSS, NONE, SPACE, race_of, trained
 
 from dropout_zoo.models import build_mlp
 from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner, TuningResult, search_run, tune
