@@ -17,7 +17,7 @@ from dropout_zoo.studies.result import StudyResult
 from dropout_zoo.studies.run_directory import claim_directory
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.dataset import Dataset
-from dropout_zoo.training.engine.timing import Pace, measure_pace
+from dropout_zoo.training.engine.timing import TrainingSpeed, measure_speed
 from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
@@ -258,19 +258,19 @@ class StudyPlan(Generic[Result]):
         setups = self.setups
         timed = sorted({round(p) for p in np.linspace(0, len(setups) - 1, _TIMED_SETUPS)})
         members = [list(self.runs_on(setup).values()) for setup in setups]
-        paces = []
+        speeds = []
         for place in timed:
             with tempfile.TemporaryDirectory(prefix="dropout-zoo-") as temporary:
                 trainer = self.trainer(setups[place], Path(temporary))
-                paces.append(measure_pace(trainer, members[place]))
+                speeds.append(measure_speed(trainer, members[place]))
         total = 0.0
         for place, setup in enumerate(setups):
             start_up, training, epoch = (
-                float(np.interp(place, timed, [getattr(pace, name) for pace in paces]))
+                float(np.interp(place, timed, [getattr(speed, name) for speed in speeds]))
                 for name in ("start_up", "training", "epoch")
             )
-            pace = Pace(start_up, training, epoch, paces[0].parallel)
-            total += pace.seconds(len(members[place]), setup.settings(self.training).epochs)
+            speed = TrainingSpeed(start_up, training, epoch, speeds[0].parallel)
+            total += speed.seconds(len(members[place]), setup.settings(self.training).epochs)
         return total * self.num_runs / (self.num_runs - self.followup_runs)
 
     def trainer(

@@ -14,7 +14,7 @@ from dropout_zoo.studies.plan import NO_DROPOUT
 from dropout_zoo.studies.site_groups import AS_GIVEN
 from dropout_zoo.studies.summary_text import count_of
 from dropout_zoo.training.data.dataset import Dataset
-from dropout_zoo.training.engine.timing import measure_pace
+from dropout_zoo.training.engine.timing import measure_speed
 from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import Member
 from dropout_zoo.training.objective import parse_objective
@@ -171,8 +171,8 @@ class Search:
         member = Member(self.given, self.settings.seed)
         trainer = self.trainer(None)
         timed = min(self.num_runs, trainer.max_parallel)  # a whole grid may not fit in memory
-        pace = measure_pace(trainer, [member] * timed)
-        return pace.seconds(self.num_runs, self.settings.training.epochs)
+        speed = measure_speed(trainer, [member] * timed)
+        return speed.seconds(self.num_runs, self.settings.training.epochs)
 
     def describe(self) -> dict[str, Any]:
         """Describe everything that decides the outcome.

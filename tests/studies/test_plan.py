@@ -115,7 +115,7 @@ def test_a_plan_takes_no_execution(few_digits):
         plan_learning_curves("mlp", few_digits, execution=ALONE)
 
 
-def test_each_model_of_a_sweep_has_its_own_pace(few_digits, monkeypatch):
+def test_each_model_of_a_sweep_has_its_own_speed(few_digits, monkeypatch):
     clock = training_clock(monkeypatch)
     widths = [(8, 8), (16, 16), (24, 24), (32, 32), (40, 40), (48, 48), (56, 56)]
     plan = plan_capacity_sweep("mlp", few_digits, units=widths, epochs=10, seeds=2)
