@@ -350,7 +350,7 @@ def as_seeds(seeds: int | Sequence[int]) -> list[int]:
         check_count(seeds, "seeds")
         return list(range(seeds))
     for seed in seeds:
-        check_count(seed, "each of seeds", least=0)
+        check_count(seed, "each of seeds", minimum=0)
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(
             f"expected seeds to be a number, or different whole numbers; received {list(seeds)}"

@@ -24,7 +24,7 @@ from dropout_zoo.tuning.budget import Budget
 from dropout_zoo.tuning.defaults import NUM_FINALISTS, NUM_SEEDS, SEED
 from dropout_zoo.tuning.oracles import default_oracle, trial_limit
 from dropout_zoo.tuning.race import (
-    LEAST_SEEDS_TO_RESPLIT,
+    MIN_SEEDS_TO_RESPLIT,
     RaceSettings,
 )
 from dropout_zoo.tuning.screening import (
@@ -79,7 +79,7 @@ class Search:
         settings = TuningSettings(**as_json(own), training=training)  # NumPy's numbers as Python's
         check_count(settings.num_finalists, "num_finalists")
         check_count(settings.num_seeds, "num_seeds")
-        check_count(settings.seed, "seed", least=0)
+        check_count(settings.seed, "seed", minimum=0)
         self.dataset = dataset
         self.budget = budget
         self.model = resolve_model(
@@ -135,7 +135,7 @@ class Search:
             # Weights that are kept may have seen the training examples before.
             resplit = data.validation_drawn and settings.training.initial_weights == "fresh"
         resplit = (
-            resplit and settings.num_seeds >= LEAST_SEEDS_TO_RESPLIT and data.sample_weight is None
+            resplit and settings.num_seeds >= MIN_SEEDS_TO_RESPLIT and data.sample_weight is None
         )
         ratio = len(data.validation[1]) / len(data.train[1])
         return RaceSettings(

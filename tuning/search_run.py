@@ -286,7 +286,7 @@ class _Run:
         others = [name for name in self.candidates if name not in failed]
         arms = [search.control, *others[: search.settings.num_finalists]]
         raced = first_seeds(arms, search.race, [each.result for each in finished])
-        if len(raced) >= search.race.least_seeds * len(arms):
+        if len(raced) >= search.race.min_seeds * len(arms):
             self.raced = raced + [
                 each._replace(role="finalist")
                 for each in finished

@@ -153,7 +153,7 @@ def build_wide_resnet(
 
 
 def _blocks_per_group(depth: int) -> int:
-    check_count(depth, "depth", least=10)
+    check_count(depth, "depth", minimum=10)
     if (depth - 4) % 6:
         raise ValueError(
             f"expected depth to be 6 n + 4, such as 10, 16, 22, 28 or 40; received {depth}"

@@ -97,7 +97,7 @@ def plan_compare_methods(
     check_count(examples, "examples")
     check_count(num_tuning_seeds, "num_tuning_seeds")
     if folds is not None:
-        check_count(folds, "folds", least=2)
+        check_count(folds, "folds", minimum=2)
     options: TrainOptions = {
         "objective": "val_mae" if whole.num_classes is None else "val_accuracy",
         **settings,
