@@ -30,7 +30,7 @@ def plan_imbalance_sweep(
     model: ModelLike,
     dataset: Data = "digits",
     *,
-    rare: int = 0,
+    rare_class: int = 0,
     ratios: Sequence[int] = (1, 10, 100),
     rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
@@ -43,7 +43,7 @@ def plan_imbalance_sweep(
         model: a compiled classifier, a registered name, ``"package.module:function"``, or a
             function that returns a compiled classifier.
         dataset: a classification; see `as_dataset`.
-        rare: number of the class that is made rare.
+        rare_class: number of the class that is made rare.
         ratios: of this many training examples of the class, one is kept; 1 keeps all.
         rates: what is compared with no dropout: a rate (fraction dropped, in [0, 1)) for all of
             `sites`, rates by site path, or None for the model's own rates.
@@ -66,17 +66,19 @@ def plan_imbalance_sweep(
     training = TrainSettings.from_options(settings, imbalance_sweep)
     data = as_classification(dataset)
     classes = data.num_classes or 0
-    if rare not in range(classes):
-        raise ValueError(f"expected rare to be a class from 0 to {classes - 1}, received {rare}")
+    if rare_class not in range(classes):
+        raise ValueError(
+            f"expected rare_class to be a class from 0 to {classes - 1}, received {rare_class}"
+        )
     ratios = list(dict.fromkeys(ratios))
     for ratio in ratios:
         check_count(ratio, "each of ratios")
     built = model_with_sites(model, data, [sites])
     x, y = data.validation
-    inside = y == rare
+    inside = y == rare_class
 
     def measure(setting: Setting, trained: TrainedMember) -> Mapping[str, Any]:
-        found = predicted_classes(trained.model(), x[inside]) == rare
+        found = predicted_classes(trained.model(), x[inside]) == rare_class
         return {"rare_recall": float(found.mean())}
 
     return StudyPlan(
@@ -86,7 +88,7 @@ def plan_imbalance_sweep(
             setting
             for ratio in ratios
             for setting in with_and_without_dropout(
-                TrainingSetup(built, with_rare_class(data, rare, ratio, seed=0)),
+                TrainingSetup(built, with_rare_class(data, rare_class, ratio, seed=0)),
                 rates,
                 sites,
                 level=f"{ratio}:1",
@@ -96,7 +98,7 @@ def plan_imbalance_sweep(
         seeds=as_seeds(seeds),
         training=training,
         procedure=train_and_conclude(_conclude, measure),
-        arguments={"sites": sites, "rare": rare},
+        arguments={"sites": sites, "rare_class": rare_class},
     )
 
 
