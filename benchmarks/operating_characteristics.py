@@ -34,7 +34,7 @@ MEASURED = {"total": 0.0249, "seeds_of_differences": 0.0121, "splits_of_differen
 
 
 @dataclass(frozen=True)
-class World:
+class Scenario:
     """What the scores of a simulated search are made of, in standard deviations of a run.
 
     Attributes:
@@ -62,38 +62,38 @@ class World:
     one_split: bool = False
 
 
-def measured_world(name: str = "as measured", **changes: object) -> World:
-    """Return the world whose noise was measured."""
+def measured_scenario(name: str = "as measured", **changes: object) -> Scenario:
+    """Return the scenario whose noise was measured."""
     seeds = MEASURED["seeds_of_differences"] / MEASURED["total"]
     splits = MEASURED["splits_of_differences"] / MEASURED["total"]
-    return World(**{"name": name, "seeds": seeds, "splits": splits} | changes)
+    return Scenario(**{"name": name, "seeds": seeds, "splits": splits} | changes)
 
 
-WORLDS = (
-    measured_world(),
-    measured_world("no effect of the split", splits=0.0),
-    measured_world("twice the effect of the split", splits=2 * 0.0104 / 0.0249),
-    measured_world("effects of the split independent between settings", shared=0.0),
-    measured_world("skewed noise, that of the control half", skewed=True, ratio_of_noise=2.0),
-    measured_world("control with half the noise", ratio_of_noise=2.0),
-    measured_world("validation set twice as large", validation_ratio=2 * 270 / 1257),
-    measured_world("validation set as large as the training set", validation_ratio=1.0),
-    measured_world("at most 10 seeds", num_seeds=10),
-    measured_world("50 settings", settings=50),
-    World("independent runs, one split", seeds=np.sqrt(2), splits=0.0, one_split=True),
+SCENARIOS = (
+    measured_scenario(),
+    measured_scenario("no effect of the split", splits=0.0),
+    measured_scenario("twice the effect of the split", splits=2 * 0.0104 / 0.0249),
+    measured_scenario("effects of the split independent between settings", shared=0.0),
+    measured_scenario("skewed noise, that of the control half", skewed=True, ratio_of_noise=2.0),
+    measured_scenario("control with half the noise", ratio_of_noise=2.0),
+    measured_scenario("validation set twice as large", validation_ratio=2 * 270 / 1257),
+    measured_scenario("validation set as large as the training set", validation_ratio=1.0),
+    measured_scenario("at most 10 seeds", num_seeds=10),
+    measured_scenario("50 settings", settings=50),
+    Scenario("independent runs, one split", seeds=np.sqrt(2), splits=0.0, one_split=True),
 )
 
 
-def noise(rng: np.random.Generator, world: World, shape: tuple[int, ...]) -> np.ndarray:
+def noise(rng: np.random.Generator, scenario: Scenario, shape: tuple[int, ...]) -> np.ndarray:
     """Draw noise of standard deviation 1."""
-    return rng.exponential(size=shape) - 1 if world.skewed else rng.normal(size=shape)
+    return rng.exponential(size=shape) - 1 if scenario.skewed else rng.normal(size=shape)
 
 
-def simulate(world: World, gain: float, searches: int, seed: int = 0) -> dict[str, float]:
+def simulate(scenario: Scenario, gain: float, searches: int, seed: int = 0) -> dict[str, float]:
     """Simulate searches in which every setting has the same gain over no dropout.
 
     Args:
-        world: what the scores are made of.
+        scenario: what the scores are made of.
         gain: true gain, in standard deviations of a single run.
         searches: number of searches.
         seed: seed of the simulation.
@@ -103,18 +103,18 @@ def simulate(world: World, gain: float, searches: int, seed: int = 0) -> dict[st
         gain; mean number of seeds in the race; mean number of training runs of the search; and
         half the width of the interval at the end.
     """
-    rng, seeds = np.random.default_rng(seed), world.num_seeds
+    rng, seeds = np.random.default_rng(seed), scenario.num_seeds
     # A difference has the noise of two runs; `ratio_of_noise` divides it between them.
-    of_control = world.seeds / np.hypot(1, world.ratio_of_noise)
-    of_others = of_control * world.ratio_of_noise
+    of_control = scenario.seeds / np.hypot(1, scenario.ratio_of_noise)
+    of_others = of_control * scenario.ratio_of_noise
     # What a validation set that happens to favor a setting adds on every seed of a split, and what
     # splits of the same examples have in common (Nadeau and Bengio's correlation).
-    on_split = world.splits * rng.normal(size=(searches, seeds // SEEDS_PER_SPLIT))
-    common = np.sqrt(world.validation_ratio) * of_settings(rng, world, searches)
-    chosen = screened(rng, world, common, of_others)
+    on_split = scenario.splits * rng.normal(size=(searches, seeds // SEEDS_PER_SPLIT))
+    common = np.sqrt(scenario.validation_ratio) * of_settings(rng, scenario, searches)
+    chosen = screened(rng, scenario, common, of_others)
     by_split = np.repeat(on_split + common[np.arange(searches), chosen][:, None], 2, axis=1)
-    control = of_control * noise(rng, world, (searches, seeds))
-    finalist = gain + by_split + of_others * noise(rng, world, (searches, seeds))
+    control = of_control * noise(rng, scenario, (searches, seeds))
+    finalist = gain + by_split + of_others * noise(rng, scenario, (searches, seeds))
     differences = finalist - control
     shared = np.repeat(rng.normal(size=(searches, seeds // SEEDS_PER_SPLIT)), SEEDS_PER_SPLIT, 1)
     scores = control + shared * np.sqrt(max(0.0, 1 - of_control**2))
@@ -126,8 +126,8 @@ def simulate(world: World, gain: float, searches: int, seed: int = 0) -> dict[st
         seen = differences[:, :look]
         estimate = (
             paired_estimate(seen)
-            if world.one_split
-            else corrected_estimate(seen, world.validation_ratio)
+            if scenario.one_split
+            else corrected_estimate(seen, scenario.validation_ratio)
         )
         half = estimate.half_width(alpha_of_look(looks, number))
         low, high = estimate.mean - half, estimate.mean + half
@@ -140,41 +140,43 @@ def simulate(world: World, gain: float, searches: int, seed: int = 0) -> dict[st
             result[name][ends] = values[ends]
         open_ &= ~ends
     means = {name: float(values.mean()) for name, values in result.items()}
-    search = world.settings + 2 + SCREENED_PER_FINALIST * SCREENING_SEEDS
+    search = scenario.settings + 2 + SCREENED_PER_FINALIST * SCREENING_SEEDS
     return means | {"num_runs": search + 2 * means["seeds"]}
 
 
-def of_settings(rng: np.random.Generator, world: World, searches: int) -> np.ndarray:
+def of_settings(rng: np.random.Generator, scenario: Scenario, searches: int) -> np.ndarray:
     """Draw the effect of a split on every setting; those on two settings are correlated."""
-    on_all, on_each = rng.normal(size=(searches, 1)), rng.normal(size=(searches, world.settings))
-    return world.splits * (np.sqrt(world.shared) * on_all + np.sqrt(1 - world.shared) * on_each)
+    on_all, on_each = rng.normal(size=(searches, 1)), rng.normal(size=(searches, scenario.settings))
+    return scenario.splits * (
+        np.sqrt(scenario.shared) * on_all + np.sqrt(1 - scenario.shared) * on_each
+    )
 
 
 def screened(
-    rng: np.random.Generator, world: World, common: np.ndarray, of_others: float
+    rng: np.random.Generator, scenario: Scenario, common: np.ndarray, of_others: float
 ) -> np.ndarray:
     """Choose a setting as `tune` does, from scores on the given split, and return its number.
 
     All have the same gain, so the choice is a matter of luck: that of the seeds, and that of the
     examples, which goes with the chosen setting into the race.
     """
-    on_given_split = common + of_settings(rng, world, len(common))
+    on_given_split = common + of_settings(rng, scenario, len(common))
     shape = (*common.shape, 1 + SCREENING_SEEDS)
-    scores = on_given_split[..., None] + of_others * noise(rng, world, shape)
+    scores = on_given_split[..., None] + of_others * noise(rng, scenario, shape)
     best = np.argsort(-scores[..., 0], axis=1)[:, :SCREENED_PER_FINALIST]
     means = np.take_along_axis(scores.mean(axis=-1), best, axis=1)
     return np.take_along_axis(best, means.argmax(axis=1)[:, None], axis=1)[:, 0]
 
 
-def former(world: World, gain: float, searches: int, seed: int = 0) -> float:
+def former(scenario: Scenario, gain: float, searches: int, seed: int = 0) -> float:
     """Return how often the former procedure claimed a gain: 6 settings, 5 seeds, Holm's method."""
     rng = np.random.default_rng(seed)
-    of_one = world.seeds / np.sqrt(2)
-    control = of_one * noise(rng, world, (searches, 1, 5))
-    others = of_one * noise(rng, world, (searches, 6, 5)) + gain
+    of_one = scenario.seeds / np.sqrt(2)
+    control = of_one * noise(rng, scenario, (searches, 1, 5))
+    others = of_one * noise(rng, scenario, (searches, 6, 5)) + gain
     on_all, on_each = rng.normal(size=(searches, 1, 1)), rng.normal(size=(searches, 6, 1))
-    on_split = np.sqrt(world.shared) * on_all + np.sqrt(1 - world.shared) * on_each
-    estimate: Estimate = paired_estimate(others + world.splits * on_split - control)
+    on_split = np.sqrt(scenario.shared) * on_all + np.sqrt(1 - scenario.shared) * on_each
+    estimate: Estimate = paired_estimate(others + scenario.splits * on_split - control)
     # The first step of Holm's method determines whether there is any claim.
     return float((estimate.mean - estimate.half_width(0.05 / 6) > 0).any(axis=1).mean())
 
@@ -186,10 +188,10 @@ def main() -> None:
     searches = parser.parse_args().searches
     rows = [
         {
-            "world": asdict(world), "gain": gain, **simulate(world, gain, searches),
-            "former_claimed": former(world, gain, searches),
+            "scenario": asdict(scenario), "gain": gain, **simulate(scenario, gain, searches),
+            "former_claimed": former(scenario, gain, searches),
         }
-        for world in WORLDS
+        for scenario in SCENARIOS
         for gain in (0.0, 0.5, 1.0, 1.5)
     ]  # fmt: skip
     (HERE / "operating_characteristics.json").write_text(json.dumps(rows, indent=2) + "\n")
@@ -197,7 +199,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     for row in rows:
         print(
-            f"| {row['world']['name']} | {row['gain']} | {row['claimed']:.3f} | "
+            f"| {row['scenario']['name']} | {row['gain']} | {row['claimed']:.3f} | "
             f"{row['former_claimed']:.3f} | {row['covered']:.3f} | {row['half']:.2f} | "
             f"{row['seeds']:.0f} | {row['num_runs']:.0f} |"
         )

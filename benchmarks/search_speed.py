@@ -31,7 +31,7 @@ SEARCHED = [0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5]
 
 
 @dataclass(frozen=True)
-class Work:
+class BenchmarkJob:
     """One row of the comparison: a grid of rates on a model and data."""
 
     name: str
@@ -53,24 +53,24 @@ class Work:
         return count
 
 
-WORKS = (
-    Work(
+JOBS = (
+    BenchmarkJob(
         "MLP, MNIST, batch 128", "mlp", "mnist", 128, 3,
         (tuple(SEARCHED[:6]), tuple(SEARCHED[:4])), ("stock", "zoo", "zoo_keras", "torch"), 8,
     ),
-    Work(
+    BenchmarkJob(
         "MLP, MNIST, batch 32", "mlp", "mnist", 32, 2,
         (tuple(SEARCHED[:4]), tuple(SEARCHED[:3])), ("stock", "zoo", "zoo_keras", "torch"), 12,
     ),
-    Work(
+    BenchmarkJob(
         "MLP, digits, batch 32", "mlp", "digits", 32, 20,
         (tuple(SEARCHED), tuple(SEARCHED)), ("stock", "zoo", "zoo_keras", "torch"), 15,
     ),
-    Work(
+    BenchmarkJob(
         "CNN, MNIST, batch 128, float32", "cnn", "mnist", 128, 1,
         (tuple(SEARCHED[:6]),), ("stock", "stock_onednn", "zoo"), 2.2,
     ),
-    Work(
+    BenchmarkJob(
         "CNN, MNIST, batch 128, bfloat16", "cnn", "mnist", 128, 1,
         (tuple(SEARCHED[:6]),), ("stock", "stock_bfloat16", "zoo_bfloat16"), 4.8, "zoo_bfloat16",
     ),
@@ -91,19 +91,19 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.run:
         name, contender = arguments.run
-        work = next(work for work in WORKS if work.name == name)
-        print(json.dumps(contend(work, contender, arguments.mnist)))
+        job = next(job for job in JOBS if job.name == name)
+        print(json.dumps(contend(job, contender, arguments.mnist)))
         return
-    works = [
-        work
-        for work in WORKS
-        if (arguments.mnist or work.data != "mnist")
-        and (not arguments.only or any(part in work.name for part in arguments.only))
+    jobs = [
+        job
+        for job in JOBS
+        if (arguments.mnist or job.data != "mnist")
+        and (not arguments.only or any(part in job.name for part in arguments.only))
     ]
-    rows = [row for work in works for row in compare(work, arguments.mnist, arguments.repeat)]
-    peak = in_process("--run", works[0].name, "peak", mnist=arguments.mnist)
+    rows = [row for job in jobs for row in compare(job, arguments.mnist, arguments.repeat)]
+    peak = in_process("--run", jobs[0].name, "peak", mnist=arguments.mnist)
     known = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
-    kept = {work.name for work in WORKS} - {row["work"] for row in rows}
+    kept = {job.name for job in JOBS} - {row["work"] for row in rows}
     rows = [row for row in known if row["work"] in kept] + rows
     for row in rows:
         row["share_of_peak"] = row["flop_per_second"] / peak["flop_per_second"]
@@ -116,13 +116,13 @@ def main() -> None:
     RESULTS.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
 
 
-def compare(work: Work, mnist: str | None, repeat: int) -> list[dict[str, Any]]:
+def compare(job: BenchmarkJob, mnist: str | None, repeat: int) -> list[dict[str, Any]]:
     """Return the medians of all contenders on one search."""
-    rounds: dict[str, list[dict[str, Any]]] = {contender: [] for contender in work.contenders}
+    rounds: dict[str, list[dict[str, Any]]] = {contender: [] for contender in job.contenders}
     for _ in range(repeat):
-        for contender in work.contenders:
-            print(f"{work.name}: {contender} ...", file=sys.stderr, flush=True)
-            rounds[contender].append(in_process("--run", work.name, contender, mnist=mnist))
+        for contender in job.contenders:
+            print(f"{job.name}: {contender} ...", file=sys.stderr, flush=True)
+            rounds[contender].append(in_process("--run", job.name, contender, mnist=mnist))
     rows = []
     for contender, results in rounds.items():
         if any("missing" in result for result in results):
@@ -130,9 +130,9 @@ def compare(work: Work, mnist: str | None, repeat: int) -> list[dict[str, Any]]:
         median = statistics.median(result["seconds"] for result in results)
         rows.append(
             {
-                "work": work.name,
-                **{key: value for key, value in asdict(work).items() if key in ("epochs", "goal")},
-                "trials": work.trials,
+                "work": job.name,
+                **{key: value for key, value in asdict(job).items() if key in ("epochs", "goal")},
+                "trials": job.trials,
                 "contender": contender,
                 "seconds": median,
                 "model_steps_per_second": results[0]["steps"] / median,
@@ -144,7 +144,7 @@ def compare(work: Work, mnist: str | None, repeat: int) -> list[dict[str, Any]]:
     stock = next(row["seconds"] for row in rows if row["contender"] == "stock")
     for row in rows:
         row["times_stock"] = stock / row["seconds"]
-        row["goal"] = work.goal if row["contender"] == work.goal_of else None
+        row["goal"] = job.goal if row["contender"] == job.goal_of else None
     return rows
 
 
@@ -173,7 +173,7 @@ def report(rows: list[dict[str, Any]], peak: float) -> None:
         )
 
 
-def contend(work: Work, contender: str, mnist: str | None) -> dict[str, Any]:
+def contend(job: BenchmarkJob, contender: str, mnist: str | None) -> dict[str, Any]:
     """Run one contender in this process."""
     if contender == "peak":
         return {"flop_per_second": matmul_peak()}
@@ -184,11 +184,11 @@ def contend(work: Work, contender: str, mnist: str | None) -> dict[str, Any]:
             return {"missing": "torch"}
     from dropout_zoo.training import load_dataset
 
-    data = load_dataset("digits" if work.data == "digits" else mnist, split=SPLIT)
+    data = load_dataset("digits" if job.data == "digits" else mnist, split=SPLIT)
     if contender.startswith("zoo"):
         from dropout_zoo.training import start_keras
 
-        start_keras(announce=False, model=work.model)  # as the command line does
+        start_keras(announce=False, model=job.model)  # as the command line does
     elif contender == "stock_onednn":
         os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
     import keras
@@ -197,24 +197,24 @@ def contend(work: Work, contender: str, mnist: str | None) -> dict[str, Any]:
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
     from dropout_zoo.models import create_model
 
-    model = create_model(work.model, input_shape=data.input_shape, num_classes=data.num_classes)
-    steps = -(-len(data.train[0]) // work.batch_size) * work.epochs * work.trials
+    model = create_model(job.model, input_shape=data.input_shape, num_classes=data.num_classes)
+    steps = -(-len(data.train[0]) // job.batch_size) * job.epochs * job.trials
     stock = ("stock", "stock_onednn", "stock_bfloat16")
     run = run_torch if contender == "torch" else run_stock if contender in stock else run_zoo
     before = resident_mb()
     with tempfile.TemporaryDirectory() as folder:
-        seconds, best = run(work, model, data, folder, contender)
+        seconds, best = run(job, model, data, folder, contender)
     return {
         "seconds": seconds,
         "steps": steps,
-        "flop": flop_per_example(model) * len(data.train[0]) * work.epochs * work.trials,
+        "flop": flop_per_example(model) * len(data.train[0]) * job.epochs * job.trials,
         "best_val_loss": best,
         "memory_mb": resident_mb() - before,
     }
 
 
 def run_stock(
-    work: Work, model: Any, data: Any, folder: str, contender: str
+    job: BenchmarkJob, model: Any, data: Any, folder: str, contender: str
 ) -> tuple[float, float]:
     """Run KerasTuner's own grid search, with a model function as its users write it."""
     import keras_tuner
@@ -223,9 +223,9 @@ def run_stock(
     from dropout_zoo.training import targets_for
 
     def build(hp: Any) -> Any:
-        rates = [hp.Choice(f"rate_{n}", list(r), ordered=True) for n, r in enumerate(work.rates)]
+        rates = [hp.Choice(f"rate_{n}", list(r), ordered=True) for n, r in enumerate(job.rates)]
         return create_model(
-            work.model, input_shape=data.input_shape, num_classes=10, hidden_rates=rates
+            job.model, input_shape=data.input_shape, num_classes=10, hidden_rates=rates
         )
 
     train, validation = ((x, targets_for(model, y, 10)) for x, y in (data.train, data.validation))
@@ -234,16 +234,18 @@ def run_stock(
     tuner.search(
         *train,
         validation_data=validation,
-        epochs=work.epochs,
-        batch_size=work.batch_size,
+        epochs=job.epochs,
+        batch_size=job.batch_size,
         verbose=0,
     )
     seconds = time.perf_counter() - started
-    assert len(tuner.oracle.trials) == work.trials
+    assert len(tuner.oracle.trials) == job.trials
     return seconds, tuner.oracle.get_best_trials()[0].score
 
 
-def run_zoo(work: Work, model: Any, data: Any, folder: str, contender: str) -> tuple[float, float]:
+def run_zoo(
+    job: BenchmarkJob, model: Any, data: Any, folder: str, contender: str
+) -> tuple[float, float]:
     """Run the same search by `DropoutTuner`."""
     import keras_tuner
     from keras_tuner import oracles
@@ -255,7 +257,7 @@ def run_zoo(work: Work, model: Any, data: Any, folder: str, contender: str) -> t
     sites = [site.path for site in dropout_sites(model)]
     tuner = DropoutTuner(
         oracles.GridSearchOracle(keras_tuner.Objective("val_loss", "min"), seed=1),
-        DropoutHyperModel(model, dict(zip(sites, work.rates, strict=True))),
+        DropoutHyperModel(model, dict(zip(sites, job.rates, strict=True))),
         parallel_trials=64,
         directory=folder,
         project_name="search",
@@ -265,18 +267,18 @@ def run_zoo(work: Work, model: Any, data: Any, folder: str, contender: str) -> t
     trainer = MemberTrainer(
         model,
         data,
-        TrainSettings(epochs=work.epochs, batch_size=work.batch_size),
+        TrainSettings(epochs=job.epochs, batch_size=job.batch_size),
         directory=Path(folder) / "weights",
         update="keras" if contender == "zoo_keras" else "auto",
     )
     tuner.search_with(trainer)
     seconds = time.perf_counter() - started
-    assert len(tuner.oracle.trials) == work.trials
+    assert len(tuner.oracle.trials) == job.trials
     return seconds, tuner.oracle.get_best_trials()[0].score
 
 
 def run_torch(
-    work: Work, model: Any, data: Any, folder: str, contender: str
+    job: BenchmarkJob, model: Any, data: Any, folder: str, contender: str
 ) -> tuple[float, float]:
     """Train all settings at once, as an ensemble under `torch.func.vmap`, with a simple Adam."""
     import itertools
@@ -286,7 +288,7 @@ def run_torch(
     from torch.func import functional_call, grad, stack_module_state, vmap
 
     torch.manual_seed(0)
-    settings = torch.tensor(list(itertools.product(*work.rates)))
+    settings = torch.tensor(list(itertools.product(*job.rates)))
     x, y = (torch.from_numpy(np.array(a)) for a in data.train)
     x_validation, y_validation = (torch.from_numpy(np.array(a)) for a in data.validation)
     x, x_validation = x.flatten(1), x_validation.flatten(1)
@@ -324,9 +326,9 @@ def run_torch(
     )
     losses = vmap(lambda m, r: loss_of(m, r, x_validation, y_validation, False))
     count, best = 0, float("inf")
-    for _ in range(work.epochs):
+    for _ in range(job.epochs):
         order = torch.randperm(len(x))
-        for batch in order.split(work.batch_size):
+        for batch in order.split(job.batch_size):
             count += 1
             found = gradients(weights, settings, x[batch], y[batch])
             with torch.no_grad():

@@ -2,7 +2,7 @@
 
     python benchmarks/zoo_table.py --mnist mnist.npz [--only NAME ...] [--dry-run] [--quick]
 
-Trains each registered model as `zoo_works.py` says, every setting on the same seeds; `tune` chooses
+Trains each registered model as `zoo_jobs.py` says, every setting on the same seeds; `tune` chooses
 the tuned rates on validation data. After each model it writes `zoo_table.json` and the table in
 docs/zoo.md. If it is interrupted, run the same command again: finished training runs are kept in
 `runs/zoo_table`, in one folder per model and its settings, and are not repeated.
@@ -21,9 +21,9 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from zoo_jobs import PUBLISHED, BenchmarkJob, NotRun, job_for
 from zoo_page import with_table
 from zoo_training import estimate_seconds, row_of
-from zoo_works import PUBLISHED, NotRun, Work, work_for
 
 from dropout_zoo.models.registry import list_models, model_entry
 from dropout_zoo.training import start_keras
@@ -49,29 +49,29 @@ def main() -> None:
     arguments = parser.parse_args()
     with reporting_errors():
         names = arguments.only or list_models()
-        works = [work_for(model_entry(name)) for name in names]
+        jobs = [job_for(model_entry(name)) for name in names]
         if arguments.page:
-            works = []
-        planned = [each for each in works if isinstance(each, Work)]
+            jobs = []
+        planned = [each for each in jobs if isinstance(each, BenchmarkJob)]
         without = [each for each in planned if each.data == "mnist" and not arguments.mnist]
-        for work in without:
-            print(f"{work.model}: needs MNIST, --mnist mnist.npz", file=sys.stderr)
+        for job in without:
+            print(f"{job.model}: needs MNIST, --mnist mnist.npz", file=sys.stderr)
         runnable = [each for each in planned if each not in without]
         if arguments.quick:
-            runnable = [work.quick() for work in runnable]
+            runnable = [job.quick() for job in runnable]
         if runnable:
             start_keras()
         if arguments.dry_run:
             print_estimates(runnable, arguments.mnist)
             return
         known = read_rows()
-        for work in runnable:
+        for job in runnable:
             try:
-                row = row_of(work, arguments.mnist, None if arguments.quick else RUNS)
+                row = row_of(job, arguments.mnist, None if arguments.quick else RUNS)
             except KeyboardInterrupt:
                 print("To continue, run the same command again.", file=sys.stderr)
                 raise
-            known[work.model] = row
+            known[job.model] = row
             print(one_line(row), flush=True)
             if not arguments.quick:
                 write(known)
@@ -88,17 +88,17 @@ def one_line(row: Mapping[str, Any]) -> str:
     return f"{row['model']}: {row['measure']}: {', '.join(told)}; {row['seconds']:.1f} s per run"
 
 
-def print_estimates(works: Sequence[Work], mnist: str | None) -> None:
+def print_estimates(jobs: Sequence[BenchmarkJob], mnist: str | None) -> None:
     """Print how long each model takes, from its last run or else from a few epochs of training."""
     from dropout_zoo.tuning.progress import duration
 
     known, total = read_rows(), 0.0
-    for work in works:
-        row = known.get(work.model)
-        same = row is not None and row["work"] == json.loads(json.dumps(asdict(work)))
-        seconds = estimate_seconds(work, mnist, row["seconds"] if row and same else None)
+    for job in jobs:
+        row = known.get(job.model)
+        same = row is not None and row["work"] == json.loads(json.dumps(asdict(job)))
+        seconds = estimate_seconds(job, mnist, row["seconds"] if row and same else None)
         total += seconds
-        print(f"{work.model}: {work.num_runs} training runs, about {duration(seconds)}", flush=True)
+        print(f"{job.model}: {job.num_runs} training runs, about {duration(seconds)}", flush=True)
     print(f"about {duration(total)} in all, on {usable_cores()} otherwise idle cores")
 
 
@@ -115,7 +115,7 @@ def write(rows: Mapping[str, Mapping[str, Any]]) -> None:
     reasons = {}
     for entry in entries:
         if entry.name not in rows:
-            planned = work_for(entry)
+            planned = job_for(entry)
             reasons[entry.name] = planned.reason if isinstance(planned, NotRun) else "not run yet"
     table = {
         "rows": [rows[entry.name] for entry in entries if entry.name in rows],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import platform
 import sys
 import tempfile
@@ -16,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from zoo_works import PUBLISHED, Work
+from zoo_jobs import PUBLISHED, BenchmarkJob
 
+from dropout_zoo.models.argument_validation import finite_or_none
 from dropout_zoo.models.registry import model_entry
 from dropout_zoo.training.engine.tensorflow.threads import usable_cores
 
@@ -27,11 +27,11 @@ DATA_SEED = 0
 FIRST_SEED = 100
 
 
-def row_of(work: Work, mnist: str | None, runs: Path | None) -> dict[str, Any]:
+def row_of(job: BenchmarkJob, mnist: str | None, runs: Path | None) -> dict[str, Any]:
     """Train and score one model.
 
     Args:
-        work: what to train.
+        job: what to train.
         mnist: path of the MNIST file, if there is one.
         runs: folder of the runs, which are resumed; None for a temporary one.
 
@@ -42,47 +42,47 @@ def row_of(work: Work, mnist: str | None, runs: Path | None) -> dict[str, Any]:
     from dropout_zoo.training.provenance import describe_data, versions
     from dropout_zoo.tuning import tune
 
-    dataset = data_of(work, mnist)
-    model = model_of(work, dataset)
+    dataset = data_of(job, mnist)
+    model = model_of(job, dataset)
     description = {
-        "work": asdict(work),
+        "work": asdict(job),
         "structure": model_fingerprint(model),
         "data": describe_data(dataset),
         "versions": versions(),
     }
     key = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:8]
     with tempfile.TemporaryDirectory(prefix="dropout-zoo-") as temporary:
-        folder = (runs or Path(temporary)) / f"{work.model}-{key}"
-        print(f"{work.model}: up to {work.num_runs} training runs ...", file=sys.stderr, flush=True)
+        folder = (runs or Path(temporary)) / f"{job.model}-{key}"
+        print(f"{job.model}: up to {job.num_runs} training runs ...", file=sys.stderr, flush=True)
         tuned = tune(
             model,
             dataset,
             oracle="random",
-            rates=work.rates,
-            max_trials=work.trials,
-            epochs=work.epochs,
+            rates=job.rates,
+            max_trials=job.trials,
+            epochs=job.epochs,
             patience=None,
-            batch_size=work.batch_size,
-            objective=objective_of(work),
-            num_seeds=work.final_seeds,
+            batch_size=job.batch_size,
+            objective=objective_of(job),
+            num_seeds=job.final_seeds,
             directory=folder / "tune",
             resume=True,
         )
-        scored = score(work, model, dataset, dict(tuned.best_rates), folder / "seeds", description)
-    entry = model_entry(work.model)
+        scored = score(job, model, dataset, dict(tuned.best_rates), folder / "seeds", description)
+    entry = model_entry(job.model)
     return {
-        "model": work.model,
+        "model": job.model,
         "family": entry.family,
         "parameters": model.count_params(),
-        "data": DATA_NAMES.get(work.data, work.data),
+        "data": DATA_NAMES.get(job.data, job.data),
         "examples": description["data"]["examples"],
-        "epochs": work.epochs,
-        "batch_size": work.batch_size,
-        "measure": "test loss times 100" if work.task else "test error in percent",
-        "seeds": seeds_of(work),
-        "trials": work.trials,
+        "epochs": job.epochs,
+        "batch_size": job.batch_size,
+        "measure": "test loss times 100" if job.task else "test error in percent",
+        "seeds": seeds_of(job),
+        "trials": job.trials,
         **scored,
-        "published": PUBLISHED.get(work.model, ""),
+        "published": PUBLISHED.get(job.model, ""),
         "work": description["work"],
         "versions": description["versions"],
         "machine": {
@@ -93,7 +93,7 @@ def row_of(work: Work, mnist: str | None, runs: Path | None) -> dict[str, Any]:
 
 
 def score(
-    work: Work,
+    job: BenchmarkJob,
     model: Any,
     dataset: Any,
     tuned: dict[str, float],
@@ -121,17 +121,17 @@ def score(
         trainer = MemberTrainer(
             model,
             dataset,
-            train_settings_of(work),
+            train_settings_of(job),
             directory=unused_directory(folder.state / "weights"),
         )
         # Settings with equal rates, for example where tuning chose no dropout, are trained once.
         unique = {json.dumps(each): each for each in rates.values()}
-        members = [Member(each, seed) for each in unique.values() for seed in seeds_of(work)]
+        members = [Member(each, seed) for each in unique.values() for seed in seeds_of(job)]
         results = JournaledTrainer(trainer, folder.state / JOURNAL).train(members)
         by_rates: dict[str, list[Any]] = {}
         for trained in results:
             by_rates.setdefault(json.dumps(dict(trained.rates)), []).append(trained)
-        tested = {key: test_errors(work, group, dataset) for key, group in by_rates.items()}
+        tested = {key: test_errors(job, group, dataset) for key, group in by_rates.items()}
         outcome = {
             "settings": compared(
                 {name: tested[json.dumps(each)] for name, each in rates.items()}, rates
@@ -142,11 +142,11 @@ def score(
     return outcome
 
 
-def estimate_seconds(work: Work, mnist: str | None, training: float | None = None) -> float:
+def estimate_seconds(job: BenchmarkJob, mnist: str | None, training: float | None = None) -> float:
     """Estimate how long a model takes on otherwise idle cores.
 
     Args:
-        work: what to train.
+        job: what to train.
         mnist: path of the MNIST file, if there is one.
         training: seconds per training run; None to measure a few epochs.
 
@@ -157,22 +157,22 @@ def estimate_seconds(work: Work, mnist: str | None, training: float | None = Non
     from dropout_zoo.training.engine.trainer import MemberTrainer
     from dropout_zoo.training.members import Member
 
-    dataset = data_of(work, mnist)
-    model = model_of(work, dataset)
+    dataset = data_of(job, mnist)
+    model = model_of(job, dataset)
     # Model.fit trains members one after another.
     cores = usable_cores() if why_only_model_fit(model) is None else 1
     if training is None:
-        trainer = MemberTrainer(model, dataset, train_settings_of(work))
+        trainer = MemberTrainer(model, dataset, train_settings_of(job))
         took = []
         for epochs in (1, 1, 2):  # the first one traces
             started = time.process_time()
             trainer.train([Member({}, 0, epochs=epochs)])
             took.append(time.process_time() - started)
-        training = took[1] + (took[2] - took[1]) * (work.epochs - 1)
-    return training * work.num_runs / cores
+        training = took[1] + (took[2] - took[1]) * (job.epochs - 1)
+    return training * job.num_runs / cores
 
 
-def test_errors(work: Work, group: Sequence[Any], dataset: Any) -> list[float] | str:
+def test_errors(job: BenchmarkJob, group: Sequence[Any], dataset: Any) -> list[float] | str:
     """Test each trained member; if one was not trained to the end, return the reason instead."""
     from dropout_zoo.training.data.targets import targets_for
 
@@ -187,7 +187,7 @@ def test_errors(work: Work, group: Sequence[Any], dataset: Any) -> list[float] |
     for trained in group:
         model.set_weights(trained.model().get_weights())
         measured = model.evaluate(x, wanted, batch_size=256, verbose=0, return_dict=True)
-        errors.append(100 * (measured["loss"] if work.task else 1 - measured["accuracy"]))
+        errors.append(100 * (measured["loss"] if job.task else 1 - measured["accuracy"]))
     return [float(error) for error in errors]
 
 
@@ -216,57 +216,55 @@ def compared(
             "mean": float(np.mean(found)) if isinstance(found, list) else None,
             "std": float(np.std(found, ddof=1)) if several else None,
             "difference": difference
-            and {key: finite(value) for key, value in difference._asdict().items()},
+            and {key: finite_or_none(value) for key, value in difference._asdict().items()},
         }
     return settings
 
 
-def seeds_of(work: Work) -> list[int]:
+def seeds_of(job: BenchmarkJob) -> list[int]:
     """Seeds of every setting, none of them used by the search, whose seeds start at 0."""
-    return list(range(FIRST_SEED, FIRST_SEED + work.seeds))
+    return list(range(FIRST_SEED, FIRST_SEED + job.seeds))
 
 
-def objective_of(work: Work) -> str:
+def objective_of(job: BenchmarkJob) -> str:
     """Return the objective, measured on validation data."""
-    return "val_loss" if work.task else "val_accuracy"
+    return "val_loss" if job.task else "val_accuracy"
 
 
-def train_settings_of(work: Work) -> Any:
-    """How a member of a work is trained."""
+def train_settings_of(job: BenchmarkJob) -> Any:
+    """How a member of a job is trained."""
     from dropout_zoo.training import TrainSettings
 
-    return TrainSettings(
-        epochs=work.epochs, batch_size=work.batch_size, objective=objective_of(work)
-    )
+    return TrainSettings(epochs=job.epochs, batch_size=job.batch_size, objective=objective_of(job))
 
 
-def model_of(work: Work, dataset: Any) -> Any:
+def model_of(job: BenchmarkJob, dataset: Any) -> Any:
     """Build the model with its default rates."""
     from dropout_zoo.models.factory import resolve_variant
 
-    return resolve_variant(work.model, {}, **dataset.builder_arguments)
+    return resolve_variant(job.model, {}, **dataset.builder_arguments)
 
 
 @cache
-def data_of(work: Work, mnist: str | None) -> Any:
+def data_of(job: BenchmarkJob, mnist: str | None) -> Any:
     """Load the data, reduced to the numbers of examples asked for."""
     from dropout_zoo.studies.data.subsets import with_fewer_examples
     from dropout_zoo.training import load_dataset
     from dropout_zoo.training.data.split import stratified_sample
 
-    if work.data == "breast_cancer":
+    if job.data == "breast_cancer":
         dataset = _breast_cancer()
-    elif work.data == "mnist":
+    elif job.data == "mnist":
         dataset = load_dataset(str(mnist), split=MNIST_SPLIT, seed=DATA_SEED)
     else:
-        dataset = load_dataset(work.data, seed=DATA_SEED)
+        dataset = load_dataset(job.data, seed=DATA_SEED)
     x, y = dataset.validation
-    if work.validation is not None and work.validation < len(y):
-        chosen = stratified_sample(y, work.validation, seed=DATA_SEED)
+    if job.validation is not None and job.validation < len(y):
+        chosen = stratified_sample(y, job.validation, seed=DATA_SEED)
         dataset = replace(dataset, validation=(x[chosen], y[chosen]))
-    if work.train is not None:
-        dataset = with_fewer_examples(dataset, work.train, DATA_SEED)
-    return dataset.as_reconstruction() if work.task == "reconstruction" else dataset
+    if job.train is not None:
+        dataset = with_fewer_examples(dataset, job.train, DATA_SEED)
+    return dataset.as_reconstruction() if job.task == "reconstruction" else dataset
 
 
 def _breast_cancer() -> Any:
@@ -278,8 +276,3 @@ def _breast_cancer() -> Any:
     x, y = load_breast_cancer(return_X_y=True)
     parts = split_arrays(x.astype("float32"), y.astype("int32"), seed=DATA_SEED)
     return Dataset.from_arrays(*parts, source="breast_cancer")
-
-
-def finite(value: Any) -> Any:
-    """Replace numbers that are not finite, which JSON cannot hold, with None."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value

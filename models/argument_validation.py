@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -39,21 +40,21 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def check_count(value: object, name: str, least: int = 1) -> None:
+def check_count(value: object, name: str, minimum: int = 1) -> None:
     """Raise an error if a value is not a whole number, or is too small.
 
     Args:
         value: the value.
         name: name of the argument in the message.
-        least: the smallest allowed number.
+        minimum: the smallest allowed number.
 
     Raises:
         ValueError: the value is not a whole number, or is too small.
     """
     whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not whole or int(value) < least:  # type: ignore[call-overload]
+    if not whole or int(value) < minimum:  # type: ignore[call-overload]
         raise ValueError(
-            f"expected {name} to be a whole number of at least {least}; received {value!r}"
+            f"expected {name} to be a whole number of at least {minimum}; received {value!r}"
         )
 
 
@@ -76,14 +77,14 @@ def check_fraction(value: Any, name: str) -> float:
     return float(value)
 
 
-def check_sizes(sizes: Any, name: str, example: str, least: int = 0) -> tuple[int, ...]:
+def check_sizes(sizes: Any, name: str, example: str, min_length: int = 0) -> tuple[int, ...]:
     """Validate a sequence of positive whole numbers.
 
     Args:
         sizes: the sequence, such as the widths of layers or the shape of an example.
         name: name of the argument in the message.
         example: a valid value, for the message.
-        least: the smallest allowed length.
+        min_length: the smallest allowed length.
 
     Returns:
         The sizes as a tuple of Python integers.
@@ -97,7 +98,7 @@ def check_sizes(sizes: Any, name: str, example: str, least: int = 0) -> tuple[in
         isinstance(size, Integral) and not isinstance(size, bool) and int(size) > 0
         for size in values
     )
-    if not whole or len(values) < least:
+    if not whole or len(values) < min_length:
         raise ValueError(
             f"expected {name} to be a sequence of positive whole numbers, such as {example}; "
             f"received {sizes!r}"
@@ -108,3 +109,9 @@ def check_sizes(sizes: Any, name: str, example: str, least: int = 0) -> tuple[in
 def plain_values(values: Any) -> Any:
     """Convert NumPy arrays and numbers to Python's; return anything else unchanged."""
     return values.tolist() if hasattr(values, "tolist") else values
+
+
+def finite_or_none(value: Any) -> Any:
+    """Convert a NumPy number to Python's, and one that JSON cannot represent to None."""
+    value = plain_values(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -7,12 +7,15 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 
 from dropout_zoo.models.registry import model_entry
+
+ModelLike: TypeAlias = keras.Model | str | Callable[..., keras.Model]
+"""What an argument `model` may be; see `resolve_model`."""
 
 PLACEMENT_ARGUMENTS = {
     "input": ("input_rate",),
@@ -26,7 +29,7 @@ A builder has at most one such argument per placement: one rate per layer, or a 
 
 
 def resolve_model(
-    model: keras.Model | str | Callable[[], keras.Model],
+    model: ModelLike,
     *,
     input_shape: Sequence[int] | None = None,
     num_classes: int | None = None,
@@ -77,7 +80,7 @@ def resolve_model(
 
 
 def resolve_variant(
-    model: keras.Model | str | Callable[..., keras.Model],
+    model: ModelLike,
     arguments: Mapping[str, Any],
     *,
     input_shape: Sequence[int],
@@ -126,7 +129,7 @@ def resolve_variant(
     return resolve_model(variant, input_shape=input_shape)
 
 
-def builder_arguments(model: keras.Model | str | Callable[..., keras.Model]) -> dict[str, Any]:
+def builder_arguments(model: ModelLike) -> dict[str, Any]:
     """The arguments of a model's builder, with their defaults.
 
     Args:

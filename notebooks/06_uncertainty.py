@@ -82,7 +82,7 @@ print(f"Profile {profile}. {few.describe()}")
 
 # %%
 study = predictive_uncertainty(
-    "mlp", few, samples=samples, ensemble=5 if full else 3, seeds=seeds, epochs=epochs,
+    "mlp", few, samples=samples, ensemble_size=5 if full else 3, seeds=seeds, epochs=epochs,
     examples=1000 if full else 200,
     levels={
         "rotation": [0, 15, 30, 45, 60, 90] if full else [0, 30, 60],

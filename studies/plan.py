@@ -18,13 +18,12 @@ from dropout_zoo.studies.run_directory import claim_directory
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.structures import is_structure
-from dropout_zoo.training.engine.timing import Pace, measure_pace
+from dropout_zoo.training.engine.timing import TrainingSpeed, measure_speed
 from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
-Model = keras.Model | str | Callable[..., keras.Model]
 Measure = Callable[["Setting", TrainedMember], Mapping[str, Any]]
 """Measures more about a training run; returns values by column name."""
 
@@ -46,7 +45,8 @@ class Execution:
 
     Attributes:
         directory: directory in which finished training runs are kept, so that an interrupted study
-            continues where it stopped when it is started again; None to keep nothing.
+            continues where it stopped when it is started again; one study uses it at a time. None
+            to keep nothing.
         on_plan: called with the plan before any training.
         on_result: called with each result as it finishes.
         on_restored: called with each result that an earlier, interrupted run had finished.
@@ -259,19 +259,19 @@ class StudyPlan(Generic[Result]):
         setups = self.setups
         timed = sorted({round(p) for p in np.linspace(0, len(setups) - 1, _TIMED_SETUPS)})
         members = [list(self.runs_on(setup).values()) for setup in setups]
-        paces = []
+        speeds = []
         for place in timed:
             with tempfile.TemporaryDirectory(prefix="dropout-zoo-") as temporary:
                 trainer = self.trainer(setups[place], Path(temporary))
-                paces.append(measure_pace(trainer, members[place]))
+                speeds.append(measure_speed(trainer, members[place]))
         total = 0.0
         for place, setup in enumerate(setups):
             start_up, training, epoch = (
-                float(np.interp(place, timed, [getattr(pace, name) for pace in paces]))
+                float(np.interp(place, timed, [getattr(speed, name) for speed in speeds]))
                 for name in ("start_up", "training", "epoch")
             )
-            pace = Pace(start_up, training, epoch, paces[0].parallel)
-            total += pace.seconds(len(members[place]), setup.settings(self.training).epochs)
+            speed = TrainingSpeed(start_up, training, epoch, speeds[0].parallel)
+            total += speed.seconds(len(members[place]), setup.settings(self.training).epochs)
         return total * self.num_runs / (self.num_runs - self.followup_runs)
 
     def trainer(
@@ -306,16 +306,18 @@ class StudyPlan(Generic[Result]):
             The result of the study.
 
         Raises:
-            ValueError: model and data do not fit, or the directory holds another study.
+            ValueError: model and data do not fit, or the directory is in use or holds another
+                study.
             RuntimeError: every training run failed.
         """
         execution = execution or Execution()
         if execution.on_plan is not None:
             execution.on_plan(self)
-        if execution.directory is not None:
-            description = self.describe() | {"versions": versions()}
-            claim_directory(execution.directory, _PLAN_FILE, description)
-        return self.procedure(self, execution)
+        if execution.directory is None:
+            return self.procedure(self, execution)
+        description = self.describe() | {"versions": versions()}
+        with claim_directory(execution.directory, _PLAN_FILE, description):
+            return self.procedure(self, execution)
 
 
 def as_classification(dataset: Data) -> Dataset:
@@ -354,7 +356,7 @@ def as_seeds(seeds: int | Sequence[int]) -> list[int]:
         check_count(seeds, "seeds")
         return list(range(seeds))
     for seed in seeds:
-        check_count(seed, "each of seeds", least=0)
+        check_count(seed, "each of seeds", minimum=0)
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(
             f"expected a number of seeds, or distinct whole numbers; received {list(seeds)}"

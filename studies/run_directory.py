@@ -72,8 +72,9 @@ class RunDirectory:
         if strange or (found and not resume and not overwrite):
             raise ValueError(
                 f"expected a new or empty directory for the run, received {path}, which contains "
-                + (f"{strange[0]}; choose another with --out" if strange else
-                   "a run; --resume continues it, --overwrite removes it")
+                + (f"{strange[0]}; choose another directory (--out)" if strange else
+                   "a run; resume=True (--resume) continues it, overwrite=True (--overwrite) "
+                   "removes it")
             )  # fmt: skip
         if SETTINGS in found:
             written = _read_settings(path / SETTINGS)
@@ -178,10 +179,12 @@ class RunDirectory:
             yield temporary
 
 
-def claim_directory(directory: Path, name: str, description: Mapping[str, Any]) -> None:
-    """Reserve a directory for the training runs of one study.
+@contextmanager
+def claim_directory(directory: Path, name: str, description: Mapping[str, Any]) -> Iterator[None]:
+    """Hold a directory for the training runs of one study, while open as a context.
 
-    The directory is created if it does not exist. It may hold other files.
+    The directory is created if it does not exist. It may hold other files. The lock is that of a
+    `RunDirectory`.
 
     Args:
         directory: the directory.
@@ -189,25 +192,32 @@ def claim_directory(directory: Path, name: str, description: Mapping[str, Any]) 
         description: everything that decides the numbers, as plain data.
 
     Raises:
-        ValueError: the directory holds training runs of a study with another description.
+        ValueError: the directory is in use, or holds training runs of a study with another
+            description.
         OSError: the file cannot be written.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / name
-    text = json.dumps(description, indent=2, sort_keys=True)
-    if not path.is_file():
-        with _replacing(path, directory) as temporary:
-            temporary.write_text(text)
-    elif path.read_text() != text:
-        raise ValueError(
-            f"expected a directory of the same study, received {directory}, which holds the "
-            "training runs of a study with other settings, data or versions; choose another "
-            "directory"
-        )
+    state = directory / STATE
+    state.mkdir(parents=True, exist_ok=True)
+    lock = _acquire_lock(state)
+    try:
+        path = directory / name
+        text = json.dumps(description, indent=2, sort_keys=True)
+        if not path.is_file():
+            with _replacing(path, directory) as temporary:
+                temporary.write_text(text)
+        elif path.read_text() != text:
+            raise ValueError(
+                f"expected a directory of the same study, received {directory}, which holds the "
+                "training runs of a study with other settings, data or versions; choose another "
+                "directory"
+            )
+        yield
+    finally:
+        lock.release()
 
 
 def unused_directory(path: Path) -> Path:
-    """Number a directory so that no earlier attempt has used it.
+    """Create a numbered directory that no other attempt uses.
 
     The journal of an attempt names the files in the directories of that attempt, which therefore
     must not be written again.
@@ -216,12 +226,21 @@ def unused_directory(path: Path) -> Path:
         path: the directory without its number.
 
     Returns:
-        Its path with the lowest free number; it is not created.
+        Its path with the lowest free number.
+
+    Raises:
+        OSError: it cannot be created.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     number = 1
-    while path.with_name(f"{path.name}-{number}").exists():
-        number += 1
-    return path.with_name(f"{path.name}-{number}")
+    while True:
+        numbered = path.with_name(f"{path.name}-{number}")
+        try:
+            numbered.mkdir()  # finds and takes it in one step, so that nobody else gets it too
+        except FileExistsError:
+            number += 1
+        else:
+            return numbered
 
 
 @contextmanager
@@ -270,7 +289,7 @@ def read_outcome(directory: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(
             f"expected the outcome of a run in {path}, received a damaged file: {error}; remove "
-            "the run with --overwrite, or choose another directory with --out"
+            "the run with overwrite=True (--overwrite), or choose another directory (--out)"
         ) from None
     return outcome
 
@@ -285,7 +304,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
     if not isinstance(settings, dict) or not {"data", "versions"} <= settings.keys():
         raise ValueError(
             f"expected the settings of a run in {path}, received something else; choose another "
-            "directory with --out"
+            "directory (--out)"
         )
     return settings
 

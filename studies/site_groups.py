@@ -9,25 +9,25 @@ import keras
 
 from dropout_zoo.models.factory import (
     PLACEMENT_ARGUMENTS,
+    ModelLike,
     builder_arguments,
     resolve_model,
     resolve_variant,
 )
-from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.models.guidance import check_rate, listed_rates
 from dropout_zoo.studies.metric_names import rate_text
-from dropout_zoo.studies.plan import NO_DROPOUT, Model, Setting, TrainingSetup
+from dropout_zoo.studies.plan import NO_DROPOUT, Setting, TrainingSetup
 from dropout_zoo.training.data.dataset import Dataset
 
-Wanted = float | Mapping[str, float] | None
+RateSpec = float | Mapping[str, float] | None
 """A rate for all sites of a study, rates by site path, or None for the model's own rates."""
 
 AS_GIVEN = "as given"
 """Name of the setting with the model's own rates."""
 
 
-def model_with_sites(model: Model, dataset: Dataset, groups: Iterable[str]) -> keras.Model:
+def model_with_sites(model: ModelLike, dataset: Dataset, groups: Iterable[str]) -> keras.Model:
     """Find or build a model with the sites that a study varies.
 
     Args:
@@ -96,7 +96,7 @@ def rates_at(
 
 
 def named_rates(
-    model: keras.Model, rates: Wanted | Sequence[Wanted], sites: str
+    model: keras.Model, rates: RateSpec | Sequence[RateSpec], sites: str
 ) -> dict[str, dict[str, float]]:
     """Name the rates that a study compares, with no dropout before them.
 
@@ -114,7 +114,7 @@ def named_rates(
     """
     given = {site.path: site.rate for site in settable_sites(model)}
     named = {NO_DROPOUT: dict.fromkeys(given, 0.0)}
-    for each in wanted_rates(rates):
+    for each in rate_specs(rates):
         if each is None:
             name, wanted = AS_GIVEN, given
         elif isinstance(each, Mapping):
@@ -133,7 +133,7 @@ def named_rates(
 
 def with_and_without_dropout(
     setup: TrainingSetup,
-    rates: Wanted | Sequence[Wanted],
+    rates: RateSpec | Sequence[RateSpec],
     sites: str,
     *,
     level: str = "",
@@ -213,7 +213,7 @@ def over_rates(
     return settings
 
 
-def wanted_rates(rates: Wanted | Sequence[Wanted]) -> list[Wanted]:
+def rate_specs(rates: RateSpec | Sequence[RateSpec]) -> list[RateSpec]:
     """Return what a study compares with no dropout as a list, where it may be one of them."""
     if rates is None or isinstance(rates, Mapping):
         return [rates]
@@ -238,7 +238,7 @@ def check_rates(rates: float | Sequence[float], name: str = "rates") -> list[flo
     return sorted(checked | {0.0})
 
 
-def build_with(model: Model, dataset: Dataset, arguments: Mapping[str, Any]) -> keras.Model:
+def build_with(model: ModelLike, dataset: Dataset, arguments: Mapping[str, Any]) -> keras.Model:
     """Build a variant of a model, whose hidden dropout layers have a rate of 0.
 
     The rates are set for each run; the builder's own might not fit the new number of layers.
@@ -260,12 +260,7 @@ def build_with(model: Model, dataset: Dataset, arguments: Mapping[str, Any]) -> 
     return resolve_variant(model, rates | dict(arguments), **dataset.builder_arguments)
 
 
-def reads_tokens(model: keras.Model) -> bool:
-    """Whether the inputs of a model are token ids, whose numbers have no order."""
-    return any(isinstance(layer, keras.layers.Embedding) for layer in flat_layers(model))
-
-
-def units_of(model: Model, units: Sequence[int] | None) -> tuple[int, ...]:
+def units_of(model: ModelLike, units: Sequence[int] | None) -> tuple[int, ...]:
     """Return the widths of the hidden layers that a study starts from.
 
     Args:

@@ -68,7 +68,7 @@ def best_sentence(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -> 
     control = result.controls.get(name)
     if control is None:
         if name in result.controls.values():
-            return f"Nothing beats {name} ({measured})."
+            return f"No setting is better than {name} ({measured})."
         return f"Best: {name} ({measured})."
     gains = result.gains(level=level).set_index("setting")
     gain = gains.loc[name] if name in gains.index else None

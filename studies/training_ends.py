@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import pandas as pd
 
@@ -66,12 +66,26 @@ def length_sentences(
     cut_off = {name: share for name, share in shares.items() if share > TOLERATED_SHARE}
     if not cut_off:
         return []
-    first, *others = {max_epochs[name] for name in cut_off}
+    return [not_ended_sentence(cut_off, len(shares), {max_epochs[name] for name in cut_off})]
+
+
+def not_ended_sentence(shares: Mapping[str, float], settings: int, max_epochs: Set[int]) -> str:
+    """Say that settings were not trained to the end.
+
+    Args:
+        shares: share of the runs that were cut off, from 0 to 1, by name of those settings.
+        settings: number of all settings.
+        max_epochs: the largest numbers of epochs of those settings.
+
+    Returns:
+        The sentence.
+    """
+    first, *others = max_epochs
     epochs = "the epochs" if others else f"{first} epoch{'s' * (first != 1)}"
-    return [
+    return (
         f"Not trained to the end: the best epoch is among the last tenth of {epochs} in "
-        f"{_in_words(cut_off, len(shares))}; allow more epochs before relying on this."
-    ]
+        f"{_in_words(shares, settings)}; allow more epochs before relying on this."
+    )
 
 
 def _length(curves: pd.DataFrame, objective: Objective) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from dropout_zoo.models.graph.runtime_rates import runtime_rates
+from dropout_zoo.models.graph.runtime_rates import runtime_rates, set_rate_factor
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.models.layers.runtime_rate import RateInVariables
 from dropout_zoo.training.schedules import RateSchedule, check_schedule
@@ -66,7 +66,7 @@ class RateScheduler(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Set the rates."""
-        self._set(self.schedule.factor(epoch))
+        set_rate_factor(self._layers, self.schedule.factor(epoch))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Log the rates."""
@@ -77,8 +77,4 @@ class RateScheduler(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Restore the original rates."""
-        self._set(1.0)
-
-    def _set(self, factor: float) -> None:
-        for layer in self._layers.values():
-            layer.set_factor(factor)
+        set_rate_factor(self._layers, 1.0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, TypedDict
 
 from dropout_zoo.models.argument_validation import check_choice, check_count, did_you_mean
+from dropout_zoo.training.defaults import BATCH_SIZE, EPOCHS
 from dropout_zoo.training.objective import Objective, parse_objective
 from dropout_zoo.training.provenance import as_json
 
@@ -50,8 +51,8 @@ class TrainSettings:
         (5, 32)
     """
 
-    epochs: int = 20
-    batch_size: int = 32
+    epochs: int = EPOCHS
+    batch_size: int = BATCH_SIZE
     objective: str | Objective = "val_loss"
     patience: int | None = None
     initial_weights: str = "fresh"

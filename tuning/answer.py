@@ -12,7 +12,7 @@ from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.sequential_tests import SEEDS_PER_SPLIT
 from dropout_zoo.studies.site_groups import AS_GIVEN
 from dropout_zoo.studies.summary_text import count_of
-from dropout_zoo.studies.training_ends import TOLERATED_SHARE, share_not_ended
+from dropout_zoo.studies.training_ends import TOLERATED_SHARE, not_ended_sentence, share_not_ended
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning.budget import Budget
@@ -90,6 +90,7 @@ def answer(
     }
     failures = _failures(records, race)
     kind, text = _compared(table, best, race, objective, failures)
+    sentences = []
     lost = race.control in failures  # so that nothing is claimed that could be doubted
     if chance is not None and not lost:
         reached = float(np.mean([_at_best(each, chance) for each in of_setting[name]]))
@@ -98,23 +99,18 @@ def answer(
                 CHANCE,
                 (
                     f"No better than always predicting {chance.prediction}: "
-                    f"{chance.objective.name} {reached:.4g} against {chance.value:.4g}. The rates "
-                    "cannot be compared before the model learns"
+                    f"{chance.objective.name} {reached:.4g} compared with {chance.value:.4g}. The "
+                    "rates cannot be compared before the model learns"
                 ),
             )
     if not_ended and not lost:
-        shares = ", ".join(
-            f"{round(100 * share)}% of the runs with {_described(s, of_setting, race)}"
-            for s, share in not_ended.items()
-        )
-        kind, text = (
-            NOT_ENDED,
-            (
-                f"Not trained to the end: the best epoch is among the last tenth of {max_epochs} "
-                f"epochs in {shares}. Allow more epochs. {text}"
-            ),
-        )
-    sentences = [f"{text}."]
+        # Neither a gain nor harm is claimed or ruled out: the order may change.
+        if kind != CHANCE:
+            text = f"Best so far: {_label(best, name, race.control)} ({_measured(best, objective)})"
+        kind = NOT_ENDED
+        shares = {_described(s, of_setting, race): share for s, share in not_ended.items()}
+        sentences.append(not_ended_sentence(shares, len(of_setting), {max_epochs}))
+    sentences.append(f"{text}.")
     if dropped := [told for setting, told in failures.items() if setting != race.control]:
         sentences.append(f"Not compared: {'; '.join(dropped)}.")
     if name != race.control and kind in (GAIN, NO_DIFFERENCE):
@@ -177,13 +173,13 @@ def _compared(
     """What the intervals say, as a kind of answer and a sentence without its full stop."""
     by_name = table.set_index("setting")
     seeds = int(best["seeds"])
-    measured = f"{objective.name} {best['mean']:.4g}, mean of {count_of(seeds, 'seed')}"
+    measured = _measured(best, objective)
     others = by_name.drop(index=race.control, errors="ignore")
     name = str(best["setting"])
     label = _label(best, name, race.control)
     if race.control not in by_name.index:
         return UNKNOWN, (
-            f"The control, {failures[race.control]}, so that no gain can be measured. Best of the "
+            f"The control, {failures[race.control]}, so no gain can be measured. Best of the "
             f"others: {label} ({measured})"
         )
     if others.empty:
@@ -215,8 +211,8 @@ def _compared(
             f"worse ({_interval(rival, sign=-1)}; {on})"
         )
     return NO_DIFFERENCE, (
-        f"No reliable difference: {rates} against {race.control}, {objective.name} "
-        f"{rival['mean']:.4g} against {by_name.loc[race.control, 'mean']:.4g}, gain "
+        f"No reliable difference: {rates} compared with {race.control}, {objective.name} "
+        f"{rival['mean']:.4g} compared with {by_name.loc[race.control, 'mean']:.4g}, gain "
         f"{rival['gain']:.2g} ({_interval(rival)} includes 0; {on}). A gain above "
         f"{max(others['high']):.2g} is ruled out"
     )
@@ -237,6 +233,10 @@ def _failures(records: Sequence[TrainingRecord], race: RaceSettings) -> dict[str
                 f"failed on {seeds} ({reasons[0]})"
             )
     return told
+
+
+def _measured(row: pd.Series, objective: Objective) -> str:
+    return f"{objective.name} {row['mean']:.4g}, mean of {count_of(int(row['seeds']), 'seed')}"
 
 
 def _label(row: pd.Series, name: str, control: str) -> str:

@@ -24,7 +24,7 @@ from dropout_zoo.training.provenance import versions
 from dropout_zoo.training.settings import TrainOptions
 from dropout_zoo.tuning.trial_tables import TrainingRecord, mean_row
 
-LEAST_SEEDS_TO_RESPLIT = 5 * SEEDS_PER_SPLIT
+MIN_SEEDS_TO_RESPLIT = 5 * SEEDS_PER_SPLIT
 """The smallest number of seeds that is spread over several splits of the data: below 5 splits,
 their variance is hardly known."""
 
@@ -81,7 +81,7 @@ class RaceSettings:
         return looks_until(self.num_seeds - self.num_seeds % SEEDS_PER_SPLIT)
 
     @property
-    def least_seeds(self) -> int:
+    def min_seeds(self) -> int:
         """The smallest number of seeds that gives an interval: of 2 seeds, or of 2 splits."""
         return 2 if self.validation_ratio is None else 2 * SEEDS_PER_SPLIT
 

@@ -14,6 +14,7 @@ import keras
 import pandas as pd
 from matplotlib.axes import Axes
 
+from dropout_zoo.models.argument_validation import finite_or_none
 from dropout_zoo.models.saving import load_saved_model
 from dropout_zoo.studies.csv_tables import read_csv
 from dropout_zoo.studies.result import TrainingStudyResult
@@ -208,10 +209,10 @@ class TuningResult:
             "space": {name: list(rates) for name, rates in self.space.choices.items()},
             "objective": self.objective._asdict(),
             "settings": [
-                {key: _plain(value) for key, value in row.items()}
+                {key: finite_or_none(value) for key, value in row.items()}
                 for row in self.comparison.to_dict("records")
             ],
-            "test": {name: _plain(value) for name, value in self.test.items()},
+            "test": {name: finite_or_none(value) for name, value in self.test.items()},
             "num_runs": self.num_runs,
             "search_seconds": round(self.search_seconds, 3),
             "finalist_seconds": round(self.finalist_seconds, 3),
@@ -240,7 +241,3 @@ class TuningResult:
         return describe_rates(
             {path: row.get(f"rate/{path}", row.get(path)) for path in self.best_rates}
         )
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TypeAlias
-
-import keras
+from typing import Any
 
 from dropout_zoo.models.argument_validation import check_count
-from dropout_zoo.models.factory import resolve_model
+from dropout_zoo.models.factory import ModelLike, resolve_model
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.studies.plan import NO_DROPOUT
 from dropout_zoo.studies.site_groups import AS_GIVEN
 from dropout_zoo.studies.summary_text import count_of
 from dropout_zoo.training.data.dataset import Dataset
-from dropout_zoo.training.engine.timing import measure_pace
+from dropout_zoo.training.engine.timing import measure_speed
 from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import Member
 from dropout_zoo.training.objective import parse_objective
@@ -24,9 +22,10 @@ from dropout_zoo.training.plan import ensure_built
 from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
 from dropout_zoo.training.settings import TrainSettings
 from dropout_zoo.tuning.budget import Budget
+from dropout_zoo.tuning.defaults import NUM_FINALISTS, NUM_SEEDS, SEED
 from dropout_zoo.tuning.oracles import default_oracle, trial_limit
 from dropout_zoo.tuning.race import (
-    LEAST_SEEDS_TO_RESPLIT,
+    MIN_SEEDS_TO_RESPLIT,
     RaceSettings,
 )
 from dropout_zoo.tuning.screening import (
@@ -34,8 +33,6 @@ from dropout_zoo.tuning.screening import (
     SCREENING_SEEDS,
 )
 from dropout_zoo.tuning.space import DropoutHyperModel, Rates
-
-ModelArgument: TypeAlias = keras.Model | str | Callable[[], keras.Model]
 
 NO_SEARCHED_DROPOUT = "no dropout at the searched sites"
 """The control where the model also has dropout at sites that are not searched."""
@@ -49,10 +46,10 @@ class TuningSettings:
     rates: Rates | None = None
     placements: Sequence[str] | None = None
     max_trials: int | None = None
-    num_seeds: int = 40
-    num_finalists: int = 1
+    num_seeds: int = NUM_SEEDS
+    num_finalists: int = NUM_FINALISTS
     resplit: bool | None = None
-    seed: int = 0
+    seed: int = SEED
     training: TrainSettings = field(default_factory=TrainSettings)
 
 
@@ -73,7 +70,7 @@ class Search:
 
     def __init__(
         self,
-        model: ModelArgument,
+        model: ModelLike,
         dataset: Dataset,
         settings: TuningSettings,
         budget: Budget | None = None,
@@ -83,7 +80,7 @@ class Search:
         settings = TuningSettings(**as_json(own), training=training)  # NumPy's numbers as Python's
         check_count(settings.num_finalists, "num_finalists")
         check_count(settings.num_seeds, "num_seeds")
-        check_count(settings.seed, "seed", least=0)
+        check_count(settings.seed, "seed", minimum=0)
         self.dataset = dataset
         self.budget = budget
         self.model = resolve_model(
@@ -139,7 +136,7 @@ class Search:
         if resplit is None:
             # Weights that are kept may have seen the training examples before.
             resplit = data.validation_drawn and settings.training.initial_weights == "fresh"
-        resplit = resplit and settings.num_seeds >= LEAST_SEEDS_TO_RESPLIT and data.can_be_resplit
+        resplit = resplit and settings.num_seeds >= MIN_SEEDS_TO_RESPLIT and data.can_be_resplit
         ratio = data.num_examples("validation") / data.num_examples()
         return RaceSettings(
             control=self.control,
@@ -174,8 +171,8 @@ class Search:
         member = Member(self.given, self.settings.seed)
         trainer = self.trainer(None)
         timed = min(self.num_runs, trainer.max_parallel)  # a whole grid may not fit in memory
-        pace = measure_pace(trainer, [member] * timed)
-        return pace.seconds(self.num_runs, self.settings.training.epochs)
+        speed = measure_speed(trainer, [member] * timed)
+        return speed.seconds(self.num_runs, self.settings.training.epochs)
 
     def describe(self) -> dict[str, Any]:
         """Describe everything that determines the outcome.

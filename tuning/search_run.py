@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,13 +13,16 @@ import keras
 import pandas as pd
 from matplotlib import pyplot as plt
 
+from dropout_zoo.models.graph.changed_rates import rates_fixed_in_code
+from dropout_zoo.models.graph.sites import dropout_sites
 from dropout_zoo.studies.run_directory import OUTCOME, RunDirectory, unused_directory
+from dropout_zoo.studies.summary_text import count_of
 from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.engine.interrupts import OutOfTimeError, TimeLimit
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import as_columns
 from dropout_zoo.tuning import run_files
-from dropout_zoo.tuning.answer import Answer, answer, out_of_time
+from dropout_zoo.tuning.answer import Answer, answer, describe_rates, out_of_time
 from dropout_zoo.tuning.audit_errors import audit_errors
 from dropout_zoo.tuning.chance import chance_of
 from dropout_zoo.tuning.oracles import make_oracle
@@ -78,13 +82,13 @@ def run_search(
         resume=resume,
         overwrite=overwrite,
     )
-    # The trainer checks the rest of the settings; nothing is written before.
-    trainer = search.trainer(unused_directory(folder.state / "weights"))
+    search.trainer(None)  # it checks the rest of the settings; nothing is written before
     shown = Progress(search.num_runs, search.objective, progress, limit.deadline)
     with folder, shown as watched:
         if folder.complete:
             watched.say(f"The run in {directory} is complete.")
             return TuningResult.load(directory)
+        trainer = search.trainer(unused_directory(folder.state / "weights"))
         recording = RecordingTrainer(trainer, folder.state / run_files.JOURNAL, watched)
         result = _Run(search, folder, recording, watched).result(limit, temporary)
         _write(result, folder)
@@ -156,6 +160,7 @@ class _Run:
             race = race_result(self.raced, objective, described, search.control, found.sentence)
         # On the data as they were split, so that the test set stays what no model has seen.
         model = self._best_run(found.rates).model()
+        _warn_of_rates_in_code(model)
         curves = [curves_table("search", self.searched), curves_table("race", self.raced)]
         return TuningResult(
             trials=trials,
@@ -183,7 +188,9 @@ class _Run:
         """Say what is resumed, what the data are, what is wrong with the model, and the plan."""
         search, say = self.search, self.progress.say
         if self.trainer.restored:
-            say(f"Resuming: {self.trainer.restored} training runs were finished before.")
+            runs = count_of(self.trainer.restored, "training run")
+            are = "is" if self.trainer.restored == 1 else "are"
+            say(f"Resuming: {runs} {are} already finished.")
         say(search.dataset.describe())
         for error in audit_errors(search.model):
             say(error)
@@ -274,16 +281,16 @@ class _Run:
         if best_so_far(self.searched, search.objective).empty:
             reasons = sorted({each.result.reason for each in self.searched})
             raise RuntimeError(
-                f"expected a training run that is completed within the budget of {search.budget}, "
-                f"received none{': ' if reasons else ''}{'; '.join(reasons)}; allow a larger "
-                "budget or fewer epochs"
+                "expected at least one training run to finish within the budget of "
+                f"{search.budget}, received none{': ' if reasons else ''}{'; '.join(reasons)}; "
+                "allow a larger budget or fewer epochs"
             )
         finished = [each for each in records if each.role == RACE]
         failed = {each.setting for each in finished if each.result.status != "completed"}
         others = [name for name in self.candidates if name not in failed]
         arms = [search.control, *others[: search.settings.num_finalists]]
         raced = first_seeds(arms, search.race, [each.result for each in finished])
-        if len(raced) >= search.race.least_seeds * len(arms):
+        if len(raced) >= search.race.min_seeds * len(arms):
             self.raced = raced + [
                 each._replace(role="finalist")
                 for each in finished
@@ -337,6 +344,17 @@ class _Run:
             return_dict=True,
         )
         return as_columns(measured)
+
+
+def _warn_of_rates_in_code(model: keras.Model) -> None:
+    fixed = rates_fixed_in_code(model)
+    if fixed:
+        rates = {site.path: site.rate for site in dropout_sites(model) if site.path in fixed}
+        warnings.warn(
+            f"the best model has the rates {describe_rates(rates)}, which its code fixes and its "
+            "file does not keep; set them in the code",
+            stacklevel=2,
+        )
 
 
 class _InMemoryTuner(DropoutTuner):

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from dropout_zoo.training.defaults import BATCH_SIZE
+
 MAX_UPDATES = 8000
 PATIENCE_UPDATES = 1000
 # What trains for few updates on much data, or for many epochs on little, is kept within reason.
@@ -32,7 +34,7 @@ def with_default_length(options: Mapping[str, Any], examples: int) -> dict[str, 
         >>> with_default_length({"epochs": 10}, examples=1257)
         {'epochs': 10, 'patience': 25}
     """
-    batch_size = options.get("batch_size", 32)
+    batch_size = options.get("batch_size", BATCH_SIZE)
     steps = (
         max(1, math.ceil(examples / batch_size))
         if isinstance(batch_size, int) and batch_size > 0

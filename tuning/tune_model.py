@@ -8,18 +8,20 @@ from typing import Unpack
 
 import pandas as pd
 
+from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.training.data.adapters import Arrays, Data, as_dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 from dropout_zoo.tuning.budget import Budget, Duration
+from dropout_zoo.tuning.defaults import NUM_FINALISTS, NUM_SEEDS, SEED
 from dropout_zoo.tuning.result import TuningResult
-from dropout_zoo.tuning.search import ModelArgument, Search, TuningSettings
+from dropout_zoo.tuning.search import Search, TuningSettings
 from dropout_zoo.tuning.search_run import run_search
 from dropout_zoo.tuning.space import Rates
 from dropout_zoo.tuning.training_length import with_default_length
 
 
 def tune(
-    model: ModelArgument,
+    model: ModelLike,
     x: Data = "digits",
     y: Arrays | None = None,
     *,
@@ -32,10 +34,10 @@ def tune(
     rates: Rates | None = None,
     placements: Iterable[str] | None = None,
     max_trials: int | None = None,
-    num_seeds: int = 40,
-    num_finalists: int = 1,
+    num_seeds: int = NUM_SEEDS,
+    num_finalists: int = NUM_FINALISTS,
     resplit: bool | None = None,
-    seed: int = 0,
+    seed: int = SEED,
     budget: Duration | None = None,
     directory: str | Path | None = None,
     resume: bool = False,

@@ -130,7 +130,7 @@ class DropoutTuner(BatchTuner):
         overwrite: bool = False,
     ) -> None:
         check_count(executions_per_trial, "executions_per_trial")
-        check_count(seed, "seed", least=0)
+        check_count(seed, "seed", minimum=0)
         if distribution_strategy is not None:
             raise ValueError(
                 "expected distribution_strategy=None, received "

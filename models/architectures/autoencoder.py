@@ -80,8 +80,8 @@ def build_autoencoder(
 
     from dropout_zoo.models.architectures import building_blocks
 
-    shape = check_sizes(input_shape, "input_shape", "(28, 28) or (784,)", least=1)
-    widths = check_sizes(units, "units", "(256,), one per layer", least=1)
+    shape = check_sizes(input_shape, "input_shape", "(28, 28) or (784,)", min_length=1)
+    widths = check_sizes(units, "units", "(256,), one per layer", min_length=1)
     constraint = building_blocks.constraint_on_kernel(max_norm, kernel_constraint)
     layers = [
         keras.Input(shape),

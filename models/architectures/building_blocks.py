@@ -103,6 +103,28 @@ def dense_stack(
     return layers
 
 
+def image_shape(input_shape: Sequence[int], example: str) -> tuple[int, int, int]:
+    """Validate the shape of an image.
+
+    Args:
+        input_shape: height, width and, if there is more than one, the number of channels.
+        example: a valid value, for the message.
+
+    Returns:
+        Height, width and number of channels.
+
+    Raises:
+        ValueError: it is no shape of an image.
+    """
+    height, width, *channels = check_sizes(input_shape, "input_shape", example, min_length=2)
+    if len(channels) > 1:
+        raise ValueError(
+            "expected input_shape to be (height, width) or (height, width, channels); received "
+            f"{tuple(input_shape)}"
+        )
+    return height, width, channels[0] if channels else 1
+
+
 def embedded_tokens(
     input_shape: Sequence[int], vocabulary_size: int, embedding_dim: int
 ) -> tuple[Any, Any]:
@@ -120,7 +142,7 @@ def embedded_tokens(
     Raises:
         ValueError: an argument is out of range.
     """
-    shape = check_sizes(input_shape, "input_shape", "(32,), the length of a sequence", least=1)
+    shape = check_sizes(input_shape, "input_shape", "(32,), the length of a sequence", min_length=1)
     if len(shape) != 1:
         raise ValueError(
             "expected input_shape to be (length,), for sequences of tokens such as the dataset "
@@ -136,7 +158,7 @@ def classifier(num_classes: int | None, kernel_constraint: Any = None) -> keras.
     """The last layer: softmax over the classes, or one linear output for regression."""
     units, activation = 1, None
     if num_classes is not None:
-        check_count(num_classes, "num_classes (None for regression)", least=2)
+        check_count(num_classes, "num_classes (None for regression)", minimum=2)
         units, activation = int(num_classes), "softmax"
     return keras.layers.Dense(
         units, activation=activation, kernel_constraint=kernel_constraint, name="classifier"

@@ -157,12 +157,9 @@ def build_cnn(
 def _image_shape(
     input_shape: Sequence[int], poolings: int, shrunk_by: int, pool_size: int, pool_strides: int
 ) -> tuple[int, int, int]:
-    height, width, *channels = check_sizes(input_shape, "input_shape", "(28, 28, 1)", least=2)
-    if len(channels) > 1:
-        raise ValueError(
-            "expected input_shape to be (height, width) or (height, width, channels); received "
-            f"{tuple(input_shape)}"
-        )
+    from dropout_zoo.models.architectures.building_blocks import image_shape
+
+    height, width, channels = image_shape(input_shape, "(28, 28, 1)")
     smallest = 1
     for _ in range(poolings):
         smallest = (smallest - 1) * pool_strides + pool_size + shrunk_by
@@ -172,4 +169,4 @@ def _image_shape(
             f"convolutions with pooling, received {height} x {width}; enlarge the images, or "
             "pass fewer filters"
         )
-    return height, width, channels[0] if channels else 1
+    return height, width, channels

@@ -89,7 +89,7 @@ def build_lstm(
     from dropout_zoo.models.architectures import building_blocks
     from dropout_zoo.models.layers.seeded_dropout import seeded_dropout
 
-    widths = check_sizes(units, "units", "(64,), one per layer", least=1)
+    widths = check_sizes(units, "units", "(64,), one per layer", min_length=1)
     rates = rates_per_layer(hidden_rates, widths, "hidden_rates", of="units")
     recurrent_rate = builder_rate(recurrent_rate, "recurrent_rate")
     same_at_all_steps = keras.layers.SpatialDropout1D

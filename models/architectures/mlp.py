@@ -88,7 +88,7 @@ def build_mlp(
 
     from dropout_zoo.models.architectures import building_blocks
 
-    shape = check_sizes(input_shape, "input_shape", "(28, 28) or (784,)", least=1)
+    shape = check_sizes(input_shape, "input_shape", "(28, 28) or (784,)", min_length=1)
     widths = check_sizes(units, "units", "(128, 64), one per layer")
     check_choice(batch_norm, building_blocks.BATCH_NORM_ORDERS, "batch_norm")
     if (activation == "maxout") != (num_pieces is not None):

@@ -92,7 +92,7 @@ def build_tabular_mlp(
 
     from dropout_zoo.models.architectures import building_blocks
 
-    shape = check_sizes(input_shape, "input_shape", "(30,), the number of columns", least=1)
+    shape = check_sizes(input_shape, "input_shape", "(30,), the number of columns", min_length=1)
     if len(shape) != 1:
         raise ValueError(
             f"expected input_shape to be (columns,), for the rows of a table; received {shape}"

@@ -112,7 +112,7 @@ def build_vit(
 
     check_count(hidden_dim, "hidden_dim")
     check_count(patch_size, "patch_size")
-    shape = check_sizes(input_shape, "input_shape", "(28, 28) or (32, 32, 3)", least=2)
+    shape = check_sizes(input_shape, "input_shape", "(28, 28) or (32, 32, 3)", min_length=2)
     height, width, *channels = shape
     if len(channels) > 1 or height % patch_size or width % patch_size:
         raise ValueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dropout_zoo.models.argument_validation import check_choice, check_count, check_sizes
+from dropout_zoo.models.argument_validation import check_choice, check_count
 from dropout_zoo.models.guidance import builder_rate, rates_per_layer
 from dropout_zoo.models.registry import register_model
 
@@ -94,7 +94,7 @@ def build_wide_resnet(
     from dropout_zoo.models.architectures import building_blocks
     from dropout_zoo.models.layers.seeded_dropout import seeded_dropout
 
-    shape = _image_shape(input_shape)
+    shape = building_blocks.image_shape(input_shape, "(32, 32, 3)")
     check_count(widen_factor, "widen_factor")
     blocks = _blocks_per_group(depth)
     check_choice(conv_dropout, tuple(building_blocks.CONV_DROPOUT), "conv_dropout")
@@ -152,21 +152,8 @@ def build_wide_resnet(
     return building_blocks.compile_documented(model, optimizer, loss, num_classes, compile=compile)
 
 
-def _image_shape(input_shape: Sequence[int]) -> tuple[int, ...]:
-    """The shape of an image with its channels."""
-    shape = check_sizes(input_shape, "input_shape", "(32, 32, 3)", least=2)
-    if len(shape) == 2:
-        shape = (*shape, 1)
-    if len(shape) != 3:
-        raise ValueError(
-            "expected input_shape to be (height, width) or (height, width, channels); received "
-            f"{tuple(input_shape)}"
-        )
-    return shape
-
-
 def _blocks_per_group(depth: int) -> int:
-    check_count(depth, "depth", least=10)
+    check_count(depth, "depth", minimum=10)
     if (depth - 4) % 6:
         raise ValueError(
             f"expected depth to be 6 n + 4, such as 10, 16, 22, 28 or 40; received {depth}"

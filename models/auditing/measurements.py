@@ -13,14 +13,14 @@ class MeasuredMetric:
     Attributes:
         name: name of the metric.
         larger_is_better: whether larger values are better.
-        dropping: value on the training sample with dropout on.
+        dropout_on: value on the training sample with dropout on.
         training: value on the training sample with dropout off.
         validation: value on the validation data.
     """
 
     name: str
     larger_is_better: bool
-    dropping: float
+    dropout_on: float
     training: float
     validation: float
 
@@ -28,7 +28,7 @@ class MeasuredMetric:
 def mean_metrics(metrics: Sequence[MeasuredMetric]) -> dict[str, float]:
     """The means over the seeds, by kind of measurement."""
     parts = {
-        "training_dropout_on": [each.dropping for each in metrics],
+        "training_dropout_on": [each.dropout_on for each in metrics],
         "training_dropout_off": [each.training for each in metrics],
         "validation": [each.validation for each in metrics],
     }
@@ -40,7 +40,7 @@ class Measurements:
     """The measurements of `examine`; None where something was not measured.
 
     Attributes:
-        misfit: why loss and labels do not match.
+        loss_mismatch: why loss and labels do not match.
         from_logits: whether the loss expects logits.
         probabilities: whether the outputs are probabilities.
         metrics: one metric per seed.
@@ -54,7 +54,7 @@ class Measurements:
         repeat_difference: largest relative difference between the losses of two runs.
     """
 
-    misfit: str | None = None
+    loss_mismatch: str | None = None
     from_logits: bool | None = None
     probabilities: bool | None = None
     metrics: list[MeasuredMetric] = field(default_factory=list)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
+
+from dropout_zoo.models.argument_validation import finite_or_none
 
 SEVERITIES = ("note", "warning", "error")
 """Severities, from the least to the most severe."""
@@ -185,7 +186,7 @@ def _finite(value: Any) -> Any:
         return {key: _finite(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return finite_or_none(value)
 
 
 def sorted_findings(findings: list[Finding]) -> tuple[Finding, ...]:

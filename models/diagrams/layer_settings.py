@@ -28,7 +28,8 @@ def main_settings(operation: Any) -> str:
     shown += [
         _window(name, value)
         for name in _WINDOWS
-        if isinstance(value := _get(held, name), tuple | list) and _tells(name, value, held)
+        if isinstance(value := _get(held, name), tuple | list)
+        and _is_worth_showing(name, value, held)
     ]
     activation = _get(held, "activation")
     name = getattr(activation, "__name__", None) or type(activation).__name__
@@ -51,7 +52,7 @@ def _window(name: str, value: Any) -> str:
     return f"strides {text}" if name == "strides" else text
 
 
-def _tells(name: str, value: Any, layer: keras.Layer) -> bool:
+def _is_worth_showing(name: str, value: Any, layer: keras.Layer) -> bool:
     """Whether strides differ from the usual ones."""
     if name != "strides":
         return True

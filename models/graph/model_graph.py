@@ -11,6 +11,13 @@ import keras
 
 from dropout_zoo.models import keras_internals
 
+_READ_INDICES = (
+    keras.layers.Embedding,
+    keras.layers.CategoryEncoding,
+    keras.layers.Hashing,
+    keras.layers.IntegerLookup,
+)
+
 
 class GraphLayer(NamedTuple):
     """A layer in an unfolded graph.
@@ -133,6 +140,11 @@ def flat_layers(model: keras.Layer) -> list[keras.Layer]:
         for layer in keras_internals.nested_layers(model)
         if not isinstance(layer, keras.layers.InputLayer)
     ]
+
+
+def reads_indices(model: keras.Layer) -> bool:
+    """Whether the inputs of a model are indices, such as those of tokens, which have no order."""
+    return any(isinstance(layer, _READ_INDICES) for layer in flat_layers(model))
 
 
 def has_fixed_weights(layer: keras.Layer) -> bool:

@@ -153,3 +153,14 @@ def runtime_rates(model: keras.Model) -> dict[str, RateInVariables]:
         site.path: rate_in_variables(site.layer, site.argument) for site in dropout_sites(model)
     }
     return {path: rate for path, rate in found.items() if rate is not None}
+
+
+def set_rate_factor(rates: Mapping[str, RateInVariables], factor: float) -> None:
+    """Multiply rates by a factor from now on, as a schedule does.
+
+    Args:
+        rates: what `runtime_rates` returned.
+        factor: the factor, from 0 to 1.
+    """
+    for rate in rates.values():
+        rate.set_factor(factor)

@@ -36,12 +36,12 @@ def with_wrong_labels(dataset: Dataset, share: float, seed: int) -> tuple[Datase
     return with_training_part(dataset, x, changed, name, dataset.sample_weight), wrong
 
 
-def with_rare_class(dataset: Dataset, rare: int, ratio: int, seed: int) -> Dataset:
+def with_rare_class(dataset: Dataset, rare_class: int, ratio: int, seed: int) -> Dataset:
     """Keep one in `ratio` training examples of a class, at least one.
 
     Args:
         dataset: a classification.
-        rare: number of the class.
+        rare_class: number of the class.
         ratio: one example in this many is kept.
         seed: seed of the choice of examples.
 
@@ -51,11 +51,11 @@ def with_rare_class(dataset: Dataset, rare: int, ratio: int, seed: int) -> Datas
     x, y = dataset.train
     if ratio == 1:
         return dataset
-    members = np.random.default_rng(seed).permutation(np.flatnonzero(y == rare))
+    members = np.random.default_rng(seed).permutation(np.flatnonzero(y == rare_class))
     kept = members[: max(1, round(len(members) / ratio))]
-    index = np.sort(np.concatenate([np.flatnonzero(y != rare), kept]))
+    index = np.sort(np.concatenate([np.flatnonzero(y != rare_class), kept]))
     weight = None if dataset.sample_weight is None else dataset.sample_weight[index]
-    name = f"class {rare} at {ratio}:1, seed {seed}"
+    name = f"class {rare_class} at {ratio}:1, seed {seed}"
     return with_training_part(dataset, x[index], y[index], name, weight)
 
 

@@ -17,6 +17,7 @@ from dropout_zoo.models.auditing.rules import RULES
 from dropout_zoo.models.auditing.rules.base import chosen_rules
 from dropout_zoo.models.graph.model_graph import is_plain_model
 from dropout_zoo.models.graph.sites import dropout_sites
+from dropout_zoo.studies.diagnostics.defaults import EPOCHS, NUM_SEEDS
 from dropout_zoo.studies.diagnostics.dropout_switch import DropoutSwitch
 from dropout_zoo.studies.diagnostics.output_checks import (
     are_probabilities,
@@ -47,7 +48,7 @@ def examine(
     model: keras.Model,
     dataset: Data,
     *,
-    num_seeds: int = 3,
+    num_seeds: int = NUM_SEEDS,
     ignore: Iterable[str] = (),
     select: Iterable[str] | None = None,
     **settings: Unpack[TrainOptions],
@@ -82,7 +83,7 @@ def examine(
         >>> list(report)  # probabilities, as the loss expects
         []
     """
-    training: TrainOptions = {"epochs": 10, **settings}
+    training: TrainOptions = {"epochs": EPOCHS, **settings}
     TrainSettings.from_options(training, examine)
     check_count(num_seeds, "num_seeds")
     ignore, select = list(ignore), None if select is None else list(select)
@@ -155,8 +156,8 @@ class _MeasuredAudit:
     def run(self) -> None:
         """Make all measurements; nothing is trained where loss and labels do not match."""
         self._check_inputs()
-        self.measured.misfit = self._mismatch()
-        if self.measured.misfit:
+        self.measured.loss_mismatch = self._mismatch()
+        if self.measured.loss_mismatch:
             self.limits.append("loss and labels do not match: nothing was trained")
             return
         own, control, again = self._train()

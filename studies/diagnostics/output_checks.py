@@ -9,20 +9,13 @@ import numpy as np
 from keras import losses
 
 from dropout_zoo.models import keras_internals
-from dropout_zoo.models.graph.model_graph import flat_layers
+from dropout_zoo.models.graph.model_graph import flat_layers, reads_indices
 from dropout_zoo.training.data.targets import BINARY_LOSSES
 
 _SOFTMAX_LOSSES = (
     losses.categorical_crossentropy,
     losses.categorical_focal_crossentropy,
     losses.sparse_categorical_crossentropy,
-)
-_TAKE_INDICES = (
-    keras.layers.Embedding,
-    keras.layers.CategoryEncoding,
-    keras.layers.Discretization,
-    keras.layers.Hashing,
-    keras.layers.IntegerLookup,
 )
 _SCALE = 100.0  # inputs scaled by this factor drive logits out of [0, 1]
 _TOLERANCE = 1e-2  # rounding in half precision
@@ -64,7 +57,7 @@ def are_probabilities(model: keras.Model, x: np.ndarray) -> bool | None:
     if softmax:
         return bool(np.abs(outputs.sum(axis=1) - 1).max() <= _TOLERANCE)
     # A batch of logits may happen to be in [0, 1]; for scaled inputs it is not.
-    return True if _takes_quantities(model) else None
+    return True if _can_be_scaled(model) else None
 
 
 def is_always_one(model: keras.Model, x: np.ndarray) -> bool:
@@ -84,14 +77,15 @@ def is_always_one(model: keras.Model, x: np.ndarray) -> bool:
 
 def _outputs(model: keras.Model, x: np.ndarray) -> np.ndarray:
     """The outputs of a model for examples, and for the same examples scaled up."""
-    inputs = [x, _SCALE * x, -_SCALE * x] if _takes_quantities(model) else [x]
+    inputs = [x, _SCALE * x, -_SCALE * x] if _can_be_scaled(model) else [x]
     returned = [keras.ops.convert_to_numpy(model(each, training=False)) for each in inputs]
     return np.concatenate(returned).astype("float64")
 
 
-def _takes_quantities(model: keras.Model) -> bool:
-    """Whether inputs are quantities that can be scaled, rather than indices of words or classes."""
-    return not any(isinstance(layer, _TAKE_INDICES) for layer in flat_layers(model))
+def _can_be_scaled(model: keras.Model) -> bool:
+    """Whether larger inputs lead to larger outputs: not if they are indices, or put into bins."""
+    binned = any(isinstance(layer, keras.layers.Discretization) for layer in flat_layers(model))
+    return not binned and not reads_indices(model)
 
 
 def _loss(model: keras.Model) -> Any:

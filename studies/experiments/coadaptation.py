@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import pandas as pd
 
+from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.studies.paired_tests import holm_differences
 from dropout_zoo.studies.plan import (
     NO_DROPOUT,
     Execution,
-    Model,
     Setting,
     StudyPlan,
     TrainingSetup,
@@ -21,7 +21,7 @@ from dropout_zoo.studies.plan import (
 )
 from dropout_zoo.studies.result import StudyResult
 from dropout_zoo.studies.runner import check_any_completed, train_settings
-from dropout_zoo.studies.site_groups import Wanted, model_with_sites, with_and_without_dropout
+from dropout_zoo.studies.site_groups import RateSpec, model_with_sites, with_and_without_dropout
 from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import NO_INTERVALS
 from dropout_zoo.studies.training_ends import length_sentences
@@ -45,10 +45,10 @@ _BINS = 40
 
 
 def plan_coadaptation(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
-    rates: Wanted | Sequence[Wanted] = (None,),
+    rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
     examples: int = 500,
     seeds: int | Sequence[int] = 5,

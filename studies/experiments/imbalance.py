@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
 from dropout_zoo.models.argument_validation import check_count
+from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.studies.data.corruption import with_rare_class
 from dropout_zoo.studies.experiments.classification import gain_sentences, predicted_classes
 from dropout_zoo.studies.plan import (
-    Model,
     Setting,
     StudyPlan,
     TrainingSetup,
@@ -18,7 +18,7 @@ from dropout_zoo.studies.plan import (
 )
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import train_and_conclude
-from dropout_zoo.studies.site_groups import Wanted, model_with_sites, with_and_without_dropout
+from dropout_zoo.studies.site_groups import RateSpec, model_with_sites, with_and_without_dropout
 from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import basis_sentences
 from dropout_zoo.training.data.adapters import Data
@@ -27,12 +27,12 @@ from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 
 def plan_imbalance_sweep(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
-    rare: int = 0,
+    rare_class: int = 0,
     ratios: Sequence[int] = (1, 10, 100),
-    rates: Wanted | Sequence[Wanted] = (None,),
+    rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
     **settings: Unpack[TrainOptions],
@@ -43,7 +43,7 @@ def plan_imbalance_sweep(
         model: a compiled classifier, a registered name, ``"package.module:function"``, or a
             function that returns a compiled classifier.
         dataset: a classification; see `as_dataset`.
-        rare: number of the class that is made rare.
+        rare_class: number of the class that is made rare.
         ratios: one training example of the class in this many is kept; 1 keeps all.
         rates: what is compared with no dropout: a rate (fraction dropped, in [0, 1)) for all of
             `sites`, rates by site path, or None for the model's own rates.
@@ -66,17 +66,19 @@ def plan_imbalance_sweep(
     data = as_classification(dataset)
     training = TrainSettings.from_options(data.training_options | settings, imbalance_sweep)
     classes = data.num_classes or 0
-    if rare not in range(classes):
-        raise ValueError(f"expected rare to be a class from 0 to {classes - 1}, received {rare}")
+    if rare_class not in range(classes):
+        raise ValueError(
+            f"expected rare_class to be a class from 0 to {classes - 1}, received {rare_class}"
+        )
     ratios = list(dict.fromkeys(ratios))
     for ratio in ratios:
         check_count(ratio, "each of ratios")
     built = model_with_sites(model, data, [sites])
     x, y = data.validation
-    inside = y == rare
+    inside = y == rare_class
 
     def measure(setting: Setting, trained: TrainedMember) -> Mapping[str, Any]:
-        found = predicted_classes(trained.model(), x[inside]) == rare
+        found = predicted_classes(trained.model(), x[inside]) == rare_class
         return {"rare_recall": float(found.mean())}
 
     return StudyPlan(
@@ -86,7 +88,7 @@ def plan_imbalance_sweep(
             setting
             for ratio in ratios
             for setting in with_and_without_dropout(
-                TrainingSetup(built, with_rare_class(data, rare, ratio, seed=0)),
+                TrainingSetup(built, with_rare_class(data, rare_class, ratio, seed=0)),
                 rates,
                 sites,
                 level=f"{ratio}:1",
@@ -96,7 +98,7 @@ def plan_imbalance_sweep(
         seeds=as_seeds(seeds),
         training=training,
         procedure=train_and_conclude(_conclude, measure),
-        arguments={"sites": sites, "rare": rare},
+        arguments={"sites": sites, "rare_class": rare_class},
     )
 
 

@@ -8,11 +8,11 @@ from typing import Any, Unpack
 import keras
 import numpy as np
 
+from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.models.guidance import check_rate
 from dropout_zoo.studies.data.corruption import with_wrong_labels
 from dropout_zoo.studies.experiments.classification import gain_sentences, predicted_classes
 from dropout_zoo.studies.plan import (
-    Model,
     Setting,
     StudyPlan,
     TrainingSetup,
@@ -21,7 +21,7 @@ from dropout_zoo.studies.plan import (
 )
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import train_and_conclude
-from dropout_zoo.studies.site_groups import Wanted, model_with_sites, with_and_without_dropout
+from dropout_zoo.studies.site_groups import RateSpec, model_with_sites, with_and_without_dropout
 from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import basis_sentences
 from dropout_zoo.training.checkpoint import Checkpoint
@@ -31,11 +31,11 @@ from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 
 def plan_label_noise_sweep(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
     noise: Sequence[float] = (0.0, 0.1, 0.2, 0.4),
-    rates: Wanted | Sequence[Wanted] = (None,),
+    rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
     **settings: Unpack[TrainOptions],

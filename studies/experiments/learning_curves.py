@@ -9,10 +9,11 @@ from typing import Unpack
 import numpy as np
 import pandas as pd
 
-from dropout_zoo.studies.plan import Model, StudyPlan, TrainingSetup, as_seeds
+from dropout_zoo.models.factory import ModelLike
+from dropout_zoo.studies.plan import StudyPlan, TrainingSetup, as_seeds
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import train_and_conclude
-from dropout_zoo.studies.site_groups import Wanted, model_with_sites, with_and_without_dropout
+from dropout_zoo.studies.site_groups import RateSpec, model_with_sites, with_and_without_dropout
 from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import basis_sentences, best_sentence
 from dropout_zoo.studies.verdicts import verdict_by_setting
@@ -21,10 +22,10 @@ from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 
 def plan_learning_curves(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
-    rates: Wanted | Sequence[Wanted] = (None,),
+    rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
     **settings: Unpack[TrainOptions],
@@ -86,10 +87,10 @@ def learning_curves() -> None:
 
 
 def plan_epoch_sweep(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
-    rates: Wanted | Sequence[Wanted] = (None,),
+    rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
     **settings: Unpack[TrainOptions],

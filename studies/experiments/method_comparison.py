@@ -11,8 +11,9 @@ from typing import Any, Unpack
 
 import pandas as pd
 
-from dropout_zoo.models.argument_validation import check_count
-from dropout_zoo.models.factory import PLACEMENT_ARGUMENTS, builder_arguments
+from dropout_zoo.models.argument_validation import check_count, finite_or_none
+from dropout_zoo.models.factory import PLACEMENT_ARGUMENTS, ModelLike, builder_arguments
+from dropout_zoo.models.graph.model_graph import reads_indices
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.studies.data.subsets import fold_of, with_fewer_examples
 from dropout_zoo.studies.experiments.methods import (
@@ -27,7 +28,6 @@ from dropout_zoo.studies.experiments.methods import (
 from dropout_zoo.studies.experiments.transfer import transferred_model
 from dropout_zoo.studies.plan import (
     Execution,
-    Model,
     Setting,
     StudyPlan,
     TrainingSetup,
@@ -35,7 +35,7 @@ from dropout_zoo.studies.plan import (
 )
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import result_of, train_settings
-from dropout_zoo.studies.site_groups import build_with, reads_tokens, units_of
+from dropout_zoo.studies.site_groups import build_with, units_of
 from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import basis_sentences, best_sentence, gain_counts, ranked
 from dropout_zoo.training.data.adapters import Data, as_dataset
@@ -48,7 +48,7 @@ _METHOD_ARGUMENTS = ("kernel_regularizer", "kernel_constraint", "max_norm", "bat
 
 
 def plan_compare_methods(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
     methods: Sequence[str] | None = None,
@@ -99,7 +99,7 @@ def plan_compare_methods(
     check_count(examples, "examples")
     check_count(num_tuning_seeds, "num_tuning_seeds")
     if folds is not None:
-        check_count(folds, "folds", least=2)
+        check_count(folds, "folds", minimum=2)
     options: TrainOptions = {
         "objective": "val_mae" if whole.num_classes is None else "val_accuracy",
         **settings,
@@ -163,7 +163,7 @@ def compare_methods() -> None:
 
 
 def _candidates(
-    model: Model,
+    model: ModelLike,
     data: Dataset,
     whole: Dataset,
     transfer: Dataset | None,
@@ -182,7 +182,9 @@ def _candidates(
     hidden = any(site.placement == "hidden" for site in settable_sites(built))
     # There is nothing between two tokens, and nothing between two classes of a regression.
     interpolates = (
-        data.num_classes is not None and not is_structure(data.train[0]) and not reads_tokens(built)
+        data.num_classes is not None
+        and not is_structure(data.train[0])
+        and not reads_indices(built)
     )
 
     def fits(name: str, options: Sequence[Option]) -> bool:
@@ -210,7 +212,7 @@ def _are_images(data: Dataset) -> bool:
     return not is_structure(data.train[0]) and data.train[0].ndim in (3, 4)
 
 
-def _without_methods(model: Model) -> dict[str, Any]:
+def _without_methods(model: ModelLike) -> dict[str, Any]:
     """Arguments of the builder that turn off its own methods but keep its dropout sites."""
     known = builder_arguments(model)
     arguments: dict[str, Any] = {
@@ -221,7 +223,7 @@ def _without_methods(model: Model) -> dict[str, Any]:
     return arguments | {name: 0.0 for name in PLACEMENT_ARGUMENTS["hidden"] if name in known}
 
 
-def _setup(model: Model, data: Dataset, option: Option, epochs: int) -> TrainingSetup:
+def _setup(model: ModelLike, data: Dataset, option: Option, epochs: int) -> TrainingSetup:
     """The model and the data that an option is trained on."""
     arguments = _without_methods(model) | dict(option.arguments)
     overrides: TrainOptions = {"epochs": math.ceil(epochs / option.updates)}
@@ -325,13 +327,14 @@ def _ends(plan: StudyPlan[TrainingStudyResult]) -> dict[str, set[str]]:
 
 def _tuning_record(tuned: TrainingStudyResult) -> list[dict[str, object]]:
     return [
-        {"method": row.method, "option": row.option, "mean": _finite(row.mean), "seeds": row.seeds}
+        {
+            "method": row.method,
+            "option": row.option,
+            "mean": finite_or_none(row.mean),
+            "seeds": row.seeds,
+        }
         for row in tuned.means().itertuples()
     ]
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def _conclude(

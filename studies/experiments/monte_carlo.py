@@ -341,7 +341,8 @@ def _conclude_convergence(data: pd.DataFrame) -> list[str]:
     for metric in ("error", "loss"):
         reached = mean.index[mean[metric] <= scaled[metric]]
         sentences.append(
-            f"Averages of {reached[0]} passes reach the {metric} of weight scaling or a lower one."
+            f"Averaging {reached[0]} pass{'es' if reached[0] > 1 else ''} is enough to match or "
+            f"beat weight scaling in {metric}."
             if len(reached)
             else f"No average of up to {most} passes reaches the {metric} of weight scaling."
         )

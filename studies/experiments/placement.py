@@ -6,12 +6,11 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Unpack
 
-from dropout_zoo.models.factory import PLACEMENT_ARGUMENTS, builder_arguments
+from dropout_zoo.models.factory import PLACEMENT_ARGUMENTS, ModelLike, builder_arguments
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.models.guidance import check_rate
 from dropout_zoo.studies.plan import (
     NO_DROPOUT,
-    Model,
     Setting,
     StudyPlan,
     TrainingSetup,
@@ -33,7 +32,7 @@ PLAIN, SPATIAL = "Dropout", "SpatialDropout2D"
 
 
 def plan_placement_sweep(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
     rates: Mapping[str, float] | None = None,

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from dropout_zoo.models.argument_validation import check_count
+from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.studies.data.corruption import corrupted
 from dropout_zoo.studies.experiments.calibration import calibration
 from dropout_zoo.studies.experiments.monte_carlo import monte_carlo, proper_scores, row_entropy
 from dropout_zoo.studies.plan import (
     NO_DROPOUT,
     Execution,
-    Model,
     Setting,
     StudyPlan,
     TrainingSetup,
@@ -25,7 +25,7 @@ from dropout_zoo.studies.plan import (
 )
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import result_of, train_settings
-from dropout_zoo.studies.site_groups import Wanted, model_with_sites, named_rates
+from dropout_zoo.studies.site_groups import RateSpec, model_with_sites, named_rates
 from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import (
     failure_sentences,
@@ -43,14 +43,14 @@ _ENSEMBLE_MEMBERS = "other members of the ensembles"
 
 
 def plan_predictive_uncertainty(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
     levels: Mapping[str, Sequence[float]] | None = None,
-    rates: Wanted | Sequence[Wanted] = (None,),
+    rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
     samples: int = 50,
-    ensemble: int = 5,
+    ensemble_size: int = 5,
     examples: int = 1000,
     seeds: int | Sequence[int] = 5,
     **settings: Unpack[TrainOptions],
@@ -70,7 +70,8 @@ def plan_predictive_uncertainty(
         sites: where a single rate applies: ``"all"``, a placement such as ``"hidden"``, or the
             path of a site; the other sites keep their rates.
         samples: number of passes with dropout on that are averaged.
-        ensemble: number of nets in an ensemble; no two ensembles share a net. 1 for no ensemble.
+        ensemble_size: number of nets in an ensemble; no two ensembles share a net. 1 for no
+            ensemble.
         examples: number of test examples on which the predictors are measured; all where there
             are fewer.
         seeds: number of seeds, or the seeds.
@@ -84,7 +85,7 @@ def plan_predictive_uncertainty(
 
     Example:
         >>> from dropout_zoo.studies import plan_predictive_uncertainty
-        >>> plan_predictive_uncertainty("mlp", "digits", ensemble=2, seeds=3).num_runs
+        >>> plan_predictive_uncertainty("mlp", "digits", ensemble_size=2, seeds=3).num_runs
         9
     """
     data = as_classification(dataset)
@@ -96,18 +97,20 @@ def plan_predictive_uncertainty(
             "of three fractions"
         )
     check_count(samples, "samples")
-    check_count(ensemble, "ensemble")
+    check_count(ensemble_size, "ensemble_size")
     wanted = levels or {"gaussian noise": (0.0, 0.1, 0.2, 0.3, 0.5)}
     for kind, each in wanted.items():  # what does not exist is found before any training
         for level in each:
             corrupted(data.test[0][:1], kind, level, seed=0)
-    measurement = _Measurement(wanted, samples, ensemble, *(part[:examples] for part in data.test))
+    measurement = _Measurement(
+        wanted, samples, ensemble_size, *(part[:examples] for part in data.test)
+    )
     setup = TrainingSetup(model_with_sites(model, data, [sites]), data)
     named = named_rates(setup.model, rates, sites)
     predictors = [Setting(name, {"predictor": name}, each, setup) for name, each in named.items()]
     first = as_seeds(seeds)
-    if ensemble > 1:
-        others = [seed for each in _other_members(first, ensemble).values() for seed in each]
+    if ensemble_size > 1:
+        others = [seed for each in _other_members(first, ensemble_size).values() for seed in each]
         factors = {"predictor": _ENSEMBLE_MEMBERS}
         predictors.append(
             Setting(_ENSEMBLE_MEMBERS, factors, named[NO_DROPOUT], setup, seeds=others)
@@ -123,7 +126,7 @@ def plan_predictive_uncertainty(
             "levels": {kind: list(each) for kind, each in wanted.items()},
             "sites": sites,
             "samples": samples,
-            "ensemble": ensemble,
+            "ensemble_size": ensemble_size,
             "examples": len(measurement.y),
         },
     )
@@ -147,7 +150,7 @@ def predictive_uncertainty() -> None:
     Example:
         >>> from dropout_zoo.studies import predictive_uncertainty
         >>> study = predictive_uncertainty(
-        ...     "mlp", "digits", levels={"gaussian noise": [0]}, samples=2, ensemble=1,
+        ...     "mlp", "digits", levels={"gaussian noise": [0]}, samples=2, ensemble_size=1,
         ...     examples=20, epochs=1, seeds=1,
         ... )
         >>> study.data["predictor"].tolist()
@@ -162,14 +165,14 @@ class _Measurement:
     Attributes:
         levels: levels by corruption.
         samples: number of passes with dropout on.
-        ensemble: number of nets in an ensemble.
+        ensemble_size: number of nets in an ensemble.
         x: test inputs.
         y: their classes.
     """
 
     levels: Mapping[str, Sequence[float]]
     samples: int
-    ensemble: int
+    ensemble_size: int
     x: np.ndarray
     y: np.ndarray
 
@@ -198,10 +201,10 @@ class _Measurement:
             return {}
 
         whole = result_of(plan, train_settings(plan, execution, measure), lambda result: [])
-        for seed, others in _other_members(plan.seeds, self.ensemble).items():
+        for seed, others in _other_members(plan.seeds, self.ensemble_size).items():
             keys = [(NO_DROPOUT, seed), *((_ENSEMBLE_MEMBERS, other) for other in others)]
-            if self.ensemble > 1 and all(key in outputs for key in keys):
-                name = f"ensemble of {self.ensemble} without dropout"
+            if self.ensemble_size > 1 and all(key in outputs for key in keys):
+                name = f"ensemble of {self.ensemble_size} without dropout"
                 scores.add(name, seed, *_averaged([outputs[key] for key in keys]))
         return _by_predictor(whole, pd.DataFrame(scores.rows))
 
@@ -256,9 +259,9 @@ def _averaged(members: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.maximum(row_entropy(mean) - entropies, 0)
 
 
-def _other_members(seeds: Sequence[int], ensemble: int) -> dict[int, list[int]]:
+def _other_members(seeds: Sequence[int], ensemble_size: int) -> dict[int, list[int]]:
     """By seed, the seeds of the other members of its ensemble; no two ensembles share a net."""
-    start, each = max(seeds) + 1, ensemble - 1
+    start, each = max(seeds) + 1, ensemble_size - 1
     return {
         seed: list(range(start + place * each, start + (place + 1) * each))
         for place, seed in enumerate(seeds)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Unpack
 
+from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.studies.experiments.size_sweeps import plan_by_size
 from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.plan import (
-    Model,
     StudyPlan,
     TrainingSetup,
     as_seeds,
@@ -26,7 +26,7 @@ MAP_RATES = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8)
 
 
 def plan_rate_width_map(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
     widths: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0),
@@ -95,7 +95,7 @@ def rate_width_map() -> None:
 
 
 def plan_rate_size_map(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
     sizes: Sequence[int] | None = None,

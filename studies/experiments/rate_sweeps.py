@@ -9,11 +9,11 @@ from typing import Any, Unpack
 import pandas as pd
 
 from dropout_zoo.models.argument_validation import check_choice
+from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.plan import (
     NO_DROPOUT,
-    Model,
     Setting,
     StudyPlan,
     TrainingSetup,
@@ -49,7 +49,7 @@ EACH = "each"
 
 
 def plan_rate_sweep(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
     sites: str = "hidden",
@@ -146,7 +146,7 @@ def rate_sweep() -> None:
 
 
 def plan_rate_grid(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
     first: str = "input",

@@ -8,12 +8,13 @@ from typing import Any, Unpack
 
 import pandas as pd
 
+from dropout_zoo.models.factory import ModelLike
+from dropout_zoo.models.graph.model_graph import reads_indices
 from dropout_zoo.studies.data.corruption import corrupted
 from dropout_zoo.studies.experiments.classification import gain_sentences, predicted_classes
 from dropout_zoo.studies.plan import (
     NO_DROPOUT,
     Execution,
-    Model,
     Setting,
     StudyPlan,
     TrainingSetup,
@@ -23,9 +24,8 @@ from dropout_zoo.studies.plan import (
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import result_of, train_settings
 from dropout_zoo.studies.site_groups import (
-    Wanted,
+    RateSpec,
     model_with_sites,
-    reads_tokens,
     with_and_without_dropout,
 )
 from dropout_zoo.studies.study import study
@@ -36,11 +36,11 @@ from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 
 def plan_robustness(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
     levels: Mapping[str, Sequence[float]] | None = None,
-    rates: Wanted | Sequence[Wanted] = (None,),
+    rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
     seeds: int | Sequence[int] = 5,
     **settings: Unpack[TrainOptions],
@@ -84,7 +84,7 @@ def plan_robustness(
         for level in each
     }
     setup = TrainingSetup(model_with_sites(model, data, [sites]), data)
-    if reads_tokens(setup.model):
+    if reads_indices(setup.model):
         raise ValueError(
             f"expected a model of numeric inputs, received {setup.model.name!r}, which reads "
             "tokens: noise and missing values turn them into other tokens"

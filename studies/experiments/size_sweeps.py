@@ -10,9 +10,9 @@ import keras
 import numpy as np
 
 from dropout_zoo.models.argument_validation import check_choice, check_count
+from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.studies.data.subsets import with_fewer_examples
 from dropout_zoo.studies.plan import (
-    Model,
     Setting,
     StudyPlan,
     TrainingSetup,
@@ -21,7 +21,7 @@ from dropout_zoo.studies.plan import (
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import Conclude, train_and_conclude
 from dropout_zoo.studies.site_groups import (
-    Wanted,
+    RateSpec,
     build_with,
     model_with_sites,
     over_rates,
@@ -41,11 +41,11 @@ SUBSETS = ("fresh", "shared")
 
 
 def plan_data_size_sweep(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
     sizes: Sequence[int] | None = None,
-    rates: Wanted | Sequence[Wanted] = (None,),
+    rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
     subsets: str = "fresh",
     max_epoch_factor: float = 5.0,
@@ -117,7 +117,7 @@ def data_size_sweep() -> None:
 
 
 def plan_capacity_sweep(
-    model: Model,
+    model: ModelLike,
     dataset: Data = "digits",
     *,
     units: Sequence[Sequence[int]] | None = None,
@@ -191,7 +191,7 @@ def capacity_sweep() -> None:
 
 def plan_by_size(
     kind: str,
-    model: Model,
+    model: ModelLike,
     data: Dataset,
     *,
     sizes: Sequence[int] | None,

@@ -7,11 +7,12 @@ from typing import Any
 
 import keras
 
+from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.model_graph import flat_layers
-from dropout_zoo.studies.plan import Model
 from dropout_zoo.studies.site_groups import build_with
 from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.defaults import BATCH_SIZE
 from dropout_zoo.training.engine.trainer import train_members
 from dropout_zoo.training.members import Member
 from dropout_zoo.training.seeding import fresh_weights
@@ -20,12 +21,12 @@ _SEED = 0
 
 
 def transferred_model(
-    model: Model,
+    model: ModelLike,
     arguments: Mapping[str, Any],
     dataset: Dataset,
     source: Dataset,
     epochs: int,
-    batch_size: int = 32,
+    batch_size: int = BATCH_SIZE,
 ) -> keras.Model:
     """Build a model for a dataset, with hidden layers that were trained on another.
 

@@ -59,6 +59,16 @@ def test_an_import_the_wrong_way_breaks_its_contract(laid_out, tmp_path):
         assert any(contract in line for line in broken), f"{line} in {module}"
 
 
+def test_a_module_in_no_layer_breaks_its_contract(laid_out, tmp_path):
+    shutil.copytree(laid_out, tmp_path, dirs_exist_ok=True)
+    packages = ["models", "training", "training/engine", "studies", "tuning"]
+    for package in packages:
+        (tmp_path / "dropout_zoo" / package / "unlisted.py").touch()
+    linted = lint(tmp_path)
+    for package in packages:
+        assert f"dropout_zoo.{package.replace('/', '.')}.unlisted" in linted.stdout
+
+
 def private_imports(source):
     """Names with a leading underscore that a module imports from another of this project."""
     tree = ast.parse(source)

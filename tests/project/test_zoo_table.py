@@ -18,7 +18,7 @@ BENCHMARKS = ROOT / "benchmarks"
 def programs():
     """The modules of the program; its folder holds scripts and is not a package."""
     sys.path.insert(0, str(BENCHMARKS))
-    names = ("zoo_works", "zoo_page", "zoo_training", "zoo_table")
+    names = ("zoo_jobs", "zoo_page", "zoo_training", "zoo_table")
     yield {name: importlib.import_module(name) for name in names}
     sys.path.remove(str(BENCHMARKS))
 
@@ -55,15 +55,15 @@ def test_every_number_follows_from_the_seeds_errors():
 
 
 def test_every_registered_model_has_a_work_or_a_reason(programs):
-    works = programs["zoo_works"]
-    planned = {work.model for work in works.WORKS}
+    jobs = programs["zoo_jobs"]
+    planned = {job.model for job in jobs.JOBS}
     assert planned <= set(list_models())
-    assert set(works.PUBLISHED) <= set(list_models())
+    assert set(jobs.PUBLISHED) <= set(list_models())
     for name in list_models():
-        found = works.work_for(model_entry(name))
-        assert isinstance(found, works.Work) == (name in planned)
+        found = jobs.job_for(model_entry(name))
+        assert isinstance(found, jobs.BenchmarkJob) == (name in planned)
     excused = {
-        name: works.work_for(model_entry(name)).reason for name in set(list_models()) - planned
+        name: jobs.job_for(model_entry(name)).reason for name in set(list_models()) - planned
     }
     assert "SVHN needs a download" in excused["srivastava_cnn"]
     assert "too large for two cores" in excused["srivastava_8192x2"]
@@ -71,11 +71,11 @@ def test_every_registered_model_has_a_work_or_a_reason(programs):
 
 @pytest.mark.slow
 def test_a_work_is_trained_scored_and_not_trained_again(programs, tmp_path):
-    work = programs["zoo_works"].Work(
+    job = programs["zoo_jobs"].BenchmarkJob(
         "mlp", "digits", epochs=2, train=150, validation=90, seeds=2, trials=2, batch_size=32
     )
     row_of = programs["zoo_training"].row_of
-    row = row_of(work, None, tmp_path)
+    row = row_of(job, None, tmp_path)
     json.dumps(row, allow_nan=False)
     assert row["examples"]["train"] == 150
     assert row["settings"]["default"]["rates"] == dict(model_entry("mlp").sites)
@@ -84,7 +84,7 @@ def test_a_work_is_trained_scored_and_not_trained_again(programs, tmp_path):
     difference = row["settings"]["default"]["difference"]
     assert difference["low"] < difference["mean"] < difference["high"]
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
-    assert row_of(work, None, tmp_path) == row
+    assert row_of(job, None, tmp_path) == row
     after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     assert after == before
 

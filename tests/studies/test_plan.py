@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,7 @@ from dropout_zoo.studies import (
     rate_sweep,
 )
 from dropout_zoo.studies.plan import NO_DROPOUT
+from dropout_zoo.studies.run_directory import RunDirectory
 from dropout_zoo.training import TrainSettings
 
 ALONE = Execution(workers=1)
@@ -71,6 +73,29 @@ def test_a_plan_can_be_run_again(plan):
     assert again.data[names].equals(planned.data[names])
 
 
+def test_a_directory_is_used_by_one_study_at_a_time(plan, tmp_path):
+    execution = replace(ALONE, directory=tmp_path / "study")
+    refused = []
+
+    def start_another(trained):
+        with pytest.raises(ValueError, match="no other run is using") as raised:
+            plan.run(execution)
+        refused.append(str(raised.value))
+
+    plan.run(replace(execution, on_result=start_another))
+    assert len(refused) == plan.num_runs
+    assert f"in use by process {os.getpid()} since" in refused[0]
+    restored = []
+    plan.run(replace(execution, on_restored=restored.append))
+    assert len(restored) == plan.num_runs
+
+
+def test_a_study_is_refused_in_the_directory_of_a_search_under_way(plan, tmp_path):
+    search = RunDirectory(tmp_path / "run", {}, files=())
+    with search, pytest.raises(ValueError, match=f"in use by process {os.getpid()} since"):
+        plan.run(replace(ALONE, directory=search.path))
+
+
 @pytest.mark.parametrize("name", PLANNED)
 def test_a_study_takes_the_arguments_of_its_plan_and_an_execution(name):
     study, plan = getattr(studies, name), getattr(studies, f"plan_{name}")
@@ -90,7 +115,7 @@ def test_a_plan_takes_no_execution(few_digits):
         plan_learning_curves("mlp", few_digits, execution=ALONE)
 
 
-def test_each_model_of_a_sweep_has_its_own_pace(few_digits, monkeypatch):
+def test_each_model_of_a_sweep_has_its_own_speed(few_digits, monkeypatch):
     clock = training_clock(monkeypatch)
     widths = [(8, 8), (16, 16), (24, 24), (32, 32), (40, 40), (48, 48), (56, 56)]
     plan = plan_capacity_sweep("mlp", few_digits, units=widths, epochs=10, seeds=2)

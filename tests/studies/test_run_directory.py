@@ -91,16 +91,24 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
 def test_a_directory_is_claimed_by_one_study(tmp_path):
     directory = tmp_path / "new" / "study"
     for _ in range(2):
-        claim_directory(directory, "plan.json", {"epochs": 1})
-    with pytest.raises(ValueError, match="expected a directory of the same study"):
-        claim_directory(directory, "plan.json", {"epochs": 2})
-    assert [path.name for path in directory.iterdir()] == ["plan.json"]
+        with (
+            claim_directory(directory, "plan.json", {"epochs": 1}),
+            pytest.raises(ValueError, match="in use by process"),
+            claim_directory(directory, "plan.json", {"epochs": 1}),
+        ):
+            pass
+    with (
+        pytest.raises(ValueError, match="expected a directory of the same study"),
+        claim_directory(directory, "plan.json", {"epochs": 2}),
+    ):
+        pass
+    assert sorted(path.name for path in directory.iterdir()) == ["plan.json", "state"]
 
 
 def test_numbered_directories_are_unused(tmp_path):
-    assert unused_directory(tmp_path / "weights") == tmp_path / "weights-1"
-    (tmp_path / "weights-1").mkdir()
-    assert unused_directory(tmp_path / "weights") == tmp_path / "weights-2"
+    paths = [unused_directory(tmp_path / "state" / "weights") for _ in range(2)]
+    assert paths == [tmp_path / "state" / "weights-1", tmp_path / "state" / "weights-2"]
+    assert all(path.is_dir() for path in paths)
 
 
 @pytest.mark.parametrize("package", [dropout_zoo.studies, dropout_zoo.tuning])

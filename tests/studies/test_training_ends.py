@@ -89,7 +89,7 @@ def short(few_digits):
 
 def test_a_study_that_was_too_short_says_so_after_its_comparison(short, tmp_path):
     best, *_, told, method = short.conclusions
-    assert best.startswith("Nothing beats no dropout (")
+    assert best.startswith("No setting is better than no dropout (")
     assert told == (
         "Not trained to the end: the best epoch is among the last tenth of 2 epochs in 100% of the "
         "runs with every setting; allow more epochs before relying on this."

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_up_races import EPOCHS, LOSS, NONE, SPACE, race_of, trained
+from simulated_races import EPOCHS, LOSS, NONE, SPACE, race_of, trained
 
 from dropout_zoo.training import Objective
 from dropout_zoo.tuning.answer import answer
@@ -64,7 +64,8 @@ def test_a_difference_within_noise_is_no_gain_and_larger_gains_are_ruled_out():
     found = concluded(LOSS, {NONE: 0.5 + NOISE, "at 40": 0.499 - NOISE})
     assert found.kind == "no reliable difference"
     assert found.sentence.startswith(
-        "No reliable difference: hidden 0.40 against no dropout, val_loss 0.499 against 0.5, gain "
+        "No reliable difference: hidden 0.40 compared with no dropout, val_loss 0.499 "
+        "compared with 0.5, gain "
     )
     assert " includes 0; 10 seeds on this split of the data). A gain above 0.0" in found.sentence
     assert " is ruled out." in found.sentence
@@ -94,13 +95,22 @@ def test_no_gain_is_claimed_if_training_did_not_reach_its_end():
         found = concluded(LOSS, scores, best_epoch=best_epoch, epochs=EPOCHS)
         assert found.kind == kind
     found = concluded(LOSS, scores, best_epoch=20, epochs=EPOCHS)
-    assert found.sentence.startswith(
+    assert found.sentence == (
         "Not trained to the end: the best epoch is among the last tenth of 20 epochs in 100% of "
-        "the runs with "
+        "the runs with every setting; allow more epochs before relying on this. Best so far: "
+        "hidden 0.40 (val_loss 0.3, mean of 10 seeds)."
     )
-    assert "Allow more epochs. Best: hidden 0.40" in found.sentence
     # What patience has stopped has ended, wherever its best epoch lies.
     assert concluded(LOSS, scores, best_epoch=19, epochs=19).kind == "gain"
+
+
+@pytest.mark.parametrize("lead", [0.2, 0.001, -0.2])
+def test_without_an_end_of_training_neither_gain_nor_harm_is_claimed_or_ruled_out(lead):
+    scores = {NONE: 0.5 + NOISE, "at 40": 0.5 - lead - NOISE}
+    found = concluded(LOSS, scores, best_epoch=20, epochs=EPOCHS)
+    assert found.kind == "not trained to the end"
+    for claim in ("ruled out", "better than", "worse", "No reliable difference", "95% CI"):
+        assert claim not in found.sentence
 
 
 def test_a_model_that_has_learned_nothing_cannot_win():
@@ -108,7 +118,7 @@ def test_a_model_that_has_learned_nothing_cannot_win():
     chance = Chance(ACCURACY, 0.34, "the most frequent class")
     found = concluded(ACCURACY, scores, chance=chance)
     assert found.kind == "no better than chance"
-    assert "always predicting the most frequent class: val_accuracy 0.33 against 0.34" in (
+    assert "always predicting the most frequent class: val_accuracy 0.33 compared with 0.34" in (
         found.sentence
     )
     assert concluded(ACCURACY, scores, chance=chance._replace(value=0.2)).kind != found.kind

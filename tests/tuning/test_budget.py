@@ -128,7 +128,7 @@ def test_a_race_out_of_time_is_judged_on_the_seeds_that_all_have_finished(few_di
     stopped = r"The race was stopped by the budget of 10 min after (\d+) of 12 seeds\.$"
     seeds = int(re.search(stopped, result.sentence).group(1))
     assert 5 <= seeds < 12
-    assert f"; {seeds} seeds on this split of the data" in result.sentence
+    assert f"mean of {seeds} seeds" in result.sentence
     assert set(result.comparison["seeds"]) == {seeds}
     for _, of_setting in result.finalists.groupby("setting")["seed"]:
         assert list(of_setting) == list(RACE_SEEDS[:seeds])

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from keras import layers, ops
 from keras_tuner import oracles
-from made_up_races import EPOCHS, LOSS, NONE, SPACE, race_of, trained
+from simulated_races import EPOCHS, LOSS, NONE, SPACE, race_of, trained
 
 from dropout_zoo.models import build_mlp
 from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner, TuningResult, search_run, tune
@@ -88,7 +88,7 @@ def test_a_failed_control_is_not_a_gain_of_the_others():
     assert set(seeds_of(records)) == {NONE, "finalist 1"}
     assert found.kind == "nothing to compare"
     assert found.sentence == (
-        "The control, no dropout, failed on 2 of 10 seeds (the loss is NaN), so that no gain can "
+        "The control, no dropout, failed on 2 of 10 seeds (the loss is NaN), so no gain can "
         "be measured. Best of the others: hidden 0.40 (val_loss 0.298, mean of 10 seeds)."
     )
 

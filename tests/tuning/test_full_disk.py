@@ -65,7 +65,7 @@ def test_a_full_disk_is_reported_and_the_run_can_be_resumed(tmp_path, size, fail
     assert again.returncode == 0, again.stderr
     assert (folder / "best.keras").is_file()
     assert not (folder / "state").exists()
-    assert ("Resuming: 16 training runs were finished before" in again.stderr) == (
+    assert ("Resuming: 16 training runs are already finished" in again.stderr) == (
         fails_at == "best.keras"
     )
 

@@ -10,7 +10,7 @@ from keras import layers
 
 from dropout_zoo.models import SEARCHED_RATES, build_cnn, build_mlp, dropout_sites
 from dropout_zoo.training import Objective, TrainSettings, load_dataset
-from dropout_zoo.training.engine.timing import Pace
+from dropout_zoo.training.engine.timing import TrainingSpeed
 from dropout_zoo.tuning import DropoutHyperModel, search_space
 from dropout_zoo.tuning.oracles import ORACLES, default_oracle, make_oracle, trial_limit
 from dropout_zoo.tuning.search import Search, TuningSettings
@@ -133,8 +133,8 @@ def test_searches_of_registered_models_are_short_enough(name, few_digits, monkey
     assert search.num_runs < 120
     timed = []
     monkeypatch.setattr(
-        "dropout_zoo.tuning.search.measure_pace",
-        lambda trainer, members: timed.append(len(members)) or Pace(0, 0, 1, 1),
+        "dropout_zoo.tuning.search.measure_speed",
+        lambda trainer, members: timed.append(len(members)) or TrainingSpeed(0, 0, 1, 1),
     )
     assert search.estimate_seconds() == search.num_runs
     by_path = dict.fromkeys(search.given, SEARCHED_RATES)

@@ -47,9 +47,9 @@ def make_topics(
         >>> tokens.shape, sorted(topics.tolist())
         ((8, 16), [0, 0, 1, 1, 2, 2, 3, 3])
     """
-    check_count(examples, "examples", least=TOPICS)
+    check_count(examples, "examples", minimum=TOPICS)
     check_count(length, "length")
-    check_count(vocabulary_size, "vocabulary_size", least=TOPICS * KEYWORDS)
+    check_count(vocabulary_size, "vocabulary_size", minimum=TOPICS * KEYWORDS)
     check_fraction(keyword_share, "keyword_share")
     random = np.random.default_rng(seed)
     words = random.permutation(vocabulary_size)  # from the most frequent to the rarest

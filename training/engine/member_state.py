@@ -10,7 +10,7 @@ import numpy as np
 
 from dropout_zoo.models.argument_validation import check_fraction
 from dropout_zoo.models.graph.model_graph import flat_layers
-from dropout_zoo.models.graph.runtime_rates import runtime_rates
+from dropout_zoo.models.graph.runtime_rates import runtime_rates, set_rate_factor
 from dropout_zoo.models.keras_internals import seed_generators
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.seeding import seed_masks
@@ -63,8 +63,7 @@ class MemberState:
 
     def set_factor(self, factor: float) -> None:
         """Multiply the member's rates by a factor from now on, as a schedule does."""
-        for layer in self._layers.values():
-            layer.set_factor(factor)
+        set_rate_factor(self._layers, factor)
 
     def coefficients(
         self, rates: Mapping[str, float], factor: float

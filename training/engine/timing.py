@@ -15,7 +15,7 @@ _LONG_ROUND = 30.0  # seconds after which an estimate takes no more measurements
 
 
 @dataclass(frozen=True)
-class Pace:
+class TrainingSpeed:
     """How fast a model is trained.
 
     Attributes:
@@ -44,7 +44,7 @@ class Pace:
         return self.start_up + rounds * (self.training + epochs * self.epoch)
 
 
-def measure_pace(trainer: Trainer, members: Sequence[Member]) -> Pace:
+def measure_speed(trainer: Trainer, members: Sequence[Member]) -> TrainingSpeed:
     """Measure how long one and three epochs of some training runs take.
 
     Args:
@@ -53,7 +53,7 @@ def measure_pace(trainer: Trainer, members: Sequence[Member]) -> Pace:
             trained at the same time, are timed.
 
     Returns:
-        The pace.
+        The speed.
     """
 
     def timed(epochs: int) -> tuple[float, float]:
@@ -69,10 +69,10 @@ def measure_pace(trainer: Trainer, members: Sequence[Member]) -> Pace:
     chosen = members[:parallel]
     first, _ = timed(1)
     if first > _LONG_ROUND:
-        return Pace(traced, 0.0, first, parallel)
+        return TrainingSpeed(traced, 0.0, first, parallel)
     one, _ = timed(1)
     epoch = one
     if one < _LONG_EPOCH:
         several, epochs = timed(3)
         epoch = max(several - one, 0.0) / (epochs - 1) if epochs > 1 else one
-    return Pace(traced + max(first - one, 0.0), max(one - epoch, 0.0), epoch, parallel)
+    return TrainingSpeed(traced + max(first - one, 0.0), max(one - epoch, 0.0), epoch, parallel)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeAlias, Unpack
+from typing import Unpack
 
 import keras
 
-from dropout_zoo.models.factory import resolve_model
+from dropout_zoo.models.factory import ModelLike, resolve_model
 from dropout_zoo.models.graph.runtime_rates import why_rates_are_fixed
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.adapters import Data, as_dataset
@@ -20,8 +20,6 @@ from dropout_zoo.training.engine.selection import start_engine
 from dropout_zoo.training.members import Job, Member, TrainedMember, member_rates
 from dropout_zoo.training.plan import make_plan
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
-
-Model: TypeAlias = keras.Model | str | Callable[[], keras.Model]
 
 
 class MemberTrainer:
@@ -65,7 +63,7 @@ class MemberTrainer:
 
     def __init__(
         self,
-        model: Model,
+        model: ModelLike,
         dataset: Data,
         settings: TrainSettings,
         *,
@@ -160,7 +158,7 @@ class MemberTrainer:
 
 
 def train_members(
-    model: Model,
+    model: ModelLike,
     members: Iterable[Member | None],
     dataset: Data,
     *,

@@ -11,9 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dropout_zoo.studies.diagnostics.defaults import EPOCHS, NUM_SEEDS
+from dropout_zoo.training.defaults import BATCH_SIZE
 from dropout_zoo.training.startup import start_keras
 from dropout_zoo.tuning.cli.model_argument import SUFFIX, find_model
-from dropout_zoo.tuning.cli.options import data_options, load_data, reporting_errors
+from dropout_zoo.tuning.cli.options import (
+    check_output_file,
+    data_options,
+    load_data,
+    reporting_errors,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -45,11 +52,15 @@ class AuditSettings:
 @click.argument("model", metavar="MODEL_OR_FILE")
 @data_options(default=None)
 @click.option(
-    "--epochs", type=int, default=10, show_default=True, help="Epochs of each training run."
+    "--epochs", type=int, default=EPOCHS, show_default=True, help="Epochs of each training run."
 )
-@click.option("--batch-size", type=int, default=32, show_default=True, help="Batch size.")
+@click.option("--batch-size", type=int, default=BATCH_SIZE, show_default=True, help="Batch size.")
 @click.option(
-    "--num-seeds", type=int, default=3, show_default=True, help="Number of seeds to train on."
+    "--num-seeds",
+    type=int,
+    default=NUM_SEEDS,
+    show_default=True,
+    help="Number of seeds to train on.",
 )
 @click.option("--ignore", multiple=True, metavar="CODE,...", help="Do not apply these rules.")
 @click.option("--select", multiple=True, metavar="CODE,...", help="Apply only these rules.")
@@ -104,7 +115,7 @@ def audit_command(
             raise ValueError(f"expected --json or --format {output}, received both")
         settings = _settings(Path.cwd() / "pyproject.toml", ignore, select, severity)
         if fix is not None:
-            _check_new_file(fix)
+            check_output_file(fix, "--fix", SUFFIX)
         dataset = None
         if data is not None:
             dataset = load_data(
@@ -183,18 +194,6 @@ def _settings(
 
 def _codes(given: Sequence[str]) -> list[str]:
     return [code.strip() for text in given for code in text.split(",")]
-
-
-def _check_new_file(path: Path) -> None:
-    if path.suffix != SUFFIX:
-        raise ValueError(f"expected --fix to name a new {SUFFIX} file, received {path}")
-    if path.exists():
-        raise ValueError(f"expected --fix to name a new file, received {path}, which exists")
-    if not path.absolute().parent.is_dir():
-        raise ValueError(
-            f"expected --fix in an existing directory, received {path}; create "
-            f"{path.absolute().parent}"
-        )
 
 
 def _write_fixed(model: keras.Model, report: AuditReport, path: Path) -> keras.Model | None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 import click
 
+from dropout_zoo.training.defaults import BATCH_SIZE
+
 if TYPE_CHECKING:
     from dropout_zoo.training.data.dataset import Dataset
 
@@ -112,7 +114,9 @@ def training_options(epochs: int | None, patience_default: str) -> Callable[[Com
             help="Maximum number of epochs of each training run."
             f"  [default: {epochs or 'about 8,000 updates'}]",
         ),
-        click.option("--batch-size", type=int, default=32, show_default=True, help="Batch size."),
+        click.option(
+            "--batch-size", type=int, default=BATCH_SIZE, show_default=True, help="Batch size."
+        ),
         click.option(
             "--patience",
             type=int,
@@ -170,6 +174,32 @@ def check_run_options(out: Path | None, resume: bool, overwrite: bool) -> None:
         raise ValueError("expected --resume or --overwrite, received both")
 
 
+def check_output_file(path: Path, option: str, suffix: str, overwrite: bool | None = None) -> None:
+    """Check that a file can be written, before the work whose result it takes.
+
+    Args:
+        path: the file.
+        option: the option that names it.
+        suffix: what its name ends in.
+        overwrite: whether a file that exists is replaced; None where no option allows that.
+
+    Raises:
+        ValueError: the name has another ending, the file exists, or its directory does not.
+    """
+    if path.suffix != suffix:
+        raise ValueError(f"expected {option} to name a {suffix} file, received {path}")
+    if path.exists() and not overwrite:
+        way_out = "choose another name" if overwrite is None else "--overwrite replaces it"
+        raise ValueError(
+            f"expected {option} to name a new file, received {path}, which exists; {way_out}"
+        )
+    if not path.absolute().parent.is_dir():
+        raise ValueError(
+            f"expected {option} in an existing directory, received {path}; create "
+            f"{path.absolute().parent}"
+        )
+
+
 def load_data(
     data: str,
     *,
@@ -182,13 +212,14 @@ def load_data(
     """Load the data that the options of `data_options` specify."""
     from dropout_zoo.training.data.loaders import load_dataset
 
+    given: dict[str, Any] = {} if split is None else {"split": split}
     return load_dataset(
         data,
         target=target,
         image_size=image_size[0] if image_size and len(image_size) == 1 else image_size,
         task=task,
         seed=seed,
-        split=split or (0.70, 0.15, 0.15),
+        **given,
     )
 
 

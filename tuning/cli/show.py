@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dropout_zoo.training.startup import start_keras
-from dropout_zoo.tuning.cli.options import reporting_errors
+from dropout_zoo.tuning.cli.options import check_output_file, reporting_errors
 
 if TYPE_CHECKING:
     from dropout_zoo.models.diagrams.diagram import ModelDiagram
@@ -36,7 +36,7 @@ def show_command(model: str, svg: Path | None, overwrite: bool, all_layers: bool
     """
     with reporting_errors():
         if svg is not None:
-            _check_file(svg, overwrite)
+            check_output_file(svg, "--svg", SUFFIX, overwrite)
         elif overwrite:
             raise ValueError("expected --svg with --overwrite, received --overwrite alone")
         start_keras()
@@ -70,18 +70,3 @@ def _print_diagram(drawn: ModelDiagram) -> None:
         console.print()
     for source in dict.fromkeys(sources):
         console.print(Text(f"Guidance, {source}"))
-
-
-def _check_file(path: Path, overwrite: bool) -> None:
-    if path.suffix != SUFFIX:
-        raise ValueError(f"expected --svg to name a {SUFFIX} file, received {path}")
-    if path.exists() and not overwrite:
-        raise ValueError(
-            f"expected --svg to name a new file, received {path}, which exists; --overwrite "
-            "replaces it"
-        )
-    if not path.absolute().parent.is_dir():
-        raise ValueError(
-            f"expected --svg in an existing directory, received {path}; create "
-            f"{path.absolute().parent}"
-        )

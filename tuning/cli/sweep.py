@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dropout_zoo.training.defaults import EPOCHS
 from dropout_zoo.training.startup import start_keras
 from dropout_zoo.tuning.cli.model_argument import SUFFIX, compiled_model
 from dropout_zoo.tuning.cli.options import (
@@ -81,7 +82,7 @@ def _study_options(objective: str = "val_loss") -> Callable[[Command], Command]:
         ):  # fmt: skip
             command = option(command)
         command = data_options(default="digits")(
-            training_options(epochs=20, patience_default="none")(command)
+            training_options(epochs=EPOCHS, patience_default="none")(command)
         )
         return click.argument("model", default="mlp")(command)
 

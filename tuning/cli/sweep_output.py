@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import matplotlib.pyplot as plt
 
+from dropout_zoo.models.argument_validation import finite_or_none
 from dropout_zoo.studies.displays.factor_curve import FactorCurveDisplay
 from dropout_zoo.studies.displays.paired_difference import DifferenceDisplay
 from dropout_zoo.studies.displays.rate_curve import RateCurveDisplay
@@ -38,7 +38,8 @@ def write_sweep(
         "conclusions": list(result.conclusions),
         "objective": result.objective._asdict(),
         "settings": [
-            {key: _plain(value) for key, value in row.items()} for row in table.to_dict("records")
+            {key: finite_or_none(value) for key, value in row.items()}
+            for row in table.to_dict("records")
         ],
         "num_runs": num_runs,
         "seconds": round(seconds, 3),
@@ -67,9 +68,3 @@ def _figure(result: TrainingStudyResult) -> Any:
         "capacity_sweep": FactorCurveDisplay,
     }
     return displays.get(result.kind, DifferenceDisplay).from_result(result).plot().figure_
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -23,6 +23,7 @@ from dropout_zoo.tuning.cli.options import (
     run_options,
     training_options,
 )
+from dropout_zoo.tuning.defaults import NUM_FINALISTS, NUM_SEEDS, SEED
 
 if TYPE_CHECKING:
     from dropout_zoo.tuning.search import Search
@@ -73,21 +74,21 @@ if TYPE_CHECKING:
 @click.option(
     "--seed",
     type=int,
-    default=0,
+    default=SEED,
     show_default=True,
     help="Random seed of the data split, the search and the trials.",
 )
 @click.option(
     "--num-finalists",
     type=int,
-    default=1,
+    default=NUM_FINALISTS,
     show_default=True,
     help="Number of settings that race against no dropout.",
 )
 @click.option(
     "--num-seeds",
     type=int,
-    default=40,
+    default=NUM_SEEDS,
     show_default=True,
     help="Maximum number of new seeds for each finalist and no dropout; fewer than 10 are all "
     "trained on the given split.",

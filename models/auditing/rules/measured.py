@@ -42,8 +42,10 @@ model.compile("adam", "sparse_categorical_crossentropy")
 )
 def loss_and_labels_do_not_fit(measured: Measurements) -> Iterator[Fault]:
     """The labels cannot be converted to the form that the loss expects."""
-    if measured.misfit is not None:
-        yield Fault("", measured.misfit, "model.compile(optimizer, a loss that matches the labels)")
+    if measured.loss_mismatch is not None:
+        yield Fault(
+            "", measured.loss_mismatch, "model.compile(optimizer, a loss that matches the labels)"
+        )
 
 
 @rule(
@@ -121,7 +123,7 @@ def below_validation_by_dropout(measured: Measurements) -> Iterator[Fault]:
 
     def explained(each: MeasuredMetric) -> bool:
         sign = 1 if each.larger_is_better else -1
-        return sign * each.dropping < sign * each.validation <= sign * each.training
+        return sign * each.dropout_on < sign * each.validation <= sign * each.training
 
     if not measured.metrics or not all(map(explained, measured.metrics)):
         return

@@ -32,7 +32,7 @@ def model():
 @pytest.fixture(scope="module")
 def study(model, few_digits):
     return predictive_uncertainty(
-        model, few_digits, levels=LEVELS, samples=8, ensemble=3, seeds=2, epochs=3,
+        model, few_digits, levels=LEVELS, samples=8, ensemble_size=3, seeds=2, epochs=3,
         execution=ALONE,
     )  # fmt: skip
 
@@ -109,7 +109,7 @@ def test_levels_that_do_not_exist_are_refused_before_any_training(model, few_dig
 def test_without_an_ensemble_no_extra_models_are_trained(model, few_digits):
     plans = []
     found = predictive_uncertainty(
-        model, few_digits, levels={"rotation": (0,)}, samples=2, ensemble=1, seeds=1, epochs=1,
+        model, few_digits, levels={"rotation": (0,)}, samples=2, ensemble_size=1, seeds=1, epochs=1,
         execution=Execution(workers=1, on_plan=plans.append),
     )  # fmt: skip
     assert plans[0].num_runs == 2

@@ -316,7 +316,7 @@ def test_files_without_a_model_are_reported_in_one_line(here, name, words):
         (["OWN:clean", "--data", "missing.npz"], "missing.npz: expected"),
         (["OWN:clean", "--data", "digits"], "expected a compiled model"),
         (["OWN:compiled", "--data", "digits", "--epochs", "0"], "epochs to be a whole number"),
-        (["OWN:warning", "--fix", "out.h5"], "a new .keras file"),
+        (["OWN:warning", "--fix", "out.h5"], "to name a .keras file"),
         (["OWN:warning", "--fix", "no/where.keras"], "expected --fix in an existing directory"),
         ([], "Missing argument"),
     ],

@@ -60,7 +60,10 @@ def test_a_long_search_starts_when_the_answer_is_yes(tune):
 
 def test_without_a_terminal_a_warning_is_printed(tune):
     answered, _, began = tune(asked=False)
-    assert "Warning: 9 training runs take up to about 1 h 0 min; reduce with --max-trials" in answered.stderr
+    assert (
+        "Warning: 9 training runs take up to about 1 h 0 min; reduce with --max-trials"
+        in answered.stderr
+    )
     assert began
 
 

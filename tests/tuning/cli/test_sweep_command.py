@@ -91,7 +91,7 @@ def test_json_is_the_outcome_and_a_complete_sweep_is_not_run_again(finished, mon
     assert {path: path.stat().st_mtime_ns for path in (here / "run").iterdir()} == before
     refused = run(*SWEEP)
     assert refused.exit_code == 2
-    assert "--resume continues it, --overwrite removes it" in refused.stderr
+    assert "(--resume) continues it, overwrite=True (--overwrite) removes it" in refused.stderr
     other = run(*SWEEP, "--resume", "--batch-size", "16")
     assert other.exit_code == 2
     assert "training.batch_size: 32 there, 16 here" in other.stderr

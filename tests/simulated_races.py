@@ -1,4 +1,4 @@
-"""Races whose scores are made up, and what they are about."""
+"""Races with simulated scores, and what they are about."""
 
 import pandas as pd
 

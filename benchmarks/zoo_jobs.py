@@ -23,7 +23,7 @@ LARGEST = 5_000_000
 
 
 @dataclass(frozen=True)
-class Work:
+class BenchmarkJob:
     """How one model is trained for the table.
 
     Attributes:
@@ -58,28 +58,31 @@ class Work:
         """Largest number of training runs: the search, its controls and finalist, and all seeds."""
         return self.trials + 2 + 3 * 2 + 2 * self.final_seeds + 3 * self.seeds
 
-    def quick(self) -> Work:
-        """Return a short rehearsal of the same work."""
+    def quick(self) -> BenchmarkJob:
+        """Return a short rehearsal of the same job."""
         return replace(self, epochs=1, train=200, validation=200, seeds=2, trials=2)
 
 
-WORKS = (
-    Work("mlp", epochs=15, train=10_000, validation=2000, trials=10, final_seeds=2, seeds=5),
-    Work("cnn", epochs=5, train=4000, validation=2000, trials=4, final_seeds=2),
-    Work("srivastava_800x2_logistic", epochs=10, train=3000),
-    Work("srivastava_1024x3_logistic", epochs=8, train=3000),
-    Work("srivastava_1024x3", epochs=8, train=3000),
-    Work("srivastava_1024_1024_2048", epochs=8, train=3000),
-    Work("goodfellow_maxout_240x2", epochs=8, train=3000),
-    Work("autoencoder", train=5000, trials=5, final_seeds=2, seeds=5, task="reconstruction"),
-    Work("tabular_mlp", "breast_cancer", epochs=30, train=None, validation=None, trials=10,
-         final_seeds=2, seeds=5, rates=LOW_RATES, batch_size=32),
-    Work("lstm", "topics", epochs=8, train=None, validation=None, batch_size=64),
-    Work("transformer", "topics", epochs=10, train=None, validation=None, batch_size=64,
-         rates=LOW_RATES),
-    Work("vit", epochs=5, train=1000, validation=500, batch_size=64, rates=LOW_RATES),
-    Work("wide_resnet_10_1", epochs=5, train=1000, validation=500, batch_size=64),
-    Work("wide_resnet_10_1_after_norm", epochs=5, train=1000, validation=500, batch_size=64),
+JOBS = (
+    BenchmarkJob("mlp", epochs=15, train=10_000, validation=2000, trials=10,
+                 final_seeds=2, seeds=5),
+    BenchmarkJob("cnn", epochs=5, train=4000, validation=2000, trials=4, final_seeds=2),
+    BenchmarkJob("srivastava_800x2_logistic", epochs=10, train=3000),
+    BenchmarkJob("srivastava_1024x3_logistic", epochs=8, train=3000),
+    BenchmarkJob("srivastava_1024x3", epochs=8, train=3000),
+    BenchmarkJob("srivastava_1024_1024_2048", epochs=8, train=3000),
+    BenchmarkJob("goodfellow_maxout_240x2", epochs=8, train=3000),
+    BenchmarkJob("autoencoder", train=5000, trials=5, final_seeds=2, seeds=5,
+                 task="reconstruction"),
+    BenchmarkJob("tabular_mlp", "breast_cancer", epochs=30, train=None, validation=None, trials=10,
+                 final_seeds=2, seeds=5, rates=LOW_RATES, batch_size=32),
+    BenchmarkJob("lstm", "topics", epochs=8, train=None, validation=None, batch_size=64),
+    BenchmarkJob("transformer", "topics", epochs=10, train=None, validation=None, batch_size=64,
+                 rates=LOW_RATES),
+    BenchmarkJob("vit", epochs=5, train=1000, validation=500, batch_size=64, rates=LOW_RATES),
+    BenchmarkJob("wide_resnet_10_1", epochs=5, train=1000, validation=500, batch_size=64),
+    BenchmarkJob("wide_resnet_10_1_after_norm", epochs=5, train=1000, validation=500,
+                 batch_size=64),
 )  # fmt: skip
 
 PUBLISHED = {
@@ -109,20 +112,20 @@ class NotRun(NamedTuple):
     reason: str
 
 
-def work_for(entry: ModelEntry) -> Work | NotRun:
+def job_for(entry: ModelEntry) -> BenchmarkJob | NotRun:
     """Return how the table trains a registered model.
 
     Args:
         entry: the model.
 
     Returns:
-        The work, or the reason why there is none.
+        The job, or the reason why there is none.
     """
-    for work in WORKS:
-        if work.model == entry.name:
-            return work
+    for job in JOBS:
+        if job.model == entry.name:
+            return job
     if entry.data in NO_DATA:
         return NotRun(entry.name, f"{entry.data} needs a download; built and tested only")
     if entry.parameters > LARGEST:
         return NotRun(entry.name, f"{entry.parameters:,} parameters: too large for two cores")
-    return NotRun(entry.name, "no entry in benchmarks/zoo_works.py yet")
+    return NotRun(entry.name, "no entry in benchmarks/zoo_jobs.py yet")
