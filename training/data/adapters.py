@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
-from dropout_zoo.training.data.array_checks import Array, DataError, Examples, Part, Task
+from dropout_zoo.training.data.array_checks import Array, DataError, RawExamples, RawPart, Task
 from dropout_zoo.training.data.batches import Batches, kind_of_source, read_batches
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.loaders import load_dataset
@@ -30,7 +30,7 @@ _NAME = "arrays"
 class _Given(NamedTuple):
     """A part as it was given, and the task, if its type implies one."""
 
-    part: Part
+    part: RawPart
     task: Task | None
 
 
@@ -135,7 +135,7 @@ def as_dataset(
     parts = [each for each in (given, validation, test) if each is not None]
     tasks = [each.task for each in parts if each.task is not None]
     return partition(
-        Examples(
+        RawExamples(
             tuple(each.part for each in parts),
             numbered=target is None,
             validation=validation is not None,
@@ -218,7 +218,7 @@ def _part(name: str, x: Any, y: Any, target: str | None) -> _Given:
     if isinstance(x, pd.DataFrame):
         x = feature_columns(x_name, x)
     x, y = _structure(x_name, x, y), _structure(y_name, y, x)
-    return _Given(Part(x_name, x, y_name, y), task)
+    return _Given(RawPart(x_name, x, y_name, y), task)
 
 
 def _last_rows(given: _Given, share: float) -> tuple[_Given, _Given]:
@@ -236,9 +236,10 @@ def _last_rows(given: _Given, share: float) -> tuple[_Given, _Given]:
     place = f"the last {count - kept} rows, from validation_split"
     first, last = slice(None, kept), slice(kept, None)
     return (
-        _Given(Part(x_name, take(x, first), y_name, take(y, first)), task),
+        _Given(RawPart(x_name, take(x, first), y_name, take(y, first)), task),
         _Given(
-            Part(f"{x_name} ({place})", take(x, last), f"{y_name} ({place})", take(y, last)), task
+            RawPart(f"{x_name} ({place})", take(x, last), f"{y_name} ({place})", take(y, last)),
+            task,
         ),
     )
 

@@ -32,8 +32,8 @@ class DataError(ValueError):
         super().__init__(" ".join(message.split()))
 
 
-class Part(NamedTuple):
-    """Examples as they were read, with their names for error messages.
+class RawPart(NamedTuple):
+    """Inputs and targets as they were read, with their names for error messages.
 
     For a custom task, `x` and `y` may be structures of arrays.
     """
@@ -44,7 +44,7 @@ class Part(NamedTuple):
     y: Any
 
 
-class Examples(NamedTuple):
+class RawExamples(NamedTuple):
     """What was read: one part, or several if the source is already split.
 
     The second of several parts is the validation set if `validation` is True, and the third, if
@@ -54,7 +54,7 @@ class Examples(NamedTuple):
     them are closed. `task` is the task, if the reader knows it.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[RawPart, ...]
     class_names: list[str] | None = None
     numbered: bool = True
     task: Task | None = None

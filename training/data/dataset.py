@@ -13,9 +13,9 @@ import numpy as np
 from dropout_zoo.training.data.array_checks import (
     Array,
     DataError,
-    Examples,
     Pair,
-    Part,
+    RawExamples,
+    RawPart,
     Task,
     check_features,
     check_weight,
@@ -137,7 +137,7 @@ class Dataset:
         if class_names is not None and len(set(class_names)) < len(class_names):
             raise DataError(f"{source}: expected different class_names, received {class_names}")
         parts = tuple(_as_part(f"{source}: {name}", pair) for name, pair in given.items())
-        examples = Examples(parts, list(class_names) if class_names is not None else None)
+        examples = RawExamples(parts, list(class_names) if class_names is not None else None)
         pairs, targets = check_examples(examples, task=task)
         owned = [copied_pair(pair, part) for pair, part in zip(pairs, parts, strict=True)]
         weights = [
@@ -393,7 +393,9 @@ class Dataset:
         return digest.hexdigest()[:16]
 
 
-def check_examples(examples: Examples, *, task: Task | None = None) -> tuple[list[Pair], Targets]:
+def check_examples(
+    examples: RawExamples, *, task: Task | None = None
+) -> tuple[list[Pair], Targets]:
     """Check that inputs and labels of all parts fit together.
 
     Args:
@@ -444,17 +446,17 @@ def check_examples(examples: Examples, *, task: Task | None = None) -> tuple[lis
     return list(zip(inputs, targets.parts, strict=True)), targets
 
 
-def _has_labels(part: Part) -> bool:
+def _has_labels(part: RawPart) -> bool:
     """Whether the targets of a part can be one label or quantity for each example."""
     return not is_structure(part.y) and are_labels(part.y)
 
 
-def _check_inputs(part: Part) -> Structure:
+def _check_inputs(part: RawPart) -> Structure:
     check = check_structure if is_structure(part.x) else check_features
     return check(part.x_name, part.x)
 
 
-def _check_custom(parts: Sequence[Part], sizes: Sequence[int]) -> Targets:
+def _check_custom(parts: Sequence[RawPart], sizes: Sequence[int]) -> Targets:
     """Check targets that the loss receives as they are."""
     checked = [
         check_structure(part.y_name, part.y, examples=size)
@@ -473,7 +475,7 @@ def _check_shapes(name: str, given: Structure, first_name: str, first: Structure
         )
 
 
-def copied_pair(pair: Pair, given: Part) -> Pair:
+def copied_pair(pair: Pair, given: RawPart) -> Pair:
     """Return checked examples as arrays that share no memory with those that were given."""
     x, y = (
         map_arrays(lambda array, other: copy_if_shared(array, np.asarray(other)), *both)
@@ -482,14 +484,14 @@ def copied_pair(pair: Pair, given: Part) -> Pair:
     return x, y
 
 
-def _as_part(name: str, pair: Any) -> Part:
+def _as_part(name: str, pair: Any) -> RawPart:
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise DataError(f"{name}: expected a pair (x, y), received {type(pair).__name__}")
     try:
         x, y = (each if is_structure(each) else np.asarray(each) for each in pair)
     except ValueError as error:
         raise DataError(f"{name}: expected arrays, received nested lists: {error}") from None
-    return Part(f"{name} x", x, f"{name} y", y)
+    return RawPart(f"{name} x", x, f"{name} y", y)
 
 
 def _describe_counts(counts: list[int], class_names: list[str] | None) -> str:

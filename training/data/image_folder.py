@@ -15,8 +15,8 @@ from PIL import Image
 from dropout_zoo.training.data.array_checks import (
     Array,
     DataError,
-    Examples,
-    Part,
+    RawExamples,
+    RawPart,
     check_size,
     is_integer,
 )
@@ -35,7 +35,7 @@ class _Header(NamedTuple):
 
 def read_image_folder(
     path: Path, *, image_size: int | Sequence[int] | None, max_bytes: int
-) -> Examples:
+) -> RawExamples:
     """Read a directory of images with one subdirectory per class, named like the class.
 
     Hidden files and files without the extension of an image are ignored.
@@ -78,8 +78,10 @@ def read_image_folder(
         check_size(str(file), 12 * math.prod(header.size), max_bytes)
         pixels = _decode(file, None if header.size == (width, height) else (width, height))
         x[i] = pixels if gray or pixels.ndim == 3 else pixels[:, :, None]
-    part = Part(f"{path}: images", x, f"{path}: directory names", np.array(labels, dtype=np.int32))
-    return Examples((part,), class_names)
+    part = RawPart(
+        f"{path}: images", x, f"{path}: directory names", np.array(labels, dtype=np.int32)
+    )
+    return RawExamples((part,), class_names)
 
 
 def _check_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dropout_zoo.training.data.array_checks import DataError, Examples, Part, Task, is_integer
+from dropout_zoo.training.data.array_checks import DataError, RawExamples, RawPart, Task, is_integer
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.image_folder import read_image_folder
 from dropout_zoo.training.data.partition import SPLIT, partition
@@ -92,7 +92,7 @@ def _read(
     target: str | None,
     image_size: int | Sequence[int] | None,
     max_bytes: int,
-) -> Examples:
+) -> RawExamples:
     path = Path(source)
     named = source in NAMED_SETS
     is_table = not named and path.suffix.lower() in TABLES
@@ -111,7 +111,7 @@ def _read(
         return _read_digits(str(source))
     if source == "topics":
         tokens, topics = make_topics()
-        return Examples((Part("topics: tokens", tokens, "topics: labels", topics),))
+        return RawExamples((RawPart("topics: tokens", tokens, "topics: labels", topics),))
     if named:
         return _download(str(source))
     if is_folder:
@@ -126,7 +126,7 @@ def _read(
     raise DataError(f"{source}: expected {PATHS}; received a file ending in {path.suffix!r}")
 
 
-def _read_digits(name: str) -> Examples:
+def _read_digits(name: str) -> RawExamples:
     from scipy.ndimage import zoom
     from sklearn.datasets import load_digits
 
@@ -137,10 +137,10 @@ def _read_digits(name: str) -> Examples:
         x = x + noise.astype(np.float32)
     else:
         x = np.clip(zoom(x, (1, 3.5, 3.5), order=1), 0, 1)
-    return Examples((Part(f"{name}: images", x, f"{name}: labels", digits.target),))
+    return RawExamples((RawPart(f"{name}: images", x, f"{name}: labels", digits.target),))
 
 
-def _download(name: str) -> Examples:
+def _download(name: str) -> RawExamples:
     # Imported here because it takes seconds, and only these sets need it.
     import keras
 
@@ -156,9 +156,9 @@ def _download(name: str) -> Examples:
         ) from error
     finally:
         socket.setdefaulttimeout(timeout)
-    return Examples(
+    return RawExamples(
         (
-            Part(f"{name}: x_train", train[0], f"{name}: y_train", train[1]),
-            Part(f"{name}: x_test", test[0], f"{name}: y_test", test[1]),
+            RawPart(f"{name}: x_train", train[0], f"{name}: y_train", train[1]),
+            RawPart(f"{name}: x_test", test[0], f"{name}: y_test", test[1]),
         )
     )

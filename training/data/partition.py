@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dropout_zoo.training.data.array_checks import Array, Examples, Task, check_weight
+from dropout_zoo.training.data.array_checks import Array, RawExamples, Task, check_weight
 from dropout_zoo.training.data.dataset import Dataset, check_examples, copied_pair
 from dropout_zoo.training.data.split import split_arrays
 from dropout_zoo.training.data.structures import num_examples, take
@@ -17,7 +17,7 @@ SPLIT = (0.70, 0.15, 0.15)
 
 
 def partition(
-    examples: Examples,
+    examples: RawExamples,
     *,
     split: Sequence[float] = SPLIT,
     seed: int = 0,

@@ -19,8 +19,8 @@ from numpy.lib import format as npy
 from dropout_zoo.training.data.array_checks import (
     Array,
     DataError,
-    Examples,
-    Part,
+    RawExamples,
+    RawPart,
     Task,
     check_size,
 )
@@ -33,7 +33,7 @@ LAYOUTS = (
 LISTED_COLUMNS = 20
 
 
-def read_npz(path: Path, *, max_bytes: int) -> Examples:
+def read_npz(path: Path, *, max_bytes: int) -> RawExamples:
     """Read an array archive; pickled objects are never loaded.
 
     Args:
@@ -70,9 +70,10 @@ def read_npz(path: Path, *, max_bytes: int) -> Examples:
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
         raise DataError(f"{path}: {_why_no_archive(path, error)}") from None
     names = [f"{path}: {name}" for name in layout]
-    return Examples(
+    return RawExamples(
         tuple(
-            Part(names[i], arrays[i], names[i + 1], arrays[i + 1]) for i in range(0, len(names), 2)
+            RawPart(names[i], arrays[i], names[i + 1], arrays[i + 1])
+            for i in range(0, len(names), 2)
         ),
         validation=VALIDATION[0] in layout,
     )
@@ -145,7 +146,7 @@ def _why_no_archive(path: Path, error: Exception) -> str:
     return "expected a .npz archive, received a file of another kind"
 
 
-def read_table(path: Path, *, target: str | None, max_bytes: int) -> Examples:
+def read_table(path: Path, *, target: str | None, max_bytes: int) -> RawExamples:
     """Read a table: one row per example, one column the target, all others numbers.
 
     Args:
@@ -164,10 +165,10 @@ def read_table(path: Path, *, target: str | None, max_bytes: int) -> Examples:
     else:
         frame = _read_parquet(path, max_bytes)
     part, task = table_part(str(path), frame, target)
-    return Examples((part,), numbered=False, task=task)
+    return RawExamples((part,), numbered=False, task=task)
 
 
-def table_part(name: str, frame: pd.DataFrame, target: str | None) -> tuple[Part, Task | None]:
+def table_part(name: str, frame: pd.DataFrame, target: str | None) -> tuple[RawPart, Task | None]:
     """Separate the target of a table from its features.
 
     Args:
@@ -199,7 +200,7 @@ def table_part(name: str, frame: pd.DataFrame, target: str | None) -> tuple[Part
         raise DataError(f"{name}: expected rows below the header, received none")
     y, task = target_column(name, frame[target])
     x = feature_columns(name, frame.drop(columns=target))
-    return Part(f"{name}: columns", x, f"{name}: column {target!r}", y), task
+    return RawPart(f"{name}: columns", x, f"{name}: column {target!r}", y), task
 
 
 def _read_csv(path: Path, max_bytes: int) -> pd.DataFrame:

@@ -26,7 +26,7 @@ from dropout_zoo.training.members import Job, TrainedMember
 from dropout_zoo.training.plan import Plan, Record
 
 StartWeights = Sequence[np.ndarray]
-Data: TypeAlias = InMemoryData | StreamedData
+LoadedData: TypeAlias = InMemoryData | StreamedData
 
 _SPLITS_LOADED = 2  # splits of the data, besides the given one, that stay in memory
 
@@ -70,9 +70,11 @@ class LoopEngine:
         self._plan, self._fuse = plan, options.update == "auto"
         self._budget = memory_budget_or_default(options.memory_budget)
         self._data = load_data(plan.examples, self._budget, self.max_parallel)
-        self._splits: dict[int, Data] = {}
+        self._splits: dict[int, LoadedData] = {}
         self._stop = threading.Event()
-        self._jobs: queue.SimpleQueue[tuple[Job, StartWeights, Data] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[Job, StartWeights, LoadedData] | None] = (
+            queue.SimpleQueue()
+        )
         self._outcomes: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
         self._loops: list[Loop] = []
         self._threads: list[threading.Thread] = []
@@ -102,7 +104,7 @@ class LoopEngine:
         finally:
             self._end_threads()
 
-    def _examples(self, split: int) -> Data:
+    def _examples(self, split: int) -> LoadedData:
         if split == 0:
             return self._data
         if split not in self._splits:
