@@ -28,8 +28,8 @@ STATE = "state"
 PROVISIONAL = "ended_by_budget"
 """Key of an outcome that is true if time ended the run, which can be resumed."""
 _LOCK = "lock"
-# Beside the lock, because some versions of filelock empty the lock file and Windows lets nobody
-# else read it.
+# Beside the lock, because some versions of filelock empty the lock file and Windows does not let
+# other processes read it.
 _HOLDER = "holder"
 
 
@@ -41,7 +41,7 @@ class RunDirectory:
 
     Args:
         path: the directory; it is created if it does not exist.
-        description: everything that decides the outcome. A run is resumed only with the same
+        description: everything that determines the outcome. A run is resumed only with the same
             description.
         files: names of the other files that the run writes.
         resume: whether to continue the run in the directory, if there is one.
@@ -189,7 +189,7 @@ def claim_directory(directory: Path, name: str, description: Mapping[str, Any]) 
     Args:
         directory: the directory.
         name: name of the file that describes the study.
-        description: everything that decides the numbers, as plain data.
+        description: everything that determines the results, as plain data.
 
     Raises:
         ValueError: the directory is in use, or holds training runs of a study with another
@@ -264,7 +264,7 @@ def _replacing(path: Path, directory: Path) -> Iterator[Path]:
 
 
 def _is_of_a_run(state: Path) -> bool:
-    """Whether a directory of that name is what a run left that had only begun."""
+    """Whether a directory of that name was left by a run that had only just started."""
     held = any((state / name).exists() for name in (_LOCK, _HOLDER))
     return state.is_dir() and (held or not any(state.iterdir()))
 

@@ -190,7 +190,7 @@ def over_rates(
         factors: value of each other factor.
         factor: ``"rate"``, whose values are the rates, or ``"dropout"``, whose values are their
             names.
-        others: what `rates_at` takes.
+        others: as in `rates_at`.
         seeds: the seeds of these settings, if they differ from the study's.
 
     Returns:
