@@ -83,7 +83,7 @@ def resolve_variant(
     model: ModelLike,
     arguments: Mapping[str, Any],
     *,
-    input_shape: Sequence[int],
+    input_shape: Sequence[int] | None,
     num_classes: int | None,
     adapt_to: Any,
 ) -> keras.Model:
@@ -93,7 +93,8 @@ def resolve_variant(
         model: as in `resolve_model`; to change arguments it must be a registered name or a
             function.
         arguments: arguments of the builder by name, such as ``{"units": (64,)}``.
-        input_shape: shape of one example, passed to builders that take it.
+        input_shape: shape of one example, passed to builders that take it; None for several inputs,
+            of which builders are told nothing.
         num_classes: number of classes, or None for regression; passed to builders that take it.
         adapt_to: the training inputs; passed to builders that take it.
 
@@ -119,7 +120,9 @@ def resolve_variant(
             f"{_builder(model).__name__}(), which takes {', '.join(known) or 'none'}; add them to "
             "its signature"
         )
-    given = _for_data(known, input_shape, num_classes, adapt_to) | dict(arguments)
+    given = dict(arguments)
+    if input_shape is not None:
+        given = _for_data(known, input_shape, num_classes, adapt_to) | given
     builder = _builder(model)
 
     def variant() -> keras.Model:

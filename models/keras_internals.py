@@ -106,14 +106,27 @@ def state_may_be_added(layer: keras.Layer) -> Iterator[None]:
 
 
 def set_dropout_rate(layer: keras.Layer, argument: str, rate: float) -> None:
-    """Change a rate of a layer that has been built but not called in training.
+    """Change a rate of a layer that has not been called in training.
 
-    Keras creates what draws the masks only for rates other than 0.
+    Keras creates what draws the masks only for rates other than 0, which no public method does
+    later.
     """
     setattr(layer, argument, rate)
     if rate > 0 and not seed_generators(layer):
         with state_may_be_added(layer):
             layer.seed_generator = keras.random.SeedGenerator(getattr(layer, "seed", None))
+
+
+def set_attention_rate(attention: keras.layers.Layer, rate: float) -> None:
+    """Set the number by which an attention layer tells whether it has dropout.
+
+    The rate itself is that of the dropout layer inside it.
+    """
+    setattr(attention, _rate_of_attention(attention), rate)
+
+
+def _rate_of_attention(attention: keras.layers.Layer) -> str:
+    return "_dropout" if isinstance(attention, keras.layers.MultiHeadAttention) else "dropout"
 
 
 def dropout_of_attention(layer: keras.Layer) -> keras.layers.Dropout | None:
@@ -126,7 +139,7 @@ def apply_dropout_at_any_rate(attention: keras.layers.Layer) -> None:
 
     Without dropout, Keras computes the attention with a different function.
     """
-    name = "_dropout" if isinstance(attention, keras.layers.MultiHeadAttention) else "dropout"
+    name = _rate_of_attention(attention)
     if getattr(attention, name) == 0:
         setattr(attention, name, 0.5)  # any rate: the dropout layer has its own
 

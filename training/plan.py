@@ -303,7 +303,7 @@ def make_plan(
         )
 
     examples = examples_of(dataset)
-    _try_out(model, examples.validation, parse_objective(settings.objective))
+    _try_out(model, examples, parse_objective(settings.objective))
     return Plan(
         model=model,
         examples=examples,
@@ -339,15 +339,16 @@ def _check_adapted(model: keras.Model) -> None:
             )
 
 
-def _try_out(model: keras.Model, validation: tuple[Structure, ...], objective: Objective) -> None:
-    """Evaluate one example, so that mistakes are found before any training."""
-    x, *others = take(validation, slice(1))
+def _try_out(model: keras.Model, examples: Examples, objective: Objective) -> None:
+    """Evaluate a few examples, so that mistakes are found before any training."""
+    # More than one, because weights of one example fit targets of any shape.
+    x, *others = take(examples.training_data(), slice(3))
     try:
         measured = as_columns(evaluate(model, (x, *others)))
     except Exception as error:  # the user's own code may raise anything
         raise ValueError(
             f"expected a model that takes inputs of shape {shapes_of(x)}, received "
-            f"{model.name!r}, which fails on the first example: {reason_of(error)}"
+            f"{model.name!r}, which fails on the first examples: {reason_of(error)}"
         ) from error
     columns = [*measured, *(f"{part}_{name}" for part in ("train", "val") for name in measured)]
     if objective.name not in columns:

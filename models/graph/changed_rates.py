@@ -23,7 +23,7 @@ from dropout_zoo.models.graph.runtime_rates import (
 )
 from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
 from dropout_zoo.models.guidance import check_rate
-from dropout_zoo.models.layers.lifting import rate_in_variables
+from dropout_zoo.models.layers.lifting import LIFTED, rate_in_variables
 
 
 def with_rates(
@@ -164,7 +164,7 @@ def _settings(
         names = ", ".join(repr(site.path) for site in sites)
         owner = f"{type(sites[0].owner).__name__} {sites[0].owner.name!r}"
         if holder is None:
-            if any(may_depend_on_rate(model, site) for site in sites):
+            if any(type(s.layer) not in LIFTED or may_depend_on_rate(model, s) for s in sites):
                 raise ValueError(
                     f"expected sites whose rates can be set, received {names}, but no argument "
                     f"of {owner} sets just that rate; add one that get_config() returns"

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 import keras
+import numpy as np
 
 from dropout_zoo.models import keras_internals
 from dropout_zoo.models.graph.model_graph import flat_layers, is_plain_model
@@ -185,8 +186,65 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
         source: the model to copy from.
         target: a clone of it; its dropout layers may be of a different class.
     """
+    if not is_plain_model(source):  # it may have weights of its own
+        copy_layer_weights(source, target)
     for old, new in zip(flat_layers(source), flat_layers(target), strict=True):
         copy_layer_weights(old, new)
+    _check_outputs(source, target)
+
+
+def _check_outputs(source: keras.Model, target: keras.Model) -> None:
+    """Check that a clone computes what its original computes, where that is not certain.
+
+    Keras records the arguments of layers that have no `get_config`, but not those of subclassed
+    models: for these, it returns the defaults.
+    """
+    subclassed = [
+        each
+        for each in [source, *flat_layers(source)]
+        if isinstance(each, keras.Model) and not is_plain_model(each)
+    ]
+    if not subclassed or not source.built:
+        return
+    inputs = _example_inputs(source)
+    try:
+        expected, received = (
+            [keras.ops.convert_to_numpy(each) for each in keras.tree.flatten(outputs)]
+            for outputs in (source(**inputs), target(**inputs))
+        )
+    except Exception as error:  # the user's own code may raise anything
+        raise _not_cloneable(source, "call on random inputs", error) from error
+    pairs = zip(expected, received, strict=True)
+    if not all(np.allclose(*pair, rtol=1e-4, atol=1e-6, equal_nan=True) for pair in pairs):
+        names = ", ".join(sorted({type(each).__name__ for each in subclassed}))
+        raise TypeError(
+            f"expected a model that Keras can clone, received {source.name!r}, whose clone "
+            f"computes other outputs; let get_config() of {names} return all arguments of "
+            "__init__, and set no attributes later"
+        )
+
+
+def _example_inputs(model: keras.Model) -> dict[str, Any]:
+    """Random inputs of a built model, as the arguments of its call."""
+    random = np.random.default_rng(0)
+
+    def example(shape: Any) -> Any:
+        sizes = [2, *(4 if side is None else side for side in shape[1:])]
+        return keras.ops.convert_to_tensor(random.uniform(size=sizes).astype("float32"))
+
+    if is_plain_model(model):
+        shapes = keras.tree.map_structure(lambda tensor: tuple(tensor.shape), model.input)
+    else:
+        config = model.get_build_config() or {}
+        if "shapes_dict" in config:
+            named = config["shapes_dict"].items()
+            return {
+                name.removesuffix("_shape"): keras.tree.map_shape_structure(example, shape)
+                for name, shape in named
+            }
+        shapes = config.get("input_shape")
+    first = next(iter(inspect.signature(model.call).parameters))
+    return {first: keras.tree.map_shape_structure(example, shapes)}
 
 
 def copy_layer_weights(source: keras.Layer, target: keras.Layer) -> None:

@@ -39,9 +39,16 @@ def model_fingerprint(model: keras.Model, *, rates: bool = True) -> str:
         )
         for layer in flat_layers(model)
     ]
-    parts = [layers, _wiring(model), _compiled(model)]
+    parts = [layers, _wiring(model) or _subclass(model, rates), _compiled(model)]
     text = json.dumps(parts, sort_keys=True, default=_type_name)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _subclass(model: keras.Model, rates: bool) -> Any:
+    """The settings of a model without a graph, and the code of its class."""
+    added = set(vars(model)) - set(vars(keras.Model()))
+    plain = {name: vars(model)[name] for name in added if _is_plain(vars(model)[name])}
+    return _settings(model, rates), plain, _functions(vars(type(model)))
 
 
 def _compiled(model: keras.Model) -> Any:

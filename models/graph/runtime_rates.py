@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
+from types import CodeType
 
 import keras
 
@@ -13,6 +15,7 @@ from dropout_zoo.models.keras_internals import (
     apply_dropout_at_any_rate,
     dropout_of_attention,
     nested_layers,
+    set_attention_rate,
     set_dropout_rate,
 )
 from dropout_zoo.models.layers.lifting import LIFTED, lift, rate_in_variables
@@ -76,9 +79,14 @@ def set_rates_in_place(model: keras.Model, rates: Mapping[str, float]) -> None:
         model: a clone of plain layers that has not been called in training.
         rates: wanted rate (fraction dropped) by site path.
     """
-    for site in dropout_sites(model):
-        if not site.learned and site.rate != rates[site.path]:
-            set_dropout_rate(site.layer, site.argument, rates[site.path])
+    changed = [
+        site for site in dropout_sites(model) if not site.learned and site.rate != rates[site.path]
+    ]
+    for site in changed:
+        set_dropout_rate(site.layer, site.argument, rates[site.path])
+        for layer in flat_layers(model):
+            if isinstance(layer, _ATTENTION) and dropout_of_attention(layer) is site.layer:
+                set_attention_rate(layer, rates[site.path])
 
 
 def plain_layer(layer: keras.Layer) -> keras.Layer:
@@ -131,13 +139,44 @@ def may_depend_on_rate(model: keras.Model, site: DropoutSite) -> bool:
     for layer in flat_layers(model):
         if isinstance(layer, _ATTENTION) and dropout_of_attention(layer) is site.layer:
             return type(layer) not in _ATTENTION  # a subclass may have custom code
-    # Where a rate of 0 means that a layer is left out, no other rate would reach it.
-    return site.rate == 0 and any(
-        inner is site.layer
+    around = [
+        layer
         for layer in [model, *flat_layers(model)]
-        if type(layer).__module__.partition(".")[0] != "keras"
-        for inner in nested_layers(layer)
-    )
+        if type(layer).__module__.partition(".")[0] not in ("keras", "dropout_zoo")
+        and any(inner is site.layer for inner in nested_layers(layer))
+    ]
+    # Where a rate of 0 means that a layer is left out, no other rate would reach it.
+    return (site.rate == 0 and bool(around)) or any(_reads_rate(each, site) for each in around)
+
+
+def _reads_rate(layer: keras.Layer, site: DropoutSite) -> bool:
+    """Whether the methods of a custom layer name its rate, or a number computed from it."""
+    numbers = {site.rate, 1 - site.rate, 1 / (1 - site.rate)}
+    suspects = {"rate"} | {
+        name
+        for name, value in vars(layer).items()
+        if type(value) in (int, float) and value in numbers and not name.startswith("_")
+    }
+    own = [
+        each
+        for each in type(layer).__mro__
+        if each.__module__.partition(".")[0] not in ("keras", "dropout_zoo", "builtins")
+    ]
+    functions = [
+        value.__code__
+        for each in own
+        for name, value in vars(each).items()
+        if inspect.isfunction(value) and name not in _NOT_IN_CALLS
+    ]
+    return any(suspects & _names_in(code) for code in functions)
+
+
+_NOT_IN_CALLS = ("__init__", "get_config", "from_config", "build", "compute_output_shape")
+
+
+def _names_in(code: CodeType) -> set[str]:
+    inner = [each for each in code.co_consts if isinstance(each, CodeType)]
+    return set(code.co_names).union(*map(_names_in, inner))
 
 
 def runtime_rates(model: keras.Model) -> dict[str, RateInVariables]:

@@ -474,8 +474,8 @@ def test_attention_without_dropout_is_not_searched(tmp_path):
     model.compile("sgd", "mse")
     assert len(dropout_sites(model)) == 2
     assert list(DropoutHyperModel(model).space.choices) == ["drop"]
-    with pytest.raises(ValueError, match="no argument of Block 'block' sets just that rate"):
-        DropoutHyperModel(model, {"block/attention/dropout_layer": [0.1, 0.2]})
+    named = DropoutHyperModel(model, {"block/attention/dropout_layer": [0.1, 0.9]})
+    assert list(named.space.choices) == ["block/attention/dropout_layer", "drop"]
 
 
 @pytest.mark.slow

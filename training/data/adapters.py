@@ -10,7 +10,14 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
-from dropout_zoo.training.data.array_checks import Array, DataError, RawExamples, RawPart, Task
+from dropout_zoo.training.data.array_checks import (
+    Array,
+    DataError,
+    RawExamples,
+    RawPart,
+    Task,
+    check_weight,
+)
 from dropout_zoo.training.data.batches import Batches, kind_of_source, read_batches
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.loaders import load_dataset
@@ -128,8 +135,9 @@ def as_dataset(
     elif validation_split is not None:
         given, validation = _last_rows(given, validation_split)
         if sample_weight is not None:
-            kept = num_examples(given.part.x)
-            sample_weight, validation_weight = np.split(np.asarray(sample_weight), [kept])
+            counts = [num_examples(each.part.x) for each in (given, validation)]
+            weight = check_weight(f"{_NAME}: sample_weight", sample_weight, sum(counts))
+            sample_weight, validation_weight = np.split(weight, counts[:1])
     if test_data is not None:
         test = _test_part(test_data, target)
     parts = [each for each in (given, validation, test) if each is not None]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+_LARGEST_EXACT = 2**24
 Pair = tuple[Any, Any]  # (x, y): arrays, or for a custom task structures of arrays
 Task = Literal["classification", "regression", "reconstruction", "custom"]
 
@@ -109,6 +110,11 @@ def check_features(name: str, x: Array) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
         features = np.ascontiguousarray(x, dtype=np.float32)
     check_finite(name, features)
+    if x.dtype.kind in "iu" and max(abs(int(x.min())), abs(int(x.max()))) > _LARGEST_EXACT:
+        raise DataError(
+            f"{name}: expected integers up to {_LARGEST_EXACT:,}, which are exact in float32, "
+            "received larger ones; number them from 0, or give them in a dict, as in {'ids': x}"
+        )
     return features
 
 

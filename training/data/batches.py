@@ -137,7 +137,15 @@ def _checked(name: str, kind: str, batch: Any) -> tuple[Structure, ...]:
         raise DataError(
             f"{name}: expected batches (x, y) or (x, y, sample_weight), received a {received}"
         )
+    if batch[-1] is None:  # no weights
+        batch = batch[:2]
     arrays = tuple(map_arrays(np.asarray, each) for each in batch)
+    objects = [array.dtype for array in arrays_of(arrays) if array.dtype.kind == "O"]
+    if objects:
+        raise DataError(
+            f"{name}: expected batches of numbers in arrays of one shape, received Python objects, "
+            "such as strings or ragged rows; encode strings, and pad rows to one length"
+        )
     sizes = {len(array) if array.ndim else None for array in arrays_of(arrays)}
     if None in sizes or len(sizes) != 1:
         raise DataError(

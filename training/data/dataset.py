@@ -30,6 +30,7 @@ from dropout_zoo.training.data.structures import (
     check_structure,
     is_structure,
     map_arrays,
+    named_arrays,
     num_examples,
     shapes_of,
     take,
@@ -166,7 +167,7 @@ class Dataset:
     def builder_arguments(self) -> dict[str, Any]:
         """What fits a model to the data: arguments of `resolve_model` by name."""
         if is_structure(self.train[0]):
-            return {}
+            return {"input_shape": None, "num_classes": self.num_classes, "adapt_to": None}
         return {
             "input_shape": self.input_shape,
             "num_classes": self.num_classes,
@@ -386,7 +387,8 @@ class Dataset:
     def _fingerprint(self) -> str:
         digest = hashlib.sha256()
         if is_structure(self.train[0]) or is_structure(self.train[1]):
-            digest.update(f"{shapes_of(list(self.train))}".encode())
+            for name, array in named_arrays("", list(self.train)):
+                digest.update(f"{name}{array.shape[1:]}".encode())
         for array in self._arrays():
             digest.update(f"{array.shape}{array.dtype.str}".encode())
             digest.update(np.ascontiguousarray(array).data.cast("B"))

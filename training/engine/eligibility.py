@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from dropout_zoo.models.graph.model_graph import flat_layers
+from dropout_zoo.models.graph.model_graph import flat_layers, is_plain_model
 from dropout_zoo.models.graph.runtime_rates import why_rates_are_fixed
 from dropout_zoo.models.keras_internals import distribute_strategy, seed_generators
 
@@ -74,7 +74,7 @@ def _reason_on_jax(model: keras.Model) -> str | None:
 
 
 def _reason_in_layers(model: keras.Model) -> str | None:
-    for layer in flat_layers(model):
+    for layer in [*([] if is_plain_model(model) else [model]), *flat_layers(model)]:
         if getattr(layer, "stateful", False):
             return f"layer {layer.name!r} is stateful"
         draws = bool(seed_generators(layer))

@@ -475,6 +475,98 @@ def test_models_that_cannot_be_cloned_are_refused(build, message):
         with_rates(model, {})
 
 
+class Residual(keras.Model):
+    """Keras does not record the arguments of a subclassed model without `get_config`."""
+
+    def __init__(self, activation="relu", residual=False):
+        super().__init__()
+        self.hidden = layers.Dense(8, activation=activation)
+        self.drop, self.out = layers.Dropout(0.3), layers.Dense(1)
+        self.residual = residual
+
+    def call(self, x, training=False):
+        hidden = self.drop(self.hidden(x), training=training)
+        return self.out(hidden + x if self.residual else hidden)
+
+
+def changed_later():
+    model = built(Residual())
+    model.residual = True
+    return model
+
+
+def inside_functional():
+    inputs = Input((8,))
+    return keras.Model(inputs, layers.Dense(1)(Residual("tanh")(inputs)))
+
+
+@pytest.mark.parametrize(
+    "build", [lambda: built(Residual("tanh")), changed_later, inside_functional]
+)
+def test_a_clone_that_computes_something_else_is_refused(build):
+    with pytest.raises(TypeError, match=r"clone computes other outputs; let get_config\(\) of Res"):
+        with_rates(build(), 0.2)
+
+
+class Centered(keras.Model):
+    """Has weights of its own, beside those of its layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.mean = self.add_weight(shape=(8,), trainable=False, initializer="zeros")
+        self.drop, self.out = layers.Dropout(0.5), layers.Dense(1)
+
+    def call(self, x, training=False):
+        return self.out(self.drop(x - self.mean, training=training))
+
+
+def test_weights_of_a_subclassed_model_itself_are_kept():
+    model = built(Centered())
+    model.mean.assign(np.full(8, 5.0))
+    for copy in (with_rates(model, 0.2), with_runtime_rates(model)):
+        np.testing.assert_array_equal(copy.mean, np.full(8, 5.0))
+        np.testing.assert_array_equal(copy.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
+class Rescaled(layers.Layer):
+    """Its code reads the rate, beside the layer that applies it."""
+
+    def __init__(self):
+        super().__init__()
+        self.drop = layers.Dropout(0.5)
+        self.keep = 1 - 0.5
+
+    def call(self, x, training=False):
+        return self.drop(x, training=training) * self.keep
+
+
+def test_a_rate_that_the_code_reads_is_not_changed_in_place():
+    model = keras.Sequential([Input((8,)), Rescaled(), layers.Dense(1)])
+    with pytest.raises(ValueError, match="no argument of Rescaled"):
+        with_rates(model, 0.1)
+    with pytest.raises(ValueError, match="may fix the rate"):
+        with_runtime_rates(model)
+
+
+class FixedAttention(layers.Layer):
+    """Attention without dropout, which Keras then leaves out."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = layers.MultiHeadAttention(2, 4)
+
+    def call(self, x, training=False):
+        return self.attention(x, x, training=training)
+
+
+def test_attention_without_dropout_gets_some_in_place():
+    model = keras.Sequential([Input((3, 4)), FixedAttention()])
+    (site,) = dropout_sites(model)
+    x = RANDOM.random((4, 3, 4)).astype("float32")
+    changed = with_rates(model, {site: 0.9})
+    assert not np.allclose(changed(x, training=True), changed(x, training=False), rtol=1e-3)
+
+
 def test_a_functional_subclass_keeps_its_class():
     class Renamed(keras.Model):
         def summary_line(self):

@@ -77,3 +77,22 @@ def test_small_entries_of_the_zoo_have_different_fingerprints():
     light = [name for name in list_models() if model_entry(name).parameters < 3_000_000]
     structures = {name: model_fingerprint(model_entry(name).builder()) for name in light}
     assert len(set(structures.values())) == len(light)
+
+
+def test_subclassed_models_differ_by_configuration_attributes_and_code():
+    class Scaled(keras.Model):
+        def __init__(self, scale=1.0):
+            super().__init__()
+            self.scale = scale
+            self.dense = layers.Dense(1)
+
+        def call(self, x):
+            return self.dense(x * self.scale)
+
+    class Shifted(Scaled):
+        def call(self, x):
+            return self.dense(x + self.scale)
+
+    models = [Scaled(), Scaled(2.0), Shifted()]
+    assert len({model_fingerprint(model) for model in models}) == 3
+    assert model_fingerprint(Scaled()) == model_fingerprint(models[0])

@@ -72,6 +72,11 @@ def test_several_inputs_and_outputs_come_from_a_source_too():
     np.testing.assert_array_equal(data.test[1]["mask"], X > 0)
 
 
+def test_weights_of_a_generator_may_be_left_out():
+    data = as_dataset(((*batch, None) for batch in generator(X, Y)), validation_data=(X, Y))
+    assert data.sample_weight is None and data.num_examples() == 50
+
+
 def test_shuffled_sources_are_taken():
     data = as_dataset(tf_data(X, Y).shuffle(50).batch(8), validation_data=(X, Y))
     assert sorted(data.train[0][:, 0]) == sorted(X[:, 0])
@@ -83,6 +88,10 @@ def test_shuffled_sources_are_taken():
         (lambda: tf_data(X, Y).batch(8).repeat(), "expected a finite tf.data.Dataset"),
         (lambda: tf_data(X, Y), "a tf.data.Dataset of single examples has to be batched"),
         (lambda: tf_data(X).batch(8), r"expected batches \(x, y\) .*received a tuple of 1"),
+        (
+            lambda: tf_data(np.array(["a", "b"]), Y[:2]).batch(2),
+            "expected batches of numbers .* received Python objects",
+        ),
         (lambda: tf_data(X, Y).take(0).batch(8), "received an empty tf.data.Dataset"),
         (lambda: Batched(X, Y, flips=True), "same examples each time .* received different ones"),
         # A split after shuffling, which lets training examples into the validation set.

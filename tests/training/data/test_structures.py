@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from everyday_models import features_by_name, two_inputs
 
-from dropout_zoo.training import Dataset, MemberTrainer, TrainSettings, as_dataset
+from dropout_zoo.studies import plan_rate_sweep
+from dropout_zoo.training import DataError, Dataset, MemberTrainer, TrainSettings, as_dataset
 from dropout_zoo.training.data.structures import arrays_of
 
 RNG = np.random.default_rng(0)
@@ -104,6 +105,35 @@ def test_targets_that_the_loss_would_broadcast_are_refused():
     model.compile("adam", "mse")
     with pytest.raises(ValueError, match=r"expected outputs of shape \('examples', 3\), as the"):
         MemberTrainer(model, as_dataset(X, X.copy()), TrainSettings())
+
+
+def test_weights_that_the_loss_cannot_apply_are_refused_before_any_training():
+    model = keras.Sequential([keras.Input((5, 3)), keras.layers.Dropout(0.5)])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    x, y = RNG.normal(size=(40, 5, 3)), RNG.integers(3, size=(40, 5))
+    with pytest.raises(ValueError, match="fails on the first examples"):
+        MemberTrainer(model, as_dataset(x, y, sample_weight=ROWS + 1), TrainSettings())
+
+
+def test_identifiers_that_float32_would_merge_are_refused():
+    identifiers = ROWS[:, None] + 2**25
+    with pytest.raises(DataError, match="expected integers up to 16,777,216"):
+        as_dataset(identifiers, LABELS)
+    assert as_dataset({"ids": identifiers}, LABELS).train[0]["ids"].dtype == "int64"
+
+
+def test_studies_take_several_inputs():
+    model, x, y, _ = two_inputs()
+    assert plan_rate_sweep(model, as_dataset(x, y), rates=[0.2], seeds=3).num_runs == 9
+
+
+def test_the_order_of_keys_does_not_matter():
+    x = {"a": X, "b": ROWS}
+    one, other = (
+        as_dataset(each, LABELS, validation_split=0.5).fingerprint()
+        for each in (x, dict(reversed(x.items())))
+    )
+    assert one == other
 
 
 def test_inputs_that_the_model_does_not_take_are_refused_before_any_training():

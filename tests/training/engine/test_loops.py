@@ -468,6 +468,28 @@ class SkippedDropout(layers.Layer):
         return self.dropout(x, training=training) if self.dropout.rate else x
 
 
+class Noisy(keras.Model):
+    """Draws random numbers with a generator of the model itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.flatten, self.drop = layers.Flatten(), layers.Dropout(0.3)
+        self.out = layers.Dense(CLASSES, "softmax")
+        self.generator = keras.random.SeedGenerator(3)
+
+    def call(self, x, training=False):
+        x = self.flatten(x)
+        if training:
+            x = keras.random.dropout(x, 0.5, seed=self.generator)
+        return self.out(self.drop(x, training=training))
+
+
+def noisy_subclass():
+    model = Noisy()
+    model.compile("adam", "categorical_crossentropy")
+    return model
+
+
 def own_attention_net():
     sequence = keras.Input((28, 28, 1))
     x = layers.Reshape((28, 28))(sequence)
@@ -509,6 +531,7 @@ class OwnDropout(layers.Dropout):
 ONLY_MODEL_FIT = {
     "the layer 'attention' fixes its dropout": dot_product_attention_net,
     "the layer 'own_attention.*' may fix the rate": own_attention_net,
+    "layer 'noisy.*' .Noisy. draws random numbers itself": noisy_subclass,
     "the layer 'attention_block.*' may fix the rate": lambda: compiled(
         layers.Reshape((28, 28)),
         AttentionBlock(8, 0.0),
