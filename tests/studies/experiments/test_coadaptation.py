@@ -8,6 +8,7 @@ import pytest
 from dropout_zoo.models import build_mlp
 from dropout_zoo.studies import ActivationDisplay, Execution, FeatureDisplay, coadaptation
 from dropout_zoo.studies.plan import NO_DROPOUT
+from dropout_zoo.training.data.targets import with_loss_targets
 
 pytestmark = pytest.mark.slow
 
@@ -43,8 +44,8 @@ def test_ablating_a_unit_without_weights_changes_nothing(few_digits):
     kernel[:, 2] = 0
     model.get_layer("hidden_1").set_weights([kernel, bias])
     before = model.get_weights()
-    x, y = few_digits.validation
-    table, values = _units(model, x, y, 10)
+    x, targets = with_loss_targets(model, few_digits.validation, few_digits)
+    table, values = _units(model, x, targets)
     assert table["ablation"][2] == pytest.approx(0, abs=1e-6)
     assert table["active_share"][2] == 0
     assert np.isnan(table["correlation"][2])
