@@ -82,7 +82,8 @@ def run_search(
         resume=resume,
         overwrite=overwrite,
     )
-    search.trainer(None)  # it checks the rest of the settings; nothing is written before
+    if temporary is None:
+        search.trainer(None)  # it checks the rest of the settings; nothing is written before
     shown = Progress(search.num_runs, search.objective, progress, limit.deadline)
     with folder, shown as watched:
         if folder.complete:

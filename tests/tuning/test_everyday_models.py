@@ -5,13 +5,13 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from everyday_models import WORKS, multi_task, subclassed, two_inputs
+from everyday_models import WORKS, subclassed
 
 from dropout_zoo.models import dropout_sites, with_rates
 from dropout_zoo.training.data.structures import arrays_of
 from dropout_zoo.tuning import tune
 
-FIRST = (two_inputs, multi_task, subclassed)
+FIRST = (subclassed,)
 
 
 @pytest.mark.parametrize(

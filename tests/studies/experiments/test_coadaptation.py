@@ -56,7 +56,6 @@ def test_ablating_a_unit_without_weights_changes_nothing(few_digits):
     without = kernel.copy()
     without[:, 0] = 0
     model.get_layer("hidden_1").set_weights([without, bias])
-    targets = np.eye(10)[y]
     ablated = model.evaluate(x, targets, verbose=0)[0]
     model.set_weights(before)
     whole = model.evaluate(x, targets, verbose=0)[0]

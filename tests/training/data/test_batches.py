@@ -121,6 +121,7 @@ def model():
     return build_mlp(input_shape=(4,), num_classes=2, units=(4,), hidden_rates=0.5)
 
 
+@pytest.mark.slow
 def test_the_batch_size_of_a_source_is_that_of_the_training_unless_another_is_given():
     source = SOURCES["tf.data"](X, Y)
     arguments = {"validation_data": (X, Y)}
@@ -137,6 +138,7 @@ def test_the_batch_size_of_a_source_is_that_of_the_training_unless_another_is_gi
     assert plan_rate_sweep(model(), source).training.batch_size == 8
 
 
+@pytest.mark.slow
 def test_tune_takes_sources():
     of_source, of_arrays = (
         tune(

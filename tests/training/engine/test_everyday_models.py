@@ -1,7 +1,7 @@
 """Models with several inputs and outputs, and targets of any shape, train as in `Model.fit`."""
 
 import pytest
-from everyday_models import WORKS, features_by_name, multi_task, subclassed, two_inputs
+from everyday_models import WORKS, features_by_name, subclassed, two_inputs
 
 from dropout_zoo.training import Member, MemberTrainer, TrainSettings, as_dataset
 from dropout_zoo.training.checkpoint import Checkpoint
@@ -9,7 +9,7 @@ from dropout_zoo.training.engine.eligibility import why_only_model_fit
 from dropout_zoo.training.engine.keras_fit import fit_member
 from dropout_zoo.training.members import member_rates
 
-FIRST = (two_inputs, multi_task, subclassed)
+FIRST = (subclassed,)
 """The others take long, and go through the same code but for their layers."""
 
 
