@@ -1,7 +1,15 @@
 """Models with several inputs and outputs, and targets of any shape, train as in `Model.fit`."""
 
 import pytest
-from everyday_models import WORKS, features_by_name, subclassed, two_inputs
+from everyday_models import (
+    WORKS,
+    crnn,
+    encoder_decoder,
+    features_by_name,
+    subclassed,
+    token_tags,
+    two_inputs,
+)
 
 from dropout_zoo.training import Member, MemberTrainer, TrainSettings, as_dataset
 from dropout_zoo.training.checkpoint import Checkpoint
@@ -12,13 +20,21 @@ from dropout_zoo.training.members import member_rates
 FIRST = (subclassed,)
 """The others take long, and go through the same code but for their layers."""
 
+LONGEST = (crnn, encoder_decoder, token_tags)
+
+
+def _marks(make):
+    if make in FIRST:
+        return []
+    return [pytest.mark.nightly if make in LONGEST else pytest.mark.slow]
+
 
 @pytest.mark.parametrize(
     ("make", "memory_budget"),
     [
         (two_inputs, 1),  # streamed
         pytest.param(features_by_name, 1, marks=pytest.mark.slow),
-        *(pytest.param(e, None, marks=[pytest.mark.slow] * (e not in FIRST)) for e in WORKS),
+        *(pytest.param(each, None, marks=_marks(each)) for each in WORKS),
     ],
 )
 def test_members_equal_fit_bit_for_bit(make, memory_budget):
