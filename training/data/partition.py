@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from dropout_zoo.training.data.array_checks import Array, RawExamples, Task, check_weight
-from dropout_zoo.training.data.dataset import Dataset, check_examples, copied_pair
+from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.example_checks import check_examples, copied_pair
 from dropout_zoo.training.data.split import split_arrays
 from dropout_zoo.training.data.structures import num_examples, take
 

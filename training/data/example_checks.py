@@ -1,0 +1,117 @@
+"""Checks that the inputs and targets of all parts fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dropout_zoo.training.data.array_checks import (
+    DataError,
+    Pair,
+    RawExamples,
+    RawPart,
+    Task,
+    check_features,
+    copy_if_shared,
+)
+from dropout_zoo.training.data.labels import Targets, are_labels, check_targets
+from dropout_zoo.training.data.structures import (
+    Structure,
+    check_structure,
+    is_structure,
+    map_arrays,
+    num_examples,
+    shapes_of,
+)
+
+
+def check_examples(
+    examples: RawExamples, *, task: Task | None = None
+) -> tuple[list[Pair], Targets]:
+    """Check that inputs and labels of all parts fit together.
+
+    Args:
+        examples: The parts, the training set first.
+        task: `"classification"`, `"regression"` or `"custom"`; None infers it from the labels.
+
+    Returns:
+        Pairs `(x, y)` as a `Dataset` holds them, and the checked labels with their task.
+
+    Raises:
+        DataError: An array is not valid or does not fit the others.
+        ValueError: `task` is unknown.
+    """
+    if task not in (None, "classification", "regression", "custom"):
+        raise ValueError(
+            f"task: expected 'classification', 'regression', 'custom' or None, received {task!r}"
+        )
+    task = task or examples.task
+    if task is None and not all(map(_has_labels, examples.parts)):
+        task = "custom"
+    first = examples.parts[0]
+    inputs = []
+    for part in examples.parts:
+        inputs.append(_check_inputs(part))
+        _check_shapes(part.x_name, inputs[-1], first.x_name, inputs[0])
+        if not is_structure(part.x) and (part.x.dtype == np.uint8) != (first.x.dtype == np.uint8):
+            # Only uint8 is scaled, so the parts would be in different units.
+            raise DataError(
+                f"{part.x_name}: expected {first.x.dtype} as in {first.x_name}, "
+                f"received {part.x.dtype}"
+            )
+    if task == "custom":
+        targets = _check_custom(examples.parts, [num_examples(x) for x in inputs])
+        return list(zip(inputs, targets.parts, strict=True)), targets
+    for part, x in zip(examples.parts, inputs, strict=True):
+        if not _has_labels(part) or part.y.ndim == 0 or len(part.y) != num_examples(x):
+            received = shapes_of(part.y) if is_structure(part.y) else part.y.shape
+            raise DataError(
+                f"{part.y_name}: expected one label for each of the {num_examples(x):,} examples "
+                f"of {part.x_name}, received shape {received}"
+            )
+    targets = check_targets(
+        [(part.y_name, part.y) for part in examples.parts],
+        task=task,
+        class_names=examples.class_names,
+        numbered=examples.numbered,
+    )
+    return list(zip(inputs, targets.parts, strict=True)), targets
+
+
+def _has_labels(part: RawPart) -> bool:
+    """Whether the targets of a part can be one label or quantity for each example."""
+    return not is_structure(part.y) and are_labels(part.y)
+
+
+def _check_inputs(part: RawPart) -> Structure:
+    check = check_structure if is_structure(part.x) else check_features
+    return check(part.x_name, part.x)
+
+
+def _check_custom(parts: Sequence[RawPart], sizes: Sequence[int]) -> Targets:
+    """Check targets that the loss receives as they are."""
+    checked = [
+        check_structure(part.y_name, part.y, examples=size)
+        for part, size in zip(parts, sizes, strict=True)
+    ]
+    for part, y in zip(parts, checked, strict=True):
+        _check_shapes(part.y_name, y, parts[0].y_name, checked[0])
+    return Targets(tuple(checked), "custom", None, None)
+
+
+def _check_shapes(name: str, given: Structure, first_name: str, first: Structure) -> None:
+    if shapes_of(given) != shapes_of(first):
+        raise DataError(
+            f"{name}: expected examples of shape {shapes_of(first)} as in {first_name}, "
+            f"received {shapes_of(given)}"
+        )
+
+
+def copied_pair(pair: Pair, given: RawPart) -> Pair:
+    """Return checked examples as arrays that share no memory with those that were given."""
+    x, y = (
+        map_arrays(lambda array, other: copy_if_shared(array, np.asarray(other)), *both)
+        for both in ((pair[0], given.x), (pair[1], given.y))
+    )
+    return x, y
