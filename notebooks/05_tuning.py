@@ -100,7 +100,7 @@ model = with_rates(model, report.fixing_rates())
 # the same seed. The best three are trained on two more seeds. The best of these races against the
 # same model without dropout: both are trained on fresh seeds and on new splits of the training and
 # validation examples, until it is clear whether dropout helps. Each training run stops when the
-# validation loss has turned, so `epochs` is only a limit.
+# validation loss no longer improves, so `epochs` is only a limit.
 
 # %%
 run = Path(tempfile.mkdtemp()) / "run"
@@ -218,7 +218,7 @@ display(
 
 # %%
 meanings = {
-    "search.json": "everything that decides the outcome: settings, space, model, data, versions",
+    "search.json": "the settings of the run, its search space, model, data and versions",
     "trials.csv": "one row per training run of the search",
     "finalists.csv": "one row per training run of the race",
     "race.parquet": "the race as a study, for `StudyResult.from_parquet`",

@@ -36,8 +36,8 @@ def next_steps(
             return ["train on more seeds: a single seed gives no confidence interval"]
         wide = [name for name, value in measured.items() if not (value.above or value.below)]
         reason = (
-            f"the confidence intervals of {' and '.join(f'the {name}' for name in wide)} include "
-            "their thresholds"
+            f"the confidence intervals of the {', '.join(wide[:-1])} and {wide[-1]} include their "
+            "thresholds"
             if len(wide) > 1
             else f"the confidence interval of the {wide[0]} includes its threshold"
         )

@@ -81,7 +81,7 @@ class RunDirectory:
             differences = list(_differences(written, self._description))
             if resume and differences:
                 raise ValueError(
-                    f"expected the settings of the run in {path}, received others:\n  "
+                    f"expected the settings of the run in {path}, received other settings:\n  "
                     + "\n  ".join(differences)
                 )
         self._overwrite = overwrite and not resume
@@ -336,4 +336,4 @@ def _differences(there: Any, here: Any, path: str = "") -> Iterator[str]:
             inner = f"{path}.{key}" if path else key
             yield from _differences(there.get(key), here.get(key), inner)
     elif there != here:
-        yield f"{path}: {json.dumps(there)} there, {json.dumps(here)} here"
+        yield f"{path}: {json.dumps(there)} in that run, now {json.dumps(here)}"

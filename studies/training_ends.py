@@ -104,10 +104,14 @@ def _in_words(shares: Mapping[str, float], settings: int) -> str:
     for name, share in sorted(shares.items(), key=lambda each: -each[1]):
         by_percent.setdefault(round(100 * share), []).append(name)
     if len(by_percent) == 1 and len(shares) == settings > 1:
-        return f"{next(iter(by_percent))}% of the runs with every setting"
+        percent = next(iter(by_percent))
+        return f"{_of_the_runs(percent)} of every setting"
     # Names of settings may contain commas.
     parts = [
-        f"{percent}% of {'those' if number else 'the runs'} with {'; '.join(names)}"
-        for number, (percent, names) in enumerate(by_percent.items())
+        f"{_of_the_runs(percent)} of {'; '.join(names)}" for percent, names in by_percent.items()
     ]
     return ", and in ".join(parts)
+
+
+def _of_the_runs(percent: int) -> str:
+    return "all runs" if percent == 100 else f"{percent}% of the runs"

@@ -1,4 +1,6 @@
-"""Defaults of how a model is trained. The command line shows them, so nothing is imported here."""
+"""Defaults of data and training. The command line shows them, so nothing is imported here."""
 
 EPOCHS = 20
 BATCH_SIZE = 32
+SPLIT = (0.70, 0.15, 0.15)
+"""Fractions of training, validation and test set."""

@@ -344,7 +344,7 @@ def _conclude_convergence(data: pd.DataFrame) -> list[str]:
             f"Averaging {reached[0]} pass{'es' if reached[0] > 1 else ''} is enough to match or "
             f"beat weight scaling in {metric}."
             if len(reached)
-            else f"No average of up to {most} passes reaches the {metric} of weight scaling."
+            else f"Averaging up to {most} passes does not reach the {metric} of weight scaling."
         )
     # Every draw of all passes is the same, so the largest numbers have hardly any spread.
     half = int(mean.index[mean.index <= most / 2].max()) if (mean.index <= most / 2).any() else most

@@ -268,13 +268,14 @@ def _curve_sentences(series: str, means: pd.DataFrame, result: TrainingStudyResu
         return []
     best = float(order.iloc[0]["rate"])
     alike = sorted(within_one_standard_error(means, result.objective)["rate"])
+    extreme = "lowest" if result.objective.direction == "min" else "highest"
     sentences = [
-        f"{series}: {'lowest' if result.objective.direction == 'min' else 'highest'} at rate "
-        f"{rate_text(best)}; within one standard error of it: {', '.join(map(rate_text, alike))}."
+        f"{series}: the mean {result.objective.name} is {extreme} at rate {rate_text(best)}; "
+        f"rates within one standard error of it: {', '.join(map(rate_text, alike))}."
     ]
     if best == max(means["rate"]):
         sentences.append(
-            f"{series}: the best rate is the largest that was tried, {rate_text(best)}: a larger "
+            f"{series}: the best rate, {rate_text(best)}, is the largest that was tried; a larger "
             "one may do better."
         )
     return sentences

@@ -55,9 +55,9 @@ def test_settings_are_named_with_the_share_of_their_runs():
     ]
     worse = [*falling("a, b", range(5), 20), *falling("c", range(5), 20)]
     assert said(ended, none, worse) == [
-        "Not trained to the end: the best epoch is among the last tenth of 20 epochs in 100% of "
-        "the runs with a, b; c, and in 60% of those with no dropout; allow more epochs before "
-        "relying on this."
+        "Not trained to the end: the best epoch is among the last tenth of 20 epochs in all runs "
+        "of a, b; c, and in 60% of the runs of no dropout; allow more epochs before relying on "
+        "this."
     ]
     assert said(worse) == [
         "Not trained to the end: the best epoch is among the last tenth of 20 epochs in 100% of "
@@ -119,7 +119,7 @@ def test_smaller_data_are_judged_by_the_epochs_that_they_were_given(few_digits):
         "50 examples, no dropout": 6, "50 examples, as given": 6,
         "150 examples, no dropout": 2, "150 examples, as given": 2,
     }  # fmt: skip
-    assert "among the last tenth of the epochs in 100% of the runs with" in result.summary()
+    assert "among the last tenth of the epochs in all runs of" in result.summary()
 
 
 @pytest.mark.slow
@@ -138,4 +138,4 @@ def test_methods_that_are_scored_at_their_last_epoch_are_judged_by_their_best(fe
 def test_a_study_without_learning_curves_says_so_as_well(few_digits):
     model = build_mlp(units=(4,), hidden_rates=(0.5,))
     result = coadaptation(model, few_digits, epochs=1, seeds=2, execution=ALONE)
-    assert "last tenth of 1 epoch in 100% of the runs with every setting" in result.summary()
+    assert "last tenth of 1 epoch in all runs of every setting" in result.summary()

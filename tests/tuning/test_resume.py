@@ -174,14 +174,14 @@ def test_a_directory_without_a_complete_run_has_no_result(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({"epochs": 2}, "settings.epochs: 1 there, 2 here"),
-        ({"seed": 3}, "settings.seed: 0 there, 3 here"),
+        ({"epochs": 2}, "settings.epochs: 1 in that run, now 2"),
+        ({"seed": 3}, "settings.seed: 0 in that run, now 3"),
         ({"rates": [0.3]}, "settings.rates"),
     ],
 )
 def test_other_settings_are_listed_and_refused(few_digits, run, changed, named):
     before = (run / "search.json").read_bytes()
-    with pytest.raises(ValueError, match="received others") as refused:
+    with pytest.raises(ValueError, match="received other settings") as refused:
         tune(model(), few_digits, **QUICK | changed, directory=run, resume=True)
     assert named in str(refused.value)
     assert (run / "search.json").read_bytes() == before
@@ -196,7 +196,7 @@ def test_other_models_data_and_versions_are_refused(digits, few_digits, run):
     search = json.loads((run / "search.json").read_text())
     search["versions"]["keras"] = "3.0.0"
     (run / "search.json").write_text(json.dumps(search))
-    with pytest.raises(ValueError, match=r'versions\.keras: "3\.0\.0" there'):
+    with pytest.raises(ValueError, match=r'versions\.keras: "3\.0\.0" in that run'):
         tune(model(), few_digits, **QUICK, directory=run, resume=True)
 
 

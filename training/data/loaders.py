@@ -11,9 +11,10 @@ import numpy as np
 from dropout_zoo.training.data.array_checks import DataError, RawExamples, RawPart, Task, is_integer
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.image_folder import read_image_folder
-from dropout_zoo.training.data.partition import SPLIT, partition
+from dropout_zoo.training.data.partition import partition
 from dropout_zoo.training.data.readers import read_npz, read_table
 from dropout_zoo.training.data.synthetic_text import make_topics
+from dropout_zoo.training.defaults import SPLIT
 
 KERAS_SETS = ("mnist", "fashion_mnist", "cifar10")
 NAMED_SETS = ("digits", "noisy_digits", "topics", *KERAS_SETS)

@@ -12,9 +12,7 @@ from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.example_checks import check_examples, copied_pair
 from dropout_zoo.training.data.split import split_arrays
 from dropout_zoo.training.data.structures import num_examples, take
-
-SPLIT = (0.70, 0.15, 0.15)
-"""Fractions of training, validation and test set by default."""
+from dropout_zoo.training.defaults import SPLIT
 
 
 def partition(

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from dropout_zoo.training.data.array_checks import Array, DataError, Pair, Task, is_integer
+from dropout_zoo.training.defaults import SPLIT
 
 
 def split_arrays(
     x: Array,
     y: Array,
     *,
-    fractions: Sequence[float] = (0.70, 0.15, 0.15),
+    fractions: Sequence[float] = SPLIT,
     seed: int = 0,
     task: Task = "classification",
     class_names: Sequence[str] | None = None,

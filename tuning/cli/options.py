@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 import click
 
-from dropout_zoo.training.defaults import BATCH_SIZE
+from dropout_zoo.training.defaults import BATCH_SIZE, SPLIT
 
 if TYPE_CHECKING:
     from dropout_zoo.training.data.dataset import Dataset
@@ -93,7 +93,7 @@ def data_options(
             type=Numbers(),
             metavar="A,B[,C]",
             help="Fractions of train, validation and test; two for no test set."
-            "  [default: 0.7,0.15,0.15]",
+            f"  [default: {','.join(map(str, SPLIT))}]",
         ),
     )
     return _all_of(options)

@@ -94,7 +94,7 @@ def test_json_is_the_outcome_and_a_complete_sweep_is_not_run_again(finished, mon
     assert "(--resume) continues it, overwrite=True (--overwrite) removes it" in refused.stderr
     other = run(*SWEEP, "--resume", "--batch-size", "16")
     assert other.exit_code == 2
-    assert "training.batch_size: 32 there, 16 here" in other.stderr
+    assert "training.batch_size: 32 in that run, now 16" in other.stderr
 
 
 @pytest.mark.slow
