@@ -19,7 +19,7 @@ MARKS = re.compile(r"(<!-- sentence -->\n).*?(<!-- end of sentence -->)", re.DOT
 def main() -> None:
     """Run the search, and write the picture and the sentence."""
     prepare_threads()
-    result = tune("mlp", "noisy_digits", placements=["input", "hidden"])
+    result = tune("mlp", "noisy_digits", placements=["input", "hidden"], learning_rate=0.002)
     result.plot().figure_.savefig(ROOT / "benchmarks" / "rates.png", dpi=110, bbox_inches="tight")
     quoted = textwrap.fill(
         result.sentence, 96, initial_indent="> ", subsequent_indent="> ", break_on_hyphens=False

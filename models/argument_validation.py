@@ -77,6 +77,25 @@ def check_fraction(value: Any, name: str) -> float:
     return float(value)
 
 
+def check_positive(value: Any, name: str) -> float:
+    """Validate a positive number.
+
+    Args:
+        value: a finite number above 0.
+        name: name of the argument in the message.
+
+    Returns:
+        The number as a float.
+
+    Raises:
+        ValueError: the value is not a finite number above 0.
+    """
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or not 0 < value < math.inf:
+        raise ValueError(f"expected {name} to be a number above 0; received {value!r}")
+    return float(value)
+
+
 def check_sizes(sizes: Any, name: str, example: str, min_length: int = 0) -> tuple[int, ...]:
     """Validate a sequence of positive whole numbers.
 

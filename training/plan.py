@@ -16,6 +16,7 @@ import pandas as pd
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.graph.runtime_rates import runtime_rates
+from dropout_zoo.models.keras_internals import learning_rate_of
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.array_checks import Pair
 from dropout_zoo.training.data.structures import (
@@ -282,8 +283,10 @@ def make_plan(
         )
     ensure_built(model, dataset)
     _check_adapted(model)
-    if runtime_rates(model):
-        model = with_rates(model, {})
+    if runtime_rates(model) or settings.learning_rate is not None:
+        model = with_rates(model, {})  # a copy, compiled in the same way
+    if settings.learning_rate is not None:
+        _set_learning_rate(model.optimizer, settings.learning_rate)
 
     def examples_of(data: Dataset) -> Examples:
         index = data.training_sample_index(settings.training_sample)
@@ -313,6 +316,18 @@ def make_plan(
         directory=directory,
         folder=folder,
     )
+
+
+def _set_learning_rate(optimizer: keras.optimizers.Optimizer, learning_rate: float) -> None:
+    try:
+        optimizer.learning_rate = learning_rate
+    except TypeError:
+        schedule = type(learning_rate_of(optimizer)).__name__
+        raise ValueError(
+            "expected a model whose optimizer has a constant learning rate, received one with "
+            f"{schedule}; leave learning_rate (--learning-rate) out, or compile the model with a "
+            "number"
+        ) from None
 
 
 def ensure_built(model: keras.Model, dataset: Dataset) -> None:

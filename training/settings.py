@@ -7,7 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypedDict
 
-from dropout_zoo.models.argument_validation import check_choice, check_count, did_you_mean
+from dropout_zoo.models.argument_validation import (
+    check_choice,
+    check_count,
+    check_positive,
+    did_you_mean,
+)
 from dropout_zoo.training.defaults import BATCH_SIZE, EPOCHS
 from dropout_zoo.training.objective import Objective, parse_objective
 from dropout_zoo.training.provenance import as_json
@@ -26,6 +31,7 @@ class TrainSettings:
     Args:
         epochs: number of epochs, at least 1.
         batch_size: batch size, at least 1; the last batch of an epoch may be smaller.
+        learning_rate: learning rate of the optimizer, above 0; None for that of the compiled model.
         objective: the metric that determines the best epoch: a column of the learning curves, such
             as ``"val_loss"`` or ``"val_accuracy"``. Append ``":min"`` or ``":max"`` to a metric
             whose direction is not known, or pass an `Objective`.
@@ -53,6 +59,7 @@ class TrainSettings:
 
     epochs: int = EPOCHS
     batch_size: int = BATCH_SIZE
+    learning_rate: float | None = None
     objective: str | Objective = "val_loss"
     patience: int | None = None
     initial_weights: str = "fresh"
@@ -66,6 +73,8 @@ class TrainSettings:
                 object.__setattr__(self, each.name, as_json(getattr(self, each.name)))
         check_count(self.epochs, "epochs")
         check_count(self.batch_size, "batch_size")
+        if self.learning_rate is not None:
+            check_positive(self.learning_rate, "learning_rate")
         if self.patience is not None:
             check_count(self.patience, "patience")
         check_choice(self.initial_weights, INITIAL_WEIGHTS, "initial_weights")
@@ -117,6 +126,7 @@ class TrainOptions(TypedDict, total=False):
 
     epochs: int
     batch_size: int
+    learning_rate: float | None
     objective: str | Objective
     patience: int | None
     initial_weights: str

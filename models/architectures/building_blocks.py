@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 import keras
 
-from dropout_zoo.models.argument_validation import check_count, check_sizes
+from dropout_zoo.models.argument_validation import check_count, check_positive, check_sizes
 from dropout_zoo.models.guidance import builder_rate, rates_per_layer
 from dropout_zoo.models.layers.maxout import Maxout
 from dropout_zoo.models.layers.seeded_dropout import seeded_dropout
@@ -68,12 +67,7 @@ def constraint_on_kernel(
             "expected kernel_constraint or max_norm, received both; max_norm is itself a "
             "constraint on the kernels"
         )
-    if not isinstance(max_norm, Real) or isinstance(max_norm, bool) or not max_norm > 0:
-        raise ValueError(
-            "expected max_norm to be a number above 0, or None for no constraint; received "
-            f"{max_norm!r}"
-        )
-    return keras.constraints.MaxNorm(float(max_norm), axis=axis)
+    return keras.constraints.MaxNorm(check_positive(max_norm, "max_norm"), axis=axis)
 
 
 def dense_stack(

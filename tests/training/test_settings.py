@@ -35,7 +35,7 @@ def test_functions_with_settings_take_those_of_training():
     [
         ({"epoch": 3}, "received 'epoch'; did you mean 'epochs'?"),
         ({"seed": 3}, "an argument of rate_sweep.* received 'seed'; did you mean 'seeds'?"),
-        ({"xyz": 3}, "received 'xyz'; settings: epochs, batch_size, objective"),
+        ({"xyz": 3}, "received 'xyz'; settings: epochs, batch_size, learning_rate"),
     ],
 )
 def test_an_unknown_setting_is_reported_with_the_nearest_one(options, words):

@@ -118,6 +118,11 @@ def training_options(epochs: int | None, patience_default: str) -> Callable[[Com
             "--batch-size", type=int, default=BATCH_SIZE, show_default=True, help="Batch size."
         ),
         click.option(
+            "--learning-rate",
+            type=float,
+            help="Learning rate of the optimizer.  [default: that of the model]",
+        ),
+        click.option(
             "--patience",
             type=int,
             metavar="N",

@@ -200,6 +200,7 @@ def _sweep(
     split: list[float] | None,
     epochs: int,
     batch_size: int,
+    learning_rate: float | None,
     patience: int | None,
     objective: str | None,
     num_seeds: int,
@@ -217,7 +218,7 @@ def _sweep(
             data, target=target, image_size=image_size, task=task, split=split, seed=data_seed
         )
         start_keras(model=model)
-        given = ranges | {"objective": objective}
+        given = ranges | {"objective": objective, "learning_rate": learning_rate}
         plan = _plan_of(kind)(
             compiled_model(model),
             dataset,

@@ -120,6 +120,7 @@ def tune_command(
     max_trials: int | None,
     epochs: int | None,
     batch_size: int,
+    learning_rate: float | None,
     objective: str,
     patience: int | None,
     initial_weights: str,
@@ -139,13 +140,15 @@ def tune_command(
 
     MODEL is a registered model (see `dropout-zoo list`); package.module:function, a function
     without required arguments that returns a compiled Keras model; or a .keras file of a compiled
-    model. Without MODEL, tune runs an example: mlp, with dropout on its input too, on noisy_digits.
+    model. Without MODEL, tune runs an example: mlp, with dropout on its input too, on noisy_digits,
+    at a learning rate of 0.002.
 
     Exit status: 0 success, 1 no training run was completed, 2 invalid usage or data, 130
     interrupted.
     """
     if model is None:  # the example of the README
         model, data, placements = "mlp", data or "noisy_digits", placements or "input,hidden"
+        learning_rate = 0.002 if learning_rate is None else learning_rate
     with reporting_errors():
         check_run_options(out, resume, overwrite)
         limit = None if budget is None else Budget.parse(budget)
@@ -167,6 +170,7 @@ def tune_command(
             "epochs": epochs,
             "patience": patience,
             "batch_size": batch_size,
+            "learning_rate": learning_rate,
             "objective": objective,
             "initial_weights": initial_weights,
         }

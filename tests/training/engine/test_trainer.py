@@ -93,6 +93,23 @@ def test_a_seed_gives_the_same_result_whatever_else_is_trained(model, few_digits
     assert not equal(weights_of(together[0]), weights_of(together[2]))
 
 
+def test_a_learning_rate_replaces_that_of_the_compiled_model(model, few_digits):
+    member = [Member([0.2, 0.1], seed=3)]
+    (changed,) = train_members(model, member, few_digits, **SETTINGS, learning_rate=0.01)
+    compiled = small_mlp(optimizer=keras.optimizers.Adam(0.01))
+    (expected,) = train_members(compiled, member, few_digits, **SETTINGS)
+    pd.testing.assert_frame_equal(changed.curves, expected.curves)
+    assert float(changed.model().optimizer.learning_rate) == pytest.approx(0.01)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.001)
+
+
+def test_a_learning_rate_and_a_schedule_exclude_each_other(few_digits):
+    decaying = keras.optimizers.schedules.ExponentialDecay(0.01, 100, 0.9)
+    model = small_mlp(optimizer=keras.optimizers.SGD(decaying))
+    with pytest.raises(ValueError, match="constant learning rate, received one with Exponential"):
+        MemberTrainer(model, few_digits, TrainSettings(learning_rate=0.01))
+
+
 def test_members_of_a_seed_start_from_the_same_weights():
     # Keras itself gives a layer with rate 0 no seed generator, which moves all that follows.
     starts = [

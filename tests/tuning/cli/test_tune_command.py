@@ -216,6 +216,7 @@ def test_dry_run_writes_nothing(here):
     assert planned["num_runs"] == 16 + 2 + 4 + 3 * 2 + 2 * 40
     assert planned["estimated_seconds"] > 0
     assert planned["data"]["source"] == "noisy_digits"
+    assert planned["settings"]["learning_rate"] == 0.002
     assert sorted(here.rglob("*")) == before
 
 
@@ -228,6 +229,7 @@ def test_dry_run_writes_nothing(here):
         (["--rates", "50"], "for 50% write 0.5"),
         (["--epochs", "0"], "epochs to be a whole number of at least 1"),
         (["--batch-size", "-1"], "batch_size to be a whole number"),
+        (["--learning-rate", "0"], "learning_rate to be a number above 0"),
         (["--max-trials", "0"], "trials to be a whole number"),
         (
             ["--max-trials", "9", "--oracle", "hyperband"],
