@@ -3,10 +3,10 @@
     python benchmarks/operating_characteristics.py [--searches 20000]
 
 Nothing is trained. A search is simulated from its trials to its answer by the functions that `tune`
-itself calls: 16 settings on one seed, the best 3 on two more, then the best against no dropout on
-new seeds and splits. Writes `operating_characteristics.json` and prints a table; the README of this
-folder shows most of it. The standard deviations and correlations were measured on the digits; see
-`MEASURED`.
+itself calls: 16 settings on one seed, the best 3 on two more seeds and splits, then the best of
+these against no dropout on new seeds and splits. Writes `operating_characteristics.json` and prints
+a table; the README of this folder shows most of it. The standard deviations and correlations were
+measured on the digits; see `MEASURED`.
 """
 
 import argparse
@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from dropout_zoo.studies.sequential_tests import (
-    SEEDS_PER_SPLIT,
     Estimate,
     alpha_of_look,
     corrected_estimate,
+    looks_over_splits,
     looks_until,
+    num_splits,
     paired_estimate,
 )
 from dropout_zoo.tuning.screening import SCREENED_PER_FINALIST, SCREENING_SEEDS
@@ -104,22 +105,24 @@ def simulate(scenario: Scenario, gain: float, searches: int, seed: int = 0) -> d
         half the width of the interval at the end.
     """
     rng, seeds = np.random.default_rng(seed), scenario.num_seeds
+    splits = num_splits(seeds)
+    split_of = np.arange(seeds) % splits
     # A difference has the noise of two runs; `ratio_of_noise` divides it between them.
     of_control = scenario.seeds / np.hypot(1, scenario.ratio_of_noise)
     of_others = of_control * scenario.ratio_of_noise
     # What a validation set that happens to favor a setting adds on every seed of a split, and what
     # splits of the same examples have in common (Nadeau and Bengio's correlation).
-    on_split = scenario.splits * rng.normal(size=(searches, seeds // SEEDS_PER_SPLIT))
+    on_split = scenario.splits * rng.normal(size=(searches, splits))
     common = np.sqrt(scenario.validation_ratio) * of_settings(rng, scenario, searches)
     chosen = screened(rng, scenario, common, of_others)
-    by_split = np.repeat(on_split + common[np.arange(searches), chosen][:, None], 2, axis=1)
+    by_split = (on_split + common[np.arange(searches), chosen][:, None])[:, split_of]
     control = of_control * noise(rng, scenario, (searches, seeds))
     finalist = gain + by_split + of_others * noise(rng, scenario, (searches, seeds))
     differences = finalist - control
-    shared = np.repeat(rng.normal(size=(searches, seeds // SEEDS_PER_SPLIT)), SEEDS_PER_SPLIT, 1)
+    shared = rng.normal(size=(searches, splits))[:, split_of]
     scores = control + shared * np.sqrt(max(0.0, 1 - of_control**2))
 
-    looks = looks_until(seeds)
+    looks = looks_until(seeds) if scenario.one_split else looks_over_splits(seeds)
     result = {name: np.zeros(searches) for name in ("claimed", "harm", "covered", "seeds", "half")}
     open_ = np.ones(searches, bool)
     for number, look in enumerate(looks):
@@ -127,7 +130,7 @@ def simulate(scenario: Scenario, gain: float, searches: int, seed: int = 0) -> d
         estimate = (
             paired_estimate(seen)
             if scenario.one_split
-            else corrected_estimate(seen, scenario.validation_ratio)
+            else corrected_estimate(seen, scenario.validation_ratio, splits)
         )
         half = estimate.half_width(alpha_of_look(looks, number))
         low, high = estimate.mean - half, estimate.mean + half
@@ -157,12 +160,14 @@ def screened(
 ) -> np.ndarray:
     """Choose a setting as `tune` does, from scores on the given split, and return its number.
 
-    All have the same gain, so the choice is a matter of luck: that of the seeds, and that of the
-    examples, which goes with the chosen setting into the race.
+    All have the same gain, so the choice is a matter of luck: that of the seeds, that of the
+    splits, and that of the examples, which goes with the chosen setting into the race.
     """
-    on_given_split = common + of_settings(rng, scenario, len(common))
     shape = (*common.shape, 1 + SCREENING_SEEDS)
-    scores = on_given_split[..., None] + of_others * noise(rng, scenario, shape)
+    on_splits = [of_settings(rng, scenario, len(common)) for _ in range(shape[-1])]
+    if scenario.one_split:
+        on_splits = on_splits[:1] * shape[-1]
+    scores = common[..., None] + np.stack(on_splits, -1) + of_others * noise(rng, scenario, shape)
     best = np.argsort(-scores[..., 0], axis=1)[:, :SCREENED_PER_FINALIST]
     means = np.take_along_axis(scores.mean(axis=-1), best, axis=1)
     return np.take_along_axis(best, means.argmax(axis=1)[:, None], axis=1)[:, 0]

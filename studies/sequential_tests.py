@@ -18,10 +18,6 @@ LEAST_GROWTH = 1.5
 """Minimum ratio of the seeds of a look to those of the look before: a look that adds few seeds may
 spend little error probability, so that its interval would be wider than that of the look before."""
 
-SEEDS_PER_SPLIT = 2
-"""Seeds trained on each split of the data: two are needed to tell seeds and splits apart."""
-
-
 LEAST_SHARE = 0.75
 """Least share of the variance of the splits' means that counts as variance between splits. With 1,
 the correction is that of Nadeau and Bengio as published; with 0, intervals are too narrow where the
@@ -48,7 +44,7 @@ class Estimate(NamedTuple):
 
 
 def looks_until(num_seeds: int) -> list[int]:
-    """Return the numbers of seeds at which a race is evaluated.
+    """Return the numbers of seeds at which a race on one split of the data is evaluated.
 
     Args:
         num_seeds: maximum number of seeds.
@@ -61,6 +57,62 @@ def looks_until(num_seeds: int) -> list[int]:
         ([10, 20, 40], [10, 15], [3])
     """
     return [*(look for look in LOOKS if LEAST_GROWTH * look <= num_seeds), num_seeds]
+
+
+def num_splits(num_seeds: int) -> int:
+    """Return over how many splits of the data the seeds of a race are spread.
+
+    Seed number n is trained on split n modulo this number. Each of the first seeds thus has a split
+    of its own, which tells more about the variance between splits than two seeds on each of half as
+    many. At the end two seeds share each split, which tells seeds and splits apart. Too few seeds
+    for that have a split each.
+
+    Args:
+        num_seeds: maximum number of seeds.
+
+    Returns:
+        The number of splits.
+
+    Example:
+        >>> num_splits(40), num_splits(15)
+        (20, 15)
+    """
+    return num_seeds // 2 if num_seeds >= 2 * LOOKS[0] else num_seeds
+
+
+def looks_over_splits(num_seeds: int) -> list[int]:
+    """Return the numbers of seeds at which a race over several splits is evaluated.
+
+    Args:
+        num_seeds: maximum number of seeds; an odd number may be rounded down.
+
+    Returns:
+        Ascending numbers. At each of them, all splits that were used have the same number of seeds.
+
+    Example:
+        >>> looks_over_splits(40), looks_over_splits(31), looks_over_splits(15)
+        ([10, 20, 40], [10, 30], [10, 15])
+    """
+    splits = num_splits(num_seeds)
+    last = whole_splits(num_seeds, splits)
+    return [look for look in looks_until(last) if whole_splits(look, splits) == look]
+
+
+def whole_splits(seeds: int, splits: int) -> int:
+    """Return how many of the first seeds spread evenly over the splits that they use.
+
+    Args:
+        seeds: number of seeds.
+        splits: number of splits.
+
+    Returns:
+        The number of seeds.
+
+    Example:
+        >>> whole_splits(14, 20), whole_splits(34, 20), whole_splits(40, 20)
+        (14, 20, 40)
+    """
+    return seeds if seeds <= splits else seeds - seeds % splits
 
 
 def alpha_of_look(looks: Sequence[int], number: int, level: float = DEFAULT_LEVEL) -> float:
@@ -100,34 +152,37 @@ def paired_estimate(differences: np.ndarray) -> Estimate:
     return Estimate(differences.mean(axis=-1), deviation / math.sqrt(count), count - 1)
 
 
-def corrected_estimate(differences: np.ndarray, validation_ratio: float) -> Estimate:
+def corrected_estimate(differences: np.ndarray, validation_ratio: float, splits: int) -> Estimate:
     """Estimate the mean of paired differences over several splits of the same data.
 
     Splits of the same examples overlap, so their differences are correlated: the variance between
     splits enters with the correction of Nadeau and Bengio (2003, Machine Learning 52:239-281),
     ``1 / splits + validation_ratio`` instead of ``1 / splits``. The variance between seeds, which
-    are independent, does not. The two are told apart by the two seeds on each split; because that
+    are independent, does not need it. Several seeds on each split tell the two apart; because that
     is uncertain with few splits, at least three quarters of the variance of the splits' means count
-    as variance between splits.
+    as variance between splits, and all of it where each split has one seed.
 
     Args:
-        differences: one difference per seed along the last axis, `SEEDS_PER_SPLIT` of each split
-            after another, of at least 2 splits.
+        differences: one difference per seed along the last axis, at least 2. Number n is that of
+            split n modulo `splits`; all splits have the same number of them.
         validation_ratio: number of validation examples divided by that of training examples.
+        splits: number of splits; with fewer differences, each is that of another split.
 
     Returns:
         The mean with its corrected standard error, and one degree of freedom less than splits.
 
     Example:
-        >>> gains = np.array([0.3, 0.1, 0.2, 0.2, 0.5, 0.3])
-        >>> estimate = corrected_estimate(gains, validation_ratio=0.2)
+        >>> gains = np.array([0.3, 0.2, 0.5, 0.1, 0.2, 0.3])
+        >>> estimate = corrected_estimate(gains, validation_ratio=0.2, splits=3)
         >>> round(float(estimate.mean), 3), round(float(estimate.error), 3), estimate.df
-        (0.267, 0.078, 2)
+        (0.267, 0.08, 2)
     """
-    grouped = differences.reshape(*differences.shape[:-1], -1, SEEDS_PER_SPLIT)
-    splits = grouped.shape[-2]
-    of_means = grouped.mean(axis=-1).var(axis=-1, ddof=1)
-    within = grouped.var(axis=-1, ddof=1).mean(axis=-1)
-    between = np.maximum(LEAST_SHARE * of_means, of_means - within / SEEDS_PER_SPLIT)
+    splits = min(splits, differences.shape[-1])
+    by_split = differences.reshape(*differences.shape[:-1], -1, splits)
+    of_means = by_split.mean(axis=-2).var(axis=-1, ddof=1)
+    between, seeds = of_means, by_split.shape[-2]
+    if seeds > 1:
+        within = by_split.var(axis=-2, ddof=1).mean(axis=-1)
+        between = np.maximum(LEAST_SHARE * of_means, of_means - within / seeds)
     error = np.sqrt(of_means / splits + between * validation_ratio)
     return Estimate(differences.mean(axis=-1), error, splits - 1)

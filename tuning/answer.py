@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from dropout_zoo.studies.metric_names import rate_text
-from dropout_zoo.studies.sequential_tests import SEEDS_PER_SPLIT
 from dropout_zoo.studies.site_groups import AS_GIVEN
 from dropout_zoo.studies.summary_text import count_of
 from dropout_zoo.studies.training_ends import TOLERATED_SHARE, not_ended_sentence, share_not_ended
@@ -262,7 +261,7 @@ def _interval(row: pd.Series, sign: int = 1) -> str:
 def _splits(race: RaceSettings, seeds: int) -> str:
     if race.validation_ratio is None:
         return "this split of the data"
-    return f"{seeds // SEEDS_PER_SPLIT} splits of the data"
+    return f"{min(seeds, race.splits)} splits of the data"
 
 
 def _described(

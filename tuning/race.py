@@ -12,11 +12,14 @@ import pandas as pd
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import runs_table, training_rows
 from dropout_zoo.studies.sequential_tests import (
-    SEEDS_PER_SPLIT,
+    LOOKS,
     alpha_of_look,
     corrected_estimate,
+    looks_over_splits,
     looks_until,
+    num_splits,
     paired_estimate,
+    whole_splits,
 )
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import Objective
@@ -24,9 +27,12 @@ from dropout_zoo.training.provenance import versions
 from dropout_zoo.training.settings import TrainOptions
 from dropout_zoo.tuning.trial_tables import TrainingRecord, mean_row
 
-MIN_SEEDS_TO_RESPLIT = 5 * SEEDS_PER_SPLIT
-"""The smallest number of seeds that is spread over several splits of the data: below 5 splits,
-their variance is hardly known."""
+MIN_SEEDS_TO_RESPLIT = LOOKS[0]
+"""The smallest number of seeds that is spread over several splits of the data, one on each: on
+fewer splits, their variance is hardly known."""
+
+MIN_SEEDS = 2
+"""The smallest number of seeds, or of splits, that gives an interval."""
 
 Train = Callable[[list[Member]], list[TrainedMember]]
 
@@ -68,22 +74,21 @@ class RaceSettings:
                 self.first_seed + number,
                 label=name,
                 # A different first seed gives different splits, and so a separate experiment.
-                split=0 if fixed else 1 + 1000 * self.first_seed + number // SEEDS_PER_SPLIT,
+                split=0 if fixed else 1 + 1000 * self.first_seed + number % self.splits,
             )
             for number in numbers
         ]
 
     @property
-    def looks(self) -> list[int]:
-        """Numbers of seeds at which the scores are evaluated."""
-        if self.validation_ratio is None:
-            return looks_until(self.num_seeds)
-        return looks_until(self.num_seeds - self.num_seeds % SEEDS_PER_SPLIT)
+    def splits(self) -> int:
+        """Number of splits of the data over which the seeds are spread; 1 for the given split."""
+        return 1 if self.validation_ratio is None else num_splits(self.num_seeds)
 
     @property
-    def min_seeds(self) -> int:
-        """The smallest number of seeds that gives an interval: of 2 seeds, or of 2 splits."""
-        return 2 if self.validation_ratio is None else 2 * SEEDS_PER_SPLIT
+    def looks(self) -> list[int]:
+        """Numbers of seeds at which the scores are evaluated."""
+        fixed = self.validation_ratio is None
+        return looks_until(self.num_seeds) if fixed else looks_over_splits(self.num_seeds)
 
 
 def run_race(
@@ -141,7 +146,8 @@ def first_seeds(
         trained: the training runs that have finished.
 
     Returns:
-        The training runs on these seeds, setting by setting; only those of whole splits.
+        The training runs on these seeds, setting by setting; as many as spread evenly over the
+        splits that they use.
     """
     by_seed: dict[int, dict[str, TrainedMember]] = {}
     for each in trained:
@@ -151,7 +157,7 @@ def first_seeds(
     while by_seed.get(count, {}).keys() >= set(names):
         count += 1
     if race.validation_ratio is not None:
-        count -= count % SEEDS_PER_SPLIT
+        count = whole_splits(count, race.splits)
     return _records({name: [by_seed[n][name] for n in range(count)] for name in names}, race)
 
 
@@ -215,7 +221,7 @@ def gains(
     estimate = (
         paired_estimate(differences)
         if race.validation_ratio is None
-        else corrected_estimate(differences, race.validation_ratio)
+        else corrected_estimate(differences, race.validation_ratio, race.splits)
     )
     half = estimate.half_width(alpha)
     return {

@@ -33,8 +33,8 @@ class TuningResult:
     Attributes:
         trials: one row per training run of the search, with its rates, seed, status, score, and
             every metric at its best epoch. ``role`` is ``"control"``, ``"trial"``, or
-            ``"screening"`` for the runs of the best trials on two more seeds; trials beyond the
-            default range are called ``beyond 1`` and so on.
+            ``"screening"`` for the runs of the best trials on two more seeds and splits; trials
+            beyond the default range are called ``beyond 1`` and so on.
         finalists: the same for the runs of the race, with the ``split`` of the data of each.
         race: the runs of the race as the result of a study of the kind ``"race"``, which the
             functions and displays of `dropout_zoo.studies` accept. Its `gains` treat the runs as if

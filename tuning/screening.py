@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -19,10 +20,11 @@ from dropout_zoo.tuning.trial_tables import TrainingRecord, mean_row
 _Rates: TypeAlias = tuple[tuple[str, float], ...]
 _Scores: TypeAlias = list[float]
 
+SCREENING = "screening"
 SCREENED_PER_FINALIST = 3
 SCREENING_SEEDS = 2
-"""How the finalists are chosen: the best trials of one seed are trained on more, because the
-ranking on a single seed is mostly noise."""
+"""How the finalists are chosen: the best trials are trained on more seeds, each on another split of
+the data if possible, because the ranking on a single seed and split is mostly noise."""
 
 SHOWN_SO_FAR = 10
 """Number of settings in the table of a search that time ended before the race."""
@@ -64,6 +66,7 @@ def screen(
     train: Train,
     *,
     seed: int,
+    resplit: bool,
     given: Mapping[str, float],
     without: Mapping[str, float],
 ) -> tuple[dict[str, dict[str, float]], list[TrainingRecord]]:
@@ -75,6 +78,7 @@ def screen(
         objective: what they are judged by.
         train: trains members.
         seed: the seed of the search; the seeds that follow it are used.
+        resplit: whether each of these seeds has another split of the data than the trials.
         given: the rates that the model was given with.
         without: the rates of no dropout, which is not a finalist.
 
@@ -88,11 +92,17 @@ def screen(
     if len(chosen) > count:
         names = {tuple(r.result.rates.items()): r.setting for r in reversed(searched)}
         members = [
-            Member(rates, seed + number, label=names[tuple(rates.items())])
+            Member(
+                rates,
+                seed + number,
+                label=names[tuple(rates.items())],
+                # Splits that no race of this search has; see `RaceSettings.members`.
+                split=1 + 1000 * (seed + number) if resplit else 0,
+            )
             for number in range(1, 1 + SCREENING_SEEDS)
             for rates in chosen
         ]
-        records = _records("screening", members, train(members))
+        records = _records(SCREENING, members, train(members))
     known = [each for each in trials if dict(each.rates) in chosen]
     best = choose_finalists([*known, *(r.result for r in records)], len(chosen), objective)
     others = choose_finalists(trials, len(trials), objective, [without, *chosen])
@@ -137,10 +147,16 @@ def best_so_far(searched: Sequence[TrainingRecord], objective: Objective) -> pd.
 
     Returns:
         The columns of `comparison_table`, without gains: one row per setting, best first, for the
-        ten best ones; empty if no training run was completed.
+        ten best ones; empty if no training run was completed. Settings that were screened come
+        first: on other splits of the data, scores differ more than between settings. A screening
+        that has not finished is left out.
     """
+    screened = Counter(each.setting for each in searched if each.role == SCREENING)
+    if len({*screened.values()}) > 1:
+        searched = [each for each in searched if each.role != SCREENING]
     first = {tuple(sorted(each.result.rates.items())): each for each in reversed(searched)}
     ranked = _ranked_scores([record.result for record in searched], objective)
+    ranked = dict(sorted(ranked.items(), key=lambda each: -len(each[1])))
     return pd.DataFrame(
         [
             mean_row(first[rates].setting, first[rates].role, first[rates].result.rates, scores)

@@ -27,7 +27,13 @@ from dropout_zoo.tuning.audit_errors import audit_errors
 from dropout_zoo.tuning.chance import chance_of
 from dropout_zoo.tuning.oracles import make_oracle
 from dropout_zoo.tuning.progress import Progress
-from dropout_zoo.tuning.race import comparison_table, first_seeds, race_result, run_race
+from dropout_zoo.tuning.race import (
+    MIN_SEEDS,
+    comparison_table,
+    first_seeds,
+    race_result,
+    run_race,
+)
 from dropout_zoo.tuning.recording import RecordingTrainer
 from dropout_zoo.tuning.result import TuningResult
 from dropout_zoo.tuning.screening import SCREENING_SEEDS, best_so_far, screen, try_beyond_edges
@@ -214,6 +220,7 @@ class _Run:
             search.objective,
             train,
             seed=search.settings.seed,
+            resplit=search.race.validation_ratio is not None,
             given=search.given,
             without=search.without,
         )
@@ -291,7 +298,7 @@ class _Run:
         others = [name for name in self.candidates if name not in failed]
         arms = [search.control, *others[: search.settings.num_finalists]]
         raced = first_seeds(arms, search.race, [each.result for each in finished])
-        if len(raced) >= search.race.min_seeds * len(arms):
+        if len(raced) >= MIN_SEEDS * len(arms):
             self.raced = raced + [
                 each._replace(role="finalist")
                 for each in finished

@@ -49,11 +49,12 @@ def tune(
 
     The score of a training run is its objective at its best epoch. The search trains every setting
     on one seed, together with two controls: the model's own rates, and no dropout. The best three
-    settings are then trained on two more seeds, and the one with the best mean is the finalist.
+    settings are then trained on two more seeds, each with a new split of the training and
+    validation examples, and the one with the best mean is the finalist.
 
     The finalist then races against no dropout: both are trained on the same new seeds and splits
-    of the training and validation examples, two seeds on each split. After 10 and 20 seeds the
-    paired differences are examined, and the race ends once a gain is established, or a gain as
+    of the training and validation examples, at most two seeds on each split. After 10 and 20 seeds
+    the paired differences are examined, and the race ends once a gain is established, or a gain as
     large as one standard deviation of the scores is ruled out. The intervals allow for these looks
     and, by the correction of Nadeau and Bengio (2003), for splits that overlap. Without dropout
     means a rate of 0 at the searched sites; the others keep theirs.
@@ -92,8 +93,8 @@ def tune(
             layers at those placements where it has none.
         max_trials: maximum number of trials; None for the whole grid, or 20 with random search and
             Bayesian optimization. Not allowed with Hyperband, whose brackets fix the number.
-        num_seeds: maximum number of seeds in the race; an odd number is rounded down where the
-            data are split anew. With fewer than 10, all are trained on the given split.
+        num_seeds: maximum number of seeds in the race. From 20 on, an odd number is rounded down
+            where the data are split anew. With fewer than 10, all are trained on the given split.
         num_finalists: number of settings that race against no dropout. With more of them, only
             larger gains can be shown. One that fails on a seed is replaced by the next best
             setting.

@@ -111,7 +111,14 @@ def test_settings_that_were_not_screened_rank_last():
         ]  # fmt: skip
 
     candidates, _ = screen(
-        searched, 1, LOSS, train, seed=0, given={"hidden": 0.5}, without={"hidden": 0.0}
+        searched,
+        1,
+        LOSS,
+        train,
+        seed=0,
+        resplit=True,
+        given={"hidden": 0.5},
+        without={"hidden": 0.0},
     )
     assert [rates["hidden"] for rates in candidates.values()] == [0.4, 0.3, 0.5, 0.1]
     assert list(candidates) == ["finalist 1", "finalist 2", "as given", "finalist 4"]
