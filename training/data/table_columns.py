@@ -6,7 +6,9 @@ Python strings, empty where they are missing.
 
 from __future__ import annotations
 
+import datetime
 import re
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
@@ -325,17 +327,20 @@ def _find_columns(source: str, frame: pd.DataFrame, options: ColumnOptions) -> C
 
 def _kind(where: str, name: str, column: pd.Series, is_text: bool) -> Kind:
     """Find out what a column of the training set is taken for."""
-    values = column.dropna()
+    values = column.dropna().astype(object)
+    option = shlex.quote(name)
     if values.empty:
         raise DataError(
             f"{where}: expected values, received none in any row; leave it out with drop "
-            f"(--drop {name})"
+            f"(--drop {option})"
         )
     if is_text:
         _strings(where, column)
         return "text"
     if isinstance(column.dtype, pd.CategoricalDtype):
         return "categories"
+    if pd.api.types.is_numeric_dtype(column.dtype) and column.dtype.kind != "c":
+        return "numbers"
     strings = np.array([isinstance(value, str) for value in values])
     numeric = _as_numbers(values).notna()
     if numeric.all() and not strings.any():
@@ -354,8 +359,8 @@ def _kind(where: str, name: str, column: pd.Series, is_text: bool) -> Kind:
     if 2 * len(levels) > len(values):
         raise DataError(
             f"{where}: expected categories that repeat, received {len(levels):,} different strings "
-            f"in {len(values):,} rows; leave it out with drop (--drop {name}) if it identifies the "
-            f"rows, or name it in text (--text {name}) if it holds words"
+            f"in {len(values):,} rows; leave it out with drop (--drop {option}) if it identifies "
+            f"the rows, or name it in text (--text {option}) if it holds words"
         )
     return "categories"
 
@@ -396,17 +401,18 @@ def _strings(where: str, column: pd.Series) -> Array:
     missing = column.isna()
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object).where(missing, column.astype(str))
-    other = pd.Series([not isinstance(value, str) for value in column]) & ~missing.to_numpy()
+    strings = column.astype(object).where(~missing, "")
+    other = pd.Series([not isinstance(value, str) for value in strings])
     if other.any():
-        value = column.iloc[other.argmax()]
-        if isinstance(value, pd.Timestamp) or pd.api.types.is_datetime64_any_dtype(column.dtype):
+        value = strings.iloc[other.argmax()]
+        if isinstance(value, datetime.date):
             _refuse_dates(where, value)
         raise DataError(
             f"{where}: expected numbers or strings, received {_first(column, other)} of type "
             f"{type(value).__name__}; convert the column, or leave it out with drop (--drop)"
         )
-    strings: Array = column.astype(object).where(~missing, "").to_numpy(dtype=object)
-    return strings
+    array: Array = strings.to_numpy(dtype=object)
+    return array
 
 
 def _refuse_dates(where: str, value: object) -> NoReturn:

@@ -113,6 +113,8 @@ def fit_encoder(source: str, train: Array, columns: Columns) -> TableEncoder:
 
     constant = [name for name in columns.kinds if len(pd.unique(train[name])) == 1]
     names = tuple(name for name in columns.kinds if name not in constant)
+    if not names:
+        raise _nothing_varies(source)
     _check_names(source, names)
     _check_backend(source, train[list(names)])
     inputs: dict[str, Any] = {}
@@ -138,9 +140,7 @@ def fit_encoder(source: str, train: Array, columns: Columns) -> TableEncoder:
     every = TableEncoder(names, keras.Model(list(inputs.values()), encoded), ()).encode(train)
     varying = np.flatnonzero((every != every[0]).any(axis=0))
     if not len(varying):
-        raise DataError(
-            f"{source}: expected a column that varies in the training set, received none"
-        )
+        raise _nothing_varies(source)
     model = keras.Model(
         list(inputs.values()), ops.take(encoded, varying, axis=-1), name=_unused(_NAME, names)
     )
@@ -183,6 +183,10 @@ def _unused(name: str, used: Collection[str]) -> str:
     while name in used:
         name += "_"
     return name
+
+
+def _nothing_varies(source: str) -> DataError:
+    return DataError(f"{source}: expected a column that varies in the training set, received none")
 
 
 def _check_names(source: str, names: Sequence[str]) -> None:
