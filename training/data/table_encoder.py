@@ -133,8 +133,10 @@ def fit_encoder(source: str, train: Array, columns: Columns) -> TableEncoder:
     for name in names:
         if name in numbers:
             continue
-        layer_of = _words if columns.kinds[name] == "text" else _levels
-        layer, details[name] = layer_of(train[name])
+        if columns.kinds[name] == "text":
+            layer, details[name] = _words(f"{source}: column {name!r}", train[name])
+        else:
+            layer, details[name] = _levels(train[name])
         features.append(layer(inputs[name]))
     encoded = ops.concatenate(features, axis=-1)
     every = TableEncoder(names, keras.Model(list(inputs.values()), encoded), ()).encode(train)
@@ -162,13 +164,18 @@ def _levels(values: Array) -> tuple[keras.layers.Layer, str]:
     return layer, f"{note}, {missing}" if missing else note
 
 
-def _words(values: Array) -> tuple[keras.layers.Layer, str]:
+def _words(where: str, values: Array) -> tuple[keras.layers.Layer, str]:
     """Return the encoding of a column of text, and what to say about it."""
     import keras
 
     layer = keras.layers.TextVectorization(MAX_WORDS + 1, output_mode="multi_hot")
     layer.adapt(values)
     words = layer.vocabulary_size() - 1  # without the one for unknown words
+    if words < 1:
+        raise DataError(
+            f"{where}: expected words in the training set, received none; leave out the column "
+            "with drop (--drop)"
+        )
     note = f"{words:,} words" if words < MAX_WORDS else f"the {MAX_WORDS:,} most frequent words"
     missing = _missing(values == "")
     return layer, f"{note}, {missing}" if missing else note

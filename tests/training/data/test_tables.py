@@ -227,6 +227,7 @@ def test_tables_whose_columns_do_not_fit_together_are_refused():
     refused("column 3: expected a name", plain.rename(columns={"income": ""}), target="age")
     refused("a column that varies", PEOPLE[["country", "income"]])
     refused("column 'a/b': expected a name without '/'", plain.rename(columns={"job": "a/b"}))
+    refused("column 'job': expected words", plain.assign(job=["?", "!"] * 20), text="job")
     lacking = plain.drop(columns="age").assign(Age=1)
     refused("received none named 'age'; did you mean 'Age'", plain, validation_data=lacking)
     words = plain.assign(age="old")
