@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import keras
 
 MAX_LEVELS = 50
-"""Levels of a column of categories that have a feature of their own: the most frequent ones."""
+"""Most levels of a column of categories that have a feature of their own."""
 
 MAX_WORDS = 1000
-"""Words of a column of text that have a feature of their own: the most frequent ones."""
+"""Most words of a column of text that have a feature of their own."""
 
 _NAME = "raw_columns"
 _BATCH_SIZE = 4096
@@ -50,8 +50,7 @@ class TableEncoder:
             float32 of shape `(rows, features)`.
         """
         # Not by `predict`, which would be traced anew for each table.
-        batches = np.split(table, range(_BATCH_SIZE, len(table), _BATCH_SIZE))
-        return np.concatenate([self._features(batch) for batch in batches])
+        return np.concatenate([self._features(batch) for batch in _batches(table)])
 
     def _features(self, table: Array) -> Array:
         from keras import ops
@@ -91,10 +90,11 @@ def fit_encoder(source: str, train: Array, columns: Columns) -> TableEncoder:
     """Make the encoder of a table from its training set.
 
     Missing numbers become the median of the column, with a feature of their own that says so.
-    Categories are one-hot; a missing value is a category of its own. Text becomes one feature per
-    word, which says whether the word occurs. Features that do not vary in the training set are left
-    out, so that nothing depends on weights that were never trained: a category that the training
-    set does not have is encoded as its rare ones are or, where there are none, as no category.
+    Categories are one-hot; a missing value is a category of its own, and those of a single row are
+    one category together. Text becomes one feature per word that occurs in several rows, which says
+    whether it occurs. Features that do not vary in the training set are left out, so that nothing
+    depends on weights that were never trained: a category that the training set does not have is
+    encoded as its rare ones are or, where there are none, as no category.
 
     Args:
         source: Name of the data, for messages.
@@ -154,12 +154,13 @@ def _levels(values: Array) -> tuple[keras.layers.Layer, str]:
     import keras
 
     counts = Counter(values)
-    levels = sorted(counts, key=lambda level: (-counts[level], level))[:MAX_LEVELS]
+    repeated = [level for level in counts if counts[level] > 1]
+    levels = sorted(repeated, key=lambda level: (-counts[level], level))[:MAX_LEVELS]
     layer = keras.layers.StringLookup(vocabulary=levels, output_mode="one_hot")
     named = len(counts) - ("" in counts)
     note = f"{named:,} levels"
-    if len(counts) > MAX_LEVELS:
-        note += f", all but the {MAX_LEVELS} most frequent as one"
+    if len(counts) > len(levels):
+        note += f", all but the {len(levels)} most frequent as one"
     missing = _missing(values == "")
     return layer, f"{note}, {missing}" if missing else note
 
@@ -170,15 +171,25 @@ def _words(where: str, values: Array) -> tuple[keras.layers.Layer, str]:
 
     layer = keras.layers.TextVectorization(MAX_WORDS + 1, output_mode="multi_hot")
     layer.adapt(values)
-    words = layer.vocabulary_size() - 1  # without the one for unknown words
-    if words < 1:
-        raise DataError(
-            f"{where}: expected words in the training set, received none; leave out the column "
-            "with drop (--drop)"
+    _, *words = layer.get_vocabulary()  # the first stands for unknown words
+    if words:
+        _, *rows = sum(
+            keras.ops.convert_to_numpy(layer(batch)).sum(axis=0) for batch in _batches(values)
         )
-    note = f"{words:,} words" if words < MAX_WORDS else f"the {MAX_WORDS:,} most frequent words"
+        words = [word for word, count in zip(words, rows, strict=True) if count > 1]
+    if not words:
+        raise DataError(
+            f"{where}: expected words that occur in several rows of the training set, received "
+            "none; leave out the column with drop (--drop)"
+        )
+    layer = keras.layers.TextVectorization(vocabulary=words, output_mode="multi_hot")
+    note = f"{len(words):,} words"
     missing = _missing(values == "")
     return layer, f"{note}, {missing}" if missing else note
+
+
+def _batches(values: Array) -> list[Array]:
+    return np.split(values, range(_BATCH_SIZE, len(values), _BATCH_SIZE))
 
 
 def _missing(missing: Array) -> str:
