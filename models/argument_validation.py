@@ -27,7 +27,7 @@ def check_choice(value: object, choices: Sequence[object], name: str) -> None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint naming the known name closest to a wrong one.
+    """Return a hint naming the known name closest to a wrong one, whatever their case.
 
     Args:
         name: the wrong name.
@@ -36,8 +36,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     Returns:
         ``"; did you mean 'val_loss'?"``, or an empty string if none is similar.
     """
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    by_lower_case = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
+    return f"; did you mean {by_lower_case[near[0]]!r}?" if near else ""
 
 
 def check_count(value: object, name: str, minimum: int = 1) -> None:

@@ -1,9 +1,9 @@
 """Datasets, and training of one model with many dropout rates and seeds at a time.
 
 - Data: `load_dataset` loads datasets by name, from files or from a directory of images; `Dataset`
-  holds arrays with their split, `make_topics` generates sequences of tokens, and `targets_for`
-  returns labels in the form that a model's loss expects. Data that cannot be used raise
-  `DataError`.
+  holds arrays with their split, `make_topics` generates sequences of tokens, `targets_for` returns
+  labels in the form that a model's loss expects, and `table_inputs` a data frame in the form that a
+  model for raw columns takes. Data that cannot be used raise `DataError`.
 - Training: `train_members` trains a list of `Member` objects, each with rates and a seed;
   `MemberTrainer` does so repeatedly; `TrainSettings` holds the settings of each training run.
 - Schedules of the rate: `EarlyDropout`, `LateDropout`, `LinearRamp`, `CosineRamp` and

@@ -306,7 +306,14 @@ def make_plan(
         )
 
     examples = examples_of(dataset)
-    _try_out(model, examples, parse_objective(settings.objective))
+    hint = ""
+    if dataset.encoder is not None:
+        hint = (
+            "; the columns are encoded as numbers for it, so that a model that takes raw columns, "
+            "such as a best.keras, has to be given without its encoder: "
+            "model.get_layer(model.name)"
+        )
+    _try_out(model, examples, parse_objective(settings.objective), hint)
     return Plan(
         model=model,
         examples=examples,
@@ -354,7 +361,7 @@ def _check_adapted(model: keras.Model) -> None:
             )
 
 
-def _try_out(model: keras.Model, examples: Examples, objective: Objective) -> None:
+def _try_out(model: keras.Model, examples: Examples, objective: Objective, hint: str = "") -> None:
     """Evaluate a few examples, so that mistakes are found before any training."""
     # More than one, because weights of one example fit targets of any shape.
     x, *others = take(examples.training_data(), slice(3))
@@ -363,7 +370,7 @@ def _try_out(model: keras.Model, examples: Examples, objective: Objective) -> No
     except Exception as error:  # the user's own code may raise anything
         raise ValueError(
             f"expected a model that takes inputs of shape {shapes_of(x)}, received "
-            f"{model.name!r}, which fails on the first examples: {reason_of(error)}"
+            f"{model.name!r}, which fails on the first examples: {reason_of(error)}{hint}"
         ) from error
     columns = [*measured, *(f"{part}_{name}" for part in ("train", "val") for name in measured)]
     if objective.name not in columns:

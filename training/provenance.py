@@ -85,10 +85,13 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
         dataset: the data.
 
     Returns:
-        Source, fingerprint, and number of examples per part.
+        Source, fingerprint, number of examples per part, and what the columns of a table were taken
+        for.
     """
+    columns = {"columns": list(dataset.columns)} if dataset.columns else {}
     return {
         "source": dataset.source,
         "fingerprint": dataset.fingerprint(),
         "examples": {name: dataset.num_examples(name) for name in dataset.parts()},
+        **columns,
     }

@@ -187,7 +187,7 @@ class _Run:
             finalist_seconds=seconds - searching,
             ended_by_budget=self.out_of_time,
             directory=self.folder.path,
-            _model=model,
+            _model=search.dataset.model_for_raw_columns(model),
             _folder=temporary,
         )
 

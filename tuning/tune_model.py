@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Unpack
 
@@ -30,6 +30,8 @@ def tune(
     test_data: tuple[Arrays, ...] | pd.DataFrame | None = None,
     sample_weight: Arrays | None = None,
     target: str | None = None,
+    drop: str | Sequence[str] = (),
+    text: str | Sequence[str] = (),
     oracle: str | None = None,
     rates: Rates | None = None,
     placements: Iterable[str] | None = None,
@@ -82,6 +84,8 @@ def tune(
         test_data: pair ``(x, y)`` on which the winner is evaluated.
         sample_weight: weights of the examples in `x`.
         target: target column of a data frame or a table.
+        drop: columns of a data frame or a table that are left out, one name or several.
+        text: columns of a data frame or a table that hold free text.
         oracle: KerasTuner's method of choosing trials: ``"grid"``, ``"random"``, ``"bayesian"``
             or ``"hyperband"``; None for a grid of up to 50 settings, otherwise random search.
         rates: a rate (fraction dropped) or several to try, at every searched site or by site path;
@@ -101,8 +105,8 @@ def tune(
         resplit: whether the seeds of the race are spread over several splits of the training and
             validation examples; otherwise, and where only one of them has weights, the answer
             holds for the given split. None means True if the validation set was drawn at random and
-            the weights are drawn anew. Adapted layers keep the statistics of the given training set
-            on every split.
+            the weights are drawn anew. Adapted layers and the encoding of a table keep the
+            statistics of the given training set on every split.
         seed: seed of the trials and of everything random in the search, an integer >= 0. Screening
             and race take the seeds that follow it.
         budget: limit on the time that the call takes, such as ``"10m"``, ``"90s"`` or ``"1h30m"``,
@@ -149,6 +153,8 @@ def tune(
         test_data=test_data,
         sample_weight=sample_weight,
         target=target,
+        drop=drop,
+        text=text,
         seed=seed,
     )
     options = with_default_length(data.training_options | settings, data.num_examples())

@@ -12,6 +12,7 @@ import pandas as pd
 
 from dropout_zoo.training.data.array_checks import (
     Array,
+    Columns,
     DataError,
     RawExamples,
     RawPart,
@@ -22,8 +23,13 @@ from dropout_zoo.training.data.batches import Batches, kind_of_source, read_batc
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.loaders import load_dataset
 from dropout_zoo.training.data.partition import partition
-from dropout_zoo.training.data.readers import feature_columns, table_part, target_column
 from dropout_zoo.training.data.structures import Structure, is_structure, num_examples, take
+from dropout_zoo.training.data.table_columns import (
+    ColumnOptions,
+    feature_columns,
+    table_part,
+    target_column,
+)
 
 Arrays: TypeAlias = np.ndarray | Sequence[Any] | Mapping[str, Any] | pd.DataFrame | pd.Series
 """Inputs or targets, one row per example; several of them in a list, tuple or dict."""
@@ -35,10 +41,11 @@ _NAME = "arrays"
 
 
 class _Given(NamedTuple):
-    """A part as it was given, and the task, if its type implies one."""
+    """A part as it was given, the task, if its type implies one, and the columns of a table."""
 
     part: RawPart
     task: Task | None
+    columns: Columns | None = None
 
 
 def as_dataset(
@@ -50,6 +57,8 @@ def as_dataset(
     test_data: tuple[Arrays, ...] | pd.DataFrame | None = None,
     sample_weight: Arrays | None = None,
     target: str | None = None,
+    drop: str | Sequence[str] = (),
+    text: str | Sequence[str] = (),
     seed: int = 0,
 ) -> Dataset:
     """Return data as a `Dataset`, with the arguments of `Model.fit`.
@@ -70,6 +79,10 @@ def as_dataset(
     dicts, lists or tuples of arrays, for models with several outputs. They are split at random
     without regard to classes.
 
+    Strings in data frames and tables are categories, and values may be missing. Such columns are
+    encoded as numbers by Keras layers, which are adapted to the training set alone:
+    `Dataset.model_for_raw_columns` puts them before a trained model.
+
     Args:
         x: Inputs of shape `(examples, ...)`, as an array, nested lists or a data frame; a dict or
             list of arrays for a model with several inputs; a pair `(x, y)`; a pair
@@ -88,6 +101,8 @@ def as_dataset(
             split off as a validation set keeps its weights; the test set has none.
         target: Target column, if `x` is a data frame with it or the path of a table. Integers in
             it need not start from 0; see `load_dataset`.
+        drop: Columns of the data frame or table that are left out, one name or several.
+        text: Columns that hold free text; the features are the words that occur in it.
         seed: Seed of the random split, from 0 to 2**32 - 1.
 
     Returns:
@@ -108,30 +123,27 @@ def as_dataset(
         >>> len(as_dataset(x, y).test[1])
         6
     """
+    options = ColumnOptions.of(target, drop, text)
     if isinstance(x, (Dataset, str, Path)):
         others = {
             "y": y, "validation_data": validation_data, "validation_split": validation_split,
             "test_data": test_data, "sample_weight": sample_weight,
-            "target": target if isinstance(x, Dataset) else None,
         }  # fmt: skip
-        unused = [name for name, value in others.items() if value is not None]
-        if unused:
-            raise ValueError(
-                f"expected no {', '.join(unused)} together with "
-                f"{'a Dataset' if isinstance(x, Dataset) else repr(x)}, received both"
-            )
-        return x if isinstance(x, Dataset) else load_dataset(str(x), target=target, seed=seed)
+        return _loaded(x, options, seed, [name for name in others if others[name] is not None])
     batch_size = None
     if kind_of_source(x) is not None:
-        x, y, sample_weight, batch_size = _read_training(x, y, sample_weight, target)
+        x, y, sample_weight, batch_size = _read_training(x, y, sample_weight, options)
     elif y is None and target is None:
         x, y, test_data = _unpacked(x, test_data)
-    given = _part(f"{_NAME}: train", x, y, target)
+    given = _part(f"{_NAME}: train", x, y, options)
+    columns = given.columns
     validation = test = validation_weight = None
     if validation_data is not None and validation_split is not None:
         raise ValueError("expected validation_data or validation_split, received both")
     if validation_data is not None:
-        validation, validation_weight = _pair(f"{_NAME}: validation_data", validation_data, target)
+        validation, validation_weight = _pair(
+            f"{_NAME}: validation_data", validation_data, options, columns
+        )
     elif validation_split is not None:
         given, validation = _last_rows(given, validation_split)
         if sample_weight is not None:
@@ -139,7 +151,7 @@ def as_dataset(
             weight = check_weight(f"{_NAME}: sample_weight", sample_weight, sum(counts))
             sample_weight, validation_weight = np.split(weight, counts[:1])
     if test_data is not None:
-        test = _test_part(test_data, target)
+        test = _test_part(test_data, options, columns)
     parts = [each for each in (given, validation, test) if each is not None]
     tasks = [each.task for each in parts if each.task is not None]
     return partition(
@@ -147,6 +159,7 @@ def as_dataset(
             tuple(each.part for each in parts),
             numbered=target is None,
             validation=validation is not None,
+            columns=columns,
         ),
         seed=seed,
         task=tasks[0] if tasks else None,
@@ -157,9 +170,23 @@ def as_dataset(
     )
 
 
-def _read_training(x: Any, y: Any, sample_weight: Any, target: str | None) -> Batches:
-    others = {"y": y, "sample_weight": sample_weight, "target": target}
-    unused = [name for name, value in others.items() if value is not None]
+def _loaded(
+    x: Dataset | str | Path, options: ColumnOptions, seed: int, unused: list[str]
+) -> Dataset:
+    """Return a dataset, or load it; what else was given is not used."""
+    is_dataset = isinstance(x, Dataset)
+    unused = unused + (options.given() if is_dataset else [])
+    if unused:
+        raise ValueError(
+            f"expected no {', '.join(unused)} together with "
+            f"{'a Dataset' if is_dataset else repr(x)}, received both"
+        )
+    return x if isinstance(x, Dataset) else load_dataset(str(x), **options._asdict(), seed=seed)
+
+
+def _read_training(x: Any, y: Any, sample_weight: Any, options: ColumnOptions) -> Batches:
+    others = {"y": y, "sample_weight": sample_weight}
+    unused = [name for name, value in others.items() if value is not None] + options.given()
     if unused:
         raise ValueError(
             f"expected no {', '.join(unused)} together with a {kind_of_source(x)}, which has "
@@ -183,24 +210,28 @@ def _unpacked(x: Any, test_data: Any) -> tuple[Any, Any, Any]:
     return first, second, test_data
 
 
-def _pair(name: str, data: Any, target: str | None) -> tuple[_Given, Any]:
+def _pair(
+    name: str, data: Any, options: ColumnOptions, columns: Columns | None
+) -> tuple[_Given, Any]:
     """Return a part other than the training set, and the weights of its examples or None."""
+    target = options.target
     if target is not None and isinstance(data, pd.DataFrame):
-        return _part(name, data, None, target), None
+        return _part(name, data, None, options, columns), None
+    options = options._replace(target=None)
     if kind_of_source(data) is not None:
         x, y, weight, _ = read_batches(name, data)
-        return _part(name, x, y, None), weight
+        return _part(name, x, y, options, columns), weight
     if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
         form = "a pair (x, y), or a triple with weights"
         if target is not None:
             form = "a data frame with the target column"
         raise DataError(f"{name}: expected {form}, received {type(data).__name__}")
     x, y, *weights = data
-    return _part(name, x, y, None), weights[0] if weights else None
+    return _part(name, x, y, options, columns), weights[0] if weights else None
 
 
-def _test_part(data: Any, target: str | None) -> _Given:
-    part, weight = _pair(f"{_NAME}: test_data", data, target)
+def _test_part(data: Any, options: ColumnOptions, columns: Columns | None) -> _Given:
+    part, weight = _pair(f"{_NAME}: test_data", data, options, columns)
     if weight is not None:
         raise DataError(
             f"{_NAME}: test_data: expected a pair (x, y), received weights besides; the test set "
@@ -209,14 +240,16 @@ def _test_part(data: Any, target: str | None) -> _Given:
     return part
 
 
-def _part(name: str, x: Any, y: Any, target: str | None) -> _Given:
-    if target is not None:
+def _part(
+    name: str, x: Any, y: Any, options: ColumnOptions, columns: Columns | None = None
+) -> _Given:
+    if options.target is not None:
         if not isinstance(x, pd.DataFrame) or y is not None:
             received = "y with it" if y is not None else type(x).__name__
             raise ValueError(
                 f"expected target with a data frame that has this column, received {received}"
             )
-        return _Given(*table_part(name, x, target))
+        return _Given(*table_part(name, x, options, columns))
     x_name, y_name = f"{name} x", f"{name} y"
     task: Task | None = None
     if y is x and not is_structure(x):
@@ -224,16 +257,20 @@ def _part(name: str, x: Any, y: Any, target: str | None) -> _Given:
     elif isinstance(y, pd.Series):
         y, task = target_column(y_name, y)
     if isinstance(x, pd.DataFrame):
-        x = feature_columns(x_name, x)
+        x, columns = feature_columns(x_name, x, options, columns)
+    elif options.given() and columns is None:
+        raise ValueError(
+            f"expected {options.given()[0]} with a data frame, received {type(x).__name__}"
+        )
     x, y = _structure(x_name, x, y), _structure(y_name, y, x)
-    return _Given(RawPart(x_name, x, y_name, y), task)
+    return _Given(RawPart(x_name, x, y_name, y), task, columns)
 
 
 def _last_rows(given: _Given, share: float) -> tuple[_Given, _Given]:
     """Split off the last rows, rounded as `Model.fit` rounds."""
     if not isinstance(share, (float, np.floating)) or not 0 < share < 1:
         raise ValueError(f"expected validation_split to be in (0, 1); received {share!r}")
-    (x_name, x, y_name, y), task = given
+    (x_name, x, y_name, y), task, columns = given
     count = num_examples(x)
     kept = math.floor(count * (1 - share))
     if not 0 < kept < count:
@@ -244,7 +281,7 @@ def _last_rows(given: _Given, share: float) -> tuple[_Given, _Given]:
     place = f"the last {count - kept} rows, from validation_split"
     first, last = slice(None, kept), slice(kept, None)
     return (
-        _Given(RawPart(x_name, take(x, first), y_name, take(y, first)), task),
+        _Given(RawPart(x_name, take(x, first), y_name, take(y, first)), task, columns),
         _Given(
             RawPart(f"{x_name} ({place})", take(x, last), f"{y_name} ({place})", take(y, last)),
             task,

@@ -11,6 +11,7 @@ Array = NDArray[Any]
 _LARGEST_EXACT = 2**24
 Pair = tuple[Any, Any]  # (x, y): arrays, or for a custom task structures of arrays
 Task = Literal["classification", "regression", "reconstruction", "custom"]
+Kind = Literal["numbers", "categories", "text"]
 
 
 class DataError(ValueError):
@@ -36,13 +37,26 @@ class DataError(ValueError):
 class RawPart(NamedTuple):
     """Inputs and targets as they were read, with their names for error messages.
 
-    For a custom task, `x` and `y` may be structures of arrays.
+    For a custom task, `x` and `y` may be structures of arrays. The inputs of a table are a
+    structured array with one field per column; see `table_columns`.
     """
 
     x_name: str
     x: Any
     y_name: str
     y: Any
+
+
+class Columns(NamedTuple):
+    """The columns of a table that are inputs.
+
+    Attributes:
+        kinds: what each is taken for, by name.
+        dropped: names of those that are left out.
+    """
+
+    kinds: dict[str, Kind]
+    dropped: tuple[str, ...] = ()
 
 
 class RawExamples(NamedTuple):
@@ -52,7 +66,7 @@ class RawExamples(NamedTuple):
     there is one, the test set; otherwise there are two, and the second is the test set.
 
     `numbered` is False if integers only name classes (a column of a table), so that gaps between
-    them are closed. `task` is the task, if the reader knows it.
+    them are closed. `task` is the task, if the reader knows it. `columns` are those of a table.
     """
 
     parts: tuple[RawPart, ...]
@@ -60,6 +74,7 @@ class RawExamples(NamedTuple):
     numbered: bool = True
     task: Task | None = None
     validation: bool = False
+    columns: Columns | None = None
 
 
 def check_size(name: str, size: int, max_bytes: int) -> None:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +32,11 @@ from dropout_zoo.training.data.structures import (
     shapes_of,
     take,
 )
+
+if TYPE_CHECKING:
+    import keras
+
+    from dropout_zoo.training.data.table_encoder import TableEncoder
 
 __all__ = ["DataError", "Dataset", "split_arrays"]
 
@@ -63,6 +68,9 @@ class Dataset:
             be drawn in its place.
         batch_size: Batch size of the source, which is that of the training unless another is
             given; None if it has none.
+        columns: What the columns of a table were taken for, in words.
+        encoder: What encodes the raw columns of a table as the inputs; None if the inputs are the
+            raw columns themselves, or not those of a table.
 
     Example:
         >>> import numpy as np
@@ -87,6 +95,8 @@ class Dataset:
     validation_weight: Array | None = None
     validation_drawn: bool = False
     batch_size: int | None = None
+    columns: tuple[str, ...] = ()
+    encoder: TableEncoder | None = None
 
     def __post_init__(self) -> None:
         for array in self._arrays():
@@ -202,7 +212,23 @@ class Dataset:
             validation_weight=self.validation_weight,
             validation_drawn=self.validation_drawn,
             batch_size=self.batch_size,
+            columns=self.columns,
+            encoder=self.encoder,
         )
+
+    def model_for_raw_columns(self, model: keras.Model) -> keras.Model:
+        """Return a model that predicts from the raw columns of the table that the data come from.
+
+        Args:
+            model: A compiled model that takes the inputs of this dataset. It becomes a layer.
+
+        Returns:
+            A model that takes a dict with one array per column: numbers, NaN where they are
+            missing, or strings in an array of objects, empty where they are missing. It needs
+            nothing but Keras, and is compiled like the given model. If the inputs are not encoded,
+            the given model itself.
+        """
+        return model if self.encoder is None else self.encoder.prepend_to(model)
 
     def class_counts(self) -> dict[str, list[int]] | None:
         """Count the examples of each class.
@@ -294,7 +320,8 @@ class Dataset:
         """Divide the training and validation examples anew; the test set stays the same.
 
         Members that are trained on another split keep the statistics of layers that were adapted to
-        data, such as `Normalization`: those of the training set before the division.
+        data, such as `Normalization`: those of the training set before the division. So does the
+        encoding of a table.
 
         Args:
             seed: Seed of the division, 0 or larger.
@@ -347,7 +374,8 @@ class Dataset:
         """Describe the data in a few lines.
 
         Returns:
-            Source, task and input shape, then one line per part with its number of examples and,
+            Source, task and input shape, for a table what each column was taken for, then one line
+            per part with its number of examples and,
             for a classification, the number per class.
         """
         classes = f", {self.num_classes} classes" if self.num_classes else ""
@@ -355,6 +383,7 @@ class Dataset:
         lines = [f"{self.source}: {self.task}{classes}, {inputs} {self.input_shape}"]
         if self.task == "custom":
             lines[0] += f", targets {shapes_of(self.train[1])}"
+        lines += [f"  {note}" for note in self.columns]
         counts = self.class_counts()
         for name in self.parts():
             line = f"  {name:<10} {self.num_examples(name):>7,} examples"

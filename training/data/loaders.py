@@ -14,7 +14,11 @@ from dropout_zoo.training.data.image_folder import read_image_folder
 from dropout_zoo.training.data.partition import partition
 from dropout_zoo.training.data.readers import read_npz, read_table
 from dropout_zoo.training.data.synthetic_text import make_topics
+<<<<<<< HEAD
 from dropout_zoo.training.defaults import SPLIT
+=======
+from dropout_zoo.training.data.table_columns import ColumnOptions
+>>>>>>> tables
 
 KERAS_SETS = ("mnist", "fashion_mnist", "cifar10")
 NAMED_SETS = ("digits", "noisy_digits", "topics", *KERAS_SETS)
@@ -31,6 +35,8 @@ def load_dataset(
     source: str | Path = "digits",
     *,
     target: str | None = None,
+    drop: str | Sequence[str] = (),
+    text: str | Sequence[str] = (),
     image_size: int | Sequence[int] | None = None,
     task: Task | None = None,
     seed: int = 0,
@@ -57,6 +63,8 @@ def load_dataset(
             `y_train` and `x_val`, `y_val`, `x_test`, `y_test`, or one of these two sets; or `x`,
             `y`), a `.csv`, a `.parquet`, or a directory of images with one subdirectory per class.
         target: Target column of a table.
+        drop: Columns of a table that are left out, one name or several.
+        text: Columns of a table that hold free text; the features are the words that occur in it.
         image_size: `(height, width)` in pixels, or one number for both, to resize the images of
             a directory.
         task: `"classification"` or `"regression"`; None infers it. `"reconstruction"` uses the
@@ -81,50 +89,75 @@ def load_dataset(
         >>> len(data.train[1]), len(data.validation[1]), len(data.test[1])
         (1257, 270, 270)
     """
+    examples = read_examples(
+        source,
+        options=ColumnOptions.of(target, drop, text),
+        image_size=image_size,
+        max_bytes=max_bytes,
+    )
+    return partition(examples, split=split, seed=seed, task=task, source=name_of(source))
+
+
+def names_table(source: str | Path) -> bool:
+    """Return whether a source is a table, by its name."""
+    return source not in NAMED_SETS and Path(source).suffix.lower() in TABLES
+
+
+def name_of(source: str | Path) -> str:
+    """Return the name of a source in reports: that of the named dataset, or of the file."""
+    return str(source) if source in NAMED_SETS else Path(source).name
+
+
+def read_examples(
+    source: str | Path,
+    *,
+    options: ColumnOptions,
+    image_size: int | Sequence[int] | None = None,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> RawExamples:
+    """Read a source without splitting it; the arguments are those of `load_dataset`."""
     if not is_integer(max_bytes) or max_bytes < 1:
         raise ValueError(f"max_bytes: expected a positive integer, received {max_bytes!r}")
-    examples = _read(source, target, image_size, max_bytes)
-    name = str(source) if source in NAMED_SETS else Path(source).name
-    return partition(examples, split=split, seed=seed, task=task, source=name)
-
-
-def _read(
-    source: str | Path,
-    target: str | None,
-    image_size: int | Sequence[int] | None,
-    max_bytes: int,
-) -> RawExamples:
     path = Path(source)
-    named = source in NAMED_SETS
-    is_table = not named and path.suffix.lower() in TABLES
-    is_folder = not named and path.is_dir()
-    if target is not None and not is_table:
-        raise DataError(
-            f"{source}: expected no target (--target) for data that are not a .csv or .parquet "
-            f"file, received {target!r}"
-        )
-    if image_size is not None and not is_folder:
-        raise DataError(
-            f"{source}: expected no image_size (--image-size) for data that are not a directory of "
-            f"images, received {image_size!r}"
-        )
+    is_folder = source not in NAMED_SETS and path.is_dir()
+    _check_options(source, options, image_size, is_folder=is_folder)
     if source in ("digits", "noisy_digits"):
         return _read_digits(str(source))
     if source == "topics":
         tokens, topics = make_topics()
         return RawExamples((RawPart("topics: tokens", tokens, "topics: labels", topics),))
-    if named:
+    if source in NAMED_SETS:
         return _download(str(source))
     if is_folder:
         return read_image_folder(path, image_size=image_size, max_bytes=max_bytes)
     if not path.is_file():
         fault = "something that is not a regular file" if path.exists() else "no such file"
         raise DataError(f"{source}: expected {', '.join(NAMED_SETS)}, or {PATHS}; received {fault}")
-    if is_table:
-        return read_table(path, target=target, max_bytes=max_bytes)
+    if names_table(source):
+        return read_table(path, options=options, max_bytes=max_bytes)
     if path.suffix.lower() == ".npz":
         return read_npz(path, max_bytes=max_bytes)
     raise DataError(f"{source}: expected {PATHS}; received a file ending in {path.suffix!r}")
+
+
+def _check_options(
+    source: str | Path,
+    options: ColumnOptions,
+    image_size: int | Sequence[int] | None,
+    *,
+    is_folder: bool,
+) -> None:
+    if options.given() and not names_table(source):
+        option = options.given()[0]
+        raise DataError(
+            f"{source}: expected no {option} (--{option}) for data that are not a .csv or .parquet "
+            f"file, received {getattr(options, option)!r}"
+        )
+    if image_size is not None and not is_folder:
+        raise DataError(
+            f"{source}: expected no image_size (--image-size) for data that are not a directory of "
+            f"images, received {image_size!r}"
+        )
 
 
 def _read_digits(name: str) -> RawExamples:

@@ -12,7 +12,15 @@ from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.example_checks import check_examples, copied_pair
 from dropout_zoo.training.data.split import split_arrays
 from dropout_zoo.training.data.structures import num_examples, take
+<<<<<<< HEAD
 from dropout_zoo.training.defaults import SPLIT
+=======
+from dropout_zoo.training.data.table_columns import describe_columns, is_table, with_plain_arrays
+from dropout_zoo.training.data.table_encoder import fit_encoder
+
+SPLIT = (0.70, 0.15, 0.15)
+"""Fractions of training, validation and test set by default."""
+>>>>>>> tables
 
 
 def partition(
@@ -41,7 +49,8 @@ def partition(
         batch_size: Batch size of the source, or None.
 
     Returns:
-        The dataset; its arrays share no memory with the examples.
+        The dataset; its arrays share no memory with the examples. Tables are encoded as numbers, by
+        what its training set holds.
 
     Raises:
         DataError: The examples are not usable, or too few to be split.
@@ -53,6 +62,7 @@ def partition(
             f"received {split}"
         )
     reconstruct = task == "reconstruction"
+    examples = with_plain_arrays(examples)
     pairs, targets = check_examples(examples, task=None if reconstruct else task)
     given = [copied_pair(pair, part) for pair, part in zip(pairs, examples.parts, strict=True)]
     (x, y), held_out = given[0], given[1:]
@@ -80,6 +90,11 @@ def partition(
         parts = [*((take(x, index), take(y, index)) for index, _ in cut), *held_out]
         if (own := weights[0]) is not None:
             weights = [own[index] for index, _ in cut[:2]]
+    encoder = None
+    notes = () if examples.columns is None else describe_columns(examples.columns)
+    if examples.columns is not None and is_table(parts[0][0]):
+        encoder = fit_encoder(source, parts[0][0], examples.columns)
+        parts, notes = [(encoder.encode(x), y) for x, y in parts], encoder.notes
     train, validation, *test = parts
     dataset = Dataset(
         train=train,
@@ -93,5 +108,7 @@ def partition(
         validation_weight=weights[1],
         validation_drawn=not examples.validation,
         batch_size=batch_size,
+        columns=notes,
+        encoder=encoder,
     )
     return dataset.as_reconstruction() if reconstruct else dataset

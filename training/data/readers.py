@@ -8,7 +8,6 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,13 @@ from dropout_zoo.training.data.array_checks import (
     DataError,
     RawExamples,
     RawPart,
-    Task,
     check_size,
+)
+from dropout_zoo.training.data.table_columns import (
+    LISTED_COLUMNS,
+    ColumnOptions,
+    check_names,
+    table_part,
 )
 
 TRAIN, VALIDATION, TEST = ("x_train", "y_train"), ("x_val", "y_val"), ("x_test", "y_test")
@@ -30,7 +34,6 @@ TRAIN, VALIDATION, TEST = ("x_train", "y_train"), ("x_val", "y_val"), ("x_test",
 LAYOUTS = (
     (*TRAIN, *VALIDATION, *TEST), (*TRAIN, *VALIDATION), (*TRAIN, *TEST), ("x", "y")
 )  # fmt: skip
-LISTED_COLUMNS = 20
 
 
 def read_npz(path: Path, *, max_bytes: int) -> RawExamples:
@@ -146,12 +149,12 @@ def _why_no_archive(path: Path, error: Exception) -> str:
     return "expected a .npz archive, received a file of another kind"
 
 
-def read_table(path: Path, *, target: str | None, max_bytes: int) -> RawExamples:
-    """Read a table: one row per example, one column the target, all others numbers.
+def read_table(path: Path, *, options: ColumnOptions, max_bytes: int) -> RawExamples:
+    """Read a table: one row per example, one column the target.
 
     Args:
         path: A `.csv` file with a header line, or a `.parquet` file.
-        target: Name of the target column.
+        options: What is said about its columns.
         max_bytes: Largest size of the table, uncompressed, in bytes.
 
     Returns:
@@ -164,50 +167,15 @@ def read_table(path: Path, *, target: str | None, max_bytes: int) -> RawExamples
         frame = _read_csv(path, max_bytes)
     else:
         frame = _read_parquet(path, max_bytes)
-    part, task = table_part(str(path), frame, target)
-    return RawExamples((part,), numbered=False, task=task)
-
-
-def table_part(name: str, frame: pd.DataFrame, target: str | None) -> tuple[RawPart, Task | None]:
-    """Separate the target of a table from its features.
-
-    Args:
-        name: Name of the table, for messages.
-        frame: One row per example.
-        target: Name of the target column.
-
-    Returns:
-        Features and target, and the task, if the type of the target implies one.
-
-    Raises:
-        DataError: There is no such column, or one does not fit.
-    """
-    columns = ", ".join(map(str, frame.columns[:LISTED_COLUMNS]))
-    if len(frame.columns) > LISTED_COLUMNS:
-        columns += f" and {len(frame.columns) - LISTED_COLUMNS} more"
-    if target is None or target not in frame.columns:
-        received = "no target" if target is None else repr(target)
-        raise DataError(
-            f"{name}: expected the target to be one of the columns {columns}, received {received}; "
-            "name it with target (--target)"
-        )
-    if len(frame.columns) < 2:
-        raise DataError(
-            f"{name}: expected columns besides the target {target!r}, received none; "
-            "a model needs at least one input"
-        )
-    if frame.empty:
-        raise DataError(f"{name}: expected rows below the header, received none")
-    y, task = target_column(name, frame[target])
-    x = feature_columns(name, frame.drop(columns=target))
-    return RawPart(f"{name}: columns", x, f"{name}: column {target!r}", y), task
+    part, task, columns = table_part(str(path), frame, options)
+    return RawExamples((part,), numbered=False, task=task, columns=columns)
 
 
 def _read_csv(path: Path, max_bytes: int) -> pd.DataFrame:
     try:
         check_size(str(path), path.stat().st_size, max_bytes)
         header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
-        _check_names(str(path), [str(name) for name in header.iloc[0]])
+        check_names(str(path), [str(name) for name in header.iloc[0]])
         # Read as one block: in several, a column could get a mixture of types.
         with warnings.catch_warnings():
             # pandas drops surplus fields with a warning, or takes them for row labels.
@@ -248,7 +216,7 @@ def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
             # Repeated values take hardly any space in the file, but all of it in memory.
             unfolded = 8 * layout.num_rows * layout.num_columns
             check_size(str(path), max(declared, unfolded), max_bytes)
-            _check_names(str(path), file.schema_arrow.names)
+            check_names(str(path), file.schema_arrow.names)
             return file.read().to_pandas()
     except DataError:
         raise
@@ -257,80 +225,3 @@ def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
         raise DataError(
             f"{path}: expected a .parquet file, received a damaged file or another format: {error}"
         ) from None
-
-
-def _check_names(source: str, names: list[str]) -> None:
-    twice = [name for name, count in Counter(names).items() if count > 1 and name]
-    if twice:
-        raise DataError(
-            f"{source}: column {twice[0]!r}: expected different names, received it twice"
-        )
-    if not all(names):
-        # Most often the row numbers, from which a model would learn.
-        raise DataError(
-            f"{source}: column {names.index('') + 1}: expected a name, received none; name it, or "
-            "leave out the row numbers (in pandas: index=False)"
-        )
-
-
-def target_column(source: str, column: pd.Series) -> tuple[Array, Task | None]:
-    """Return a column of a table as labels or targets.
-
-    Args:
-        source: Name of the table, for messages.
-        column: The column.
-
-    Returns:
-        The values, and the task, if the type of the column implies one.
-
-    Raises:
-        DataError: A value is missing.
-    """
-    missing = column.isna()
-    if missing.any():
-        raise DataError(
-            f"{source}: column {column.name!r}: expected a target in every row, received none (NaN "
-            f"or empty) in {missing.sum():,} rows, the first in row {missing.argmax() + 1}"
-        )
-    task: Task | None = None
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column, task = column.astype(column.cat.categories.dtype), "classification"
-    if not pd.api.types.is_numeric_dtype(column.dtype):
-        return column.to_numpy(dtype=object), task
-    return column.to_numpy(dtype=column.dtype.name.lower()), task
-
-
-def feature_columns(source: str, frame: pd.DataFrame) -> Array:
-    """Return the columns of a table as float32 inputs of shape `(rows, columns)`.
-
-    Args:
-        source: Name of the table, for messages.
-        frame: The columns, all numbers.
-
-    Returns:
-        The inputs.
-
-    Raises:
-        DataError: A column has no unique name, or holds anything but finite numbers.
-    """
-    _check_names(source, [str(name) for name in frame.columns])
-    x = np.empty(frame.shape, dtype=np.float32)
-    for i, name in enumerate(frame.columns):
-        column = frame[name]
-        where = f"{source}: column {name!r}"
-        if not pd.api.types.is_numeric_dtype(column.dtype) or column.dtype.kind == "c":
-            broken = pd.to_numeric(column.astype(object), errors="coerce").isna() & column.notna()
-            row = int(broken.argmax())
-            raise DataError(
-                f"{where}: expected numbers, received {str(column.iloc[row])[:40]!r} in row "
-                f"{row + 1}; encode the column as numbers or leave it out"
-            )
-        with np.errstate(over="ignore"):
-            x[:, i] = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        bad = ~np.isfinite(x[:, i])
-        if bad.any():
-            raise DataError(
-                f"{where}: expected finite float32 numbers, received NaN, infinite or empty values "
-                f"in {bad.sum():,} rows, the first in row {bad.argmax() + 1}; fill or remove them"
-            )
-    return x

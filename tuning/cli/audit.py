@@ -86,6 +86,8 @@ def audit_command(
     model: str,
     data: str | None,
     target: str | None,
+    drop: tuple[str, ...],
+    text: tuple[str, ...],
     image_size: list[int] | None,
     task: str | None,
     split: list[float] | None,
@@ -119,8 +121,9 @@ def audit_command(
         dataset = None
         if data is not None:
             dataset = load_data(
-                data, target=target, image_size=image_size, task=task, split=split, seed=0
-            )
+                data, target=target, drop=drop, text=text, image_size=image_size, task=task,
+                split=split, seed=0,
+            )  # fmt: skip
         start_keras()
         from dropout_zoo.models.auditing.audit import audit
         from dropout_zoo.models.auditing.rules import RULES

@@ -78,6 +78,18 @@ def data_options(
             "--target", metavar="COLUMN", help="Target column of a .csv or .parquet file."
         ),
         click.option(
+            "--drop",
+            multiple=True,
+            metavar="COLUMN",
+            help="Column of a table that is left out; may be given several times.",
+        ),
+        click.option(
+            "--text",
+            multiple=True,
+            metavar="COLUMN",
+            help="Column of a table that holds free text; may be given several times.",
+        ),
+        click.option(
             "--image-size",
             type=Integers(),
             metavar="N or H,W",
@@ -209,23 +221,56 @@ def load_data(
     data: str,
     *,
     target: str | None,
+    drop: Sequence[str],
+    text: Sequence[str],
     image_size: Sequence[int] | None,
     task: Any,
     split: Sequence[float] | None,
     seed: int,
+    model: str = "",
 ) -> Dataset:
-    """Load the data that the options of `data_options` specify."""
-    from dropout_zoo.training.data.loaders import load_dataset
+    """Load the data that the options of `data_options` specify.
 
-    given: dict[str, Any] = {} if split is None else {"split": split}
-    return load_dataset(
+    For a table, which Keras may have to encode, Keras is started between reading and splitting, so
+    that mistakes in the file or the options are reported at once.
+
+    Args:
+        data: value of ``--data``.
+        target: value of ``--target``.
+        drop: values of ``--drop``.
+        text: values of ``--text``.
+        image_size: value of ``--image-size``.
+        task: value of ``--task``.
+        split: value of ``--split``.
+        seed: seed of the split.
+        model: as for `start_keras`.
+
+    Returns:
+        The data.
+    """
+    from dropout_zoo.training.data.loaders import name_of, read_examples
+    from dropout_zoo.training.data.partition import SPLIT, partition
+    from dropout_zoo.training.data.table_columns import ColumnOptions
+    from dropout_zoo.training.startup import start_keras
+
+    examples = read_examples(
         data,
-        target=target,
+        options=ColumnOptions.of(target, drop, text),
         image_size=image_size[0] if image_size and len(image_size) == 1 else image_size,
-        task=task,
-        seed=seed,
-        **given,
     )
+    if examples.columns is not None:
+        start_keras(model=model)
+    return partition(
+        examples, split=SPLIT if split is None else split, seed=seed, task=task,
+        source=name_of(data),
+    )  # fmt: skip
+
+
+def default_model(data: str) -> str:
+    """Return the name of the model that a command takes for data if none is given."""
+    from dropout_zoo.training.data.loaders import names_table
+
+    return "tabular_mlp" if names_table(data) else "mlp"
 
 
 def print_table(columns: list[str], rows: list[list[str]]) -> None:

@@ -20,6 +20,7 @@ from dropout_zoo.tuning.cli.options import (
     check_run_options,
     data_options,
     default_directory,
+    default_model,
     load_data,
     print_table,
     reporting_errors,
@@ -84,7 +85,7 @@ def _study_options(objective: str = "val_loss") -> Callable[[Command], Command]:
         command = data_options(default="digits")(
             training_options(epochs=EPOCHS, patience_default="none")(command)
         )
-        return click.argument("model", default="mlp")(command)
+        return click.argument("model", required=False)(command)
 
     return add
 
@@ -104,9 +105,9 @@ def sweep_command() -> None:
     Every setting is trained on the same seeds. The result is a table, a plot and a summary with
     confidence intervals.
 
-    MODEL (default: mlp) is a registered model (see `dropout-zoo list`); package.module:function,
-    a function that returns a compiled Keras model; or a .keras file of a compiled model, for
-    the commands that do not change its layers.
+    MODEL (default: mlp, or tabular_mlp for a table) is a registered model (see `dropout-zoo
+    list`); package.module:function, a function that returns a compiled Keras model; or a .keras
+    file of a compiled model, for the commands that do not change its layers.
 
     Exit status: 0 success, 1 every training run failed, 2 invalid usage or data, 130 interrupted.
     """
@@ -192,9 +193,11 @@ def _sweep(
     kind: str,
     ranges: dict[str, Any],
     *,
-    model: str,
+    model: str | None,
     data: str,
     target: str | None,
+    drop: tuple[str, ...],
+    text: tuple[str, ...],
     image_size: list[int] | None,
     task: str | None,
     split: list[float] | None,
@@ -214,9 +217,11 @@ def _sweep(
     """Plan a study and run it, or describe the plan."""
     with reporting_errors():
         check_run_options(out, resume, overwrite)
+        model = model or default_model(data)
         dataset = load_data(
-            data, target=target, image_size=image_size, task=task, split=split, seed=data_seed
-        )
+            data, target=target, drop=drop, text=text, image_size=image_size, task=task,
+            split=split, seed=data_seed, model=model,
+        )  # fmt: skip
         start_keras(model=model)
         given = ranges | {"objective": objective, "learning_rate": learning_rate}
         plan = _plan_of(kind)(

@@ -17,6 +17,7 @@ from dropout_zoo.tuning.cli.options import (
     check_run_options,
     data_options,
     default_directory,
+    default_model,
     load_data,
     print_table,
     reporting_errors,
@@ -111,6 +112,8 @@ def tune_command(
     model: str | None,
     data: str | None,
     target: str | None,
+    drop: tuple[str, ...],
+    text: tuple[str, ...],
     image_size: list[int] | None,
     task: str | None,
     split: list[float] | None,
@@ -140,25 +143,32 @@ def tune_command(
 
     MODEL is a registered model (see `dropout-zoo list`); package.module:function, a function
     without required arguments that returns a compiled Keras model; or a .keras file of a compiled
-    model. Without MODEL, tune runs an example: mlp, with dropout on its input too, on noisy_digits,
-    at a learning rate of 0.002.
+    model. Without MODEL, a table is learned by tabular_mlp, and other data by mlp, with dropout on
+    its input too. Without MODEL and --data, tune runs an example: mlp on noisy_digits, at a learning
+    rate of 0.002.
 
     Exit status: 0 success, 1 no training run was completed, 2 invalid usage or data, 130
     interrupted.
     """
-    if model is None:  # the example of the README
-        model, data, placements = "mlp", data or "noisy_digits", placements or "input,hidden"
+    if model is None and data is None:  # the example of the README
+        data = "noisy_digits"
         learning_rate = 0.002 if learning_rate is None else learning_rate
+    if model is None:
+        model = default_model(data)
+        placements = placements or ("input,hidden" if model == "mlp" else None)
     with reporting_errors():
         check_run_options(out, resume, overwrite)
         limit = None if budget is None else Budget.parse(budget)
         dataset = load_data(
             data or "digits",
             target=target,
+            drop=drop,
+            text=text,
             image_size=image_size,
             task=task,
             split=split,
             seed=seed,
+            model=model,
         )
         start_keras(model=model)
         from dropout_zoo.training.settings import TrainSettings

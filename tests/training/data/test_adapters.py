@@ -153,7 +153,7 @@ def test_the_arrays_of_the_caller_stay_writable():
         ((X, Y), {"validation_data": (X, Y, X)}, DataError, "validation_weight: expected numbers"),
         ((X, SORTED), {"validation_split": 0.25}, DataError, "the last 10 rows, from validation_"),
         (([[1], [2, 3]], [0, 1]), {}, DataError, "received nested lists"),
-        ((FRAME.assign(a="x"), Y), {}, DataError, "column 'a': expected numbers, received 'x'"),
+        ((FRAME.assign(a=[X] * 40), Y), {}, DataError, "column 'a': expected numbers or strings"),
         ((FRAME, pd.Series([None] * 40)), {}, DataError, "expected a target in every row"),
     ],
 )  # fmt: skip

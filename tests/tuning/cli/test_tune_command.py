@@ -10,13 +10,15 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from sklearn.datasets import load_iris
+from sklearn.model_selection import train_test_split
 from time_limits import after, time_ends
 
 from dropout_zoo.models import build_mlp
-from dropout_zoo.training import load_dataset
+from dropout_zoo.training import load_dataset, table_inputs
 from dropout_zoo.tuning.cli.main import main
 
 QUICK = ["--rates", "0.2,0.5", "--epochs", "1", "--num-finalists", "1", "--num-seeds", "2"]
@@ -178,6 +180,88 @@ def test_the_columns_of_a_table_are_passed_unchanged(here):
         assert swept.exit_code == 0, swept.output
     audited = run("audit", *table, *quick)
     assert audited.exit_code == 0, audited.output
+
+
+PEOPLE = ["--data", "people.csv", "--target", "income", "--drop", "id", "--text", "comment"]
+PREDICT_WITH_KERAS_ALONE = """
+import json, sys
+import keras, numpy as np
+
+best = keras.saving.load_model("run/best.keras")
+columns, labels = json.load(open("test.json"))
+columns = {name: np.array(values, object if isinstance(values[0], str) else "float32")
+           for name, values in columns.items()}
+print(json.dumps(best.evaluate(columns, np.eye(2)[labels], verbose=0, return_dict=True)))
+assert not [name for name in sys.modules if name.startswith("dropout_zoo.")]
+"""
+
+
+def people(number=300):
+    """A table of strings, text and numbers, with values missing."""
+    rng = np.random.default_rng(0)
+    job = rng.choice(["nurse", "teacher", "farmer"], number)
+    age = np.where(rng.random(number) < 0.1, np.nan, rng.integers(18, 70, number))
+    happy = rng.random(number) < 0.5
+    rich = (job == "nurse") + 0.05 * (np.nan_to_num(age, nan=44) - 44) + 2 * happy > 1.4
+    words = np.where(happy, "great work", "dull days")
+    comment = [f"{each}, number {n}" for n, each in enumerate(words)]
+    job = np.where(rng.random(number) < 0.1, "", job)
+    return pd.DataFrame(
+        {
+            "id": [f"p{n}" for n in range(number)], "age": age, "job": job, "comment": comment,
+            "income": np.where(rich, "high", "low"),
+        }
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_table_with_strings_gives_a_model_that_predicts_from_raw_columns(here):
+    table = people()
+    table.to_csv("people.csv", index=False)
+    few = ["--rates", "0.3", "--max-trials", "1", "--epochs", "10", "--num-seeds", "1"]
+    answered = run("tune", *PEOPLE, *few, "--num-finalists", "1", "--out", "run", "--json")
+    assert answered.exit_code == 0, answered.output
+    assert "  text       comment (" in answered.stderr
+    reported = json.loads(answered.stdout)["test"]
+    assert reported["accuracy"] > 0.8
+    test = train_test_split(table, test_size=45, random_state=0, stratify=table["income"] == "low")[
+        1
+    ]
+    columns = table_inputs(keras.saving.load_model("run/best.keras"), test)
+    values = {name: each.tolist() for name, each in columns.items()}
+    labels = (test["income"] == "low").astype(int).tolist()
+    Path("test.json").write_text(json.dumps([values, labels]))
+    command = [sys.executable, "-c", PREDICT_WITH_KERAS_ALONE]
+    alone = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert alone.returncode == 0, alone.stderr
+    assert json.loads(alone.stdout.splitlines()[-1]) == pytest.approx(reported, rel=1e-5)
+    refused = run("tune", "run/best.keras", *PEOPLE)
+    assert refused.exit_code == 2
+    assert "given without its encoder: model.get_layer(model.name)" in refused.stderr
+
+
+@pytest.mark.nightly
+def test_every_command_encodes_tables(here):
+    people().to_csv("people.csv", index=False)
+    few = ["--epochs", "1", "--num-seeds"]
+    assert run("tune", *PEOPLE, "--rates", "0.3", *few, "10").exit_code == 0  # on several splits
+    assert run("sweep", "rate", *PEOPLE, *few, "1").exit_code == 0
+    assert run("audit", "tabular_mlp", *PEOPLE, *few, "1").exit_code == 0
+
+
+def test_columns_that_a_table_does_not_have_are_reported_in_one_line(here):
+    people(60).to_csv("people.csv", index=False)
+    for options, words in {
+        ("--target", "incme"): "did you mean 'income'?",
+        ("--target", "income", "--drop", "ID"): "did you mean 'id'?",
+        ("--target", "income"): "leave it out with drop (--drop id)",
+        ("--target", "income", "--drop", "id"): "name it in text (--text comment)",
+    }.items():
+        answered = run("tune", "--data", "people.csv", *options, "--out", "run")
+        assert answered.exit_code == 2
+        assert words in answered.stderr
+        assert len(answered.stderr.splitlines()) == 1
+    assert not Path("run").exists()
 
 
 @pytest.mark.slow
