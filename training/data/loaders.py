@@ -14,11 +14,8 @@ from dropout_zoo.training.data.image_folder import read_image_folder
 from dropout_zoo.training.data.partition import partition
 from dropout_zoo.training.data.readers import read_npz, read_table
 from dropout_zoo.training.data.synthetic_text import make_topics
-<<<<<<< HEAD
-from dropout_zoo.training.defaults import SPLIT
-=======
 from dropout_zoo.training.data.table_columns import ColumnOptions
->>>>>>> tables
+from dropout_zoo.training.defaults import SPLIT
 
 KERAS_SETS = ("mnist", "fashion_mnist", "cifar10")
 NAMED_SETS = ("digits", "noisy_digits", "topics", *KERAS_SETS)

@@ -12,15 +12,9 @@ from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.example_checks import check_examples, copied_pair
 from dropout_zoo.training.data.split import split_arrays
 from dropout_zoo.training.data.structures import num_examples, take
-<<<<<<< HEAD
-from dropout_zoo.training.defaults import SPLIT
-=======
 from dropout_zoo.training.data.table_columns import describe_columns, is_table, with_plain_arrays
 from dropout_zoo.training.data.table_encoder import fit_encoder
-
-SPLIT = (0.70, 0.15, 0.15)
-"""Fractions of training, validation and test set by default."""
->>>>>>> tables
+from dropout_zoo.training.defaults import SPLIT
 
 
 def partition(

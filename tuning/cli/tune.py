@@ -144,8 +144,8 @@ def tune_command(
     MODEL is a registered model (see `dropout-zoo list`); package.module:function, a function
     without required arguments that returns a compiled Keras model; or a .keras file of a compiled
     model. Without MODEL, a table is learned by tabular_mlp, and other data by mlp, with dropout on
-    its input too. Without MODEL and --data, tune runs an example: mlp on noisy_digits, at a learning
-    rate of 0.002.
+    its input too. Without MODEL and --data, tune runs an example: mlp on noisy_digits, at a
+    learning rate of 0.002.
 
     Exit status: 0 success, 1 no training run was completed, 2 invalid usage or data, 130
     interrupted.
