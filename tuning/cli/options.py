@@ -249,7 +249,7 @@ def load_data(
         The data.
     """
     from dropout_zoo.training.data.loaders import name_of, read_examples
-    from dropout_zoo.training.data.partition import SPLIT, partition
+    from dropout_zoo.training.data.partition import partition
     from dropout_zoo.training.data.table_columns import ColumnOptions
     from dropout_zoo.training.startup import start_keras
 

@@ -150,10 +150,10 @@ def tune_command(
     Exit status: 0 success, 1 no training run was completed, 2 invalid usage or data, 130
     interrupted.
     """
-    if model is None and data is None:  # the example of the README
-        data = "noisy_digits"
-        learning_rate = 0.002 if learning_rate is None else learning_rate
     if model is None:
+        if data is None:  # the example of the README
+            data = "noisy_digits"
+            learning_rate = 0.002 if learning_rate is None else learning_rate
         model = default_model(data)
         placements = placements or ("input,hidden" if model == "mlp" else None)
     with reporting_errors():
