@@ -104,6 +104,11 @@ class Plan:
         """Batch size of the measurements with dropout off."""
         return max(self.settings.batch_size, _EVALUATION_BATCH_SIZE)
 
+    @property
+    def num_steps(self) -> int:
+        """Number of training steps per epoch."""
+        return -(-num_examples(self.examples.train[0]) // self.settings.batch_size)
+
     def one_example(self) -> Structure:
         """Return one training example as `Model.fit` passes it on, to build metrics with."""
         return as_input(take(self.examples.training_data(), slice(1)))
@@ -233,6 +238,10 @@ class Record:
             self.reason = f"epoch {epoch + 1}: loss {running['loss']:g}, {name} {row[name]:g}"
             return False
         return self.best.improves(epoch + 1, row[name])
+
+    def fail(self, error: Exception) -> None:
+        """Record that the user's own code raised an error."""
+        self.status, self.reason = "failed", reason_of(error)
 
     @property
     def finished(self) -> bool:
