@@ -56,7 +56,8 @@ def train_epochs(
             running, sample, validation = run_epoch(epoch, callbacks)
             if record.add(epoch, running, sample, validation):
                 best = state.weights_now()
-            record.rows[-1] |= callbacks.end_epoch(epoch, running, validation)
+            if job.callbacks:
+                record.rows[-1] |= callbacks.end_epoch(epoch, running, validation)
             if record.finished or callbacks.stopped:
                 break
     except Exception as error:  # the user's own code may raise anything

@@ -82,7 +82,7 @@ class CallbackSource:
         ):
             raise TypeError(
                 "expected callbacks to return a list of keras.callbacks.Callback for each member, "
-                f"received {made!r}"
+                f"received {made!r}; return [] for none"
             )
         for each in made:
             self._check(each)
@@ -169,6 +169,7 @@ class MemberCallbacks(callbacks.CallbackList):
         Returns:
             The learning rates that the callbacks logged, by name.
         """
+        self.model.history = self.history
         self._last = {**running, **{f"val_{name}": value for name, value in validation.items()}}
         super().on_epoch_end(epoch, self._last)
         return {

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from keras import callbacks
 from stock_fit import assert_equal_weights, assert_history, both_ways, one_fit, trainer_of
 
 from dropout_zoo.models import build_mlp
-from dropout_zoo.training import EarlyDropout, Member, RateScheduler
+from dropout_zoo.training import EarlyDropout, Member, RateScheduler, TrainSettings
 
 MLP = {"units": (16, 8), "hidden_rates": (0.5, 0.3)}
 NEVER_BETTER = {"min_delta": 10.0, "patience": 1}
@@ -50,7 +51,7 @@ class Made:
         self.folder, self.numbers, self.by_label = folder, itertools.count(), {}
 
     def __call__(self, member):
-        made = self.by_label[member.label] = list(getattr(self, member.label.replace(" ", "_"))())
+        made = self.by_label[member.label] = getattr(self, member.label.replace(" ", "_"))()
         return made
 
     def logged(self, *before):
@@ -111,27 +112,116 @@ def rows(file):
         return list(csv.reader(lines))
 
 
-def assert_like_one_fit(trainer, made, of):
-    """Compare both ways to train a member with stock `Model.fit`; return their results."""
-    trained = both_ways(trainer, of)
+def assert_like_one_fit(trainer, made, of, ways=2):
+    """Compare a member as the engine, and as `Model.fit`, trains it with one stock `Model.fit`."""
+    first = next(made.numbers) + 1
+    trained = both_ways(trainer, of) if ways == 2 else trainer.train([of])
     stock, history = one_fit(trainer, of, made(of))
-    first = next(made.numbers) - 3
-    expected = rows(made.folder / f"{first + 2}.csv")
+    expected = rows(made.folder / f"{first + ways}.csv")
+    assert len(expected) == 1 + len(history["loss"])
     for way, result in enumerate(trained):
         assert result.status == "completed", result.reason
         assert_history(result, history)
-        assert len(result.curves) == len(history["loss"])
+        assert list(result.curves.get("learning_rate", [])) == history.get("learning_rate", [])
         final = result.final_model()
         assert_equal_weights(final.get_weights(), stock.get_weights())
         variables = zip(final.optimizer.variables, stock.optimizer.variables, strict=True)
         assert all(np.array_equal(one, other) for one, other in variables)
         assert rows(made.folder / f"{first + way}.csv") == expected
-    assert len(expected) == 1 + len(history["loss"])
     return trained, history
 
 
 def test_a_plateau_reduces_the_learning_rate_as_in_one_fit(trainer, made):
-    trained, history = assert_like_one_fit(trainer, made, member("plateau"))
+    _, history = assert_like_one_fit(trainer, made, member("plateau"), ways=1)
     assert history["learning_rate"] == pytest.approx([1e-3, 1e-3, 3e-4])
-    for result in trained:
-        assert list(result.curves["learning_rate"]) == history["learning_rate"]
+
+
+@pytest.mark.slow
+def test_a_schedule_of_the_learning_rate_is_that_of_one_fit(trainer, made):
+    _, history = assert_like_one_fit(trainer, made, member("schedule"), ways=1)
+    assert history["learning_rate"] == pytest.approx([5e-4, 2.5e-4, 1.25e-4])
+
+
+@pytest.mark.slow
+def test_early_stopping_ends_and_restores_as_in_one_fit(trainer, made):
+    trained, history = assert_like_one_fit(trainer, made, member("stopping"))
+    assert len(history["loss"]) == 2
+    for result in trained:  # the best epoch is that of the objective, which knows no min_delta
+        assert result.best_epoch == 1 + int(np.argmin(history["val_loss"]))
+        assert not np.array_equal(result.model().get_weights(), result.final_model().get_weights())
+
+
+@pytest.mark.slow
+def test_a_callback_for_batches_makes_model_fit_train_the_member(trainer, made):
+    with pytest.warns(UserWarning, match="Model.fit trains members .* callback Batches may act"):
+        _, history = assert_like_one_fit(trainer, made, member("batches"))
+    assert len(history["loss"]) == 2
+    assert made.by_label["batches"][0].seen == {"train": 2 * 5, "test": 2}
+
+
+@pytest.mark.slow
+def test_members_with_and_without_callbacks_share_an_engine(trainer, made):
+    """Learning rates, weights and an end that callbacks set last no longer than their member."""
+    labels = ["stopping", "plain", "not a number", "batches", "raising", "plateau", "plain"]
+    with pytest.warns(UserWarning, match="Model.fit trains members"):
+        trained = trainer.train([member(label, seed) for seed, label in enumerate(labels)])
+    assert [result.member.label for result in trained] == labels
+    assert [len(result.curves) for result in trained] == [2, 3, 1, 2, 1, 3, 3]
+    status = {result.member.label: (result.status, result.reason) for result in trained}
+    assert status["raising"] == ("failed", "ArithmeticError: no such epoch")
+    assert status["not a number"][0] == "diverged"
+    assert made.by_label["not a number"][1].model.stop_training is not None
+    for place in (1, 6):
+        (alone,) = trainer.train([member("plain", place)])
+        assert alone.curves.equals(trained[place].curves)
+
+
+REFUSED = {
+    "no list": (TypeError, "a list of keras.callbacks.Callback .*EarlyStopping"),
+    "shared": (ValueError, "new callbacks for each member, .* the same EarlyStopping"),
+    "one file": (ValueError, "a file for each member, received .*one.csv for two"),
+    "rates": (ValueError, "without RateScheduler, .* a schedule"),
+}
+
+
+@pytest.mark.parametrize("label", REFUSED)
+def test_callbacks_that_members_cannot_have_are_refused_before_training(label, trainer, made):
+    kind, words = REFUSED[label]
+    with pytest.raises(kind, match=words):
+        trainer.train([member("plain", 1), member(label, 1), member(label, 2)])
+
+
+def test_a_list_of_callbacks_is_refused():
+    with pytest.raises(TypeError, match=r"a function .* callbacks=lambda member: .* a list"):
+        TrainSettings(callbacks=[callbacks.EarlyStopping()])
+
+
+@pytest.mark.slow
+def test_a_member_with_callbacks_is_not_continued(trainer):
+    (begun,) = trainer.train([member("plain", epochs=1)])
+    with pytest.raises(ValueError, match="continues with callbacks, whose state"):
+        trainer.train([member("plain", initial_epoch=1, weights=begun.checkpoint)])
+
+
+def stopping_after(epochs):
+    return lambda member: [callbacks.EarlyStopping(patience=epochs)]
+
+
+def scaled(by, member):
+    return [callbacks.LearningRateScheduler(lambda epoch: by / (1 + epoch))]
+
+
+def test_the_record_tells_other_callbacks_apart():
+    functions = [
+        None,
+        stopping_after(3),
+        stopping_after(4),
+        partial(scaled, 0.1),
+        partial(scaled, 0.2),
+        lambda member: [callbacks.LearningRateScheduler(lambda epoch: 0.1 / (1 + epoch))],
+        lambda member: [callbacks.LearningRateScheduler(lambda epoch: 0.1 / (2 + epoch))],
+    ]
+    records = [TrainSettings(callbacks=each).describe()["callbacks"] for each in functions]
+    assert records[0] is None
+    assert len(set(records)) == len(functions)
+    assert TrainSettings(callbacks=stopping_after(3)).describe()["callbacks"] == records[1]
