@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -176,8 +177,9 @@ class Search:
         """
         member = Member(self.given, self.settings.seed)
         # Without callbacks, which may write files.
-        training = replace(self.settings.training, callbacks=None)
-        trainer = MemberTrainer(self.model, self.dataset, training)
+        timed_search, training = copy.copy(self), replace(self.settings.training, callbacks=None)
+        timed_search.settings = replace(self.settings, training=training)
+        trainer = timed_search.trainer(None)
         timed = min(self.num_runs, trainer.max_parallel)  # a whole grid may not fit in memory
         speed = measure_speed(trainer, [member] * timed)
         return speed.seconds(self.num_runs, self.settings.training.epochs)

@@ -64,10 +64,14 @@ def train_epochs(
         record.fail(error)
     checkpoint = None if best is None else state.checkpoint(best, plan.keep_state)
     if job.callbacks and record.status != "failed":
-        try:
-            callbacks.end()
-        except Exception as error:
-            record.fail(error)
+        _end(callbacks, record)
         if checkpoint is not None and plan.keep_state:
             checkpoint = replace(checkpoint, final=state.weights_now())
     return checkpoint
+
+
+def _end(callbacks: MemberCallbacks, record: Record) -> None:
+    try:
+        callbacks.end()
+    except Exception as error:  # the user's own code may raise anything
+        record.fail(error)

@@ -17,7 +17,7 @@ from dropout_zoo.training.settings import CallbackFunction
 
 # What they do, they do between epochs; what `TerminateOnNaN` finds lasts until the epoch ends.
 _BETWEEN_EPOCHS = (
-    callbacks.CSVLogger, callbacks.EarlyStopping, callbacks.LambdaCallback,
+    callbacks.CSVLogger, callbacks.EarlyStopping, callbacks.History, callbacks.LambdaCallback,
     callbacks.LearningRateScheduler, callbacks.ReduceLROnPlateau, callbacks.TerminateOnNaN,
 )  # fmt: skip
 _HOOKS_BETWEEN_EPOCHS = ("on_train_begin", "on_epoch_begin", "on_epoch_end", "on_train_end")

@@ -99,6 +99,7 @@ class MemberTrainer:
         self._callbacks = CallbackSource(settings.callbacks)
         self._fixed = why_rates_are_fixed(self.plan.model)
         self._engine: Engine | None = None
+        self._told: set[str] = set()  # why `Model.fit` trained members in its place
 
     def train(
         self, members: Iterable[Member | None], on_result: OnResult | None = None
@@ -136,9 +137,10 @@ class MemberTrainer:
                 if job is None or reason is None:
                     yield job
                     continue
-                warnings.warn(
-                    f"Model.fit trains members one after another, because {reason}", stacklevel=5
-                )
+                if reason not in self._told:
+                    self._told.add(reason)
+                    message = f"Model.fit trains members one after another, because {reason}"
+                    warnings.warn(message, stacklevel=5)
                 result = fit_member(self.plan, job.member, job.rates, job.number, job.callbacks)
                 by_fit[job.number] = result
                 if on_result is not None:

@@ -73,9 +73,15 @@ class Made:
     def batches(self):
         return self.logged(Batches())
 
-    def not_a_number(self):
+    def within_an_epoch(self):
+        return [callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)]
+
+    def not_a_number(self, **arguments):
         divergent = callbacks.LearningRateScheduler(lambda epoch: 1e38)
-        return [divergent, callbacks.TerminateOnNaN()]
+        return [divergent, callbacks.TerminateOnNaN(**arguments)]
+
+    def not_a_number_at_all(self):
+        return self.not_a_number(raise_error=True)
 
     def raising(self):
         return [callbacks.LambdaCallback(on_epoch_end=fails)]
@@ -162,16 +168,17 @@ def test_a_callback_for_batches_makes_model_fit_train_the_member(trainer, made):
 @pytest.mark.slow
 def test_members_with_and_without_callbacks_share_an_engine(trainer, made):
     """Learning rates, weights and an end that callbacks set last no longer than their member."""
-    labels = ["stopping", "plain", "not a number", "batches", "raising", "plateau", "plain"]
-    with pytest.warns(UserWarning, match="Model.fit trains members"):
+    labels = ["stopping", "plain", "not a number", "not a number at all", "within an epoch"]
+    labels += ["raising", "plateau", "plain"]
+    with pytest.warns(UserWarning, match="callback LambdaCallback has on_train_batch_end"):
         trained = trainer.train([member(label, seed) for seed, label in enumerate(labels)])
     assert [result.member.label for result in trained] == labels
-    assert [len(result.curves) for result in trained] == [2, 3, 1, 2, 1, 3, 3]
+    assert [len(result.curves) for result in trained] == [2, 3, 1, 0, 3, 1, 3, 3]
     status = {result.member.label: (result.status, result.reason) for result in trained}
     assert status["raising"] == ("failed", "ArithmeticError: no such epoch")
     assert status["not a number"][0] == "diverged"
-    assert made.by_label["not a number"][1].model.stop_training is not None
-    for place in (1, 6):
+    assert status["not a number at all"][1].startswith("RuntimeError: NaN or Inf loss")
+    for place in (1, 7):
         (alone,) = trainer.train([member("plain", place)])
         assert alone.curves.equals(trained[place].curves)
 

@@ -96,7 +96,7 @@ class PopulationEngine:
 
     def why_not(self, job: Job) -> str | None:
         """Return why the engine cannot train a member; see `Engine.why_not`."""
-        return "on JAX, other members are trained without callbacks" if job.callbacks else None
+        return "the engine on JAX calls no callbacks" if job.callbacks else None
 
     def _next_of_one_split(self, running: int) -> list[Job]:
         """Take the waiting jobs that are trained on the same examples as the running ones."""
