@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -239,9 +240,13 @@ class Record:
             return False
         return self.best.improves(epoch + 1, row[name])
 
-    def fail(self, error: Exception) -> None:
-        """Record that the user's own code raised an error."""
-        self.status, self.reason = "failed", reason_of(error)
+    @contextmanager
+    def user_code(self) -> Iterator[None]:
+        """A context in which any error makes the member fail, as it is one of the user's code."""
+        try:
+            yield
+        except Exception as error:
+            self.status, self.reason = "failed", reason_of(error)
 
     @property
     def finished(self) -> bool:

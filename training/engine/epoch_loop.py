@@ -49,29 +49,24 @@ def train_epochs(
         state.resume(Checkpoint.load(member.weights))
     epochs = member.epochs or plan.settings.epochs
     callbacks = MemberCallbacks(job.callbacks, state.model, epochs=epochs, steps=plan.num_steps)
-    try:
-        for epoch in range(member.initial_epoch, epochs):
-            if member.schedule is not None:
-                state.set_factor(member.schedule.factor(epoch))
+    for epoch in range(member.initial_epoch, epochs):
+        if member.schedule is not None:
+            state.set_factor(member.schedule.factor(epoch))
+        with record.user_code():
             running, sample, validation = run_epoch(epoch, callbacks)
-            if record.add(epoch, running, sample, validation):
-                best = state.weights_now()
-            if job.callbacks:
+        if record.finished:  # it failed
+            break
+        if record.add(epoch, running, sample, validation):
+            best = state.weights_now()
+        if job.callbacks:
+            with record.user_code():
                 record.rows[-1] |= callbacks.end_epoch(epoch, running, validation)
-            if record.finished or callbacks.stopped:
-                break
-    except Exception as error:  # the user's own code may raise anything
-        record.fail(error)
+        if record.finished or callbacks.stopped:
+            break
     checkpoint = None if best is None else state.checkpoint(best, plan.keep_state)
     if job.callbacks and record.status != "failed":
-        _end(callbacks, record)
+        with record.user_code():
+            callbacks.end()
         if checkpoint is not None and plan.keep_state:
             checkpoint = replace(checkpoint, final=state.weights_now())
     return checkpoint
-
-
-def _end(callbacks: MemberCallbacks, record: Record) -> None:
-    try:
-        callbacks.end()
-    except Exception as error:  # the user's own code may raise anything
-        record.fail(error)
