@@ -257,12 +257,14 @@ class StudyPlan(Generic[Result]):
             interpolated between those that are.
         """
         setups = self.setups
+        # Without callbacks, which may write files.
+        timed_plan = replace(self, training=replace(self.training, callbacks=None))
         timed = sorted({round(p) for p in np.linspace(0, len(setups) - 1, _TIMED_SETUPS)})
         members = [list(self.runs_on(setup).values()) for setup in setups]
         speeds = []
         for place in timed:
             with tempfile.TemporaryDirectory(prefix="dropout-zoo-") as temporary:
-                trainer = self.trainer(setups[place], Path(temporary))
+                trainer = timed_plan.trainer(setups[place], Path(temporary))
                 speeds.append(measure_speed(trainer, members[place]))
         total = 0.0
         for place, setup in enumerate(setups):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+_KINDS = ("best", "last", "optimizer", "seeds", "final")
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -19,12 +21,14 @@ class Checkpoint:
         last: weights after the last epoch; empty if the state was not kept.
         optimizer: the optimizer's variables after the last epoch.
         seeds: states of the seed generators after the last epoch, one per generator.
+        final: weights that callbacks left at the end of the training; empty if there were none.
     """
 
     best: Sequence[np.ndarray]
     last: Sequence[np.ndarray] = ()
     optimizer: Sequence[np.ndarray] = ()
     seeds: Sequence[np.ndarray] = ()
+    final: Sequence[np.ndarray] = ()
 
     def save(self, path: Path) -> Path:
         """Write a file atomically.
@@ -37,7 +41,7 @@ class Checkpoint:
         """
         arrays = {
             f"{kind}/{index:05d}": array
-            for kind in ("best", "last", "optimizer", "seeds")
+            for kind in _KINDS
             for index, array in enumerate(getattr(self, kind))
         }
         partial = path.with_suffix(".part")
@@ -64,7 +68,7 @@ class Checkpoint:
         Returns:
             The checkpoint.
         """
-        kinds: dict[str, list[np.ndarray]] = {"best": [], "last": [], "optimizer": [], "seeds": []}
+        kinds: dict[str, list[np.ndarray]] = {kind: [] for kind in _KINDS}
         with np.load(path, allow_pickle=False) as file:
             for key in sorted(file.files):
                 kinds[key.partition("/")[0]].append(file[key])

@@ -66,11 +66,13 @@ class Job:
         number: its number among the members of a trainer, which names its checkpoint.
         member: the member.
         rates: its rate (fraction dropped) at every site of the model, by path.
+        callbacks: its callbacks.
     """
 
     number: int
     member: Member
     rates: Mapping[str, float]
+    callbacks: Sequence[keras.callbacks.Callback] = ()
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,9 @@ class TrainedMember:
         reason: why the training run failed or diverged; empty if it completed.
         curves: the learning curves, one row per epoch. Columns are ``epoch`` (from 1); with a
             schedule ``rate_factor``, by which the rates were multiplied; ``loss`` and the metrics
-            as Keras reports them during training; and the same measured with dropout off after
-            the epoch, on the training sample (``train_...``) and on the validation set
-            (``val_...``).
+            as Keras reports them during training; the same measured with dropout off after the
+            epoch, on the training sample (``train_...``) and on the validation set
+            (``val_...``); and the learning rates that callbacks log.
         objective: the metric that determines the best epoch.
         best_epoch: epoch with the best objective, from 1; 0 if no epoch was finished.
         score: the objective at that epoch.
@@ -140,7 +142,8 @@ class TrainedMember:
         """Build the plain Keras model that one call of `Model.fit` returns after the last epoch.
 
         Where the optimizer averages the weights (`use_ema`), `Model.fit` replaces the weights with
-        their average at its end; the learning curves are measured before that.
+        their average at its end; the learning curves are measured before that. Callbacks may
+        change the weights at the end of training, as ``restore_best_weights`` does.
 
         Returns:
             A compiled model.
@@ -158,7 +161,10 @@ class TrainedMember:
         model.set_weights(list(checkpoint.last))
         for variable, value in zip(model.optimizer.variables, checkpoint.optimizer, strict=True):
             variable.assign(value)
-        model.optimizer.finalize_variable_values(model.trainable_weights)
+        if checkpoint.final:
+            model.set_weights(list(checkpoint.final))
+        else:
+            model.optimizer.finalize_variable_values(model.trainable_weights)
         return model
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,6 +105,11 @@ class Plan:
     def evaluation_batch_size(self) -> int:
         """Batch size of the measurements with dropout off."""
         return max(self.settings.batch_size, _EVALUATION_BATCH_SIZE)
+
+    @property
+    def num_steps(self) -> int:
+        """Number of training steps per epoch."""
+        return -(-num_examples(self.examples.train[0]) // self.settings.batch_size)
 
     def one_example(self) -> Structure:
         """Return one training example as `Model.fit` passes it on, to build metrics with."""
@@ -234,6 +240,14 @@ class Record:
             self.reason = f"epoch {epoch + 1}: loss {running['loss']:g}, {name} {row[name]:g}"
             return False
         return self.best.improves(epoch + 1, row[name])
+
+    @contextmanager
+    def user_code(self) -> Iterator[None]:
+        """A context in which any error makes the member fail, as it is one of the user's code."""
+        try:
+            yield
+        except Exception as error:
+            self.status, self.reason = "failed", reason_of(error)
 
     @property
     def finished(self) -> bool:

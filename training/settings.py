@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypedDict
+
+import keras
 
 from dropout_zoo.models.argument_validation import (
     check_choice,
@@ -13,12 +15,17 @@ from dropout_zoo.models.argument_validation import (
     check_positive,
     did_you_mean,
 )
+from dropout_zoo.models.graph.fingerprint import function_fingerprint
 from dropout_zoo.training.defaults import BATCH_SIZE, EPOCHS
+from dropout_zoo.training.members import Member
 from dropout_zoo.training.objective import Objective, parse_objective
 from dropout_zoo.training.provenance import as_json
 
 INITIAL_WEIGHTS = ("fresh", "keep")
 ORDERS = ("paired", "shared", "independent")
+
+CallbackFunction = Callable[[Member], Sequence[keras.callbacks.Callback]]
+"""Makes the callbacks of a member."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +53,19 @@ class TrainSettings:
             differs between seeds and rates.
         training_sample: number of training examples on which the training metrics are measured
             with dropout off; None for the size of the validation set, ``"all"`` for all.
+        callbacks: function that is called with each `Member` and returns a list of new Keras
+            callbacks for it. They are called as in one `Model.fit` of all epochs, with the same
+            logs, and find the model that is trained in their `model`. Training ends when they, the
+            patience or the number of epochs ends it; score and best epoch are those of the
+            objective. `CSVLogger`, `EarlyStopping`, `LearningRateScheduler`, `ReduceLROnPlateau`,
+            `TerminateOnNaN` (at the end of the epoch), and `LambdaCallback` without functions for
+            batches are called between epochs, in the thread that trains the member; with any other,
+            `Model.fit` trains the member. Its state is not kept: a member with callbacks cannot be
+            continued, and one that was interrupted is trained again from the start.
 
     Raises:
         ValueError: a setting is out of range.
+        TypeError: `callbacks` is not a function.
 
     Example:
         >>> from dropout_zoo.training import TrainSettings
@@ -66,6 +83,7 @@ class TrainSettings:
     class_weight: Mapping[int, float] | None = None
     order: str = "paired"
     training_sample: int | str | None = None
+    callbacks: CallbackFunction | None = None
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -80,6 +98,12 @@ class TrainSettings:
         check_choice(self.initial_weights, INITIAL_WEIGHTS, "initial_weights")
         check_choice(self.order, ORDERS, "order")
         parse_objective(self.objective)
+        if self.callbacks is not None and not callable(self.callbacks):
+            raise TypeError(
+                "expected callbacks to be a function that makes those of each member, such as "
+                "callbacks=lambda member: [keras.callbacks.EarlyStopping(patience=3)], received "
+                f"a {type(self.callbacks).__name__}, whose state all members would share"
+            )
 
     @classmethod
     def from_options(
@@ -114,15 +138,18 @@ class TrainSettings:
         """Return all settings as plain data, for the record of a study or a search.
 
         Returns:
-            Values that JSON can hold, by name; the objective with its direction.
+            Values that JSON can hold, by name; the objective with its direction, and a fingerprint
+            of the code of `callbacks`.
         """
         objective = parse_objective(self.objective)
         described = {each.name: getattr(self, each.name) for each in fields(self)}
+        if self.callbacks is not None:
+            described["callbacks"] = function_fingerprint(self.callbacks)
         return described | {"objective": f"{objective.name}:{objective.direction}"}
 
 
-class TrainOptions(TypedDict, total=False):
-    """The settings of `TrainSettings` as keyword arguments."""
+class CommonOptions(TypedDict, total=False):
+    """The settings of `TrainSettings` that `DropoutTuner.search` takes too."""
 
     epochs: int
     batch_size: int
@@ -133,3 +160,9 @@ class TrainOptions(TypedDict, total=False):
     class_weight: Mapping[int, float] | None
     order: str
     training_sample: int | str | None
+
+
+class TrainOptions(CommonOptions, total=False):
+    """The settings of `TrainSettings` as keyword arguments."""
+
+    callbacks: CallbackFunction | None

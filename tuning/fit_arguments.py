@@ -34,6 +34,9 @@ def why_only_model_fit(
 
     Returns:
         The reason, as the end of a sentence; None if members can be trained.
+
+    Raises:
+        TypeError: the callbacks are a function, as `tune` takes it.
     """
     if hasattr(objective, "objectives"):
         return "the oracle has several objectives"
@@ -45,6 +48,10 @@ def why_only_model_fit(
         if not validated and not objective.name.startswith("val_"):
             return "there are no validation data"
     callbacks = arguments.get("callbacks") or ()
+    if callable(callbacks):
+        raise TypeError(
+            "expected a list of callbacks, which are copied for each trial, received a function"
+        )
     others = [each for each in callbacks if not _is_patience(each, objective)]
     if others or len(callbacks) > 1:
         return f"{type([*others, *callbacks][0]).__name__} is a callback"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,12 @@ class Search:
         self.settings = settings = replace(settings, oracle=self.oracle)
         self.objective = parse_objective(training.objective)
         self.max_trials = trial_limit(self.oracle, self.space, settings.max_trials, training.epochs)
+        if self.oracle == "hyperband" and training.callbacks is not None:
+            raise ValueError(
+                "expected an oracle that trains each setting in one run, such as 'grid' or "
+                "'random', received 'hyperband' with callbacks, whose state is lost when it "
+                "continues a run"
+            )
         self.given = {site.path: site.rate for site in settable_sites(self.model)}
         searched = {path for paths in self.space.sites.values() for path in paths}
         self.without = {path: 0.0 if path in searched else r for path, r in self.given.items()}
@@ -169,7 +176,10 @@ class Search:
             Seconds for all training runs at full length.
         """
         member = Member(self.given, self.settings.seed)
-        trainer = self.trainer(None)
+        # Without callbacks, which may write files.
+        timed_search, training = copy.copy(self), replace(self.settings.training, callbacks=None)
+        timed_search.settings = replace(self.settings, training=training)
+        trainer = timed_search.trainer(None)
         timed = min(self.num_runs, trainer.max_parallel)  # a whole grid may not fit in memory
         speed = measure_speed(trainer, [member] * timed)
         return speed.seconds(self.num_runs, self.settings.training.epochs)
@@ -180,7 +190,7 @@ class Search:
         Returns:
             Plain data, which JSON can hold: settings, search space, model, data and versions.
         """
-        settings = asdict(self.settings) | self.settings.training.describe()
+        settings = vars(self.settings) | self.settings.training.describe()
         del settings["training"]
         return {
             "settings": settings | {"max_trials": self.max_trials},

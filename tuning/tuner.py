@@ -22,7 +22,7 @@ from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.engine.base import OnResult, Trainer
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.training.seeding import seeded_globals
-from dropout_zoo.training.settings import TrainOptions, TrainSettings
+from dropout_zoo.training.settings import CommonOptions, TrainSettings
 from dropout_zoo.tuning.fit_arguments import (
     members_settings,
     model_fit_arguments,
@@ -177,7 +177,7 @@ class DropoutTuner(BatchTuner):
         sample_weight: Arrays | None = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         verbose: int | str | None = None,
-        **settings: Unpack[TrainOptions],
+        **settings: Unpack[CommonOptions],
     ) -> None:
         """Search until the oracle stops.
 

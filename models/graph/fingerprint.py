@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 import keras
@@ -42,6 +43,26 @@ def model_fingerprint(model: keras.Model, *, rates: bool = True) -> str:
     parts = [layers, _wiring(model) or _subclass(model, rates), _compiled(model)]
     text = json.dumps(parts, sort_keys=True, default=_type_name)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def function_fingerprint(function: Callable[..., Any]) -> str:
+    """Hash the code of a function and the plain values in its closure, defaults and `partial`.
+
+    Functions inside it are included; those that it calls are not.
+
+    Args:
+        function: a function, or any other callable, of which only the type is hashed.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    parts: list[Any] = []
+    while isinstance(function, functools.partial):
+        given = (*function.args, *function.keywords.items())
+        parts.append([repr(value) for value in given if _is_plain(value)])
+        function = function.func
+    parts.append(_code(function) if isinstance(function, FunctionType) else _type_name(function))
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def _subclass(model: keras.Model, rates: bool) -> Any:
@@ -89,16 +110,20 @@ def _functions(attributes: Mapping[str, Any]) -> list[Any]:
     ]
 
 
-def _code(function: FunctionType) -> tuple[str, Sequence[str], list[str], list[str]]:
+def _code(function: FunctionType) -> tuple[Any, list[str]]:
     enclosed: list[Any] = []
     for cell in function.__closure__ or ():
         with suppress(ValueError):  # a cell without a value yet
             enclosed.append(cell.cell_contents)
-    constants, values = (
-        [repr(value) for value in found if _is_plain(value)]
-        for found in (function.__code__.co_consts, [*enclosed, *(function.__defaults__ or ())])
-    )
-    return function.__code__.co_code.hex(), function.__code__.co_names, constants, values
+    values = [*enclosed, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).items()]
+    return _bytecode(function.__code__), [repr(value) for value in values if _is_plain(value)]
+
+
+def _bytecode(code: CodeType) -> Any:
+    """The code of a function, and of those inside it."""
+    inner = [_bytecode(each) for each in code.co_consts if isinstance(each, CodeType)]
+    constants = [repr(value) for value in code.co_consts if _is_plain(value)]
+    return code.co_code.hex(), code.co_names, constants, inner
 
 
 def _is_plain(value: Any) -> bool:

@@ -319,6 +319,24 @@ def test_a_test_part_without_a_finite_loss_is_reported_as_not_measured(tmp_path)
 
 
 @pytest.mark.slow
+def test_callbacks_are_those_of_every_training_run(few_digits):
+    made = []
+
+    def reducing(member):
+        made.append(member)
+        return [keras.callbacks.ReduceLROnPlateau(patience=1, min_delta=10.0)]
+
+    model = build_mlp(units=(8,), hidden_rates=(0.4,))
+    quick = QUICK | {"epochs": 3, "num_finalists": 1, "num_seeds": 2}
+    result = tune(model, few_digits, **quick, callbacks=reducing)
+    rates = result.curves.pivot_table(index="epoch", values="learning_rate", aggfunc=["min", "max"])
+    assert rates.to_numpy() == pytest.approx(np.array([[1e-3] * 2, [1e-3] * 2, [1e-4] * 2]))
+    assert len(made) == result.num_runs
+    with pytest.raises(ValueError, match=r"each setting in one run, .*'hyperband' with callbacks"):
+        tune(model, few_digits, **quick, callbacks=reducing, oracle="hyperband")
+
+
+@pytest.mark.slow
 def test_a_trial_that_equals_a_control_is_not_trained_twice(few_digits):
     model = build_mlp(units=(8,), hidden_rates=(0.4,))
     result = tune(

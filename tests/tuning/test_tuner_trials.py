@@ -340,6 +340,11 @@ def test_early_stopping_on_the_objective_needs_no_model_fit(tmp_path):
         tuner.search(X, Y, validation_data=(X, Y), patience=1, callbacks=[stopping])
 
 
+def test_callbacks_that_are_copied_are_no_function(tmp_path):
+    with pytest.raises(TypeError, match="a list of callbacks, which are copied"):
+        tuner_of(tmp_path, lambda hp: net()).search(DATA, callbacks=lambda member: [])
+
+
 class Noted(keras.callbacks.Callback):
     epochs: ClassVar = []  # shared by the copies that each trial gets
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from dropout_zoo.models.argument_validation import check_choice, check_count
 from dropout_zoo.training.engine.jobs import JobSource
-from dropout_zoo.training.members import Member, TrainedMember
+from dropout_zoo.training.members import Job, Member, TrainedMember
 
 OnResult = Callable[[TrainedMember], None]
 
@@ -68,6 +68,16 @@ class Engine(Protocol):
 
         Raises:
             RuntimeError: the source has no job at present although none is being trained.
+        """
+
+    def why_not(self, job: Job) -> str | None:
+        """Return why only `Model.fit` can train a member, as the end of a sentence.
+
+        Args:
+            job: the member; it must not be passed to `run` if there is a reason.
+
+        Returns:
+            The reason; None if the engine can train it.
         """
 
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.runtime_rates import with_runtime_rates
-from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.structures import take
 from dropout_zoo.training.engine.base import OnResult
+from dropout_zoo.training.engine.epoch_loop import Logs, train_epochs
 from dropout_zoo.training.engine.interrupts import check_interrupt
 from dropout_zoo.training.engine.jobs import JobSource
+from dropout_zoo.training.engine.member_callbacks import MemberCallbacks
 from dropout_zoo.training.engine.member_state import MemberState
-from dropout_zoo.training.failure_reasons import reason_of
-from dropout_zoo.training.members import Member, TrainedMember
+from dropout_zoo.training.members import Job, Member, TrainedMember
 from dropout_zoo.training.plan import Plan, Record, evaluate
 
 
@@ -41,15 +41,23 @@ class FitEngine:
         trained: dict[int, TrainedMember] = {}
         while not jobs.exhausted:
             for job in jobs.take(0, self.max_parallel):
-                result = fit_member(self._plan, job.member, job.rates, job.number)
+                result = fit_member(self._plan, job.member, job.rates, job.number, job.callbacks)
                 trained[job.number] = result
                 if on_result is not None:
                     on_result(result)
         return trained
 
+    def why_not(self, job: Job) -> str | None:
+        """Return None: it can train every member; see `Engine.why_not`."""
+        return None
+
 
 def fit_member(
-    plan: Plan, member: Member, rates: Mapping[str, float], number: int
+    plan: Plan,
+    member: Member,
+    rates: Mapping[str, float],
+    number: int,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> TrainedMember:
     """Train one member with `Model.fit`.
 
@@ -58,33 +66,24 @@ def fit_member(
         member: the member.
         rates: its rate (fraction dropped) at every site.
         number: the job number, which names its checkpoint.
+        callbacks: its callbacks.
 
     Returns:
-        The trained member; its status is ``"failed"`` where the model's own code raises.
+        The trained member; its status is ``"failed"`` where the user's own code raises.
     """
     started = time.perf_counter()
-    record = Record(plan, member, rates)
-    best = None
+    job, record = Job(number, member, rates, callbacks), Record(plan, member, rates)
     model = with_rates(plan.model, rates)
     if member.schedule is not None:
         model = with_runtime_rates(model)
-    state = MemberState(model)
-    state.start(rates, plan.start_weights(member.seed), member.seed)
-    if member.weights is not None:
-        state.resume(Checkpoint.load(member.weights))
-    for epoch in range(member.initial_epoch, member.epochs or plan.settings.epochs):
-        if member.schedule is not None:
-            state.set_factor(member.schedule.factor(epoch))
-        try:
-            logs = _run_epoch(plan, model, epoch, member, rates)
-        except Exception as error:  # the user's own code may raise anything
-            record.status, record.reason = "failed", reason_of(error)
-            break
-        if record.add(epoch, *logs):
-            best = state.weights_now()
-        if record.finished:
-            break
-    checkpoint = None if best is None else state.checkpoint(best, plan.keep_state)
+    checkpoint = train_epochs(
+        plan,
+        job,
+        plan.start_weights(member.seed),
+        MemberState(model),
+        record,
+        lambda epoch, called: _run_epoch(plan, model, epoch, job, called),
+    )
     return record.result(time.perf_counter() - started, checkpoint, f"{number:06d}")
 
 
@@ -114,12 +113,14 @@ class _WeightsOfEpoch(keras.callbacks.Callback):
 
 
 def _run_epoch(
-    plan: Plan, model: keras.Model, epoch: int, member: Member, rates: Mapping[str, float]
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    order = plan.batch_order(member, rates, epoch)
-    examples = plan.examples_of(member.split)
+    plan: Plan, model: keras.Model, epoch: int, job: Job, callbacks: MemberCallbacks
+) -> tuple[Logs, Logs, Logs]:
+    order = plan.batch_order(job.member, job.rates, epoch)
+    examples = plan.examples_of(job.member.split)
     x, y, *weight = take(examples.training_data(), order)
     weights_of_epoch = _WeightsOfEpoch()
+    # Where there are none, the logs of each batch need not be computed.
+    called = [callbacks] if job.callbacks else []
     history = model.fit(
         x,
         y,
@@ -128,14 +129,15 @@ def _run_epoch(
         initial_epoch=epoch,
         epochs=epoch + 1,
         shuffle=False,
-        callbacks=[weights_of_epoch, _Interrupts()],
+        callbacks=[*called, weights_of_epoch, _Interrupts()],
         verbose=0,
     )
     # One call of `fit` for all epochs would average the weights once, after the last.
     weights_of_epoch.restore()
     running = {name: values[-1] for name, values in history.history.items()}
-    train, validation = (
-        evaluate(model, part, batch_size=plan.evaluation_batch_size, callbacks=[_Interrupts()])
-        for part in (examples.sample, examples.validation)
+    size = plan.evaluation_batch_size
+    sample = evaluate(model, examples.sample, batch_size=size, callbacks=[_Interrupts()])
+    validation = evaluate(
+        model, examples.validation, batch_size=size, callbacks=[*called, _Interrupts()]
     )
-    return running, train, validation
+    return running, sample, validation

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Unpack
@@ -16,6 +17,8 @@ from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.engine.base import Engine, EngineOptions, OnResult
 from dropout_zoo.training.engine.jobs import JobSource
+from dropout_zoo.training.engine.keras_fit import fit_member
+from dropout_zoo.training.engine.member_callbacks import CallbackSource
 from dropout_zoo.training.engine.selection import start_engine
 from dropout_zoo.training.members import Job, Member, TrainedMember, member_rates
 from dropout_zoo.training.plan import make_plan
@@ -93,8 +96,10 @@ class MemberTrainer:
         stems = [path.stem for path in Path(directory).glob("*.npz")]
         used = [int(stem) for stem in stems if stem.isdigit()]
         self._numbers = itertools.count(max(used, default=-1) + 1)
+        self._callbacks = CallbackSource(settings.callbacks)
         self._fixed = why_rates_are_fixed(self.plan.model)
         self._engine: Engine | None = None
+        self._told: set[str] = set()  # why `Model.fit` trained members in its place
 
     def train(
         self, members: Iterable[Member | None], on_result: OnResult | None = None
@@ -111,8 +116,10 @@ class MemberTrainer:
             The trained members, in the order of `members`.
 
         Raises:
-            ValueError: a member's rates do not fit the model, or it has a schedule and its rates
-                cannot be changed during training.
+            ValueError: a member's rates do not fit the model; it has a schedule and its rates
+                cannot be changed during training; it continues an earlier run and has callbacks; or
+                it shares a callback, or the file of one, with another.
+            TypeError: `callbacks` made something else than a list of callbacks.
             RuntimeError: `members` yields None although no member is being trained.
         """
         jobs: Iterator[Job | None] = (
@@ -122,7 +129,24 @@ class MemberTrainer:
         if known:  # invalid members raise before any training
             jobs = iter(list(jobs))
         engine = self._start_engine()
-        trained = engine.run(JobSource(jobs, known=known), on_result=on_result)
+        by_fit: dict[int, TrainedMember] = {}
+
+        def for_engine() -> Iterator[Job | None]:
+            for job in jobs:
+                reason = None if job is None else engine.why_not(job)
+                if job is None or reason is None:
+                    yield job
+                    continue
+                if reason not in self._told:
+                    self._told.add(reason)
+                    message = f"Model.fit trains members one after another, because {reason}"
+                    warnings.warn(message, stacklevel=5)
+                result = fit_member(self.plan, job.member, job.rates, job.number, job.callbacks)
+                by_fit[job.number] = result
+                if on_result is not None:
+                    on_result(result)
+
+        trained = engine.run(JobSource(for_engine(), known=known), on_result=on_result) | by_fit
         return [trained[number] for number in sorted(trained)]
 
     @property
@@ -154,7 +178,14 @@ class MemberTrainer:
                 f"expected weights to continue from at initial_epoch={member.initial_epoch}, "
                 "received none; pass the checkpoint of the earlier run"
             )
-        return Job(next(self._numbers), member, member_rates(self.plan.model, member))
+        if member.weights is not None and self.plan.settings.callbacks is not None:
+            raise ValueError(
+                "expected members that start from the beginning, received one that continues with "
+                "callbacks, whose state the earlier run has not kept; train all epochs in one run"
+            )
+        rates = member_rates(self.plan.model, member)
+        callbacks = self._callbacks.callbacks_of(member)
+        return Job(next(self._numbers), member, rates, callbacks)
 
 
 def train_members(

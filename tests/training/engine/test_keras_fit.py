@@ -4,61 +4,20 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-import tensorflow as tf
 from keras import optimizers
+from stock_fit import assert_equal_weights, assert_history, both_ways, one_fit, trainer_of
 
-from dropout_zoo.models import build_mlp, dropout_sites, with_rates, with_runtime_rates
+from dropout_zoo.models import build_mlp, dropout_sites, with_rates
 from dropout_zoo.training import (
     CosineRamp,
     EarlyDropout,
     Member,
     MemberTrainer,
-    RateScheduler,
     TrainSettings,
 )
 from dropout_zoo.training.checkpoint import Checkpoint
-from dropout_zoo.training.engine.keras_fit import fit_member
-from dropout_zoo.training.members import member_rates
-from dropout_zoo.training.seeding import seed_masks
 
-EPOCHS = 3
 MLP = {"units": (16, 8), "hidden_rates": (0.5, 0.3)}
-
-
-def trainer_of(model, dataset):
-    return MemberTrainer(
-        model, dataset, TrainSettings(epochs=EPOCHS), update="keras", keep_state=True
-    )
-
-
-def one_fit(trainer, member, callbacks=()):
-    """The model after one call of stock `Model.fit` on the member's batches, and its history."""
-    plan = trainer.plan
-    rates = member_rates(plan.model, member)
-    model = with_rates(plan.model, rates)
-    model.set_weights(plan.start_weights(member.seed))
-    if member.schedule is not None:
-        model = with_runtime_rates(model)
-        callbacks = [*callbacks, RateScheduler(member.schedule)]
-    seed_masks(model, member.seed)
-    x, y = plan.examples.train
-    size, batches = plan.settings.batch_size, []
-    for epoch in range(EPOCHS):
-        order = plan.batch_order(member, rates, epoch)
-        parts = np.split(order, range(size, len(order), size))
-        batches += [(x[part], y[part]) for part in parts]
-    signature = tuple(tf.TensorSpec([None, *array.shape[1:]], array.dtype) for array in (x, y))
-    history = model.fit(
-        tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=signature),
-        shuffle=False,
-        steps_per_epoch=len(batches) // EPOCHS,
-        epochs=EPOCHS,
-        validation_data=plan.examples.validation,
-        validation_batch_size=plan.evaluation_batch_size,
-        callbacks=list(callbacks),
-        verbose=0,
-    )
-    return model, history.history
 
 
 @pytest.mark.slow
@@ -85,24 +44,6 @@ AVERAGED = {
         0.1, use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=4
     ),
 }
-
-
-def both_ways(trainer, member):
-    """The member as the engine trains it, and as `Model.fit` does epoch by epoch."""
-    (by_engine,) = trainer.train([member])
-    rates = member_rates(trainer.plan.model, member)
-    return by_engine, fit_member(trainer.plan, member, rates, 1000)
-
-
-def assert_equal_weights(one, other):
-    for a, b in zip(one, other, strict=True):
-        assert a.tobytes() == b.tobytes()
-
-
-def assert_history(trained, history):
-    for name in set(history) & set(trained.curves):
-        assert list(trained.curves[name]) == history[name], name
-    assert {"loss", "val_loss", "accuracy", "val_accuracy"} <= set(history)
 
 
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")

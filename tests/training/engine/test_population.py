@@ -323,6 +323,20 @@ def check_early_stopping_and_the_best_weights(few_digits):
         assert not Checkpoint.load(trained.checkpoint).optimizer
 
 
+@pytest.mark.nightly
+def check_members_with_callbacks_are_left_to_fit(few_digits):
+    def halving(member):
+        return [keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)][: member.seed]
+
+    trainer = trainer_of(build_mlp(**MLP), few_digits, callbacks=halving)
+    with pytest.warns(UserWarning, match="because the engine on JAX calls no callbacks") as told:
+        trained = trainer.train([Member([0.2, 0.2], seed) for seed in (0, 1, 2)])
+    assert len([each for each in told if "callbacks" in str(each.message)]) == 1
+    assert "learning_rate" not in trained[0].curves
+    for result in trained[1:]:
+        assert list(result.curves["learning_rate"]) == pytest.approx([5e-4, 2.5e-4, 1.25e-4])
+
+
 def check_an_iterator_is_asked_between_epochs(trainer):
     heard, asked_with = [], []
 

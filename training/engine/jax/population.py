@@ -94,6 +94,10 @@ class PopulationEngine:
         finally:
             self._empty()
 
+    def why_not(self, job: Job) -> str | None:
+        """Return why the engine cannot train a member; see `Engine.why_not`."""
+        return "the engine on JAX calls no callbacks" if job.callbacks else None
+
     def _next_of_one_split(self, running: int) -> list[Job]:
         """Take the waiting jobs that are trained on the same examples as the running ones."""
         if not running and self._waiting[0].member.split != self._split:

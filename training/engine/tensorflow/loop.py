@@ -27,8 +27,11 @@ from dropout_zoo.training.plan import Plan
 _SECONDS_PER_CALL = 0.4
 
 
-class StoppedError(Exception):
-    """Raised inside a loop that has been told to stop."""
+class StoppedError(BaseException):
+    """Raised inside a loop that has been told to stop.
+
+    It does not derive from `Exception`, so that handlers of the user's own errors do not catch it.
+    """
 
 
 class Loop:

@@ -15,13 +15,14 @@ import numpy as np
 
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.engine.base import EngineOptions, OnResult
+from dropout_zoo.training.engine.epoch_loop import Logs, train_epochs
 from dropout_zoo.training.engine.interrupts import check_interrupt
 from dropout_zoo.training.engine.jobs import JobSource
+from dropout_zoo.training.engine.member_callbacks import MemberCallbacks, why_not_between_epochs
 from dropout_zoo.training.engine.memory import memory_budget_or_default
 from dropout_zoo.training.engine.tensorflow.loop import Loop, StoppedError
 from dropout_zoo.training.engine.tensorflow.streaming import InMemoryData, StreamedData, load_data
 from dropout_zoo.training.engine.tensorflow.threads import prepare_threads, usable_cores
-from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Job, TrainedMember
 from dropout_zoo.training.plan import Plan, Record
 
@@ -104,6 +105,10 @@ class LoopEngine:
         finally:
             self._end_threads()
 
+    def why_not(self, job: Job) -> str | None:
+        """Return why the engine cannot train a member; see `Engine.why_not`."""
+        return why_not_between_epochs(job.callbacks)
+
     def _examples(self, split: int) -> LoadedData:
         if split == 0:
             return self._data
@@ -182,35 +187,26 @@ def train_job(
     Args:
         loop: the loop.
         plan: data and settings.
-        job: the member.
+        job: the member; its callbacks are called between epochs.
         start: its initial weights.
-        record: records each epoch; its status becomes ``"failed"`` where the model's own code
-            raises.
+        record: records each epoch.
 
     Returns:
-        The weights of the best epoch and, if the plan keeps it, the state after the last one;
-        None if no epoch was finished.
+        As `train_epochs`.
 
     Raises:
         StoppedError: the loop was told to stop.
     """
-    member, best, state = job.member, None, loop.state
-    state.start(job.rates, start, member.seed)
-    if member.weights is not None:
-        state.resume(Checkpoint.load(member.weights))
-    for epoch in range(member.initial_epoch, member.epochs or plan.settings.epochs):
-        if member.schedule is not None:
-            state.set_factor(member.schedule.factor(epoch))
-        try:
-            running = loop.train_epoch(plan.batch_order(member, job.rates, epoch))
-            logs = running, loop.evaluate("sample"), loop.evaluate("validation")
-        except StoppedError:
-            raise
-        except Exception as error:  # the user's own code may raise anything
-            record.status, record.reason = "failed", reason_of(error)
-            break
-        if record.add(epoch, *logs):
-            best = state.weights_now()
-        if record.finished:
-            break
-    return None if best is None else state.checkpoint(best, plan.keep_state)
+
+    def run_epoch(epoch: int, callbacks: MemberCallbacks) -> tuple[Logs, Logs, Logs]:
+        callbacks.on_train_begin()
+        callbacks.on_epoch_begin(epoch)
+        order = plan.batch_order(job.member, job.rates, epoch)
+        if callbacks.stopped:  # as `Model.fit`, which asks after each batch
+            order = order[: plan.settings.batch_size]
+        running = loop.train_epoch(order)
+        for each in job.callbacks:  # for `TerminateOnNaN`; the others do nothing then
+            each.on_train_batch_end(plan.num_steps - 1, running)
+        return running, loop.evaluate("sample"), loop.evaluate("validation")
+
+    return train_epochs(plan, job, start, loop.state, record, run_epoch)
