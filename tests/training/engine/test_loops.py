@@ -102,6 +102,17 @@ def attention_net():
     return model
 
 
+def dot_product_attention_net():
+    """Attention that drops its own weights."""
+    image = keras.Input((28, 28, 1))
+    rows = layers.Reshape((28, 28))(image)
+    x = layers.Attention(dropout=0.2, use_scale=True)([rows, rows])
+    x = layers.AdditiveAttention(dropout=0.3)([x, layers.Dropout(0.1)(rows)])
+    model = keras.Model(image, layers.Dense(CLASSES, "softmax")(layers.Flatten()(x)))
+    model.compile("adam", "categorical_crossentropy")
+    return model
+
+
 def cells_net():
     """Every kind of cell with dropout, in its own layer, in both directions and stacked."""
     image = keras.Input((28, 28, 1))
@@ -120,6 +131,7 @@ def cells_net():
 MODELS = {
     "attention": attention_net,
     "cells": cells_net,
+    "dot-product attention": dot_product_attention_net,
     "mlp": lambda: build_mlp(**MLP),
     "cnn": lambda: build_cnn(filters=(4, 8), units=(16,)),
     "batch norm": lambda: build_mlp(**MLP, batch_norm="before_dropout"),
@@ -438,17 +450,21 @@ def test_an_interrupt_ends_a_long_epoch_and_leaves_the_trainer_usable(few_digits
     assert trained.status == "completed" and len(trained.curves) == 2
 
 
-def dot_product_attention_net():
+class OwnAttention(layers.MultiHeadAttention):
+    pass
+
+
+class OwnDotProduct(layers.Attention):
+    pass
+
+
+def own_dot_product_net():
     image = keras.Input((28, 28, 1))
     rows = layers.Reshape((28, 28))(image)
-    x = layers.Flatten()(layers.Attention(dropout=0.2, name="attention")([rows, rows]))
+    x = layers.Flatten()(OwnDotProduct(dropout=0.2, name="attention")([rows, rows]))
     model = keras.Model(image, layers.Dense(CLASSES, "softmax")(x))
     model.compile("adam", "categorical_crossentropy")
     return model
-
-
-class OwnAttention(layers.MultiHeadAttention):
-    pass
 
 
 class SkippedDropout(layers.Layer):
@@ -529,7 +545,7 @@ class OwnDropout(layers.Dropout):
 
 
 ONLY_MODEL_FIT = {
-    "the layer 'attention' fixes its dropout": dot_product_attention_net,
+    "the layer 'attention' fixes its dropout": own_dot_product_net,
     "the layer 'own_attention.*' may fix the rate": own_attention_net,
     "layer 'noisy.*' .Noisy. draws random numbers itself": noisy_subclass,
     "the layer 'attention_block.*' may fix the rate": lambda: compiled(
