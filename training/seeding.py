@@ -97,7 +97,7 @@ def seed_masks(model: keras.Model, seed: int) -> None:
         model: the model.
         seed: the member's seed.
     """
-    for index, layer in enumerate(flat_layers(model)):
+    for index, layer in enumerate([*flat_layers(model), model]):  # it may draw numbers itself
         for offset, generator in enumerate(seed_generators(layer)):
             # Several generators in one layer are rare, but must differ.
             start = (mask_seed(seed, index) + offset) % _SEED_LIMIT

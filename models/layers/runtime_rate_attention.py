@@ -24,7 +24,7 @@ class _RateOfAttention(RateInVariables, DropsAttentionWeights):
         """Create the variables that hold the rate."""
         if self.dropout > 0:  # what Keras reads, as for recurrent cells; it stays as it is
             self.rate = float(self.dropout)
-            self.create_coefficients(self)  # type: ignore[arg-type]
+            self.create_coefficients(self)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> keras.Layer:

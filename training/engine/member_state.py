@@ -35,7 +35,7 @@ class MemberState:
         # Without the variables that lifted layers add, the order is that of the plain model.
         added = {id(v) for layer in self._layers.values() for v in layer.coefficients}
         self.weights = [v for v in model.weights if id(v) not in added]
-        self.generators = [g for layer in flat_layers(model) for g in seed_generators(layer)]
+        self.generators = [g for layer in [*flat_layers(model), model] for g in seed_generators(layer)]
         self._optimizer_start = _values(model.optimizer.variables)
 
     def start(self, rates: Mapping[str, float], weights: Sequence[np.ndarray], seed: int) -> None:
@@ -53,6 +53,8 @@ class MemberState:
         # A diverged member leaves NaN there, which stays NaN when multiplied by 0.
         for variable in getattr(self.model.optimizer, "scratch", ()):
             variable.assign(np.zeros(variable.shape, "float32"))
+        for metric in self.model.metrics:  # which a reset_metrics of the model's own may leave out
+            metric.reset_state()
         seed_masks(self.model, seed)
 
     def resume(self, checkpoint: Checkpoint) -> None:
