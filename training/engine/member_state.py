@@ -35,7 +35,9 @@ class MemberState:
         # Without the variables that lifted layers add, the order is that of the plain model.
         added = {id(v) for layer in self._layers.values() for v in layer.coefficients}
         self.weights = [v for v in model.weights if id(v) not in added]
-        self.generators = [g for layer in [*flat_layers(model), model] for g in seed_generators(layer)]
+        self.generators = [
+            g for layer in [*flat_layers(model), model] for g in seed_generators(layer)
+        ]
         self._optimizer_start = _values(model.optimizer.variables)
 
     def start(self, rates: Mapping[str, float], weights: Sequence[np.ndarray], seed: int) -> None:
