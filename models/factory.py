@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import sys
@@ -12,6 +13,7 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
+from dropout_zoo.models.graph.builders import remember_builder
 from dropout_zoo.models.registry import model_entry
 
 ModelLike: TypeAlias = keras.Model | str | Callable[..., keras.Model]
@@ -281,4 +283,5 @@ def call_builder(
         raise ValueError(
             f"expected {name}() to return a Keras model, received {type(model).__name__}"
         )
+    remember_builder(model, functools.partial(builder, **given))
     return model

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from dropout_zoo.models.graph.changed_rates import with_rates
+from dropout_zoo.models.graph.cloning import is_built_again, own_models, why_not_cloneable
 from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.graph.runtime_rates import runtime_rates
 from dropout_zoo.training.checkpoint import Checkpoint
@@ -274,6 +275,7 @@ def make_plan(
 
     Raises:
         ValueError: model, data and settings do not fit.
+        TypeError: the model cannot be cloned, and the function that built it is not known.
     """
     if not getattr(model, "compiled", False) or model.optimizer is None:
         raise ValueError(
@@ -282,6 +284,10 @@ def make_plan(
         )
     ensure_built(model, dataset)
     _check_adapted(model)
+    if own_models(model) and not is_built_again(model):
+        reason = why_not_cloneable(model)
+        if reason is not None:
+            raise TypeError(reason)
     if runtime_rates(model):
         model = with_rates(model, {})
 

@@ -46,6 +46,7 @@ def fresh_weights(model: keras.Model, seed: int) -> list[np.ndarray]:
         return _layer_without_seeds(layer)
 
     with _globals_restored():
+        _seed_globals(_drawn(_WEIGHT_STREAM, seed, 0))  # for models that are built as a whole
         clone = clone_model(model, fresh_layer)
     for old, new in zip(flat_layers(model), flat_layers(clone), strict=True):
         if has_fixed_weights(old):
