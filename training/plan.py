@@ -322,9 +322,25 @@ def make_plan(
 
 
 def ensure_built(model: keras.Model, dataset: Dataset) -> None:
-    """Build a model that is not built yet, by calling it on an example of the data."""
-    if not model.built:
-        model(take(dataset.train[0], slice(1)))
+    """Build a model that is not built yet, by calling it on an example of the data.
+
+    Raises:
+        ValueError: the call fails.
+    """
+    if model.built:
+        return
+    x = take(dataset.train[0], slice(1))
+    try:
+        model(x)
+    except Exception as error:  # the user's own code may raise anything
+        raise _fails_on(model, x, error) from error
+
+
+def _fails_on(model: keras.Model, x: Structure, error: Exception) -> ValueError:
+    return ValueError(
+        f"expected a model that takes inputs of shape {shapes_of(x)}, received {model.name!r}, "
+        f"which fails on the first examples: {reason_of(error)}"
+    )
 
 
 def _check_adapted(model: keras.Model) -> None:
@@ -352,10 +368,7 @@ def _try_out(model: keras.Model, examples: Examples, objective: Objective) -> No
     try:
         measured = as_columns(evaluate(model, (x, *others)))
     except Exception as error:  # the user's own code may raise anything
-        raise ValueError(
-            f"expected a model that takes inputs of shape {shapes_of(x)}, received "
-            f"{model.name!r}, which fails on the first examples: {reason_of(error)}"
-        ) from error
+        raise _fails_on(model, x, error) from error
     columns = [*measured, *(f"{part}_{name}" for part in ("train", "val") for name in measured)]
     if objective.name not in columns:
         raise ValueError(

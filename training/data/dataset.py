@@ -63,6 +63,8 @@ class Dataset:
             be drawn in its place.
         batch_size: Batch size of the source, which is that of the training unless another is
             given; None if it has none.
+        target_shape: Shape in which one label or target was given: `()`, `(1,)` or, one-hot,
+            `(num_classes,)`. Models with training code of their own receive it so.
 
     Example:
         >>> import numpy as np
@@ -87,6 +89,7 @@ class Dataset:
     validation_weight: Array | None = None
     validation_drawn: bool = False
     batch_size: int | None = None
+    target_shape: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for array in self._arrays():
@@ -153,6 +156,7 @@ class Dataset:
             source=source,
             sample_weight=weights[0],
             validation_weight=weights[1],
+            target_shape=targets.given_shape,
         )
 
     @property

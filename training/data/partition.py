@@ -95,5 +95,6 @@ def partition(
         validation_weight=weights[1],
         validation_drawn=not examples.validation,
         batch_size=batch_size,
+        target_shape=targets.given_shape,
     )
     return dataset.as_reconstruction() if reconstruct else dataset

@@ -8,15 +8,12 @@ import keras
 
 from dropout_zoo.models.graph.model_graph import flat_layers, is_plain_model
 from dropout_zoo.models.graph.runtime_rates import why_rates_are_fixed
+from dropout_zoo.models.graph.training_methods import IN_STEPS, overridden_method
 from dropout_zoo.models.keras_internals import distribute_strategy, seed_generators
 
-# Methods that a subclass may override: those around the steps of training, which the engines
-# replace, and those that an engine on TensorFlow calls in a graph as Keras does.
+# Methods around the steps of training, which the engines replace. Those in the steps are called by
+# the engine on TensorFlow as Keras calls them.
 _AROUND_STEPS = ("fit", "evaluate", "make_train_function", "make_test_function")
-_IN_STEPS = (
-    "train_step", "test_step", "compute_loss", "compute_metrics", "reset_metrics",
-    "get_metrics_result", "metrics",
-)  # fmt: skip
 
 _CONVOLUTIONS = (
     keras.layers.Conv1D, keras.layers.Conv1DTranspose, keras.layers.DepthwiseConv1D,
@@ -55,7 +52,7 @@ def own_training_code(model: keras.Model) -> str | None:
     Returns:
         The place, as the end of a sentence; None if a step of training is that of Keras.
     """
-    overridden = _overridden(model, _IN_STEPS)
+    overridden = _overridden(model, IN_STEPS)
     if overridden is not None:
         return overridden
     for layer in [model, *flat_layers(model)]:
@@ -69,10 +66,8 @@ def _is_own(layer: keras.Layer) -> bool:
 
 
 def _overridden(model: keras.Model, names: Sequence[str]) -> str | None:
-    for name in names:
-        if getattr(type(model), name) is not getattr(keras.Model, name):
-            return f"{type(model).__name__} has {name} of its own"
-    return None
+    name = overridden_method(model, names)
+    return None if name is None else f"{type(model).__name__} has {name} of its own"
 
 
 def _reason_in_training(model: keras.Model) -> str | None:

@@ -15,7 +15,7 @@ from dropout_zoo.training.data.structures import take
 from dropout_zoo.training.engine.base import OnResult
 from dropout_zoo.training.engine.interrupts import check_interrupt
 from dropout_zoo.training.engine.jobs import JobSource
-from dropout_zoo.training.engine.member_state import MemberState
+from dropout_zoo.training.engine.member_state import MemberState, optimizers_of
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.plan import Plan, Record, evaluate
@@ -71,6 +71,10 @@ def fit_member(
     state = MemberState(model)
     state.start(rates, plan.start_weights(member.seed), member.seed)
     if member.weights is not None:
+        if not all(each.built for each in optimizers_of(model)):
+            # Those that the code of the model holds create their variables in its first step.
+            x, y, *weight = take(plan.examples.training_data(), slice(1))
+            model.train_on_batch(x, y, *weight)
         state.resume(Checkpoint.load(member.weights))
     for epoch in range(member.initial_epoch, member.epochs or plan.settings.epochs):
         if member.schedule is not None:

@@ -38,7 +38,7 @@ class MemberState:
         self.generators = [
             g for layer in [*flat_layers(model), model] for g in seed_generators(layer)
         ]
-        self._optimizer_start = _values(model.optimizer.variables)
+        self._optimizer_start = _values(optimizer_variables(model))
 
     def start(self, rates: Mapping[str, float], weights: Sequence[np.ndarray], seed: int) -> None:
         """Start a member, as in a model that was just built and compiled.
@@ -51,7 +51,7 @@ class MemberState:
         for path, layer in self._layers.items():
             layer.set_rate(rates[path])
         _assign(self.weights, weights)
-        _assign(self.model.optimizer.variables, self._optimizer_start)
+        _assign(optimizer_variables(self.model), self._optimizer_start)
         # A diverged member leaves NaN there, which stays NaN when multiplied by 0.
         for variable in getattr(self.model.optimizer, "scratch", ()):
             variable.assign(np.zeros(variable.shape, "float32"))
@@ -62,7 +62,7 @@ class MemberState:
     def resume(self, checkpoint: Checkpoint) -> None:
         """Continue from the end of an earlier run of the started member."""
         _assign(self.weights, checkpoint.last)
-        _assign(self.model.optimizer.variables, checkpoint.optimizer)
+        _assign(optimizer_variables(self.model), checkpoint.optimizer)
         _assign([generator.state for generator in self.generators], checkpoint.seeds)
 
     def set_factor(self, factor: float) -> None:
@@ -90,9 +90,25 @@ class MemberState:
         """Return the weights of the best epoch and, if `keep_state`, the current state."""
         if not keep_state:
             return Checkpoint(best)
-        optimizer = _values(self.model.optimizer.variables)
+        optimizer = _values(optimizer_variables(self.model))
         seeds = _values([generator.state for generator in self.generators])
         return Checkpoint(best, self.weights_now(), optimizer, seeds)
+
+
+def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:
+    """Return the optimizer of a compiled model, and the others that its code holds after it."""
+    found = [model.optimizer]
+    for layer in [model, *flat_layers(model)]:
+        for value in vars(layer).values():
+            entries = value.values() if isinstance(value, dict) else value
+            found += entries if isinstance(value, dict | list | tuple) else [value]
+    optimizers = [each for each in found if isinstance(each, keras.optimizers.Optimizer)]
+    return list({id(each): each for each in optimizers}.values())
+
+
+def optimizer_variables(model: keras.Model) -> list[keras.Variable]:
+    """Return the variables of all optimizers of a compiled model, its own first."""
+    return [variable for each in optimizers_of(model) for variable in each.variables]
 
 
 def _values(variables: Sequence[keras.Variable]) -> list[np.ndarray]:

@@ -14,7 +14,7 @@ from dropout_zoo.models.graph.runtime_rates import with_runtime_rates
 from dropout_zoo.models.keras_internals import symbolic_build
 from dropout_zoo.training.data.structures import Structure
 from dropout_zoo.training.engine.eligibility import own_training_code
-from dropout_zoo.training.engine.member_state import MemberState
+from dropout_zoo.training.engine.member_state import MemberState, optimizers_of
 from dropout_zoo.training.engine.tensorflow.fused_update import fused, gains_from_fusion
 from dropout_zoo.training.engine.tensorflow.streaming import InMemoryData, StreamedData
 from dropout_zoo.training.engine.tensorflow.tracing import (
@@ -67,11 +67,14 @@ class Loop:
         if self._fused:
             model.optimizer = fused(model.optimizer)
             model.optimizer.build(model.trainable_variables)
-        self.state = MemberState(model)
         self.data, self._evaluation_batch_size = data, plan.evaluation_batch_size
         self._steps_per_call: dict[str, int] = {}
         # Metrics create their variables when they first see data, which a graph does not allow.
         symbolic_build(model, plan.one_example())
+        if not all(each.built for each in optimizers_of(model)):
+            # Those that the code of the model holds create theirs in its first step.
+            _with_logs(model.train_step, self.data.specs("train"))
+        self.state = MemberState(model)
         self._functions = self._traced_functions() if template is None else self._bound(template)
 
     def train_epoch(self, order: np.ndarray) -> dict[str, Any]:
