@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,10 @@ import keras
 import numpy as np
 import pandas as pd
 
+from dropout_zoo.models.graph.builders import builder_of
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.cloning import is_built_again, own_models, why_not_cloneable
-from dropout_zoo.models.graph.model_graph import flat_layers
+from dropout_zoo.models.graph.model_graph import flat_layers, is_own_code, is_plain_model
 from dropout_zoo.models.graph.runtime_rates import runtime_rates
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.array_checks import Pair
@@ -282,7 +284,7 @@ def make_plan(
             "expected a compiled model, received one without an optimizer and a loss; call "
             "model.compile(...) first"
         )
-    ensure_built(model, dataset)
+    model = built(model, dataset)
     _check_adapted(model)
     if own_models(model) and not is_built_again(model):
         reason = why_not_cloneable(model)
@@ -310,7 +312,7 @@ def make_plan(
 
     examples = examples_of(dataset)
     _try_out(model, examples, parse_objective(settings.objective))
-    return Plan(
+    plan = Plan(
         model=model,
         examples=examples,
         resplit=lambda split: examples_of(dataset.resplit(split)),
@@ -319,21 +321,52 @@ def make_plan(
         directory=directory,
         folder=folder,
     )
+    if settings.initial_weights == "fresh":
+        _warn_of_fixed_weights(plan)
+    return plan
 
 
-def ensure_built(model: keras.Model, dataset: Dataset) -> None:
-    """Build a model that is not built yet, by calling it on an example of the data.
+def _warn_of_fixed_weights(plan: Plan) -> None:
+    """Say which initial weights the code of a model fixes, so that members share them."""
+    model = plan.model
+    if not any(map(is_own_code, [model, *flat_layers(model)])):
+        return  # seeds in configurations do not count
+    fixed = [
+        weight.path
+        for weight, one, other in zip(
+            model.weights, plan.start_weights(0), plan.start_weights(1), strict=True
+        )
+        if weight.trainable and np.ptp(one) > 0 and np.array_equal(one, other)
+    ]
+    if fixed:
+        names = ", ".join(map(repr, fixed[:3])) + (", ..." if len(fixed) > 3 else "")
+        warnings.warn(
+            f"expected initial weights that are drawn from the seed of a member, received {names}, "
+            f"which {model.name!r} gives the same values every time; remove the seeds from the "
+            "initializers in its code, if that is not intended",
+            stacklevel=4,
+        )
+
+
+def built(model: keras.Model, dataset: Dataset) -> keras.Model:
+    """Return a model that has been called on an example of the data, unless it is built already.
+
+    A caller's Sequential model stays as it is, and a copy is built. A subclassed model cannot be
+    copied before it is built.
 
     Raises:
         ValueError: the call fails.
     """
     if model.built:
-        return
+        return model
+    if is_plain_model(model) and builder_of(model) is None:
+        model = with_rates(model, {})
     x = take(dataset.train[0], slice(1))
     try:
         model(x)
     except Exception as error:  # the user's own code may raise anything
         raise _fails_on(model, x, error) from error
+    return model
 
 
 def _fails_on(model: keras.Model, x: Structure, error: Exception) -> ValueError:

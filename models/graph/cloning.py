@@ -17,7 +17,7 @@ from dropout_zoo.models import keras_internals
 from dropout_zoo.models.graph.builders import builder_of, built_again
 from dropout_zoo.models.graph.equality import read_model
 from dropout_zoo.models.graph.likeness import OR_BUILD, build_like, keep_trainable, not_cloneable
-from dropout_zoo.models.graph.model_graph import flat_layers, is_plain_model
+from dropout_zoo.models.graph.model_graph import flat_layers, is_own_code, is_plain_model
 from dropout_zoo.models.graph.sites import DROPOUT_FAMILY
 from dropout_zoo.models.layers.seeded_dropout import consume_seed
 
@@ -144,8 +144,7 @@ def own_models(model: keras.Model) -> list[keras.Model]:
     return [
         each
         for each in [model, *flat_layers(model)]
-        if isinstance(each, keras.Model)
-        and type(each).__module__.partition(".")[0] not in ("keras", "dropout_zoo")
+        if isinstance(each, keras.Model) and is_own_code(each)
     ]
 
 

@@ -56,7 +56,8 @@ def not_cloneable(thing: Any, call: str, error: Exception) -> TypeError:
         call: the call that fails.
         error: what it raised.
     """
+    text = str(error).partition("Example:")[0]  # of code, which Keras appends
     return TypeError(
         f"expected a model that Keras can clone, received one with the {type(thing).__name__} "
-        f"{thing.name!r}, whose {call} fails: {textwrap.shorten(str(error), 300)}{OR_BUILD}"
+        f"{thing.name!r}, whose {call} fails: {textwrap.shorten(text, 300)}{OR_BUILD}"
     )

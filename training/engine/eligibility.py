@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
-from dropout_zoo.models.graph.model_graph import flat_layers, is_plain_model
+from dropout_zoo.models.graph.model_graph import flat_layers, is_own_code, is_plain_model
 from dropout_zoo.models.graph.runtime_rates import why_rates_are_fixed
 from dropout_zoo.models.graph.training_methods import IN_STEPS, overridden_method
 from dropout_zoo.models.keras_internals import distribute_strategy, seed_generators
@@ -56,13 +56,9 @@ def own_training_code(model: keras.Model) -> str | None:
     if overridden is not None:
         return overridden
     for layer in [model, *flat_layers(model)]:
-        if seed_generators(layer) and _is_own(layer):
+        if seed_generators(layer) and is_own_code(layer):
             return f"layer {layer.name!r} ({type(layer).__name__}) draws random numbers itself"
     return None
-
-
-def _is_own(layer: keras.Layer) -> bool:
-    return type(layer).__module__.partition(".")[0] not in ("keras", "dropout_zoo")
 
 
 def _overridden(model: keras.Model, names: Sequence[str]) -> str | None:
