@@ -300,7 +300,7 @@ def mixup():
     x = layers.Dropout(0.3)(layers.Dense(16, activation="relu")(inputs))
     x = layers.Dropout(0.2)(layers.Dense(8, activation="relu")(x))
     model = MixupClassifier(inputs, layers.Dense(3, activation="softmax")(x))
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.compile("adam", "sparse_categorical_crossentropy")
     x = rng.normal(size=(EXAMPLES, 6))
     return Work(model, x, x[:, :3].argmax(axis=1), loads=False)
 

@@ -231,9 +231,10 @@ class Record:
         }
         name = self.plan.objective.name
         self.rows.append(row)
-        if not math.isfinite(running["loss"]) or not math.isfinite(row[name]):
+        loss = running.get("loss", 0.0)  # a train_step of the model's own may report none
+        if not math.isfinite(loss) or not math.isfinite(row[name]):
             self.status = "diverged"
-            self.reason = f"epoch {epoch + 1}: loss {running['loss']:g}, {name} {row[name]:g}"
+            self.reason = f"epoch {epoch + 1}: loss {loss:g}, {name} {row[name]:g}"
             return False
         return self.best.improves(epoch + 1, row[name])
 

@@ -128,32 +128,9 @@ def cells_net():
     return model
 
 
-class Noisy(keras.Model):
-    """Draws random numbers with a generator of the model itself."""
-
-    def __init__(self):
-        super().__init__()
-        self.flatten, self.drop = layers.Flatten(), layers.Dropout(0.3)
-        self.out = layers.Dense(CLASSES, "softmax")
-        self.generator = keras.random.SeedGenerator(3)
-
-    def call(self, x, training=False):
-        x = self.flatten(x)
-        if training:
-            x = keras.random.dropout(x, 0.5, seed=self.generator)
-        return self.out(self.drop(x, training=training))
-
-
-def noisy_subclass():
-    model = Noisy()
-    model.compile("adam", "categorical_crossentropy")
-    return model
-
-
 MODELS = {
     "attention": attention_net,
     "cells": cells_net,
-    "noise of the model itself": noisy_subclass,
     "dot-product attention": dot_product_attention_net,
     "mlp": lambda: build_mlp(**MLP),
     "cnn": lambda: build_cnn(filters=(4, 8), units=(16,)),
