@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import sys
@@ -12,6 +13,9 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
+from dropout_zoo.models.graph.builders import builder_of, remember_builder
+from dropout_zoo.models.graph.changed_rates import with_rates
+from dropout_zoo.models.graph.model_graph import is_plain_model
 from dropout_zoo.models.registry import model_entry
 
 ModelLike: TypeAlias = keras.Model | str | Callable[..., keras.Model]
@@ -42,7 +46,8 @@ def resolve_model(
     it is called with whichever of `input_shape`, `num_classes` and `adapt_to` it accepts.
 
     Args:
-        model: a compiled Keras model; a registered name; ``package.module:function``, where the
+        model: a compiled Keras model, which is not changed, except that a subclassed one is built
+            if it is not yet; a registered name; ``package.module:function``, where the
             function has no required arguments and returns a compiled model; or such a function.
         input_shape: shape of one example, for registered models and models that are not built; None
             for the defaults of registered models.
@@ -54,7 +59,8 @@ def resolve_model(
             its default has none.
 
     Returns:
-        A compiled and built model.
+        A compiled and built model. Where Keras cannot clone it, the function that built it builds
+        the copies that training and `with_rates` need.
 
     Raises:
         ValueError: there is no such model or function, the function fails, or it returns something
@@ -74,6 +80,8 @@ def resolve_model(
             "loss; call model.compile(...) first"
         )
     if not model.built and input_shape is not None:
+        if is_plain_model(model) and builder_of(model) is None:
+            model = with_rates(model, {})  # the caller's stays as it is
         # A subclassed model is built by its first call only.
         model(np.zeros((1, *input_shape), "float32"))
     return model
@@ -281,4 +289,5 @@ def call_builder(
         raise ValueError(
             f"expected {name}() to return a Keras model, received {type(model).__name__}"
         )
+    remember_builder(model, functools.partial(builder, **given))
     return model

@@ -144,6 +144,30 @@ def apply_dropout_at_any_rate(attention: keras.layers.Layer) -> None:
         setattr(attention, name, 0.5)  # any rate: the dropout layer has its own
 
 
+class DropsAttentionWeights:
+    """Mixin of `Attention` and `AdditiveAttention` that drop their weights in a way of their own.
+
+    Keras applies their dropout inside a private method, in which nothing can be exchanged.
+    """
+
+    def _apply_scores(
+        self, scores: Any, value: Any, scores_mask: Any = None, training: bool = False
+    ) -> tuple[Any, Any]:
+        outputs, weights = super()._apply_scores(scores, value, scores_mask)  # type: ignore[misc]
+        if training:  # graphs leave out the product without dropout, which nothing uses
+            weights = self.with_dropout(weights)
+            outputs = keras.ops.matmul(weights, value)
+        return outputs, weights
+
+    def with_dropout(self, weights: Any) -> Any:
+        """Apply dropout to attention weights.
+
+        Args:
+            weights: the weights, of shape ``(batch, queries, values)``.
+        """
+        raise NotImplementedError
+
+
 def lambda_output_shape(layer: keras.layers.Lambda) -> Any:
     """The `output_shape` argument of a `Lambda`, which no public attribute returns."""
     return layer._output_shape

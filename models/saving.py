@@ -16,6 +16,7 @@ _REGISTERING = (
     "layers.maxout",
     "layers.position_embedding",
     "layers.runtime_rate",
+    "layers.runtime_rate_attention",
     "layers.runtime_rate_cells",
     "layers.stochastic_depth",
 )

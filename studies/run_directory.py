@@ -249,7 +249,7 @@ def _replacing(path: Path, directory: Path) -> Iterator[Path]:
     temporary = None
     try:
         # The ending stays: some writers choose the format by it.
-        handle, temporary = tempfile.mkstemp(dir=directory, suffix=path.suffix)
+        handle, temporary = tempfile.mkstemp(dir=directory, suffix="".join(path.suffixes))
         os.close(handle)
         yield Path(temporary)
         with open(temporary, "rb+") as file:  # Windows only flushes files open for writing

@@ -4,15 +4,16 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-from keras import layers
+import tensorflow as tf
+from keras import layers, ops
 
 EXAMPLES = 100  # of them 70 to train on: with batches of 32, the last one is short
 
 
 class Work(NamedTuple):
-    """A compiled model, and the inputs and targets of its examples.
+    """A compiled model or the function that builds it, and the inputs and targets of its examples.
 
-    `loads` is False where Keras itself cannot load the model that it has saved.
+    `loads` is False where Keras itself cannot load the model that it has saved, or cannot save it.
     """
 
     model: keras.Model
@@ -270,8 +271,225 @@ def autoencoder_with_its_own_loss():
     return Work(model, x, x, loads=False)
 
 
+class MixupClassifier(keras.Model):
+    """Mixed and smoothed examples, and clipped gradients."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.seeds = keras.random.SeedGenerator(7)
+
+    def train_step(self, data):
+        x, y = data
+        count = ops.shape(x)[0]
+        y = 0.9 * ops.one_hot(ops.cast(y, "int32"), 3) + 0.1 / 3
+        share = keras.random.beta((count, 1), 0.2, 0.2, seed=self.seeds)
+        other = keras.random.shuffle(ops.arange(count), seed=self.seeds)
+        x, y = (share * a + (1 - share) * ops.take(a, other, axis=0) for a in (x, y))
+        with tf.GradientTape() as tape:
+            loss = ops.mean(keras.losses.categorical_crossentropy(y, self(x, training=True)))
+        gradients = tape.gradient(loss, self.trainable_variables)
+        gradients, _ = tf.clip_by_global_norm(gradients, 1.0)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        return {"loss": loss, "share": ops.mean(share)}
+
+
+def mixup():
+    """A functional model with its own training step, and logs besides its metrics."""
+    rng = np.random.default_rng(14)
+    inputs = keras.Input((6,))
+    x = layers.Dropout(0.3)(layers.Dense(16, activation="relu")(inputs))
+    x = layers.Dropout(0.2)(layers.Dense(8, activation="relu")(x))
+    model = MixupClassifier(inputs, layers.Dense(3, activation="softmax")(x))
+    model.compile("adam", "sparse_categorical_crossentropy")
+    x = rng.normal(size=(EXAMPLES, 6))
+    return Work(model, x, x[:, :3].argmax(axis=1), loads=False)
+
+
+class Regularized(Classifier):
+    """A subclassed model with a loss that prefers unsure outputs."""
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        return loss + 0.01 * ops.mean(ops.square(y_pred)) if training else loss
+
+
+def own_loss():
+    """A subclassed model with its own `compute_loss`."""
+    rng = np.random.default_rng(15)
+    model = Regularized()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"])
+    x = rng.normal(size=(EXAMPLES, 6))
+    return Work(model, x, x[:, :3].argmax(axis=1), loads=False)
+
+
+class Sampling(layers.Layer):
+    """As in the Keras examples, with a generator of its own."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.seed_generator = keras.random.SeedGenerator(1337)
+
+    def call(self, inputs):
+        mean, log_variance = inputs
+        noise = keras.random.normal(ops.shape(mean), seed=self.seed_generator)
+        return mean + ops.exp(0.5 * log_variance) * noise
+
+
+class Divergence(layers.Layer):
+    """Adds the loss by which codes stay close to a normal distribution."""
+
+    def call(self, inputs):
+        mean, log_variance = inputs
+        terms = 1 + log_variance - ops.square(mean) - ops.exp(log_variance)
+        self.add_loss(-0.05 * ops.mean(terms))
+        return inputs
+
+
+def _encoded(x):
+    x = layers.Dropout(0.2)(layers.Dense(12, activation="relu")(x))
+    return layers.Dense(2)(x), layers.Dense(2)(x)
+
+
+def _decoded(x):
+    return layers.Dense(6)(layers.Dropout(0.1)(layers.Dense(12, activation="relu")(x)))
+
+
+def variational_autoencoder():
+    """A layer that draws numbers itself, and the loss of another."""
+    rng = np.random.default_rng(16)
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, _decoded(Sampling()(Divergence()(_encoded(inputs)))))
+    model.compile("adam", "mse")
+    x = rng.normal(size=(EXAMPLES, 6))
+    return Work(model, x, x, loads=False)
+
+
+class VAE(keras.Model):
+    """As in the Keras examples: two models in one, and metrics of its own."""
+
+    def __init__(self, encoder, decoder):
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self.total = keras.metrics.Mean(name="loss")
+        self.divergence = keras.metrics.Mean(name="divergence")
+
+    @property
+    def metrics(self):
+        return [self.total, self.divergence]
+
+    def call(self, x, training=False):
+        return self.decoder(self.encoder(x, training=training)[-1], training=training)
+
+    def measured(self, x, training):
+        mean, log_variance, code = self.encoder(x, training=training)
+        error = ops.mean(ops.square(x - self.decoder(code, training=training)))
+        terms = 1 + log_variance - ops.square(mean) - ops.exp(log_variance)
+        divergence = -0.05 * ops.mean(terms)
+        loss = ops.sum(ops.stack([error, divergence]))
+        self.total.update_state(loss)
+        self.divergence.update_state(divergence)
+        return loss
+
+    def train_step(self, data):
+        with tf.GradientTape() as tape:
+            loss = self.measured(data[0], training=True)
+        gradients = tape.gradient(loss, self.trainable_weights)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    def test_step(self, data):
+        self.measured(data[0], training=False)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+
+def build_vae():
+    inputs, codes = keras.Input((6,)), keras.Input((2,))
+    encoded = _encoded(inputs)
+    encoder = keras.Model(inputs, [*encoded, Sampling()(encoded)], name="encoder")
+    model = VAE(encoder, keras.Model(codes, _decoded(codes), name="decoder"))
+    model.compile(keras.optimizers.Adam())
+    return model
+
+
+def vae_from_its_builder():
+    """A model that Keras cannot clone, compiled without a loss."""
+    x = np.random.default_rng(17).normal(size=(EXAMPLES, 6))
+    return Work(build_vae, x, x, loads=False)
+
+
+class GAN(keras.Model):
+    """As in the Keras examples: two optimizers in a `compile` of its own."""
+
+    def __init__(self, dim):
+        super().__init__()
+        self.dim, self.seeds = dim, keras.random.SeedGenerator(5)
+        self.discriminator = keras.Sequential(
+            [layers.Dense(16, activation="leaky_relu"), layers.Dropout(0.3), layers.Dense(1)]
+        )
+        self.generator = keras.Sequential(
+            [layers.Dense(16, activation="relu"), layers.Dropout(0.2), layers.Dense(6)]
+        )
+        self.d_loss, self.g_loss = keras.metrics.Mean(name="d"), keras.metrics.Mean(name="g")
+
+    def build(self, shape):
+        self.discriminator.build(shape)
+        self.generator.build((None, self.dim))
+
+    def compile(self, d_optimizer, g_optimizer, loss_fn):
+        super().compile()
+        self.d_optimizer, self.g_optimizer, self.loss_fn = d_optimizer, g_optimizer, loss_fn
+
+    @property
+    def metrics(self):
+        return [self.d_loss, self.g_loss]
+
+    def call(self, x, training=False):
+        return self.discriminator(x, training=training)
+
+    def made(self, count):
+        noise = keras.random.normal((count, self.dim), seed=self.seeds)
+        return self.generator(noise, training=True)
+
+    def train_step(self, data):
+        count = ops.shape(data[0])[0]
+        x = ops.concatenate([self.made(count), data[0]])
+        labels = ops.concatenate([ops.ones((count, 1)), ops.zeros((count, 1))])
+        with tf.GradientTape() as tape:
+            d_loss = self.loss_fn(labels, self.discriminator(x, training=True))
+        weights = self.discriminator.trainable_weights
+        gradients = tape.gradient(d_loss, weights)
+        self.d_optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        with tf.GradientTape() as tape:
+            g_loss = self.loss_fn(ops.zeros((count, 1)), self.discriminator(self.made(count)))
+        weights = self.generator.trainable_weights
+        gradients = tape.gradient(g_loss, weights)
+        self.g_optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        self.d_loss.update_state(d_loss)
+        self.g_loss.update_state(g_loss)
+        return {"d": self.d_loss.result(), "g": self.g_loss.result(), "loss": d_loss}
+
+    def test_step(self, data):
+        real = ops.zeros((ops.shape(data[0])[0], 1))
+        return {"loss": self.loss_fn(real, self.discriminator(data[0]))}
+
+
+def build_gan():
+    model = GAN(4)
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(1e-3), keras.optimizers.Adam(2e-3), loss)
+    return model
+
+
+def gan_from_its_builder():
+    """Two models that train each other, by an optimizer each."""
+    x = np.random.default_rng(18).normal(size=(EXAMPLES, 6))
+    return Work(build_gan, x, x, loads=False)
+
+
 WORKS = [
     two_inputs, features_by_name, multi_task, multi_label, forecast, token_tags, u_net,
     encoder_decoder, convolutional_autoencoder, crnn, siamese, subclassed,
-    subclassed_with_configuration, autoencoder_with_its_own_loss,
+    subclassed_with_configuration, autoencoder_with_its_own_loss, mixup, own_loss,
+    variational_autoencoder, vae_from_its_builder, gan_from_its_builder,
 ]  # fmt: skip

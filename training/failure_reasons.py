@@ -17,7 +17,7 @@ def reason_of(error: BaseException) -> str:
         Its type and its message.
     """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
-    text = text.partition("Arguments received by")[0]
+    text = text.partition("Arguments received by")[0].partition("\nExample:\n")[0]
     # TensorFlow lists the calls that created the operation, and appends its name in the graph.
     text = re.sub(r'Graph execution error:.*\n  File "[^\n]*\n', "", text, flags=re.DOTALL)
     text = text.partition("[[{{node")[0]

@@ -159,7 +159,8 @@ class TrainedMember:
             )
         model = with_rates(self._template, self.rates)
         model.set_weights(list(checkpoint.last))
-        for variable, value in zip(model.optimizer.variables, checkpoint.optimizer, strict=True):
+        # Those of other optimizers, which the code of a model may hold, come after its own.
+        for variable, value in zip(model.optimizer.variables, checkpoint.optimizer, strict=False):
             variable.assign(value)
         if checkpoint.final:
             model.set_weights(list(checkpoint.final))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,8 +16,10 @@ import keras
 import numpy as np
 import pandas as pd
 
+from dropout_zoo.models.graph.builders import builder_of, remember_builder
 from dropout_zoo.models.graph.changed_rates import with_rates
-from dropout_zoo.models.graph.model_graph import flat_layers
+from dropout_zoo.models.graph.cloning import is_built_again, own_models, why_not_cloneable
+from dropout_zoo.models.graph.model_graph import flat_layers, is_own_code, is_plain_model
 from dropout_zoo.models.graph.runtime_rates import runtime_rates
 from dropout_zoo.models.keras_internals import learning_rate_of
 from dropout_zoo.training.checkpoint import Checkpoint
@@ -235,9 +239,10 @@ class Record:
         }
         name = self.plan.objective.name
         self.rows.append(row)
-        if not math.isfinite(running["loss"]) or not math.isfinite(row[name]):
+        loss = running.get("loss", 0.0)  # a train_step of the model's own may report none
+        if not math.isfinite(loss) or not math.isfinite(row[name]):
             self.status = "diverged"
-            self.reason = f"epoch {epoch + 1}: loss {running['loss']:g}, {name} {row[name]:g}"
+            self.reason = f"epoch {epoch + 1}: loss {loss:g}, {name} {row[name]:g}"
             return False
         return self.best.improves(epoch + 1, row[name])
 
@@ -289,18 +294,23 @@ def make_plan(
 
     Raises:
         ValueError: model, data and settings do not fit.
+        TypeError: the model cannot be cloned, and the function that built it is not known.
     """
     if not getattr(model, "compiled", False) or model.optimizer is None:
         raise ValueError(
             "expected a compiled model, received one without an optimizer and a loss; call "
             "model.compile(...) first"
         )
-    ensure_built(model, dataset)
+    model = built(model, dataset)
     _check_adapted(model)
+    if own_models(model) and not is_built_again(model):
+        reason = why_not_cloneable(model)
+        if reason is not None:
+            raise TypeError(reason)
     if runtime_rates(model) or settings.learning_rate is not None:
         model = with_rates(model, {})  # a copy, compiled in the same way
     if settings.learning_rate is not None:
-        _set_learning_rate(model.optimizer, settings.learning_rate)
+        _set_learning_rate(model, settings.learning_rate)
 
     def examples_of(data: Dataset) -> Examples:
         index = data.training_sample_index(settings.training_sample)
@@ -328,7 +338,7 @@ def make_plan(
             "model.get_layer(model.name)"
         )
     _try_out(model, examples, parse_objective(settings.objective), hint)
-    return Plan(
+    plan = Plan(
         model=model,
         examples=examples,
         resplit=lambda split: examples_of(dataset.resplit(split)),
@@ -337,24 +347,81 @@ def make_plan(
         directory=directory,
         folder=folder,
     )
+    if settings.initial_weights == "fresh":
+        _warn_of_fixed_weights(plan)
+    return plan
 
 
-def _set_learning_rate(optimizer: keras.optimizers.Optimizer, learning_rate: float) -> None:
+def _set_learning_rate(model: keras.Model, learning_rate: float) -> None:
+    """Change the learning rate of a model and of the copies that its builder makes."""
     try:
-        optimizer.learning_rate = learning_rate
+        model.optimizer.learning_rate = learning_rate
     except TypeError:
-        schedule = type(learning_rate_of(optimizer)).__name__
+        schedule = type(learning_rate_of(model.optimizer)).__name__
         raise ValueError(
             "expected a model whose optimizer has a constant learning rate, received one with "
             f"{schedule}; leave learning_rate (--learning-rate) out, or compile the model with a "
             "number"
         ) from None
+    build = builder_of(model)
+    if build is not None:
+        remember_builder(model, functools.partial(_built_with, build, learning_rate))
 
 
-def ensure_built(model: keras.Model, dataset: Dataset) -> None:
-    """Build a model that is not built yet, by calling it on an example of the data."""
-    if not model.built:
-        model(take(dataset.train[0], slice(1)))
+def _built_with(build: Callable[[], keras.Model], learning_rate: float) -> keras.Model:
+    model = build()
+    model.optimizer.learning_rate = learning_rate
+    return model
+
+
+def _warn_of_fixed_weights(plan: Plan) -> None:
+    """Say which initial weights the code of a model fixes, so that members share them."""
+    model = plan.model
+    if not any(map(is_own_code, [model, *flat_layers(model)])):
+        return  # seeds in configurations do not count
+    fixed = [
+        weight.path
+        for weight, one, other in zip(
+            model.weights, plan.start_weights(0), plan.start_weights(1), strict=True
+        )
+        if weight.trainable and np.ptp(one) > 0 and np.array_equal(one, other)
+    ]
+    if fixed:
+        names = ", ".join(map(repr, fixed[:3])) + (", ..." if len(fixed) > 3 else "")
+        warnings.warn(
+            f"expected initial weights that are drawn from the seed of a member, received {names}, "
+            f"which {model.name!r} gives the same values every time; remove the seeds from the "
+            "initializers in its code, if that is not intended",
+            stacklevel=4,
+        )
+
+
+def built(model: keras.Model, dataset: Dataset) -> keras.Model:
+    """Return a model that has been called on an example of the data, unless it is built already.
+
+    A caller's Sequential model stays as it is, and a copy is built. A subclassed model cannot be
+    copied before it is built.
+
+    Raises:
+        ValueError: the call fails.
+    """
+    if model.built:
+        return model
+    if is_plain_model(model) and builder_of(model) is None:
+        model = with_rates(model, {})
+    x = take(dataset.train[0], slice(1))
+    try:
+        model(x)
+    except Exception as error:  # the user's own code may raise anything
+        raise _fails_on(model, x, error) from error
+    return model
+
+
+def _fails_on(model: keras.Model, x: Structure, error: Exception, hint: str = "") -> ValueError:
+    return ValueError(
+        f"expected a model that takes inputs of shape {shapes_of(x)}, received {model.name!r}, "
+        f"which fails on the first examples: {reason_of(error)}{hint}"
+    )
 
 
 def _check_adapted(model: keras.Model) -> None:
@@ -382,10 +449,7 @@ def _try_out(model: keras.Model, examples: Examples, objective: Objective, hint:
     try:
         measured = as_columns(evaluate(model, (x, *others)))
     except Exception as error:  # the user's own code may raise anything
-        raise ValueError(
-            f"expected a model that takes inputs of shape {shapes_of(x)}, received "
-            f"{model.name!r}, which fails on the first examples: {reason_of(error)}{hint}"
-        ) from error
+        raise _fails_on(model, x, error, hint) from error
     columns = [*measured, *(f"{part}_{name}" for part in ("train", "val") for name in measured)]
     if objective.name not in columns:
         raise ValueError(

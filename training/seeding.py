@@ -46,6 +46,7 @@ def fresh_weights(model: keras.Model, seed: int) -> list[np.ndarray]:
         return _layer_without_seeds(layer)
 
     with _globals_restored():
+        _seed_globals(_drawn(_WEIGHT_STREAM, seed, 0))  # for models that are built as a whole
         clone = clone_model(model, fresh_layer)
     for old, new in zip(flat_layers(model), flat_layers(clone), strict=True):
         if has_fixed_weights(old):
@@ -97,7 +98,7 @@ def seed_masks(model: keras.Model, seed: int) -> None:
         model: the model.
         seed: the member's seed.
     """
-    for index, layer in enumerate(flat_layers(model)):
+    for index, layer in enumerate([*flat_layers(model), model]):  # it may draw numbers itself
         for offset, generator in enumerate(seed_generators(layer)):
             # Several generators in one layer are rare, but must differ.
             start = (mask_seed(seed, index) + offset) % _SEED_LIMIT

@@ -107,9 +107,19 @@ class TuningResult:
 
         Returns:
             A compiled, plain Keras model.
+
+        Raises:
+            ValueError: the result was loaded from a directory that has its weights alone, because
+                the model could not be saved.
         """
         if self._model is not None:
             return self._model
+        weights = self.directory / run_files.BEST_WEIGHTS
+        if weights.is_file():
+            raise ValueError(
+                f"expected {run_files.BEST_MODEL}, received a model that could not be saved; build "
+                f"it, with the rates of best_rates, and call load_weights({str(weights)!r})"
+            )
         return load_saved_model(self.directory / run_files.BEST_MODEL)
 
     @classmethod

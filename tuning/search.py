@@ -19,7 +19,7 @@ from dropout_zoo.training.engine.timing import measure_speed
 from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import Member
 from dropout_zoo.training.objective import parse_objective
-from dropout_zoo.training.plan import ensure_built
+from dropout_zoo.training.plan import built
 from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
 from dropout_zoo.training.settings import TrainSettings
 from dropout_zoo.tuning.budget import Budget
@@ -84,10 +84,10 @@ class Search:
         check_count(settings.seed, "seed", minimum=0)
         self.dataset = dataset
         self.budget = budget
-        self.model = resolve_model(
+        resolved = resolve_model(
             model, **dataset.builder_arguments, placements=settings.placements or ()
         )
-        ensure_built(self.model, dataset)
+        self.model = built(resolved, dataset)
         self.hypermodel = DropoutHyperModel(
             self.model, settings.rates, settings.placements, training.initial_weights
         )

@@ -19,6 +19,7 @@ from dropout_zoo.studies.run_directory import OUTCOME, RunDirectory, unused_dire
 from dropout_zoo.studies.summary_text import count_of
 from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.engine.interrupts import OutOfTimeError, TimeLimit
+from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import as_columns
 from dropout_zoo.tuning import run_files
@@ -382,9 +383,24 @@ def _write(result: TuningResult, folder: RunDirectory) -> None:
     if result.race is not None:
         folder.write_with(run_files.RACE, result.race.to_parquet)
     folder.write_table(run_files.CURVES, result.curves)
-    folder.write_model(run_files.BEST_MODEL, result.best_model())
+    _write_best(result.best_model(), folder)
     figure = result.plot().figure_
     assert figure is not None  # plot() creates it
     folder.write_figure(run_files.PLOT, figure)
     plt.close(figure)
     folder.write_json(OUTCOME, result.outcome())
+
+
+def _write_best(model: keras.Model, folder: RunDirectory) -> None:
+    try:
+        folder.write_model(run_files.BEST_MODEL, model)
+    except OSError:
+        raise
+    except Exception as error:  # the user's own code has no configuration, or one that fails
+        folder.write_with(run_files.BEST_WEIGHTS, model.save_weights)
+        warnings.warn(
+            f"the best model cannot be saved, so that {run_files.BEST_WEIGHTS} has its weights "
+            f"alone: build the model and call its load_weights; saving fails with "
+            f"{reason_of(error)}",
+            stacklevel=2,
+        )

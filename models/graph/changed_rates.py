@@ -14,6 +14,7 @@ from dropout_zoo.models.graph.cloning import (
     cloned_layer,
     compile_like,
     copy_weights,
+    is_built_again,
     layer_config,
 )
 from dropout_zoo.models.graph.runtime_rates import (
@@ -32,7 +33,8 @@ def with_rates(
     """Return a copy of a model with different dropout rates.
 
     Args:
-        model: any model that Keras can clone, compiled or not.
+        model: any model that Keras can clone, or that was built by a function given in its place;
+            compiled or not.
         rates: new rate (fraction dropped, in [0, 1)) by site, or by the path of a site, as
             `dropout_sites` returns them; sites that are left out keep their rates. Or one rate for
             all sites whose rates can be set.
@@ -154,9 +156,10 @@ def _settings(
         ValueError: a rate cannot be set without changing another one.
     """
     settings: dict[int, dict[ConfigPath, float]] = defaultdict(dict)
+    again = is_built_again(model)
     composites = []
     for site in changed:
-        if site.owner is site.layer:
+        if site.owner is site.layer and not (again and type(site.layer) not in LIFTED):
             settings[id(site.owner)][(site.argument,)] = wanted[site.path]
         elif site.owner not in composites:
             composites.append(site.owner)
@@ -190,6 +193,8 @@ def _sites_by_argument(
     number, which then shows up as the rate of the sites that it sets. Sites to be changed at which
     no such number shows up are returned under None.
     """
+    if is_built_again(model):  # by a function that knows nothing of other rates
+        return {None: [site for site in changed if site.owner in owners]} if owners else {}
     if not owners:
         return {}
     candidates = [

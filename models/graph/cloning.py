@@ -5,17 +5,19 @@ from __future__ import annotations
 import inspect
 import os
 import tempfile
-import textwrap
-import warnings
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
 
 from dropout_zoo.models import keras_internals
-from dropout_zoo.models.graph.model_graph import flat_layers, is_plain_model
+from dropout_zoo.models.graph.builders import builder_of, built_again
+from dropout_zoo.models.graph.equality import read_model
+from dropout_zoo.models.graph.likeness import OR_BUILD, build_like, keep_trainable, not_cloneable
+from dropout_zoo.models.graph.model_graph import flat_layers, is_own_code, is_plain_model
 from dropout_zoo.models.graph.sites import DROPOUT_FAMILY
 from dropout_zoo.models.layers.seeded_dropout import consume_seed
 
@@ -27,7 +29,8 @@ def clone_model(
 ) -> keras.Model:
     """Clone a model, including nested models, without compiling it.
 
-    A subclassed model is cloned as a custom layer is: from its configuration.
+    A subclassed model is cloned as a custom layer is: from its configuration. Where Keras cannot
+    clone a model, the function that built it builds another one, which is compiled.
 
     Args:
         model: the model.
@@ -39,8 +42,20 @@ def clone_model(
     Raises:
         TypeError: the model or one of its layers cannot be cloned.
     """
+    build = builder_of(model)
+    if build is not None and is_built_again(model):
+        copy = built_again(model, build)
+        _BUILT_AGAIN[copy] = True
+        return copy
     if not is_plain_model(model):
         return _cloned_subclass(model, clone_layer)
+    return _cloned_graph(model, clone_layer)
+
+
+def _cloned_graph(
+    model: keras.Model, clone_layer: Callable[[keras.Layer], keras.Layer]
+) -> keras.Model:
+    """A clone of a Sequential or Functional model, layer by layer."""
     plain_models = [model, *filter(is_plain_model, flat_layers(model))]
     # Keras compiles clones from a serialized configuration, which fails for custom losses.
     compiled = [each for each in plain_models if each.compiled]
@@ -71,10 +86,66 @@ def clone_model(
             raise TypeError(
                 f"expected Sequential and Functional models, received {type(old).__name__!r}, a "
                 f"subclass that Keras clones as a plain {type(new).__name__}, which loses its own "
-                "methods"
+                f"methods{OR_BUILD}"
             )
-    _keep_trainable(model, clone)
+    keep_trainable(model, clone)
     return clone
+
+
+def is_built_again(model: keras.Model) -> bool:
+    """Return whether copies of a model come from the function that built it.
+
+    Args:
+        model: a built model.
+    """
+    build = builder_of(model)
+    if build is None:
+        return False
+    if model not in _BUILT_AGAIN:
+        _BUILT_AGAIN[model] = False  # while it is tried
+        _BUILT_AGAIN[model] = why_not_cloneable(model) is not None
+    return _BUILT_AGAIN[model]
+
+
+_BUILT_AGAIN: WeakKeyDictionary[keras.Model, bool] = WeakKeyDictionary()
+
+
+def why_not_cloneable(model: keras.Model) -> str | None:
+    """Say why Keras cannot clone a model, or why the clone would not be the same.
+
+    Args:
+        model: a built model.
+
+    Returns:
+        The message of an error; None if it can be cloned.
+    """
+    try:
+        clone = clone_model(model, cloned_layer)
+        copy_weights(model, clone)
+        compile_like(model, clone)
+    except TypeError as error:
+        return str(error)
+    own = own_models(model)
+    if own and not read_model(model).equals(read_model(clone)):
+        names = ", ".join(sorted({type(each).__name__ for each in own}))
+        return (
+            f"expected a model that Keras can clone, received {model.name!r}, whose clone has "
+            f"other attributes; let get_config() of {names} return all arguments of __init__, and "
+            f"set no attributes later{OR_BUILD}"
+        )
+    return None
+
+
+def own_models(model: keras.Model) -> list[keras.Model]:
+    """The model and the models inside it of classes that are not Keras's own.
+
+    Keras may not have recorded their arguments.
+    """
+    return [
+        each
+        for each in [model, *flat_layers(model)]
+        if isinstance(each, keras.Model) and is_own_code(each)
+    ]
 
 
 def _cloned_subclass(
@@ -83,31 +154,16 @@ def _cloned_subclass(
     """A clone of a subclassed model, built as the model was."""
     clone = clone_layer(model)
     if model.built:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # Keras only warns where it cannot build the model
-            try:
-                clone.build_from_config(model.get_build_config())
-            except Exception as error:  # the user's own code may raise anything
-                raise _not_cloneable(model, "build_from_config()", error) from error
-        clone.built = True  # Keras sets it at the first call only
+        build_like(model, clone)
     shapes = [[weight.shape for weight in each.weights] for each in (model, clone)]
     if shapes[0] != shapes[1]:
         raise TypeError(
             f"expected a model that Keras can clone, received {model.name!r}, a "
             f"{type(model).__name__} whose from_config(get_config()) has other weights; return "
-            "all arguments of __init__ in get_config()"
+            f"all arguments of __init__ in get_config(){OR_BUILD}"
         )
-    _keep_trainable(model, clone)
+    keep_trainable(model, clone)
     return clone
-
-
-def _keep_trainable(model: keras.Model, clone: keras.Model) -> None:
-    """Copy `trainable` from the layers of a model to its clone; not all configurations have it."""
-    pairs = [(model, clone), *zip(flat_layers(model), flat_layers(clone), strict=True)]
-    # Freezing a layer freezes the layers inside it, so these come last.
-    for old, new in sorted(pairs, key=lambda pair: not keras_internals.direct_layers(pair[0])):
-        if new.trainable != old.trainable:
-            new.trainable = old.trainable
 
 
 def cloned_layer(
@@ -144,7 +200,7 @@ def cloned_layer(
                 {key: value for key, value in config.items() if key not in left_out}
             )
     except Exception as error:  # the code of a custom layer may raise anything
-        raise _not_cloneable(layer, "from_config(get_config())", error) from error
+        raise not_cloneable(layer, "from_config(get_config())", error) from error
     # The configuration that Keras creates for a custom layer may lack the name.
     clone.name = layer.name
     if "dtype" in left_out:
@@ -199,29 +255,42 @@ def _check_outputs(source: keras.Model, target: keras.Model) -> None:
     Keras records the arguments of layers that have no `get_config`, but not those of subclassed
     models: for these, it returns the defaults.
     """
-    subclassed = [
-        each
-        for each in [source, *flat_layers(source)]
-        if isinstance(each, keras.Model) and not is_plain_model(each)
-    ]
+    subclassed = [each for each in own_models(source) if not is_plain_model(each)]
     if not subclassed or not source.built:
         return
     inputs = _example_inputs(source)
     try:
-        expected, received = (
-            [keras.ops.convert_to_numpy(each) for each in keras.tree.flatten(outputs)]
-            for outputs in (source(**inputs), target(**inputs))
-        )
+        expected, received = _outputs(source, inputs), _outputs(target, inputs)
     except Exception as error:  # the user's own code may raise anything
-        raise _not_cloneable(source, "call on random inputs", error) from error
+        raise not_cloneable(source, "call on random inputs", error) from error
     pairs = zip(expected, received, strict=True)
     if not all(np.allclose(*pair, rtol=1e-4, atol=1e-6, equal_nan=True) for pair in pairs):
         names = ", ".join(sorted({type(each).__name__ for each in subclassed}))
         raise TypeError(
             f"expected a model that Keras can clone, received {source.name!r}, whose clone "
             f"computes other outputs; let get_config() of {names} return all arguments of "
-            "__init__, and set no attributes later"
+            f"__init__, and set no attributes later{OR_BUILD}"
         )
+
+
+def _outputs(model: keras.Model, inputs: dict[str, Any]) -> list[np.ndarray]:
+    """The outputs of a model, in which random numbers are the same as in its clone.
+
+    The sampling layer of a variational autoencoder, for example, draws some at inference too.
+    """
+    numbered = [
+        (number, generator.state)
+        for number, layer in enumerate([model, *flat_layers(model)])
+        for generator in keras_internals.seed_generators(layer)
+    ]
+    before = [keras.ops.convert_to_numpy(state) for _, state in numbered]
+    for number, state in numbered:
+        state.assign([number, 0])
+    try:
+        return [keras.ops.convert_to_numpy(each) for each in keras.tree.flatten(model(**inputs))]
+    finally:
+        for (_, state), value in zip(numbered, before, strict=True):
+            state.assign(value)
 
 
 def _example_inputs(model: keras.Model) -> dict[str, Any]:
@@ -273,13 +342,22 @@ def compile_like(source: keras.Model, target: keras.Model) -> None:
     """
     if not source.compiled:
         return
+    if not target.compiled:  # as one is that was built again
+        _compile_clone(source, target)
+    if target.built and target.optimizer is not None:
+        # Saving a compiled model needs the optimizer's variables.
+        target.optimizer.build(target.trainable_variables)
+
+
+def _compile_clone(source: keras.Model, target: keras.Model) -> None:
     arguments = keras_internals.compile_arguments(source)
     arguments["optimizer"] = _fresh_copy(source.optimizer)
     for kind in ("metrics", "weighted_metrics"):
         arguments[kind] = keras.tree.map_structure(_fresh_copy, arguments[kind])
-    target.compile(**arguments)
-    if target.optimizer is None:
-        return
+    try:
+        target.compile(**arguments)
+    except Exception as error:  # a compile of the model's own may take other arguments
+        raise not_cloneable(source, "compile() with the arguments of Keras", error) from error
     if getattr(source.optimizer, "weight_decay", None):
         pairs = zip(source.trainable_variables, target.trainable_variables, strict=True)
         without = [
@@ -288,9 +366,6 @@ def compile_like(source: keras.Model, target: keras.Model) -> None:
             if not keras_internals.uses_weight_decay(source.optimizer, old)
         ]
         target.optimizer.exclude_from_weight_decay(var_list=without)
-    if target.built:
-        # Saving a compiled model needs the optimizer's variables.
-        target.optimizer.build(target.trainable_variables)
 
 
 def _fresh_copy(thing: Any) -> Any:
@@ -309,7 +384,7 @@ def _fresh_copy(thing: Any) -> Any:
             config["learning_rate"] = schedule
         return type(thing).from_config(config)
     except Exception as error:  # the code of a custom class may raise anything
-        raise _not_cloneable(thing, "from_config(get_config())", error) from error
+        raise not_cloneable(thing, "from_config(get_config())", error) from error
 
 
 def _with_numbers(config: Any, numbers: Mapping[ConfigPath, float], path: ConfigPath = ()) -> Any:
@@ -333,12 +408,5 @@ def layer_config(layer: keras.Layer) -> dict[str, Any]:
     try:
         config: dict[str, Any] = layer.get_config()
     except Exception as error:  # the code of a custom layer may raise anything
-        raise _not_cloneable(layer, "get_config()", error) from error
+        raise not_cloneable(layer, "get_config()", error) from error
     return config
-
-
-def _not_cloneable(thing: Any, call: str, error: Exception) -> TypeError:
-    return TypeError(
-        f"expected a model that Keras can clone, received one with the {type(thing).__name__} "
-        f"{thing.name!r}, whose {call} fails: {textwrap.shorten(str(error), 300)}"
-    )

@@ -313,16 +313,21 @@ def _is_state(value: Any) -> bool:
 
 @functools.cache
 def _bookkeeping() -> frozenset[str]:
-    """The attributes that Keras itself gives to each layer, metric and optimizer."""
+    """The attributes that Keras itself gives to each layer, model, metric and optimizer."""
 
     class Layer(keras.Layer):
         def call(self, inputs: Any) -> Any:
             return inputs
 
     layer, metric, optimizer = Layer(), keras.metrics.Mean(), keras.optimizers.SGD()
-    keras.Sequential([keras.Input((1,)), layer])
+    inputs = keras.Input((1,))
+    model = keras.Model(inputs, layer(inputs))
+    model.compile(optimizer, "mse")
     optimizer.build([])
-    return frozenset(name for each in (layer, metric, optimizer) for name in vars(each))
+    of_training = ("history", "stop_training", "stop_evaluating")
+    return frozenset(name for each in (layer, model, metric, optimizer) for name in vars(each)) | {
+        *of_training
+    }
 
 
 def _names(code: CodeType) -> set[str]:

@@ -147,6 +147,11 @@ def reads_indices(model: keras.Layer) -> bool:
     return any(isinstance(layer, _READ_INDICES) for layer in flat_layers(model))
 
 
+def is_own_code(layer: keras.Layer) -> bool:
+    """Whether the class of a layer is neither one of Keras nor of this package."""
+    return type(layer).__module__.partition(".")[0] not in ("keras", "dropout_zoo")
+
+
 def has_fixed_weights(layer: keras.Layer) -> bool:
     """Whether a layer keeps its weights where fresh ones are drawn: it is frozen or adapted."""
     return not layer.trainable or hasattr(layer, "adapt")

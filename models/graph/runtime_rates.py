@@ -9,7 +9,7 @@ from types import CodeType
 import keras
 
 from dropout_zoo.models.graph.cloning import clone_model, cloned_layer, compile_like, copy_weights
-from dropout_zoo.models.graph.model_graph import flat_layers
+from dropout_zoo.models.graph.model_graph import flat_layers, is_own_code
 from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
 from dropout_zoo.models.keras_internals import (
     apply_dropout_at_any_rate,
@@ -142,8 +142,7 @@ def may_depend_on_rate(model: keras.Model, site: DropoutSite) -> bool:
     around = [
         layer
         for layer in [model, *flat_layers(model)]
-        if type(layer).__module__.partition(".")[0] not in ("keras", "dropout_zoo")
-        and any(inner is site.layer for inner in nested_layers(layer))
+        if is_own_code(layer) and any(inner is site.layer for inner in nested_layers(layer))
     ]
     # Where a rate of 0 means that a layer is left out, no other rate would reach it.
     return (site.rate == 0 and bool(around)) or any(_reads_rate(each, site) for each in around)

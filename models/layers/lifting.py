@@ -5,15 +5,16 @@ from __future__ import annotations
 import keras
 
 from dropout_zoo.models import keras_internals
-from dropout_zoo.models.layers.runtime_rate import LIFTED_LAYERS, RateInVariables, RuntimeRate
+from dropout_zoo.models.layers.runtime_rate import LIFTED_LAYERS, RateInVariables
+from dropout_zoo.models.layers.runtime_rate_attention import LIFTED_ATTENTION
 from dropout_zoo.models.layers.runtime_rate_cells import LIFTED_CELLS, RuntimeRateCell
 
-LIFTED: dict[type[keras.Layer], type[keras.Layer]] = LIFTED_LAYERS | LIFTED_CELLS
-"""The equivalent of each plain dropout layer and recurrent cell."""
+LIFTED: dict[type[keras.Layer], type[keras.Layer]] = LIFTED_LAYERS | LIFTED_CELLS | LIFTED_ATTENTION
+"""The equivalent of each plain layer that applies dropout."""
 
 
 def lift(layer: keras.Layer) -> None:
-    """Turn a plain dropout layer or recurrent cell into its equivalent, in place.
+    """Turn a plain layer that applies dropout into its equivalent, in place.
 
     Changing the class reaches layers inside other layers, which cannot be exchanged.
 
@@ -37,6 +38,6 @@ def rate_in_variables(layer: keras.Layer, argument: str) -> RateInVariables | No
         The layer itself or, for a recurrent cell, one of its rates; None where the rate is not a
         variable.
     """
-    if isinstance(layer, RuntimeRate):
+    if isinstance(layer, RateInVariables):
         return layer
     return layer.cell_rates.get(argument) if isinstance(layer, RuntimeRateCell) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -235,6 +235,20 @@ def dropped(
     rate, scale = (ops.cast(c, inputs.dtype) for c in coefficients)
     kept = _uniform(shape, inputs.dtype, generator) >= rate
     return ops.where(kept, inputs * scale, zero)
+
+
+def save_all_but_last(count: int, save: Callable[[Any], None], store: Any) -> None:
+    """Save the variables of a lifted layer as those of the plain one, which it had first.
+
+    Args:
+        count: number of variables that were added when the layer was lifted.
+        save: saves all of them.
+        store: where they are saved, by their number.
+    """
+    own: dict[str, Any] = {}
+    save(own)
+    for name in list(own)[: len(own) - count]:
+        store[name] = own[name]
 
 
 def on_jax() -> bool:

@@ -8,7 +8,12 @@ import keras
 from keras import ops
 
 from dropout_zoo.models import keras_internals
-from dropout_zoo.models.layers.runtime_rate import RateInVariables, dropped, on_jax
+from dropout_zoo.models.layers.runtime_rate import (
+    RateInVariables,
+    dropped,
+    on_jax,
+    save_all_but_last,
+)
 
 
 class CellRate(RateInVariables):
@@ -87,11 +92,8 @@ class RuntimeRateCell:
 
     def save_own_variables(self, store: Any) -> None:
         """Save the weights of a plain cell; called by Keras."""
-        own: dict[str, Any] = {}
-        super().save_own_variables(own)  # type: ignore[misc]  # in the order of their creation
         added = sum(len(rate.coefficients) for rate in self.cell_rates.values())
-        for name in list(own)[: len(own) - added]:
-            store[name] = own[name]
+        save_all_but_last(added, super().save_own_variables, store)  # type: ignore[misc]
 
     def get_dropout_mask(self, step_input: Any) -> Any:
         """Return the masks of the inputs; called by Keras."""

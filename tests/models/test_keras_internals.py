@@ -49,6 +49,19 @@ def test_direct_layers_are_those_that_a_layer_holds():
     assert found == [block.first, *block.others], complaint("Layer._layers")
 
 
+@pytest.mark.parametrize("kind", [layers.Attention, layers.AdditiveAttention])
+def test_attention_drops_its_weights_by_the_method_of_the_mixin(kind):
+    class Halved(keras_internals.DropsAttentionWeights, kind):
+        def with_dropout(self, weights):
+            return weights / 2
+
+    x, attention = np.ones((1, 3, 2), "float32"), Halved()
+    whole, halved = (attention([x, x], training=training) for training in (False, True))
+    changed = complaint("Attention._apply_scores")
+    np.testing.assert_allclose(ops.convert_to_numpy(whole), x, err_msg=changed)
+    np.testing.assert_allclose(ops.convert_to_numpy(halved), x / 2, err_msg=changed)
+
+
 def test_nested_layers_are_all_layers_at_any_depth(functional):
     names = [layer.name for layer in keras_internals.nested_layers(functional)]
     inner = functional.get_layer("inner").layers[0].name

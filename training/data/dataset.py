@@ -71,6 +71,8 @@ class Dataset:
         columns: What the columns of a table were taken for, in words.
         encoder: What encodes the raw columns of a table as the inputs; None if the inputs are the
             raw columns themselves, or not those of a table.
+        target_shape: Shape in which one label or target was given: `()`, `(1,)` or, one-hot,
+            `(num_classes,)`. Models with training code of their own receive it so.
 
     Example:
         >>> import numpy as np
@@ -97,6 +99,7 @@ class Dataset:
     batch_size: int | None = None
     columns: tuple[str, ...] = ()
     encoder: TableEncoder | None = None
+    target_shape: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for array in self._arrays():
@@ -163,6 +166,7 @@ class Dataset:
             source=source,
             sample_weight=weights[0],
             validation_weight=weights[1],
+            target_shape=targets.given_shape,
         )
 
     @property

@@ -25,6 +25,7 @@ class Targets(NamedTuple):
     task: Task
     num_classes: int | None
     class_names: list[str] | None
+    given_shape: tuple[int, ...] = ()
 
 
 def check_targets(
@@ -50,11 +51,22 @@ def check_targets(
 
     Returns:
         Labels as int32 or targets as float32, each of shape `(examples,)`, the task, the number
-        of classes (None for a regression) and the class names where there are any.
+        of classes (None for a regression), the class names where there are any, and the shape in
+        which the label or target of one example was given.
 
     Raises:
         DataError: They are not labels or targets of one output.
     """
+    targets = _checked_targets(parts, task, class_names, numbered)
+    return targets._replace(given_shape=parts[0][1].shape[1:])
+
+
+def _checked_targets(
+    parts: Sequence[tuple[str, Array]],
+    task: Task | None,
+    class_names: Sequence[str] | None,
+    numbered: bool,
+) -> Targets:
     arrays: list[Array] = []
     widths: set[int] = set()
     for name, y in parts:

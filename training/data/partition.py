@@ -104,5 +104,6 @@ def partition(
         batch_size=batch_size,
         columns=notes,
         encoder=encoder,
+        target_shape=targets.given_shape,
     )
     return dataset.as_reconstruction() if reconstruct else dataset

@@ -10,9 +10,10 @@ import keras
 import numpy as np
 from keras import losses
 
+from dropout_zoo.models.graph.training_methods import IN_STEPS, overridden_method
 from dropout_zoo.training.data.array_checks import Array, Pair, is_integer
 from dropout_zoo.training.data.dataset import Dataset
-from dropout_zoo.training.data.structures import Structure, is_structure
+from dropout_zoo.training.data.structures import Structure, is_structure, take
 
 # Keras builds each of its loss classes around one of these functions and keeps it as `fn`.
 SPARSE_LOSSES = (losses.sparse_categorical_crossentropy, losses.circle)
@@ -50,9 +51,13 @@ def targets_for(model: keras.Model, y: Array, num_classes: int | None) -> Array:
         array([[1., 0., 0.],
                [0., 0., 1.]], dtype=float32)
     """
+    return _targets_for(model, _output_shape(model), y, num_classes)
+
+
+def _targets_for(model: keras.Model, shape: Any, y: Array, num_classes: int | None) -> Array:
     loss = _loss_function(model)
     y = _check_values(y, num_classes)
-    units = _output_units(model)
+    units = _output_units(shape)
     if num_classes is None:
         return _regression_targets(loss, y, units)
     if loss is losses.circle:  # it learns embeddings, of any number of units
@@ -73,7 +78,9 @@ def with_loss_targets(model: keras.Model, part: Pair, dataset: Dataset) -> Pair:
     Args:
         model: A compiled model.
         part: Pair `(x, y)` of examples of the dataset.
-        dataset: The dataset, which knows the task. Targets of a custom task stay as they are.
+        dataset: The dataset, which knows the task. Targets of a custom task stay as they are, and
+            models with training code of their own receive labels as they were given, unless their
+            loss takes one-hot rows.
 
     Returns:
         Pair of the inputs, and the targets as the loss takes them.
@@ -82,25 +89,51 @@ def with_loss_targets(model: keras.Model, part: Pair, dataset: Dataset) -> Pair:
         ValueError: The model does not fit the data.
     """
     x, y = part
-    if dataset.task == "reconstruction" and _output_rank(model) == x.ndim:
+    shape = _output_shape(model, x)
+    if dataset.task == "reconstruction" and _rank(shape) == x.ndim:
         y = x  # as it is, where the model does not flatten it
+    own_code = overridden_method(model, IN_STEPS) is not None
     if dataset.task == "custom" or y is x:
-        _check_custom_targets(model, y)
+        if not own_code:
+            _check_custom_targets(model, shape, y)
         return x, y
-    return x, targets_for(model, y, dataset.num_classes)
+    if own_code and (model.loss is None or _loss_function(model) not in ONE_HOT_LOSSES):
+        return x, _as_given(dataset, y)
+    return x, _targets_for(model, shape, y, dataset.num_classes)
 
 
-def _output_rank(model: keras.Model) -> int | None:
+def _as_given(dataset: Dataset, y: Array) -> Array:
+    """Labels or targets in the shape in which `Model.fit` would have received them."""
+    if dataset.target_shape in ((), (1,)):
+        return y.reshape(len(y), *dataset.target_shape)
+    return np.eye(*dataset.target_shape, dtype=np.float32)[y]
+
+
+def _output_shape(model: keras.Model, x: Structure = None) -> Any:
+    """The shape of the output, or a structure of shapes; None if it is not known.
+
+    Args:
+        model: a model.
+        x: inputs, which a subclassed model is called with: it records no shape.
+    """
+    try:
+        return model.output_shape
+    except AttributeError:
+        if x is None:
+            return None
+    outputs = model(take(x, slice(1)))
+    return keras.tree.map_structure(lambda each: (None, *each.shape[1:]), outputs)
+
+
+def _rank(shape: Any) -> int | None:
     """Number of axes of the output, with that of the batch; None for several or unknown ones."""
-    shape = getattr(model, "output_shape", None)
     return len(shape) if isinstance(shape, tuple) and _is_shape(shape) else None
 
 
-def _check_custom_targets(model: keras.Model, y: Structure) -> None:
+def _check_custom_targets(model: keras.Model, shape: Any, y: Structure) -> None:
     """Refuse targets whose shape the loss would silently broadcast to that of the output."""
-    if is_structure(y) or _output_rank(model) != y.ndim or _loss_function(model) in SPARSE_LOSSES:
+    if is_structure(y) or _rank(shape) != y.ndim or _loss_function(model) in SPARSE_LOSSES:
         return
-    shape = model.output_shape
     if any(side not in (None, given) for side, given in zip(shape[1:], y.shape[1:], strict=True)):
         raise ValueError(
             f"model: expected outputs of shape {('examples', *y.shape[1:])}, as the targets, "
@@ -181,11 +214,9 @@ def _check_values(y: Array, num_classes: int | None) -> Array:
     return y
 
 
-def _output_units(model: keras.Model) -> int | None:
+def _output_units(shape: Any) -> int | None:
     """Number of output units; None for a subclassed model, whose shape is unknown."""
-    try:
-        shape = model.output_shape
-    except AttributeError:
+    if shape is None:
         return None
     if isinstance(shape, dict) or not _is_shape(shape):
         raise ValueError(

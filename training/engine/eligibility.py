@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 
-from dropout_zoo.models.graph.model_graph import flat_layers, is_plain_model
+from dropout_zoo.models.graph.model_graph import flat_layers, is_own_code, is_plain_model
 from dropout_zoo.models.graph.runtime_rates import why_rates_are_fixed
+from dropout_zoo.models.graph.training_methods import IN_STEPS, overridden_method
 from dropout_zoo.models.keras_internals import distribute_strategy, seed_generators
 
-# Methods of training that a subclass may override; the engines call Keras's own.
-_TRAINING_METHODS = (
-    "fit", "evaluate", "train_step", "test_step", "compute_loss", "compute_metrics",
-    "make_train_function", "make_test_function", "reset_metrics", "get_metrics_result",
-)  # fmt: skip
+# Methods around the steps of training, which the engines replace. Those in the steps are called by
+# the engine on TensorFlow as Keras calls them.
+_AROUND_STEPS = ("fit", "evaluate", "make_train_function", "make_test_function")
 
 _CONVOLUTIONS = (
     keras.layers.Conv1D, keras.layers.Conv1DTranspose, keras.layers.DepthwiseConv1D,
@@ -39,10 +40,36 @@ def why_only_model_fit(model: keras.Model) -> str | None:
     return reason
 
 
+def own_training_code(model: keras.Model) -> str | None:
+    """Say where the code of a model itself takes part in its training.
+
+    Such code may do anything. An engine trains the model only if it is seen to train as in
+    `Model.fit`.
+
+    Args:
+        model: a compiled model.
+
+    Returns:
+        The place, as the end of a sentence; None if a step of training is that of Keras.
+    """
+    overridden = _overridden(model, IN_STEPS)
+    if overridden is not None:
+        return overridden
+    for layer in [model, *flat_layers(model)]:
+        if seed_generators(layer) and is_own_code(layer):
+            return f"layer {layer.name!r} ({type(layer).__name__}) draws random numbers itself"
+    return None
+
+
+def _overridden(model: keras.Model, names: Sequence[str]) -> str | None:
+    name = overridden_method(model, names)
+    return None if name is None else f"{type(model).__name__} has {name} of its own"
+
+
 def _reason_in_training(model: keras.Model) -> str | None:
-    for name in _TRAINING_METHODS:
-        if getattr(type(model), name) is not getattr(keras.Model, name):
-            return f"{type(model).__name__} has a {name} of its own"
+    reason = _overridden(model, _AROUND_STEPS)
+    if reason is not None:
+        return reason
     if model.run_eagerly:
         return "the model is compiled with run_eagerly=True"
     if keras.backend.backend() == "tensorflow":
@@ -59,6 +86,9 @@ def _reason_in_training(model: keras.Model) -> str | None:
 def _reason_on_jax(model: keras.Model) -> str | None:
     import jax
 
+    own = own_training_code(model)
+    if own is not None:
+        return f"{own}; the engine on JAX trains with the steps of Keras alone"
     if not model.jit_compile:
         return "the model is compiled with jit_compile=False, or one of its layers asks for it"
     if keras.distribution.distribution() is not None:
@@ -77,7 +107,4 @@ def _reason_in_layers(model: keras.Model) -> str | None:
     for layer in [*([] if is_plain_model(model) else [model]), *flat_layers(model)]:
         if getattr(layer, "stateful", False):
             return f"layer {layer.name!r} is stateful"
-        draws = bool(seed_generators(layer))
-        if draws and type(layer).__module__.partition(".")[0] not in ("keras", "dropout_zoo"):
-            return f"layer {layer.name!r} ({type(layer).__name__}) draws random numbers itself"
     return None

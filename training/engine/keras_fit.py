@@ -16,7 +16,7 @@ from dropout_zoo.training.engine.epoch_loop import Logs, train_epochs
 from dropout_zoo.training.engine.interrupts import check_interrupt
 from dropout_zoo.training.engine.jobs import JobSource
 from dropout_zoo.training.engine.member_callbacks import MemberCallbacks
-from dropout_zoo.training.engine.member_state import MemberState
+from dropout_zoo.training.engine.member_state import MemberState, optimizers_of
 from dropout_zoo.training.members import Job, Member, TrainedMember
 from dropout_zoo.training.plan import Plan, Record, evaluate
 
@@ -76,6 +76,10 @@ def fit_member(
     model = with_rates(plan.model, rates)
     if member.schedule is not None:
         model = with_runtime_rates(model)
+    if member.weights is not None and not all(each.built for each in optimizers_of(model)):
+        # Those that the code of the model holds create their variables in its first step.
+        x, y, *weight = take(plan.examples.training_data(), slice(1))
+        model.train_on_batch(x, y, *weight)
     checkpoint = train_epochs(
         plan,
         job,

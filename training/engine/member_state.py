@@ -35,8 +35,10 @@ class MemberState:
         # Without the variables that lifted layers add, the order is that of the plain model.
         added = {id(v) for layer in self._layers.values() for v in layer.coefficients}
         self.weights = [v for v in model.weights if id(v) not in added]
-        self.generators = [g for layer in flat_layers(model) for g in seed_generators(layer)]
-        self._optimizer_start = _values(model.optimizer.variables)
+        self.generators = [
+            g for layer in [*flat_layers(model), model] for g in seed_generators(layer)
+        ]
+        self._optimizer_start = _values(optimizer_variables(model))
 
     def start(self, rates: Mapping[str, float], weights: Sequence[np.ndarray], seed: int) -> None:
         """Start a member, as in a model that was just built and compiled.
@@ -49,16 +51,18 @@ class MemberState:
         for path, layer in self._layers.items():
             layer.set_rate(rates[path])
         _assign(self.weights, weights)
-        _assign(self.model.optimizer.variables, self._optimizer_start)
+        _assign(optimizer_variables(self.model), self._optimizer_start)
         # A diverged member leaves NaN there, which stays NaN when multiplied by 0.
         for variable in getattr(self.model.optimizer, "scratch", ()):
             variable.assign(np.zeros(variable.shape, "float32"))
+        for metric in self.model.metrics:  # which a reset_metrics of the model's own may leave out
+            metric.reset_state()
         seed_masks(self.model, seed)
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Continue from the end of an earlier run of the started member."""
         _assign(self.weights, checkpoint.last)
-        _assign(self.model.optimizer.variables, checkpoint.optimizer)
+        _assign(optimizer_variables(self.model), checkpoint.optimizer)
         _assign([generator.state for generator in self.generators], checkpoint.seeds)
 
     def set_factor(self, factor: float) -> None:
@@ -86,9 +90,25 @@ class MemberState:
         """Return the weights of the best epoch and, if `keep_state`, the current state."""
         if not keep_state:
             return Checkpoint(best)
-        optimizer = _values(self.model.optimizer.variables)
+        optimizer = _values(optimizer_variables(self.model))
         seeds = _values([generator.state for generator in self.generators])
         return Checkpoint(best, self.weights_now(), optimizer, seeds)
+
+
+def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:
+    """Return the optimizer of a compiled model, and the others that its code holds after it."""
+    found = [model.optimizer]
+    for layer in [model, *flat_layers(model)]:
+        for value in vars(layer).values():
+            entries = value.values() if isinstance(value, dict) else value
+            found += entries if isinstance(value, dict | list | tuple) else [value]
+    optimizers = [each for each in found if isinstance(each, keras.optimizers.Optimizer)]
+    return list({id(each): each for each in optimizers}.values())
+
+
+def optimizer_variables(model: keras.Model) -> list[keras.Variable]:
+    """Return the variables of all optimizers of a compiled model, its own first."""
+    return [variable for each in optimizers_of(model) for variable in each.variables]
 
 
 def _values(variables: Sequence[keras.Variable]) -> list[np.ndarray]:

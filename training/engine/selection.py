@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
+from pathlib import Path
 
 import keras
 
 from dropout_zoo.training.engine.base import Engine, EngineOptions
-from dropout_zoo.training.engine.eligibility import why_only_model_fit
+from dropout_zoo.training.engine.eligibility import own_training_code, why_only_model_fit
 from dropout_zoo.training.engine.keras_fit import FitEngine
+from dropout_zoo.training.engine.trial_run import check_engine, trial_by_fit
+from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.plan import Plan
 
 
@@ -21,20 +25,28 @@ def start_engine(plan: Plan, options: EngineOptions) -> Engine:
 
     Returns:
         The engine. Where only `Model.fit` can train the model, a warning gives the reason.
+
+    Raises:
+        ValueError: the model has training code of its own, which fails.
     """
     reason = why_only_model_fit(plan.model)
-    if reason is None:
-        try:
-            # Each imports its backend, of which only one need be installed.
-            if keras.backend.backend() == "jax":
-                from dropout_zoo.training.engine.jax.population import PopulationEngine
+    with tempfile.TemporaryDirectory() as folder:
+        own = own_training_code(plan.model) is not None
+        trial = trial_by_fit(plan, Path(folder)) if own else None
+        if reason is None:
+            try:
+                # Each imports its backend, of which only one need be installed.
+                if keras.backend.backend() == "jax":
+                    from dropout_zoo.training.engine.jax.population import PopulationEngine
 
-                return PopulationEngine(plan, options)
-            from dropout_zoo.training.engine.tensorflow.loops import LoopEngine
+                    return PopulationEngine(plan, options)
+                from dropout_zoo.training.engine.tensorflow.loops import LoopEngine
 
-            return LoopEngine(plan, options)
-        except Exception as error:  # the user's own code may not run in a graph
-            reason = f"{type(error).__name__}: {error}"
+                if trial is not None:
+                    check_engine(trial, LoopEngine)
+                return LoopEngine(plan, options)
+            except Exception as error:  # the user's own code may not run in a graph
+                reason = reason_of(error)
     warnings.warn(
         f"Model.fit trains the members, one after another, because {reason}", stacklevel=4
     )

@@ -32,9 +32,10 @@ class MemberTrainer:
     less than several calls of `train_members`, which describes what members share.
 
     Args:
-        model: a compiled Sequential or Functional model, which is not changed; or a registered
-            name, ``"package.module:function"`` or a function without required arguments, which
-            build one.
+        model: a compiled model, which is not changed, except that a subclassed one is built if it
+            is not yet; or a registered name, ``"package.module:function"`` or a function without
+            required arguments, which build one. Give the function where Keras cannot clone the
+            model: it then builds the copies too.
         dataset: the data; see `as_dataset`. A test set is not used.
         settings: how each member is trained.
         keep_state: whether checkpoints also hold the state that is needed to continue training.
@@ -50,7 +51,7 @@ class MemberTrainer:
 
     Raises:
         ValueError: an argument is out of range, or model, data and settings do not fit.
-        TypeError: the model cannot be cloned.
+        TypeError: the model cannot be cloned, and the function that builds it was not given.
 
     Example:
         >>> from dropout_zoo.models import build_mlp

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from dropout_zoo.training.data.targets import targets_for
+from dropout_zoo.training import as_dataset
+from dropout_zoo.training.data.targets import targets_for, with_loss_targets
 
 Y = np.array([0, 2, 1, 2], dtype=np.int32)
 BINARY = np.array([0, 1, 1, 0], dtype=np.int32)
@@ -209,3 +210,48 @@ def test_an_output_that_is_not_a_vector_is_refused():
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match=r"expected one output of shape \(batch, units\)"):
         targets_for(model, Y, 3)
+
+
+class Subclassed(keras.Model):
+    """Its output shape is known once it is called."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = keras.layers.Dense(units, activation="softmax")
+
+    def call(self, x):
+        return self.dense(x["a"] if isinstance(x, dict) else x)
+
+
+def subclassed(units, loss, kind=Subclassed):
+    model = kind(units)
+    model.compile("sgd", loss)
+    return model
+
+
+def test_two_classes_fit_two_units_of_a_subclassed_model():
+    one_hot = np.eye(2)[BINARY]
+    data = as_dataset(np.tile(X, (5, 1)), np.tile(one_hot, (5, 1)))
+    model = subclassed(2, "binary_crossentropy")
+    _, y = with_loss_targets(model, data.train, data)
+    np.testing.assert_array_equal(y, np.eye(2)[data.train[1]])
+
+
+@pytest.mark.parametrize("y", [QUANTITIES, QUANTITIES[:, None] * np.ones((1, 3))])
+def test_targets_of_one_output_that_would_be_broadcast_are_refused(y):
+    data = as_dataset({"a": np.tile(X, (5, 1))}, np.concatenate([y] * 5))
+    with pytest.raises(ValueError, match=r"model: expected .* received"):
+        with_loss_targets(subclassed(2, "mse"), data.train, data)
+
+
+class OwnStep(Subclassed):
+    def train_step(self, data):
+        return {}
+
+
+@pytest.mark.parametrize("loss", [None, "mse", "sparse_categorical_crossentropy"])
+@pytest.mark.parametrize("y", [Y, Y[:, None], np.eye(3, dtype="float32")[Y]])
+def test_own_training_code_receives_labels_as_they_were_given(loss, y):
+    data = as_dataset(np.tile(X, (5, 1)), np.concatenate([y] * 5), validation_split=0.25)
+    _, received = with_loss_targets(subclassed(3, loss, OwnStep), data.train, data)
+    np.testing.assert_array_equal(received, np.concatenate([y] * 5)[: len(received)])

@@ -13,7 +13,8 @@ import tensorflow as tf
 from dropout_zoo.models.graph.runtime_rates import with_runtime_rates
 from dropout_zoo.models.keras_internals import symbolic_build
 from dropout_zoo.training.data.structures import Structure
-from dropout_zoo.training.engine.member_state import MemberState
+from dropout_zoo.training.engine.eligibility import own_training_code
+from dropout_zoo.training.engine.member_state import MemberState, optimizers_of
 from dropout_zoo.training.engine.tensorflow.fused_update import fused, gains_from_fusion
 from dropout_zoo.training.engine.tensorflow.streaming import InMemoryData, StreamedData
 from dropout_zoo.training.engine.tensorflow.tracing import (
@@ -64,15 +65,19 @@ class Loop:
     ) -> None:
         self._model = model = with_runtime_rates(plan.model)
         self._batch_size, self._stop = plan.settings.batch_size, stop
-        self._fused = fuse and gains_from_fusion(model)
+        self._own_steps = own_training_code(model) is not None
+        self._fused = fuse and not self._own_steps and gains_from_fusion(model)
         if self._fused:
             model.optimizer = fused(model.optimizer)
             model.optimizer.build(model.trainable_variables)
-        self.state = MemberState(model)
         self.data, self._evaluation_batch_size = data, plan.evaluation_batch_size
         self._steps_per_call: dict[str, int] = {}
         # Metrics create their variables when they first see data, which a graph does not allow.
         symbolic_build(model, plan.one_example())
+        if not all(each.built for each in optimizers_of(model)):
+            # Those that the code of the model holds create theirs in its first step.
+            _with_logs(model.train_step, self.data.specs("train"))
+        self.state = MemberState(model)
         self._functions = self._traced_functions() if template is None else self._bound(template)
 
     def train_epoch(self, order: np.ndarray) -> dict[str, Any]:
@@ -105,6 +110,7 @@ class Loop:
 
     def _traced_functions(self) -> dict[str, Any]:
         model, large = self._model, self._evaluation_batch_size
+        known = state_of(model)
         functions = {
             "train": self._traced(model.train_step, "train", self._batch_size),
             "sample": self._traced(model.test_step, "sample", large),
@@ -115,8 +121,13 @@ class Loop:
             if sample == validation
             else self._traced(model.test_step, "validation", large)
         )
+        if len(state_of(model)) != len(known):
+            raise ValueError(
+                "expected a model whose variables exist before the first step of training, "
+                f"received one with {len(state_of(model)) - len(known)} that the step creates"
+            )
         for function in functions.values():
-            check_state(function, state_of(model))
+            check_state(function, known)
         return functions
 
     def _traced(self, step: Callable[[Structure], Any], part: str, batch_size: int) -> Any:
@@ -128,6 +139,9 @@ class Loop:
         # anyway. Evaluation gains nothing that can be measured.
         known = self._fused and part == "train"
         left = self.data.count(part) % batch_size if known else 0
+        no_logs: Any = {}
+        if self._own_steps:
+            step, no_logs = _with_logs(step, self.data.specs(part))
 
         def steps(
             arrays: Structure,
@@ -139,26 +153,29 @@ class Loop:
             count = tf.shape(positions if gather else tf.nest.flatten(arrays)[0])[0]
             whole = count // batch_size if known else last
 
-            def make_step(number: tf.Tensor, size: int = batch_size) -> tf.Tensor:
+            def make_step(number: tf.Tensor, _: Any, size: int = batch_size) -> Any:
                 begin = number * batch_size
                 rows = begin, size if known else tf.minimum(size, count - begin)
                 if gather:
                     chosen = _rows(positions, *rows)
-                    step(tf.nest.map_structure(lambda array: tf.gather(array, chosen), arrays))
+                    batch = tf.nest.map_structure(lambda array: tf.gather(array, chosen), arrays)
                 else:
-                    step(tf.nest.map_structure(lambda array: _rows(array, *rows), arrays))
-                return number + 1
+                    batch = tf.nest.map_structure(lambda array: _rows(array, *rows), arrays)
+                logs = step(batch)
+                return number + 1, logs if self._own_steps else no_logs
 
             tf.cond(begins, lambda: _done(model.reset_metrics()), lambda: True)
-            tf.while_loop(
-                lambda number: number < tf.minimum(last, whole),
+            _, logs = tf.while_loop(
+                lambda number, _: number < tf.minimum(last, whole),
                 make_step,
-                [first],
+                [first, no_logs],
                 parallel_iterations=1,
             )
             if left:
-                tf.cond(last > whole, lambda: _done(make_step(whole, left)), lambda: True)
-            return model.get_metrics_result()
+                tf.cond(last > whole, lambda: _done(make_step(whole, {}, left)), lambda: True)
+            measured = model.get_metrics_result()
+            # As `Model.fit` does: where a step returns anything else, its last result counts.
+            return logs if self._own_steps and set(logs) != set(measured) else measured
 
         number = tf.TensorSpec([], tf.int32)
         return tf.function(steps, autograph=False).get_concrete_function(
@@ -194,6 +211,13 @@ class Loop:
             self._steps_per_call[part] = max(1, int(_SECONDS_PER_CALL * pace))
             begins = False
         return {name: _as_python(value) for name, value in sorted(logs.items())}
+
+
+def _with_logs(step: Callable[[Structure], Any], specs: Structure) -> tuple[Any, Any]:
+    """A step that is traced once, as in `Model.fit`, and zeros of the form of its results."""
+    function = tf.function(step, autograph=False)
+    logs = function.get_concrete_function(specs).structured_outputs
+    return function, tf.nest.map_structure(lambda log: np.zeros(log.shape, log.dtype.name), logs)
 
 
 def _rows(array: tf.Tensor, begin: tf.Tensor, size: int | tf.Tensor) -> tf.Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from dropout_zoo.training.engine.member_state import optimizer_variables
 from dropout_zoo.training.engine.tensorflow.internals import (
     captured_inputs,
     operation_types,
@@ -17,7 +18,7 @@ from dropout_zoo.training.engine.tensorflow.internals import (
 
 
 def state_of(model: keras.Model) -> list[tf.Variable]:
-    """Return the variables of a compiled model, its optimizer and its metrics.
+    """Return the variables of a compiled model, its optimizers and its metrics.
 
     Args:
         model: a compiled model whose metrics have been built.
@@ -26,7 +27,7 @@ def state_of(model: keras.Model) -> list[tf.Variable]:
         TensorFlow's variables, in an order that is the same for clones.
     """
     metrics = [variable for metric in model.metrics for variable in metric.variables]
-    known = [v.value for v in (*model.variables, *model.optimizer.variables, *metrics)]
+    known = [v.value for v in (*model.variables, *optimizer_variables(model), *metrics)]
     return known + getattr(model.optimizer, "scratch", [])
 
 

@@ -1,0 +1,125 @@
+"""Whether an engine trains a model with training code of its own as `Model.fit` does: by trying."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from dropout_zoo.models.graph.runtime_rates import why_rates_are_fixed
+from dropout_zoo.training.checkpoint import Checkpoint
+from dropout_zoo.training.data.structures import take
+from dropout_zoo.training.engine.base import Engine, EngineOptions
+from dropout_zoo.training.engine.jobs import JobSource
+from dropout_zoo.training.engine.keras_fit import FitEngine
+from dropout_zoo.training.members import Job, Member, TrainedMember, member_rates
+from dropout_zoo.training.plan import Plan
+
+_EPOCHS = 2
+_SHIFT, _LARGEST = 0.3, 0.9  # of the rates
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What `Model.fit` makes of a model on a few examples.
+
+    Attributes:
+        plan: the examples, and settings for two short epochs.
+        job: the member that was trained.
+        curves: its learning curves, without names, in the order of their names.
+        weights: its weights.
+    """
+
+    plan: Plan
+    job: Job
+    curves: np.ndarray
+    weights: list[np.ndarray]
+
+
+def trial_by_fit(plan: Plan, folder: Path) -> Trial:
+    """Train a member with `Model.fit` for two epochs of a whole and a smaller batch.
+
+    Args:
+        plan: model, data and settings.
+        folder: where weights are saved.
+
+    Returns:
+        What became of it.
+
+    Raises:
+        ValueError: the training fails.
+    """
+    size = plan.settings.batch_size
+    few = slice(size + size // 2 + 1)
+    examples = plan.examples
+    weight = examples.sample_weight
+    small = replace(
+        plan,
+        examples=replace(
+            examples,
+            train=take(examples.train, few),
+            sample_weight=None if weight is None else weight[few],
+            validation=take(examples.validation, few),
+            sample=take(examples.sample, few),
+        ),
+        settings=replace(plan.settings, epochs=_EPOCHS, patience=None),
+        keep_state=False,
+        directory=folder,
+        folder=None,
+    )
+    job = _job(small, 0)
+    trained = _trained(FitEngine(small), [job])
+    if trained.status == "failed":
+        raise ValueError(
+            f"expected a model that Model.fit can train, received {plan.model.name!r}, whose "
+            f"training fails: {trained.reason}"
+        )
+    return Trial(small, job, *_results(trained))
+
+
+def check_engine(trial: Trial, start: Callable[[Plan, EngineOptions], Engine]) -> None:
+    """Check that an engine comes to the results of `Model.fit`.
+
+    Args:
+        trial: what `Model.fit` made of the model.
+        start: starts the engine.
+
+    Raises:
+        ValueError: it does not.
+    """
+    with warnings.catch_warnings():  # the engine gives them again when it is started in earnest
+        warnings.simplefilter("ignore")
+        engine = start(trial.plan, EngineOptions(update="keras", workers=1))
+    # One member before it, in the same loop: whatever it leaves behind must not matter.
+    before = _job(trial.plan, 1)
+    curves, weights = _results(_trained(engine, [before, trial.job]))
+    pairs = zip([trial.curves, *trial.weights], [curves, *weights], strict=True)
+    if not all(
+        one.shape == other.shape and np.allclose(one, other, 1e-4, 1e-6, equal_nan=True)
+        for one, other in pairs
+    ):
+        raise ValueError("its training code comes to other results in the engine")
+
+
+def _job(plan: Plan, number: int) -> Job:
+    """A member whose rates are not those of the model, unless its code fixes them."""
+    rates = member_rates(plan.model, Member({}, seed=number))
+    if why_rates_are_fixed(plan.model) is None:
+        shift = _SHIFT * (number + 1)
+        rates = {path: (rate + shift) % _LARGEST for path, rate in rates.items()}
+    return Job(number, Member(rates, seed=number), rates)
+
+
+def _trained(engine: Engine, jobs: list[Job]) -> TrainedMember:
+    """The last of the jobs, trained one after another."""
+    trained = engine.run(JobSource(iter(jobs), known=True), on_result=None)
+    return trained[jobs[-1].number]
+
+
+def _results(trained: TrainedMember) -> tuple[np.ndarray, list[np.ndarray]]:
+    curves = trained.curves.reindex(sorted(trained.curves), axis=1).to_numpy("float64")
+    saved = trained.checkpoint
+    return curves, [] if saved is None else list(Checkpoint.load(saved).best)
