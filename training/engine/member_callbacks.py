@@ -58,7 +58,7 @@ class CallbackSource:
     def __init__(self, function: CallbackFunction | None) -> None:
         self._function = function
         self._made: WeakValueDictionary[int, callbacks.Callback] = WeakValueDictionary()
-        self._files: set[str] = set()
+        self._files: dict[str, str] = {}  # the member by the file that its callbacks write
 
     def callbacks_of(self, member: Member) -> Sequence[callbacks.Callback]:
         """Make the callbacks of a member.
@@ -85,11 +85,11 @@ class CallbackSource:
                 f"received {made!r}; return [] for none"
             )
         for each in made:
-            self._check(each)
+            self._check(each, repr(member))
         self._made.update({id(each): each for each in made})
         return made
 
-    def _check(self, each: callbacks.Callback) -> None:
+    def _check(self, each: callbacks.Callback, member: str) -> None:
         name = type(each).__name__
         for kind, advice in _REFUSED.items():
             if isinstance(each, kind):
@@ -100,13 +100,12 @@ class CallbackSource:
                 "it inside the function"
             )
         for file in (os.path.abspath(vars(each)[key]) for key in _FILES if vars(each).get(key)):
-            if file in self._files:
+            if self._files.setdefault(file, member) != member:
                 raise ValueError(
                     f"expected a file for each member, received {file} for two of them in {name}; "
                     "put into its name what differs between them, such as member.label, "
                     "member.seed and member.rates"
                 )
-            self._files.add(file)
 
 
 class MemberCallbacks(callbacks.CallbackList):

@@ -95,6 +95,9 @@ class Made:
     def one_file(self):
         return [callbacks.CSVLogger(self.folder / "one.csv")]
 
+    def own_file(self):
+        return [callbacks.CSVLogger(self.folder / "own.csv")]
+
     def rates(self):
         return [RateScheduler(EarlyDropout(1))]
 
@@ -196,6 +199,13 @@ def test_callbacks_that_members_cannot_have_are_refused_before_training(label, t
     kind, words = REFUSED[label]
     with pytest.raises(kind, match=words):
         trainer.train([member("plain", 1), member(label, 1), member(label, 2)])
+
+
+@pytest.mark.slow
+def test_a_member_that_is_trained_again_writes_its_file_again(trainer, made):
+    for _ in range(2):
+        trainer.train([member("own file", epochs=2)])
+    assert len(rows(made.folder / "own.csv")) == 1 + 2
 
 
 def test_a_list_of_callbacks_is_refused():
