@@ -1,7 +1,7 @@
 """Names of the files that `tune` writes into its directory."""
 
 BEST_MODEL = "best.keras"
-BEST_WEIGHTS = "best.weights.h5"  # in its place where the model has no configuration
+BEST_WEIGHTS = "best.weights.h5"  # in its place where Keras cannot create the model from a file
 TRIALS = "trials.csv"
 FINALISTS = "finalists.csv"
 RACE = "race.parquet"

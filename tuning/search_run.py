@@ -14,12 +14,12 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 from dropout_zoo.models.graph.changed_rates import rates_fixed_in_code
+from dropout_zoo.models.graph.cloning import is_built_again
 from dropout_zoo.models.graph.sites import dropout_sites
 from dropout_zoo.studies.run_directory import OUTCOME, RunDirectory, unused_directory
 from dropout_zoo.studies.summary_text import count_of
 from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.engine.interrupts import OutOfTimeError, TimeLimit
-from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import as_columns
 from dropout_zoo.tuning import run_files
@@ -356,11 +356,19 @@ class _Run:
 
 
 def _warn_of_rates_in_code(model: keras.Model) -> None:
-    fixed = rates_fixed_in_code(model)
-    if fixed:
-        rates = {site.path: site.rate for site in dropout_sites(model) if site.path in fixed}
+    rates = {site.path: site.rate for site in dropout_sites(model)}
+    if is_built_again(model):
         warnings.warn(
-            f"the best model has the rates {describe_rates(rates)}, which its code fixes and its "
+            f"Keras cannot create the best model from a configuration, so that its weights alone "
+            f"are saved, in {run_files.BEST_WEIGHTS}; to use them later, set the rates "
+            f"({describe_rates(rates)}) in the code, build the model and call load_weights",
+            stacklevel=2,
+        )
+        return
+    fixed = {path: rates[path] for path in rates_fixed_in_code(model)}
+    if fixed:
+        warnings.warn(
+            f"the best model has the rates {describe_rates(fixed)}, which its code fixes and its "
             "file does not keep; set them in the code",
             stacklevel=2,
         )
@@ -383,24 +391,13 @@ def _write(result: TuningResult, folder: RunDirectory) -> None:
     if result.race is not None:
         folder.write_with(run_files.RACE, result.race.to_parquet)
     folder.write_table(run_files.CURVES, result.curves)
-    _write_best(result.best_model(), folder)
+    model = result.best_model()
+    if is_built_again(model):
+        folder.write_with(run_files.BEST_WEIGHTS, model.save_weights)
+    else:
+        folder.write_model(run_files.BEST_MODEL, model)
     figure = result.plot().figure_
     assert figure is not None  # plot() creates it
     folder.write_figure(run_files.PLOT, figure)
     plt.close(figure)
     folder.write_json(OUTCOME, result.outcome())
-
-
-def _write_best(model: keras.Model, folder: RunDirectory) -> None:
-    try:
-        folder.write_model(run_files.BEST_MODEL, model)
-    except OSError:
-        raise
-    except Exception as error:  # the user's own code has no configuration, or one that fails
-        folder.write_with(run_files.BEST_WEIGHTS, model.save_weights)
-        warnings.warn(
-            f"the best model cannot be saved, so that {run_files.BEST_WEIGHTS} has its weights "
-            f"alone: build the model and call its load_weights; saving fails with "
-            f"{reason_of(error)}",
-            stacklevel=2,
-        )

@@ -402,3 +402,37 @@ def test_tune_finds_rates_for_a_reconstruction(few_digits, tmp_path):
     assert best.output_shape == (None, 784)
     losses = result.curves.groupby(["setting", "epoch"])["val_loss"].mean()
     assert losses.xs(2, level="epoch").max() < losses.xs(1, level="epoch").min() * 1.5
+
+
+class Unrecorded(keras.Model):
+    """Keras cannot record its argument."""
+
+    def __init__(self, last):
+        super().__init__()
+        self.flatten, self.dropout, self.last = layers.Flatten(), layers.Dropout(0.3), last
+
+    def call(self, x, training=False):
+        return self.last(self.dropout(self.flatten(x), training=training))
+
+
+def unrecorded():
+    model = Unrecorded(layers.Dense(10, activation="softmax"))
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+
+@pytest.mark.nightly
+def test_a_model_that_keras_cannot_clone_is_tuned_from_its_function(few_digits, tmp_path):
+    settings = {"rates": [0.1, 0.2], "num_seeds": 2, "epochs": 1, "progress": False}
+    with pytest.raises(TypeError, match="pass the function that builds the model"):
+        tune(unrecorded(), few_digits, **settings)
+    run = tmp_path / "run"
+    with pytest.warns(UserWarning, match=r"its weights alone are saved, in best\.weights\.h5"):
+        best = tune(unrecorded, few_digits, **settings, directory=run).best_model()
+    loaded = unrecorded()
+    loaded(few_digits.train[0][:1])
+    loaded.load_weights(run / "best.weights.h5")
+    for one, other in zip(best.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(ValueError, match=r"build it, with the rates of best_rates, and call load"):
+        TuningResult.load(run).best_model()
