@@ -303,10 +303,7 @@ def make_plan(
         )
     model = built(model, dataset)
     _check_adapted(model)
-    if own_models(model) and not is_built_again(model):
-        reason = why_not_cloneable(model)
-        if reason is not None:
-            raise TypeError(reason)
+    _check_cloneable(model)
     if runtime_rates(model) or settings.learning_rate is not None:
         model = with_rates(model, {})  # a copy, compiled in the same way
     if settings.learning_rate is not None:
@@ -350,6 +347,14 @@ def make_plan(
     if settings.initial_weights == "fresh":
         _warn_of_fixed_weights(plan)
     return plan
+
+
+def _check_cloneable(model: keras.Model) -> None:
+    """Check that a subclassed model can be cloned: in others, only cloning itself shows it."""
+    if own_models(model) and not is_built_again(model):
+        reason = why_not_cloneable(model)
+        if reason is not None:
+            raise TypeError(reason)
 
 
 def _set_learning_rate(model: keras.Model, learning_rate: float) -> None:

@@ -103,6 +103,35 @@ def test_a_learning_rate_replaces_that_of_the_compiled_model(model, few_digits):
     assert float(model.optimizer.learning_rate) == pytest.approx(0.001)
 
 
+class Unclonable(keras.Model):
+    """A model that Keras cannot clone: its configuration lacks an argument."""
+
+    def __init__(self, units):
+        super().__init__()
+        self.dense, self.out = layers.Dense(units), layers.Dense(10, "softmax")
+        self.flatten = layers.Flatten()
+
+    def call(self, x):
+        return self.out(self.dense(self.flatten(x)))
+
+    def get_config(self):
+        return {}
+
+
+def unclonable():
+    model = Unclonable(4)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+
+def test_a_learning_rate_also_reaches_the_copies_that_a_function_builds(few_digits):
+    trainer = MemberTrainer(unclonable, few_digits, TrainSettings(epochs=1, learning_rate=0.5))
+    (trained,) = trainer.train([Member({}, seed=0)])
+    assert float(trained.model().optimizer.learning_rate) == 0.5
+    (usual,) = train_members(unclonable, [Member({}, seed=0)], few_digits, epochs=1)
+    assert abs(trained.score - usual.score) > 0.1
+
+
 def test_a_learning_rate_and_a_schedule_exclude_each_other(few_digits):
     decaying = keras.optimizers.schedules.ExponentialDecay(0.01, 100, 0.9)
     model = small_mlp(optimizer=keras.optimizers.SGD(decaying))
