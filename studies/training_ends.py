@@ -61,7 +61,7 @@ def length_sentences(
     completed = data[data["status"] == "completed"].sort_values("epoch", kind="stable")
     shares: dict[str, float] = {}
     for name, curves in completed.groupby("setting", sort=False):
-        runs = [_length(each, objective) for _, each in curves.groupby("training")]
+        runs = [_length(each, objective) for _, each in curves.groupby("run")]
         shares[str(name)] = share_not_ended(runs, max_epochs[str(name)])
     cut_off = {name: share for name, share in shares.items() if share > TOLERATED_SHARE}
     if not cut_off:

@@ -178,7 +178,7 @@ class _Run:
             test=self._test(model),
             space=self.space,
             search_seconds=searching,
-            finalist_seconds=seconds - searching,
+            race_seconds=seconds - searching,
             ended_by_budget=self.out_of_time,
             directory=self.folder.path,
             _model=model,

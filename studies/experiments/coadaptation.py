@@ -227,7 +227,7 @@ def _correlation(values: np.ndarray) -> np.ndarray:
 
 
 def _failures(trained: pd.DataFrame) -> list[str]:
-    failed = trained[trained["status"] != "completed"].drop_duplicates("training")
+    failed = trained[trained["status"] != "completed"].drop_duplicates("run")
     return [
         f"{row.setting}: seed {row.seed} did not complete ({row.reason})."
         for row in failed.itertuples()

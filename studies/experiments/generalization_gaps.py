@@ -44,7 +44,7 @@ def generalization_gaps(result: TrainingStudyResult) -> TrainingStudyResult:
             f"that measures {', '.join(result.metrics)}"
         )
     data = result.data
-    last = data[data["epoch"] == data.groupby("training")["epoch"].transform("max")]
+    last = data[data["epoch"] == data.groupby("run")["epoch"].transform("max")]
     gap = 100 * (last[f"train_{accuracy}"] - last[f"val_{accuracy}"])
     judged = replace(
         result,

@@ -11,7 +11,7 @@ import pandas as pd
 
 from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.factory import ModelLike
-from dropout_zoo.studies.data.corruption import corrupted
+from dropout_zoo.studies.data.corruption import corrupt
 from dropout_zoo.studies.experiments.calibration import calibration
 from dropout_zoo.studies.experiments.monte_carlo import monte_carlo, proper_scores, row_entropy
 from dropout_zoo.studies.plan import (
@@ -101,7 +101,7 @@ def plan_predictive_uncertainty(
     wanted = levels or {"gaussian noise": (0.0, 0.1, 0.2, 0.3, 0.5)}
     for kind, each in wanted.items():  # what does not exist is found before any training
         for level in each:
-            corrupted(data.test[0][:1], kind, level, seed=0)
+            corrupt(data.test[0][:1], kind, level, seed=0)
     measurement = _Measurement(
         wanted, samples, ensemble_size, *(part[:examples] for part in data.test)
     )
@@ -183,7 +183,7 @@ class _Measurement:
             [(kind, float(v)) for kind, each in self.levels.items() for v in each], self.y
         )
         inputs = np.concatenate(
-            [corrupted(self.x, kind, level, seed=0) for kind, level in scores.levels]
+            [corrupt(self.x, kind, level, seed=0) for kind, level in scores.levels]
         )
         outputs: dict[tuple[str, int], np.ndarray] = {}
 
@@ -273,13 +273,13 @@ def _by_predictor(whole: TrainingStudyResult, measured: pd.DataFrame) -> Trainin
     where = measured["corruption"] + " " + measured["severity"].map("{:g}".format)
     table = measured.assign(
         setting=measured["predictor"] + ", " + where,
-        training=range(len(measured)),
+        run=range(len(measured)),
         status="completed",
         reason="",
         best_epoch=1,
         epoch=1,
     )
-    first = ["training", "setting", "corruption", "severity", "predictor", "seed"]
+    first = ["run", "setting", "corruption", "severity", "predictor", "seed"]
     order = [*first, "status", "reason", "best_epoch", "epoch"]
     table = table[order + [name for name in measured if name not in order]]
     control = NO_DROPOUT + ", " + where

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.models.graph.model_graph import reads_indices
-from dropout_zoo.studies.data.corruption import corrupted
+from dropout_zoo.studies.data.corruption import corrupt
 from dropout_zoo.studies.experiments.classification import gain_sentences, predicted_classes
 from dropout_zoo.studies.plan import (
     NO_DROPOUT,
@@ -79,7 +79,7 @@ def plan_robustness(
     )
     x, y = data.validation
     inputs = {
-        (kind, float(level)): corrupted(x, kind, level, seed=0)
+        (kind, float(level)): corrupt(x, kind, level, seed=0)
         for kind, each in wanted.items()
         for level in each
     }
@@ -148,12 +148,12 @@ def _by_corruption(whole: TrainingStudyResult, measured: pd.DataFrame) -> Traini
     scores = whole.scores()
     about = (
         scores[scores["status"] == "completed"]
-        .drop(columns=["epoch", *whole.metrics, "score", "training", "setting"])
+        .drop(columns=["epoch", *whole.metrics, "score", "run", "setting"])
         .astype({"best_epoch": int})
     )
     table = measured.merge(about, on=["dropout", "seed"], validate="many_to_one")
     where = table["corruption"] + " " + table["severity"].map("{:g}".format)
-    table.insert(0, "training", range(len(table)))
+    table.insert(0, "run", range(len(table)))
     table.insert(1, "setting", table["dropout"] + ", " + where)
     control = NO_DROPOUT + ", " + where
     compared = table["dropout"] != NO_DROPOUT

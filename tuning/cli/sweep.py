@@ -1,4 +1,4 @@
-"""The command `sweep`: studies with their tables, plots and summaries, one sub-command each."""
+"""The command `sweep`: studies with their tables, plots and summaries, one subcommand each."""
 
 from __future__ import annotations
 
@@ -174,9 +174,10 @@ def placement_command(**common: Any) -> None:
     "--methods",
     type=_Names(),
     metavar="M,M,...",
-    help="Methods to compare, in addition to none: L1, L2, L1 + L2, max-norm, dropout, "
-    "dropout + L2, dropout + max-norm, batch norm, early stopping, synthetic data, augmentation, "
-    "flips, smaller model, more data.  [default: all that MODEL and the data allow]",
+    help="Methods to compare, in addition to no method: L1, L2, L1 + L2, max-norm, dropout, "
+    "dropout + L2, dropout + max-norm, batch norm, batch norm then dropout, dropout then batch "
+    "norm, early stopping, synthetic data, augmentation, flips, smaller model, more data."
+    "  [default: all that MODEL and the data allow]",
 )
 @_study_options(objective="val_accuracy, or val_mae for regression")
 def methods_command(methods: list[str] | None, **common: Any) -> None:

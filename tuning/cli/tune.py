@@ -202,7 +202,7 @@ def tune_command(
     if as_json:
         click.echo(json.dumps(result.outcome(), indent=2, allow_nan=False))
     else:
-        seconds = result.search_seconds + result.finalist_seconds
+        seconds = result.search_seconds + result.race_seconds
         click.echo(result.summary())
         click.echo(
             f"\n{result.num_runs} training runs in {seconds:.0f} s; all results are in {directory}"

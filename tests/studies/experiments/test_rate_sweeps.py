@@ -44,7 +44,7 @@ def test_a_sweep_trains_every_rate_and_the_control_on_every_seed(sweep):
     ]
     for path in ("hidden_1_dropout", "hidden_2_dropout"):
         assert (scores[f"rate/{path}"] == scores["rate"]).all()
-    assert (sweep.data.groupby("training")["epoch"].apply(list).map(tuple) == (1, 2, 3)).all()
+    assert (sweep.data.groupby("run")["epoch"].apply(list).map(tuple) == (1, 2, 3)).all()
 
 
 def test_a_study_equals_training_each_member_alone(sweep, model, few_digits):

@@ -134,7 +134,7 @@ def test_tune_takes_a_custom_function_and_prints_json(here, own):
     assert outcome["sentence"]
     assert outcome["num_runs"] == 4 + 3 * 2 + 2 * 2
     assert outcome["search_seconds"] > 0
-    assert outcome["finalist_seconds"] > 0
+    assert outcome["race_seconds"] > 0
     assert {"no dropout"} < {row["setting"] for row in outcome["settings"]}
     folder = Path(outcome["directory"])
     assert folder.parent.name == "runs"
