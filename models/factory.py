@@ -112,8 +112,8 @@ def resolve_variant(
         wanted = ", ".join(map(repr, unknown))
         if isinstance(model, keras.Model):
             raise ValueError(
-                f"expected a registered name or a function with the arguments {wanted}, which "
-                f"change the architecture; received the built model {model.name!r}"
+                f"expected a registered name or a function with the arguments {wanted} (which "
+                f"change the architecture), received the built model {model.name!r}"
             )
         raise ValueError(
             f"expected a builder with the arguments {wanted}, received "
@@ -158,7 +158,7 @@ def _builder(model: str | Callable[..., keras.Model]) -> Callable[..., keras.Mod
     if not callable(model):
         raise ValueError(
             "expected a compiled Keras model, a registered name, package.module:function or a "
-            f"function that returns a model; received {type(model).__name__}"
+            f"function that returns a model, received {type(model).__name__}"
         )
     return model
 

@@ -47,7 +47,6 @@ class Execution:
         directory: directory in which finished training runs are kept, so that an interrupted study
             continues where it stopped when it is started again; one study uses it at a time. None
             to keep nothing.
-        on_plan: called with the plan before any training.
         on_result: called with each result as it finishes.
         on_restored: called with each result that an earlier, interrupted run had finished.
         workers: number of training runs at the same time; None for one per usable core.
@@ -64,7 +63,6 @@ class Execution:
     """
 
     directory: Path | None = None
-    on_plan: Callable[[StudyPlan[Any]], None] | None = None
     on_result: Callable[[TrainedMember], None] | None = None
     on_restored: Callable[[TrainedMember], None] | None = None
     workers: int | None = None
@@ -311,8 +309,6 @@ class StudyPlan(Generic[Result]):
             RuntimeError: every training run failed.
         """
         execution = execution or Execution()
-        if execution.on_plan is not None:
-            execution.on_plan(self)
         if execution.directory is None:
             return self.procedure(self, execution)
         description = self.describe() | {"versions": versions()}
@@ -359,6 +355,6 @@ def as_seeds(seeds: int | Sequence[int]) -> list[int]:
         check_count(seed, "each of seeds", minimum=0)
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(
-            f"expected a number of seeds, or distinct whole numbers; received {list(seeds)}"
+            f"expected a number of seeds, or distinct whole numbers, received {list(seeds)}"
         )
     return [int(seed) for seed in seeds]

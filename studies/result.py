@@ -301,7 +301,7 @@ class TrainingStudyResult(StudyResult):
         known = list(dict.fromkeys(self.data["setting"]))
         if setting not in known:
             raise ValueError(
-                f"expected the name of a setting, one of {', '.join(known)}; received {setting!r}"
+                f"expected the name of a setting ({', '.join(known)}), received {setting!r}"
             )
         return self.data[self.data["setting"] == setting].reset_index(drop=True)
 

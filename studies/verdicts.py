@@ -170,7 +170,7 @@ def verdict_by_setting(
     """
     if not isinstance(result, TrainingStudyResult):
         raise TypeError(
-            "expected the result of a study that trained models, such as rate_sweep; received a "
+            "expected the result of a study that trained models (such as rate_sweep), received a "
             f"{type(result).__name__}"
         )
     verdicts = {}
@@ -220,7 +220,7 @@ def _check_columns(curves: pd.DataFrame) -> None:
     missing = [name for name in wanted if name not in curves]
     if missing:
         raise ValueError(
-            f"expected curves with the columns {', '.join(wanted)}; received curves without "
+            f"expected curves with the columns ({', '.join(wanted)}), received curves without "
             f"{', '.join(missing)}; pass TrainingStudyResult.curves, or TrainedMember.curves with "
             "a column of its seed"
         )

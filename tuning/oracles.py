@@ -118,7 +118,7 @@ def trial_limit(name: str, space: SearchSpace, max_trials: int | None, epochs: i
         check_count(max_trials, "max_trials")
         if name == "hyperband":
             raise ValueError(
-                "expected max_trials with grid, random or bayesian; received oracle='hyperband', "
+                "expected max_trials with grid, random or bayesian, received oracle='hyperband', "
                 "whose number of trials follows from the epochs"
             )
     if name == "hyperband":

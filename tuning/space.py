@@ -182,7 +182,7 @@ def search_space(
     unknown = [path for path in named if path not in known]
     if unknown:
         raise ValueError(
-            f"expected rates by site path, one of {', '.join(known) or 'no sites'}; received "
+            f"expected rates by site path ({', '.join(known) or 'no sites'}), received "
             f"{', '.join(map(repr, unknown))}"
         )
     wanted = _wanted_placements(placements)
@@ -227,7 +227,7 @@ class DropoutHyperModel(keras_tuner.HyperModel):
     """A KerasTuner hypermodel whose hyperparameters are the dropout rates of a compiled model.
 
     Args:
-        model: a compiled Sequential or Functional Keras model; it is not changed.
+        model: a compiled Keras model; it is not changed.
         rates: rates to try; see `search_space`.
         placements: search only sites with these placements.
         initial_weights: ``"fresh"`` to draw new weights for each build, except those of frozen
@@ -315,7 +315,7 @@ def _wanted_placements(placements: Iterable[str] | None) -> set[str]:
     unknown = wanted - set(PLACEMENTS)
     if unknown or not wanted:
         raise ValueError(
-            f"expected placements among {', '.join(PLACEMENTS)}; received "
+            f"expected placements among ({', '.join(PLACEMENTS)}), received "
             f"{', '.join(sorted(map(str, unknown))) or 'none'}"
         )
     return wanted
@@ -327,5 +327,5 @@ def _choices(site: DropoutSite, rates: Rates | None) -> tuple[float, ...]:
         given = SEARCHED_RATES
     checked = sorted({check_rate(rate, f"a rate of {site.path}") for rate in listed_rates(given)})
     if not checked:
-        raise ValueError(f"expected at least one rate to try at {site.path}; received none")
+        raise ValueError(f"expected at least one rate to try at {site.path}, received none")
     return tuple(checked)

@@ -127,7 +127,7 @@ class AuditReport:
         """
         if severity not in SEVERITIES:
             raise ValueError(
-                f"expected severity to be one of {', '.join(SEVERITIES)}; received {severity!r}"
+                f"expected severity to be one of ({', '.join(SEVERITIES)}), received {severity!r}"
             )
         enough = SEVERITIES[SEVERITIES.index(severity) :]
         return tuple(finding for finding in self.findings if finding.severity in enough)

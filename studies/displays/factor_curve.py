@@ -92,8 +92,8 @@ class FactorCurveDisplay(CurveDisplay):
         scores = result.scores()
         if name not in scores:
             raise ValueError(
-                f"expected metric to be a column of the scores, one of "
-                f"{', '.join(map(str, scores.columns))}; received {name!r}"
+                "expected metric to be a column of the scores "
+                f"({', '.join(map(str, scores.columns))}), received {name!r}"
                 f"{did_you_mean(name, map(str, scores.columns))}"
             )
         factor = FACTORS[result.kind]

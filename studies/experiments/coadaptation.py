@@ -174,8 +174,8 @@ def _first_dense(model: keras.Model) -> keras.layers.Dense:
             )
             if at_zero:
                 raise ValueError(
-                    f"expected {layer.name!r} to have an activation that is 0 at 0, such as relu, "
-                    f"to ablate its units; received one that is {at_zero:g}"
+                    f"expected {layer.name!r} to have an activation that is 0 at 0 (such as relu) "
+                    f"to ablate its units, received one that is {at_zero:g}"
                 )
             return layer
     raise ValueError(

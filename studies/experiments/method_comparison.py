@@ -202,7 +202,7 @@ def _candidates(
     unknown = [name for name in wanted if name not in found]
     if unknown:
         raise ValueError(
-            f"expected methods that fit model and data, which are {', '.join(found)}; received "
+            f"expected methods that fit model and data ({', '.join(found)}), received "
             f"{', '.join(map(repr, unknown))}"
         )
     return {NO_METHOD: found[NO_METHOD]} | {name: found[name] for name in wanted}

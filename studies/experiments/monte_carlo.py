@@ -94,7 +94,7 @@ def monte_carlo(
     changed.
 
     Args:
-        model: a Sequential or Functional model with one output of shape `(batch, outputs)`:
+        model: a Keras model with one output of shape `(batch, outputs)`:
             probabilities of the classes, one probability, or values of a regression.
         x: inputs, shape `(examples, ...)`.
         samples: number of passes, at least 1.
@@ -195,8 +195,8 @@ def monte_carlo_convergence(
     scaled = np.asarray(model.predict(x, batch_size=batch_size, verbose=0))
     if not _are_probabilities(model, scaled) or scaled.shape[1] == 1:
         raise ValueError(
-            "expected a classifier with one probability per class, which are not negative and add "
-            f"up to 1; received outputs of shape {scaled.shape} that are not"
+            "expected a classifier with one probability per class (which are not negative and add "
+            f"up to 1), received outputs of shape {scaled.shape} that are not"
         )
     passes = np.stack(list(_passes(model, x, max(samples), seed, batch_size)))
     rng = np.random.default_rng(seed)

@@ -100,8 +100,8 @@ def plan_rate_sweep(
     if units is not None or "expected" in widths:
         if sites not in ("hidden", "all"):
             raise ValueError(
-                "expected sites to be 'hidden' or 'all' when widths are given or vary, because "
-                f"widths apply to all hidden layers; received {sites!r}"
+                "expected sites to be 'hidden' or 'all' when widths are given or vary (because "
+                f"widths apply to all hidden layers), received {sites!r}"
             )
         start = units_of(model, units)
         base = TrainingSetup(build_with(model, data, {"units": start}), data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import keras
 
@@ -20,22 +21,38 @@ def start_engine(plan: Plan, options: EngineOptions) -> Engine:
         options: how to train.
 
     Returns:
-        The engine. Where only `Model.fit` can train the model, a warning gives the reason.
+        The engine. Where only `Model.fit` can train the model, a warning gives the reason; another
+        one names options that the engine does not read.
     """
     reason = why_only_model_fit(plan.model)
     if reason is None:
         try:
-            # Each imports its backend, of which only one need be installed.
-            if keras.backend.backend() == "jax":
-                from dropout_zoo.training.engine.jax.population import PopulationEngine
-
-                return PopulationEngine(plan, options)
-            from dropout_zoo.training.engine.tensorflow.loops import LoopEngine
-
-            return LoopEngine(plan, options)
+            engine = _fast_engine(plan, options)
         except Exception as error:  # the user's own code may not run in a graph
             reason = f"{type(error).__name__}: {error}"
+        else:
+            if keras.backend.backend() == "jax":
+                _warn_of(options.without_effect({"workers"}), "JAX holds all data in memory")
+            return engine
     warnings.warn(
         f"Model.fit trains the members, one after another, because {reason}", stacklevel=4
     )
+    _warn_of(options.without_effect(()), "Model.fit trains the members one after another")
     return FitEngine(plan)
+
+
+def _fast_engine(plan: Plan, options: EngineOptions) -> Engine:
+    # Each imports its backend, of which only one need be installed.
+    if keras.backend.backend() == "jax":
+        from dropout_zoo.training.engine.jax.population import PopulationEngine
+
+        return PopulationEngine(plan, options)
+    from dropout_zoo.training.engine.tensorflow.loops import LoopEngine
+
+    return LoopEngine(plan, options)
+
+
+def _warn_of(options: Sequence[str], reason: str) -> None:
+    if options:
+        named = ", ".join(options)
+        warnings.warn(f"{named} has no effect, because {reason}", stacklevel=5)

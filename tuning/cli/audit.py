@@ -161,7 +161,9 @@ def _settings(
         try:
             table = tomllib.loads(project.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{project.name}: expected TOML, received: {error}") from None
+            raise ValueError(
+                f"{project.name}: expected TOML, received a file that cannot be parsed: {error}"
+            ) from None
     where = f"{project.name}, [tool.dropout-zoo]"
     for name in ("tool", "dropout-zoo"):
         table = table.get(name, {})
@@ -170,18 +172,19 @@ def _settings(
     unknown = [name for name in table if name not in SETTINGS]
     if unknown:
         raise ValueError(
-            f"{where}: expected {', '.join(SETTINGS)}; received {', '.join(map(repr, unknown))}"
+            f"{where}: expected settings ({', '.join(SETTINGS)}), received "
+            f"{', '.join(map(repr, unknown))}"
         )
     for name in ("ignore", "select"):
         codes = table.get(name, [])
         if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
             raise ValueError(
-                f"{where}: expected {name} to be a list of codes such as ['DZ204']; received "
+                f"{where}: expected {name} to be a list of codes (such as ['DZ204']), received "
                 f"{codes!r}"
             )
     if table.get("severity", "note") not in SEVERITIES:
         raise ValueError(
-            f"{where}: expected severity to be one of {', '.join(SEVERITIES)}; received "
+            f"{where}: expected severity to be one of ({', '.join(SEVERITIES)}), received "
             f"{table['severity']!r}"
         )
     chosen = _codes(select) or table.get("select")

@@ -212,7 +212,7 @@ def test_builders_may_add_dropout_only_on_request(few_digits):
     def never(kernel_regularizer=None, input_shape=(28, 28), num_classes=10):
         return bare(None, kernel_regularizer, input_shape, num_classes)
 
-    with pytest.raises(ValueError, match=r"which are none, L1, L2.* received 'dropout'"):
+    with pytest.raises(ValueError, match=r"\(no method, L1, L2.* received 'dropout'"):
         compare_methods(never, few_digits, methods=["dropout"], **settings)
 
 

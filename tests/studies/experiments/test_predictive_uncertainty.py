@@ -107,12 +107,11 @@ def test_levels_that_do_not_exist_are_refused_before_any_training(model, few_dig
 
 @pytest.mark.slow
 def test_without_an_ensemble_no_extra_models_are_trained(model, few_digits):
-    plans = []
-    found = predictive_uncertainty(
-        model, few_digits, levels={"rotation": (0,)}, samples=2, ensemble_size=1, seeds=1, epochs=1,
-        execution=Execution(workers=1, on_plan=plans.append),
-    )  # fmt: skip
-    assert plans[0].num_runs == 2
+    plan = plan_predictive_uncertainty(
+        model, few_digits, levels={"rotation": (0,)}, samples=2, ensemble_size=1, seeds=1, epochs=1
+    )
+    assert plan.num_runs == 2
+    found = plan.run(ALONE)
     assert set(found.data["predictor"]) == {
         "no dropout", "as given, weight scaling", "as given, 2 passes",
     }  # fmt: skip

@@ -213,11 +213,11 @@ def test_rules_can_be_ignored_on_the_command_line_and_in_the_project(here, own):
     ("text", "words"),
     [
         ("[tool.dropout-zoo", "expected TOML"),
-        ('[tool.dropout-zoo]\nignored = ["DZ101"]', "expected ignore, select, severity; received"),
+        ('[tool.dropout-zoo]\nignored = ["DZ101"]', "expected settings (ignore, select, "),
         ('[tool.dropout-zoo]\nignore = "DZ101"', "a list of codes"),
         ('[tool.dropout-zoo]\nselect = [101]', "a list of codes"),
         ('[tool.dropout-zoo]\nignore = ["DZ999"]', "received 'DZ999'; the rules are DZ101"),
-        ('[tool.dropout-zoo]\nseverity = "fatal"', "severity to be one of note, warning, error"),
+        ('[tool.dropout-zoo]\nseverity = "fatal"', "severity to be one of (note, warning, error"),
         ("tool = 3", "expected a table"),
         ("[tool]\ndropout-zoo = 3", "expected a table"),
     ],
