@@ -13,11 +13,10 @@ from dropout_zoo.models.argument_validation import (
     check_positive,
     did_you_mean,
 )
-from dropout_zoo.training.defaults import BATCH_SIZE, EPOCHS
+from dropout_zoo.training.defaults import BATCH_SIZE, EPOCHS, INITIAL_WEIGHTS, OBJECTIVE
 from dropout_zoo.training.objective import Objective, parse_objective
 from dropout_zoo.training.provenance import as_json
 
-INITIAL_WEIGHTS = ("fresh", "keep")
 ORDERS = ("paired", "shared", "independent")
 
 
@@ -60,9 +59,9 @@ class TrainSettings:
     epochs: int = EPOCHS
     batch_size: int = BATCH_SIZE
     learning_rate: float | None = None
-    objective: str | Objective = "val_loss"
+    objective: str | Objective = OBJECTIVE
     patience: int | None = None
-    initial_weights: str = "fresh"
+    initial_weights: str = INITIAL_WEIGHTS[0]
     class_weight: Mapping[int, float] | None = None
     order: str = "paired"
     training_sample: int | str | None = None

@@ -9,16 +9,14 @@ from keras_tuner import oracles
 
 from dropout_zoo.models.argument_validation import check_choice, check_count
 from dropout_zoo.training.objective import Objective
+from dropout_zoo.tuning.defaults import DEFAULT_MAX_TRIALS, LARGEST_GRID, ORACLES
 from dropout_zoo.tuning.keras_tuner_internals import (
     InMemoryOracle,
     SmallSpaceHyperbandOracle,
     UntriedBayesianOracle,
     allow_collisions,
 )
-from dropout_zoo.tuning.space import LARGEST_GRID, SearchSpace
-
-ORACLES = ("grid", "random", "bayesian", "hyperband")
-DEFAULT_MAX_TRIALS = 20  # of the oracles that do not try everything
+from dropout_zoo.tuning.space import SearchSpace
 
 
 class _Grid(InMemoryOracle, oracles.GridSearchOracle):

@@ -14,14 +14,15 @@ import keras_tuner
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
 from dropout_zoo.models.guidance import SEARCHED_RATES, check_rate, listed_rates
+from dropout_zoo.training.defaults import INITIAL_WEIGHTS
 from dropout_zoo.training.seeding import fresh_weights
+from dropout_zoo.tuning.defaults import LARGEST_GRID
 
 PLACEMENTS = ("input", "hidden", "convolutional", "recurrent", "output")
 
 BELOW_RANGE, ABOVE_RANGE = (0.10, 0.05), (0.60, 0.70)
 """Rates beyond the default range, tried where the best trial lies on its edge."""
 
-LARGEST_GRID = 50
 """Number of settings up to which a grid is searched whole, with a rate for every site."""
 
 _SAME = 1e-6  # rates in single precision are the rates that they stand for
@@ -254,7 +255,7 @@ class DropoutHyperModel(keras_tuner.HyperModel):
         model: keras.Model,
         rates: Rates | None = None,
         placements: Iterable[str] | None = None,
-        initial_weights: str = "fresh",
+        initial_weights: str = INITIAL_WEIGHTS[0],
     ) -> None:
         super().__init__(name=model.name)
         self.model = model

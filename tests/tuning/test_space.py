@@ -12,7 +12,8 @@ from dropout_zoo.models import SEARCHED_RATES, build_cnn, build_mlp, dropout_sit
 from dropout_zoo.training import Objective, TrainSettings, load_dataset
 from dropout_zoo.training.engine.timing import TrainingSpeed
 from dropout_zoo.tuning import DropoutHyperModel, search_space
-from dropout_zoo.tuning.oracles import ORACLES, default_oracle, make_oracle, trial_limit
+from dropout_zoo.tuning.defaults import ORACLES
+from dropout_zoo.tuning.oracles import default_oracle, make_oracle, trial_limit
 from dropout_zoo.tuning.search import Search, TuningSettings
 
 LOSS = Objective("val_loss", "min")

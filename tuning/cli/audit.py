@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dropout_zoo.models.auditing.report import SEVERITIES, AuditReport
 from dropout_zoo.studies.diagnostics.defaults import EPOCHS, NUM_SEEDS
 from dropout_zoo.training.defaults import BATCH_SIZE
 from dropout_zoo.training.startup import start_keras
@@ -26,10 +27,9 @@ if TYPE_CHECKING:
     import keras
 
     from dropout_zoo.models.auditing.formatters import SourceLocation
-    from dropout_zoo.models.auditing.report import AuditReport
 
 CLEAN, FOUND = 0, 1
-SEVERITIES = ("note", "warning", "error")  # as models.auditing.report has them, without an import
+SEVERITY = "warning"
 SETTINGS = ("ignore", "select", "severity")
 
 
@@ -45,7 +45,7 @@ class AuditSettings:
 
     ignore: tuple[str, ...] = ()
     select: tuple[str, ...] | None = None
-    severity: str = "warning"
+    severity: str = SEVERITY
 
 
 @click.command("audit")
@@ -67,7 +67,7 @@ class AuditSettings:
 @click.option(
     "--severity",
     type=click.Choice(SEVERITIES),
-    help="Lowest severity that makes the exit status 1.  [default: warning]",
+    help=f"Lowest severity that makes the exit status 1.  [default: {SEVERITY}]",
 )
 @click.option(
     "--format",
@@ -191,7 +191,7 @@ def _settings(
     return AuditSettings(
         (*table.get("ignore", []), *_codes(ignore)),
         None if chosen is None else tuple(chosen),
-        severity or table.get("severity", "warning"),
+        severity or table.get("severity", SEVERITY),
     )
 
 

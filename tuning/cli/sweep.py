@@ -10,21 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dropout_zoo.training.defaults import EPOCHS
+from dropout_zoo.studies.defaults import NUM_SEEDS
+from dropout_zoo.training.defaults import EPOCHS, OBJECTIVE
 from dropout_zoo.training.startup import start_keras
 from dropout_zoo.tuning.cli.model_argument import SUFFIX, compiled_model
 from dropout_zoo.tuning.cli.options import (
+    ESTIMATING,
     Command,
     Integers,
     Numbers,
     check_run_options,
     data_options,
     default_directory,
+    how_to_continue,
     load_data,
     print_table,
     reporting_errors,
     run_options,
     training_options,
+    what_was_run,
 )
 
 if TYPE_CHECKING:
@@ -57,7 +61,7 @@ class _Names(click.ParamType):
         return [each.strip() for each in str(value).split(",")]
 
 
-def _study_options(objective: str = "val_loss") -> Callable[[Command], Command]:
+def _study_options(objective: str = OBJECTIVE) -> Callable[[Command], Command]:
     """Return a decorator that adds the argument and options of every study.
 
     Args:
@@ -72,7 +76,7 @@ def _study_options(objective: str = "val_loss") -> Callable[[Command], Command]:
                 help="Seed of the split of the data.",
             ),
             click.option(
-                "--num-seeds", type=int, default=5, show_default=True,
+                "--num-seeds", type=int, default=NUM_SEEDS, show_default=True,
                 help="Number of seeds of each setting.",
             ),
             click.option(
@@ -238,18 +242,13 @@ def _sweep(
         try:
             outcome, summary = _run(plan, directory, resume, overwrite)
         except KeyboardInterrupt:
-            click.echo(
-                f"To continue, run the same command with --resume --out {directory}", err=True
-            )
+            click.echo(how_to_continue(directory), err=True)
             raise
     if as_json:
         click.echo(json.dumps(outcome, indent=2, allow_nan=False))
         return
     click.echo(summary)
-    click.echo(
-        f"\n{outcome['num_runs']} training runs in {outcome['seconds']:.0f} s; all results are in "
-        f"{directory}"
-    )
+    click.echo(what_was_run(outcome["num_runs"], outcome["seconds"], directory))
 
 
 def _plan_of(kind: str) -> Plan:
@@ -302,7 +301,7 @@ def _run(
 def _print_dry_run(plan: StudyPlan[TrainingStudyResult], as_json: bool) -> None:
     from dropout_zoo.tuning.progress import duration
 
-    click.echo("Training for a few epochs to estimate the time ...", err=True)
+    click.echo(ESTIMATING, err=True)
     seconds = plan.estimate_seconds()
     if as_json:
         description = plan.describe()
