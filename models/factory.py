@@ -68,11 +68,7 @@ def resolve_model(
         model = call_builder(
             model, input_shape=input_shape, num_classes=num_classes, adapt_to=adapt_to
         )
-    if not getattr(model, "compiled", False):
-        raise ValueError(
-            f"expected a compiled model, received {model.name!r} without an optimizer and a "
-            "loss; call model.compile(...) first"
-        )
+    check_compiled(model)
     if not model.built and input_shape is not None:
         # A subclassed model is built by its first call only.
         model(np.zeros((1, *input_shape), "float32"))
@@ -132,6 +128,26 @@ def resolve_variant(
     return resolve_model(variant, input_shape=input_shape)
 
 
+def check_compiled(
+    model: keras.Model, name: str = "", remedy: str = "call model.compile(...) first"
+) -> None:
+    """Raise an error if a model has not been compiled.
+
+    Args:
+        model: the model.
+        name: what the message calls it; empty for its name.
+        remedy: what to do.
+
+    Raises:
+        ValueError: the model has no optimizer and loss.
+    """
+    if not getattr(model, "compiled", False) or model.optimizer is None:
+        raise ValueError(
+            f"expected a compiled model, received {name or repr(model.name)} without an optimizer "
+            f"and a loss; {remedy}"
+        )
+
+
 def builder_arguments(model: ModelLike) -> dict[str, Any]:
     """The arguments of a model's builder, with their defaults.
 
@@ -168,7 +184,7 @@ def _registered_builder(name: str) -> Callable[..., keras.Model]:
         return model_entry(name).builder
     except ValueError as error:
         raise ValueError(
-            f"{error}; to use your own function, write package.module:function"
+            f"{error} (to use your own function, write package.module:function)"
         ) from None
 
 

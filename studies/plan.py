@@ -13,6 +13,7 @@ import numpy as np
 
 from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.graph.sites import settable_sites
+from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.result import StudyResult
 from dropout_zoo.studies.run_directory import claim_directory
 from dropout_zoo.training.data.adapters import Data, as_dataset
@@ -217,10 +218,10 @@ class StudyPlan(Generic[Result]):
         """
         names = list(dict.fromkeys(setting.name for setting in self.settings))
         epochs = max(setup.settings(self.training).epochs for setup in self.setups)
-        runs = f"{self.num_runs} training run{'s' * (self.num_runs != 1)}"
+        runs = count_of(self.num_runs, "training run")
         lines = [
-            f"{self.kind}: {len(names)} setting{'s' * (len(names) != 1)}, {runs} of up to {epochs} "
-            f"epoch{'s' * (epochs != 1)}",
+            f"{self.kind}: {count_of(len(names), 'setting')}, {runs} of up to "
+            f"{count_of(epochs, 'epoch')}",
             *(f"  {name}" for name in names[:_SETTINGS_SHOWN]),
         ]
         if len(names) > _SETTINGS_SHOWN:

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pandas as pd
 
+from dropout_zoo.models.factory import check_compiled
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.graph.runtime_rates import runtime_rates
@@ -276,11 +277,7 @@ def make_plan(
     Raises:
         ValueError: model, data and settings do not fit.
     """
-    if not getattr(model, "compiled", False) or model.optimizer is None:
-        raise ValueError(
-            "expected a compiled model, received one without an optimizer and a loss; call "
-            "model.compile(...) first"
-        )
+    check_compiled(model)
     ensure_built(model, dataset)
     _check_adapted(model)
     if runtime_rates(model) or settings.learning_rate is not None:
@@ -354,6 +351,23 @@ def _check_adapted(model: keras.Model) -> None:
             )
 
 
+def error_of_inputs(model: keras.Model, x: Structure, error: Exception) -> ValueError:
+    """Return the error to raise where a model fails on its inputs.
+
+    Args:
+        model: the model.
+        x: the inputs.
+        error: what the model raised.
+
+    Returns:
+        An error that names the model and the shape of the inputs.
+    """
+    return ValueError(
+        f"expected a model that takes inputs of shape {shapes_of(x)}, received {model.name!r}, "
+        f"which fails on the first examples: {reason_of(error)}"
+    )
+
+
 def _try_out(model: keras.Model, examples: Examples, objective: Objective) -> None:
     """Evaluate a few examples, so that mistakes are found before any training."""
     # More than one, because weights of one example fit targets of any shape.
@@ -361,10 +375,7 @@ def _try_out(model: keras.Model, examples: Examples, objective: Objective) -> No
     try:
         measured = as_columns(evaluate(model, (x, *others)))
     except Exception as error:  # the user's own code may raise anything
-        raise ValueError(
-            f"expected a model that takes inputs of shape {shapes_of(x)}, received "
-            f"{model.name!r}, which fails on the first examples: {reason_of(error)}"
-        ) from error
+        raise error_of_inputs(model, x, error) from error
     columns = [*measured, *(f"{part}_{name}" for part in ("train", "val") for name in measured)]
     if objective.name not in columns:
         raise ValueError(

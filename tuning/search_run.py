@@ -15,8 +15,8 @@ from matplotlib import pyplot as plt
 
 from dropout_zoo.models.graph.changed_rates import rates_fixed_in_code
 from dropout_zoo.models.graph.sites import dropout_sites
+from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.run_directory import OUTCOME, RunDirectory, unused_directory
-from dropout_zoo.studies.summary_text import count_of
 from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.engine.interrupts import OutOfTimeError, TimeLimit
 from dropout_zoo.training.members import Member, TrainedMember

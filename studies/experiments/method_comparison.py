@@ -16,6 +16,7 @@ from dropout_zoo.models.factory import PLACEMENT_ARGUMENTS, ModelLike, builder_a
 from dropout_zoo.models.graph.model_graph import reads_indices
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.studies.data.subsets import fold_of, with_fewer_examples
+from dropout_zoo.studies.defaults import NUM_SEEDS
 from dropout_zoo.studies.experiments.methods import (
     EARLY_STOPPING,
     MORE_DATA,
@@ -56,7 +57,7 @@ def plan_compare_methods(
     transfer: Dataset | None = None,
     folds: int | None = None,
     num_tuning_seeds: int = 2,
-    seeds: int | Sequence[int] = 5,
+    seeds: int | Sequence[int] = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `compare_methods`.
@@ -351,7 +352,7 @@ def _conclude(
         best_sentence(result),
         gain_counts(result),
         f"Chosen on the validation set: {'; '.join(values)}." if values else "",
-        "The best option was at the end of its range, so a wider range may do better: "
+        "These best options lie at the end of their range, so a wider range may do better: "
         f"{'; '.join(at_ends)}."
         if at_ends
         else "",

@@ -260,6 +260,6 @@ def test_an_option_at_the_end_of_its_range_is_reported(race):
         for name, options in methods_for((12,), is_image=True).items()
         if len(options) > 1
     }
-    told = next(line for line in race.summary().splitlines() if "at the end of its range" in line)
+    told = next(line for line in race.summary().splitlines() if "at the end of their range" in line)
     for name, option in chosen.items():
         assert (f"{name} {option}" in told) == (option in ends.get(name, ())), (name, option)

@@ -175,7 +175,9 @@ def test_a_diverged_run_is_reported_and_left_out_of_the_comparison(sweep):
     result = replace(sweep, data=data)
     assert list(result.gains()["setting"]) == ["hidden 0.50"]
     assert result.means().set_index("setting").loc["hidden 0.90", "seeds"] == 2
-    assert failure_sentences(result) == ["hidden 0.90: 1 run did not complete (epoch 2: loss nan)."]
+    assert failure_sentences(result.failures()) == [
+        "hidden 0.90: 1 run did not complete (epoch 2: loss nan)."
+    ]
 
 
 def test_the_reason_is_reported_if_every_run_fails(few_digits):

@@ -163,7 +163,7 @@ def test_dry_run_writes_nothing(here):
     ("arguments", "words"),
     [
         (["speed"], "No such command 'speed'"),
-        (["rate", "mpl"], "received 'mpl'; did you mean mlp"),
+        (["rate", "mpl"], "received 'mpl'; did you mean 'mlp'"),
         (["rate", "--rates", "half"], "'--rates': expected numbers separated by commas"),
         (["rate", "--rates", "1.5"], r"expected rates[0] to be in [0, 1)"),
         (["methods", "--rates", "0.5"], "No such option"),

@@ -223,7 +223,7 @@ def test_dry_run_writes_nothing(here):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["mpl"], "received 'mpl'; did you mean mlp"),
+        (["mpl"], "received 'mpl'; did you mean 'mlp'"),
         (["--rates", "0.2;0.5"], "'--rates': expected numbers separated by commas"),
         (["--rates", "20,50"], "for 20% write 0.2"),
         (["--rates", "50"], "for 50% write 0.5"),
