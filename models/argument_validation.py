@@ -22,7 +22,7 @@ def check_choice(value: object, choices: Sequence[object], name: str) -> None:
     """
     if value not in choices:
         raise ValueError(
-            f"expected {name} to be one of {', '.join(map(repr, choices))}; received {value!r}"
+            f"expected {name} to be one of ({', '.join(map(repr, choices))}), received {value!r}"
         )
 
 
@@ -55,7 +55,7 @@ def check_count(value: object, name: str, minimum: int = 1) -> None:
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not whole or int(value) < minimum:  # type: ignore[call-overload]
         raise ValueError(
-            f"expected {name} to be a whole number of at least {minimum}; received {value!r}"
+            f"expected {name} to be a whole number of at least {minimum}, received {value!r}"
         )
 
 
@@ -74,7 +74,7 @@ def check_fraction(value: Any, name: str) -> float:
     """
     number = isinstance(value, Real) and not isinstance(value, bool)
     if not number or not 0 <= value <= 1:
-        raise ValueError(f"expected {name} to be a number in [0, 1]; received {value!r}")
+        raise ValueError(f"expected {name} to be a number in [0, 1], received {value!r}")
     return float(value)
 
 
@@ -93,7 +93,7 @@ def check_positive(value: Any, name: str) -> float:
     """
     number = isinstance(value, Real) and not isinstance(value, bool)
     if not number or not 0 < value < math.inf:
-        raise ValueError(f"expected {name} to be a number above 0; received {value!r}")
+        raise ValueError(f"expected {name} to be a number above 0, received {value!r}")
     return float(value)
 
 
@@ -120,7 +120,7 @@ def check_sizes(sizes: Any, name: str, example: str, min_length: int = 0) -> tup
     )
     if not whole or len(values) < min_length:
         raise ValueError(
-            f"expected {name} to be a sequence of positive whole numbers, such as {example}; "
+            f"expected {name} to be a sequence of positive whole numbers (such as {example}), "
             f"received {sizes!r}"
         )
     return tuple(int(size) for size in values)

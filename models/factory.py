@@ -74,11 +74,7 @@ def resolve_model(
         model = call_builder(
             model, input_shape=input_shape, num_classes=num_classes, adapt_to=adapt_to
         )
-    if not getattr(model, "compiled", False):
-        raise ValueError(
-            f"expected a compiled model, received {model.name!r} without an optimizer and a "
-            "loss; call model.compile(...) first"
-        )
+    check_compiled(model)
     if not model.built and input_shape is not None:
         if is_plain_model(model) and builder_of(model) is None:
             model = with_rates(model, {})  # the caller's stays as it is
@@ -120,8 +116,8 @@ def resolve_variant(
         wanted = ", ".join(map(repr, unknown))
         if isinstance(model, keras.Model):
             raise ValueError(
-                f"expected a registered name or a function with the arguments {wanted}, which "
-                f"change the architecture; received the built model {model.name!r}"
+                f"expected a registered name or a function with the arguments {wanted} (which "
+                f"change the architecture), received the built model {model.name!r}"
             )
         raise ValueError(
             f"expected a builder with the arguments {wanted}, received "
@@ -138,6 +134,26 @@ def resolve_variant(
 
     variant.__qualname__ = getattr(builder, "__qualname__", repr(builder))
     return resolve_model(variant, input_shape=input_shape)
+
+
+def check_compiled(
+    model: keras.Model, name: str = "", remedy: str = "call model.compile(...) first"
+) -> None:
+    """Raise an error if a model has not been compiled.
+
+    Args:
+        model: the model.
+        name: what the message calls it; empty for its name.
+        remedy: what to do.
+
+    Raises:
+        ValueError: the model has no optimizer and loss.
+    """
+    if not getattr(model, "compiled", False) or model.optimizer is None:
+        raise ValueError(
+            f"expected a compiled model, received {name or repr(model.name)} without an optimizer "
+            f"and a loss; {remedy}"
+        )
 
 
 def builder_arguments(model: ModelLike) -> dict[str, Any]:
@@ -166,7 +182,7 @@ def _builder(model: str | Callable[..., keras.Model]) -> Callable[..., keras.Mod
     if not callable(model):
         raise ValueError(
             "expected a compiled Keras model, a registered name, package.module:function or a "
-            f"function that returns a model; received {type(model).__name__}"
+            f"function that returns a model, received {type(model).__name__}"
         )
     return model
 
@@ -176,7 +192,7 @@ def _registered_builder(name: str) -> Callable[..., keras.Model]:
         return model_entry(name).builder
     except ValueError as error:
         raise ValueError(
-            f"{error}; to use your own function, write package.module:function"
+            f"{error} (to use your own function, write package.module:function)"
         ) from None
 
 

@@ -97,14 +97,14 @@ def check_rate(rate: float, name: str) -> float:
     number = isinstance(rate, Real) and not isinstance(rate, bool)
     if not number or rate != rate:
         raise ValueError(
-            f"expected {name} to be a number in [0, 1), the fraction dropped; received {rate!r}"
+            f"expected {name} to be a number in [0, 1) (the fraction dropped), received {rate!r}"
         )
     # A number just below 1 may become 1 as a float, and -0.0 becomes 0.
     if not 0 <= rate < 1 or float(rate) == 1:
         percent = f"; for {rate:g}% write {rate / 100:g}" if 1 < rate < 100 else ""
         everything = "; a rate of 1 drops every unit" if rate == 1 else ""
         raise ValueError(
-            f"expected {name} to be in [0, 1), the fraction dropped; received {rate}"
+            f"expected {name} to be in [0, 1) (the fraction dropped), received {rate}"
             f"{everything}{percent}"
         )
     return abs(float(rate))

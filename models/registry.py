@@ -13,6 +13,8 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ParamSpec
 
+from dropout_zoo.models.wording import listed
+
 if TYPE_CHECKING:
     import keras
 
@@ -223,7 +225,11 @@ def model_entry(name: str) -> ModelEntry:
         near = difflib.get_close_matches(str(name).lower(), _entries, n=3, cutoff=0.4)
         raise ValueError(
             f"expected the name of a registered model, received {name!r}; "
-            + (f"did you mean {' or '.join(near)}?" if near else "list_models() lists all names")
+            + (
+                f"did you mean {listed([repr(each) for each in near], 'or')}?"
+                if near
+                else "`dropout-zoo list` or list_models() lists all names"
+            )
         )
     return _entries[name]
 

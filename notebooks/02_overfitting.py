@@ -181,7 +181,7 @@ show(size_gaps)
 # %%
 show_verdicts(sizes)
 scores = sizes.scores()
-ends = scores["training"].map(sizes.data.groupby("training")["epoch"].max())
+ends = scores["run"].map(sizes.data.groupby("run")["epoch"].max())
 going_on = (scores["best_epoch"] >= ends).groupby(scores["setting"], sort=False).all()
 display(
     Markdown(

@@ -66,15 +66,15 @@ print(f"Profile {profile}. {target.describe()}")
 # nearly as many updates again. "Early stopping" may get fewer, and the hidden layers of "transfer"
 # were trained before. Each method is measured after its last epoch with dropout off; only "early
 # stopping" is measured at its best epoch, which is chosen on the validation set, to its advantage.
-# "flips" mirrors the digits, which is common with photographs and a bad idea here. "none" is the
-# control.
+# "flips" mirrors the digits, which is common with photographs and a bad idea here. "no method" is
+# the control.
 
 # %%
 examples = 1000 if large else 200
 race = compare_methods(
     "mlp", target, examples=examples, transfer=with_fewer_examples(others, 5000, seed=0),
     methods=None if full else [
-        "L2", "dropout", "dropout + L2", "batch norm, then dropout", "dropout, then batch norm",
+        "L2", "dropout", "dropout + L2", "batch norm then dropout", "dropout then batch norm",
         "flips", "more data",
     ],
     epochs=30 if full else 8, seeds=5 if full else 2, num_tuning_seeds=2 if full else 1,
@@ -197,15 +197,15 @@ compare(
             "batch norm with dropout is worse than dropout alone in an MLP (often, according to "
             "Garbin et al. 2020)",
             "dropout",
-            "batch norm, then dropout",
+            "batch norm then dropout",
         ),
         (
             "dropout belongs after batch norm, not before it (Li et al. 2018, on DenseNet)",
-            "batch norm, then dropout",
-            "dropout, then batch norm",
+            "batch norm then dropout",
+            "dropout then batch norm",
         ),
         ("more data beats dropout", "more data", "dropout"),
-        ("flipping digits does harm", "none", "flips"),
+        ("flipping digits does harm", "no method", "flips"),
     ],
     by_seed,
 )

@@ -49,7 +49,7 @@ from dropout_zoo.studies import (
     ReliabilityDisplay,
     calibration,
     coadaptation,
-    corrupted,
+    corrupt,
     holm_differences,
     monte_carlo,
     monte_carlo_convergence,
@@ -223,7 +223,7 @@ for claim, less in holm_differences(lower, [0.0] * seeds).items():
 figure, axes = plt.subplots(1, 2, figsize=(14, 4.6), layout="constrained")
 lines = []
 for axis, angle in zip(axes, (0, 45), strict=True):
-    turned = corrupted(x, "rotation", angle, seed=0)
+    turned = corrupt(x, "rotation", angle, seed=0)
     outputs = {
         "no dropout": plain.predict(turned, verbose=0),
         "weight scaling": dropped.predict(turned, verbose=0),

@@ -85,7 +85,7 @@ def main() -> None:
     chosen = parser.parse_args()
     unknown = sorted(set(chosen.names) - set(known))
     if unknown:
-        parser.error(f"expected one of {', '.join(known)}; received {', '.join(unknown)}")
+        parser.error(f"expected one of ({', '.join(known)}), received {', '.join(unknown)}")
     if chosen.profile == "fast" and chosen.out.resolve() == HERE.resolve():
         parser.error(
             "expected --out with --profile fast: the committed notebooks use the full profile"

@@ -1,5 +1,5 @@
 from .data.augmentation import split_classes
-from .data.corruption import corrupted
+from .data.corruption import corrupt
 from .data.subsets import with_fewer_examples
 from .diagnostics.measured_audit import examine
 from .displays.factor_curve import FactorCurveDisplay
@@ -68,7 +68,7 @@ __all__ = [
     "capacity_sweep",
     "coadaptation",
     "compare_methods",
-    "corrupted",
+    "corrupt",
     "data_size_sweep",
     "epoch_sweep",
     "examine",

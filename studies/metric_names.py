@@ -65,6 +65,13 @@ AFTER_TRAINING = {
 }
 """Axis labels of what studies measure after training."""
 
+MEASURED_AFTER_TRAINING = {
+    "clean_accuracy": "accuracy on correct labels",
+    "rare_recall": "recall of the rare class",
+    "corrupted_accuracy": "accuracy on corrupted inputs",
+}
+"""Their names in sentences, which give them as they were measured."""
+
 
 def axis_label(metric: str) -> str:
     """Return the label of an axis that shows a metric of trained models.

@@ -70,7 +70,7 @@ def paired_difference(
     """
     if len(values) != len(baseline) or not len(values):
         raise ValueError(
-            f"expected as many values as baseline values, at least one of each; received "
+            f"expected as many values as baseline values (at least one of each), received "
             f"{len(values)} and {len(baseline)}"
         )
     difference = np.asarray(values, float) - np.asarray(baseline, float)

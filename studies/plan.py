@@ -13,6 +13,7 @@ import numpy as np
 
 from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.graph.sites import settable_sites
+from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.result import StudyResult
 from dropout_zoo.studies.run_directory import claim_directory
 from dropout_zoo.training.data.adapters import Data, as_dataset
@@ -47,7 +48,6 @@ class Execution:
         directory: directory in which finished training runs are kept, so that an interrupted study
             continues where it stopped when it is started again; one study uses it at a time. None
             to keep nothing.
-        on_plan: called with the plan before any training.
         on_result: called with each result as it finishes.
         on_restored: called with each result that an earlier, interrupted run had finished.
         workers: number of training runs at the same time; None for one per usable core.
@@ -64,7 +64,6 @@ class Execution:
     """
 
     directory: Path | None = None
-    on_plan: Callable[[StudyPlan[Any]], None] | None = None
     on_result: Callable[[TrainedMember], None] | None = None
     on_restored: Callable[[TrainedMember], None] | None = None
     workers: int | None = None
@@ -219,10 +218,10 @@ class StudyPlan(Generic[Result]):
         """
         names = list(dict.fromkeys(setting.name for setting in self.settings))
         epochs = max(setup.settings(self.training).epochs for setup in self.setups)
-        runs = f"{self.num_runs} training run{'s' * (self.num_runs != 1)}"
+        runs = count_of(self.num_runs, "training run")
         lines = [
-            f"{self.kind}: {len(names)} setting{'s' * (len(names) != 1)}, {runs} of up to {epochs} "
-            f"epoch{'s' * (epochs != 1)}",
+            f"{self.kind}: {count_of(len(names), 'setting')}, {runs} of up to "
+            f"{count_of(epochs, 'epoch')}",
             *(f"  {name}" for name in names[:_SETTINGS_SHOWN]),
         ]
         if len(names) > _SETTINGS_SHOWN:
@@ -313,8 +312,6 @@ class StudyPlan(Generic[Result]):
             RuntimeError: every training run failed.
         """
         execution = execution or Execution()
-        if execution.on_plan is not None:
-            execution.on_plan(self)
         if execution.directory is None:
             return self.procedure(self, execution)
         description = self.describe() | {"versions": versions()}
@@ -361,6 +358,6 @@ def as_seeds(seeds: int | Sequence[int]) -> list[int]:
         check_count(seed, "each of seeds", minimum=0)
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(
-            f"expected a number of seeds, or distinct whole numbers; received {list(seeds)}"
+            f"expected a number of seeds, or distinct whole numbers, received {list(seeds)}"
         )
     return [int(seed) for seed in seeds]

@@ -123,7 +123,7 @@ class StudyResult:
 class TrainingStudyResult(StudyResult):
     """The outcome of a study that trained models.
 
-    Its `data` has one row per epoch of each run: ``training`` (its number), ``setting``, the
+    Its `data` has one row per epoch of each run: ``run`` (its number), ``setting``, the
     factors, the rate at each site as ``rate/<path>``, ``seed``, ``status``, ``reason``,
     ``best_epoch``, ``seconds``, what was measured after training, and the learning curves as
     `train_members` describes them. A run that finished no epoch has one row, of epoch 0.
@@ -162,10 +162,10 @@ class TrainingStudyResult(StudyResult):
             for training runs that were not completed.
         """
         data = self.data
-        last = data.groupby("training")["epoch"].transform("max")
+        last = data.groupby("run")["epoch"].transform("max")
         wanted = data["best_epoch"].where(data["best_epoch"] > 0, last)
         table = data[data["epoch"] == wanted].reset_index(drop=True)
-        given = {"training", "setting", "seed", "status", "reason", "seconds", "epoch"}
+        given = {"run", "setting", "seed", "status", "reason", "seconds", "epoch"}
         measured = [
             name
             for name in table.columns
@@ -284,7 +284,7 @@ class TrainingStudyResult(StudyResult):
     def failures(self) -> pd.DataFrame:
         """Return the training runs that were not completed, with their reasons."""
         failed = self.data[self.data["status"] != "completed"]
-        return failed.drop_duplicates("training")[["setting", "seed", "status", "reason"]]
+        return failed.drop_duplicates("run")[["setting", "seed", "status", "reason"]]
 
     def curves(self, setting: str) -> pd.DataFrame:
         """Return the learning curves of all seeds of one setting.
@@ -301,7 +301,7 @@ class TrainingStudyResult(StudyResult):
         known = list(dict.fromkeys(self.data["setting"]))
         if setting not in known:
             raise ValueError(
-                f"expected the name of a setting, one of {', '.join(known)}; received {setting!r}"
+                f"expected the name of a setting ({', '.join(known)}), received {setting!r}"
             )
         return self.data[self.data["setting"] == setting].reset_index(drop=True)
 

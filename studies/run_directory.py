@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SETTINGS = "search.json"
 OUTCOME = "outcome.json"
 STATE = "state"
-PROVISIONAL = "ended_by_budget"
+ENDED_BY_BUDGET = "ended_by_budget"
 """Key of an outcome that is true if time ended the run, which can be resumed."""
 _LOCK = "lock"
 # Beside the lock, because some versions of filelock empty the lock file and Windows does not let
@@ -131,7 +131,7 @@ class RunDirectory:
     @property
     def complete(self) -> bool:
         """Whether the run is complete: its outcome is written last, and is not provisional."""
-        return (self.path / OUTCOME).exists() and not read_outcome(self.path).get(PROVISIONAL)
+        return (self.path / OUTCOME).exists() and not read_outcome(self.path).get(ENDED_BY_BUDGET)
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
         """Write a table as CSV or Parquet, depending on the ending of its name."""

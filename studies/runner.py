@@ -169,7 +169,7 @@ def runs_table(runs: Sequence[Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
     Returns:
         The table, whose learning curves are the last columns.
     """
-    rows = [{"training": number, **row} for number, rows in enumerate(runs) for row in rows]
+    rows = [{"run": number, **row} for number, rows in enumerate(runs) for row in rows]
     table = pd.DataFrame(rows)
     table = table.astype({"epoch": int, "seed": int, "best_epoch": int})
     # The curves come last, whatever the first run lacks.

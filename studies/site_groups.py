@@ -278,6 +278,6 @@ def units_of(model: ModelLike, units: Sequence[int] | None) -> tuple[int, ...]:
     if not isinstance(units, Sequence) or isinstance(units, str):
         raise ValueError(
             "expected a registered model or a builder function with an argument such as "
-            f"units=(128, 64), which sets the widths of the hidden layers; received {model!r}"
+            f"units=(128, 64) (the widths of the hidden layers), received {model!r}"
         )
     return tuple(units)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pandas as pd
 
+from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL, PairedDifference
 from dropout_zoo.studies.result import GAIN_COLUMNS, TrainingStudyResult
 from dropout_zoo.studies.training_ends import length_sentences
 from dropout_zoo.training.objective import Objective
+
+ROUNDING = 1e-12
+"""Smaller differences are rounding errors, and shown as 0."""
 
 NO_INTERVALS = "A single seed gives no confidence intervals, so nothing is proven."
 
@@ -68,7 +72,7 @@ def best_sentence(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -> 
     control = result.controls.get(name)
     if control is None:
         if name in result.controls.values():
-            return f"No setting is better than {name} ({measured})."
+            return f"No setting has a better mean than {name} ({measured})."
         return f"Best: {name} ({measured})."
     gains = result.gains(level=level).set_index("setting")
     gain = gains.loc[name] if name in gains.index else None
@@ -102,18 +106,51 @@ def gain_clause(
         return f"not compared with {control}, because a training run failed"
     found = gain if isinstance(gain, PairedDifference) else PairedDifference(*gain[GAIN_COLUMNS])
     pairs = int(found.pairs)
-    comparison = f"{abs(found.mean):.2g} {'better' if found.mean >= 0 else 'worse'} than {control}"
+    better = "better" if found.mean >= 0 else "worse"
+    comparison = f"{_shown(abs(found.mean))} {better} than {control}"
+    if abs(found.mean) < ROUNDING:
+        comparison = f"equal to {control}"
     if pairs == 1:
         return f"{comparison} on a single {unit}, so not conclusive"
     if math.isnan(found.low):
         return f"no reliable gain over {control}: no CI, because some values are not finite"
-    interval = f"{100 * level:.3g}% CI {found.low:.2g} to {found.high:.2g}"
+    interval = f"{100 * level:.3g}% CI {_shown(found.low)} to {_shown(found.high)}"
     basis = f"{pairs} paired {unit}s"
     if found.level > level + 1e-9:
         basis += ", Holm-adjusted"
     if found.excludes_zero:
         return f"{comparison} ({interval}, {basis})"
-    return f"no reliable gain over {control}: {found.mean:.2g} ({interval} includes 0, {basis})"
+    return f"no reliable gain over {control}: {_shown(found.mean)} ({interval} includes 0, {basis})"
+
+
+def gain_sentences(
+    result: TrainingStudyResult,
+    metric: str = "score",
+    describe: Callable[[float], str] | None = None,
+    gains: pd.DataFrame | None = None,
+) -> list[str]:
+    """Say what each setting gains over its control in one metric.
+
+    Args:
+        result: the result.
+        metric: a column of its scores.
+        describe: puts the mean of a setting into words; None to leave it out.
+        gains: rows of `TrainingStudyResult.gains` to write about; None for all.
+
+    Returns:
+        One sentence per row.
+    """
+    means = result.means(metric).set_index("setting")["mean"]
+    sentences = []
+    for _, gain in (result.gains(metric) if gains is None else gains).iterrows():
+        setting = gain["setting"]
+        measured = "" if describe is None else f"{describe(means[setting])}, "
+        sentences.append(f"{setting}: {measured}{gain_clause(gain, gain['control'])}.")
+    return sentences
+
+
+def _shown(value: float) -> str:
+    return f"{0.0 if abs(value) < ROUNDING else value:.2g}"
 
 
 def gain_counts(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -> str:
@@ -161,11 +198,18 @@ def method_sentence(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -
     return f"{text}."
 
 
-def failure_sentences(result: TrainingStudyResult) -> list[str]:
-    """Say which training runs were not completed, in one sentence per setting."""
+def failure_sentences(failures: pd.DataFrame) -> list[str]:
+    """Say which training runs were not completed.
+
+    Args:
+        failures: a row for each of them, as `TrainingStudyResult.failures` returns them.
+
+    Returns:
+        One sentence per setting.
+    """
     return [
         f"{name}: {count_of(len(group), 'run')} did not complete ({group['reason'].iloc[0]})."
-        for name, group in result.failures().groupby("setting", sort=False)
+        for name, group in failures.groupby("setting", sort=False)
     ]
 
 
@@ -185,15 +229,14 @@ def basis_sentences(result: TrainingStudyResult) -> list[str]:
     Returns:
         The sentences that follow those that compare.
     """
-    return [*not_ended_sentences(result), *failure_sentences(result), method_sentence(result)]
+    return [
+        *not_ended_sentences(result),
+        *failure_sentences(result.failures()),
+        method_sentence(result),
+    ]
 
 
 def one_or_more(controls: Iterable[str]) -> str:
     """Name the control, or say that each setting has its own."""
     different = list(dict.fromkeys(controls))
     return different[0] if len(different) == 1 else "the same model without dropout"
-
-
-def count_of(count: int, noun: str) -> str:
-    """Write a number and its noun, such as ``1 seed`` or ``5 seeds``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"

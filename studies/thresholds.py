@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+_ROUNDING = 1e-6  # a few roundings of 32-bit numbers, as shares of a loss
+
 
 @dataclass(frozen=True)
 class Thresholds:
@@ -75,6 +77,10 @@ class Measured:
     def __str__(self) -> str:
         """Format the mean with its interval, and the threshold."""
         if math.isnan(self.low):
-            return f"{self.mean:.3g} (single seed, threshold {self.threshold:g})"
-        interval = f"CI {self.low:.3g} to {self.high:.3g}"
-        return f"{self.mean:.3g} ({interval}, threshold {self.threshold:g})"
+            return f"{_shown(self.mean)} (single seed, threshold {self.threshold:g})"
+        interval = f"CI {_shown(self.low)} to {_shown(self.high)}"
+        return f"{_shown(self.mean)} ({interval}, threshold {self.threshold:g})"
+
+
+def _shown(value: float) -> str:
+    return f"{0.0 if abs(value) < _ROUNDING else value:.3g}"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 
 import pandas as pd
 
+from dropout_zoo.models.wording import count_of, listed
 from dropout_zoo.training.objective import Objective
 
 LAST_TENTH = 0.9
@@ -61,7 +62,7 @@ def length_sentences(
     completed = data[data["status"] == "completed"].sort_values("epoch", kind="stable")
     shares: dict[str, float] = {}
     for name, curves in completed.groupby("setting", sort=False):
-        runs = [_length(each, objective) for _, each in curves.groupby("training")]
+        runs = [_length(each, objective) for _, each in curves.groupby("run")]
         shares[str(name)] = share_not_ended(runs, max_epochs[str(name)])
     cut_off = {name: share for name, share in shares.items() if share > TOLERATED_SHARE}
     if not cut_off:
@@ -78,13 +79,13 @@ def not_ended_sentence(shares: Mapping[str, float], settings: int, max_epochs: S
         max_epochs: the largest numbers of epochs of those settings.
 
     Returns:
-        The sentence.
+        Two sentences.
     """
     first, *others = max_epochs
-    epochs = "the epochs" if others else f"{first} epoch{'s' * (first != 1)}"
+    epochs = "the epochs" if others else count_of(first, "epoch")
     return (
         f"Not trained to the end: the best epoch is among the last tenth of {epochs} in "
-        f"{_in_words(shares, settings)}; allow more epochs before relying on this."
+        f"{_in_words(shares, settings)}. Allow more epochs before relying on this."
     )
 
 
@@ -106,11 +107,12 @@ def _in_words(shares: Mapping[str, float], settings: int) -> str:
     if len(by_percent) == 1 and len(shares) == settings > 1:
         percent = next(iter(by_percent))
         return f"{_of_the_runs(percent)} of every setting"
-    # Names of settings may contain commas.
+    # In quotes, because names of settings may contain commas.
     parts = [
-        f"{_of_the_runs(percent)} of {'; '.join(names)}" for percent, names in by_percent.items()
+        f"{_of_the_runs(percent)} of " + listed([f'"{name}"' for name in names])
+        for percent, names in by_percent.items()
     ]
-    return ", and in ".join(parts)
+    return listed(parts)
 
 
 def _of_the_runs(percent: int) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.metric_names import accuracy_name
 from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL, t_half_width
 from dropout_zoo.studies.recommendations import next_steps
@@ -170,7 +171,7 @@ def verdict_by_setting(
     """
     if not isinstance(result, TrainingStudyResult):
         raise TypeError(
-            "expected the result of a study that trained models, such as rate_sweep; received a "
+            "expected the result of a study that trained models (such as rate_sweep), received a "
             f"{type(result).__name__}"
         )
     verdicts = {}
@@ -220,7 +221,7 @@ def _check_columns(curves: pd.DataFrame) -> None:
     missing = [name for name in wanted if name not in curves]
     if missing:
         raise ValueError(
-            f"expected curves with the columns {', '.join(wanted)}; received curves without "
+            f"expected curves with the columns ({', '.join(wanted)}), received curves without "
             f"{', '.join(missing)}; pass TrainingStudyResult.curves, or TrainedMember.curves with "
             "a column of its seed"
         )
@@ -344,9 +345,5 @@ _NAMES = {
 
 def _sentence(label: str, measured: Mapping[str, Measured], seeds: int, lost: int) -> str:
     numbers = "; ".join(f"{_NAMES[name]} {value}" for name, value in measured.items())
-    text = f"{label}: {numbers}; {seeds} seed{'' if seeds == 1 else 's'}"
-    return (
-        f"{text}; {lost} more seed{'' if lost == 1 else 's'} diverged or failed."
-        if lost
-        else f"{text}."
-    )
+    text = f"{label}: {numbers}; {count_of(seeds, 'seed')}"
+    return f"{text}; {count_of(lost, 'more seed')} diverged or failed." if lost else f"{text}."

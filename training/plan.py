@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import pandas as pd
 
+from dropout_zoo.models.factory import check_compiled
 from dropout_zoo.models.graph.builders import builder_of, remember_builder
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.cloning import is_built_again, own_models, why_not_cloneable
@@ -296,11 +297,7 @@ def make_plan(
         ValueError: model, data and settings do not fit.
         TypeError: the model cannot be cloned, and the function that built it is not known.
     """
-    if not getattr(model, "compiled", False) or model.optimizer is None:
-        raise ValueError(
-            "expected a compiled model, received one without an optimizer and a loss; call "
-            "model.compile(...) first"
-        )
+    check_compiled(model)
     model = built(model, dataset)
     _check_adapted(model)
     _check_cloneable(model)
@@ -418,15 +415,8 @@ def built(model: keras.Model, dataset: Dataset) -> keras.Model:
     try:
         model(x)
     except Exception as error:  # the user's own code may raise anything
-        raise _fails_on(model, x, error) from error
+        raise error_of_inputs(model, x, error) from error
     return model
-
-
-def _fails_on(model: keras.Model, x: Structure, error: Exception, hint: str = "") -> ValueError:
-    return ValueError(
-        f"expected a model that takes inputs of shape {shapes_of(x)}, received {model.name!r}, "
-        f"which fails on the first examples: {reason_of(error)}{hint}"
-    )
 
 
 def _check_adapted(model: keras.Model) -> None:
@@ -447,6 +437,26 @@ def _check_adapted(model: keras.Model) -> None:
             )
 
 
+def error_of_inputs(
+    model: keras.Model, x: Structure, error: Exception, hint: str = ""
+) -> ValueError:
+    """Return the error to raise where a model fails on its inputs.
+
+    Args:
+        model: the model.
+        x: the inputs.
+        error: what the model raised.
+        hint: what to do, as the end of the sentence.
+
+    Returns:
+        An error that names the model and the shape of the inputs.
+    """
+    return ValueError(
+        f"expected a model that takes inputs of shape {shapes_of(x)}, received {model.name!r}, "
+        f"which fails on the first examples: {reason_of(error)}{hint}"
+    )
+
+
 def _try_out(model: keras.Model, examples: Examples, objective: Objective, hint: str = "") -> None:
     """Evaluate a few examples, so that mistakes are found before any training."""
     # More than one, because weights of one example fit targets of any shape.
@@ -454,7 +464,7 @@ def _try_out(model: keras.Model, examples: Examples, objective: Objective, hint:
     try:
         measured = as_columns(evaluate(model, (x, *others)))
     except Exception as error:  # the user's own code may raise anything
-        raise _fails_on(model, x, error, hint) from error
+        raise error_of_inputs(model, x, error, hint) from error
     columns = [*measured, *(f"{part}_{name}" for part in ("train", "val") for name in measured)]
     if objective.name not in columns:
         raise ValueError(

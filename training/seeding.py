@@ -32,7 +32,7 @@ def fresh_weights(model: keras.Model, seed: int) -> list[np.ndarray]:
     `Normalization`. `seed` takes precedence over seeds of the initializers.
 
     Args:
-        model: a Sequential or Functional model.
+        model: a Keras model.
         seed: a whole number of at least 0.
 
     Returns:

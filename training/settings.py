@@ -16,12 +16,11 @@ from dropout_zoo.models.argument_validation import (
     did_you_mean,
 )
 from dropout_zoo.models.graph.fingerprint import function_fingerprint
-from dropout_zoo.training.defaults import BATCH_SIZE, EPOCHS
+from dropout_zoo.training.defaults import BATCH_SIZE, EPOCHS, INITIAL_WEIGHTS, OBJECTIVE
 from dropout_zoo.training.members import Member
 from dropout_zoo.training.objective import Objective, parse_objective
 from dropout_zoo.training.provenance import as_json
 
-INITIAL_WEIGHTS = ("fresh", "keep")
 ORDERS = ("paired", "shared", "independent")
 
 CallbackFunction = Callable[[Member], Sequence[keras.callbacks.Callback]]
@@ -77,9 +76,9 @@ class TrainSettings:
     epochs: int = EPOCHS
     batch_size: int = BATCH_SIZE
     learning_rate: float | None = None
-    objective: str | Objective = "val_loss"
+    objective: str | Objective = OBJECTIVE
     patience: int | None = None
-    initial_weights: str = "fresh"
+    initial_weights: str = INITIAL_WEIGHTS[0]
     class_weight: Mapping[int, float] | None = None
     order: str = "paired"
     training_sample: int | str | None = None

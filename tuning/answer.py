@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.site_groups import AS_GIVEN
-from dropout_zoo.studies.summary_text import count_of
 from dropout_zoo.studies.training_ends import TOLERATED_SHARE, not_ended_sentence, share_not_ended
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import Objective

@@ -22,7 +22,7 @@ _OF_MEMBERS = ("initial_weights", "order")
 _DIRECTIONS = {"val_loss": "min", "loss": "min", "val_accuracy": "max", "accuracy": "max"}
 
 
-def why_only_model_fit(
+def why_arguments_need_model_fit(
     x: Any, arguments: Mapping[str, Any], objective: keras_tuner.Objective
 ) -> str | None:
     """Return why only `Model.fit` can train with the arguments of a search.
@@ -68,7 +68,7 @@ def members_settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings for members: early stopping becomes their patience.
 
     Args:
-        arguments: the keyword arguments of a search that `why_only_model_fit` accepts.
+        arguments: the keyword arguments of a search that `why_arguments_need_model_fit` accepts.
 
     Returns:
         Settings by name.

@@ -9,16 +9,14 @@ from keras_tuner import oracles
 
 from dropout_zoo.models.argument_validation import check_choice, check_count
 from dropout_zoo.training.objective import Objective
+from dropout_zoo.tuning.defaults import DEFAULT_MAX_TRIALS, LARGEST_GRID, ORACLES
 from dropout_zoo.tuning.keras_tuner_internals import (
     InMemoryOracle,
     SmallSpaceHyperbandOracle,
     UntriedBayesianOracle,
     allow_collisions,
 )
-from dropout_zoo.tuning.space import LARGEST_GRID, SearchSpace
-
-ORACLES = ("grid", "random", "bayesian", "hyperband")
-DEFAULT_MAX_TRIALS = 20  # of the oracles that do not try everything
+from dropout_zoo.tuning.space import SearchSpace
 
 
 class _Grid(InMemoryOracle, oracles.GridSearchOracle):
@@ -118,7 +116,7 @@ def trial_limit(name: str, space: SearchSpace, max_trials: int | None, epochs: i
         check_count(max_trials, "max_trials")
         if name == "hyperband":
             raise ValueError(
-                "expected max_trials with grid, random or bayesian; received oracle='hyperband', "
+                "expected max_trials with grid, random or bayesian, received oracle='hyperband', "
                 "whose number of trials follows from the epochs"
             )
     if name == "hyperband":

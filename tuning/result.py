@@ -18,7 +18,7 @@ from dropout_zoo.models.argument_validation import finite_or_none
 from dropout_zoo.models.saving import load_saved_model
 from dropout_zoo.studies.csv_tables import read_csv
 from dropout_zoo.studies.result import TrainingStudyResult
-from dropout_zoo.studies.run_directory import OUTCOME, PROVISIONAL, SETTINGS, read_outcome
+from dropout_zoo.studies.run_directory import ENDED_BY_BUDGET, OUTCOME, SETTINGS, read_outcome
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning import run_files
 from dropout_zoo.tuning.answer import describe_rates
@@ -59,7 +59,7 @@ class TuningResult:
         test: loss and metrics of the best model on the test set; empty without a test set.
         space: the search space.
         search_seconds: duration of the search, in seconds.
-        finalist_seconds: duration of the race, in seconds.
+        race_seconds: duration of the race, in seconds.
         ended_by_budget: whether the budget ended the run before it was complete. It can be resumed.
         directory: the directory of the run.
 
@@ -91,7 +91,7 @@ class TuningResult:
     test: Mapping[str, float]
     space: SearchSpace
     search_seconds: float
-    finalist_seconds: float
+    race_seconds: float
     ended_by_budget: bool
     directory: Path
     _model: keras.Model | None = field(default=None, repr=False)
@@ -164,8 +164,8 @@ class TuningResult:
                 sites={name: tuple(paths) for name, paths in search["sites"].items()},
             ),
             search_seconds=outcome["search_seconds"],
-            finalist_seconds=outcome["finalist_seconds"],
-            ended_by_budget=outcome.get(PROVISIONAL, False),
+            race_seconds=outcome["race_seconds"],
+            ended_by_budget=outcome.get(ENDED_BY_BUDGET, False),
             directory=path,
         )
 
@@ -225,8 +225,8 @@ class TuningResult:
             "test": {name: finite_or_none(value) for name, value in self.test.items()},
             "num_runs": self.num_runs,
             "search_seconds": round(self.search_seconds, 3),
-            "finalist_seconds": round(self.finalist_seconds, 3),
-            PROVISIONAL: self.ended_by_budget,
+            "race_seconds": round(self.race_seconds, 3),
+            ENDED_BY_BUDGET: self.ended_by_budget,
             "directory": str(self.directory),
         }
 

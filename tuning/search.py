@@ -11,9 +11,9 @@ from typing import Any
 from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.factory import ModelLike, resolve_model
 from dropout_zoo.models.graph.sites import settable_sites
+from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.plan import NO_DROPOUT
 from dropout_zoo.studies.site_groups import AS_GIVEN
-from dropout_zoo.studies.summary_text import count_of
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.engine.timing import measure_speed
 from dropout_zoo.training.engine.trainer import MemberTrainer

@@ -16,8 +16,8 @@ from matplotlib import pyplot as plt
 from dropout_zoo.models.graph.changed_rates import rates_fixed_in_code
 from dropout_zoo.models.graph.cloning import is_built_again
 from dropout_zoo.models.graph.sites import dropout_sites
+from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.run_directory import OUTCOME, RunDirectory, unused_directory
-from dropout_zoo.studies.summary_text import count_of
 from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.engine.interrupts import OutOfTimeError, TimeLimit
 from dropout_zoo.training.members import Member, TrainedMember
@@ -185,7 +185,7 @@ class _Run:
             test=self._test(model),
             space=self.space,
             search_seconds=searching,
-            finalist_seconds=seconds - searching,
+            race_seconds=seconds - searching,
             ended_by_budget=self.out_of_time,
             directory=self.folder.path,
             _model=search.dataset.model_for_raw_columns(model),

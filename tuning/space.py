@@ -14,14 +14,15 @@ import keras_tuner
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
 from dropout_zoo.models.guidance import SEARCHED_RATES, check_rate, listed_rates
+from dropout_zoo.training.defaults import INITIAL_WEIGHTS
 from dropout_zoo.training.seeding import fresh_weights
+from dropout_zoo.tuning.defaults import LARGEST_GRID
 
 PLACEMENTS = ("input", "hidden", "convolutional", "recurrent", "output")
 
 BELOW_RANGE, ABOVE_RANGE = (0.10, 0.05), (0.60, 0.70)
 """Rates beyond the default range, tried where the best trial lies on its edge."""
 
-LARGEST_GRID = 50
 """Number of settings up to which a grid is searched whole, with a rate for every site."""
 
 _SAME = 1e-6  # rates in single precision are the rates that they stand for
@@ -182,7 +183,7 @@ def search_space(
     unknown = [path for path in named if path not in known]
     if unknown:
         raise ValueError(
-            f"expected rates by site path, one of {', '.join(known) or 'no sites'}; received "
+            f"expected rates by site path ({', '.join(known) or 'no sites'}), received "
             f"{', '.join(map(repr, unknown))}"
         )
     wanted = _wanted_placements(placements)
@@ -227,7 +228,7 @@ class DropoutHyperModel(keras_tuner.HyperModel):
     """A KerasTuner hypermodel whose hyperparameters are the dropout rates of a compiled model.
 
     Args:
-        model: a compiled Sequential or Functional Keras model; it is not changed.
+        model: a compiled Keras model; it is not changed.
         rates: rates to try; see `search_space`.
         placements: search only sites with these placements.
         initial_weights: ``"fresh"`` to draw new weights for each build, except those of frozen
@@ -254,7 +255,7 @@ class DropoutHyperModel(keras_tuner.HyperModel):
         model: keras.Model,
         rates: Rates | None = None,
         placements: Iterable[str] | None = None,
-        initial_weights: str = "fresh",
+        initial_weights: str = INITIAL_WEIGHTS[0],
     ) -> None:
         super().__init__(name=model.name)
         self.model = model
@@ -315,7 +316,7 @@ def _wanted_placements(placements: Iterable[str] | None) -> set[str]:
     unknown = wanted - set(PLACEMENTS)
     if unknown or not wanted:
         raise ValueError(
-            f"expected placements among {', '.join(PLACEMENTS)}; received "
+            f"expected placements among ({', '.join(PLACEMENTS)}), received "
             f"{', '.join(sorted(map(str, unknown))) or 'none'}"
         )
     return wanted
@@ -327,5 +328,5 @@ def _choices(site: DropoutSite, rates: Rates | None) -> tuple[float, ...]:
         given = SEARCHED_RATES
     checked = sorted({check_rate(rate, f"a rate of {site.path}") for rate in listed_rates(given)})
     if not checked:
-        raise ValueError(f"expected at least one rate to try at {site.path}; received none")
+        raise ValueError(f"expected at least one rate to try at {site.path}, received none")
     return tuple(checked)

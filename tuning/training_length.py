@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dropout_zoo.training.defaults import BATCH_SIZE
+from dropout_zoo.tuning.defaults import MAX_UPDATES, PATIENCE_UPDATES
 
-MAX_UPDATES = 8000
-PATIENCE_UPDATES = 1000
 # What trains for few updates on much data, or for many epochs on little, is kept within reason.
 MIN_EPOCHS, MAX_EPOCHS = 20, 500
 MIN_PATIENCE, MAX_PATIENCE = 5, 100

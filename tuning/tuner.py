@@ -26,7 +26,7 @@ from dropout_zoo.training.settings import CommonOptions, TrainSettings
 from dropout_zoo.tuning.fit_arguments import (
     members_settings,
     model_fit_arguments,
-    why_only_model_fit,
+    why_arguments_need_model_fit,
 )
 from dropout_zoo.tuning.keras_tuner_internals import (
     Trial,
@@ -224,7 +224,7 @@ class DropoutTuner(BatchTuner):
             raise TypeError(
                 "expected no objective, received one; trials are compared by that of the oracle"
             )
-        reason = self._why_only_model_fit() or why_only_model_fit(
+        reason = self._why_only_model_fit() or why_arguments_need_model_fit(
             x, arguments, self.oracle.objective
         )
         if reason:

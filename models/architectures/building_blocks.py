@@ -113,7 +113,7 @@ def image_shape(input_shape: Sequence[int], example: str) -> tuple[int, int, int
     height, width, *channels = check_sizes(input_shape, "input_shape", example, min_length=2)
     if len(channels) > 1:
         raise ValueError(
-            "expected input_shape to be (height, width) or (height, width, channels); received "
+            "expected input_shape to be (height, width) or (height, width, channels), received "
             f"{tuple(input_shape)}"
         )
     return height, width, channels[0] if channels else 1
@@ -139,8 +139,8 @@ def embedded_tokens(
     shape = check_sizes(input_shape, "input_shape", "(32,), the length of a sequence", min_length=1)
     if len(shape) != 1:
         raise ValueError(
-            "expected input_shape to be (length,), for sequences of tokens such as the dataset "
-            f"'topics'; received {shape}"
+            "expected input_shape to be (length,) for sequences of tokens (such as the dataset "
+            f"'topics'), received {shape}"
         )
     check_count(vocabulary_size, "vocabulary_size")
     check_count(embedding_dim, "embedding_dim")

@@ -93,7 +93,7 @@ def build_mlp(
     check_choice(batch_norm, building_blocks.BATCH_NORM_ORDERS, "batch_norm")
     if (activation == "maxout") != (num_pieces is not None):
         raise ValueError(
-            'expected num_pieces, such as 5, with activation="maxout" only; received '
+            'expected num_pieces (such as 5) with activation="maxout" only, received '
             f"num_pieces={num_pieces!r} with activation={activation!r}"
         )
     model = building_blocks.dense_classifier(

@@ -45,7 +45,7 @@ class RampedSGD(keras.optimizers.SGD):
         check_count(momentum_steps, "momentum_steps")
         if not 0 <= initial_momentum <= 1 or not momentum:
             raise ValueError(
-                "expected initial_momentum in [0, 1] and momentum in (0, 1]; received "
+                "expected initial_momentum in [0, 1] and momentum in (0, 1], received "
                 f"{initial_momentum!r} and {momentum!r}"
             )
         self.initial_momentum = float(initial_momentum)

@@ -95,7 +95,7 @@ def build_tabular_mlp(
     shape = check_sizes(input_shape, "input_shape", "(30,), the number of columns", min_length=1)
     if len(shape) != 1:
         raise ValueError(
-            f"expected input_shape to be (columns,), for the rows of a table; received {shape}"
+            f"expected input_shape to be (columns,) for the rows of a table, received {shape}"
         )
     widths = check_sizes(units, "units", "(384, 384), one per layer")
     check_choice(batch_norm, building_blocks.BATCH_NORM_ORDERS, "batch_norm")
@@ -129,7 +129,7 @@ def _normalization(shape: tuple[int, ...], adapt_to: Any) -> keras.layers.Normal
     examples = np.asarray(adapt_to, "float64")
     if examples.shape[1:] != shape or not len(examples):
         raise ValueError(
-            f"expected adapt_to to have the shape (examples, {shape[0]}) of the inputs; received "
+            f"expected adapt_to to have the shape (examples, {shape[0]}) of the inputs, received "
             f"{examples.shape}"
         )
     layer.adapt(examples)

@@ -116,8 +116,8 @@ def build_vit(
     height, width, *channels = shape
     if len(channels) > 1 or height % patch_size or width % patch_size:
         raise ValueError(
-            "expected input_shape to be (height, width) or (height, width, channels), with height "
-            f"and width multiples of patch_size={patch_size}; received {shape}"
+            "expected input_shape to be (height, width) or (height, width, channels) with height "
+            f"and width multiples of patch_size={patch_size}, received {shape}"
         )
     rows, columns, depth = height // patch_size, width // patch_size, (channels or [1])[0]
     inputs = keras.Input(shape)

@@ -156,7 +156,7 @@ def _blocks_per_group(depth: int) -> int:
     check_count(depth, "depth", minimum=10)
     if (depth - 4) % 6:
         raise ValueError(
-            f"expected depth to be 6 n + 4, such as 10, 16, 22, 28 or 40; received {depth}"
+            f"expected depth to be 6 n + 4 (such as 10, 16, 22, 28 or 40), received {depth}"
         )
     return (depth - 4) // 6
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from dropout_zoo.models.argument_validation import finite_or_none
+from dropout_zoo.models.wording import count_of
 
 SEVERITIES = ("note", "warning", "error")
 """Severities, from the least to the most severe."""
@@ -127,7 +128,7 @@ class AuditReport:
         """
         if severity not in SEVERITIES:
             raise ValueError(
-                f"expected severity to be one of {', '.join(SEVERITIES)}; received {severity!r}"
+                f"expected severity to be one of ({', '.join(SEVERITIES)}), received {severity!r}"
             )
         enough = SEVERITIES[SEVERITIES.index(severity) :]
         return tuple(finding for finding in self.findings if finding.severity in enough)
@@ -167,13 +168,13 @@ class AuditReport:
         """A plain table with one line per finding, followed by what could not be checked."""
         lines = [f"{self.model_name}: {self.summary()}"]
         lines += [f"{each.code}  {each.severity:<7}  {each.message}" for each in self.findings]
-        lines += [f"not checked: {limit}" for limit in self.limits]
+        lines += [f"limitation: {limit}" for limit in self.limits]
         return "\n".join(lines)
 
     def summary(self) -> str:
         """The number of findings of each severity, in words."""
         counted = [(severity, len(self._of(severity))) for severity in reversed(SEVERITIES)]
-        words = [f"{count} {word}{'s' if count > 1 else ''}" for word, count in counted if count]
+        words = [count_of(count, word) for word, count in counted if count]
         return ", ".join(words) or "no findings"
 
     def _of(self, severity: str) -> tuple[Finding, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dropout_zoo.models.guidance import GUIDANCE
+from dropout_zoo.models.wording import count_of
 
 Shape = tuple[int | None, ...]
 
@@ -161,7 +162,7 @@ class DiagramSpec:
     def summary(self) -> str:
         """The numbers of parameters and dropout sites in words."""
         parameters = "not built" if self.parameters is None else f"{self.parameters:,} parameters"
-        sites = f"{self.sites or 'no'} dropout site{'' if self.sites == 1 else 's'}"
+        sites = count_of(self.sites, "dropout site") if self.sites else "no dropout sites"
         return f"{parameters}, {sites}"
 
     def describe(self, number: int) -> str:

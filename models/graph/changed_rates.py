@@ -177,8 +177,8 @@ def _settings(
         rates = [wanted[site.path] for site in sites]
         if len(set(rates)) > 1:
             raise ValueError(
-                f"expected the same rate for {names}, which {path[-1]!r} of {owner} sets "
-                f"together; received {', '.join(f'{rate:g}' for rate in rates)}"
+                f"expected the same rate for {names} (which {path[-1]!r} of {owner} sets "
+                f"together), received {', '.join(f'{rate:g}' for rate in rates)}"
             )
         settings[owner_id][path] = rates[0]
     return settings

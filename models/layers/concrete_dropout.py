@@ -88,7 +88,7 @@ class ConcreteDropout(keras.layers.Wrapper):
             ("temperature", temperature, "above 0"),
         ):
             if not (value > 0 or (value == 0 and least == "at least 0")):
-                raise ValueError(f"expected {name} to be {least}; received {value!r}")
+                raise ValueError(f"expected {name} to be {least}, received {value!r}")
         self.weight_regularizer = float(weight_regularizer)
         self.dropout_regularizer = float(dropout_regularizer)
         self.temperature = float(temperature)

@@ -67,7 +67,7 @@ class DropBlock2D(keras.layers.Dropout):
         self.data_format = keras.config.image_data_format() if data_format is None else data_format
         if self.data_format not in ("channels_last", "channels_first"):
             raise ValueError(
-                "expected data_format to be 'channels_last' or 'channels_first'; received "
+                "expected data_format to be 'channels_last' or 'channels_first', received "
                 f"{data_format!r}"
             )
         self.input_spec = keras.InputSpec(ndim=4)

@@ -59,7 +59,7 @@ def with_rare_class(dataset: Dataset, rare_class: int, ratio: int, seed: int) ->
     return with_training_part(dataset, x[index], y[index], name, weight)
 
 
-def corrupted(x: np.ndarray, kind: str, level: float, seed: int) -> np.ndarray:
+def corrupt(x: np.ndarray, kind: str, level: float, seed: int) -> np.ndarray:
     """Corrupt inputs.
 
     Args:
@@ -78,9 +78,9 @@ def corrupted(x: np.ndarray, kind: str, level: float, seed: int) -> np.ndarray:
 
     Example:
         >>> import numpy as np
-        >>> from dropout_zoo.studies import corrupted
+        >>> from dropout_zoo.studies import corrupt
         >>> x = np.ones((2, 4, 4), "float32")
-        >>> corrupted(x, "gaussian noise", 0.1, seed=0).shape
+        >>> corrupt(x, "gaussian noise", 0.1, seed=0).shape
         (2, 4, 4)
     """
     check_choice(kind, CORRUPTIONS, "levels")

@@ -15,8 +15,10 @@ from dropout_zoo.models.auditing.measurements import MeasuredMetric, Measurement
 from dropout_zoo.models.auditing.report import AuditReport, sorted_findings
 from dropout_zoo.models.auditing.rules import RULES
 from dropout_zoo.models.auditing.rules.base import chosen_rules
+from dropout_zoo.models.factory import check_compiled
 from dropout_zoo.models.graph.model_graph import is_plain_model
 from dropout_zoo.models.graph.sites import dropout_sites
+from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.diagnostics.defaults import EPOCHS, NUM_SEEDS
 from dropout_zoo.studies.diagnostics.dropout_switch import DropoutSwitch
 from dropout_zoo.studies.diagnostics.output_checks import (
@@ -28,12 +30,12 @@ from dropout_zoo.studies.diagnostics.variance_shift import variance_ratios
 from dropout_zoo.studies.verdicts import OVERFITTING, UNDECIDED, UNDERFITTING, verdict
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.dataset import Dataset
-from dropout_zoo.training.data.structures import shapes_of, take
+from dropout_zoo.training.data.structures import take
 from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.engine.trainer import train_members
-from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import parse_objective
+from dropout_zoo.training.plan import error_of_inputs
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 _EXAMPLES = 256  # for measuring outputs and variances
@@ -88,11 +90,9 @@ def examine(
     check_count(num_seeds, "num_seeds")
     ignore, select = list(ignore), None if select is None else list(select)
     rules = [rule for rule in chosen_rules(RULES, ignore, select) if rule.measured]
-    if not getattr(model, "compiled", False):
-        raise ValueError(
-            "expected a compiled model, received one without an optimizer and a loss; call "
-            "model.compile(...) first, or use audit, which trains nothing"
-        )
+    check_compiled(
+        model, remedy="call model.compile(...) first, or use audit, which trains nothing"
+    )
     obstacle = _obstacle(model)
     data = as_dataset(dataset)
     if rules and not obstacle and not model.built:
@@ -180,10 +180,7 @@ class _MeasuredAudit:
         try:
             self.model(take(x, slice(1)), training=False)
         except Exception as error:  # the user's own code may raise anything
-            raise ValueError(
-                f"expected a model that takes inputs of shape {shapes_of(x)}, received "
-                f"{self.model.name!r}, which fails on the first example: {reason_of(error)}"
-            ) from error
+            raise error_of_inputs(self.model, x, error) from error
 
     def _mismatch(self) -> str | None:
         x, _ = self.dataset.train
@@ -282,9 +279,10 @@ class _MeasuredAudit:
             self.measured.advice = "; ".join(found.next_steps)
         elif found.label in (UNDERFITTING, UNDECIDED):
             # The short training may be the cause, rather than the model.
+            trained = f"{count_of(self.epochs, 'epoch')} on {count_of(self.num_seeds, 'seed')}"
             self.limits.append(
-                f"whether the model over- or underfits is undecided after {self.epochs} epochs on "
-                f"{self.num_seeds} seeds: train for more epochs, or on more seeds"
+                f"{trained} do not show whether the model over- or underfits; train for more "
+                "epochs or on more seeds"
             )
 
     def _compare_repeat(self, first: TrainedMember, again: TrainedMember) -> None:

@@ -120,8 +120,8 @@ class Display(ABC):
             if not isinstance(each, Axes):
                 raise TypeError(f"expected matplotlib axes as ax, received {each!r}")
         if len(axes) != len(panels):
-            each = f", one for each of {', '.join(panels)}" if len(panels) > 1 else ""
-            raise ValueError(f"expected {len(panels)} axes{each}; received {len(axes)}")
+            each = f" (one for each of {', '.join(panels)})" if len(panels) > 1 else ""
+            raise ValueError(f"expected {len(panels)} axes{each}, received {len(axes)}")
         owner = axes[0].get_figure(root=True)
         assert isinstance(owner, Figure)  # every axes belong to one
         self.figure_, self.axes_ = owner, axes

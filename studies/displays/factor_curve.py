@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple, Self
 
 import pandas as pd
@@ -9,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from dropout_zoo.models.argument_validation import did_you_mean
+from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.displays.base import CurveDisplay, CurveStyles
 from dropout_zoo.studies.displays.style import setting_style
 from dropout_zoo.studies.metric_names import accuracy_name, axis_label, drawn_values
@@ -92,8 +94,8 @@ class FactorCurveDisplay(CurveDisplay):
         scores = result.scores()
         if name not in scores:
             raise ValueError(
-                f"expected metric to be a column of the scores, one of "
-                f"{', '.join(map(str, scores.columns))}; received {name!r}"
+                "expected metric to be a column of the scores "
+                f"({', '.join(map(str, scores.columns))}), received {name!r}"
                 f"{did_you_mean(name, map(str, scores.columns))}"
             )
         factor = FACTORS[result.kind]
@@ -129,8 +131,7 @@ def _series(scores: pd.DataFrame) -> pd.Series:
         return name if scores["corruption"].nunique() == 1 else name + ", " + scores["corruption"]
     if "layers" not in scores or scores["layers"].nunique() == 1:
         return scores["dropout"]
-    plural = scores["layers"].map(lambda count: "hidden layer" + "s" * (count > 1))
-    return scores["dropout"] + ", " + scores["layers"].astype(str) + " " + plural
+    return scores["dropout"] + ", " + scores["layers"].map(partial(count_of, noun="hidden layer"))
 
 
 def _spaced(values: list[float], factor: float = 1.25) -> list[float]:

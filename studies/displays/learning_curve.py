@@ -91,8 +91,8 @@ class LearningCurveDisplay(Display):
         for metric in metrics:
             if f"val_{metric}" not in curves:
                 raise ValueError(
-                    f"expected metrics to be those of the learning curves, one or more of "
-                    f"{', '.join(_plain_names(result.metrics))}; received {metric!r}"
+                    "expected metrics to be those of the learning curves "
+                    f"({', '.join(_plain_names(result.metrics))}), received {metric!r}"
                     f"{did_you_mean(metric, _plain_names(result.metrics))}"
                 )
         return cls(

@@ -9,9 +9,9 @@ import pandas as pd
 from scipy import stats
 
 from dropout_zoo.models.argument_validation import check_count
+from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL
 from dropout_zoo.studies.result import StudyResult
-from dropout_zoo.studies.summary_text import count_of
 from dropout_zoo.training.provenance import versions
 
 

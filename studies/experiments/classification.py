@@ -1,12 +1,14 @@
-"""What the studies of classifiers share: predicted classes, and sentences about what they gain."""
+"""What the studies of classifiers share: predicted classes, and sentences about what is gained."""
 
 from __future__ import annotations
 
 import keras
 import numpy as np
 
+from dropout_zoo.studies.defaults import PREDICTION_BATCH_SIZE
+from dropout_zoo.studies.metric_names import MEASURED_AFTER_TRAINING
 from dropout_zoo.studies.result import TrainingStudyResult
-from dropout_zoo.studies.summary_text import gain_clause
+from dropout_zoo.studies.summary_text import gain_sentences
 
 
 def predicted_classes(model: keras.Model, x: np.ndarray) -> np.ndarray:
@@ -19,23 +21,19 @@ def predicted_classes(model: keras.Model, x: np.ndarray) -> np.ndarray:
     Returns:
         Classes, integers of shape `(examples,)`.
     """
-    outputs = np.asarray(model.predict(x, batch_size=256, verbose=0))
+    outputs = np.asarray(model.predict(x, batch_size=PREDICTION_BATCH_SIZE, verbose=0))
     return outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(int)
 
 
-def gain_sentences(result: TrainingStudyResult, metric: str) -> list[str]:
+def sentences_on(metric: str, result: TrainingStudyResult) -> list[str]:
     """Say what each setting gains over its control in one metric.
 
     Args:
+        metric: what was measured after training, a column of its data.
         result: the result.
-        metric: a column of its data.
 
     Returns:
         One sentence per setting that has a control.
     """
-    means = result.means(metric).set_index("setting")["mean"]
-    return [
-        f"{gain['setting']}: {metric.replace('_', ' ')} {means.loc[gain['setting']]:.3f}, "
-        f"{gain_clause(gain, gain['control'])}."
-        for _, gain in result.gains(metric).iterrows()
-    ]
+    name = MEASURED_AFTER_TRAINING[metric]
+    return gain_sentences(result, metric, describe=lambda mean: f"{name} {mean:.3f}")

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dropout_zoo.models.factory import ModelLike
+from dropout_zoo.studies.defaults import NUM_SEEDS, PREDICTION_BATCH_SIZE
 from dropout_zoo.studies.paired_tests import holm_differences
 from dropout_zoo.studies.plan import (
     NO_DROPOUT,
@@ -23,7 +24,7 @@ from dropout_zoo.studies.result import StudyResult
 from dropout_zoo.studies.runner import check_any_completed, train_settings
 from dropout_zoo.studies.site_groups import RateSpec, model_with_sites, with_and_without_dropout
 from dropout_zoo.studies.study import study
-from dropout_zoo.studies.summary_text import NO_INTERVALS
+from dropout_zoo.studies.summary_text import NO_INTERVALS, failure_sentences
 from dropout_zoo.studies.training_ends import length_sentences
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.structures import Structure, take
@@ -51,7 +52,7 @@ def plan_coadaptation(
     rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
     examples: int = 500,
-    seeds: int | Sequence[int] = 5,
+    seeds: int | Sequence[int] = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[StudyResult]:
     """Plan the study of `coadaptation`.
@@ -136,6 +137,7 @@ def _measure_units(plan: StudyPlan[StudyResult], execution: Execution) -> StudyR
     if not tables:  # what diverged late still has an epoch that can be measured
         check_any_completed(trained)
     units, edges = _with_histograms(tables, activations)
+    failed = trained[trained["status"] != "completed"].drop_duplicates("run")
     shape = as_json(data.input_shape)
     return StudyResult(
         kind=plan.kind,
@@ -143,7 +145,7 @@ def _measure_units(plan: StudyPlan[StudyResult], execution: Execution) -> StudyR
         settings=plan.describe() | {"edges": edges.tolist(), "input_shape": shape},
         versions=versions(),
         conclusions=(
-            *_failures(trained),
+            *failure_sentences(failed),
             *_conclude(units),
             *length_sentences(trained, parse_objective(plan.training.objective), plan.max_epochs),
         ),
@@ -174,8 +176,8 @@ def _first_dense(model: keras.Model) -> keras.layers.Dense:
             )
             if at_zero:
                 raise ValueError(
-                    f"expected {layer.name!r} to have an activation that is 0 at 0, such as relu, "
-                    f"to ablate its units; received one that is {at_zero:g}"
+                    f"expected {layer.name!r} to have an activation that is 0 at 0 (such as relu) "
+                    f"to ablate its units, received one that is {at_zero:g}"
                 )
             return layer
     raise ValueError(
@@ -187,7 +189,7 @@ def _units(model: keras.Model, x: Structure, targets: Structure) -> tuple[pd.Dat
     """Measures of each unit of the first dense layer, and activations, one column per unit."""
     layer = _first_dense(model)
     until = keras.Model(model.inputs, layer.output)
-    values = np.asarray(until.predict(x, batch_size=256, verbose=0), float)
+    values = np.asarray(until.predict(x, batch_size=PREDICTION_BATCH_SIZE, verbose=0), float)
     kernel, *bias = layer.get_weights()
     whole = _loss(model, x, targets)
     added = []
@@ -226,14 +228,6 @@ def _correlation(values: np.ndarray) -> np.ndarray:
     return found
 
 
-def _failures(trained: pd.DataFrame) -> list[str]:
-    failed = trained[trained["status"] != "completed"].drop_duplicates("training")
-    return [
-        f"{row.setting}: seed {row.seed} did not complete ({row.reason})."
-        for row in failed.itertuples()
-    ]
-
-
 def _conclude(units: pd.DataFrame) -> list[str]:
     by_seed = units.groupby(["dropout", "seed"], sort=False)[list(MEASURES)].mean()
     control = by_seed.loc[NO_DROPOUT]
@@ -261,8 +255,9 @@ def _conclude(units: pd.DataFrame) -> list[str]:
             sentences.append(f"{text}.")
     pairs = units["seed"].nunique()
     sentences.append(
-        f"Means over units, differences paired over {pairs} seeds; 95% confidence intervals by "
-        "Student's t, with Holm's method for all measures of a setting together."
+        f"Values are means over units. Differences are paired over {pairs} seeds, with 95% "
+        "confidence intervals by Student's t, adjusted by Holm's method for all measures of a "
+        "setting together."
         if pairs > 1
         else NO_INTERVALS
     )

@@ -8,7 +8,7 @@ from dropout_zoo.studies.metric_names import accuracy_name
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.summary_text import (
     failure_sentences,
-    gain_clause,
+    gain_sentences,
     method_sentence,
     not_ended_sentences,
 )
@@ -44,7 +44,7 @@ def generalization_gaps(result: TrainingStudyResult) -> TrainingStudyResult:
             f"that measures {', '.join(result.metrics)}"
         )
     data = result.data
-    last = data[data["epoch"] == data.groupby("training")["epoch"].transform("max")]
+    last = data[data["epoch"] == data.groupby("run")["epoch"].transform("max")]
     gap = 100 * (last[f"train_{accuracy}"] - last[f"val_{accuracy}"])
     judged = replace(
         result,
@@ -55,11 +55,6 @@ def generalization_gaps(result: TrainingStudyResult) -> TrainingStudyResult:
 
 
 def _conclude(judged: TrainingStudyResult, result: TrainingStudyResult) -> list[str]:
-    means = judged.means().set_index("setting")["mean"]
-    sentences = [
-        f"{row['setting']}: gap of {means[row['setting']]:.2f} points, "
-        f"{gain_clause(row, row['control'])}."
-        for _, row in judged.gains().iterrows()
-    ]
+    sentences = gain_sentences(judged, describe=lambda gap: f"gap of {gap:.2f} points")
     lengths = not_ended_sentences(result)  # by the objective of the study
-    return [*sentences, *lengths, *failure_sentences(judged), method_sentence(judged)]
+    return [*sentences, *lengths, *failure_sentences(judged.failures()), method_sentence(judged)]

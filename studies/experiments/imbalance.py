@@ -8,7 +8,8 @@ from typing import Any, Unpack
 from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.studies.data.corruption import with_rare_class
-from dropout_zoo.studies.experiments.classification import gain_sentences, predicted_classes
+from dropout_zoo.studies.defaults import NUM_SEEDS
+from dropout_zoo.studies.experiments.classification import predicted_classes, sentences_on
 from dropout_zoo.studies.plan import (
     Setting,
     StudyPlan,
@@ -34,7 +35,7 @@ def plan_imbalance_sweep(
     ratios: Sequence[int] = (1, 10, 100),
     rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
-    seeds: int | Sequence[int] = 5,
+    seeds: int | Sequence[int] = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `imbalance_sweep`.
@@ -120,6 +121,6 @@ def imbalance_sweep() -> None:
 
 def _conclude(result: TrainingStudyResult) -> list[str]:
     return [
-        *gain_sentences(result, "rare_recall"),
+        *sentences_on("rare_recall", result),
         *basis_sentences(result),
     ]

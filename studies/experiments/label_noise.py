@@ -11,7 +11,8 @@ import numpy as np
 from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.models.guidance import check_rate
 from dropout_zoo.studies.data.corruption import with_wrong_labels
-from dropout_zoo.studies.experiments.classification import gain_sentences, predicted_classes
+from dropout_zoo.studies.defaults import NUM_SEEDS
+from dropout_zoo.studies.experiments.classification import predicted_classes, sentences_on
 from dropout_zoo.studies.plan import (
     Setting,
     StudyPlan,
@@ -37,7 +38,7 @@ def plan_label_noise_sweep(
     noise: Sequence[float] = (0.0, 0.1, 0.2, 0.4),
     rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
-    seeds: int | Sequence[int] = 5,
+    seeds: int | Sequence[int] = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `label_noise_sweep`.
@@ -131,7 +132,7 @@ def _after_last_epoch(trained: TrainedMember) -> keras.Model:
 def _conclude(result: TrainingStudyResult) -> list[str]:
     memorized = result.means("memorized").dropna(subset="mean")
     return [
-        *gain_sentences(result, "clean_accuracy"),
+        *sentences_on("clean_accuracy", result),
         *(
             f"{row.setting}: {row.mean:.0%} of the wrong labels memorized."
             for row in memorized.itertuples()

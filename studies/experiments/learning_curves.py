@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dropout_zoo.models.factory import ModelLike
+from dropout_zoo.studies.defaults import NUM_SEEDS
 from dropout_zoo.studies.plan import StudyPlan, TrainingSetup, as_seeds
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import train_and_conclude
@@ -27,7 +28,7 @@ def plan_learning_curves(
     *,
     rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
-    seeds: int | Sequence[int] = 5,
+    seeds: int | Sequence[int] = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `learning_curves`.
@@ -92,7 +93,7 @@ def plan_epoch_sweep(
     *,
     rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
-    seeds: int | Sequence[int] = 5,
+    seeds: int | Sequence[int] = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `epoch_sweep`.
@@ -156,9 +157,9 @@ def _conclude_turns(result: TrainingStudyResult) -> list[str]:
         text = f"{row.setting}: {result.objective.name} is best at epoch {row.mean:.1f}"
         if row.seeds > 1:
             low, high = max(row.low, 1), min(row.high, last)
-            text += f" ({low:.1f} to {high:.1f} on {row.seeds} seeds)"
+            text += f" on average (95% CI {low:.1f} to {high:.1f}, {row.seeds} seeds)"
         if row.mean >= last:
-            text += ", the last epoch: it may still improve"
+            text += ", which is the last one: it may still improve"
         else:
             text += f", and at epoch {last} it is {rise:.0%} worse"
         sentences.append(f"{text}.")

@@ -16,10 +16,11 @@ from dropout_zoo.models.factory import PLACEMENT_ARGUMENTS, ModelLike, builder_a
 from dropout_zoo.models.graph.model_graph import reads_indices
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.studies.data.subsets import fold_of, with_fewer_examples
+from dropout_zoo.studies.defaults import NUM_SEEDS
 from dropout_zoo.studies.experiments.methods import (
     EARLY_STOPPING,
     MORE_DATA,
-    NONE,
+    NO_METHOD,
     SYNTHETIC_DATA,
     TRANSFER,
     Option,
@@ -56,7 +57,7 @@ def plan_compare_methods(
     transfer: Dataset | None = None,
     folds: int | None = None,
     num_tuning_seeds: int = 2,
-    seeds: int | Sequence[int] = 5,
+    seeds: int | Sequence[int] = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `compare_methods`.
@@ -158,7 +159,7 @@ def compare_methods() -> None:
         ...     "mlp", "digits", methods=["dropout"], num_tuning_seeds=1, epochs=1, seeds=1
         ... )
         >>> study.means()["setting"].tolist()
-        ['none', 'dropout']
+        ['no method', 'dropout']
     """
 
 
@@ -202,10 +203,10 @@ def _candidates(
     unknown = [name for name in wanted if name not in found]
     if unknown:
         raise ValueError(
-            f"expected methods that fit model and data, which are {', '.join(found)}; received "
+            f"expected methods that fit model and data ({', '.join(found)}), received "
             f"{', '.join(map(repr, unknown))}"
         )
-    return {NONE: found[NONE]} | {name: found[name] for name in wanted}
+    return {NO_METHOD: found[NO_METHOD]} | {name: found[name] for name in wanted}
 
 
 def _are_images(data: Dataset) -> bool:
@@ -272,7 +273,7 @@ class _TuneAndRace:
         return replace(
             plan,
             settings=[
-                replace(setting, name=method, control=None if method == NONE else NONE)
+                replace(setting, name=method, control=None if method == NO_METHOD else NO_METHOD)
                 for setting, method in zip(chosen, methods, strict=True)
             ],
             seeds=self.seeds,
@@ -302,7 +303,7 @@ def _fold_of(option: Option, data: Dataset, folds: int, number: int) -> Dataset:
 
 def _at_scored_epoch(table: pd.DataFrame) -> pd.DataFrame:
     """Score all methods but early stopping at their last epoch: only it chooses its epoch."""
-    last = table.groupby("training")["epoch"].transform("max")
+    last = table.groupby("run")["epoch"].transform("max")
     stops = table["method"] == EARLY_STOPPING
     return table.assign(best_epoch=table["best_epoch"].where(stops, last))
 
@@ -351,13 +352,13 @@ def _conclude(
         best_sentence(result),
         gain_counts(result),
         f"Chosen on the validation set: {'; '.join(values)}." if values else "",
-        "The best option was at the end of its range, so a wider range may do better: "
+        "These best options lie at the end of their range, so a wider range may do better: "
         f"{'; '.join(at_ends)}."
         if at_ends
         else "",
     ]
     if folds is not None:
-        spread = result.means().set_index("setting").loc[NONE, "std"]
+        spread = result.means().set_index("setting").loc[NO_METHOD, "std"]
         sentences.append(
             f"{result.objective.name} without any method has a standard deviation of {spread:.2g} "
             f"over {folds} folds. That measures how much the result depends on the data; it does "

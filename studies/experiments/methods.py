@@ -12,7 +12,7 @@ import keras
 from dropout_zoo.studies.data.augmentation import with_augmented_copies, with_synthetic_examples
 from dropout_zoo.training.data.dataset import Dataset
 
-NONE = "none"
+NO_METHOD = "no method"
 """Name of the control: no method at all."""
 
 EARLY_STOPPING = "early stopping"
@@ -69,7 +69,7 @@ def methods_for(units: Sequence[int] | None, is_image: bool) -> dict[str, list[O
         is_image: whether the inputs are images, which can be augmented.
 
     Returns:
-        Options by name of the method, `NONE` first, in the order in which they are shown.
+        Options by name of the method, `NO_METHOD` first, in the order in which they are shown.
     """
     regularizers = keras.regularizers
     l1 = _by_strength("kernel_regularizer", {v: regularizers.L1(v) for v in STRENGTHS})
@@ -78,7 +78,7 @@ def methods_for(units: Sequence[int] | None, is_image: bool) -> dict[str, list[O
     max_norm = _by_strength("max_norm", {v: v for v in NORMS})
     before, after = ({"batch_norm": f"{order}_dropout"} for order in ("before", "after"))
     return {
-        NONE: [Option("")],
+        NO_METHOD: [Option("")],
         "L1": _each(l1),
         "L2": _each(l2),
         "L1 + L2": _each(l1_l2),
@@ -87,8 +87,8 @@ def methods_for(units: Sequence[int] | None, is_image: bool) -> dict[str, list[O
         "dropout + L2": _each_with_dropout(l2),
         "dropout + max-norm": _each_with_dropout(max_norm),
         "batch norm": [Option("", before)],
-        "batch norm, then dropout": _each_rate(before),
-        "dropout, then batch norm": _each_rate(after),
+        "batch norm then dropout": _each_rate(before),
+        "dropout then batch norm": _each_rate(after),
         EARLY_STOPPING: [Option(f"patience {epochs}", patience=epochs) for epochs in (3, 6)],
         SYNTHETIC_DATA: [_synthetic(share) for share in (0.5, 1.0)],
         **(_augmentations() if is_image else {}),

@@ -13,6 +13,7 @@ from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.graph.cloning import clone_model, cloned_layer, copy_weights
 from dropout_zoo.models.graph.fingerprint import model_fingerprint
 from dropout_zoo.models.graph.sites import dropout_sites
+from dropout_zoo.studies.defaults import PREDICTION_BATCH_SIZE
 from dropout_zoo.studies.diagnostics.dropout_switch import DropoutSwitch
 from dropout_zoo.studies.result import StudyResult
 from dropout_zoo.training.provenance import versions
@@ -85,7 +86,12 @@ class MonteCarloPrediction(StudyResult):
 
 
 def monte_carlo(
-    model: keras.Model, x: Any, samples: int = 50, *, seed: int = 0, batch_size: int = 256
+    model: keras.Model,
+    x: Any,
+    samples: int = 50,
+    *,
+    seed: int = 0,
+    batch_size: int = PREDICTION_BATCH_SIZE,
 ) -> MonteCarloPrediction:
     """Predict many times with dropout on and everything else as at inference.
 
@@ -94,7 +100,7 @@ def monte_carlo(
     changed.
 
     Args:
-        model: a Sequential or Functional model with one output of shape `(batch, outputs)`:
+        model: a Keras model with one output of shape `(batch, outputs)`:
             probabilities of the classes, one probability, or values of a regression.
         x: inputs, shape `(examples, ...)`.
         samples: number of passes, at least 1.
@@ -153,7 +159,7 @@ def monte_carlo_convergence(
     samples: Sequence[int] = CONVERGENCE_SAMPLES,
     repeats: int = 20,
     seed: int = 0,
-    batch_size: int = 256,
+    batch_size: int = PREDICTION_BATCH_SIZE,
 ) -> StudyResult:
     """Compare averages of more and more passes with weight scaling.
 
@@ -195,8 +201,8 @@ def monte_carlo_convergence(
     scaled = np.asarray(model.predict(x, batch_size=batch_size, verbose=0))
     if not _are_probabilities(model, scaled) or scaled.shape[1] == 1:
         raise ValueError(
-            "expected a classifier with one probability per class, which are not negative and add "
-            f"up to 1; received outputs of shape {scaled.shape} that are not"
+            "expected a classifier with one probability per class (which are not negative and add "
+            f"up to 1), received outputs of shape {scaled.shape} that are not"
         )
     passes = np.stack(list(_passes(model, x, max(samples), seed, batch_size)))
     rng = np.random.default_rng(seed)

@@ -9,6 +9,7 @@ from typing import Unpack
 from dropout_zoo.models.factory import PLACEMENT_ARGUMENTS, ModelLike, builder_arguments
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.models.guidance import check_rate
+from dropout_zoo.studies.defaults import NUM_SEEDS
 from dropout_zoo.studies.plan import (
     NO_DROPOUT,
     Setting,
@@ -36,7 +37,7 @@ def plan_placement_sweep(
     dataset: Data = "digits",
     *,
     rates: Mapping[str, float] | None = None,
-    seeds: int | Sequence[int] = 5,
+    seeds: int | Sequence[int] = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `placement_sweep`.

@@ -11,7 +11,8 @@ import pandas as pd
 
 from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.factory import ModelLike
-from dropout_zoo.studies.data.corruption import corrupted
+from dropout_zoo.studies.data.corruption import corrupt
+from dropout_zoo.studies.defaults import NUM_SEEDS, PREDICTION_BATCH_SIZE
 from dropout_zoo.studies.experiments.calibration import calibration
 from dropout_zoo.studies.experiments.monte_carlo import monte_carlo, proper_scores, row_entropy
 from dropout_zoo.studies.plan import (
@@ -29,7 +30,7 @@ from dropout_zoo.studies.site_groups import RateSpec, model_with_sites, named_ra
 from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import (
     failure_sentences,
-    gain_clause,
+    gain_sentences,
     method_sentence,
     not_ended_sentences,
 )
@@ -52,7 +53,7 @@ def plan_predictive_uncertainty(
     samples: int = 50,
     ensemble_size: int = 5,
     examples: int = 1000,
-    seeds: int | Sequence[int] = 5,
+    seeds: int | Sequence[int] = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `predictive_uncertainty`.
@@ -101,7 +102,7 @@ def plan_predictive_uncertainty(
     wanted = levels or {"gaussian noise": (0.0, 0.1, 0.2, 0.3, 0.5)}
     for kind, each in wanted.items():  # what does not exist is found before any training
         for level in each:
-            corrupted(data.test[0][:1], kind, level, seed=0)
+            corrupt(data.test[0][:1], kind, level, seed=0)
     measurement = _Measurement(
         wanted, samples, ensemble_size, *(part[:examples] for part in data.test)
     )
@@ -183,13 +184,15 @@ class _Measurement:
             [(kind, float(v)) for kind, each in self.levels.items() for v in each], self.y
         )
         inputs = np.concatenate(
-            [corrupted(self.x, kind, level, seed=0) for kind, level in scores.levels]
+            [corrupt(self.x, kind, level, seed=0) for kind, level in scores.levels]
         )
         outputs: dict[tuple[str, int], np.ndarray] = {}
 
         def measure(setting: Setting, trained: TrainedMember) -> Mapping[str, Any]:
             best, seed = trained.model(), trained.member.seed
-            scaled = np.asarray(best.predict(inputs, batch_size=256, verbose=0), float)
+            scaled = np.asarray(
+                best.predict(inputs, batch_size=PREDICTION_BATCH_SIZE, verbose=0), float
+            )
             outputs[setting.name, seed] = scaled
             if setting.name == NO_DROPOUT:
                 scores.add(NO_DROPOUT, seed, scaled)
@@ -273,13 +276,13 @@ def _by_predictor(whole: TrainingStudyResult, measured: pd.DataFrame) -> Trainin
     where = measured["corruption"] + " " + measured["severity"].map("{:g}".format)
     table = measured.assign(
         setting=measured["predictor"] + ", " + where,
-        training=range(len(measured)),
+        run=range(len(measured)),
         status="completed",
         reason="",
         best_epoch=1,
         epoch=1,
     )
-    first = ["training", "setting", "corruption", "severity", "predictor", "seed"]
+    first = ["run", "setting", "corruption", "severity", "predictor", "seed"]
     order = [*first, "status", "reason", "best_epoch", "epoch"]
     table = table[order + [name for name in measured if name not in order]]
     control = NO_DROPOUT + ", " + where
@@ -296,17 +299,14 @@ def _by_predictor(whole: TrainingStudyResult, measured: pd.DataFrame) -> Trainin
 
 def _conclude(result: TrainingStudyResult, whole: TrainingStudyResult) -> list[str]:
     """The calibration of each predictor on clean inputs, and at the highest of each corruption."""
-    means = result.means().set_index("setting")["mean"]
     gains = result.gains()
     # Clean inputs are the same for all corruptions: they are mentioned once.
     gains = gains[(gains["severity"] > 0) | ~gains.duplicated(["predictor", "severity"])]
     sentences = []
     for _, group in gains.groupby(["predictor", "corruption"], sort=False):
         shown = group[group["severity"].isin([0, group["severity"].max()])]
-        for _, row in shown.iterrows():
-            sentences.append(
-                f"{row['setting']}: expected calibration error {means[row['setting']]:.3f}, "
-                f"{gain_clause(row, row['control'])}."
-            )
+        sentences += gain_sentences(
+            result, describe=lambda mean: f"expected calibration error {mean:.3f}", gains=shown
+        )
     lengths = not_ended_sentences(whole)
-    return [*sentences, *lengths, *failure_sentences(whole), method_sentence(result)]
+    return [*sentences, *lengths, *failure_sentences(whole.failures()), method_sentence(result)]

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Unpack
 
 from dropout_zoo.models.factory import ModelLike
+from dropout_zoo.studies.defaults import NUM_SEEDS_OF_MAPS
 from dropout_zoo.studies.experiments.size_sweeps import plan_by_size
 from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.plan import (
@@ -32,7 +33,7 @@ def plan_rate_width_map(
     widths: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0),
     rates: float | Sequence[float] = MAP_RATES,
     units: Sequence[int] | None = None,
-    seeds: int | Sequence[int] = 3,
+    seeds: int | Sequence[int] = NUM_SEEDS_OF_MAPS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `rate_width_map`.
@@ -103,7 +104,7 @@ def plan_rate_size_map(
     sites: str = "hidden",
     subsets: str = "shared",
     max_epoch_factor: float = 5.0,
-    seeds: int | Sequence[int] = 3,
+    seeds: int | Sequence[int] = NUM_SEEDS_OF_MAPS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `rate_size_map`.
@@ -166,13 +167,15 @@ def rate_size_map() -> None:
 
 
 def _conclude_map(factor: str, result: TrainingStudyResult) -> list[str]:
-    means = result.means()
+    means, objective = result.means(), result.objective
+    best = "lowest" if objective.direction == "min" else "highest"
+    named = {"examples": "{:g} examples", "width": "width x {:g}"}[factor]
     sentences = []
     for value, group in means.groupby(factor, sort=False):
         order = ranked(group, result.objective)
         if len(order):
             sentences.append(
-                f"{factor} {value:g}: the best mean is at rate {rate_text(order.iloc[0]['rate'])} "
-                f"({result.objective.name} {order.iloc[0]['mean']:.4g})."
+                f"{named.format(value)}: the mean {objective.name} is {best} at rate "
+                f"{rate_text(order.iloc[0]['rate'])} ({order.iloc[0]['mean']:.4g})."
             )
     return [*sentences, gain_counts(result), *basis_sentences(result)]

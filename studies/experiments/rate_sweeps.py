@@ -11,6 +11,7 @@ import pandas as pd
 from dropout_zoo.models.argument_validation import check_choice
 from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.models.graph.sites import settable_sites
+from dropout_zoo.studies.defaults import NUM_SEEDS
 from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.plan import (
     NO_DROPOUT,
@@ -56,7 +57,7 @@ def plan_rate_sweep(
     rates: float | Sequence[float] = SWEPT_RATES,
     width: str | Sequence[str] = "fixed",
     units: Sequence[int] | None = None,
-    seeds: int | Sequence[int] = 5,
+    seeds: int | Sequence[int] = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `rate_sweep`.
@@ -100,8 +101,8 @@ def plan_rate_sweep(
     if units is not None or "expected" in widths:
         if sites not in ("hidden", "all"):
             raise ValueError(
-                "expected sites to be 'hidden' or 'all' when widths are given or vary, because "
-                f"widths apply to all hidden layers; received {sites!r}"
+                "expected sites to be 'hidden' or 'all' when widths are given or vary (because "
+                f"widths apply to all hidden layers), received {sites!r}"
             )
         start = units_of(model, units)
         base = TrainingSetup(build_with(model, data, {"units": start}), data)
@@ -153,7 +154,7 @@ def plan_rate_grid(
     second: str = "hidden",
     first_rates: float | Sequence[float] = (0.0, 0.1, 0.2, 0.3),
     second_rates: float | Sequence[float] = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8),
-    seeds: int | Sequence[int] = 5,
+    seeds: int | Sequence[int] = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `rate_grid`.

@@ -10,8 +10,9 @@ import pandas as pd
 
 from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.models.graph.model_graph import reads_indices
-from dropout_zoo.studies.data.corruption import corrupted
-from dropout_zoo.studies.experiments.classification import gain_sentences, predicted_classes
+from dropout_zoo.studies.data.corruption import corrupt
+from dropout_zoo.studies.defaults import NUM_SEEDS
+from dropout_zoo.studies.experiments.classification import predicted_classes, sentences_on
 from dropout_zoo.studies.plan import (
     NO_DROPOUT,
     Execution,
@@ -42,7 +43,7 @@ def plan_robustness(
     levels: Mapping[str, Sequence[float]] | None = None,
     rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
-    seeds: int | Sequence[int] = 5,
+    seeds: int | Sequence[int] = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `robustness`.
@@ -79,7 +80,7 @@ def plan_robustness(
     )
     x, y = data.validation
     inputs = {
-        (kind, float(level)): corrupted(x, kind, level, seed=0)
+        (kind, float(level)): corrupt(x, kind, level, seed=0)
         for kind, each in wanted.items()
         for level in each
     }
@@ -148,12 +149,12 @@ def _by_corruption(whole: TrainingStudyResult, measured: pd.DataFrame) -> Traini
     scores = whole.scores()
     about = (
         scores[scores["status"] == "completed"]
-        .drop(columns=["epoch", *whole.metrics, "score", "training", "setting"])
+        .drop(columns=["epoch", *whole.metrics, "score", "run", "setting"])
         .astype({"best_epoch": int})
     )
     table = measured.merge(about, on=["dropout", "seed"], validate="many_to_one")
     where = table["corruption"] + " " + table["severity"].map("{:g}".format)
-    table.insert(0, "training", range(len(table)))
+    table.insert(0, "run", range(len(table)))
     table.insert(1, "setting", table["dropout"] + ", " + where)
     control = NO_DROPOUT + ", " + where
     compared = table["dropout"] != NO_DROPOUT
@@ -167,10 +168,10 @@ def _by_corruption(whole: TrainingStudyResult, measured: pd.DataFrame) -> Traini
         controls=dict(zip(table["setting"][compared], control[compared], strict=True)),
     )
     conclusions = [
-        *failure_sentences(whole),
-        *gain_sentences(result, "corrupted_accuracy"),
+        *failure_sentences(whole.failures()),
+        *sentences_on("corrupted_accuracy", result),
         *not_ended_sentences(whole),
-        *failure_sentences(result),
+        *failure_sentences(result.failures()),
         method_sentence(result),
     ]
     return replace(result, conclusions=tuple(conclusions))

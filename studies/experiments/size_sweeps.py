@@ -12,6 +12,7 @@ import numpy as np
 from dropout_zoo.models.argument_validation import check_choice, check_count
 from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.studies.data.subsets import with_fewer_examples
+from dropout_zoo.studies.defaults import NUM_SEEDS
 from dropout_zoo.studies.plan import (
     Setting,
     StudyPlan,
@@ -29,7 +30,7 @@ from dropout_zoo.studies.site_groups import (
     with_and_without_dropout,
 )
 from dropout_zoo.studies.study import study
-from dropout_zoo.studies.summary_text import basis_sentences, gain_clause
+from dropout_zoo.studies.summary_text import basis_sentences, gain_sentences
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
@@ -49,7 +50,7 @@ def plan_data_size_sweep(
     sites: str = "hidden",
     subsets: str = "fresh",
     max_epoch_factor: float = 5.0,
-    seeds: int | Sequence[int] = 5,
+    seeds: int | Sequence[int] = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `data_size_sweep`.
@@ -122,7 +123,7 @@ def plan_capacity_sweep(
     *,
     units: Sequence[Sequence[int]] | None = None,
     rates: float | Sequence[float] = (0.5,),
-    seeds: int | Sequence[int] = 5,
+    seeds: int | Sequence[int] = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `capacity_sweep`.
@@ -329,8 +330,4 @@ def _default_widths(units: tuple[int, ...]) -> list[tuple[int, ...]]:
 
 
 def _conclude_pairs(result: TrainingStudyResult) -> list[str]:
-    sentences = [
-        f"{row['setting']}: {gain_clause(row, row['control'])}."
-        for _, row in result.gains().iterrows()
-    ]
-    return [*sentences, *basis_sentences(result)]
+    return [*gain_sentences(result), *basis_sentences(result)]

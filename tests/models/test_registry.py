@@ -60,7 +60,9 @@ def test_an_unknown_name_is_reported_with_the_nearest_one(wrong, right):
 
 
 def test_anything_but_a_name_is_reported():
-    with pytest.raises(ValueError, match=r"received 5; list_models\(\) lists all names"):
+    with pytest.raises(
+        ValueError, match=r"received 5; `dropout-zoo list` or list_models\(\) lists all names"
+    ):
         create_model(5)
 
 

@@ -1,11 +1,13 @@
-"""Each public name has an example in its docstring; each runs and shows what it says."""
+"""Each public name has an example in its docstring; each example runs and shows what it says."""
 
+import ast
 import contextlib
 import doctest
 import importlib
 import importlib.util
 import inspect
 import io
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
@@ -14,6 +16,7 @@ import dropout_zoo
 from dropout_zoo.models import list_models, registry
 
 PACKAGES = ("models", "training", "studies", "tuning")
+ROOT = Path(__file__).parents[2]
 
 # Examples that train for longer than a moment.
 SLOW = {
@@ -21,13 +24,10 @@ SLOW = {
     "FeatureDisplay", "HeatMapDisplay", "LearningCurveDisplay", "MemberTrainer",
     "RateCurveDisplay", "RatesDisplay", "StudyPlan", "StudyResult", "TrainedMember",
     "TrainingStudyResult", "TuningResult", "coadaptation", "compare_methods",
-    "generalization_gaps", "learning_curves", "monte_carlo_convergence", "plan_rate_sweep",
-    "predictive_uncertainty", "rate_sweep", "train_members", "tune", "verdict_by_setting",
-}  # fmt: skip
-# Other sweeps, which are called like `rate_sweep`.
-NIGHTLY = {
-    "capacity_sweep", "data_size_sweep", "epoch_sweep", "imbalance_sweep", "label_noise_sweep",
-    "placement_sweep", "rate_grid", "rate_size_map", "rate_width_map", "robustness",
+    "capacity_sweep", "data_size_sweep", "epoch_sweep", "generalization_gaps", "imbalance_sweep",
+    "label_noise_sweep", "learning_curves", "monte_carlo_convergence", "placement_sweep",
+    "plan_rate_sweep", "predictive_uncertainty", "rate_grid", "rate_size_map", "rate_sweep",
+    "rate_width_map", "robustness", "train_members", "tune", "verdict_by_setting",
 }  # fmt: skip
 
 # What an example needs beyond the dependencies that are always installed.
@@ -46,12 +46,24 @@ def public_names():
 
 
 PUBLIC = public_names()
+
+
+def internal_names():
+    """Every other object of a module with an example, as ``module:name``."""
+    found = []
+    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            documented = isinstance(node, ast.ClassDef | ast.FunctionDef)
+            if documented and node.name not in PUBLIC and ">>>" in (ast.get_docstring(node) or ""):
+                found.append(f"{module}:{node.name}")
+    assert found
+    return found
+
+
 EACH = [
-    pytest.param(
-        name,
-        marks=[pytest.mark.slow] * (name in SLOW) + [pytest.mark.nightly] * (name in NIGHTLY),
-    )
-    for name in sorted(PUBLIC)
+    pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW))
+    for name in [*sorted(PUBLIC), *sorted(internal_names())]
 ]
 
 
@@ -62,8 +74,17 @@ def public_object(name):
 
 
 def examples_of(name):
-    """The examples of an object and of its public methods; they import what they need."""
-    found = doctest.DocTestFinder(exclude_empty=True).find(public_object(name), name, globs={})
+    """The examples of an object and of its public methods.
+
+    Those of public names import what they need; others may use all names of their module.
+    """
+    if name in PUBLIC:
+        documented, names = public_object(name), {}
+    else:
+        module, _, name = name.partition(":")
+        names = vars(importlib.import_module(f"dropout_zoo.{module}"))
+        documented = names[name]
+    found = doctest.DocTestFinder(exclude_empty=True).find(documented, name, globs=dict(names))
     return [
         test
         for test in found
@@ -85,6 +106,8 @@ def registry_restored():
 @pytest.mark.parametrize("name", EACH)
 def test_examples_run_with_the_output_shown(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    # A second loop traces everything a second time.
+    monkeypatch.setattr("dropout_zoo.training.engine.tensorflow.loops.usable_cores", lambda: 1)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     report = io.StringIO()
     try:

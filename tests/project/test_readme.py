@@ -15,11 +15,21 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 # Each rule's code in docs/audit_rules.md is run by the tests of the audit.
 PAGES = sorted({ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")})
+START = re.compile(r"from dropout_zoo.training import start_keras\n\nstart_keras\(\).*\n")
+
+
+def snippets_of(page):
+    """The snippets of a page; those after its first one stand in a program that has started."""
+    found = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    start = START.match(found[0]) if found else None
+    return [*found[:1], *(f"{start.group() if start else ''}{each}" for each in found[1:])]
+
+
 SNIPPETS = [
     (page.stem, snippet)
     for page in (ROOT / "README.md", *PAGES)
     if page.name != "audit_rules.md"
-    for snippet in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    for snippet in snippets_of(page)
 ]
 
 
@@ -68,6 +78,7 @@ def test_snippets_run(snippet, tmp_path):
         timeout=300,
     )
     assert ran.returncode == 0, ran.stderr
+    assert "Warning" not in ran.stderr
     if "best.keras" in snippet:
         assert (tmp_path / "best.keras").is_file()
         assert "on the test set" in ran.stdout

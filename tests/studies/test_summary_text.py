@@ -34,6 +34,14 @@ UNSURE = PairedDifference(0.0095, low=-0.018, high=0.037, level=0.95, p_value=0.
             paired_difference([0.5], [0.3]),
             "0.2 better than no dropout on a single seed, so not conclusive",
         ),
+        (
+            PairedDifference(5.6e-17, -1e-16, 2e-16, level=0.95, p_value=0.4, pairs=5),
+            "no reliable gain over no dropout: 0 (95% CI 0 to 0 includes 0, 5 paired seeds)",
+        ),
+        (
+            paired_difference([0.1 + 0.2], [0.3]),
+            "equal to no dropout on a single seed, so not conclusive",
+        ),
         (None, "not compared with no dropout, because a training run failed"),
     ],
 )

@@ -25,7 +25,7 @@ def falling(setting, seeds, epochs, best=None):
     best = epochs if best is None else best
     return [
         {
-            "training": f"{setting} {seed}", "setting": setting, "seed": seed, "epoch": epoch,
+            "run": f"{setting} {seed}", "setting": setting, "seed": seed, "epoch": epoch,
             "status": "completed", "val_loss": 1.0 + abs(epoch - best) / epochs,
         }
         for seed in seeds
@@ -51,17 +51,17 @@ def test_settings_are_named_with_the_share_of_their_runs():
     none = falling("no dropout", range(3), 20) + falling("no dropout", range(3, 5), 20, best=9)
     assert said(ended, none) == [
         "Not trained to the end: the best epoch is among the last tenth of 20 epochs in 60% of the "
-        "runs with no dropout; allow more epochs before relying on this."
+        'runs of "no dropout". Allow more epochs before relying on this.'
     ]
     worse = [*falling("a, b", range(5), 20), *falling("c", range(5), 20)]
     assert said(ended, none, worse) == [
         "Not trained to the end: the best epoch is among the last tenth of 20 epochs in all runs "
-        "of a, b; c, and in 60% of the runs of no dropout; allow more epochs before relying on "
-        "this."
+        'of "a, b" and "c" and 60% of the runs of "no dropout". Allow more epochs before relying '
+        "on this."
     ]
     assert said(worse) == [
-        "Not trained to the end: the best epoch is among the last tenth of 20 epochs in 100% of "
-        "the runs with every setting; allow more epochs before relying on this."
+        "Not trained to the end: the best epoch is among the last tenth of 20 epochs in all runs "
+        "of every setting. Allow more epochs before relying on this."
     ]
 
 
@@ -76,8 +76,8 @@ def test_settings_may_have_lengths_of_their_own():
     curves = falling("a", [0], 20), falling("b", [0], 40), falling("c", [0], 40, best=3)
     lengths = {"a": 20, "b": 40, "c": 40}
     assert said(*curves, max_epochs=lengths) == [
-        "Not trained to the end: the best epoch is among the last tenth of the epochs in 100% of "
-        "the runs with a; b; allow more epochs before relying on this."
+        "Not trained to the end: the best epoch is among the last tenth of the epochs in all "
+        'runs of "a" and "b". Allow more epochs before relying on this.'
     ]
 
 
@@ -89,10 +89,10 @@ def short(few_digits):
 
 def test_a_study_that_was_too_short_says_so_after_its_comparison(short, tmp_path):
     best, *_, told, method = short.conclusions
-    assert best.startswith("No setting is better than no dropout (")
+    assert best.startswith("No setting has a better mean than no dropout (")
     assert told == (
-        "Not trained to the end: the best epoch is among the last tenth of 2 epochs in 100% of the "
-        "runs with every setting; allow more epochs before relying on this."
+        "Not trained to the end: the best epoch is among the last tenth of 2 epochs in all runs of "
+        "every setting. Allow more epochs before relying on this."
     )
     assert method.startswith("95% confidence intervals")
     short.to_parquet(tmp_path / "study.parquet")
@@ -128,10 +128,12 @@ def test_methods_that_are_scored_at_their_last_epoch_are_judged_by_their_best(fe
         "mlp", few_digits, methods=["early stopping"], epochs=30, batch_size=8, seeds=2,
         num_tuning_seeds=1, objective="val_loss", execution=ALONE,
     )  # fmt: skip
-    none = result.curves("none")
+    none = result.curves("no method")
     assert (none["best_epoch"] == 30).all()
     best = none.loc[none.groupby("seed")["val_loss"].idxmin(), "epoch"]
-    assert ("with none" in result.summary()) == ((best > 27).mean() > 0.25)
+    cut_off = " ".join(each for each in result.conclusions if "Not trained to the end" in each)
+    named = "no method" in cut_off or "every setting" in cut_off
+    assert named == ((best > 27).mean() > 0.25)
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from dropout_zoo.studies import (
     verdict_by_setting,
 )
 from dropout_zoo.studies.plan import NO_DROPOUT
+from dropout_zoo.studies.thresholds import Measured
 
 EPOCHS = np.arange(1, 21)
 
@@ -207,3 +208,8 @@ def test_failed_runs_are_reported_as_failed():
     assert found.label == "undecided"
     assert "disk is full" in found.sentence
     assert "learning rate" not in " ".join(found.next_steps)
+
+
+def test_rounding_errors_are_shown_as_zero():
+    assert str(Measured(2.98e-08, -3e-09, 6e-08, 0.05)) == "0 (CI 0 to 0, threshold 0.05)"
+    assert str(Measured(0.012, math.nan, math.nan, 0.05)) == "0.012 (single seed, threshold 0.05)"

@@ -126,10 +126,10 @@ def test_ramps_of_another_shape_are_different_schedules():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: EarlyDropout(0), "epochs to be a whole number of at least 1; received 0"),
-        (lambda: LateDropout(1.5), "epochs to be a whole number of at least 1; received 1.5"),
-        (lambda: LinearRamp(3, start=-0.1), r"start to be a number in \[0, 1\]; received -0.1"),
-        (lambda: CosineRamp(3, end=50), r"end to be a number in \[0, 1\]; received 50"),
+        (lambda: EarlyDropout(0), "epochs to be a whole number of at least 1, received 0"),
+        (lambda: LateDropout(1.5), "epochs to be a whole number of at least 1, received 1.5"),
+        (lambda: LinearRamp(3, start=-0.1), r"start to be a number in \[0, 1\], received -0.1"),
+        (lambda: CosineRamp(3, end=50), r"end to be a number in \[0, 1\], received 50"),
         (lambda: CurriculumDropout(0), "gamma to be a number larger than 0, received 0"),
         (lambda: CurriculumDropout("fast"), "gamma to be a number larger than 0"),
     ],
@@ -184,7 +184,7 @@ def test_a_custom_schedule_is_accepted(few_digits, tmp_path):
     journaled = JournaledTrainer(trainer, tmp_path / "journal.jsonl")
     (trained,) = journaled.train([Member({}, 0, schedule=Steps(0.5))])
     assert list(trained.curves["rate_factor"]) == [0, 0.5, 1]
-    with pytest.raises(ValueError, match=r"factor to be a number in \[0, 1\]; received 1.4"):
+    with pytest.raises(ValueError, match=r"factor to be a number in \[0, 1\], received 1.4"):
         trainer.train([Member({}, 0, schedule=Steps(0.7))])
 
 

@@ -96,8 +96,8 @@ def test_no_gain_is_claimed_if_training_did_not_reach_its_end():
         assert found.kind == kind
     found = concluded(LOSS, scores, best_epoch=20, epochs=EPOCHS)
     assert found.sentence == (
-        "Not trained to the end: the best epoch is among the last tenth of 20 epochs in all "
-        "runs of every setting; allow more epochs before relying on this. Best so far: "
+        "Not trained to the end: the best epoch is among the last tenth of 20 epochs in all runs "
+        "of every setting. Allow more epochs before relying on this. Best so far: "
         "hidden 0.40 (val_loss 0.3, mean of 10 seeds)."
     )
     # What patience has stopped has ended, wherever its best epoch lies.

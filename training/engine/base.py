@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,13 +19,15 @@ UPDATES = ("auto", "keras")
 class EngineOptions:
     """Options that affect speed and rounding only.
 
-    Each engine reads the options that concern it.
+    Where an option is set that the chosen engine does not read, a warning says so. The loops on
+    TensorFlow read all; the population on JAX reads `workers`; `Model.fit` reads none. On these
+    two, Keras's own optimizer always updates the weights.
 
     Attributes:
         update: ``"keras"`` updates the weights with Keras's own optimizer, bit for bit as
             `Model.fit` does; ``"auto"`` allows faster updates that round differently.
         workers: the largest number of members to train at the same time; None for as many as the
-            engine finds best. Has no effect where `Model.fit` trains.
+            engine finds best.
         memory_budget: bytes that the data may take in the engine's memory; None for a share of
             the free memory.
 
@@ -42,6 +44,27 @@ class EngineOptions:
         for name in ("workers", "memory_budget"):
             if getattr(self, name) is not None:
                 check_count(getattr(self, name), name)
+
+    def without_effect(self, read: Collection[str]) -> list[str]:
+        """List the options that are set although an engine does not read them.
+
+        `update` is not among them, because the other engines round as Keras does, nor is a single
+        worker, which every engine satisfies.
+
+        Args:
+            read: names of the options that the engine reads.
+
+        Returns:
+            Names with their values, such as ``"workers=4"``.
+        """
+        given = {"memory_budget": self.memory_budget}
+        if self.workers != 1:
+            given = {"workers": self.workers} | given
+        return [
+            f"{name}={value}"
+            for name, value in given.items()
+            if value is not None and name not in read
+        ]
 
 
 class Engine(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -11,7 +12,7 @@ import keras
 from dropout_zoo.training.engine.base import Engine, EngineOptions
 from dropout_zoo.training.engine.eligibility import own_training_code, why_only_model_fit
 from dropout_zoo.training.engine.keras_fit import FitEngine
-from dropout_zoo.training.engine.trial_run import check_engine, trial_by_fit
+from dropout_zoo.training.engine.trial_run import Trial, check_engine, trial_by_fit
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.plan import Plan
 
@@ -24,10 +25,12 @@ def start_engine(plan: Plan, options: EngineOptions) -> Engine:
         options: how to train.
 
     Returns:
-        The engine. Where only `Model.fit` can train the model, a warning gives the reason.
+        The engine. Where only `Model.fit` can train the model, a warning gives the reason; another
+        one names options that the engine does not read.
 
     Raises:
-        ValueError: the model has training code of its own, which fails.
+        ValueError: the training fails where only `Model.fit` is left, or code of the model's own
+            takes part.
     """
     reason = why_only_model_fit(plan.model)
     with tempfile.TemporaryDirectory() as folder:
@@ -35,19 +38,36 @@ def start_engine(plan: Plan, options: EngineOptions) -> Engine:
         trial = trial_by_fit(plan, Path(folder)) if own else None
         if reason is None:
             try:
-                # Each imports its backend, of which only one need be installed.
-                if keras.backend.backend() == "jax":
-                    from dropout_zoo.training.engine.jax.population import PopulationEngine
-
-                    return PopulationEngine(plan, options)
-                from dropout_zoo.training.engine.tensorflow.loops import LoopEngine
-
-                if trial is not None:
-                    check_engine(trial, LoopEngine)
-                return LoopEngine(plan, options)
+                engine = _fast_engine(plan, options, trial)
             except Exception as error:  # the user's own code may not run in a graph
                 reason = reason_of(error)
+            else:
+                if keras.backend.backend() == "jax":
+                    _warn_of(options.without_effect({"workers"}), "JAX holds all data in memory")
+                return engine
+        if trial is None:
+            trial_by_fit(plan, Path(folder))
     warnings.warn(
         f"Model.fit trains the members, one after another, because {reason}", stacklevel=4
     )
+    _warn_of(options.without_effect(()), "Model.fit trains the members one after another")
     return FitEngine(plan)
+
+
+def _fast_engine(plan: Plan, options: EngineOptions, trial: Trial | None) -> Engine:
+    # Each imports its backend, of which only one need be installed.
+    if keras.backend.backend() == "jax":
+        from dropout_zoo.training.engine.jax.population import PopulationEngine
+
+        return PopulationEngine(plan, options)
+    from dropout_zoo.training.engine.tensorflow.loops import LoopEngine
+
+    if trial is not None:
+        check_engine(trial, LoopEngine)
+    return LoopEngine(plan, options)
+
+
+def _warn_of(options: Sequence[str], reason: str) -> None:
+    if options:
+        named = ", ".join(options)
+        warnings.warn(f"{named} has no effect, because {reason}", stacklevel=5)

@@ -45,9 +45,10 @@ class MemberTrainer:
             what `Model.fit` makes of it. ``"auto"`` uses TensorFlow's fused kernels where they
             are faster; they round differently.
         workers: number of members that are trained at the same time; None for one per usable core,
-            and on JAX for as many as fit in memory. Has no effect where `Model.fit` trains.
+            and on JAX for as many as fit in memory. `Model.fit` trains one after another.
         memory_budget: maximum size in bytes of the data that TensorFlow copies into memory. Larger
-            data are streamed, with the same results. None for half of the free memory.
+            data are streamed, with the same results. None for half of the free memory. Read on
+            TensorFlow only, and not where `Model.fit` trains.
 
     Raises:
         ValueError: an argument is out of range, or model, data and settings do not fit.
@@ -214,8 +215,7 @@ def train_members(
         keep_state: as in `MemberTrainer`, like the next four arguments.
         directory: where the members' weights are saved.
         update: what updates the weights.
-        workers: number of members that are trained at the same time; no effect where `Model.fit`
-            trains.
+        workers: number of members that are trained at the same time.
         memory_budget: maximum size in bytes of the data that are copied into memory.
         on_result: called with each result as it finishes.
         **settings: how each member is trained; see `TrainSettings`.

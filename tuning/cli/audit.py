@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dropout_zoo.models.auditing.report import SEVERITIES, AuditReport
 from dropout_zoo.studies.diagnostics.defaults import EPOCHS, NUM_SEEDS
 from dropout_zoo.training.defaults import BATCH_SIZE
 from dropout_zoo.training.startup import start_keras
@@ -26,10 +27,9 @@ if TYPE_CHECKING:
     import keras
 
     from dropout_zoo.models.auditing.formatters import SourceLocation
-    from dropout_zoo.models.auditing.report import AuditReport
 
 CLEAN, FOUND = 0, 1
-SEVERITIES = ("note", "warning", "error")  # as models.auditing.report has them, without an import
+SEVERITY = "warning"
 SETTINGS = ("ignore", "select", "severity")
 
 
@@ -45,7 +45,7 @@ class AuditSettings:
 
     ignore: tuple[str, ...] = ()
     select: tuple[str, ...] | None = None
-    severity: str = "warning"
+    severity: str = SEVERITY
 
 
 @click.command("audit")
@@ -67,7 +67,7 @@ class AuditSettings:
 @click.option(
     "--severity",
     type=click.Choice(SEVERITIES),
-    help="Lowest severity that makes the exit status 1.  [default: warning]",
+    help=f"Lowest severity that makes the exit status 1.  [default: {SEVERITY}]",
 )
 @click.option(
     "--format",
@@ -164,7 +164,9 @@ def _settings(
         try:
             table = tomllib.loads(project.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{project.name}: expected TOML, received: {error}") from None
+            raise ValueError(
+                f"{project.name}: expected TOML, received a file that cannot be parsed: {error}"
+            ) from None
     where = f"{project.name}, [tool.dropout-zoo]"
     for name in ("tool", "dropout-zoo"):
         table = table.get(name, {})
@@ -173,25 +175,26 @@ def _settings(
     unknown = [name for name in table if name not in SETTINGS]
     if unknown:
         raise ValueError(
-            f"{where}: expected {', '.join(SETTINGS)}; received {', '.join(map(repr, unknown))}"
+            f"{where}: expected settings ({', '.join(SETTINGS)}), received "
+            f"{', '.join(map(repr, unknown))}"
         )
     for name in ("ignore", "select"):
         codes = table.get(name, [])
         if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
             raise ValueError(
-                f"{where}: expected {name} to be a list of codes such as ['DZ204']; received "
+                f"{where}: expected {name} to be a list of codes (such as ['DZ204']), received "
                 f"{codes!r}"
             )
     if table.get("severity", "note") not in SEVERITIES:
         raise ValueError(
-            f"{where}: expected severity to be one of {', '.join(SEVERITIES)}; received "
+            f"{where}: expected severity to be one of ({', '.join(SEVERITIES)}), received "
             f"{table['severity']!r}"
         )
     chosen = _codes(select) or table.get("select")
     return AuditSettings(
         (*table.get("ignore", []), *_codes(ignore)),
         None if chosen is None else tuple(chosen),
-        severity or table.get("severity", "warning"),
+        severity or table.get("severity", SEVERITY),
     )
 
 

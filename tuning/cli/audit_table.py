@@ -38,7 +38,7 @@ def print_report(report: AuditReport, console: Console | None = None) -> None:
     if report.measurements:
         console.print(_measurements(report))
     for limit in report.limits:
-        console.print(Text(f"Not checked: {limit}."))
+        console.print(Text(f"Limitation: {limit}."))
 
 
 def _findings(report: AuditReport) -> Table:

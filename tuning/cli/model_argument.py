@@ -55,13 +55,15 @@ def compiled_model(text: str) -> keras.Model | str:
     """
     if not is_file(text):
         return text
+    from dropout_zoo.models.factory import check_compiled
+
     model = _load_file(Path(text))
-    if not getattr(model, "compiled", False):
-        raise ValueError(
-            f"expected a compiled model, received {text} without an optimizer and a loss that can "
-            "be loaded; call model.compile(...) before model.save(...), or give a model with a "
-            "custom loss as package.module:function"
-        )
+    check_compiled(
+        model,
+        name=text,
+        remedy="call model.compile(...) before model.save(...), or give a model with a custom loss "
+        "as package.module:function",
+    )
     return model
 
 

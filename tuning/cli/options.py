@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 import click
 
 from dropout_zoo.training.defaults import BATCH_SIZE, SPLIT
+from dropout_zoo.tuning.defaults import MAX_UPDATES
 
 if TYPE_CHECKING:
     from dropout_zoo.training.data.dataset import Dataset
+
+ESTIMATING = "Training for a few epochs to estimate the time ..."
 
 FAILED, INVALID_USAGE, INTERRUPTED = 1, 2, 130
 """Exit statuses; 0 is success."""
@@ -124,7 +127,7 @@ def training_options(epochs: int | None, patience_default: str) -> Callable[[Com
             type=int,
             default=epochs,
             help="Maximum number of epochs of each training run."
-            f"  [default: {epochs or 'about 8,000 updates'}]",
+            f"  [default: {epochs or f'about {MAX_UPDATES:,} updates'}]",
         ),
         click.option(
             "--batch-size", type=int, default=BATCH_SIZE, show_default=True, help="Batch size."
@@ -285,6 +288,16 @@ def print_table(columns: list[str], rows: list[list[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     Console().print(table)
+
+
+def how_to_continue(directory: Path) -> str:
+    """Say how a run that was interrupted, or that its budget ended, is continued."""
+    return f"To continue, run the same command with --resume --out {directory}"
+
+
+def what_was_run(num_runs: int, seconds: float, directory: Path) -> str:
+    """Say how many models were trained, how long it took, and where the results are."""
+    return f"\n{num_runs} training runs in {seconds:.0f} s; all results are in {directory}"
 
 
 def default_directory(model: str, data: str) -> Path:

@@ -1,4 +1,4 @@
-"""The command `sweep`: studies with their tables, plots and summaries, one sub-command each."""
+"""The command `sweep`: studies with their tables, plots and summaries, one subcommand each."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dropout_zoo.training.defaults import EPOCHS
+from dropout_zoo.studies.defaults import NUM_SEEDS
+from dropout_zoo.training.defaults import EPOCHS, OBJECTIVE
 from dropout_zoo.training.startup import start_keras
 from dropout_zoo.tuning.cli.model_argument import SUFFIX, compiled_model
 from dropout_zoo.tuning.cli.options import (
+    ESTIMATING,
     Command,
     Integers,
     Numbers,
@@ -21,11 +23,13 @@ from dropout_zoo.tuning.cli.options import (
     data_options,
     default_directory,
     default_model,
+    how_to_continue,
     load_data,
     print_table,
     reporting_errors,
     run_options,
     training_options,
+    what_was_run,
 )
 
 if TYPE_CHECKING:
@@ -58,7 +62,7 @@ class _Names(click.ParamType):
         return [each.strip() for each in str(value).split(",")]
 
 
-def _study_options(objective: str = "val_loss") -> Callable[[Command], Command]:
+def _study_options(objective: str = OBJECTIVE) -> Callable[[Command], Command]:
     """Return a decorator that adds the argument and options of every study.
 
     Args:
@@ -73,7 +77,7 @@ def _study_options(objective: str = "val_loss") -> Callable[[Command], Command]:
                 help="Seed of the split of the data.",
             ),
             click.option(
-                "--num-seeds", type=int, default=5, show_default=True,
+                "--num-seeds", type=int, default=NUM_SEEDS, show_default=True,
                 help="Number of seeds of each setting.",
             ),
             click.option(
@@ -175,9 +179,10 @@ def placement_command(**common: Any) -> None:
     "--methods",
     type=_Names(),
     metavar="M,M,...",
-    help="Methods to compare, in addition to none: L1, L2, L1 + L2, max-norm, dropout, "
-    "dropout + L2, dropout + max-norm, batch norm, early stopping, synthetic data, augmentation, "
-    "flips, smaller model, more data.  [default: all that MODEL and the data allow]",
+    help="Methods to compare, in addition to no method: L1, L2, L1 + L2, max-norm, dropout, "
+    "dropout + L2, dropout + max-norm, batch norm, batch norm then dropout, dropout then batch "
+    "norm, early stopping, synthetic data, augmentation, flips, smaller model, more data."
+    "  [default: all that MODEL and the data allow]",
 )
 @_study_options(objective="val_accuracy, or val_mae for regression")
 def methods_command(methods: list[str] | None, **common: Any) -> None:
@@ -242,18 +247,13 @@ def _sweep(
         try:
             outcome, summary = _run(plan, directory, resume, overwrite)
         except KeyboardInterrupt:
-            click.echo(
-                f"To continue, run the same command with --resume --out {directory}", err=True
-            )
+            click.echo(how_to_continue(directory), err=True)
             raise
     if as_json:
         click.echo(json.dumps(outcome, indent=2, allow_nan=False))
         return
     click.echo(summary)
-    click.echo(
-        f"\n{outcome['num_runs']} training runs in {outcome['seconds']:.0f} s; all results are in "
-        f"{directory}"
-    )
+    click.echo(what_was_run(outcome["num_runs"], outcome["seconds"], directory))
 
 
 def _plan_of(kind: str) -> Plan:
@@ -306,7 +306,7 @@ def _run(
 def _print_dry_run(plan: StudyPlan[TrainingStudyResult], as_json: bool) -> None:
     from dropout_zoo.tuning.progress import duration
 
-    click.echo("Training for a few epochs to estimate the time ...", err=True)
+    click.echo(ESTIMATING, err=True)
     seconds = plan.estimate_seconds()
     if as_json:
         description = plan.describe()

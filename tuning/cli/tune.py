@@ -8,23 +8,36 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dropout_zoo.models.guidance import SEARCHED_RATES
+from dropout_zoo.training.defaults import INITIAL_WEIGHTS, OBJECTIVE
 from dropout_zoo.training.startup import start_keras
 from dropout_zoo.tuning.budget import Budget
 from dropout_zoo.tuning.cli.long_run import confirm_long_run
 from dropout_zoo.tuning.cli.model_argument import compiled_model
 from dropout_zoo.tuning.cli.options import (
+    ESTIMATING,
     Numbers,
     check_run_options,
     data_options,
     default_directory,
     default_model,
+    how_to_continue,
     load_data,
     print_table,
     reporting_errors,
     run_options,
     training_options,
+    what_was_run,
 )
-from dropout_zoo.tuning.defaults import NUM_FINALISTS, NUM_SEEDS, SEED
+from dropout_zoo.tuning.defaults import (
+    DEFAULT_MAX_TRIALS,
+    LARGEST_GRID,
+    NUM_FINALISTS,
+    NUM_SEEDS,
+    ORACLES,
+    PATIENCE_UPDATES,
+    SEED,
+)
 
 if TYPE_CHECKING:
     from dropout_zoo.tuning.search import Search
@@ -35,15 +48,17 @@ if TYPE_CHECKING:
 @data_options(default=None, in_words="digits; noisy_digits without MODEL")
 @click.option(
     "--oracle",
-    type=click.Choice(["grid", "random", "bayesian", "hyperband"]),
-    help="How trials are chosen.  [default: grid for up to 50 settings, otherwise random]",
+    type=click.Choice(ORACLES),
+    help=f"How trials are chosen.  [default: grid for up to {LARGEST_GRID} settings, otherwise "
+    "random]",
 )
 @click.option(
     "--rates",
     type=Numbers(),
     metavar="R,R,...",
-    help="Rates to try at every searched site.  [default: 0.2,0.3,0.4,0.5, and more where the "
-    "best lies on the edge]",
+    help="Rates to try at every searched site."
+    f"  [default: {','.join(f'{rate:g}' for rate in SEARCHED_RATES)}, and more where the best lies "
+    "on the edge]",
 )
 @click.option(
     "--placements",
@@ -55,20 +70,20 @@ if TYPE_CHECKING:
     "--max-trials",
     type=int,
     help="Maximum number of trials with grid, random or bayesian."
-    "  [default: the whole grid with grid, 20 with random and bayesian]",
+    f"  [default: the whole grid with grid, {DEFAULT_MAX_TRIALS} with random and bayesian]",
 )
-@training_options(epochs=None, patience_default="about 1,000 updates")
+@training_options(epochs=None, patience_default=f"about {PATIENCE_UPDATES:,} updates")
 @click.option(
     "--objective",
-    default="val_loss",
+    default=OBJECTIVE,
     show_default=True,
     help="Metric to optimize: a column of the learning curves, followed by :min or :max if its "
     "direction is not known.",
 )
 @click.option(
     "--initial-weights",
-    type=click.Choice(["fresh", "keep"]),
-    default="fresh",
+    type=click.Choice(INITIAL_WEIGHTS),
+    default=INITIAL_WEIGHTS[0],
     show_default=True,
     help="Draw new weights from each seed, or keep those of the model.",
 )
@@ -203,22 +218,19 @@ def tune_command(
         if not yes and not resume:
             confirm_long_run(search)
         directory = out or default_directory(search.model.name, dataset.source)
-        how_to_go_on = f"To continue, run the same command with --resume --out {directory}"
         try:
             result = run_search(search, directory, resume=resume, overwrite=overwrite)
         except KeyboardInterrupt:
-            click.echo(how_to_go_on, err=True)
+            click.echo(how_to_continue(directory), err=True)
             raise
     if as_json:
         click.echo(json.dumps(result.outcome(), indent=2, allow_nan=False))
     else:
-        seconds = result.search_seconds + result.finalist_seconds
+        seconds = result.search_seconds + result.race_seconds
         click.echo(result.summary())
-        click.echo(
-            f"\n{result.num_runs} training runs in {seconds:.0f} s; all results are in {directory}"
-        )
+        click.echo(what_was_run(result.num_runs, seconds, directory))
     if result.ended_by_budget:
-        click.echo(how_to_go_on, err=True)
+        click.echo(how_to_continue(directory), err=True)
 
 
 def _print_dry_run(search: Search, as_json: bool) -> None:
@@ -226,7 +238,7 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
 
     for error in audit_errors(search.model):
         click.echo(error, err=True)
-    click.echo("Training for a few epochs to estimate the time ...", err=True)
+    click.echo(ESTIMATING, err=True)
     seconds = search.estimate_seconds()
     description = search.describe() | {
         "num_runs": search.num_runs,

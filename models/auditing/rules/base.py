@@ -99,7 +99,7 @@ def rule(
         ValueError: the code is taken, or the severity is unknown.
     """
     if severity not in SEVERITIES:
-        raise ValueError(f"expected severity to be one of {SEVERITIES}; received {severity!r}")
+        raise ValueError(f"expected severity to be one of {SEVERITIES}, received {severity!r}")
     if code in _rules:
         raise ValueError(f"expected an unused code, received {code}, which is taken")
 

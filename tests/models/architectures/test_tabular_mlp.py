@@ -124,7 +124,7 @@ def test_a_custom_builder_gets_the_examples_that_it_asks_for():
     ("arguments", "message"),
     [
         ({"input_shape": (8, 8)}, r"expected input_shape to be \(columns,\).*received \(8, 8\)"),
-        ({"adapt_to": COLUMNS}, r"the shape \(examples, 30\) of the inputs; received \(2, 2\)"),
+        ({"adapt_to": COLUMNS}, r"the shape \(examples, 30\) of the inputs, received \(2, 2\)"),
         ({"adapt_to": [1.0] * 30}, r"received \(30,\)"),
         ({"adapt_to": np.zeros((0, 30))}, r"received \(0, 30\)"),
         ({"batch_norm": "never"}, "expected batch_norm to be one of"),

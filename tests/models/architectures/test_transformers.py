@@ -215,7 +215,7 @@ def test_tokens_stay_whole_numbers_in_half_precision():
         (build_transformer, {"attention_rate": -0.1}, "attention_rate to be in"),
         (build_transformer, {"residual_rate": "x"}, "residual_rate to be a number"),
         (build_transformer, {"num_layers": 0}, "num_layers to be a whole number"),
-        (build_vit, {"input_shape": (30, 28)}, r"multiples of patch_size=4; received \(30, 28\)"),
+        (build_vit, {"input_shape": (30, 28)}, r"multiples of patch_size=4, received \(30, 28\)"),
         (build_vit, {"stochastic_depth_rate": 1}, "stochastic_depth_rate to be in"),
     ],
 )

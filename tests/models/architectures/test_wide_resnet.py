@@ -134,7 +134,7 @@ def test_regression_and_a_regularizer_are_supported():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"depth": 12}, "expected depth to be 6 n .* 4, .*; received 12"),
+        ({"depth": 12}, "expected depth to be 6 n .* 4 .*, received 12"),
         ({"depth": 4}, "expected depth to be a whole number of at least 10"),
         ({"widen_factor": 0}, "expected widen_factor"),
         ({"input_shape": (28,)}, "expected input_shape"),

@@ -150,7 +150,7 @@ def test_a_learned_rate_is_neither_set_nor_searched():
     assert list(search_space(model).choices) == ["drop"]
     with pytest.raises(ValueError, match=r"'first', whose layer learns its rate \(0\.1 so far\)"):
         with_rates(model, {"first": 0.2})
-    with pytest.raises(ValueError, match="one of drop; received 'last'"):
+    with pytest.raises(ValueError, match=r"by site path \(drop\), received 'last'"):
         search_space(model, rates={"last": [0.1]})
     alone = keras.Sequential([keras.Input((4,)), ConcreteDropout(layers.Dense(2), name="only")])
     with pytest.raises(ValueError, match=r"only \(input, a learned rate\)"):

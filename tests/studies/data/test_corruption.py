@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dropout_zoo.studies.data.corruption import corrupted, with_wrong_labels
+from dropout_zoo.studies.data.corruption import corrupt, with_wrong_labels
 
 
 def test_as_many_labels_are_wrong_as_asked(few_digits):
@@ -17,21 +17,21 @@ def test_as_many_labels_are_wrong_as_asked(few_digits):
 
 def test_corruptions_have_the_size_asked_for(few_digits):
     x = few_digits.validation[0]
-    noise = corrupted(x, "gaussian noise", 0.3, seed=0) - x
+    noise = corrupt(x, "gaussian noise", 0.3, seed=0) - x
     assert noise.std() == pytest.approx(0.3 * x.max(), rel=0.02)
-    missing = corrupted(x, "missing pixels", 0.4, seed=0)
+    missing = corrupt(x, "missing pixels", 0.4, seed=0)
     lost = (missing == 0)[x > 0]
     assert lost.mean() == pytest.approx(0.4, abs=0.02)
     np.testing.assert_array_equal(missing[missing > 0], x[missing > 0])
     with pytest.raises(ValueError, match="expected levels to be one of"):
-        corrupted(x, "fog", 0.1, seed=0)
+        corrupt(x, "fog", 0.1, seed=0)
 
 
 def test_rotation_turns_images_counterclockwise():
     x = np.zeros((1, 5, 5), "float32")
     x[0, 0, 2] = 1  # on top
-    turned = corrupted(x, "rotation", 90, seed=0)
+    turned = corrupt(x, "rotation", 90, seed=0)
     assert np.unravel_index(turned[0].argmax(), (5, 5)) == (2, 0), "on the left"
-    np.testing.assert_array_equal(corrupted(x, "rotation", 0, seed=0), x)
+    np.testing.assert_array_equal(corrupt(x, "rotation", 0, seed=0), x)
     with pytest.raises(ValueError, match="expected images"):
-        corrupted(np.ones((3, 4), "float32"), "rotation", 90, seed=0)
+        corrupt(np.ones((3, 4), "float32"), "rotation", 90, seed=0)

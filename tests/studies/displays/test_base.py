@@ -94,7 +94,7 @@ def test_plot_returns_the_display_with_the_axes_given(display):
     assert display.plot(axes[0] if count > 1 else axes[0, 0]) is display
     assert display.axes_ == list(axes[0])
     assert display.figure_ is figure
-    with pytest.raises(ValueError, match=f"expected {count} axes.*; received {count + 1}"):
+    with pytest.raises(ValueError, match=f"expected {count} axes.*, received {count + 1}"):
         display.plot([*axes[0], axes[0, 0]])
     with pytest.raises(TypeError, match="expected matplotlib axes as ax, received 'left'"):
         display.plot("left")

@@ -25,9 +25,9 @@ def sweep(few_digits):
 
 def test_the_gap_is_that_after_the_last_epoch_with_dropout_off(sweep):
     gaps = generalization_gaps(sweep)
-    for training, rows in sweep.data.groupby("training"):
+    for run, rows in sweep.data.groupby("run"):
         last = rows.loc[rows["epoch"].idxmax()]
-        [found] = gaps.data.loc[gaps.data["training"] == training, "gap"]
+        [found] = gaps.data.loc[gaps.data["run"] == run, "gap"]
         assert found == pytest.approx(100 * (last["train_accuracy"] - last["val_accuracy"]))
     assert gaps.objective == ("gap", "min")
     assert "gap" not in sweep.data

@@ -13,7 +13,7 @@ from dropout_zoo.studies import (
     robustness,
     split_classes,
 )
-from dropout_zoo.studies.experiments.methods import NONE, methods_for
+from dropout_zoo.studies.experiments.methods import NO_METHOD, methods_for
 from dropout_zoo.studies.experiments.transfer import transferred_model
 from dropout_zoo.training import Dataset, load_dataset
 
@@ -48,7 +48,7 @@ def test_the_race_runs_on_seeds_that_the_tuning_has_not_seen(race):
         "1e-05", "0.0001", "0.001",
     ]  # fmt: skip
     assert set(race.means()["setting"]) == {
-        NONE, "L2", "dropout", "early stopping", "more data", "smaller model",
+        NO_METHOD, "L2", "dropout", "early stopping", "more data", "smaller model",
     }  # fmt: skip
     for method in ("L2", "dropout", "smaller model"):
         tried = {e["option"]: e["mean"] for e in record if e["method"] == method}
@@ -68,8 +68,8 @@ def test_all_methods_get_as_many_updates(race):
 def test_only_early_stopping_chooses_its_epoch(race):
     scores = race.scores()
     others = scores[scores["method"] != "early stopping"]
-    last = race.data.groupby("training")["epoch"].max()
-    assert (others["epoch"] == others["training"].map(last)).all()
+    last = race.data.groupby("run")["epoch"].max()
+    assert (others["epoch"] == others["run"].map(last)).all()
     stopped = race.curves("early stopping")
     best = stopped.groupby("seed")["val_accuracy"].max()
     found = scores[scores["method"] == "early stopping"].set_index("seed")["score"]
@@ -88,7 +88,7 @@ def test_folds_are_reported_as_a_measurement(few_digits):
         execution=ALONE,
     )
     assert set(result.scores()["seed"]) == {0, 1, 2}
-    spread = result.scores().query("method == 'none'")["val_accuracy"].std()
+    spread = result.scores().query("method == 'no method'")["val_accuracy"].std()
     assert f"has a standard deviation of {spread:.2g} over 3 folds" in result.summary()
     assert "it does not reduce overfitting" in result.summary()
     with pytest.raises(ValueError, match="folds to be a whole number of at least 2"):
@@ -106,8 +106,9 @@ def test_methods_that_do_not_fit_are_refused(few_digits):
 def test_every_documented_method_exists():
     found = methods_for((128, 64), is_image=True)
     assert {
-        NONE, "L1", "L2", "L1 + L2", "max-norm", "dropout", "dropout + L2", "dropout + max-norm",
-        "batch norm", "batch norm, then dropout", "dropout, then batch norm", "early stopping",
+        NO_METHOD, "L1", "L2", "L1 + L2", "max-norm", "dropout", "dropout + L2",
+        "dropout + max-norm",
+        "batch norm", "batch norm then dropout", "dropout then batch norm", "early stopping",
         "augmentation", "flips", "smaller model", "synthetic data",
     } == set(found)  # fmt: skip
     assert "augmentation" not in methods_for((128,), is_image=False)
@@ -129,10 +130,10 @@ def test_the_whole_list_runs_in_one_race(digits):
     tuned = {entry["method"] for entry in result.settings["arguments"]["tuning"]}
     assert tuned == every
     gains = result.gains()
-    assert set(gains["setting"]) == every - {NONE}
-    assert set(gains["control"]) == {NONE}
+    assert set(gains["setting"]) == every - {NO_METHOD}
+    assert set(gains["control"]) == {NO_METHOD}
     labels = DifferenceDisplay.from_result(result).plot().ax_.get_yticklabels()
-    assert {label.get_text() for label in labels} == every - {NONE}
+    assert {label.get_text() for label in labels} == every - {NO_METHOD}
     plt.close("all")
 
 
@@ -153,7 +154,7 @@ def test_transfer_brings_the_hidden_layers_of_other_classes(few_digits):
         small, target, methods=["transfer"], transfer=source, epochs=1, seeds=1, num_tuning_seeds=1,
         execution=ALONE,
     )  # fmt: skip
-    assert list(raced.scores()["setting"]) == [NONE, "transfer"]
+    assert list(raced.scores()["setting"]) == [NO_METHOD, "transfer"]
     with pytest.raises(ValueError, match="at least 2 of the 10 classes"):
         split_classes(few_digits, [3])
 
@@ -205,13 +206,13 @@ def test_builders_may_add_dropout_only_on_request(few_digits):
     settings = {"epochs": 1, "seeds": 2, "num_tuning_seeds": 1, "execution": ALONE}
     result = compare_methods(bare, few_digits, methods=["dropout"], **settings)
     rates = result.data.groupby("setting")["rate/late"].first()
-    assert rates[NONE] == 0.0
+    assert rates[NO_METHOD] == 0.0
     assert rates["dropout"] > 0.0
 
     def never(kernel_regularizer=None, input_shape=(28, 28), num_classes=10):
         return bare(None, kernel_regularizer, input_shape, num_classes)
 
-    with pytest.raises(ValueError, match=r"which are none, L1, L2.* received 'dropout'"):
+    with pytest.raises(ValueError, match=r"\(no method, L1, L2.* received 'dropout'"):
         compare_methods(never, few_digits, methods=["dropout"], **settings)
 
 
@@ -259,6 +260,6 @@ def test_an_option_at_the_end_of_its_range_is_reported(race):
         for name, options in methods_for((12,), is_image=True).items()
         if len(options) > 1
     }
-    told = next(line for line in race.summary().splitlines() if "at the end of its range" in line)
+    told = next(line for line in race.summary().splitlines() if "at the end of their range" in line)
     for name, option in chosen.items():
         assert (f"{name} {option}" in told) == (option in ends.get(name, ())), (name, option)

@@ -14,7 +14,7 @@ from dropout_zoo.studies import (
     plan_predictive_uncertainty,
     predictive_uncertainty,
 )
-from dropout_zoo.studies.data.corruption import corrupted
+from dropout_zoo.studies.data.corruption import corrupt
 from dropout_zoo.training import Member, train_members
 
 pytestmark = pytest.mark.slow
@@ -61,7 +61,7 @@ def test_the_numbers_are_those_of_the_trained_models(study, model, few_digits):
         each.model() for each in train_members(model, members, few_digits, epochs=3, batch_size=32)
     ]
     x, y = few_digits.test
-    turned = corrupted(x, "rotation", 60, seed=0)
+    turned = corrupt(x, "rotation", 60, seed=0)
     found = study.data[(study.data["seed"] == 0) & (study.data["severity"] == 60)]
     found = found.set_index("predictor")
     single, *fellows, dropped = (each.predict(turned, verbose=0) for each in trained)
@@ -80,7 +80,7 @@ def test_the_numbers_are_those_of_the_trained_models(study, model, few_digits):
     shared = found.loc[ENSEMBLE, "mutual_information"]
     assert 0 < shared < found.loc[ENSEMBLE, "entropy"]
     everything = np.concatenate(
-        [x, turned, corrupted(x, "gaussian noise", 0.4, seed=0)]
+        [x, turned, corrupt(x, "gaussian noise", 0.4, seed=0)]
     )  # one draw of masks for all levels
     passes = monte_carlo(trained[-1], everything, 8, seed=0)
     middle = slice(len(x), 2 * len(x))
@@ -107,12 +107,11 @@ def test_levels_that_do_not_exist_are_refused_before_any_training(model, few_dig
 
 @pytest.mark.slow
 def test_without_an_ensemble_no_extra_models_are_trained(model, few_digits):
-    plans = []
-    found = predictive_uncertainty(
-        model, few_digits, levels={"rotation": (0,)}, samples=2, ensemble_size=1, seeds=1, epochs=1,
-        execution=Execution(workers=1, on_plan=plans.append),
-    )  # fmt: skip
-    assert plans[0].num_runs == 2
+    plan = plan_predictive_uncertainty(
+        model, few_digits, levels={"rotation": (0,)}, samples=2, ensemble_size=1, seeds=1, epochs=1
+    )
+    assert plan.num_runs == 2
+    found = plan.run(ALONE)
     assert set(found.data["predictor"]) == {
         "no dropout", "as given, weight scaling", "as given, 2 passes",
     }  # fmt: skip

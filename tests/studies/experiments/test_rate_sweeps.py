@@ -44,7 +44,7 @@ def test_a_sweep_trains_every_rate_and_the_control_on_every_seed(sweep):
     ]
     for path in ("hidden_1_dropout", "hidden_2_dropout"):
         assert (scores[f"rate/{path}"] == scores["rate"]).all()
-    assert (sweep.data.groupby("training")["epoch"].apply(list).map(tuple) == (1, 2, 3)).all()
+    assert (sweep.data.groupby("run")["epoch"].apply(list).map(tuple) == (1, 2, 3)).all()
 
 
 def test_a_study_equals_training_each_member_alone(sweep, model, few_digits):
@@ -175,7 +175,9 @@ def test_a_diverged_run_is_reported_and_left_out_of_the_comparison(sweep):
     result = replace(sweep, data=data)
     assert list(result.gains()["setting"]) == ["hidden 0.50"]
     assert result.means().set_index("setting").loc["hidden 0.90", "seeds"] == 2
-    assert failure_sentences(result) == ["hidden 0.90: 1 run did not complete (epoch 2: loss nan)."]
+    assert failure_sentences(result.failures()) == [
+        "hidden 0.90: 1 run did not complete (epoch 2: loss nan)."
+    ]
 
 
 def test_the_reason_is_reported_if_every_run_fails(few_digits):

@@ -128,7 +128,7 @@ def test_an_epoch_sweep_says_when_validation_turns(model, few_digits):
         expected = f"{name}: val_loss is best at epoch {turns.mean():.1f}"
         assert expected in result.summary()
     if turns.mean() == 3:
-        assert "the last epoch: it may still improve" in result.summary()
+        assert "which is the last one: it may still improve" in result.summary()
 
 
 @pytest.mark.slow
@@ -143,7 +143,7 @@ def test_maps_vary_the_rate_and_another_factor(few_digits):
     ]  # fmt: skip
     sizes = rate_size_map("mlp", few_digits, sizes=(30, 150), rates=(0.5,), **ONE)
     assert set(sizes.scores()["examples"]) == {30, 150}
-    assert "examples 30: the best mean is at rate " in sizes.summary()
+    assert "30 examples: the mean val_loss is lowest at rate " in sizes.summary()
 
 
 def test_an_unknown_setting_is_reported_with_the_study_it_was_given_to(model, few_digits):

@@ -51,6 +51,29 @@ def test_a_trainer_needs_only_the_protocol_of_an_engine(engine, few_digits):
     assert engine.options == [EngineOptions("auto", workers=3, memory_budget=10**6)]
 
 
+@pytest.mark.parametrize(
+    ("given", "without_effect"),
+    [
+        ({}, []),
+        ({"update": "keras", "workers": 1}, []),
+        ({"workers": 3}, ["workers=3"]),
+        ({"workers": 3, "memory_budget": 10**6}, ["workers=3, memory_budget=1000000"]),
+    ],
+)
+def test_options_that_model_fit_does_not_read_are_reported_once(given, without_effect, few_digits):
+    model = build_mlp(units=(4,), hidden_rates=(0.5,))
+    model.run_eagerly = True
+    trainer = MemberTrainer(model, few_digits, TrainSettings(epochs=1), **given)
+    with pytest.warns(UserWarning) as told:
+        assert trainer.max_parallel == 1
+        assert trainer.max_parallel == 1
+    _, *others = (str(each.message) for each in told)
+    assert others == [
+        f"{options} has no effect, because Model.fit trains the members one after another"
+        for options in without_effect
+    ]
+
+
 def test_an_engine_knows_whether_jobs_depend_on_results(engine, few_digits):
     model = build_mlp(units=(4,), hidden_rates=(0.5,))
     trainer = MemberTrainer(model, few_digits, TrainSettings())
@@ -76,7 +99,7 @@ def test_jobs_are_taken_up_to_the_limit_and_only_where_there_are_any():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"update": "fast"}, "update to be one of 'auto', 'keras'"),
+        ({"update": "fast"}, r"update to be one of \('auto', 'keras'"),
         ({"workers": 0}, "workers to be a whole number of at least 1"),
         ({"memory_budget": 1.5}, "memory_budget to be a whole number of at least 1"),
     ],

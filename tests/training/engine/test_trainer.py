@@ -306,7 +306,7 @@ def test_a_regression_with_one_output_is_trained(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"epochs": 0}, "epochs to be a whole number of at least 1; received 0"),
+        ({"epochs": 0}, "epochs to be a whole number of at least 1, received 0"),
         ({"batch_size": 2.5}, "batch_size to be a whole number"),
         ({"patience": 0}, "patience to be a whole number"),
         ({"initial_weights": "old"}, "'fresh', 'keep'"),

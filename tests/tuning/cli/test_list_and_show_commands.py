@@ -149,7 +149,7 @@ def test_show_writes_a_picture_and_never_overwrites_one(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["mpl"], "received 'mpl'; did you mean mlp"),
+        (["mpl"], "received 'mpl'; did you mean 'mlp'"),
         (["missing.keras"], "which is not a file"),
         (["mlp", "--svg", "mlp.png"], "expected --svg to name a .svg file, received mlp.png"),
         (["mlp", "--svg", "no/such/mlp.svg"], "expected --svg in an existing directory"),

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from dropout_zoo.studies import StudyResult
+from dropout_zoo.studies.experiments.methods import MORE_DATA, NO_METHOD, methods_for
 from dropout_zoo.tuning.cli.main import main
 
 FILES = {
@@ -125,7 +126,7 @@ def test_overwrite_repeats_a_complete_sweep(here):
         pytest.param(
             "methods",
             ["--methods", "dropout,smaller model"],
-            {"none", "dropout", "smaller model"},
+            {"no method", "dropout", "smaller model"},
             marks=pytest.mark.slow,
         ),
     ],
@@ -162,7 +163,7 @@ def test_dry_run_writes_nothing(here):
     ("arguments", "words"),
     [
         (["speed"], "No such command 'speed'"),
-        (["rate", "mpl"], "received 'mpl'; did you mean mlp"),
+        (["rate", "mpl"], "received 'mpl'; did you mean 'mlp'"),
         (["rate", "--rates", "half"], "'--rates': expected numbers separated by commas"),
         (["rate", "--rates", "1.5"], r"expected rates[0] to be in [0, 1)"),
         (["methods", "--rates", "0.5"], "No such option"),
@@ -217,7 +218,7 @@ def test_an_interrupted_sweep_is_resumed(here):
     first, second = (
         StudyResult.from_parquet(here / name / "study.parquet") for name in ("run", "again")
     )
-    assert first.data["training"].nunique() == 8
+    assert first.data["run"].nunique() == 8
     pd.testing.assert_frame_equal(
         first.data.drop(columns="seconds"), second.data.drop(columns="seconds")
     )
@@ -255,6 +256,13 @@ def test_each_kind_has_its_own_options(kind, options):
     assert answered.exit_code == 0
     ranges = {"--rates", "--sites", "--sizes", "--units", "--methods"}
     assert {each for each in ranges if f"  {each} " in answered.stdout} == options
+
+
+def test_the_help_lists_every_method_by_a_name_that_the_option_takes():
+    answered = " ".join(run("methods", "--help").output.split())
+    listed = answered.partition("in addition to no method: ")[2].partition(". [default")[0]
+    known = {*methods_for((8,), is_image=True), MORE_DATA} - {NO_METHOD}
+    assert set(listed.split(", ")) == known
 
 
 @pytest.mark.nightly

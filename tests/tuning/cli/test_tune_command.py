@@ -136,7 +136,7 @@ def test_tune_takes_a_custom_function_and_prints_json(here, own):
     assert outcome["sentence"]
     assert outcome["num_runs"] == 4 + 3 * 2 + 2 * 2
     assert outcome["search_seconds"] > 0
-    assert outcome["finalist_seconds"] > 0
+    assert outcome["race_seconds"] > 0
     assert {"no dropout"} < {row["setting"] for row in outcome["settings"]}
     folder = Path(outcome["directory"])
     assert folder.parent.name == "runs"
@@ -307,7 +307,7 @@ def test_dry_run_writes_nothing(here):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["mpl"], "received 'mpl'; did you mean mlp"),
+        (["mpl"], "received 'mpl'; did you mean 'mlp'"),
         (["--rates", "0.2;0.5"], "'--rates': expected numbers separated by commas"),
         (["--rates", "20,50"], "for 20% write 0.2"),
         (["--rates", "50"], "for 50% write 0.5"),

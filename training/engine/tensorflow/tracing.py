@@ -63,8 +63,8 @@ def check_state(function: Any, known: Sequence[tf.Variable]) -> None:
     unseeded = sorted(operation_types(function) & (_RANDOM_OPERATIONS | _PYTHON_OPERATIONS))
     if unseeded:
         raise ValueError(
-            "expected layers whose random numbers follow from a seed, as those of keras.random "
-            f"with a SeedGenerator do; received a model that calls {', '.join(unseeded)}"
+            "expected layers whose random numbers follow from a seed (as those of keras.random "
+            f"with a SeedGenerator do), received a model that calls {', '.join(unseeded)}"
         )
 
 
