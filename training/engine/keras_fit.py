@@ -73,8 +73,8 @@ def fit_member(
     if member.weights is not None:
         if not all(each.built for each in optimizers_of(model)):
             # Those that the code of the model holds create their variables in its first step.
-            x, y, *weight = take(plan.examples.training_data(), slice(1))
-            model.train_on_batch(x, y, *weight)
+            x, y, *_ = take(plan.examples.training_data(), slice(1))
+            model.fit(x, y, verbose=0)
         state.resume(Checkpoint.load(member.weights))
     for epoch in range(member.initial_epoch, member.epochs or plan.settings.epochs):
         if member.schedule is not None:

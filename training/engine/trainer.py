@@ -113,7 +113,8 @@ class MemberTrainer:
 
         Raises:
             ValueError: a member's rates do not fit the model, or it has a schedule and its rates
-                cannot be changed during training.
+                cannot be changed during training; or the model has training code of its own,
+                which fails.
             RuntimeError: `members` yields None although no member is being trained.
         """
         jobs: Iterator[Job | None] = (
@@ -130,6 +131,14 @@ class MemberTrainer:
     def max_parallel(self) -> int:
         """The largest number of members that are trained at the same time."""
         return self._start_engine().max_parallel
+
+    def start(self) -> None:
+        """Start the engine, which `train` does otherwise.
+
+        Raises:
+            ValueError: the model has training code of its own, which fails.
+        """
+        self._start_engine()
 
     def _start_engine(self) -> Engine:
         if self._engine is None:
