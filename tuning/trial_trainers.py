@@ -13,6 +13,7 @@ from dropout_zoo.models.graph.equality import ModelReading, read_model
 from dropout_zoo.models.graph.model_graph import is_plain_model
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.engine.base import Trainer
+from dropout_zoo.training.engine.eligibility import own_training_code
 from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.settings import TrainSettings
 
@@ -87,7 +88,8 @@ class TrialTrainers:
             The trainer, or why only `Model.fit` can train the model.
 
         Raises:
-            ValueError: model, data and settings do not fit together.
+            ValueError: model, data and settings do not fit together, or the model has training
+                code of its own, which fails.
         """
         if not is_plain_model(model):
             return _only_model_fit(f"{type(model).__name__} is a subclassed model without a graph")
@@ -101,6 +103,8 @@ class TrialTrainers:
                 return _only_model_fit(reason)
             directory = self._directory / str(next(self._numbers))
             trainer = new_trainer(model, self._data, self._settings, directory)
+            if own_training_code(model) is not None:
+                trainer.start()  # if that code fails, only this trial fails
         if reading.unread:
             return AssignedTrainer(trainer, shared=False)
         self._shared[reading.digest] = trainer

@@ -422,6 +422,7 @@ def unrecorded():
 
 
 @pytest.mark.nightly
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of KerasTuner's dependencies
 def test_a_model_that_keras_cannot_clone_is_tuned_from_its_function(few_digits, tmp_path):
     settings = {"rates": [0.1, 0.2], "num_seeds": 2, "epochs": 1, "progress": False}
     with pytest.raises(TypeError, match="pass the function that builds the model"):

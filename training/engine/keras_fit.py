@@ -78,8 +78,8 @@ def fit_member(
         model = with_runtime_rates(model)
     if member.weights is not None and not all(each.built for each in optimizers_of(model)):
         # Those that the code of the model holds create their variables in its first step.
-        x, y, *weight = take(plan.examples.training_data(), slice(1))
-        model.train_on_batch(x, y, *weight)
+        x, y, *_ = take(plan.examples.training_data(), slice(1))
+        model.fit(x, y, verbose=0)
     checkpoint = train_epochs(
         plan,
         job,

@@ -119,8 +119,9 @@ class MemberTrainer:
 
         Raises:
             ValueError: a member's rates do not fit the model; it has a schedule and its rates
-                cannot be changed during training; it continues an earlier run and has callbacks; or
-                it shares a callback, or the file of one, with another.
+                cannot be changed during training; it continues an earlier run and has callbacks; it
+                shares a callback, or the file of one, with another; or the training code of the
+                model fails.
             TypeError: `callbacks` made something else than a list of callbacks.
             RuntimeError: `members` yields None although no member is being trained.
         """
@@ -155,6 +156,14 @@ class MemberTrainer:
     def max_parallel(self) -> int:
         """The largest number of members that are trained at the same time."""
         return self._start_engine().max_parallel
+
+    def start(self) -> None:
+        """Start the engine, which `train` does otherwise.
+
+        Raises:
+            ValueError: the model has training code of its own, which fails.
+        """
+        self._start_engine()
 
     def _start_engine(self) -> Engine:
         if self._engine is None:

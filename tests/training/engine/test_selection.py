@@ -16,6 +16,9 @@ class LastFirst:
 
     max_parallel = 7
 
+    def why_not(self, job):
+        return None
+
     def run(self, jobs, *, on_result):
         self.jobs, finished = jobs, {}
         while not jobs.exhausted:
@@ -67,8 +70,8 @@ def test_options_that_model_fit_does_not_read_are_reported_once(given, without_e
     with pytest.warns(UserWarning) as told:
         assert trainer.max_parallel == 1
         assert trainer.max_parallel == 1
-    _, *others = (str(each.message) for each in told)
-    assert others == [
+    said = [str(each.message) for each in told]
+    assert [text for text in said if "no effect" in text] == [
         f"{options} has no effect, because Model.fit trains the members one after another"
         for options in without_effect
     ]
