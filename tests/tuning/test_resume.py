@@ -177,7 +177,7 @@ def test_a_directory_without_a_complete_run_has_no_result(tmp_path):
         ({"epochs": 2}, "settings.epochs: 1 in that run, now 2"),
         ({"seed": 3}, "settings.seed: 0 in that run, now 3"),
         ({"rates": [0.3]}, "settings.rates"),
-        ({"callbacks": lambda member: []}, "settings.callbacks: null there"),
+        ({"callbacks": lambda member: []}, "settings.callbacks: null in that run"),
     ],
 )
 def test_other_settings_are_listed_and_refused(few_digits, run, changed, named):
