@@ -70,7 +70,8 @@ def tune(
     Args:
         model: a compiled Keras model; the name of a registered model;
             ``"package.module:function"``; or a function without required arguments that returns a
-            compiled model.
+            compiled model. Give the function where Keras cannot clone the model: it then builds
+            the copies too, and only the weights of the best model are saved.
         x: inputs, as an array, nested lists or a data frame, several in a dict or list; or a
             source of batches such as `tf.data.Dataset`; or a `Dataset`, or a name or path for
             `load_dataset`. If no validation data are given, validation and test sets are split off
