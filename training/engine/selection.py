@@ -29,8 +29,7 @@ def start_engine(plan: Plan, options: EngineOptions) -> Engine:
         one names options that the engine does not read.
 
     Raises:
-        ValueError: the training fails where only `Model.fit` is left, or code of the model's own
-            takes part.
+        ValueError: the model has training code of its own, which fails.
     """
     reason = why_only_model_fit(plan.model)
     with tempfile.TemporaryDirectory() as folder:
@@ -45,8 +44,6 @@ def start_engine(plan: Plan, options: EngineOptions) -> Engine:
                 if keras.backend.backend() == "jax":
                     _warn_of(options.without_effect({"workers"}), "JAX holds all data in memory")
                 return engine
-        if trial is None:
-            trial_by_fit(plan, Path(folder))
     warnings.warn(
         f"Model.fit trains the members, one after another, because {reason}", stacklevel=4
     )
