@@ -152,7 +152,7 @@ def test_displays_draw_on_axes_that_are_given(sweep):
     display = LearningCurveDisplay.from_result(sweep).plot(axes)
     assert display.axes_ == list(axes)
     assert display.figure_ is figure
-    with pytest.raises(ValueError, match="expected 2 axes, one for each of accuracy, loss"):
+    with pytest.raises(ValueError, match=r"expected 2 axes \(one for each of accuracy, loss"):
         LearningCurveDisplay.from_result(sweep).plot(axes[0])
     assert RateCurveDisplay.from_result(sweep).plot(axes[1]).ax_ is axes[1]
 

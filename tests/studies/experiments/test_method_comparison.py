@@ -187,7 +187,7 @@ def test_the_differences_are_drawn_with_intervals_seeds_and_names(race):
         assert np.mean(dots.get_xdata()) == pytest.approx(100 * row.gain)
         assert len(dots.get_xdata()) == 3
     assert axis.get_xlabel() == (
-        "gain over none (validation error, percentage points, right is better)"
+        "gain over no method (validation error, percentage points, right is better)"
     )
     plt.close(axis.figure)
 
