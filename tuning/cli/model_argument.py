@@ -60,7 +60,7 @@ def compiled_model(text: str) -> keras.Model | str:
     model = _load_file(Path(text))
     check_compiled(
         model,
-        name=text,
+        name=f"{text} (as loaded)",  # a loss in the file may be one that cannot be loaded
         remedy="call model.compile(...) before model.save(...), or give a model with a custom loss "
         "as package.module:function",
     )

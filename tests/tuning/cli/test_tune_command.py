@@ -339,7 +339,7 @@ def test_dry_run_writes_nothing(here):
         (["os:path"], "has no function 'path'"),
         (["no_such_module:f"], "No module named 'no_such_module'"),
         (["none.keras"], "none.keras, which is not a file"),
-        (["raw.keras"], "raw.keras without an optimizer and a loss that can be loaded"),
+        (["raw.keras"], "raw.keras (as loaded) without an optimizer and a loss"),
         (["text.keras"], "that loads in safe mode, received text.keras"),
         (["OWN:missing"], "has no function 'missing'"),
         (["OWN:value"], "has no function 'value'"),
