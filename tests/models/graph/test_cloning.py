@@ -352,7 +352,7 @@ def test_rates_that_one_argument_sets_must_be_equal():
     model = keras.Model(inputs, layers.Dense(1)(x))
     paths = ["block/attention/dropout_layer", "block/drop"]
     assert rates_of(model) == dict.fromkeys(paths, 0.1)
-    message = f"for '{paths[0]}', '{paths[1]}', which 'rate' of TransformerBlock 'block' sets"
+    message = rf"for '{paths[0]}', '{paths[1]}' \(which 'rate' of TransformerBlock 'block' sets"
     with pytest.raises(ValueError, match=f"expected the same rate {message}.*received 0.4, 0.1"):
         with_rates(model, {paths[0]: 0.4})
     with pytest.raises(ValueError, match=f"{message}.*received 0.4, 0.3"):
