@@ -135,7 +135,7 @@ def simulate(scenario: Scenario, gain: float, searches: int, seed: int = 0) -> d
         half = estimate.half_width(alpha_of_look(looks, number))
         low, high = estimate.mean - half, estimate.mean + half
         relevant = scores[:, :look].std(axis=1, ddof=1)
-        ends = open_ & ((low > 0) | (high < relevant) | (look == seeds))
+        ends = open_ & ((low > 0) | (high < relevant) | (look == looks[-1]))
         for name, values in {
             "claimed": low > 0, "harm": high < 0, "covered": (low <= gain) & (gain <= high),
             "seeds": np.full(searches, look), "half": half,

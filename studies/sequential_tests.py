@@ -14,7 +14,7 @@ from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL
 LOOKS = (10, 20, 40)
 """Numbers of seeds at which a race is evaluated, up to its maximum."""
 
-LEAST_GROWTH = 1.5
+LEAST_GROWTH = 2
 """Minimum ratio of the seeds of a look to those of the look before: a look that adds few seeds may
 spend little error probability, so that its interval would be wider than that of the look before."""
 
@@ -54,7 +54,7 @@ def looks_until(num_seeds: int) -> list[int]:
 
     Example:
         >>> looks_until(40), looks_until(15), looks_until(3)
-        ([10, 20, 40], [10, 15], [3])
+        ([10, 20, 40], [15], [3])
     """
     return [*(look for look in LOOKS if LEAST_GROWTH * look <= num_seeds), num_seeds]
 
@@ -91,7 +91,7 @@ def looks_over_splits(num_seeds: int) -> list[int]:
 
     Example:
         >>> looks_over_splits(40), looks_over_splits(31), looks_over_splits(15)
-        ([10, 20, 40], [10, 30], [10, 15])
+        ([10, 20, 40], [10, 30], [15])
     """
     splits = num_splits(num_seeds)
     last = whole_splits(num_seeds, splits)

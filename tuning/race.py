@@ -73,7 +73,7 @@ class RaceSettings:
                 rates,
                 self.first_seed + number,
                 label=name,
-                # A different first seed gives different splits, and so a separate experiment.
+                # A different first seed gives different splits.
                 split=0 if fixed else 1 + 1000 * self.first_seed + number % self.splits,
             )
             for number in numbers
@@ -231,7 +231,7 @@ def gains(
 
 
 def is_clear(rows: Mapping[str, Mapping[str, float]], control: Sequence[float]) -> bool:
-    """Return whether more seeds would not change the answer.
+    """Return whether a relevant gain is established or ruled out.
 
     Args:
         rows: what `gains` returned.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -138,25 +137,39 @@ def choose_finalists(
     return [order[rates] for rates in ranked[:count]]
 
 
-def best_so_far(searched: Sequence[TrainingRecord], objective: Objective) -> pd.DataFrame:
+def best_so_far(
+    searched: Sequence[TrainingRecord], objective: Objective, *, screened: bool
+) -> pd.DataFrame:
     """Rank the settings of an unfinished search.
 
     Args:
         searched: the training runs of the search that have finished.
         objective: what they are judged by.
+        screened: whether the screening has finished; otherwise its runs are left out, because those
+            of some settings are missing.
 
     Returns:
         The columns of `comparison_table`, without gains: one row per setting, best first, for the
-        ten best ones; empty if no training run was completed. Settings that were screened come
-        first: on other splits of the data, scores differ more than between settings. A screening
-        that has not finished is left out.
+        ten best ones; empty if no training run was completed. Scores on other splits of the data
+        differ more than those of two settings, so settings that were not screened are ranked as if
+        they had changed on the splits of the screening as the others did on average.
     """
-    screened = Counter(each.setting for each in searched if each.role == SCREENING)
-    if len({*screened.values()}) > 1:
+    if not screened:
         searched = [each for each in searched if each.role != SCREENING]
     first = {tuple(sorted(each.result.rates.items())): each for each in reversed(searched)}
     ranked = _ranked_scores([record.result for record in searched], objective)
-    ranked = dict(sorted(ranked.items(), key=lambda each: -len(each[1])))
+    if ranked:
+        most = max(map(len, ranked.values()))
+        # The first score of each setting is that of the search.
+        changes = [np.mean(each) - each[0] for each in ranked.values() if len(each) == most]
+
+        def comparable(rates: _Rates) -> float:
+            scores = ranked[rates]
+            change = float(np.mean(changes)) if len(scores) < most else 0.0
+            return float(np.mean(scores)) + change
+
+        best = sorted(ranked, key=comparable, reverse=objective.direction == "max")
+        ranked = {rates: ranked[rates] for rates in best}
     return pd.DataFrame(
         [
             mean_row(first[rates].setting, first[rates].role, first[rates].result.rates, scores)

@@ -129,6 +129,7 @@ class _Run:
         self.progress = progress
         self.space = search.space
         self.searched: list[TrainingRecord] = []
+        self.screened = False  # of a search that time has ended
         self.candidates: Mapping[str, Mapping[str, float]] = {}
         self.raced: list[TrainingRecord] = []
         self.out_of_time = False
@@ -285,9 +286,10 @@ class _Run:
         """
         search, records = self.search, self.trainer.records
         self.out_of_time = True
-        if not self.searched:
+        self.screened = bool(self.searched)
+        if not self.screened:
             self.searched = records
-        if best_so_far(self.searched, search.objective).empty:
+        if best_so_far(self.searched, search.objective, screened=self.screened).empty:
             reasons = sorted({each.result.reason for each in self.searched})
             raise RuntimeError(
                 "expected at least one training run to finish within the budget of "
@@ -296,14 +298,18 @@ class _Run:
             )
         finished = [each for each in records if each.role == RACE]
         failed = {each.setting for each in finished if each.result.status != "completed"}
+        if search.control in failed:  # then no gain can be measured
+            self.raced = [
+                each._replace(role="control" if each.setting == search.control else "finalist")
+                for each in finished
+            ]
+            return
         others = [name for name in self.candidates if name not in failed]
         arms = [search.control, *others[: search.settings.num_finalists]]
         raced = first_seeds(arms, search.race, [each.result for each in finished])
         if len(raced) >= MIN_SEEDS * len(arms):
             self.raced = raced + [
-                each._replace(role="finalist")
-                for each in finished
-                if each.setting in failed - {search.control}
+                each._replace(role="finalist") for each in finished if each.setting in failed
             ]
 
     def _answer(self) -> tuple[pd.DataFrame, Answer]:
@@ -312,7 +318,7 @@ class _Run:
         ended_by = search.budget if self.out_of_time else None
         if not self.raced:
             assert ended_by is not None  # otherwise there was a race
-            table = best_so_far(self.searched, search.objective)
+            table = best_so_far(self.searched, search.objective, screened=self.screened)
             tried = sum(each.role == "trial" for each in self.searched)
             trials = min(tried, search.max_trials), search.max_trials
             return table, out_of_time(
@@ -332,7 +338,11 @@ class _Run:
 
     def _best_run(self, rates: Mapping[str, float]) -> TrainedMember:
         """Return the best run of a setting on the given split."""
-        runs = [r.result for r in self.searched if dict(r.result.rates) == dict(rates)]
+        runs = [
+            each.result
+            for each in self.searched
+            if dict(each.result.rates) == dict(rates) and each.result.member.split == 0
+        ]
         if not any(run.status == "completed" for run in runs):  # but on other seeds it did
             first = self.search.settings.seed + 1
             seeds = range(first, first + SCREENING_SEEDS)

@@ -14,7 +14,7 @@ from dropout_zoo.models import build_mlp
 from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner, TuningResult, search_run, tune
 from dropout_zoo.tuning.answer import answer
 from dropout_zoo.tuning.race import comparison_table, run_race
-from dropout_zoo.tuning.screening import screen
+from dropout_zoo.tuning.screening import best_so_far, screen
 from dropout_zoo.tuning.trial_tables import TrainingRecord
 
 QUICK = {"rates": [0.2, 0.5], "epochs": 1, "num_finalists": 1, "progress": False}
@@ -122,6 +122,23 @@ def test_settings_that_were_not_screened_rank_last():
     )
     assert [rates["hidden"] for rates in candidates.values()] == [0.4, 0.3, 0.5, 0.1]
     assert list(candidates) == ["finalist 1", "finalist 2", "as given", "finalist 4"]
+
+
+def test_settings_are_ranked_on_the_same_seeds_and_splits_where_time_ended():
+    def record(name, rate, score, seed, role):
+        return TrainingRecord(name, role, trained({"hidden": rate}, score, seed, LOSS))
+
+    searched = [record("no dropout", 0.0, 0.30, 0, "control")]
+    searched += [record(f"at {r}", r, r, 0, "trial") for r in (0.5, 0.51, 0.52)]
+    # On the splits of the screening, all scores are worse by 0.1.
+    screening = [record(f"at {r}", r, r + 0.1, s, "screening") for s in (1, 2) for r in (0.5, 0.51)]
+    found = best_so_far([*searched, *screening], LOSS, screened=True)
+    assert list(found["setting"]) == ["no dropout", "at 0.5", "at 0.51", "at 0.52"]
+    assert list(found["seeds"]) == [1, 3, 3, 1]
+    # The first run that has finished is that of an easier split.
+    easier = record("at 0.52", 0.52, 0.1, 1, "screening")
+    found = best_so_far([*searched, easier], LOSS, screened=False)
+    assert list(found["setting"]) == ["no dropout", "at 0.5", "at 0.51", "at 0.52"]
 
 
 @keras.saving.register_keras_serializable("tests")

@@ -49,6 +49,24 @@ def test_finalists_and_controls_share_seeds_that_the_search_never_used(result):
     assert result.num_runs == 6 + 5 * 2 + 3 * 3
 
 
+@pytest.mark.slow
+def test_the_best_model_is_one_that_was_trained_on_the_data_as_they_were_split(few_digits):
+    model = build_mlp(units=(8,), hidden_rates=(0.4,))
+    result = tune(
+        model, few_digits, rates=[0.6, 0.7], epochs=3, num_seeds=10, resplit=True,
+        objective="val_loss:max", progress=False,  # so that dropout is best
+    )  # fmt: skip
+    rate = result.best_rates["hidden_1_dropout"]
+    same = result.trials[result.trials["hidden_1_dropout"] == rate]
+    given = same[same["split"] == 0]
+    assert same["score"].max() > given["score"].max()  # on another split, a score is better
+    best = result.best_model()
+    measured = best.evaluate(
+        few_digits.validation[0], targets_for(best, few_digits.validation[1], 10), verbose=0
+    )
+    assert measured[0] == pytest.approx(given["score"].max(), rel=1e-4)
+
+
 def test_finalists_are_the_best_of_the_search_over_its_three_seeds(result):
     paths = ["hidden_1_dropout", "hidden_2_dropout"]
     searched = result.trials[result.trials["setting"] != NONE].groupby(paths)["score"]
