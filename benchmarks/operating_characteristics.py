@@ -44,6 +44,8 @@ class Scenario:
         splits: standard deviation between splits of the difference of two settings.
         skewed: whether the noise is skewed (a shifted exponential) instead of normal.
         shared: correlation between the effects of a split on two settings with dropout.
+        common: variance that all splits of the same examples have in common, divided by what Nadeau
+            and Bengio assume.
         validation_ratio: number of validation examples divided by that of training examples.
         num_seeds: maximum number of seeds in the race.
         settings: number of settings in the search.
@@ -57,6 +59,7 @@ class Scenario:
     skewed: bool = False
     ratio_of_noise: float = 1.0
     shared: float = 0.58
+    common: float = 1.0
     validation_ratio: float = 270 / 1257
     num_seeds: int = 40
     settings: int = 16
@@ -75,6 +78,14 @@ SCENARIOS = (
     measured_scenario("no effect of the split", splits=0.0),
     measured_scenario("twice the effect of the split", splits=2 * 0.0104 / 0.0249),
     measured_scenario("effects of the split independent between settings", shared=0.0),
+    measured_scenario(
+        "twice the effect of the split, independent between settings",
+        splits=2 * 0.0104 / 0.0249,
+        shared=0.0,
+    ),
+    measured_scenario("the same, 50 settings", splits=2 * 0.0104 / 0.0249, shared=0.0, settings=50),
+    measured_scenario("splits with twice as much in common as assumed", common=2.0),
+    measured_scenario("splits with three times as much in common", common=3.0),
     measured_scenario("skewed noise, that of the control half", skewed=True, ratio_of_noise=2.0),
     measured_scenario("control with half the noise", ratio_of_noise=2.0),
     measured_scenario("validation set twice as large", validation_ratio=2 * 270 / 1257),
@@ -113,7 +124,9 @@ def simulate(scenario: Scenario, gain: float, searches: int, seed: int = 0) -> d
     # What a validation set that happens to favor a setting adds on every seed of a split, and what
     # splits of the same examples have in common (Nadeau and Bengio's correlation).
     on_split = scenario.splits * rng.normal(size=(searches, splits))
-    common = np.sqrt(scenario.validation_ratio) * of_settings(rng, scenario, searches)
+    common = np.sqrt(scenario.common * scenario.validation_ratio) * of_settings(
+        rng, scenario, searches
+    )
     chosen = screened(rng, scenario, common, of_others)
     by_split = (on_split + common[np.arange(searches), chosen][:, None])[:, split_of]
     control = of_control * noise(rng, scenario, (searches, seeds))
@@ -197,14 +210,17 @@ def main() -> None:
             "former_claimed": former(scenario, gain, searches),
         }
         for scenario in SCENARIOS
-        for gain in (0.0, 0.5, 1.0, 1.5)
+        for gain in (-1.0, 0.0, 0.5, 1.0, 1.5)
     ]  # fmt: skip
     (HERE / "operating_characteristics.json").write_text(json.dumps(rows, indent=2) + "\n")
-    print("| noise | gain, sd | claimed | formerly | covered | half-width, sd | seeds | runs |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(
+        "| noise | gain, sd | claimed | harm | formerly | covered | half-width, sd | seeds | runs |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     for row in rows:
         print(
             f"| {row['scenario']['name']} | {row['gain']} | {row['claimed']:.3f} | "
+            f"{row['harm']:.3f} | "
             f"{row['former_claimed']:.3f} | {row['covered']:.3f} | {row['half']:.2f} | "
             f"{row['seeds']:.0f} | {row['num_runs']:.0f} |"
         )
