@@ -281,8 +281,8 @@ class _MeasuredAudit:
             # The short training may be the cause, rather than the model.
             trained = f"{count_of(self.epochs, 'epoch')} on {count_of(self.num_seeds, 'seed')}"
             self.limits.append(
-                f"{trained} do not show whether the model over- or underfits; train for more "
-                "epochs or on more seeds"
+                f"whether the model over- or underfits cannot be told after {trained}; train for "
+                "more epochs or on more seeds"
             )
 
     def _compare_repeat(self, first: TrainedMember, again: TrainedMember) -> None:

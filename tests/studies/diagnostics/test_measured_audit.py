@@ -111,7 +111,8 @@ def test_short_training_runs_get_no_verdict(few_digits):
         report = examine(model, few_digits, epochs=epochs, num_seeds=3, select=["DZ305", "DZ306"])
         assert report.measurements["verdict"]["deficit"] > 0.1
         assert not report
-        assert f"undecided after {epochs} epochs on 3 seeds" in report.limits[0]
+        trained = f"{epochs} epoch{'s' * (epochs > 1)} on 3 seeds"
+        assert f"cannot be told after {trained}; train for more" in report.limits[0]
 
 
 LOSSES = {

@@ -236,7 +236,7 @@ def test_models_with_state_unknown_to_keras_are_left_to_fit(few_digits):
             return x + 0.001 * self.holder()
 
     stack = (layers.Flatten(), layers.Dropout(0.2), Counts(), layers.Dense(CLASSES, "softmax"))
-    trainer = trainer_of(compiled(*stack), few_digits, workers=2)
+    trainer = trainer_of(compiled(*stack), few_digits)
     with pytest.warns(UserWarning, match="1 variables or tables that Keras does not track"):
         one, other = trainer.train([Member([0.2], seed=0), Member([0.2], seed=0)])
     assert_identical(one, other)
