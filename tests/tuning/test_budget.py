@@ -124,6 +124,7 @@ def check_saved(result, panels):
     plt.close(display.figure_)
 
 
+@pytest.mark.slow
 def test_a_race_out_of_time_is_judged_on_the_seeds_that_all_have_finished(few_digits, tmp_path):
     with time_ends(after_seeds_of_the_race(5)):
         result = tune(model(), few_digits, **QUICK, budget="10m", directory=tmp_path / "run")

@@ -11,12 +11,15 @@ from dropout_zoo.models import dropout_sites, with_rates
 from dropout_zoo.training.data.structures import arrays_of
 from dropout_zoo.tuning import tune
 
-FIRST = (subclassed,)
+FIRST = subclassed
 
 
 @pytest.mark.parametrize(
     "make",
-    [pytest.param(each, marks=[pytest.mark.nightly] * (each not in FIRST)) for each in WORKS],
+    [
+        pytest.param(each, marks=pytest.mark.slow if each is FIRST else pytest.mark.nightly)
+        for each in WORKS
+    ],
 )
 def test_everyday_models_are_tuned_changed_and_saved(make, tmp_path):
     model, x, y, loads = make()

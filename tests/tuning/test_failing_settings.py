@@ -212,6 +212,7 @@ def test_a_search_whose_finalist_fails_answers_and_resumes_to_the_same(
     )
 
 
+@pytest.mark.slow
 def test_a_search_whose_control_fails_says_so(few_digits, tmp_path):
     model = brittle(0.0, 0.01, share=1.1)  # no dropout, on every seed
     result = tune(model, few_digits, **QUICK, num_seeds=2, directory=tmp_path / "run")

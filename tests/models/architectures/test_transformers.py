@@ -142,8 +142,8 @@ def test_one_epoch_lowers_the_loss(build, topics, few_digits):
 @pytest.mark.parametrize(
     "build",
     [
-        build_lstm,
-        *(pytest.param(each, marks=pytest.mark.slow) for each in (build_transformer, build_vit)),
+        pytest.param(each, marks=pytest.mark.slow)
+        for each in (build_lstm, build_transformer, build_vit)
     ],
 )
 def test_each_rate_can_be_set_saved_and_reloaded(build, tmp_path):

@@ -48,11 +48,18 @@ ON_INPUTS = [(0.3, 0.0), (0.7, 0.0), (0.0, 0.0)]
 
 
 CELLS = [layers.SimpleRNNCell, layers.GRUCell, layers.LSTMCell]
+EACH_CELL = [
+    layers.SimpleRNNCell,
+    pytest.param(layers.GRUCell, marks=pytest.mark.slow),
+    layers.LSTMCell,
+]
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "policy", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize(("first", "others"), [((0.5, 0.5), BOTH), ((0.5, 0.0), ON_INPUTS)])
-@pytest.mark.parametrize("cell_class", CELLS)
+@pytest.mark.parametrize("cell_class", EACH_CELL)
 def test_outputs_and_draws_are_those_of_the_plain_cell(cell_class, first, others, policy):
     lifted = lifted_cell(cell_class, first, policy)
     of_lifted = in_a_graph(lifted)
@@ -68,7 +75,7 @@ def test_outputs_and_draws_are_those_of_the_plain_cell(cell_class, first, others
     assert of_lifted.experimental_get_tracing_count() == 2  # training and inference
 
 
-@pytest.mark.parametrize("cell_class", CELLS)
+@pytest.mark.parametrize("cell_class", EACH_CELL)
 def test_no_dropout_differs_by_rounding_at_most(cell_class):
     lifted = lifted_cell(cell_class, (0.5, 0.5))
     set_rates(lifted, (0.0, 0.0))
@@ -78,6 +85,7 @@ def test_no_dropout_differs_by_rounding_at_most(cell_class):
     np.testing.assert_array_equal(lifted.cell.seed_generator.state.numpy(), [12345, 0])
 
 
+@pytest.mark.slow
 def test_convolutional_cells_equal_the_plain_ones():
     x = np.random.default_rng(0).normal(size=(3, 4, 6, 6, 2)).astype("float32")
 

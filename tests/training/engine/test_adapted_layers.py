@@ -76,6 +76,7 @@ def test_statistics_may_be_given_to_the_layer(flowers):
     np.testing.assert_array_equal(trained.model().layers[0](x), normalize(x))
 
 
+@pytest.mark.slow
 def test_already_standardized_columns_are_accepted():
     x = np.array(list(itertools.product([-1.0, 1.0], repeat=4)))
     data = Dataset.from_arrays((x, x[:, 0] > 0), (x, x[:, 0] > 0))

@@ -40,7 +40,7 @@ def _marks(make):
 @pytest.mark.parametrize(
     ("make", "memory_budget"),
     [
-        (two_inputs, 1),  # streamed
+        pytest.param(two_inputs, 1, marks=pytest.mark.slow),  # streamed
         pytest.param(features_by_name, 1, marks=pytest.mark.slow),
         pytest.param(mixup, 1, marks=pytest.mark.nightly),
         *(pytest.param(each, None, marks=_marks(each)) for each in WORKS),

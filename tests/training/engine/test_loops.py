@@ -278,6 +278,7 @@ def test_a_member_that_continues_equals_one_that_was_not_interrupted(update, few
         assert np.array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_a_member_that_diverges_or_fails_does_not_affect_the_others(few_digits, tmp_path):
     @keras.saving.register_keras_serializable("tests")
     class RefusesLargeValues(layers.Layer):

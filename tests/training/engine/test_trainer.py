@@ -93,6 +93,7 @@ def test_a_seed_gives_the_same_result_whatever_else_is_trained(model, few_digits
     assert not equal(weights_of(together[0]), weights_of(together[2]))
 
 
+@pytest.mark.slow
 def test_a_learning_rate_replaces_that_of_the_compiled_model(model, few_digits):
     member = [Member([0.2, 0.1], seed=3)]
     (changed,) = train_members(model, member, few_digits, **SETTINGS, learning_rate=0.01)
@@ -124,6 +125,7 @@ def unclonable():
     return model
 
 
+@pytest.mark.slow
 def test_a_learning_rate_also_reaches_the_copies_that_a_function_builds(few_digits):
     trainer = MemberTrainer(unclonable, few_digits, TrainSettings(epochs=1, learning_rate=0.5))
     (trained,) = trainer.train([Member({}, seed=0)])
