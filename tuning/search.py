@@ -19,7 +19,7 @@ from dropout_zoo.training.engine.timing import measure_speed
 from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import Member
 from dropout_zoo.training.objective import parse_objective
-from dropout_zoo.training.plan import built
+from dropout_zoo.training.preparation import built
 from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
 from dropout_zoo.training.settings import TrainSettings
 from dropout_zoo.tuning.budget import Budget

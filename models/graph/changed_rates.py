@@ -12,11 +12,11 @@ from dropout_zoo.models.graph.cloning import (
     ConfigPath,
     clone_model,
     cloned_layer,
-    compile_like,
     copy_weights,
     is_built_again,
     layer_config,
 )
+from dropout_zoo.models.graph.compilation import compile_like
 from dropout_zoo.models.graph.runtime_rates import (
     may_depend_on_rate,
     plain_layer,

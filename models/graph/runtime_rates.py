@@ -8,7 +8,8 @@ from types import CodeType
 
 import keras
 
-from dropout_zoo.models.graph.cloning import clone_model, cloned_layer, compile_like, copy_weights
+from dropout_zoo.models.graph.cloning import clone_model, cloned_layer, copy_weights
+from dropout_zoo.models.graph.compilation import compile_like
 from dropout_zoo.models.graph.model_graph import flat_layers, is_own_code
 from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
 from dropout_zoo.models.keras_internals import (

@@ -35,7 +35,7 @@ from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.engine.trainer import train_members
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import parse_objective
-from dropout_zoo.training.plan import error_of_inputs
+from dropout_zoo.training.preparation import error_of_inputs
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 _EXAMPLES = 256  # for measuring outputs and variances

@@ -6,12 +6,11 @@ Python strings, empty where they are missing.
 
 from __future__ import annotations
 
-import datetime
 import re
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,6 +25,12 @@ from dropout_zoo.training.data.array_checks import (
     RawExamples,
     RawPart,
     Task,
+)
+from dropout_zoo.training.data.table_values import (
+    as_numbers,
+    numbers_of,
+    refuse_dates,
+    strings_of,
 )
 
 if TYPE_CHECKING:
@@ -127,7 +132,7 @@ def feature_columns(
     table = np.empty(len(frame), dtype=fields)
     for key, kind in columns.kinds.items():
         _check_column(name, key, frame)
-        values = _numbers if kind == "numbers" else _strings
+        values = numbers_of if kind == "numbers" else strings_of
         table[key] = values(f"{name}: column {key!r}", frame[key])
     return table, columns
 
@@ -160,7 +165,7 @@ def table_inputs(model: keras.Model, frame: pd.DataFrame) -> dict[str, Array]:
     columns: dict[str, Array] = {}
     for given in model.inputs:
         _check_column(source, given.name, frame)
-        values = _strings if given.dtype == "string" else _numbers
+        values = strings_of if given.dtype == "string" else numbers_of
         columns[given.name] = values(f"{source}: column {given.name!r}", frame[given.name])
     return columns
 
@@ -335,27 +340,27 @@ def _kind(where: str, name: str, column: pd.Series, is_text: bool) -> Kind:
             f"(--drop {option})"
         )
     if is_text:
-        _strings(where, column)
+        strings_of(where, column)
         return "text"
     if isinstance(column.dtype, pd.CategoricalDtype):
         return "categories"
     if pd.api.types.is_numeric_dtype(column.dtype) and column.dtype.kind != "c":
         return "numbers"
     strings = np.array([isinstance(value, str) for value in values])
-    numeric = _as_numbers(values).notna()
+    numeric = as_numbers(values).notna()
     if numeric.all() and not strings.any():
         return "numbers"
     if 2 * numeric.sum() > len(values):
-        _numbers(where, column)  # raises for one or a few typing errors
+        numbers_of(where, column)  # raises for one or a few typing errors
         raise DataError(
             f"{where}: expected numbers, or names of categories, received numbers stored as "
             f"strings ({values.iloc[strings.argmax()]!r}); convert the column with "
             "pandas.to_numeric, or with astype('category') if they name categories"
         )
-    _strings(where, column)
+    strings_of(where, column)
     levels = values.unique()
     if all(map(_DATE.fullmatch, levels)):
-        _refuse_dates(where, levels[0])
+        refuse_dates(where, levels[0])
     if 2 * len(levels) > len(values):
         raise DataError(
             f"{where}: expected categories that repeat, received {len(levels):,} different strings "
@@ -363,65 +368,3 @@ def _kind(where: str, name: str, column: pd.Series, is_text: bool) -> Kind:
             f"the rows, or name it in text (--text {option}) if it holds words"
         )
     return "categories"
-
-
-def _numbers(where: str, column: pd.Series) -> Array:
-    """Return a column of numbers as float32, NaN where they are missing."""
-    numbers = _as_numbers(column)
-    broken = numbers.isna() & column.notna()
-    if broken.any():
-        raise DataError(
-            f"{where}: expected numbers, received {_first(column, broken)}, one of "
-            f"{broken.sum():,} values that are none; correct them, leave the fields empty if the "
-            "values are missing, or leave out the column with drop (--drop)"
-        )
-    with np.errstate(over="ignore"):
-        array: Array = numbers.to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32)
-    infinite = np.isinf(array)
-    if infinite.any():
-        raise DataError(
-            f"{where}: expected finite float32 numbers, received infinite or too large values in "
-            f"{infinite.sum():,} rows, the first in row {infinite.argmax() + 1}; correct them, or "
-            "leave the fields empty if the values are missing"
-        )
-    return array
-
-
-def _as_numbers(column: pd.Series) -> pd.Series:
-    """Return the numbers in a column, and a missing value in place of anything else."""
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        numbers = column
-    else:
-        numbers = pd.to_numeric(column.astype(object), errors="coerce")
-    return numbers if numbers.dtype.kind != "c" else pd.Series(np.nan, index=column.index)
-
-
-def _strings(where: str, column: pd.Series) -> Array:
-    """Return a column of strings, empty where they are missing."""
-    missing = column.isna()
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(object).where(missing, column.astype(str))
-    strings = column.astype(object).where(~missing, "")
-    other = pd.Series([not isinstance(value, str) for value in strings])
-    if other.any():
-        value = strings.iloc[other.argmax()]
-        if isinstance(value, datetime.date):
-            _refuse_dates(where, value)
-        raise DataError(
-            f"{where}: expected numbers or strings, received {_first(column, other)} of type "
-            f"{type(value).__name__}; convert the column, or leave it out with drop (--drop)"
-        )
-    array: Array = strings.to_numpy(dtype=object)
-    return array
-
-
-def _refuse_dates(where: str, value: object) -> NoReturn:
-    raise DataError(
-        f"{where}: expected numbers, or names of categories, received dates ('{value}'); turn them "
-        "into numbers, such as the year and the month, or leave out the column with drop (--drop)"
-    )
-
-
-def _first(column: pd.Series, chosen: pd.Series) -> str:
-    row = int(chosen.argmax())
-    return f"{str(column.iloc[row])[:40]!r} in row {row + 1}"

@@ -74,7 +74,7 @@ class TableEncoder:
         """
         import keras
 
-        from dropout_zoo.models.graph.cloning import compile_like
+        from dropout_zoo.models.graph.compilation import compile_like
 
         model.name = _unused(model.name, (*self.names, self.model.name))
         inputs = [

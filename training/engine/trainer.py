@@ -21,7 +21,7 @@ from dropout_zoo.training.engine.keras_fit import fit_member
 from dropout_zoo.training.engine.member_callbacks import CallbackSource
 from dropout_zoo.training.engine.selection import start_engine
 from dropout_zoo.training.members import Job, Member, TrainedMember, member_rates
-from dropout_zoo.training.plan import make_plan
+from dropout_zoo.training.preparation import make_plan
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 

@@ -1,0 +1,243 @@
+"""Checks that model, data and settings fit together, and prepares what the engines need."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+
+from dropout_zoo.models.factory import check_compiled
+from dropout_zoo.models.graph.builders import builder_of, remember_builder
+from dropout_zoo.models.graph.changed_rates import with_rates
+from dropout_zoo.models.graph.cloning import is_built_again, own_models, why_not_cloneable
+from dropout_zoo.models.graph.model_graph import flat_layers, is_own_code, is_plain_model
+from dropout_zoo.models.graph.runtime_rates import runtime_rates
+from dropout_zoo.models.keras_internals import learning_rate_of
+from dropout_zoo.training.data.structures import Structure, shapes_of, take
+from dropout_zoo.training.data.targets import with_loss_targets
+from dropout_zoo.training.failure_reasons import reason_of
+from dropout_zoo.training.objective import (
+    Objective,
+    as_columns,
+    did_you_mean_objective,
+    parse_objective,
+)
+from dropout_zoo.training.plan import Examples, Plan, evaluate
+from dropout_zoo.training.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from dropout_zoo.training.data.dataset import Dataset
+
+
+def make_plan(
+    model: keras.Model,
+    dataset: Dataset,
+    settings: TrainSettings,
+    *,
+    keep_state: bool,
+    directory: Path,
+    folder: tempfile.TemporaryDirectory[str] | None,
+) -> Plan:
+    """Check that model, data and settings fit together, and prepare the data.
+
+    Raises:
+        ValueError: model, data and settings do not fit.
+        TypeError: the model cannot be cloned, and the function that built it is not known.
+    """
+    check_compiled(model)
+    model = built(model, dataset)
+    _check_adapted(model)
+    _check_cloneable(model)
+    if runtime_rates(model) or settings.learning_rate is not None:
+        model = with_rates(model, {})  # a copy, compiled in the same way
+    if settings.learning_rate is not None:
+        _set_learning_rate(model, settings.learning_rate)
+
+    def examples_of(data: Dataset) -> Examples:
+        index = data.training_sample_index(settings.training_sample)
+        train = with_loss_targets(model, data.train, dataset)
+        validation: tuple[Structure, ...] = with_loss_targets(model, data.validation, dataset)
+        sample = take(train, index)
+        if data.validation_weight is not None:  # both are measured alike
+            weight = data.sample_weight
+            if weight is None:
+                weight = np.ones(data.num_examples(), "float32")
+            sample, validation = (*sample, weight[index]), (*validation, data.validation_weight)
+        return Examples(
+            train=train,
+            sample_weight=_sample_weight(data, settings.class_weight),
+            validation=validation,
+            sample=sample,
+        )
+
+    examples = examples_of(dataset)
+    hint = ""
+    if dataset.encoder is not None:
+        hint = (
+            "; the columns are encoded as numbers for it, so that a model that takes raw columns, "
+            "such as a best.keras, has to be given without its encoder: "
+            "model.get_layer(model.name)"
+        )
+    _try_out(model, examples, parse_objective(settings.objective), hint)
+    plan = Plan(
+        model=model,
+        examples=examples,
+        resplit=lambda split: examples_of(dataset.resplit(split)),
+        settings=settings,
+        keep_state=keep_state,
+        directory=directory,
+        folder=folder,
+    )
+    if settings.initial_weights == "fresh":
+        _warn_of_fixed_weights(plan)
+    return plan
+
+
+def _check_cloneable(model: keras.Model) -> None:
+    """Check that a subclassed model can be cloned: in others, only cloning itself shows it."""
+    if own_models(model) and not is_built_again(model):
+        reason = why_not_cloneable(model)
+        if reason is not None:
+            raise TypeError(reason)
+
+
+def _set_learning_rate(model: keras.Model, learning_rate: float) -> None:
+    """Change the learning rate of a model and of the copies that its builder makes."""
+    try:
+        model.optimizer.learning_rate = learning_rate
+    except TypeError:
+        schedule = type(learning_rate_of(model.optimizer)).__name__
+        raise ValueError(
+            "expected a model whose optimizer has a constant learning rate, received one with "
+            f"{schedule}; leave learning_rate (--learning-rate) out, or compile the model with a "
+            "number"
+        ) from None
+    build = builder_of(model)
+    if build is not None:
+        remember_builder(model, functools.partial(_built_with, build, learning_rate))
+
+
+def _built_with(build: Callable[[], keras.Model], learning_rate: float) -> keras.Model:
+    model = build()
+    model.optimizer.learning_rate = learning_rate
+    return model
+
+
+def _warn_of_fixed_weights(plan: Plan) -> None:
+    """Say which initial weights the code of a model fixes, so that members share them."""
+    model = plan.model
+    if not any(map(is_own_code, [model, *flat_layers(model)])):
+        return  # seeds in configurations do not count
+    fixed = [
+        weight.path
+        for weight, one, other in zip(
+            model.weights, plan.start_weights(0), plan.start_weights(1), strict=True
+        )
+        if weight.trainable and np.ptp(one) > 0 and np.array_equal(one, other)
+    ]
+    if fixed:
+        names = ", ".join(map(repr, fixed[:3])) + (", ..." if len(fixed) > 3 else "")
+        warnings.warn(
+            f"expected initial weights that are drawn from the seed of a member, received {names}, "
+            f"which {model.name!r} gives the same values every time; remove the seeds from the "
+            "initializers in its code, if that is not intended",
+            stacklevel=4,
+        )
+
+
+def built(model: keras.Model, dataset: Dataset) -> keras.Model:
+    """Return a model that has been called on an example of the data, unless it is built already.
+
+    A caller's Sequential model stays as it is, and a copy is built. A subclassed model cannot be
+    copied before it is built.
+
+    Raises:
+        ValueError: the call fails.
+    """
+    if model.built:
+        return model
+    if is_plain_model(model) and builder_of(model) is None:
+        model = with_rates(model, {})
+    x = take(dataset.train[0], slice(1))
+    try:
+        model(x)
+    except Exception as error:  # the user's own code may raise anything
+        raise error_of_inputs(model, x, error) from error
+    return model
+
+
+def _check_adapted(model: keras.Model) -> None:
+    """Check that no `Normalization` still has the statistics that Keras creates it with."""
+    for layer in flat_layers(model):
+        if not isinstance(layer, keras.layers.Normalization) or not layer.built:
+            continue
+        if layer.input_mean is not None:  # it was created with its statistics
+            continue
+        mean, variance, count = map(
+            keras.ops.convert_to_numpy, (layer.adapt_mean, layer.adapt_variance, layer.count)
+        )
+        if not (count or mean.any()) and (variance == 1).all():
+            raise ValueError(
+                f"expected Normalization layers that have been adapted, received {layer.name!r} "
+                "with a mean of 0 and a variance of 1, which leaves its inputs as they are; call "
+                "its adapt(x) with the training inputs, or remove it"
+            )
+
+
+def error_of_inputs(
+    model: keras.Model, x: Structure, error: Exception, hint: str = ""
+) -> ValueError:
+    """Return the error to raise where a model fails on its inputs.
+
+    Args:
+        model: the model.
+        x: the inputs.
+        error: what the model raised.
+        hint: what to do, as the end of the sentence.
+
+    Returns:
+        An error that names the model and the shape of the inputs.
+    """
+    return ValueError(
+        f"expected a model that takes inputs of shape {shapes_of(x)}, received {model.name!r}, "
+        f"which fails on the first examples: {reason_of(error)}{hint}"
+    )
+
+
+def _try_out(model: keras.Model, examples: Examples, objective: Objective, hint: str = "") -> None:
+    """Evaluate a few examples, so that mistakes are found before any training."""
+    # More than one, because weights of one example fit targets of any shape.
+    x, *others = take(examples.training_data(), slice(3))
+    try:
+        measured = as_columns(evaluate(model, (x, *others)))
+    except Exception as error:  # the user's own code may raise anything
+        raise error_of_inputs(model, x, error, hint) from error
+    columns = [*measured, *(f"{part}_{name}" for part in ("train", "val") for name in measured)]
+    if objective.name not in columns:
+        raise ValueError(
+            f"expected the objective to be one of {', '.join(columns)}, received "
+            f"{objective.name!r}{did_you_mean_objective(objective.name, measured)}"
+        )
+
+
+def _sample_weight(dataset: Dataset, class_weight: Mapping[int, float] | None) -> np.ndarray | None:
+    weights = dataset.sample_weight
+    if class_weight is None:
+        return weights
+    if dataset.num_classes is None:
+        raise ValueError("expected class_weight only for a classification, received other data")
+    unknown = [label for label in class_weight if label not in range(dataset.num_classes)]
+    if unknown:
+        raise ValueError(
+            f"expected class_weight by class number from 0 to {dataset.num_classes - 1}, "
+            f"received {unknown}"
+        )
+    by_class = np.array([class_weight.get(c, 1.0) for c in range(dataset.num_classes)], "float32")
+    per_example = by_class[dataset.train[1]]
+    return per_example if weights is None else weights * per_example
