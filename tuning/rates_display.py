@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from dropout_zoo.models.wording import listed
 from dropout_zoo.studies.displays.base import Display, Style, draw_seeds, styled
 from dropout_zoo.studies.displays.paired_difference import DifferenceDisplay
 from dropout_zoo.studies.displays.style import BLACK, BLUE, GRAY, GREEN, RATE_AXIS, VERMILION
@@ -29,10 +30,10 @@ class RatesDisplay(Display):
 
     Args:
         trials: one row per trial, with a column of rates for each panel and ``score``.
-        panels: name of each panel: the path of a site, or of a group of sites.
+        panels: the sites that share the rates of each panel, by the name of its column.
         controls: score of each control by its name.
         race: the gains of the finalists; None without a race.
-        best_rates: recommended rate by panel.
+        best_rates: recommended rate by site path.
         objective: what the scores are.
 
     Example:
@@ -43,7 +44,7 @@ class RatesDisplay(Display):
         >>> trials = pd.DataFrame({"dropout": [0.2, 0.5], "score": [0.31, 0.35]})
         >>> gains = pd.DataFrame({"setting": ["a"], "gain": [0.1], "low": [0.0], "high": [0.2]})
         >>> display = RatesDisplay(
-        ...     trials=trials, panels=["dropout"], controls={"no dropout": 0.33},
+        ...     trials=trials, panels={"dropout": ["dropout"]}, controls={"no dropout": 0.33},
         ...     race=DifferenceDisplay(gains=gains, pairs=gains[:0], label="gain"),
         ...     best_rates={"dropout": 0.2}, objective=Objective("val_loss", "min"),
         ... ).plot(scatter_kw={"markersize": 8})
@@ -55,14 +56,14 @@ class RatesDisplay(Display):
         self,
         *,
         trials: pd.DataFrame,
-        panels: Sequence[str],
+        panels: Mapping[str, Sequence[str]],
         controls: Mapping[str, float],
         race: DifferenceDisplay | None,
         best_rates: Mapping[str, float],
         objective: Objective,
     ) -> None:
         self.trials = trials
-        self.panels = list(panels)
+        self.panels = {name: tuple(sites) for name, sites in panels.items()}
         self.controls = dict(controls)
         self.race = race
         self.best_rates = best_rates
@@ -75,7 +76,7 @@ class RatesDisplay(Display):
         trials: pd.DataFrame,
         finalists: pd.DataFrame,
         comparison: pd.DataFrame,
-        panels: Sequence[str],
+        panels: Mapping[str, Sequence[str]],
         best_rates: Mapping[str, float],
         objective: Objective,
     ) -> Self:
@@ -87,8 +88,9 @@ class RatesDisplay(Display):
             finalists: one row per training run of the race, with ``setting``, ``seed``, ``score``;
                 none without a race.
             comparison: one row per finalist or control, with ``setting`` and the gains.
-            panels: names of the searched sites, in the order in which they are drawn.
-            best_rates: rate of the winner by name of the site.
+            panels: the sites that share the rates of each panel, by the name of its column, in the
+                order in which they are drawn.
+            best_rates: rate of the winner by site path.
             objective: what the scores are.
 
         Returns:
@@ -140,16 +142,15 @@ class RatesDisplay(Display):
         if ax is None:
             for axis in of_sites[1:]:
                 axis.sharey(of_sites[0])
-        for axis, path in zip(of_sites, self.panels, strict=True):
-            self._draw_panel(axis, path, lines[path], label, line_kw, scatter_kw)
+        for axis, name in zip(of_sites, self.panels, strict=True):
+            self._draw_panel(axis, name, lines[name], label, line_kw, scatter_kw)
         axes[0].set_ylabel(f"{self.objective.name} at the best epoch")
         # Below the panel, where it hides nothing and takes no width.
-        axes[0].legend(
-            loc="upper left", bbox_to_anchor=(0, -0.16), frameon=False, fontsize=9, ncols=2
-        )
+        axes[0].legend(loc="upper left", bbox_to_anchor=(0, -0.16), frameon=False, fontsize=9)
         if self.race is not None:
             self.race.plot(axes[-1])
             axes[-1].set_title("the race", fontsize=10, loc="left")
+            axes[-1].locator_params(axis="x", nbins=5)  # so that the labels do not overlap
         return self
 
     def _lines(self) -> tuple[str, dict[str, pd.Series[float]]]:
@@ -159,14 +160,15 @@ class RatesDisplay(Display):
         best trial alone. Where possible, a line therefore connects trials that differ in one rate
         only.
         """
-        trials = self.trials.drop_duplicates(self.panels).sort_values(
+        columns = list(self.panels)
+        trials = self.trials.drop_duplicates(columns).sort_values(
             "score", ascending=self.objective.direction == "min"
         )
-        lines = [self._through(trials, rates) for _, rates in trials[self.panels].iterrows()]
+        lines = [self._through(trials, rates) for _, rates in trials[columns].iterrows()]
         if len(self.panels) > 1:
             lines = [each for each in lines if min(map(len, each.values())) >= 2]
         if not lines:
-            means = {path: self.trials.groupby(path)["score"].mean() for path in self.panels}
+            means = {name: self.trials.groupby(name)["score"].mean() for name in columns}
             return "mean over the other sites", means
         # Of the longest ones, those of the best trial.
         longest = max(lines, key=lambda each: sum(map(len, each.values())))
@@ -176,23 +178,23 @@ class RatesDisplay(Display):
         self, trials: pd.DataFrame, rates: pd.Series[float]
     ) -> dict[str, pd.Series[float]]:
         """Scores by rate at each site of the trials with these rates at all other sites."""
-        same = trials[self.panels] == rates
+        same = trials[list(self.panels)] == rates
         return {
-            path: trials[same.drop(columns=path).all(axis=1)].set_index(path)["score"].sort_index()
-            for path in self.panels
+            name: trials[same.drop(columns=name).all(axis=1)].set_index(name)["score"].sort_index()
+            for name in self.panels
         }
 
     def _draw_panel(
         self,
         axis: Axes,
-        path: str,
+        name: str,
         scores: pd.Series[float],
         label: str,
         line_kw: Style,
         scatter_kw: Style,
     ) -> None:
         draw_seeds(
-            axis, self.trials[path], self.trials["score"], GRAY, scatter_kw, marker="o",
+            axis, self.trials[name], self.trials["score"], GRAY, scatter_kw, marker="o",
             markersize=4, label="trial",
         )  # fmt: skip
         line = {
@@ -201,14 +203,22 @@ class RatesDisplay(Display):
         }  # fmt: skip
         axis.plot(scores.index, scores, **styled(Line2D, line, line_kw))
         controls = zip(self.controls.items(), CONTROL_STYLES, strict=False)
-        for (name, score), (color, style) in controls:
-            axis.axhline(score, color=color, linestyle=style, linewidth=1.5, label=name, zorder=1)
+        for (control, score), (color, style) in controls:
+            axis.axhline(
+                score, color=color, linestyle=style, linewidth=1.5, label=control, zorder=1
+            )
         axis.axvline(
-            self.best_rates[path], color=GREEN, linestyle=":", linewidth=1.5,
+            self.best_rates[self.panels[name][0]], color=GREEN, linestyle=":", linewidth=1.5,
             label="recommended rate", zorder=0,
         )  # fmt: skip
         axis.set_xlabel(RATE_AXIS)
-        axis.set_title(path, fontsize=10)
+        axis.set_title(_title(self.panels[name]), fontsize=10)
+
+
+def _title(sites: Sequence[str]) -> str:
+    """Name the sites of a panel, as many as fit above it."""
+    first, *others = sites
+    return listed(sites) if len(others) <= 1 else f"{first} and {len(others)} others"
 
 
 def _control(finalists: pd.DataFrame) -> str:

@@ -200,7 +200,7 @@ class TuningResult:
             trials=self.trials,
             finalists=self.finalists,
             comparison=self.comparison,
-            panels=list(self.space.choices),
+            panels=self.space.sites,
             best_rates=self.best_rates,
             objective=self.objective,
         )

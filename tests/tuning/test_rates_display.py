@@ -24,8 +24,8 @@ def lines_of(settings, panels=("first", "second")):
     trials = pd.DataFrame(settings, columns=["first", "second"])
     trials["score"] = score(trials["first"], trials["second"])
     display = RatesDisplay(
-        trials=trials, panels=panels, controls={}, race=None, best_rates=dict.fromkeys(panels, 0.3),
-        objective=Objective("val_loss", "min"),
+        trials=trials, panels={name: [name] for name in panels}, controls={}, race=None,
+        best_rates=dict.fromkeys(panels, 0.3), objective=Objective("val_loss", "min"),
     ).plot()  # fmt: skip
     plt.close(display.figure_)
     return [
@@ -62,3 +62,13 @@ def test_the_line_of_a_single_site_connects_all_trials():
     np.testing.assert_allclose(scores, score(rates, 0.3))
     [(label, rates, _)] = lines_of([(0.4, 0.3)], ["first"])
     assert (label, list(rates)) == (ALONE, [0.4])
+
+
+def test_the_title_of_a_panel_names_the_sites_that_share_the_rate():
+    trials = pd.DataFrame({"a": GRID, "b": GRID, "score": GRID})
+    display = RatesDisplay(
+        trials=trials, panels={"a": ["a", "c"], "b": ["b", "d", "e"]}, controls={}, race=None,
+        best_rates=dict.fromkeys("abcde", 0.3), objective=Objective("val_loss", "min"),
+    ).plot()  # fmt: skip
+    plt.close(display.figure_)
+    assert [axis.get_title() for axis in display.axes_] == ["a and c", "b and 2 others"]

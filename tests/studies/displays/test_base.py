@@ -45,7 +45,7 @@ MADE = {
         "one_standard_error": (0.2, 0.5), "labels": {0.2: "overfitting", 0.5: "balanced"},
     },
     "RatesDisplay": {
-        "trials": TRIALS, "panels": ["site"], "controls": {"no dropout": 1.5},
+        "trials": TRIALS, "panels": {"site": ["site"]}, "controls": {"no dropout": 1.5},
         "race": DifferenceDisplay(gains=GAINS, pairs=GAINS[:0], label="gain"),
         "best_rates": {"site": 0.2}, "objective": Objective("val_loss", "min"),
     },
