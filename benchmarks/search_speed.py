@@ -39,10 +39,11 @@ class BenchmarkJob:
     data: str
     batch_size: int
     epochs: int
-    rates: tuple[tuple[float, ...], ...]  # per hidden site
+    rates: tuple[tuple[float, ...], ...]  # per searched site; these are the first ones of the model
     contenders: tuple[str, ...]
     goal: float
     goal_of: str = "zoo"
+    argument: str = "hidden_rates"  # of the builder, which sets these rates
 
     @property
     def trials(self) -> int:
@@ -73,6 +74,18 @@ JOBS = (
     BenchmarkJob(
         "CNN, MNIST, batch 128, bfloat16", "cnn", "mnist", 128, 1,
         (tuple(SEARCHED[:6]),), ("stock", "stock_bfloat16", "zoo_bfloat16"), 4.8, "zoo_bfloat16",
+    ),
+    BenchmarkJob(
+        "LSTM, topics, batch 32", "lstm", "topics", 32, 5,
+        (tuple(SEARCHED),), ("stock", "zoo", "zoo_keras"), 5, argument="embedding_rate",
+    ),
+    BenchmarkJob(
+        "transformer, topics, batch 32", "transformer", "topics", 32, 5,
+        (tuple(SEARCHED),), ("stock", "zoo", "zoo_keras"), 5, argument="embedding_rate",
+    ),
+    BenchmarkJob(
+        "vision transformer, digits, batch 32", "vit", "digits", 32, 5,
+        (tuple(SEARCHED),), ("stock", "zoo", "zoo_keras"), 5, argument="embedding_rate",
     ),
 )  # fmt: skip
 
@@ -161,15 +174,16 @@ def report(rows: list[dict[str, Any]], peak: float) -> None:
     """Print the table."""
     print(f"matrix-multiply peak measured here: {peak / 1e9:.0f} GFLOP/s, float32")
     print(
-        f"{'work':<33}{'contender':<16}{'s':>7}{'steps/s':>9}{'x stock':>9}{'goal':>6}"
+        f"{'work':<37}{'contender':<16}{'s':>7}{'steps/s':>9}{'x stock':>9}{'goal':>6}"
         f"{'of peak':>9}{'val_loss':>10}{'MB':>7}"
     )
     for row in rows:
         goal = f"{row['goal']:g}" if row["goal"] else ""
+        share = f"{row['share_of_peak']:.1%}" if row["share_of_peak"] else ""
         print(
-            f"{row['work']:<33}{row['contender']:<16}{row['seconds']:>7.1f}"
+            f"{row['work']:<37}{row['contender']:<16}{row['seconds']:>7.1f}"
             f"{row['model_steps_per_second']:>9.0f}{row['times_stock']:>9.1f}{goal:>6}"
-            f"{row['share_of_peak']:>9.1%}{row['best_val_loss']:>10.4f}{row['memory_mb']:>7.0f}"
+            f"{share:>9}{row['best_val_loss']:>10.4f}{row['memory_mb']:>7.0f}"
         )
 
 
@@ -182,9 +196,6 @@ def contend(job: BenchmarkJob, contender: str, mnist: str | None) -> dict[str, A
             import torch  # noqa: F401
         except ImportError:
             return {"missing": "torch"}
-    from dropout_zoo.training import load_dataset
-
-    data = load_dataset("digits" if job.data == "digits" else mnist, split=SPLIT)
     if contender.startswith("zoo"):
         from dropout_zoo.training import start_keras
 
@@ -196,6 +207,9 @@ def contend(job: BenchmarkJob, contender: str, mnist: str | None) -> dict[str, A
     if contender.endswith("bfloat16"):
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
     from dropout_zoo.models import create_model
+    from dropout_zoo.training import load_dataset
+
+    data = load_dataset(mnist if job.data == "mnist" else job.data, split=SPLIT)
 
     model = create_model(job.model, input_shape=data.input_shape, num_classes=data.num_classes)
     steps = -(-len(data.train[0]) // job.batch_size) * job.epochs * job.trials
@@ -225,10 +239,15 @@ def run_stock(
     def build(hp: Any) -> Any:
         rates = [hp.Choice(f"rate_{n}", list(r), ordered=True) for n, r in enumerate(job.rates)]
         return create_model(
-            job.model, input_shape=data.input_shape, num_classes=10, hidden_rates=rates
+            job.model,
+            input_shape=data.input_shape,
+            num_classes=data.num_classes,
+            **{job.argument: rates if job.argument == "hidden_rates" else rates[0]},
         )
 
-    train, validation = ((x, targets_for(model, y, 10)) for x, y in (data.train, data.validation))
+    train, validation = (
+        (x, targets_for(model, y, data.num_classes)) for x, y in (data.train, data.validation)
+    )
     tuner = keras_tuner.GridSearch(build, "val_loss", seed=1, directory=folder)
     started = time.perf_counter()
     tuner.search(
@@ -254,7 +273,7 @@ def run_zoo(
     from dropout_zoo.training import MemberTrainer, TrainSettings
     from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner
 
-    sites = [site.path for site in dropout_sites(model)]
+    sites = [site.path for site in dropout_sites(model)][: len(job.rates)]
     tuner = DropoutTuner(
         oracles.GridSearchOracle(keras_tuner.Objective("val_loss", "min"), seed=1),
         DropoutHyperModel(model, dict(zip(sites, job.rates, strict=True))),
@@ -345,9 +364,17 @@ def run_torch(
 
 
 def flop_per_example(model: Any) -> float:
-    """Count floating-point operations per training example, in dense and conv layers."""
+    """Count floating-point operations per training example, in dense and conv layers.
+
+    Returns 0 for models of sequences, most of whose operations are in other layers.
+    """
     import keras
 
+    if any(
+        isinstance(layer, keras.layers.LayerNormalization | keras.layers.LSTM)
+        for layer in model.layers
+    ):
+        return 0.0
     total, first = 0.0, True
     for layer in model.layers:
         if isinstance(layer, keras.layers.Dense | keras.layers.Conv2D):

@@ -16,8 +16,9 @@ _CONVOLUTIONAL_FAMILIES = ("CNN", "wide ResNet")
 def start_keras(announce: bool = True, model: str = "") -> None:
     """Import Keras and start its backend, set up for one training run per core.
 
-    Call it before anything else imports Keras; afterwards it does nothing. What the backend writes
-    to standard error is shown only if it fails.
+    Call it before anything else imports Keras, so that what the backend writes to standard error is
+    shown only if it fails. Where Keras is imported already, it only prepares TensorFlow's threads,
+    which has an effect until the first model or tensor is created.
 
     For a registered model with convolutions, TensorFlow is told to use the kernels of oneDNN. They
     train the documented CNN in four fifths of the time on processors for which TensorFlow does not
@@ -36,6 +37,7 @@ def start_keras(announce: bool = True, model: str = "") -> None:
         >>> start_keras(announce=False)
     """
     if "keras" in sys.modules:
+        _prepare_backend()
         return
     if announce:
         print("Starting Keras and its backend ...", file=sys.stderr, flush=True)
@@ -52,12 +54,7 @@ def start_keras(announce: bool = True, model: str = "") -> None:
             import keras
             import keras_tuner  # noqa: F401 - it imports TensorFlow with any backend
 
-            if keras.backend.backend() == "tensorflow":
-                from dropout_zoo.training.engine.tensorflow.threads import prepare_threads
-
-                prepare_threads()
-                # It warns of retracing, which is expected where many models are trained.
-                logging.getLogger("tensorflow").setLevel(logging.ERROR)
+            _prepare_backend()
             keras.ops.zeros(())  # starts the runtime, which looks for devices
         except BaseException:
             os.dup2(standard_error, 2)
@@ -70,3 +67,14 @@ def start_keras(announce: bool = True, model: str = "") -> None:
             gc.freeze()
             if collects:
                 gc.enable()
+
+
+def _prepare_backend() -> None:
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        from dropout_zoo.training.engine.tensorflow.threads import prepare_threads
+
+        prepare_threads()
+        # It warns of retracing, which is expected where many models are trained.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)

@@ -37,3 +37,23 @@ def test_onednn_is_used_for_convolutions_unless_the_user_decides(model, given, e
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip() == expected
+
+
+AFTER_KERAS = """
+from dropout_zoo.training import MemberTrainer, start_keras  # the former imports Keras
+
+start_keras(announce=False)
+import tensorflow as tf
+
+print(tf.config.threading.get_intra_op_parallelism_threads())
+"""
+
+
+@pytest.mark.slow
+def test_threads_are_prepared_although_keras_is_imported_already():
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+    done = subprocess.run(
+        [sys.executable, "-c", AFTER_KERAS], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "1"
