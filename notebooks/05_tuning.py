@@ -167,7 +167,7 @@ display(
     Markdown(
         f"On the seed of the trials, no dropout reached {without:.4f}, so the trial promised a "
         f"gain of {sign * (in_search.drop('screening').mean() - without):.4f}. The race, on fresh "
-        f"seeds and splits, measured {finalist['gain']:.4f}."
+        f"seeds, measured {finalist['gain']:.4f}."
     )
 )
 

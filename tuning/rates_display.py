@@ -142,6 +142,7 @@ class RatesDisplay(Display):
         if ax is None:
             for axis in of_sites[1:]:
                 axis.sharey(of_sites[0])
+                axis.tick_params(labelleft=False)
         for axis, name in zip(of_sites, self.panels, strict=True):
             self._draw_panel(axis, name, lines[name], label, line_kw, scatter_kw)
         axes[0].set_ylabel(f"{self.objective.name} at the best epoch")
