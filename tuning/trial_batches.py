@@ -122,10 +122,10 @@ class BatchTuner(ModelFitTuner):
             for assigned, execution in planned:
                 trainer = assigned.trainer
                 assert trainer is not None
-                if assigned.shared:
-                    shared.setdefault(id(trainer), (trainer, []))[1].append(execution)
-                else:  # immediately, before anything the model refers to can change
+                if assigned.at_once:
                     train(trainer, [execution])
+                else:
+                    shared.setdefault(id(trainer), (trainer, []))[1].append(execution)
         for trainer, group in shared.values():
             train(trainer, group)
         return max((trainer.max_parallel for trainer, _ in shared.values()), default=0)

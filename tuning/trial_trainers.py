@@ -26,12 +26,13 @@ class AssignedTrainer(NamedTuple):
 
     Attributes:
         trainer: its trainer; None if only `Model.fit` can train it.
-        shared: whether the trainer trains other trials too.
+        at_once: whether the model has to be trained before the next one is built, which may change
+            what it refers to.
         reason: why only `Model.fit` can train the model, as the end of a sentence; empty otherwise.
     """
 
     trainer: Trainer | None
-    shared: bool = True
+    at_once: bool = False
     reason: str = ""
 
 
@@ -106,11 +107,11 @@ class TrialTrainers:
             if own_training_code(model) is not None:
                 trainer.start()  # if that code fails, only this trial fails
         if reading.unread:
-            return AssignedTrainer(trainer, shared=False)
+            return AssignedTrainer(trainer, at_once=True)
         self._shared[reading.digest] = trainer
         while len(self._shared) > _MAX_TRAINERS:  # the least recently used
             del self._shared[next(iter(self._shared))]
-        return AssignedTrainer(trainer)
+        return AssignedTrainer(trainer, at_once=reading.can_change)
 
     def _why_not_cloned(self, model: keras.Model, reading: ModelReading) -> str:
         """Why a clone would not be trained as the model itself; empty if it would."""
@@ -133,7 +134,7 @@ def new_trainer(
 
 
 def _only_model_fit(reason: str) -> AssignedTrainer:
-    return AssignedTrainer(None, shared=False, reason=reason)
+    return AssignedTrainer(None, reason=reason)
 
 
 def _was_trained(model: keras.Model) -> bool:

@@ -32,6 +32,11 @@ _KNOWN_PACKAGES = (
     "keras", "numpy", "operator", "tensorflow", "threading", "torch", "weakref",
 )  # fmt: skip
 _WITH_STATE = (keras.Layer, keras.metrics.Metric, keras.optimizers.Optimizer)
+_OF_KERAS = (
+    keras.losses.Loss, keras.initializers.Initializer, keras.regularizers.Regularizer,
+    keras.constraints.Constraint, keras.optimizers.schedules.LearningRateSchedule,
+    keras.Operation,
+)  # fmt: skip
 # What Python itself keeps in the namespace of a class.
 _OF_PYTHON = (
     "__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__",
@@ -48,11 +53,14 @@ class ModelReading:
         digest: equal for models that are equal in everything that could be read.
         unread: the objects that could not be read, in the order in which they were encountered.
         has_own_code: whether the model contains user-defined classes or functions.
+        can_change: whether this code refers to something outside the model that other code may
+            change, such as a global variable or the hypermodel that built it.
     """
 
     digest: str
     unread: tuple[Any, ...]
     has_own_code: bool
+    can_change: bool
 
     def equals(self, other: ModelReading) -> bool:
         """Return whether two models are equal, given that unread objects equal only themselves."""
@@ -81,7 +89,7 @@ def read_model(model: keras.Model, *, rates: bool = True, weights: str = "all") 
     parts = [reader.layer(layer, weights) for layer in reader.layers]
     text = json.dumps([parts, reader.graphs(), reader.compiled()])
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return ModelReading(digest, tuple(reader.unread), reader.has_own_code)
+    return ModelReading(digest, tuple(reader.unread), reader.has_own_code, reader.can_change)
 
 
 class _Reader:
@@ -90,6 +98,7 @@ class _Reader:
     def __init__(self, model: keras.Model, rates: bool) -> None:
         self.unread: list[Any] = []
         self.has_own_code = False
+        self.can_change = False
         self.layers = [model, *flat_layers(model)]
         self._rates = rates
         self._places = {id(layer): place for place, layer in enumerate(self.layers)}
@@ -226,6 +235,10 @@ class _Reader:
             if name in function.__globals__
         }
         given = (enclosed, function.__defaults__, function.__kwdefaults__, vars(function))
+        # Constants that a function encloses are those of the call that made it.
+        self.can_change |= not all(map(_is_code, read_globals.values())) or any(
+            isinstance(value, Mapping | list | set) for value in enclosed
+        )
         return ["function", _bytecode(code), self.read(read_globals), *map(self.read, given)]
 
     def _class(self, kind: type) -> Any:
@@ -250,6 +263,7 @@ class _Reader:
                 return self._unreadable(value)
             held = {name: each for name, each in vars(value).items() if _holds_own(each)}
             return [kind.__qualname__, self._config(value), self.read(held)]
+        self.can_change |= not isinstance(value, (*_WITH_STATE, *_OF_KERAS))
         bookkeeping = _bookkeeping()
         held = {
             name: each
@@ -287,6 +301,11 @@ def _shape(value: Any) -> list[Any]:
 def _is_own(code: Any) -> bool:
     """Whether a class or function is user-defined."""
     return (getattr(code, "__module__", None) or "").partition(".")[0] not in _KNOWN_PACKAGES
+
+
+def _is_code(value: Any) -> bool:
+    """Whether a global is a module, class or function, which programs do not change."""
+    return isinstance(value, ModuleType | type | FunctionType | BuiltinFunctionType | np.ufunc)
 
 
 def _holds_own(value: Any) -> bool:

@@ -125,6 +125,52 @@ def test_trials_with_different_custom_code_get_their_own_scores(tmp_path, part):
         assert found[100.0] - found[1.0] == pytest.approx(99, abs=0.1)
 
 
+factor_of_all = 1.0
+
+
+def scaled_by_a_global(y_true, y_pred):
+    return factor_of_all * ops.mean((y_true - y_pred) ** 2, axis=-1)
+
+
+class WithState(keras_tuner.HyperModel):
+    """A hypermodel whose later builds change what the loss or a layer of earlier models reads."""
+
+    others = ("self", "dict", "global", "layer")
+    factor = 1.0
+
+    def __init__(self, part):
+        super().__init__()
+        self.part = part
+        self.factors = {}
+
+    def build(self, hp):
+        global factor_of_all
+        self.factor = factor_of_all = self.factors["g"] = hp.Choice("g", [1.0, 100.0])
+        factors = self.factors
+        return {
+            "method": lambda: net(loss=self.scaled),
+            "self": lambda: net(loss=lambda t, p: self.factor * ops.mean((t - p) ** 2, axis=-1)),
+            "dict": lambda: net(loss=lambda t, p: factors["g"] * ops.mean((t - p) ** 2, axis=-1)),
+            "global": lambda: net(loss=scaled_by_a_global),
+            "layer": lambda: net(inner=[layers.Lambda(lambda x: x * self.factor)]),
+        }[self.part]()
+
+    def scaled(self, y_true, y_pred):
+        return self.factor * ops.mean((y_true - y_pred) ** 2, axis=-1)
+
+
+@pytest.mark.filterwarnings(BY_MODEL_FIT)
+@pytest.mark.parametrize(
+    "part",
+    ["method", *(pytest.param(part, marks=pytest.mark.slow) for part in WithState.others)],
+)
+def test_what_a_later_build_changes_does_not_reach_earlier_trials(tmp_path, part):
+    tuner = tuner_of(tmp_path, WithState(part), parallel_trials=4)
+    tuner.search(X, Y, validation_data=(X, Y), epochs=1, verbose=0)
+    found = scores(tuner)
+    assert found[100.0] > 2 * found[1.0]
+
+
 def test_trials_whose_models_are_shown_to_be_equal_share_a_trainer(tmp_path, trainers):
     def build(hp):
         return net(hp.Choice("g", [0.1, 0.3, 0.5]), loss=enclosing(2.0))  # an unnamed Dropout
