@@ -24,6 +24,9 @@ the correction is that of Nadeau and Bengio as published; with 0, intervals are 
 validation set is large (see benchmarks/operating_characteristics.py)."""
 
 
+_SAME = 1e-6  # relative difference of scores that are equal but for rounding
+
+
 class Estimate(NamedTuple):
     """A mean difference with its standard error.
 
@@ -37,10 +40,47 @@ class Estimate(NamedTuple):
     error: np.ndarray
     df: int
 
+    def allowing_for_steps(self, step: float, seeds: int) -> Estimate:
+        """Return the estimate with the variance that rounding the scores to steps hides.
+
+        Scores such as accuracies, of a few validation examples, may be equal on all seeds although
+        the probabilities of an error are not. Rounding adds a variance of ``step ** 2 / 12`` to a
+        score (Sheppard 1898, Proceedings of the London Mathematical Society 29:353-380), and twice
+        that to a difference.
+
+        Args:
+            step: the step of the scores, as `score_step` finds it.
+            seeds: number of differences.
+
+        Returns:
+            The estimate.
+        """
+        rounding = step**2 / 6 / seeds
+        return self._replace(error=np.sqrt(self.error**2 + rounding))
+
     def half_width(self, alpha: float) -> np.ndarray:
         """Return half the width of Student's interval that misses with probability `alpha`."""
         critical = stats.t.ppf(1 - alpha / 2, self.df)
         return np.asarray(critical * self.error)
+
+
+def score_step(scores: np.ndarray) -> float:
+    """Return the smallest difference between two scores that are not equal.
+
+    Args:
+        scores: scores of training runs, of any shape.
+
+    Returns:
+        The difference, which is tiny for a loss; 0 if all scores are equal up to the rounding of
+        single precision.
+
+    Example:
+        >>> score_step(np.array([0.90, 0.92, 0.96, 0.92]))
+        0.02
+    """
+    steps = np.diff(np.sort(scores, axis=None))
+    distinct = steps[steps > _SAME * np.abs(scores).max(initial=0)]
+    return round(float(distinct.min()), 12) if len(distinct) else 0.0
 
 
 def looks_until(num_seeds: int) -> list[int]:

@@ -93,7 +93,7 @@ def answer(
     lost = race.control in failures  # so that nothing is claimed that could be doubted
     if chance is not None and not lost:
         reached = float(np.mean([_at_best(each, chance) for each in of_setting[name]]))
-        if not chance.objective.is_better(reached, chance.value):
+        if not chance.is_beaten_by(reached):
             kind, text = (
                 CHANCE,
                 (
@@ -208,6 +208,12 @@ def _compared(
             f"Best: {race.control} ({objective.name} {by_name.loc[race.control, 'mean']:.4g}, mean "
             f"of {seeds} seeds); the best rates that were tried, {rates}, are {-rival['gain']:.2g} "
             f"worse ({_interval(rival, sign=-1)}; {on})"
+        )
+    if (others["low"] == others["high"]).all():
+        return NO_DIFFERENCE, (
+            f"No difference: every run of every setting has the same {objective.name}, "
+            f"{rival['mean']:.4g} ({on})"
+            + ("" if objective.name == "val_loss" else "; try the objective val_loss")
         )
     return NO_DIFFERENCE, (
         f"No reliable difference: {rates} compared with {race.control}, {objective.name} "

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
+from dropout_zoo.models.keras_internals import compile_arguments
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.structures import is_structure
 from dropout_zoo.training.objective import Objective
@@ -25,20 +28,48 @@ class Chance(NamedTuple):
     value: float
     prediction: str
 
+    def is_beaten_by(self, score: float) -> bool:
+        """Return whether a score is better than chance by more than rounding."""
+        same = math.isclose(score, self.value, rel_tol=1e-6)
+        return not same and self.objective.is_better(score, self.value)
 
-def chance_of(model: keras.Model, dataset: Dataset, objective: Objective) -> Chance | None:
-    """Score the prediction that ignores the input, on the validation set.
+
+def chance_of(
+    model: keras.Model, dataset: Dataset, objective: Objective, splits: Sequence[int] = (0,)
+) -> Chance | None:
+    """Score the prediction that ignores the input, on validation sets.
 
     Args:
         model: the compiled model.
         dataset: the data.
         objective: what a search is judged by: the validation loss, or the validation accuracy.
+        splits: splits of the data, as `Member` has them, over which the score is averaged; 0 is
+            the given one.
 
     Returns:
         For a classification, the accuracy of the most frequent training class, or the cross-entropy
         of the class frequencies; for a regression, the loss of the training mean. None for other
-        objectives and losses, and for weighted examples.
+        objectives and losses, for weighted examples, and where the loss contains more than that of
+        the targets, such as a penalty.
     """
+    if objective.name == "val_loss" and (
+        compile_arguments(model).get("loss_weights") is not None or model.losses
+    ):
+        return None
+    found = {split: _chance_on(model, _split_of(dataset, split), objective) for split in {*splits}}
+    first = found[splits[0]]
+    if first is None:
+        return None
+    values = [each.value for split in splits if (each := found[split]) is not None]
+    return first._replace(value=float(np.mean(values)))
+
+
+def _split_of(dataset: Dataset, split: int) -> Dataset:
+    return dataset if split == 0 else dataset.resplit(split)
+
+
+def _chance_on(model: keras.Model, dataset: Dataset, objective: Objective) -> Chance | None:
+    """The chance on one split of the data."""
     train, validation = dataset.train[1], dataset.validation[1]
     if dataset.sample_weight is not None or dataset.validation_weight is not None:
         return None  # the constant that is best depends on the weights, and the metric may

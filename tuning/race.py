@@ -19,6 +19,7 @@ from dropout_zoo.studies.sequential_tests import (
     looks_until,
     num_splits,
     paired_estimate,
+    score_step,
     whole_splits,
 )
 from dropout_zoo.training.members import Member, TrainedMember
@@ -223,7 +224,8 @@ def gains(
         if race.validation_ratio is None
         else corrected_estimate(differences, race.validation_ratio, race.splits)
     )
-    half = estimate.half_width(alpha)
+    step = score_step(np.array([*scores.values()], float))
+    half = estimate.allowing_for_steps(step, seeds).half_width(alpha)
     return {
         name: {"gain": float(g), "low": float(g - h), "high": float(g + h), "level": 1 - alpha}
         for name, g, h in zip(others, estimate.mean, half, strict=True)

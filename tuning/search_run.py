@@ -332,7 +332,13 @@ class _Run:
             search.objective,
             self.space,
             max_epochs=search.settings.training.epochs,
-            chance=chance_of(search.model, search.dataset, search.objective),
+            chance=chance_of(
+                search.model,
+                search.dataset,
+                search.objective,
+                # The same for every setting.
+                [each.result.member.split for each in self.raced if each.role == "control"],
+            ),
             budget=ended_by,
         )
 

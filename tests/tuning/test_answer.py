@@ -194,6 +194,23 @@ def test_a_race_out_of_time_spends_the_error_of_the_seeds_since_the_last_look(se
     assert table.loc["at 40", "level"] == pytest.approx(1 - alpha)
 
 
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_equal_differences_of_one_example_are_no_gain(seeds):
+    better = np.array([43, 41, 42][:seeds]) / 45
+    found = concluded(ACCURACY, {NONE: better - 1 / 45, "at 40": better})
+    assert found.kind == "no reliable difference"
+    assert " includes 0" in found.sentence
+
+
+def test_equal_scores_do_not_rule_out_a_gain():
+    found = concluded(ACCURACY, {NONE: np.ones(10), "at 40": np.ones(10)})
+    assert (found.kind, found.sentence) == (
+        "no reliable difference",
+        "No difference: every run of every setting has the same val_accuracy, 1 (10 seeds on this "
+        "split of the data); try the objective val_loss.",
+    )
+
+
 def test_a_setting_that_failed_on_a_seed_is_left_out():
     made = records(LOSS, {NONE: [0.5, 0.6], "as given": [0.5, 0.6], "at 40": [0.3, 0.4]})
     lost = trained({"hidden": 0.4}, np.nan, 1, LOSS, "failed", "memory")

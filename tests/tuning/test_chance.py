@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from dropout_zoo.training import Dataset, Objective
-from dropout_zoo.tuning.chance import chance_of
+from dropout_zoo.tuning.chance import Chance, chance_of
 
 
 def net(outputs, loss, metrics=()):
@@ -56,3 +56,29 @@ def test_a_loss_that_is_a_function_has_no_chance_level():
     data = Dataset.from_arrays((X, targets), (X, targets), (X, targets))
     model = net(1, lambda true, predicted: keras.ops.mean(true - predicted))
     assert chance_of(model, data, LOSS) is None
+
+
+def test_the_chance_level_of_several_splits_is_the_mean_of_theirs():
+    targets = [*np.linspace(-1, 1, 9), 60.0]  # an outlier, in few validation sets
+    data = Dataset.from_arrays((X[:7], targets[:7]), (X[:3], targets[7:]), (X, targets))
+    model, splits = net(1, "mse"), [1, 2, 3, 3]
+    expected = [chance_of(model, data.resplit(split), LOSS).value for split in splits]
+    assert chance_of(model, data, LOSS, splits).value == pytest.approx(np.mean(expected))
+    assert len(set(expected)) > 1
+
+
+@pytest.mark.parametrize("compiled", [{"loss_weights": [20.0]}, {}])
+def test_a_loss_with_weights_or_penalties_has_no_chance_level(compiled):
+    model = keras.Sequential(
+        [keras.Input((2,)), layers.Dense(2, kernel_regularizer=None if compiled else "l2")]
+    )
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"], **compiled)
+    assert chance_of(model, CLASSES, LOSS) is None
+    assert chance_of(model, CLASSES, ACCURACY).value == pytest.approx(0.4)
+
+
+def test_the_rounding_of_single_precision_does_not_beat_chance():
+    chance = Chance(ACCURACY, 43 / 45, "the most frequent class")
+    assert not chance.is_beaten_by(float(np.float32(43 / 45)))
+    assert chance.is_beaten_by(44 / 45)
+    assert not chance.is_beaten_by(42 / 45)
