@@ -10,7 +10,7 @@ from dropout_zoo.training.defaults import BATCH_SIZE
 from dropout_zoo.tuning.defaults import MAX_UPDATES, PATIENCE_UPDATES
 
 # What trains for few updates on much data, or for many epochs on little, is kept within reason.
-MIN_EPOCHS, MAX_EPOCHS = 20, 500
+MIN_EPOCHS, MAX_EPOCHS = 20, 2000
 MIN_PATIENCE, MAX_PATIENCE = 5, 100
 
 
@@ -18,7 +18,7 @@ def with_default_length(options: Mapping[str, Any], examples: int) -> dict[str, 
     """Add the number of epochs and the patience to settings that do not name them.
 
     Training ends when the objective has not improved for about 1,000 updates of the weights (5 to
-    100 epochs), and after about 8,000 updates at the latest (20 to 500 epochs).
+    100 epochs), and after about 8,000 updates at the latest (20 to 2,000 epochs).
 
     Args:
         options: settings of `TrainSettings` by name.

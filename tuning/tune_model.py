@@ -122,7 +122,7 @@ def tune(
         progress: whether to report progress on standard error.
         **settings: how each model is trained; see `TrainSettings`. By default, `patience` is about
             1,000 updates of the weights (5 to 100 epochs), and `epochs`, the maximum, about 8,000
-            (20 to 500 epochs).
+            (20 to 2,000 epochs).
 
     Returns:
         The result: the best rates and the best model, tables of all training runs, and a plot.
