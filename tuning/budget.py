@@ -15,7 +15,8 @@ SHARE_OF_THE_END = 0.05
 SHORTEST_END, LONGEST_END = 4.0, 60.0
 """The end of a run, after its last training run, in seconds: the evaluation on the test set, the
 picture and the files. It takes 1 to 4 seconds where the model is small, depending on what else the
-machine does, and longer the longer the training runs are."""
+machine does, and longer the longer the training runs are. Of a very small budget, half is left for
+training."""
 
 _UNITS = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
 _SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
@@ -27,6 +28,7 @@ class Budget:
 
     Attributes:
         seconds: the limit.
+        spent: the seconds of it that have passed before the search begins.
 
     Example:
         >>> budget = Budget.parse("1h30m")
@@ -37,6 +39,7 @@ class Budget:
     """
 
     seconds: float
+    spent: float = 0.0
 
     @classmethod
     def parse(cls, duration: Duration) -> Budget:
@@ -64,7 +67,8 @@ class Budget:
     def training_seconds(self) -> float:
         """The part of the time after which no training run continues."""
         end = min(LONGEST_END, max(SHORTEST_END, SHARE_OF_THE_END * self.seconds))
-        return max(0.0, self.seconds - end)
+        remaining = self.seconds - self.spent
+        return max(0.0, remaining - min(end, remaining / 2))
 
     def __str__(self) -> str:
         minutes, seconds = divmod(self.seconds, 60)

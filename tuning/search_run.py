@@ -294,7 +294,7 @@ class _Run:
             raise RuntimeError(
                 "expected at least one training run to finish within the budget of "
                 f"{search.budget}, received none{': ' if reasons else ''}{'; '.join(reasons)}; "
-                "allow a larger budget or fewer epochs"
+                "resume it with a larger budget, or allow fewer epochs"
             )
         finished = [each for each in records if each.role == RACE]
         failed = {each.setting for each in finished if each.result.status != "completed"}

@@ -51,6 +51,13 @@ def check_the_same(result, expected):
         pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
+def test_the_time_before_the_search_counts_and_half_of_a_small_rest_is_for_training():
+    assert Budget(600).training_seconds == 570
+    assert Budget(600, spent=100).training_seconds == 470
+    assert Budget(5).training_seconds == 2.5
+    assert Budget(30, spent=40).training_seconds == 0
+
+
 @pytest.mark.parametrize(
     ("given", "seconds", "text"),
     [
@@ -202,7 +209,9 @@ def test_an_interrupted_resume_leaves_no_outcome_of_an_earlier_attempt(few_digit
 
 def test_a_training_run_longer_than_the_budget_ends_with_an_error(few_digits, tmp_path):
     settings = QUICK | {"epochs": 10**6, "patience": None, "directory": tmp_path / "run"}
-    with pytest.raises(RuntimeError, match=r"budget of 6 s, received none; allow a larger budget"):
+    with pytest.raises(
+        RuntimeError, match=r"budget of 6 s, received none; resume it with a larger budget"
+    ):
         tune(model(), few_digits, **settings, budget="6s")
     assert not (tmp_path / "run" / "outcome.json").exists()
 

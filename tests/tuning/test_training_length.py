@@ -7,7 +7,13 @@ from dropout_zoo.tuning.training_length import with_default_length
 
 @pytest.mark.parametrize(
     ("examples", "batch_size", "epochs", "patience"),
-    [(1257, 32, 200, 25), (42, 32, 2000, 100), (105, 32, 2000, 100), (60_000, 32, 20, 5), (60_000, 128, 20, 5)],
+    [
+        (1257, 32, 200, 25),
+        (42, 32, 2000, 100),
+        (105, 32, 2000, 100),
+        (60_000, 32, 20, 5),
+        (60_000, 128, 20, 5),
+    ],
 )
 def test_length_is_counted_in_updates_within_limits(examples, batch_size, epochs, patience):
     found = with_default_length({"batch_size": batch_size}, examples)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -171,6 +173,7 @@ def tune_command(
             learning_rate = 0.002 if learning_rate is None else learning_rate
         model = default_model(data)
         placements = placements or ("input,hidden" if model == "mlp" else None)
+    started = time.monotonic()
     with reporting_errors():
         check_run_options(out, resume, overwrite)
         limit = None if budget is None else Budget.parse(budget)
@@ -218,6 +221,8 @@ def tune_command(
         if not yes and not resume:
             confirm_long_run(search)
         directory = out or default_directory(search.model.name, dataset.source)
+        if limit is not None:  # starting Keras and the estimate take seconds
+            search.budget = replace(limit, spent=time.monotonic() - started)
         try:
             result = run_search(search, directory, resume=resume, overwrite=overwrite)
         except KeyboardInterrupt:
