@@ -37,8 +37,10 @@ def chance_of(model: keras.Model, dataset: Dataset, objective: Objective) -> Cha
     Returns:
         For a classification, the accuracy of the most frequent training class, or the cross-entropy
         of the class frequencies; for a regression, the loss of the training mean. None for other
-        objectives and losses, and for weighted examples.
+        objectives and losses, and for weighted and streamed examples.
     """
+    if dataset.stream is not None:
+        return None  # its first examples need not be like all of them
     train, validation = dataset.train[1], dataset.validation[1]
     if dataset.sample_weight is not None or dataset.validation_weight is not None:
         return None  # the constant that is best depends on the weights, and the metric may
