@@ -27,7 +27,11 @@ def with_training_part(
 
     Returns:
         The data, with the same validation and test set.
+
+    Raises:
+        ValueError: the training examples are streamed.
     """
+    dataset.check_in_memory()
     return replace(
         dataset, train=(x, y), sample_weight=weight, source=f"{dataset.source}, {changed}"
     )

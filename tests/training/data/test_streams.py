@@ -70,7 +70,7 @@ def test_the_fingerprint_tells_streams_apart():
     plain, other = streamed(), streamed(Batched(X + 1, Y), validation_data=VALIDATION)
     assert len({plain.fingerprint(), other.fingerprint()}) == 2
     assert plain.fingerprint() == streamed().fingerprint()
-    assert plain.fingerprint() != streamed(steps_per_epoch=7 // 7).fingerprint()
+    assert plain.fingerprint() != streamed(steps_per_epoch=1).fingerprint()
 
 
 def test_streamed_batches_and_their_validation_data_are_neither_scaled_nor_encoded():
@@ -100,7 +100,7 @@ def unbounded():
         (
             lambda: Batched(X, Y, endless=True),
             {},
-            "finite .* or steps_per_epoch|pass steps_per_epoch",
+            "received an infinite one; pass steps_per_epoch",
         ),
         (lambda: generator(X, Y), {}, "pass a function that returns a new one"),
         (lambda: generator(X, Y), {"steps_per_epoch": 3}, "pass a function that returns a new one"),
@@ -108,7 +108,7 @@ def unbounded():
         (unbounded, {}, "expected a tf.data.Dataset of known length, or steps_per_epoch"),
         (lambda: Batched(X, Y), {"steps_per_epoch": 0}, "expected steps_per_epoch to be a whole"),
         (lambda: Batched(X, Y), {"steps_per_epoch": 4}, "steps_per_epoch to divide the 7 batches"),
-        (lambda: tf_data(X, Y).take(0).batch(8), {}, "received an empty|expected batches"),
+        (lambda: tf_data(X, Y).take(0).batch(8), {}, "received an empty tf.data.Dataset"),
         (lambda: Batched(X, Y), {"validation_data": None}, "or pass validation_data"),
         (
             lambda: Batched(X, Y),
