@@ -22,7 +22,8 @@ def model():
             keras.Input([4]),
             keras.layers.Dropout(0.5, name="drop"),
             keras.layers.Dense(2, activation="softmax"),
-        ]
+        ],
+        name="net",  # by which a resumed run knows it
     )
     net.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     return net
