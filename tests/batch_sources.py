@@ -30,9 +30,13 @@ class Batched(keras.utils.PyDataset):
             batch[0] = batch[0] * self.rng.choice([-1, 1], size=(len(batch[0]), 1))
         return tuple(batch)
 
+    def on_epoch_begin(self):
+        if self.shuffles == "at the beginning":
+            self.rng.shuffle(self.order)
+
     def on_epoch_end(self):
         self.epochs_ended += 1
-        if self.shuffles:
+        if self.shuffles is True:
             self.rng.shuffle(self.order)
 
 

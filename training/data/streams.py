@@ -75,7 +75,8 @@ def open_stream(
     Raises:
         DataError: It cannot be restarted for each member, its number of batches is not known, or
             its first batches are not usable.
-        ValueError: `steps_per_epoch` is not a whole number of at least 1.
+        ValueError: `steps_per_epoch` is not a whole number of at least 1, or does not divide the
+            number of batches.
     """
     kind = source.kind
     if not source.can_start_again:
@@ -117,9 +118,11 @@ def _first_batches(name: str, source: Source, examples: int) -> list[tuple[Struc
 
 
 def _pass_epoch(source: Source) -> None:
-    """Report the end of an epoch, at which a `PyDataset` may shuffle its examples."""
+    """Report that another epoch begins, at which a `PyDataset` may shuffle its examples."""
     if source.kind == "keras.utils.PyDataset" and not source.from_function:
-        source.open().on_epoch_end()
+        given = source.open()
+        given.on_epoch_end()
+        given.on_epoch_begin()
 
 
 def _equal(one: list[tuple[Structure, ...]], other: list[tuple[Structure, ...]]) -> bool:

@@ -47,6 +47,7 @@ def test_a_function_is_called_for_each_reading():
     [
         Batched(X, Y, flips=True),
         Batched(X, Y, shuffles=True),
+        Batched(X, Y, shuffles="at the beginning"),
         tf_data(X, Y).shuffle(50).batch(8),
         tf_data(X, Y).repeat().shuffle(100).batch(8),
     ],

@@ -4,6 +4,7 @@ import itertools
 
 import keras
 import pytest
+import tensorflow as tf
 from batch_sources import SOURCES, WEIGHT, Batched, X, Y, generator, tf_data
 from stock_fit import assert_equal_weights, assert_history
 
@@ -221,3 +222,26 @@ def test_members_on_another_split_or_from_a_checkpoint_are_refused(tmp_path):
 def test_targets_that_the_loss_does_not_take_are_refused_before_any_training():
     with pytest.raises(ValueError, match="its loss has to take their targets"):
         trainer_of(Batched(X, Y), build_mlp(input_shape=(4,), num_classes=2))
+
+
+@pytest.mark.slow
+def test_batches_of_changing_shape_train_on_a_stream():
+    def batches():
+        lengths = itertools.cycle([5, 5, 5, 9, 7])
+        return ((X[:8, :1].repeat(n, axis=1)[..., None], Y[:8]) for n in lengths)
+
+    signature = (tf.TensorSpec([None, None, 1]), tf.TensorSpec([None], tf.int64))
+    source = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    net = keras.Sequential(
+        [
+            keras.Input([None, 1]),
+            keras.layers.GlobalAveragePooling1D(),
+            keras.layers.Dropout(0.4),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+    net.compile("adam", "sparse_categorical_crossentropy")
+    validation = next(batches())
+    trainer = trainer_of(source, net, validation_data=validation, steps_per_epoch=5)
+    (trained,) = trainer.train([Member([0.4], seed=0)])
+    assert trained.status == "completed", trained.reason
