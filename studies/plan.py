@@ -323,9 +323,10 @@ def as_classification(dataset: Data) -> Dataset:
     """Return the data as `as_dataset` does, if they have classes and one array of inputs.
 
     Raises:
-        ValueError: they are of another task, or have several inputs.
+        ValueError: they are of another task, have several inputs, or are streamed.
     """
     data = as_dataset(dataset)
+    data.check_in_memory()
     if is_structure(data.train[0]):
         raise ValueError(
             "expected inputs in one array, which this study can change, received several in a "

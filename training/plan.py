@@ -35,7 +35,7 @@ from dropout_zoo.training.seeding import batch_order, fresh_weights
 from dropout_zoo.training.settings import TrainSettings
 
 if TYPE_CHECKING:
-    pass
+    from dropout_zoo.training.data.streams import Stream
 
 _EVALUATION_BATCH_SIZE = 256  # large enough for the kernels, small enough for the caches
 _SEEDS_CACHED = 16  # seeds whose initial weights stay in memory
@@ -77,6 +77,8 @@ class Plan:
         keep_state: whether checkpoints also hold what is needed to continue the training.
         directory: where checkpoints are saved.
         folder: the temporary directory that `directory` is, if it is one.
+        stream: source that the members are trained on instead of the training examples, which are
+            its first ones; None if there is none.
     """
 
     model: keras.Model
@@ -86,6 +88,7 @@ class Plan:
     keep_state: bool
     directory: Path
     folder: tempfile.TemporaryDirectory[str] | None
+    stream: Stream | None = None
     _starts: dict[int, list[np.ndarray]] = field(default_factory=dict)
     _splits: dict[int, Examples] = field(default_factory=dict)
 
@@ -102,6 +105,8 @@ class Plan:
     @property
     def num_steps(self) -> int:
         """Number of training steps per epoch."""
+        if self.stream is not None:
+            return self.stream.num_batches
         return -(-num_examples(self.examples.train[0]) // self.settings.batch_size)
 
     def one_example(self) -> Structure:

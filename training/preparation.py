@@ -19,7 +19,7 @@ from dropout_zoo.models.graph.cloning import is_built_again, own_models, why_not
 from dropout_zoo.models.graph.model_graph import flat_layers, is_own_code, is_plain_model
 from dropout_zoo.models.graph.runtime_rates import runtime_rates
 from dropout_zoo.models.keras_internals import learning_rate_of
-from dropout_zoo.training.data.structures import Structure, shapes_of, take
+from dropout_zoo.training.data.structures import Structure, num_examples, shapes_of, take
 from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.objective import (
@@ -29,7 +29,7 @@ from dropout_zoo.training.objective import (
     parse_objective,
 )
 from dropout_zoo.training.plan import Examples, Plan, evaluate
-from dropout_zoo.training.settings import TrainSettings
+from dropout_zoo.training.settings import ORDERS, TrainSettings
 
 if TYPE_CHECKING:
     from dropout_zoo.training.data.dataset import Dataset
@@ -51,6 +51,8 @@ def make_plan(
         TypeError: the model cannot be cloned, and the function that built it is not known.
     """
     check_compiled(model)
+    if dataset.stream is not None:
+        _check_streamed(dataset, settings)
     model = built(model, dataset)
     _check_adapted(model)
     _check_cloneable(model)
@@ -67,7 +69,7 @@ def make_plan(
         if data.validation_weight is not None:  # both are measured alike
             weight = data.sample_weight
             if weight is None:
-                weight = np.ones(data.num_examples(), "float32")
+                weight = np.ones(num_examples(data.train[0]), "float32")
             sample, validation = (*sample, weight[index]), (*validation, data.validation_weight)
         return Examples(
             train=train,
@@ -84,6 +86,8 @@ def make_plan(
             "such as a best.keras, has to be given without its encoder: "
             "model.get_layer(model.name)"
         )
+    if dataset.stream is not None:
+        hint = "; it receives streamed batches as they are, and its loss has to take their targets"
     _try_out(model, examples, parse_objective(settings.objective), hint)
     plan = Plan(
         model=model,
@@ -93,10 +97,22 @@ def make_plan(
         keep_state=keep_state,
         directory=directory,
         folder=folder,
+        stream=dataset.stream,
     )
     if settings.initial_weights == "fresh":
         _warn_of_fixed_weights(plan)
     return plan
+
+
+def _check_streamed(dataset: Dataset, settings: TrainSettings) -> None:
+    """Check that no setting asks for what needs all examples, or changes the batches."""
+    expected = {"batch_size": dataset.batch_size, "order": ORDERS[0], "class_weight": None}
+    for name, value in expected.items():
+        if getattr(settings, name) != value:
+            raise ValueError(
+                f"expected {name}={value!r} with streamed training examples, whose batches are "
+                f"used as they are, received {getattr(settings, name)!r}"
+            )
 
 
 def _check_cloneable(model: keras.Model) -> None:

@@ -108,9 +108,11 @@ def seed_masks(model: keras.Model, seed: int) -> None:
 
 @contextmanager
 def seeded_globals(seed: int) -> Iterator[None]:
-    """Seed what Keras's initializers draw from, and restore it at the end.
+    """Seed the global generators of Python, NumPy and Keras, and restore them at the end.
 
-    A function that builds a model within the block gives it the same initial weights every time.
+    A function that builds a model within the block gives it the same initial weights every time,
+    because Keras's initializers draw from them, and `Model.fit` shuffles the batches of a
+    `PyDataset` in the same way.
 
     Args:
         seed: a whole number of at least 0.

@@ -49,9 +49,11 @@ class TrainSettings:
             are left out have a weight of 1.
         order: order of the training examples: ``"paired"`` is the same for the same seed,
             whatever the rates; ``"shared"`` is the same for every seed; ``"independent"``
-            differs between seeds and rates.
+            differs between seeds and rates. A streamed source determines it itself, except that
+            the batches of a finite `PyDataset` are shuffled by the seed, as `Model.fit` does.
         training_sample: number of training examples on which the training metrics are measured
-            with dropout off; None for the size of the validation set, ``"all"`` for all.
+            with dropout off; None for the size of the validation set, ``"all"`` for all. Of a
+            streamed source they are the first ones, at most as many as there are for validation.
         callbacks: function that is called with each `Member` and returns a list of new Keras
             callbacks for it. They are called as in one `Model.fit` of all epochs, with the same
             logs, and find the model that is trained in their `model`. Training ends when they, the

@@ -266,7 +266,8 @@ def _interval(row: pd.Series, sign: int = 1) -> str:
 
 def _splits(race: RaceSettings, seeds: int) -> str:
     if race.validation_ratio is None:
-        return "this split of the data"
+        on = "this split of the data"
+        return on if race.same_examples else f"{on}, each run on random examples of its own"
     return f"{min(seeds, race.splits)} splits of the data"
 
 

@@ -49,9 +49,11 @@ def chance_of(
     Returns:
         For a classification, the accuracy of the most frequent training class, or the cross-entropy
         of the class frequencies; for a regression, the loss of the training mean. None for other
-        objectives and losses, for weighted examples, and where the loss contains more than that of
+        objectives and losses, for weighted and streamed examples, and where the loss contains more than that of
         the targets, such as a penalty.
     """
+    if dataset.stream is not None:
+        return None  # its first examples need not be like all of them
     if objective.name == "val_loss" and (
         compile_arguments(model).get("loss_weights") is not None or model.losses
     ):

@@ -48,12 +48,15 @@ class RaceSettings:
         num_seeds: maximum number of seeds.
         validation_ratio: number of validation examples divided by that of training examples;
             None to train every seed on the given split.
+        same_examples: whether all training runs on a split see the same training examples, which
+            is not so where they come from a source with random augmentation.
     """
 
     control: str
     first_seed: int
     num_seeds: int
     validation_ratio: float | None
+    same_examples: bool = True
 
     def members(
         self, name: str, rates: Mapping[str, float], numbers: Iterable[int]

@@ -102,6 +102,12 @@ class Search:
                 "'random', received 'hyperband' with callbacks, whose state is lost when it "
                 "continues a run"
             )
+        if self.oracle == "hyperband" and dataset.stream is not None:
+            raise ValueError(
+                "expected an oracle that trains each setting in one run, such as 'grid' or "
+                "'random', received 'hyperband' with streamed training examples, which start anew "
+                "when it continues a run"
+            )
         self.given = {site.path: site.rate for site in settable_sites(self.model)}
         searched = {path for paths in self.space.sites.values() for path in paths}
         self.without = {path: 0.0 if path in searched else r for path, r in self.given.items()}
@@ -150,6 +156,7 @@ class Search:
             first_seed=settings.seed + 1 + SCREENING_SEEDS,
             num_seeds=settings.num_seeds,
             validation_ratio=ratio if resplit else None,
+            same_examples=data.stream is None or data.stream.repeats,
         )
 
     def trainer(self, directory: Path | None) -> MemberTrainer:

@@ -29,6 +29,7 @@ def tune(
     validation_split: float | None = None,
     test_data: tuple[Arrays, ...] | pd.DataFrame | None = None,
     sample_weight: Arrays | None = None,
+    steps_per_epoch: int | None = None,
     target: str | None = None,
     drop: str | Sequence[str] = (),
     text: str | Sequence[str] = (),
@@ -84,6 +85,7 @@ def tune(
             `Model.fit`.
         test_data: pair ``(x, y)`` on which the winner is evaluated.
         sample_weight: weights of the examples in `x`.
+        steps_per_epoch: number of batches of an epoch, for sources of batches; see `as_dataset`.
         target: target column of a data frame or a table.
         drop: columns of a data frame or a table that are left out, one name or several.
         text: columns of a data frame or a table that hold free text.
@@ -104,10 +106,10 @@ def tune(
             larger gains can be shown. One that fails on a seed is replaced by the next best
             setting.
         resplit: whether the seeds of the race are spread over several splits of the training and
-            validation examples; otherwise, and where only one of them has weights, the answer
-            holds for the given split. None means True if the validation set was drawn at random and
-            the weights are drawn anew. Adapted layers and the encoding of a table keep the
-            statistics of the given training set on every split.
+            validation examples; otherwise, and where only one of them has weights or the training
+            examples are streamed, the answer holds for the given split. None means True if the
+            validation set was drawn at random and the weights are drawn anew. Adapted layers and
+            the encoding of a table keep the statistics of the given training set on every split.
         seed: seed of the trials and of everything random in the search, an integer >= 0. Screening
             and race take the seeds that follow it.
         budget: limit on the time that the call takes, such as ``"10m"``, ``"90s"`` or ``"1h30m"``,
@@ -153,6 +155,7 @@ def tune(
         validation_split=validation_split,
         test_data=test_data,
         sample_weight=sample_weight,
+        steps_per_epoch=steps_per_epoch,
         target=target,
         drop=drop,
         text=text,

@@ -207,6 +207,8 @@ class DropoutTuner(BatchTuner):
             TypeError: an argument is unknown, or it is an objective.
             RuntimeError: every trial failed.
         """
+        if isinstance(x, Dataset):
+            x.check_in_memory()  # a source itself can be given, on which Model.fit trains
         given = {
             "validation_data": validation_data,
             "validation_split": validation_split,

@@ -110,7 +110,7 @@ def split_classes(dataset: Dataset, classes: list[int]) -> tuple[Dataset, Datase
         The data of these classes, and the data of the others.
 
     Raises:
-        ValueError: there are not enough classes.
+        ValueError: there are not enough classes, or the training examples are streamed.
 
     Example:
         >>> from dropout_zoo.studies import split_classes
@@ -119,6 +119,7 @@ def split_classes(dataset: Dataset, classes: list[int]) -> tuple[Dataset, Datase
         >>> small.num_classes, large.num_classes
         (3, 7)
     """
+    dataset.check_in_memory()
     count = dataset.num_classes or 0
     others = [label for label in range(count) if label not in classes]
     if len(classes) < 2 or len(others) < 2 or not set(classes) <= set(range(count)):

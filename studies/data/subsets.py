@@ -27,7 +27,11 @@ def with_training_part(
 
     Returns:
         The data, with the same validation and test set.
+
+    Raises:
+        ValueError: the training examples are streamed.
     """
+    dataset.check_in_memory()
     return replace(
         dataset, train=(x, y), sample_weight=weight, source=f"{dataset.source}, {changed}"
     )
@@ -45,7 +49,7 @@ def with_fewer_examples(dataset: Dataset, examples: int, seed: int) -> Dataset:
         The data, with the same validation and test set.
 
     Raises:
-        ValueError: `examples` is not a whole number of at least 1.
+        ValueError: `examples` is not a whole number of at least 1, or the data are streamed.
 
     Example:
         >>> from dropout_zoo.studies import with_fewer_examples
@@ -55,6 +59,7 @@ def with_fewer_examples(dataset: Dataset, examples: int, seed: int) -> Dataset:
         (100, 28, 28)
     """
     check_count(examples, "examples")
+    dataset.check_in_memory()
     x, y = dataset.train
     if examples >= dataset.num_examples():
         return dataset

@@ -261,8 +261,9 @@ def check_sizes_of_data(sizes: Sequence[int] | None, data: Dataset) -> list[int]
         The distinct numbers in increasing order.
 
     Raises:
-        ValueError: a number is out of range.
+        ValueError: a number is out of range, or the data are streamed.
     """
+    data.check_in_memory()
     available = data.num_examples()
     if sizes is None:
         steps = max(2, round(np.log(available / SMALLEST) / np.log(3)) + 1)

@@ -30,9 +30,12 @@ def records(objective, scores_by_setting, **curve):
     return made
 
 
-def concluded(objective, scores_by_setting, *, chance=None, ratio=None, **curve):
+def concluded(
+    objective, scores_by_setting, *, chance=None, ratio=None, same_examples=True, **curve
+):
     made = records(objective, scores_by_setting, **curve)
     race = race_of(len(next(iter(scores_by_setting.values()))), ratio)
+    race = replace(race, same_examples=same_examples)
     table = comparison_table(made, race, objective)
     return answer(table, made, race, objective, SPACE, max_epochs=EPOCHS, chance=chance)
 
@@ -58,6 +61,14 @@ def test_a_gain_over_several_splits_says_on_how_many():
     found = concluded(LOSS, {NONE: 0.5 + NOISE, "at 40": 0.3 - NOISE}, ratio=0.2)
     assert found.kind == "gain"
     assert "; 10 seeds on 10 splits of the data)" in found.sentence
+
+
+def test_a_gain_of_runs_that_see_other_examples_says_so():
+    scores = {NONE: 0.5 + NOISE, "at 40": 0.3 - NOISE}
+    found = concluded(LOSS, scores, same_examples=False)
+    assert found.sentence.endswith(
+        "10 seeds on this split of the data, each run on random examples of its own)."
+    )
 
 
 def test_a_difference_within_noise_is_no_gain_and_larger_gains_are_ruled_out():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -19,10 +21,19 @@ from dropout_zoo.training.data.array_checks import (
     Task,
     check_weight,
 )
-from dropout_zoo.training.data.batches import Batches, kind_of_source, read_batches
+from dropout_zoo.training.data.batches import (
+    MAX_BYTES,
+    Batches,
+    ChangingError,
+    Source,
+    TooLargeError,
+    read_batches,
+    source_of,
+)
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.loaders import load_dataset
 from dropout_zoo.training.data.partition import partition
+from dropout_zoo.training.data.streams import open_stream
 from dropout_zoo.training.data.structures import Structure, is_structure, num_examples, take
 from dropout_zoo.training.data.table_columns import (
     ColumnOptions,
@@ -38,6 +49,7 @@ Data: TypeAlias = Dataset | str | Path | Arrays | Any
 """What `as_dataset` takes as its first argument: any of these, or a source of batches."""
 
 _NAME = "arrays"
+_TRAIN = f"{_NAME}: train"
 
 
 class _Given(NamedTuple):
@@ -56,10 +68,12 @@ def as_dataset(
     validation_split: float | None = None,
     test_data: tuple[Arrays, ...] | pd.DataFrame | None = None,
     sample_weight: Arrays | None = None,
+    steps_per_epoch: int | None = None,
     target: str | None = None,
     drop: str | Sequence[str] = (),
     text: str | Sequence[str] = (),
     seed: int = 0,
+    max_bytes: int = MAX_BYTES,
 ) -> Dataset:
     """Return data as a `Dataset`, with the arguments of `Model.fit`.
 
@@ -71,6 +85,13 @@ def as_dataset(
     Sources of batches are read into memory. Their batch size becomes that of the training unless
     another is given, but the order of the examples is that of the training, which `order` of
     `TrainSettings` describes.
+
+    A source that is larger than `max_bytes`, that has `steps_per_epoch`, or whose examples differ
+    each time it is read, as with random augmentation, is streamed: `Model.fit` trains each member
+    on the batches as the source yields them, `uint8` values and labels included. It needs
+    `validation_data`. Members see the same examples if the source always yields the same ones, or
+    if a function makes a new one with seeds of its own for each member; otherwise a warning says
+    that they do not.
 
     Labels are those of `Dataset.from_arrays`: integers from 0, strings, booleans or one-hot rows
     are classes, and floats are targets of a regression. If `y` is `x` itself, as for an
@@ -86,10 +107,10 @@ def as_dataset(
     Args:
         x: Inputs of shape `(examples, ...)`, as an array, nested lists or a data frame; a dict or
             list of arrays for a model with several inputs; a pair `(x, y)`; a pair
-            `((x, y), (x_test, y_test))`, as `keras.datasets` load them; a finite
+            `((x, y), (x_test, y_test))`, as `keras.datasets` load them; a
             `tf.data.Dataset`, `keras.utils.PyDataset`, PyTorch `DataLoader` or generator of
-            batches `(x, y)` or `(x, y, sample_weight)`; a `Dataset`; or a name or path for
-            `load_dataset`.
+            batches `(x, y)` or `(x, y, sample_weight)`, or a function that returns a new one; a
+            `Dataset`; or a name or path for `load_dataset`.
         y: Labels or targets, one per example; a dict or list of them for several outputs.
         validation_data: Pair `(x, y)` or triple `(x, y, sample_weight)` to validate on, or a
             source of batches; with `target`, a data frame.
@@ -99,11 +120,14 @@ def as_dataset(
             frame.
         sample_weight: Weights of the examples in `x`, 0 or larger. As in `Model.fit`, what is
             split off as a validation set keeps its weights; the test set has none.
+        steps_per_epoch: Number of batches of an epoch, as in `Model.fit`: the next epoch continues
+            where the last one ended. Infinite sources need it; for arrays an epoch is all of them.
         target: Target column, if `x` is a data frame with it or the path of a table. Integers in
             it need not start from 0; see `load_dataset`.
         drop: Columns of the data frame or table that are left out, one name or several.
         text: Columns that hold free text; the features are the words that occur in it.
         seed: Seed of the random split, from 0 to 2**32 - 1.
+        max_bytes: Size up to which a source of training batches is read into memory.
 
     Returns:
         The dataset.
@@ -128,14 +152,20 @@ def as_dataset(
         others = {
             "y": y, "validation_data": validation_data, "validation_split": validation_split,
             "test_data": test_data, "sample_weight": sample_weight,
+            "steps_per_epoch": steps_per_epoch,
         }  # fmt: skip
         return _loaded(x, options, seed, [name for name in others if others[name] is not None])
     batch_size = None
-    if kind_of_source(x) is not None:
-        x, y, sample_weight, batch_size = _read_training(x, y, sample_weight, options)
+    source = _training_source(x, steps_per_epoch)
+    if source is not None:
+        _check_nothing_besides(source, y, sample_weight, options)
+        read = _read_if_it_fits(source, steps_per_epoch, validation_data, max_bytes)
+        if read is None:
+            return _streamed(source, steps_per_epoch, validation_data, validation_split, test_data)
+        x, y, sample_weight, batch_size = read
     elif y is None and target is None:
         x, y, test_data = _unpacked(x, test_data)
-    given = _part(f"{_NAME}: train", x, y, options)
+    given = _part(_TRAIN, x, y, options)
     columns = given.columns
     validation = test = validation_weight = None
     if validation_data is not None and validation_split is not None:
@@ -184,15 +214,79 @@ def _loaded(
     return x if isinstance(x, Dataset) else load_dataset(str(x), **options._asdict(), seed=seed)
 
 
-def _read_training(x: Any, y: Any, sample_weight: Any, options: ColumnOptions) -> Batches:
+def _training_source(x: Any, steps_per_epoch: int | None) -> Source | None:
+    source = source_of(x)
+    if source is None and steps_per_epoch is not None:
+        raise ValueError(
+            "expected no steps_per_epoch with arrays, an epoch of which is all examples, received "
+            f"{steps_per_epoch}; leave it out"
+        )
+    return source
+
+
+def _check_nothing_besides(
+    source: Source, y: Any, sample_weight: Any, options: ColumnOptions
+) -> None:
     others = {"y": y, "sample_weight": sample_weight}
     unused = [name for name, value in others.items() if value is not None] + options.given()
     if unused:
         raise ValueError(
-            f"expected no {', '.join(unused)} together with a {kind_of_source(x)}, which has "
+            f"expected no {', '.join(unused)} together with a {source.kind}, which has "
             "batches (x, y) or (x, y, sample_weight), received both"
         )
-    return read_batches(f"{_NAME}: train", x)
+
+
+def _read_if_it_fits(
+    source: Source, steps_per_epoch: int | None, validation_data: Any, max_bytes: int
+) -> Batches | None:
+    """Read the training examples; None if they have to be streamed."""
+    if steps_per_epoch is not None:
+        return None
+    if source.is_infinite:
+        raise DataError(
+            f"{_TRAIN}: expected a finite {source.kind}, received an infinite one; pass "
+            "steps_per_epoch and validation_data, leave out repeat(), or limit it with take(n)"
+        )
+    try:
+        return read_batches(_TRAIN, source, max_bytes=max_bytes)
+    except (TooLargeError, ChangingError) as error:
+        if validation_data is None:
+            raise DataError(
+                f"{error}; or pass validation_data, so that it can be streamed"
+            ) from None
+        return None
+
+
+def _streamed(
+    source: Source,
+    steps_per_epoch: int | None,
+    validation_data: Any,
+    validation_split: float | None,
+    test_data: Any,
+) -> Dataset:
+    if validation_data is None or validation_split is not None:
+        raise ValueError(
+            f"expected validation_data, and no validation_split, with a {source.kind} that is "
+            "streamed: examples cannot be split off it"
+        )
+    options = ColumnOptions.of(None, (), ())
+    validation, weight = _pair(f"{_NAME}: validation_data", validation_data, options, None)
+    sample_size = num_examples(validation.part.x)
+    stream, first = open_stream(_TRAIN, source, steps_per_epoch, sample_size)
+    given = [_part(_TRAIN, first.x, first.y, options), validation]
+    if test_data is not None:
+        given.append(_test_part(test_data, options, None))
+    data = partition(
+        RawExamples(tuple(each.part for each in given), validation=True, unscaled=True),
+        task="custom",
+        source=_NAME,
+        sample_weight=first.sample_weight,
+        validation_weight=weight,
+        batch_size=first.batch_size,
+    )
+    if not stream.repeats:
+        warnings.warn(f"{_TRAIN}: {stream.kind}: {stream.unpaired}", stacklevel=3)
+    return replace(data, stream=stream)
 
 
 def _unpacked(x: Any, test_data: Any) -> tuple[Any, Any, Any]:
@@ -218,8 +312,9 @@ def _pair(
     if target is not None and isinstance(data, pd.DataFrame):
         return _part(name, data, None, options, columns), None
     options = options._replace(target=None)
-    if kind_of_source(data) is not None:
-        x, y, weight, _ = read_batches(name, data)
+    source = source_of(data)
+    if source is not None:
+        x, y, weight, _ = read_batches(name, source)
         return _part(name, x, y, options, columns), weight
     if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
         form = "a pair (x, y), or a triple with weights"

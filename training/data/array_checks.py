@@ -65,6 +65,9 @@ class RawExamples(NamedTuple):
     The second of several parts is the validation set if `validation` is True, and the third, if
     there is one, the test set; otherwise there are two, and the second is the test set.
 
+    `unscaled` is True if `uint8` inputs are not pixels that are scaled, because a model receives
+    all inputs as they are.
+
     `numbered` is False if integers only name classes (a column of a table), so that gaps between
     them are closed. `task` is the task, if the reader knows it. `columns` are those of a table.
     """
@@ -75,6 +78,7 @@ class RawExamples(NamedTuple):
     task: Task | None = None
     validation: bool = False
     columns: Columns | None = None
+    unscaled: bool = False
 
 
 def check_size(name: str, size: int, max_bytes: int) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,6 +45,83 @@ class Batches(NamedTuple):
     batch_size: int
 
 
+class TooLargeError(DataError):
+    """A source is larger than what is read into memory."""
+
+
+class ChangingError(DataError):
+    """A source yields different examples each time it is read."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source of batches, or a function that returns a new one.
+
+    Attributes:
+        given: The source or the function.
+        kind: What kind of source it is, by name.
+    """
+
+    given: Any
+    kind: str
+
+    @property
+    def from_function(self) -> bool:
+        """Whether a function makes a new source each time."""
+        return kind_of_source(self.given) is None
+
+    @property
+    def can_start_again(self) -> bool:
+        """Whether it can be read more than once."""
+        return self.kind != "generator" or self.from_function
+
+    def open(self) -> Any:
+        """Return the source, a new one if a function makes it."""
+        return self.given() if self.from_function else self.given
+
+    def read(self) -> Iterator[Any]:
+        """Yield its batches, from the first on; an infinite source never ends."""
+        source = self.open()
+        if self.kind == "tf.data.Dataset":
+            yield from source.as_numpy_iterator()
+        elif self.kind == "keras.utils.PyDataset":
+            number = 0
+            while source.num_batches is None or number < source.num_batches:
+                yield source[number]
+                number += 1
+        else:
+            yield from source
+
+    @property
+    def is_infinite(self) -> bool:
+        """Whether it is known to have no end."""
+        source = self.open()
+        if self.kind == "tf.data.Dataset":
+            return int(source.cardinality()) == -1  # tf.data.INFINITE_CARDINALITY
+        return self.kind == "keras.utils.PyDataset" and source.num_batches is None
+
+    def num_batches(self) -> int | None:
+        """Return its number of batches; None if it is infinite, or does not say."""
+        source = self.open()
+        if self.is_infinite or self.kind == "generator":
+            return None
+        if self.kind == "keras.utils.PyDataset":
+            return int(source.num_batches)
+        try:
+            count = len(source)
+        except TypeError:  # of unknown length
+            return None
+        return count
+
+
+def source_of(value: Any) -> Source | None:
+    """Return a source of batches, or one that a function makes; None for anything else."""
+    kind = kind_of_source(value)
+    if kind is None and isinstance(value, Callable):  # type: ignore[arg-type]
+        kind = kind_of_source(value())
+    return None if kind is None else Source(value, kind)
+
+
 def kind_of_source(value: Any) -> str | None:
     """Return what kind of source of batches a value is, by name; None if it is none."""
     if isinstance(value, types.GeneratorType):
@@ -52,50 +130,44 @@ def kind_of_source(value: Any) -> str | None:
     return next((kind for name, kind in _KINDS.items() if name in names), None)
 
 
-def read_batches(name: str, source: Any, *, max_bytes: int = MAX_BYTES) -> Batches:
+def read_batches(name: str, source: Source, *, max_bytes: int = MAX_BYTES) -> Batches:
     """Read all examples of a source of batches.
 
-    A source other than a generator is read twice, to see that its examples are the same each
+    A source that can be read again is read twice, to see that its examples are the same each
     time: members train on them in an order of their own, and none would see what a random
     augmentation makes of them later.
 
     Args:
         name: Name of the source, for messages.
-        source: A finite `tf.data.Dataset`, `keras.utils.PyDataset`, PyTorch `DataLoader` or
-            generator of batches `(x, y)` or `(x, y, sample_weight)`.
+        source: A finite source of batches `(x, y)` or `(x, y, sample_weight)`.
         max_bytes: Size up to which it is read.
 
     Returns:
         The examples in the order of the source.
 
     Raises:
-        DataError: It is infinite, larger than `max_bytes`, has no targets or no batches, or
-            yields different examples each time.
+        TooLargeError: It is larger than `max_bytes`.
+        ChangingError: It yields different examples each time.
+        DataError: It is infinite, or has no targets or no batches.
     """
-    kind = kind_of_source(source)
-    assert kind is not None, "the caller tells sources from arrays"
-    _check_finite_source(name, kind, source)
+    kind = source.kind
+    if source.is_infinite:
+        raise DataError(
+            f"{name}: expected a finite {kind}, received an infinite one; leave out repeat(), or "
+            "limit it with take(n)"
+        )
     batches, size = [], 0
-    for batch in _iterate(kind, source):
-        given = _checked(name, kind, batch)
+    for given in checked_batches(name, source):
         size += sum(array.nbytes for array in arrays_of(given))
         if size > max_bytes:
-            raise DataError(
+            raise TooLargeError(
                 f"{name}: expected a {kind} of at most {max_bytes:,} bytes, received more; use "
-                "fewer examples, or train with Model.fit"
+                "fewer examples"
             )
         batches.append(given)
-    if not batches:
-        raise DataError(f"{name}: expected batches, received an empty {kind}")
-    for batch in batches:
-        if shapes_of(batch) != shapes_of(batches[0]):
-            raise DataError(
-                f"{name}: expected batches of one shape, received examples of shape "
-                f"{shapes_of(batch)} after {shapes_of(batches[0])}; pad them to one length"
-            )
-    whole = map_arrays(lambda *arrays: np.concatenate(arrays), *batches)
-    if kind != "generator" and not _same_again(whole, _iterate(kind, source), name, kind):
-        raise DataError(
+    whole = joined(name, source, batches)
+    if source.can_start_again and not _same_again(whole, checked_batches(name, source)):
+        raise ChangingError(
             f"{name}: expected a {kind} with the same examples each time it is read, received "
             "different ones; move random augmentation into the model (keras.layers.RandomFlip and "
             "others), and split examples before they are shuffled"
@@ -104,29 +176,49 @@ def read_batches(name: str, source: Any, *, max_bytes: int = MAX_BYTES) -> Batch
     return Batches(x, y, weight[0] if weight else None, num_examples(batches[0]))
 
 
-def _check_finite_source(name: str, kind: str, source: Any) -> None:
-    infinite = (
-        int(source.cardinality()) == -1  # tf.data.INFINITE_CARDINALITY
-        if kind == "tf.data.Dataset"
-        else kind == "keras.utils.PyDataset" and source.num_batches is None
-    )
-    if infinite:
-        raise DataError(
-            f"{name}: expected a finite {kind}, received an infinite one; leave out repeat(), or "
-            "limit it with take(n)"
-        )
+def checked_batches(name: str, source: Source) -> Iterator[tuple[Structure, ...]]:
+    """Yield the batches of a source as arrays `(x, y)` or `(x, y, sample_weight)`.
+
+    Args:
+        name: Name of the source, for messages.
+        source: The source.
+
+    Yields:
+        One batch after another.
+
+    Raises:
+        DataError: A batch has another form.
+    """
+    for batch in source.read():
+        yield _checked(name, source.kind, batch)
 
 
-def _iterate(kind: str, source: Any) -> Iterable[Any]:
-    if kind == "tf.data.Dataset":
-        return _numpy_batches(source)
-    if kind == "keras.utils.PyDataset":
-        return (source[number] for number in range(source.num_batches))
-    return source  # type: ignore[no-any-return]
+def joined(
+    name: str, source: Source, batches: list[tuple[Structure, ...]]
+) -> tuple[Structure, ...]:
+    """Join batches of a source.
 
+    Args:
+        name: Name of the source, for messages.
+        source: The source.
+        batches: What `checked_batches` yielded.
 
-def _numpy_batches(source: Any) -> Iterator[Any]:
-    yield from source.as_numpy_iterator()
+    Returns:
+        The examples of all of them.
+
+    Raises:
+        DataError: There are no batches, or their examples are of different shapes.
+    """
+    if not batches:
+        raise DataError(f"{name}: expected batches, received an empty {source.kind}")
+    for batch in batches:
+        if shapes_of(batch) != shapes_of(batches[0]):
+            raise DataError(
+                f"{name}: expected batches of one shape, received examples of shape "
+                f"{shapes_of(batch)} after {shapes_of(batches[0])}; pad them to one length"
+            )
+    whole: tuple[Structure, ...] = map_arrays(lambda *arrays: np.concatenate(arrays), *batches)
+    return whole
 
 
 def _checked(name: str, kind: str, batch: Any) -> tuple[Structure, ...]:
@@ -156,11 +248,12 @@ def _checked(name: str, kind: str, batch: Any) -> tuple[Structure, ...]:
     return arrays
 
 
-def _same_again(whole: tuple[Structure, ...], again: Iterable[Any], name: str, kind: str) -> bool:
+def _same_again(whole: tuple[Structure, ...], again: Iterable[tuple[Structure, ...]]) -> bool:
     """Whether another reading has the same examples, in any order."""
-    second = map_arrays(
-        lambda *arrays: np.concatenate(arrays), *[_checked(name, kind, batch) for batch in again]
-    )
+    batches = list(again)
+    if not batches:
+        return False
+    second = map_arrays(lambda *arrays: np.concatenate(arrays), *batches)
     return _digests(whole) == _digests(second)
 
 

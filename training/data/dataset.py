@@ -22,6 +22,7 @@ from dropout_zoo.training.data.array_checks import (
 )
 from dropout_zoo.training.data.example_checks import check_examples, copied_pair
 from dropout_zoo.training.data.split import split_arrays, stratified_sample
+from dropout_zoo.training.data.streams import Stream
 from dropout_zoo.training.data.structures import (
     Structure,
     arrays_of,
@@ -73,6 +74,9 @@ class Dataset:
             raw columns themselves, or not those of a table.
         target_shape: Shape in which one label or target was given: `()`, `(1,)` or, one-hot,
             `(num_classes,)`. Models with training code of their own receive it so.
+        stream: Source that members train on batch by batch, because it is not read into memory;
+            `train` then holds its first examples, on which training metrics are measured with
+            dropout off. None if `train` holds all training examples.
 
     Example:
         >>> import numpy as np
@@ -100,6 +104,7 @@ class Dataset:
     columns: tuple[str, ...] = ()
     encoder: TableEncoder | None = None
     target_shape: tuple[int, ...] = ()
+    stream: Stream | None = None
 
     def __post_init__(self) -> None:
         for array in self._arrays():
@@ -177,7 +182,7 @@ class Dataset:
     @property
     def builder_arguments(self) -> dict[str, Any]:
         """What fits a model to the data: arguments of `resolve_model` by name."""
-        if is_structure(self.train[0]):
+        if is_structure(self.train[0]) or self.stream is not None:
             return {"input_shape": None, "num_classes": self.num_classes, "adapt_to": None}
         return {
             "input_shape": self.input_shape,
@@ -198,8 +203,9 @@ class Dataset:
             `(examples, features)`, and share their memory.
 
         Raises:
-            DataError: There are several inputs.
+            DataError: There are several inputs, or the examples are streamed.
         """
+        self.check_in_memory()
         if is_structure(self.train[0]):
             raise DataError(
                 f"{self.source}: expected one array of inputs for a reconstruction, received a "
@@ -255,15 +261,19 @@ class Dataset:
             part: `"train"`, `"validation"` or `"test"`.
 
         Returns:
-            The number; 0 if there is no test set.
+            The number; 0 if there is no test set. For training examples that are streamed, that of
+            an epoch whose batches are all as large as the first one.
         """
+        if part == "train" and self.stream is not None:
+            return self.stream.num_batches * (self.batch_size or 1)
         return num_examples(self.parts()[part][0]) if part in self.parts() else 0
 
     def fingerprint(self) -> str:
         """Return a fingerprint that differs between datasets.
 
         Returns:
-            Sixteen hexadecimal digits of a SHA-256 over the shapes, types and values of all parts.
+            Sixteen hexadecimal digits of a SHA-256 over the shapes, types and values of all parts;
+            where training examples are streamed, over the first ones if they are always the same.
         """
         return self._fingerprint
 
@@ -279,7 +289,8 @@ class Dataset:
             Pair `(x, y)`, stratified by class (each class within one example of its share).
 
         Raises:
-            ValueError: `size` is not a positive integer, `"all"` or None.
+            ValueError: `size` is not a positive integer, `"all"` or None; or more examples of a
+                streamed source than were read.
         """
         index = self.training_sample_index(size, seed)
         return take(self.train, index)  # type: ignore[no-any-return]
@@ -294,13 +305,15 @@ class Dataset:
         Returns:
             What `train` is indexed by.
         """
+        if self.stream is not None and size is not None:
+            self._check_sample(size)
         if size is None:
             size = self.num_examples("validation")
         if size == "all":
             return slice(None)
         if isinstance(size, str) or not is_integer(size) or size < 1:
             raise ValueError(f"size: expected a positive integer, 'all' or None, received {size!r}")
-        if size >= self.num_examples():
+        if size >= num_examples(self.train[0]):
             return slice(None)
         return stratified_sample(self.groups(self.train[1]), int(size), seed=seed)
 
@@ -315,10 +328,34 @@ class Dataset:
         """
         return np.zeros(num_examples(y), np.int32) if self.num_classes is None else y
 
+    def _check_sample(self, size: int | str) -> None:
+        read = num_examples(self.train[0])
+        if size == "all" or (is_integer(size) and int(size) > read):
+            raise ValueError(
+                f"expected a training_sample of at most {read:,} examples, as many as were read "
+                f"of the {self.source} that are streamed, received {size!r}"
+            )
+
+    def check_in_memory(self) -> None:
+        """Check that all training examples are in memory.
+
+        Raises:
+            DataError: They are streamed.
+        """
+        if self.stream is not None:
+            raise DataError(
+                f"{self.source}: expected all training examples in memory, received a "
+                f"{self.stream.kind} that is streamed; use arrays, or a source that fits in memory"
+            )
+
     @property
     def can_be_resplit(self) -> bool:
-        """Whether training and validation examples both have weights, or neither."""
-        return (self.sample_weight is None) == (self.validation_weight is None)
+        """Whether training and validation examples can be exchanged.
+
+        Those that are streamed cannot, nor can those of which only one part has weights.
+        """
+        weighted = (self.sample_weight is None) == (self.validation_weight is None)
+        return weighted and self.stream is None
 
     def resplit(self, seed: int) -> Dataset:
         """Divide the training and validation examples anew; the test set stays the same.
@@ -336,7 +373,7 @@ class Dataset:
 
         Raises:
             DataError: The training examples have weights and the validation examples have none,
-                or the other way round.
+                or the other way round; or the training examples are streamed.
 
         Example:
             >>> from dropout_zoo.training import load_dataset
@@ -347,6 +384,7 @@ class Dataset:
             >>> bool((other.validation[0] == digits.validation[0]).all())
             False
         """
+        self.check_in_memory()
         if not self.can_be_resplit:
             raise DataError(
                 f"{self.source}: expected weights for training and validation examples, or for "
@@ -367,7 +405,12 @@ class Dataset:
         )
 
     def train_and_validation(self) -> Pair:
-        """Return the training and validation examples together, in this order."""
+        """Return the training and validation examples together, in this order.
+
+        Raises:
+            DataError: The training examples are streamed.
+        """
+        self.check_in_memory()
         x, y = (
             map_arrays(lambda one, other: np.concatenate([one, other]), *both)
             for both in zip(self.train, self.validation, strict=True)
@@ -390,6 +433,9 @@ class Dataset:
         lines += [f"  {note}" for note in self.columns]
         counts = self.class_counts()
         for name in self.parts():
+            if name == "train" and self.stream is not None:
+                lines.append(f"  {name:<10} {self.stream.describe()}")
+                continue
             line = f"  {name:<10} {self.num_examples(name):>7,} examples"
             if counts is not None:
                 line += f" ({_describe_counts(counts[name], self.class_names)})"
@@ -419,7 +465,13 @@ class Dataset:
         if is_structure(self.train[0]) or is_structure(self.train[1]):
             for name, array in named_arrays("", list(self.train)):
                 digest.update(f"{name}{array.shape[1:]}".encode())
-        for array in self._arrays():
+        arrays = self._arrays()
+        if self.stream is not None:
+            digest.update(f"{self.stream.kind}{self.stream.num_batches}".encode())
+            if not self.stream.repeats:
+                digest.update(f"{shapes_of(self.train)}".encode())
+                arrays = replace(self, train=self.validation, sample_weight=None)._arrays()
+        for array in arrays:
             digest.update(f"{array.shape}{array.dtype.str}".encode())
             digest.update(np.ascontiguousarray(array).data.cast("B"))
         return digest.hexdigest()[:16]

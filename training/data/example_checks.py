@@ -53,7 +53,7 @@ def check_examples(
     first = examples.parts[0]
     inputs = []
     for part in examples.parts:
-        inputs.append(_check_inputs(part))
+        inputs.append(_check_inputs(part, examples.unscaled))
         _check_shapes(part.x_name, inputs[-1], first.x_name, inputs[0])
         if not is_structure(part.x) and (part.x.dtype == np.uint8) != (first.x.dtype == np.uint8):
             # Only uint8 is scaled, so the parts would be in different units.
@@ -85,10 +85,10 @@ def _has_labels(part: RawPart) -> bool:
     return not is_structure(part.y) and are_labels(part.y)
 
 
-def _check_inputs(part: RawPart) -> Structure:
+def _check_inputs(part: RawPart, unscaled: bool) -> Structure:
     if is_table(part.x):
         return part.x  # its reader has checked it
-    check = check_structure if is_structure(part.x) else check_features
+    check = check_structure if unscaled or is_structure(part.x) else check_features
     return check(part.x_name, part.x)
 
 

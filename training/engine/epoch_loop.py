@@ -20,6 +20,82 @@ RunEpoch = Callable[[int, MemberCallbacks], tuple[Logs, Logs, Logs]]
 while training, on the training sample and on the validation set."""
 
 
+class MemberEpochs:
+    """What surrounds the epochs of one member, whatever trains them.
+
+    Args:
+        plan: model, data and settings.
+        job: the member.
+        start: its initial weights.
+        state: sets and reads its state.
+        record: records each epoch; its status becomes ``"failed"`` where the user's own code
+            raises, be it the model's or that of callbacks.
+
+    Attributes:
+        callbacks: the callbacks of the member.
+        last: the number of epochs.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        job: Job,
+        start: Sequence[np.ndarray],
+        state: MemberState,
+        record: Record,
+    ) -> None:
+        self._plan, self._job, self._state, self._record = plan, job, state, record
+        self._best: list[np.ndarray] | None = None
+        state.start(job.rates, start, job.member.seed)
+        if job.member.weights is not None:
+            state.resume(Checkpoint.load(job.member.weights))
+        self.last = job.member.epochs or plan.settings.epochs
+        self.callbacks = MemberCallbacks(
+            job.callbacks, state.model, epochs=self.last, steps=plan.num_steps
+        )
+
+    def begin(self, epoch: int) -> None:
+        """Begin an epoch, counted from 0."""
+        if self._job.member.schedule is not None:
+            self._state.set_factor(self._job.member.schedule.factor(epoch))
+
+    def end(self, epoch: int, running: Logs, sample: Logs, validation: Logs) -> bool:
+        """Record an epoch and report its end to the callbacks.
+
+        Args:
+            epoch: its number, from 0.
+            running: what was measured while training.
+            sample: the same on the training sample, with dropout off.
+            validation: the same on the validation set.
+
+        Returns:
+            Whether it was the last one.
+        """
+        record = self._record
+        if record.add(epoch, running, sample, validation):
+            self._best = self._state.weights_now()
+        if self._job.callbacks:
+            with record.user_code():
+                record.rows[-1] |= self.callbacks.end_epoch(epoch, running, validation)
+        return record.finished or self.callbacks.stopped
+
+    def finish(self) -> Checkpoint | None:
+        """End the training.
+
+        Returns:
+            The weights of the best epoch, as they were measured, and, if the plan keeps it, the
+            state after the last one; None if no epoch was finished.
+        """
+        keep_state, best = self._plan.keep_state, self._best
+        checkpoint = None if best is None else self._state.checkpoint(best, keep_state)
+        if self._job.callbacks and self._record.status != "failed":
+            with self._record.user_code():
+                self.callbacks.end()
+            if checkpoint is not None and keep_state:
+                checkpoint = replace(checkpoint, final=self._state.weights_now())
+        return checkpoint
+
+
 def train_epochs(
     plan: Plan,
     job: Job,
@@ -31,42 +107,21 @@ def train_epochs(
     """Train a member from its start, or from where an earlier run ended.
 
     Args:
-        plan: model, data and settings.
+        plan: as in `MemberEpochs`, like the next four arguments.
         job: the member.
         start: its initial weights.
         state: sets and reads its state.
-        record: records each epoch; its status becomes ``"failed"`` where the user's own code
-            raises, be it the model's or that of callbacks.
+        record: records each epoch.
         run_epoch: trains one epoch and measures.
 
     Returns:
-        The weights of the best epoch, as they were measured, and, if the plan keeps it, the state
-        after the last one; None if no epoch was finished.
+        What `MemberEpochs.finish` returns.
     """
-    member, best = job.member, None
-    state.start(job.rates, start, member.seed)
-    if member.weights is not None:
-        state.resume(Checkpoint.load(member.weights))
-    epochs = member.epochs or plan.settings.epochs
-    callbacks = MemberCallbacks(job.callbacks, state.model, epochs=epochs, steps=plan.num_steps)
-    for epoch in range(member.initial_epoch, epochs):
-        if member.schedule is not None:
-            state.set_factor(member.schedule.factor(epoch))
+    epochs = MemberEpochs(plan, job, start, state, record)
+    for epoch in range(job.member.initial_epoch, epochs.last):
+        epochs.begin(epoch)
         with record.user_code():
-            running, sample, validation = run_epoch(epoch, callbacks)
-        if record.finished:  # it failed
+            measured = run_epoch(epoch, epochs.callbacks)
+        if record.finished or epochs.end(epoch, *measured):  # finished already: it failed
             break
-        if record.add(epoch, running, sample, validation):
-            best = state.weights_now()
-        if job.callbacks:
-            with record.user_code():
-                record.rows[-1] |= callbacks.end_epoch(epoch, running, validation)
-        if record.finished or callbacks.stopped:
-            break
-    checkpoint = None if best is None else state.checkpoint(best, plan.keep_state)
-    if job.callbacks and record.status != "failed":
-        with record.user_code():
-            callbacks.end()
-        if checkpoint is not None and plan.keep_state:
-            checkpoint = replace(checkpoint, final=state.weights_now())
-    return checkpoint
+    return epochs.finish()

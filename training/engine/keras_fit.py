@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,15 +11,18 @@ import keras
 
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.runtime_rates import with_runtime_rates
+from dropout_zoo.training.checkpoint import Checkpoint
+from dropout_zoo.training.data.streams import Stream
 from dropout_zoo.training.data.structures import take
 from dropout_zoo.training.engine.base import OnResult
-from dropout_zoo.training.engine.epoch_loop import Logs, train_epochs
+from dropout_zoo.training.engine.epoch_loop import Logs, MemberEpochs, train_epochs
 from dropout_zoo.training.engine.interrupts import check_interrupt
 from dropout_zoo.training.engine.jobs import JobSource
 from dropout_zoo.training.engine.member_callbacks import MemberCallbacks
 from dropout_zoo.training.engine.member_state import MemberState, optimizers_of
 from dropout_zoo.training.members import Job, Member, TrainedMember
 from dropout_zoo.training.plan import Plan, Record, evaluate
+from dropout_zoo.training.seeding import seeded_globals
 
 
 class FitEngine:
@@ -80,14 +84,19 @@ def fit_member(
         # Those that the code of the model holds create their variables in its first step.
         x, y, *_ = take(plan.examples.training_data(), slice(1))
         model.fit(x, y, verbose=0)
-    checkpoint = train_epochs(
-        plan,
-        job,
-        plan.start_weights(member.seed),
-        MemberState(model),
-        record,
-        lambda epoch, called: _run_epoch(plan, model, epoch, job, called),
-    )
+    start, state = plan.start_weights(member.seed), MemberState(model)
+    if plan.stream is None:
+        checkpoint = train_epochs(
+            plan,
+            job,
+            start,
+            state,
+            record,
+            lambda epoch, called: _run_epoch(plan, model, epoch, job, called),
+        )
+    else:
+        epochs = MemberEpochs(plan, job, start, state, record)
+        checkpoint = _train_on_stream(plan, plan.stream, model, job, record, epochs)
     return record.result(time.perf_counter() - started, checkpoint, f"{number:06d}")
 
 
@@ -139,9 +148,67 @@ def _run_epoch(
     # One call of `fit` for all epochs would average the weights once, after the last.
     weights_of_epoch.restore()
     running = {name: values[-1] for name, values in history.history.items()}
+    return running, *_measure(plan, model, job, callbacks)
+
+
+def _measure(
+    plan: Plan, model: keras.Model, job: Job, callbacks: MemberCallbacks
+) -> tuple[Logs, Logs]:
+    """Measure the training sample and the validation set, with dropout off."""
+    called = [callbacks] if job.callbacks else []
+    examples = plan.examples_of(job.member.split)
     size = plan.evaluation_batch_size
     sample = evaluate(model, examples.sample, batch_size=size, callbacks=[_Interrupts()])
     validation = evaluate(
         model, examples.validation, batch_size=size, callbacks=[*called, _Interrupts()]
     )
-    return running, sample, validation
+    return sample, validation
+
+
+class _EpochsOfStream(keras.callbacks.Callback):
+    """Begins and ends the epochs of a member inside the one call of `fit` that trains them.
+
+    A call for each epoch would start an infinite source anew, and report more ends of epochs to a
+    `PyDataset` than there are.
+    """
+
+    def __init__(self, plan: Plan, job: Job, record: Record, epochs: MemberEpochs) -> None:
+        super().__init__()
+        self._plan, self._job, self._record, self._epochs = plan, job, record, epochs
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._epochs.begin(epoch)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        measured = _measure(self._plan, self.model, self._job, self._epochs.callbacks)
+        if self._epochs.end(epoch, dict(logs or {}), *measured):
+            self.model.stop_training = True
+
+
+def _train_on_stream(
+    plan: Plan,
+    stream: Stream,
+    model: keras.Model,
+    job: Job,
+    record: Record,
+    epochs: MemberEpochs,
+) -> Checkpoint | None:
+    """Train a member for all epochs in one call of `fit`."""
+    weights_of_epoch = _WeightsOfEpoch()
+    called = [epochs.callbacks] if job.callbacks else []
+    around = _EpochsOfStream(plan, job, record, epochs)
+    # `Model.fit` shuffles the batches of a `PyDataset` with the generator of Python.
+    with record.user_code(), seeded_globals(job.member.seed), warnings.catch_warnings():
+        # A source that ends too early would leave epochs without training.
+        warnings.filterwarnings("error", message="Your input ran out of data")
+        model.fit(
+            stream.open(),
+            steps_per_epoch=stream.steps_per_epoch,
+            epochs=epochs.last,
+            shuffle=stream.is_shuffled_by_keras,
+            callbacks=[around, *called, weights_of_epoch, _Interrupts()],
+            verbose=0,
+        )
+        # The state of a member that can be continued is not that of averages of its weights.
+        weights_of_epoch.restore()
+    return epochs.finish()

@@ -32,6 +32,8 @@ def start_engine(plan: Plan, options: EngineOptions) -> Engine:
         ValueError: the model has training code of its own, which fails.
     """
     reason = why_only_model_fit(plan.model)
+    if plan.stream is not None:
+        reason = f"the training examples are streamed from a {plan.stream.kind}"
     with tempfile.TemporaryDirectory() as folder:
         own = own_training_code(plan.model) is not None
         trial = trial_by_fit(plan, Path(folder)) if own else None

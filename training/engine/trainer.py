@@ -178,6 +178,12 @@ class MemberTrainer:
                 "expected members without a schedule, received one with "
                 f"{type(member.schedule).__name__}: {self._fixed}"
             )
+        if self.plan.stream is not None and (member.split or member.weights is not None):
+            raise ValueError(
+                "expected members that start from the beginning on the given split, received "
+                "another one with streamed training examples, which can be neither split nor "
+                "continued; use data in memory"
+            )
         if member.weights is not None and not Checkpoint.load(member.weights).last:
             raise ValueError(
                 "expected weights from which training can continue, received "

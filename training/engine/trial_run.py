@@ -69,6 +69,7 @@ def trial_by_fit(plan: Plan, folder: Path) -> Trial:
         keep_state=False,
         directory=folder,
         folder=None,
+        stream=None,
     )
     job = _job(small, 0)
     trained = _trained(FitEngine(small), [job])

@@ -1,59 +1,13 @@
 """Sources of batches, as `Model.fit` takes them, read into a dataset."""
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from batch_sources import SOURCES, WEIGHT, Batched, X, Y, generator, tf_data
 
 from dropout_zoo.models import build_mlp
 from dropout_zoo.studies import plan_rate_sweep
 from dropout_zoo.training import DataError, Member, as_dataset, train_members
 from dropout_zoo.tuning import tune
-
-X = np.random.default_rng(0).normal(size=(50, 4)).astype("float32")
-Y = np.arange(50) % 2
-WEIGHT = np.linspace(0.5, 1.5, 50).astype("float32")
-
-
-class Batched(keras.utils.PyDataset):
-    """Batches of 8, the last of 2; `flips` lets them differ each time."""
-
-    def __init__(self, *arrays, flips=False):
-        super().__init__()
-        self.arrays, self.flips = arrays, flips
-        self.rng = np.random.default_rng(0)
-
-    @property
-    def num_batches(self):
-        return -(-len(self.arrays[0]) // 8)
-
-    def __getitem__(self, number):
-        batch = [array[8 * number : 8 * number + 8] for array in self.arrays]
-        if self.flips:
-            batch[0] = batch[0] * self.rng.choice([-1, 1], size=(len(batch[0]), 1))
-        return tuple(batch)
-
-
-def tf_data(*arrays):
-    return tf.data.Dataset.from_tensor_slices(arrays)
-
-
-def generator(*arrays):
-    yield from (Batched(*arrays)[number] for number in range(7))
-
-
-def loader(*arrays):
-    torch = pytest.importorskip("torch")
-    data = torch.utils.data.TensorDataset(*(torch.from_numpy(array) for array in arrays))
-    return torch.utils.data.DataLoader(data, batch_size=8)
-
-
-SOURCES = {
-    "tf.data": lambda *arrays: tf_data(*arrays).batch(8).prefetch(1),
-    "PyDataset": Batched,
-    "generator": generator,
-    "DataLoader": loader,
-}
 
 
 @pytest.mark.parametrize("kind", SOURCES)
@@ -93,9 +47,6 @@ def test_shuffled_sources_are_taken():
             "expected batches of numbers .* received Python objects",
         ),
         (lambda: tf_data(X, Y).take(0).batch(8), "received an empty tf.data.Dataset"),
-        (lambda: Batched(X, Y, flips=True), "same examples each time .* received different ones"),
-        # A split after shuffling, which lets training examples into the validation set.
-        (lambda: tf_data(X, Y).shuffle(50).take(30).batch(8), "received different ones"),
         (
             lambda: (z for z in [(X[:8], Y[:8]), (X[:8, :3], Y[:8])]),
             r"expected batches of one shape.*\(\(3,\), \(\)\) after",
@@ -106,6 +57,22 @@ def test_sources_that_cannot_be_used_are_refused(make, words):
     with pytest.raises(DataError, match=words) as caught:
         as_dataset(make(), validation_data=(X, Y))
     assert str(caught.value).startswith("arrays: train: expected")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Batched(X, Y, flips=True),
+        # A split after shuffling, which lets training examples into the validation set.
+        lambda: tf_data(X, Y).shuffle(50).take(30).batch(8),
+    ],
+)
+def test_sources_that_change_are_neither_split_nor_validated_on(make):
+    words = "same examples each time .* received different ones"
+    with pytest.raises(DataError, match=f"train: .*{words}.*or pass validation_data"):
+        as_dataset(make())
+    with pytest.raises(DataError, match=f"validation_data: .*{words}"):
+        as_dataset(X, Y, validation_data=make())
 
 
 def test_what_a_source_contains_already_is_not_taken_besides():
