@@ -421,7 +421,11 @@ class Dataset:
                 digest.update(f"{name}{array.shape[1:]}".encode())
         for array in self._arrays():
             digest.update(f"{array.shape}{array.dtype.str}".encode())
-            digest.update(np.ascontiguousarray(array).data.cast("B"))
+            if array.dtype.kind == "O":  # strings, which are elsewhere in memory
+                text = "".join(f"{len(value)}:{value}" for value in array.flat)
+                digest.update(text.encode(errors="surrogatepass"))
+            else:
+                digest.update(np.ascontiguousarray(array).data.cast("B"))
         return digest.hexdigest()[:16]
 
 
