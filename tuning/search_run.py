@@ -99,7 +99,12 @@ def run_search(
             return TuningResult.load(directory)
         trainer = search.trainer(unused_directory(folder.state / "weights"))
         recording = RecordingTrainer(trainer, folder.state / run_files.JOURNAL, watched)
-        result = _Run(search, folder, recording, watched).result(limit, temporary)
+        try:
+            result = _Run(search, folder, recording, watched).result(limit, temporary)
+        except Exception:
+            if not (recording.restored or recording.records):  # such as that of callbacks
+                folder.discard()
+            raise
         _write(result, folder)
         return result
 

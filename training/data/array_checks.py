@@ -113,6 +113,11 @@ def check_features(name: str, x: Array) -> Array:
             strings that are all present.
     """
     if holds_strings(x):
+        if _are_numbers(x):
+            raise DataError(
+                f"{name}: expected numbers, received {describe_dtype(x)} that all are numbers; "
+                "convert them with x.astype(float), or give them in a dict, as in {'ids': x}"
+            )
         return check_strings(name, x)
     if x.dtype.kind not in "biuf":
         raise DataError(f"{name}: expected numbers, received {describe_dtype(x)}")
@@ -189,6 +194,30 @@ def check_strings(name: str, array: Array) -> Array:
                 "string, such as ''"
             )
     return strings
+
+
+def _are_numbers(strings: Array) -> bool:
+    try:
+        strings.astype(float)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def content_of(array: Array) -> bytes:
+    """Return the values of a checked array as bytes, for fingerprints.
+
+    Args:
+        array: Numbers or strings.
+
+    Returns:
+        The same bytes for the same values of the same type.
+    """
+    if array.dtype.kind != "O":
+        return array.tobytes()
+    # Strings are elsewhere in memory.
+    text = "".join(f"{len(value)}:{value}" for value in array.flat)
+    return text.encode(errors="surrogatepass")
 
 
 def _is_missing(value: object) -> bool:

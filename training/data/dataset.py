@@ -18,6 +18,7 @@ from dropout_zoo.training.data.array_checks import (
     RawPart,
     Task,
     check_weight,
+    content_of,
     is_integer,
 )
 from dropout_zoo.training.data.example_checks import check_examples, copied_pair
@@ -50,10 +51,10 @@ class Dataset:
     Created by `load_dataset`, `as_dataset` or `from_arrays`.
 
     Args:
-        train: Pair `(x, y)`: float32 inputs of shape `(examples, ...)`, and int32 labels from 0
-            or float32 targets of shape `(examples,)`; for a reconstruction, the inputs flattened
-            to `(examples, features)`. For a custom task, arrays of any shape, or dicts, lists and
-            tuples of arrays. All arrays become read-only.
+        train: Pair `(x, y)`: float32 inputs of shape `(examples, ...)`, or strings in an array of
+            objects, and int32 labels from 0 or float32 targets of shape `(examples,)`; for a
+            reconstruction, the inputs flattened to `(examples, features)`. For a custom task,
+            arrays of any shape, or dicts, lists and tuples of arrays. All arrays become read-only.
         validation: Pair of the same form.
         test: Pair of the same form, or None if there is no test set.
         task: `"classification"`, `"regression"` or `"reconstruction"`; or `"custom"`, where the
@@ -122,11 +123,12 @@ class Dataset:
 
         Args:
             train: Pair `(x, y)`: numbers of shape `(examples, ...)` (`uint8` values are pixels,
-                and are scaled to [0, 1]), and labels or targets of shape `(examples,)`,
-                `(examples, 1)` or one-hot `(examples, classes)`. Integers, booleans, strings and
-                one-hot rows are classes; floats are targets of a regression. Targets of any other
-                shape, and those of several outputs, are given to the loss as they are. Several
-                inputs or outputs are dicts, lists or tuples of arrays.
+                and are scaled to [0, 1]) or strings, and labels or targets of shape
+                `(examples,)`, `(examples, 1)` or one-hot `(examples, classes)`. Integers,
+                booleans, strings and one-hot rows are classes; floats are targets of a
+                regression. Targets of any other shape, and those of several outputs, are given
+                to the loss as they are. Several inputs or outputs are dicts, lists or tuples of
+                arrays.
             validation: Pair of the same form.
             test: Pair of the same form; None if there is no test set.
             sample_weight: Weights of the training examples, 0 or larger, shape `(examples,)`.
@@ -421,11 +423,7 @@ class Dataset:
                 digest.update(f"{name}{array.shape[1:]}".encode())
         for array in self._arrays():
             digest.update(f"{array.shape}{array.dtype.str}".encode())
-            if array.dtype.kind == "O":  # strings, which are elsewhere in memory
-                text = "".join(f"{len(value)}:{value}" for value in array.flat)
-                digest.update(text.encode(errors="surrogatepass"))
-            else:
-                digest.update(np.ascontiguousarray(array).data.cast("B"))
+            digest.update(content_of(array))
         return digest.hexdigest()[:16]
 
 

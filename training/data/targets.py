@@ -118,13 +118,15 @@ def _output_shape(model: keras.Model, x: Structure = None) -> Any:
             model of strings certain: the one that Keras states for `TextVectorization` with words
             as columns has an axis too many.
     """
-    if x is None or not any(array.dtype == object for array in arrays_of(x)):
-        try:
-            return model.output_shape
-        except AttributeError:
-            if x is None:
-                return None
-    outputs = model(take(x, slice(1)))
+    stated = getattr(model, "output_shape", None)
+    if x is None or not (stated is None or any(each.dtype == object for each in arrays_of(x))):
+        return stated
+    try:
+        outputs = model(take(x, slice(1)))
+    except Exception:  # which the first evaluation reports
+        if stated is None:
+            raise
+        return stated
     return keras.tree.map_structure(lambda each: (None, *each.shape[1:]), outputs)
 
 
