@@ -88,8 +88,10 @@ class RunDirectory:
         if OUTCOME in found and not self._overwrite:
             read_outcome(path)
         self._lock: filelock.BaseFileLock | None = None
+        self._created = self._discarded = False
 
     def __enter__(self) -> RunDirectory:
+        self._created = not self.path.exists()
         try:
             self.state.mkdir(parents=True, exist_ok=True)
             self._lock = _acquire_lock(self.state)
@@ -112,16 +114,25 @@ class RunDirectory:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        complete = self.complete
-        if complete:  # while the lock is held, so that no other run finds half of it
+        done = self.complete or self._discarded
+        if self._discarded:
+            (self.path / SETTINGS).unlink(missing_ok=True)
+        if done:  # while the lock is held, so that no other run finds half of it
             shutil.rmtree(self.state, ignore_errors=True)
         if self._lock is not None:
             self._lock.release()
-        if complete and sys.platform == "win32":  # which does not remove an open file
+        if done and sys.platform == "win32":  # which does not remove an open file
             with suppress(OSError):  # another run may have begun
                 (self.state / _HOLDER).unlink(missing_ok=True)
                 (self.state / _LOCK).unlink(missing_ok=True)
                 self.state.rmdir()
+        if self._discarded and self._created:
+            with suppress(OSError):  # something else may be there by now
+                self.path.rmdir()
+
+    def discard(self) -> None:
+        """Remove the run when the context ends, because nothing of it has been done."""
+        self._discarded = True
 
     @property
     def state(self) -> Path:

@@ -3,6 +3,7 @@
 import gc
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -64,6 +65,17 @@ def few_digits(digits: Dataset) -> Dataset:
         test=(test[0][:90], test[1][:90]),
         source="digits",
     )
+
+
+@pytest.fixture
+def no_constant_folding() -> Iterator[None]:
+    """TensorFlow folds the scale of plain dropout, a constant, into other constants beside it."""
+    import tensorflow as tf
+
+    before = tf.config.optimizer.get_experimental_options().get("constant_folding", True)
+    tf.config.optimizer.set_experimental_options({"constant_folding": False})
+    yield
+    tf.config.optimizer.set_experimental_options({"constant_folding": before})
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ import pandas as pd
 
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.array_checks import Pair
+from dropout_zoo.training.data.keras_inputs import as_keras_inputs
 from dropout_zoo.training.data.structures import (
     Structure,
     arrays_of,
@@ -159,7 +160,12 @@ def evaluate(
     """
     x, y, *weight = examples
     measured: dict[str, Any] = model.evaluate(
-        x, y, sample_weight=weight[0] if weight else None, verbose=0, return_dict=True, **arguments
+        as_keras_inputs(x),
+        y,
+        sample_weight=weight[0] if weight else None,
+        verbose=0,
+        return_dict=True,
+        **arguments,
     )
     return measured
 
@@ -171,7 +177,13 @@ def as_input(structure: Structure) -> Structure:
 
 def input_bytes(structure: Structure) -> int:
     """Return the size of ``as_input(structure)`` in bytes."""
-    return sum(array.size * _input_dtype(array).itemsize for array in arrays_of(structure))
+    return sum(map(_array_bytes, arrays_of(structure)))
+
+
+def _array_bytes(array: np.ndarray) -> int:
+    size = int(array.size) * _input_dtype(array).itemsize
+    # Strings are elsewhere in memory; objects are nothing else.
+    return size + (sum(map(len, array.flat)) if array.dtype == object else 0)
 
 
 def _input_dtype(array: np.ndarray) -> np.dtype:

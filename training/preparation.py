@@ -19,7 +19,13 @@ from dropout_zoo.models.graph.cloning import is_built_again, own_models, why_not
 from dropout_zoo.models.graph.model_graph import flat_layers, is_own_code, is_plain_model
 from dropout_zoo.models.graph.runtime_rates import runtime_rates
 from dropout_zoo.models.keras_internals import learning_rate_of
-from dropout_zoo.training.data.structures import Structure, num_examples, shapes_of, take
+from dropout_zoo.training.data.structures import (
+    Structure,
+    arrays_of,
+    num_examples,
+    shapes_of,
+    take,
+)
 from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.objective import (
@@ -220,6 +226,11 @@ def error_of_inputs(
     Returns:
         An error that names the model and the shape of the inputs.
     """
+    if any(array.dtype == object for array in arrays_of(x)):
+        hint = (
+            "; strings are taken by a model with keras.layers.TextVectorization or StringLookup on "
+            f"an Input of dtype 'string', and numbers have to be given as numbers{hint}"
+        )
     return ValueError(
         f"expected a model that takes inputs of shape {shapes_of(x)}, received {model.name!r}, "
         f"which fails on the first examples: {reason_of(error)}{hint}"

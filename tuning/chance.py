@@ -49,8 +49,8 @@ def chance_of(
     Returns:
         For a classification, the accuracy of the most frequent training class, or the cross-entropy
         of the class frequencies; for a regression, the loss of the training mean. None for other
-        objectives and losses, for weighted and streamed examples, and where the loss contains more than that of
-        the targets, such as a penalty.
+        objectives and losses, for weighted and streamed examples, and where the loss contains more
+        than that of the targets, such as a penalty.
     """
     if dataset.stream is not None:
         return None  # its first examples need not be like all of them

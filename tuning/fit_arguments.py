@@ -12,6 +12,7 @@ import keras
 import keras_tuner
 
 from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.keras_inputs import as_keras_inputs
 from dropout_zoo.training.data.structures import is_structure
 from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.settings import TrainSettings
@@ -130,9 +131,11 @@ def model_fit_arguments(
         arguments["initial_epoch"] = hp["tuner/initial_epoch"]
     if positional and isinstance(positional[0], Dataset):
         data, model = positional[0], hypermodel.build(trial.hyperparameters)
-        positional[:1] = [*with_loss_targets(model, data.train, data)]
+        x, y = with_loss_targets(model, data.train, data)
+        positional[:1] = [as_keras_inputs(x), y]
         weight = () if data.validation_weight is None else (data.validation_weight,)
-        arguments["validation_data"] = (*with_loss_targets(model, data.validation, data), *weight)
+        x, y = with_loss_targets(model, data.validation, data)
+        arguments["validation_data"] = (as_keras_inputs(x), y, *weight)
         arguments["sample_weight"] = data.sample_weight
     return positional, arguments
 

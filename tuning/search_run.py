@@ -22,6 +22,7 @@ from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.engine.interrupts import OutOfTimeError, TimeLimit
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import as_columns
+from dropout_zoo.training.plan import evaluate
 from dropout_zoo.tuning import run_files
 from dropout_zoo.tuning.answer import Answer, answer, describe_rates, out_of_time
 from dropout_zoo.tuning.audit_errors import audit_errors
@@ -98,7 +99,12 @@ def run_search(
             return TuningResult.load(directory)
         trainer = search.trainer(unused_directory(folder.state / "weights"))
         recording = RecordingTrainer(trainer, folder.state / run_files.JOURNAL, watched)
-        result = _Run(search, folder, recording, watched).result(limit, temporary)
+        try:
+            result = _Run(search, folder, recording, watched).result(limit, temporary)
+        except Exception:
+            if not (recording.restored or recording.records):  # such as that of callbacks
+                folder.discard()
+            raise
         _write(result, folder)
         return result
 
@@ -362,13 +368,9 @@ class _Run:
         dataset = self.search.dataset
         if dataset.test is None:
             return {}
-        measured = model.evaluate(
-            *with_loss_targets(model, dataset.test, dataset),
-            batch_size=self.search.settings.training.batch_size,
-            verbose=0,
-            return_dict=True,
-        )
-        return as_columns(measured)
+        examples = with_loss_targets(model, dataset.test, dataset)
+        batch_size = self.search.settings.training.batch_size
+        return as_columns(evaluate(model, examples, batch_size=batch_size))
 
 
 def _warn_of_rates_in_code(model: keras.Model) -> None:

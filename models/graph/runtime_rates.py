@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import defaultdict
 from collections.abc import Mapping
 from types import CodeType
 
@@ -162,13 +163,24 @@ def _reads_rate(layer: keras.Layer, site: DropoutSite) -> bool:
         for each in type(layer).__mro__
         if each.__module__.partition(".")[0] not in ("keras", "dropout_zoo", "builtins")
     ]
-    functions = [
-        value.__code__
-        for each in own
-        for name, value in vars(each).items()
-        if inspect.isfunction(value) and name not in _NOT_IN_CALLS
-    ]
-    return any(suspects & _names_in(code) for code in functions)
+    names: dict[str, set[str]] = defaultdict(set)  # by function, those in it
+    for each in own:
+        for name, value in vars(each).items():
+            if inspect.isfunction(value):
+                names[name] |= _names_in(value.__code__)
+    # What a layer is built with may use functions of its own, such as one that makes a block.
+    built_with = _reached(names, set(_NOT_IN_CALLS) & set(names))
+    called = _reached(names, set(names) - built_with | {"call"} & set(names))
+    return any(suspects & names[name] for name in called - set(_NOT_IN_CALLS))
+
+
+def _reached(names: Mapping[str, set[str]], functions: set[str]) -> set[str]:
+    """The functions of a class that some of them name, these included."""
+    found: set[str] = set()
+    while functions:
+        found |= functions
+        functions = {inner for name in functions for inner in names[name] & set(names)} - found
+    return found
 
 
 _NOT_IN_CALLS = ("__init__", "get_config", "from_config", "build", "compute_output_shape")

@@ -35,6 +35,7 @@ from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.engine.trainer import train_members
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import parse_objective
+from dropout_zoo.training.plan import evaluate
 from dropout_zoo.training.preparation import error_of_inputs
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
@@ -245,9 +246,7 @@ class _MeasuredAudit:
     ) -> MeasuredMetric:
         row = member.curves.iloc[member.best_epoch - 1]
         with switch.on():
-            dropping = switch.model.evaluate(
-                *sample, batch_size=_EXAMPLES, verbose=0, return_dict=True
-            )
+            dropping = evaluate(switch.model, sample, batch_size=_EXAMPLES)
         name = next((name for name in dropping if name != "loss" and _known(name)), "loss")
         return MeasuredMetric(
             name,

@@ -9,6 +9,7 @@ from dropout_zoo.studies.defaults import PREDICTION_BATCH_SIZE
 from dropout_zoo.studies.metric_names import MEASURED_AFTER_TRAINING
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.summary_text import gain_sentences
+from dropout_zoo.training.data.keras_inputs import as_keras_inputs
 
 
 def predicted_classes(model: keras.Model, x: np.ndarray) -> np.ndarray:
@@ -21,7 +22,9 @@ def predicted_classes(model: keras.Model, x: np.ndarray) -> np.ndarray:
     Returns:
         Classes, integers of shape `(examples,)`.
     """
-    outputs = np.asarray(model.predict(x, batch_size=PREDICTION_BATCH_SIZE, verbose=0))
+    outputs = np.asarray(
+        model.predict(as_keras_inputs(x), batch_size=PREDICTION_BATCH_SIZE, verbose=0)
+    )
     return outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(int)
 
 

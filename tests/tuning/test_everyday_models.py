@@ -5,20 +5,24 @@ import warnings
 import keras
 import numpy as np
 import pytest
+from everyday_architectures import ARCHITECTURES
 from everyday_models import WORKS, own_loss, subclassed
+from everyday_texts import TEXTS, sentences
 
 from dropout_zoo.models import dropout_sites, with_rates
+from dropout_zoo.training import as_dataset
+from dropout_zoo.training.data.keras_inputs import as_keras_inputs
 from dropout_zoo.training.data.structures import arrays_of
 from dropout_zoo.tuning import tune
 
-FIRST = subclassed
+FIRST = (subclassed, sentences)
 
 
 @pytest.mark.parametrize(
     "make",
     [
-        pytest.param(each, marks=pytest.mark.slow if each is FIRST else pytest.mark.nightly)
-        for each in WORKS
+        pytest.param(each, marks=pytest.mark.slow if each in FIRST else pytest.mark.nightly)
+        for each in [*WORKS, *ARCHITECTURES, *TEXTS]
     ],
 )
 def test_everyday_models_are_tuned_changed_and_saved(make, tmp_path):
@@ -45,6 +49,7 @@ def test_everyday_models_are_tuned_changed_and_saved(make, tmp_path):
         return
     best.save(tmp_path / "best.keras")
     loaded = keras.models.load_model(tmp_path / "best.keras")
+    x = as_keras_inputs(as_dataset(x, y).train[0])
     one, other = (arrays_of(each.predict(x, verbose=0)) for each in (best, loaded))
     for a, b in zip(one, other, strict=True):
         np.testing.assert_array_equal(a, b)

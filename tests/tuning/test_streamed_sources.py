@@ -33,7 +33,7 @@ def endless():
     return tf_data(X, Y).shuffle(50, seed=1).repeat().batch(8)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_search_on_an_endless_source_is_resumed_with_the_answer_of_one_run(tmp_path):
     arguments = QUICK | {
         "validation_data": VALIDATION, "test_data": (X, Y), "steps_per_epoch": 3,

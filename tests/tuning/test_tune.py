@@ -455,3 +455,26 @@ def test_a_model_that_keras_cannot_clone_is_tuned_from_its_function(few_digits, 
         np.testing.assert_array_equal(one, other)
     with pytest.raises(ValueError, match=r"build it, with the rates of best_rates, and call load"):
         TuningResult.load(run).best_model()
+
+
+def no_list(member):
+    return None
+
+
+def failing(member):
+    raise KeyError("no such file")
+
+
+@pytest.mark.parametrize("exists", [False, True])
+@pytest.mark.parametrize(("function", "error"), [(no_list, TypeError), (failing, KeyError)])
+def test_callbacks_that_cannot_be_made_leave_no_run_behind(
+    function, error, exists, few_digits, tmp_path
+):
+    directory = tmp_path / "run"
+    if exists:
+        directory.mkdir()
+    model = build_mlp(units=(8,), hidden_rates=(0.4,))
+    with pytest.raises(error):
+        tune(model, few_digits, **QUICK, callbacks=function, directory=directory)
+    assert directory.exists() == exists
+    assert not exists or not list(directory.iterdir())

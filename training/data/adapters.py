@@ -102,12 +102,14 @@ def as_dataset(
 
     Strings in data frames and tables are categories, and values may be missing. Such columns are
     encoded as numbers by Keras layers, which are adapted to the training set alone:
-    `Dataset.model_for_raw_columns` puts them before a trained model.
+    `Dataset.model_for_raw_columns` puts them before a trained model. In arrays, lists and series,
+    strings stay as they are, for models that look them up themselves, with `TextVectorization` or
+    `StringLookup`: give the columns of a data frame as ``dict(frame)`` for such a model.
 
     Args:
-        x: Inputs of shape `(examples, ...)`, as an array, nested lists or a data frame; a dict or
-            list of arrays for a model with several inputs; a pair `(x, y)`; a pair
-            `((x, y), (x_test, y_test))`, as `keras.datasets` load them; a
+        x: Inputs of shape `(examples, ...)`, numbers or strings, as an array, nested lists or a
+            data frame; a dict or list of arrays for a model with several inputs; a pair `(x, y)`;
+            a pair `((x, y), (x_test, y_test))`, as `keras.datasets` load them; a
             `tf.data.Dataset`, `keras.utils.PyDataset`, PyTorch `DataLoader` or generator of
             batches `(x, y)` or `(x, y, sample_weight)`, or a function that returns a new one; a
             `Dataset`; or a name or path for `load_dataset`.

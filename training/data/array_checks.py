@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -99,20 +100,29 @@ def check_size(name: str, size: int, max_bytes: int) -> None:
         )
 
 
-def check_features(name: str, x: Array) -> NDArray[np.float32]:
-    """Convert the inputs of a model to finite float32 numbers.
+def check_features(name: str, x: Array) -> Array:
+    """Convert the inputs of a model to finite float32 numbers, or to strings.
 
     Args:
         name: Name of the array, for the message.
-        x: Numbers of shape `(examples, ...)`. `uint8` values are pixels and scaled to
+        x: Numbers or strings of shape `(examples, ...)`. `uint8` values are pixels and scaled to
             [0, 1]; all other numbers are left as they are.
 
     Returns:
-        A contiguous float32 array of the same shape.
+        A contiguous array of the same shape: float32, or Python strings. Strings may have the
+        shape `(examples,)`.
 
     Raises:
-        DataError: `x` is empty, has no feature axis, or contains anything but finite numbers.
+        DataError: `x` is empty, has no feature axis, or contains anything but finite numbers, or
+            strings that are all present.
     """
+    if holds_strings(x):
+        if _are_numbers(x):
+            raise DataError(
+                f"{name}: expected numbers, received {describe_dtype(x)} that all are numbers; "
+                "convert them with x.astype(float), or give them in a dict, as in {'ids': x}"
+            )
+        return check_strings(name, x)
     if x.dtype.kind not in "biuf":
         raise DataError(f"{name}: expected numbers, received {describe_dtype(x)}")
     if x.ndim < 2:
@@ -135,6 +145,87 @@ def check_features(name: str, x: Array) -> NDArray[np.float32]:
             "received larger ones; number them from 0, or give them in a dict, as in {'ids': x}"
         )
     return features
+
+
+def holds_strings(array: Array) -> bool:
+    """Return whether an array has strings or byte strings, perhaps with values missing.
+
+    Args:
+        array: Any array.
+
+    Returns:
+        True for NumPy's types of strings, and for objects of which the first that is not missing
+        is a string.
+    """
+    if array.dtype.kind != "O":
+        return array.dtype.kind in "UST"
+    present = (value for value in array.flat if not _is_missing(value))
+    return isinstance(next(present, None), (str, bytes))
+
+
+def check_strings(name: str, array: Array) -> Array:
+    """Convert strings to an array of Python strings, which may be of any length.
+
+    Args:
+        name: Name of the array, for the message.
+        array: Strings, or byte strings in UTF-8, of shape `(examples, ...)`.
+
+    Returns:
+        A new array of objects of the same shape.
+
+    Raises:
+        DataError: A value is missing or not a string, or there is none.
+    """
+    if array.ndim == 0 or array.size == 0:
+        raise DataError(
+            f"{name}: expected examples, received an empty array of shape {array.shape}"
+        )
+    strings = np.empty(array.shape, dtype=object)
+    flat = strings.reshape(-1)  # a view
+    for place, value in enumerate(array.flat):
+        try:
+            flat[place] = value.decode() if isinstance(value, bytes) else value
+        except UnicodeDecodeError as error:
+            example = place // (array.size // len(array))
+            raise DataError(
+                f"{name}: expected strings in UTF-8, received others in example {example}: {error}"
+            ) from None
+        if not isinstance(flat[place], str):
+            example = place // (array.size // len(array))
+            what = "a missing value" if _is_missing(value) else repr(value)
+            raise DataError(
+                f"{name}: expected strings, received {what} in example {example}; replace it by a "
+                "string, such as ''"
+            )
+    return strings
+
+
+def _are_numbers(strings: Array) -> bool:
+    try:
+        strings.astype(float)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def content_of(array: Array) -> bytes:
+    """Return the values of a checked array as bytes, for fingerprints.
+
+    Args:
+        array: Numbers or strings.
+
+    Returns:
+        The same bytes for the same values of the same type.
+    """
+    if array.dtype.kind != "O":
+        return array.tobytes()
+    # Strings are elsewhere in memory.
+    text = "".join(f"{len(value)}:{value}" for value in array.flat)
+    return text.encode(errors="surrogatepass")
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float) and value != value)
 
 
 def check_finite(name: str, values: NDArray[np.float32]) -> None:

@@ -9,7 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dropout_zoo.training.data.array_checks import Array, DataError
+from dropout_zoo.training.data.array_checks import (
+    Array,
+    DataError,
+    check_strings,
+    content_of,
+    holds_strings,
+)
 from dropout_zoo.training.data.structures import (
     Structure,
     arrays_of,
@@ -231,12 +237,11 @@ def _checked(name: str, kind: str, batch: Any) -> tuple[Structure, ...]:
         )
     if batch[-1] is None:  # no weights
         batch = batch[:2]
-    arrays = tuple(map_arrays(np.asarray, each) for each in batch)
-    objects = [array.dtype for array in arrays_of(arrays) if array.dtype.kind == "O"]
-    if objects:
+    arrays = tuple(map_arrays(lambda given: _as_array(name, given), each) for each in batch)
+    if any(array.dtype.kind == "O" and not holds_strings(array) for array in arrays_of(arrays)):
         raise DataError(
-            f"{name}: expected batches of numbers in arrays of one shape, received Python objects, "
-            "such as strings or ragged rows; encode strings, and pad rows to one length"
+            f"{name}: expected batches of numbers or strings in arrays of one shape, received "
+            "other Python objects, such as ragged rows; pad rows to one length"
         )
     sizes = {len(array) if array.ndim else None for array in arrays_of(arrays)}
     if None in sizes or len(sizes) != 1:
@@ -246,6 +251,11 @@ def _checked(name: str, kind: str, batch: Any) -> tuple[Structure, ...]:
             "has to be batched"
         )
     return arrays
+
+
+def _as_array(name: str, given: Any) -> Array:
+    array = np.asarray(given)
+    return check_strings(name, array) if array.size and holds_strings(array) else array
 
 
 def _same_again(whole: tuple[Structure, ...], again: Iterable[tuple[Structure, ...]]) -> bool:
@@ -258,7 +268,5 @@ def _same_again(whole: tuple[Structure, ...], again: Iterable[tuple[Structure, .
 
 
 def _digests(examples: tuple[Structure, ...]) -> list[int]:
-    rows = [np.ascontiguousarray(array).reshape(len(array), -1) for array in arrays_of(examples)]
-    return sorted(
-        hash(b"".join(row.tobytes() for row in parts)) for parts in zip(*rows, strict=True)
-    )
+    rows = [array.reshape(len(array), -1) for array in arrays_of(examples)]
+    return sorted(hash(b"".join(map(content_of, parts))) for parts in zip(*rows, strict=True))

@@ -18,6 +18,7 @@ from dropout_zoo.training.data.array_checks import (
     RawPart,
     Task,
     check_weight,
+    content_of,
     is_integer,
 )
 from dropout_zoo.training.data.example_checks import check_examples, copied_pair
@@ -51,10 +52,10 @@ class Dataset:
     Created by `load_dataset`, `as_dataset` or `from_arrays`.
 
     Args:
-        train: Pair `(x, y)`: float32 inputs of shape `(examples, ...)`, and int32 labels from 0
-            or float32 targets of shape `(examples,)`; for a reconstruction, the inputs flattened
-            to `(examples, features)`. For a custom task, arrays of any shape, or dicts, lists and
-            tuples of arrays. All arrays become read-only.
+        train: Pair `(x, y)`: float32 inputs of shape `(examples, ...)`, or strings in an array of
+            objects, and int32 labels from 0 or float32 targets of shape `(examples,)`; for a
+            reconstruction, the inputs flattened to `(examples, features)`. For a custom task,
+            arrays of any shape, or dicts, lists and tuples of arrays. All arrays become read-only.
         validation: Pair of the same form.
         test: Pair of the same form, or None if there is no test set.
         task: `"classification"`, `"regression"` or `"reconstruction"`; or `"custom"`, where the
@@ -127,11 +128,12 @@ class Dataset:
 
         Args:
             train: Pair `(x, y)`: numbers of shape `(examples, ...)` (`uint8` values are pixels,
-                and are scaled to [0, 1]), and labels or targets of shape `(examples,)`,
-                `(examples, 1)` or one-hot `(examples, classes)`. Integers, booleans, strings and
-                one-hot rows are classes; floats are targets of a regression. Targets of any other
-                shape, and those of several outputs, are given to the loss as they are. Several
-                inputs or outputs are dicts, lists or tuples of arrays.
+                and are scaled to [0, 1]) or strings, and labels or targets of shape
+                `(examples,)`, `(examples, 1)` or one-hot `(examples, classes)`. Integers,
+                booleans, strings and one-hot rows are classes; floats are targets of a
+                regression. Targets of any other shape, and those of several outputs, are given
+                to the loss as they are. Several inputs or outputs are dicts, lists or tuples of
+                arrays.
             validation: Pair of the same form.
             test: Pair of the same form; None if there is no test set.
             sample_weight: Weights of the training examples, 0 or larger, shape `(examples,)`.
@@ -473,7 +475,7 @@ class Dataset:
                 arrays = replace(self, train=self.validation, sample_weight=None)._arrays()
         for array in arrays:
             digest.update(f"{array.shape}{array.dtype.str}".encode())
-            digest.update(np.ascontiguousarray(array).data.cast("B"))
+            digest.update(content_of(array))
         return digest.hexdigest()[:16]
 
 

@@ -88,8 +88,9 @@ def _has_labels(part: RawPart) -> bool:
 def _check_inputs(part: RawPart, unscaled: bool) -> Structure:
     if is_table(part.x):
         return part.x  # its reader has checked it
-    check = check_structure if unscaled or is_structure(part.x) else check_features
-    return check(part.x_name, part.x)
+    if unscaled or is_structure(part.x):
+        return check_structure(part.x_name, part.x, strings=True)
+    return check_features(part.x_name, part.x)
 
 
 def _check_custom(parts: Sequence[RawPart], sizes: Sequence[int]) -> Targets:

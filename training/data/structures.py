@@ -11,7 +11,9 @@ from dropout_zoo.training.data.array_checks import (
     Array,
     DataError,
     check_finite,
+    check_strings,
     describe_dtype,
+    holds_strings,
 )
 
 Structure: TypeAlias = Any
@@ -106,20 +108,23 @@ def shapes_of(structure: Structure) -> Structure:
     return map_arrays(lambda array: tuple(array.shape[1:]), structure)
 
 
-def check_structure(name: str, structure: Structure, *, examples: int | None = None) -> Structure:
+def check_structure(
+    name: str, structure: Structure, *, examples: int | None = None, strings: bool = False
+) -> Structure:
     """Check arrays that a model takes as they are.
 
     Args:
         name: Name of the structure, for messages.
         structure: The arrays; pandas series and other objects that convert to arrays are taken too.
         examples: Number of examples that each array must have; None for that of the first one.
+        strings: Whether arrays may hold strings.
 
     Returns:
         A structure of the same form with contiguous arrays: floats as float32, integers and
-        booleans in their own type.
+        booleans in their own type, strings as Python objects.
 
     Raises:
-        DataError: There is no array, one has other values than numbers, not all of them have the
+        DataError: There is no array, one has other values than these, not all of them have the
             same number of examples, or floats are not finite.
     """
     if not list(named_arrays(name, structure)):
@@ -127,7 +132,7 @@ def check_structure(name: str, structure: Structure, *, examples: int | None = N
     first_name = None
     checked = {}
     for array_name, given in named_arrays(name, structure):
-        array = _check_array(array_name, given)
+        array = _check_array(array_name, given, strings)
         if examples is None:
             examples, first_name = len(array), array_name
         if len(array) != examples:
@@ -139,11 +144,13 @@ def check_structure(name: str, structure: Structure, *, examples: int | None = N
     return map_arrays(lambda given: checked[id(given)], structure)
 
 
-def _check_array(name: str, given: Any) -> Array:
+def _check_array(name: str, given: Any, strings: bool) -> Array:
     try:
         array = np.asarray(given)
     except ValueError as error:
         raise DataError(f"{name}: expected arrays, received nested lists: {error}") from None
+    if strings and holds_strings(array):
+        return check_strings(name, array)
     if array.dtype.kind not in "biuf":
         raise DataError(f"{name}: expected numbers, received {describe_dtype(array)}")
     if array.ndim == 0 or array.size == 0:

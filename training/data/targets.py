@@ -13,7 +13,7 @@ from keras import losses
 from dropout_zoo.models.graph.training_methods import IN_STEPS, overridden_method
 from dropout_zoo.training.data.array_checks import Array, Pair, is_integer
 from dropout_zoo.training.data.dataset import Dataset
-from dropout_zoo.training.data.structures import Structure, is_structure, take
+from dropout_zoo.training.data.structures import Structure, arrays_of, is_structure, take
 
 # Keras builds each of its loss classes around one of these functions and keeps it as `fn`.
 SPARSE_LOSSES = (losses.sparse_categorical_crossentropy, losses.circle)
@@ -114,14 +114,19 @@ def _output_shape(model: keras.Model, x: Structure = None) -> Any:
 
     Args:
         model: a model.
-        x: inputs, which a subclassed model is called with: it records no shape.
+        x: inputs, which a subclassed model is called with: it records no shape. Nor is that of a
+            model of strings certain: the one that Keras states for `TextVectorization` with words
+            as columns has an axis too many.
     """
+    stated = getattr(model, "output_shape", None)
+    if x is None or not (stated is None or any(each.dtype == object for each in arrays_of(x))):
+        return stated
     try:
-        return model.output_shape
-    except AttributeError:
-        if x is None:
-            return None
-    outputs = model(take(x, slice(1)))
+        outputs = model(take(x, slice(1)))
+    except Exception:  # which the first evaluation reports
+        if stated is None:
+            raise
+        return stated
     return keras.tree.map_structure(lambda each: (None, *each.shape[1:]), outputs)
 
 

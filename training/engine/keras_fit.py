@@ -12,6 +12,7 @@ import keras
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.runtime_rates import with_runtime_rates
 from dropout_zoo.training.checkpoint import Checkpoint
+from dropout_zoo.training.data.keras_inputs import as_keras_inputs
 from dropout_zoo.training.data.streams import Stream
 from dropout_zoo.training.data.structures import take
 from dropout_zoo.training.engine.base import OnResult
@@ -83,7 +84,7 @@ def fit_member(
     if member.weights is not None and not all(each.built for each in optimizers_of(model)):
         # Those that the code of the model holds create their variables in its first step.
         x, y, *_ = take(plan.examples.training_data(), slice(1))
-        model.fit(x, y, verbose=0)
+        model.fit(as_keras_inputs(x), y, verbose=0)
     start, state = plan.start_weights(member.seed), MemberState(model)
     if plan.stream is None:
         checkpoint = train_epochs(
@@ -135,7 +136,7 @@ def _run_epoch(
     # Where there are none, the logs of each batch need not be computed.
     called = [callbacks] if job.callbacks else []
     history = model.fit(
-        x,
+        as_keras_inputs(x),
         y,
         sample_weight=weight[0] if weight else None,
         batch_size=plan.settings.batch_size,

@@ -81,6 +81,7 @@ def rough_seconds(search: Search) -> float:
     Returns:
         Seconds for all training runs at full length.
     """
+    from dropout_zoo.training.data.keras_inputs import as_keras_inputs
     from dropout_zoo.training.data.structures import num_examples, take
 
     training, data = search.settings.training, search.dataset
@@ -88,7 +89,7 @@ def rough_seconds(search: Search) -> float:
     seconds = []
     for _ in range(4):  # the first one is slow: it traces the model
         started = time.perf_counter()
-        search.model.predict_on_batch(x)
+        search.model.predict_on_batch(as_keras_inputs(x))
         seconds.append(time.perf_counter() - started)
     examples = 3 * data.num_examples() + 2 * data.num_examples("validation")
     batches = search.num_runs * training.epochs * examples / num_examples(x)

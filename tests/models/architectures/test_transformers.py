@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-import tensorflow as tf
 from nets import split_settings
 
 from dropout_zoo.models import (
@@ -239,15 +238,6 @@ def test_the_audit_reads_all_of_them():
 @pytest.mark.parametrize("build", [build_transformer, build_vit])
 def test_the_engine_can_train_transformers(build):
     assert why_only_model_fit(build(**SMALL[build])) is None
-
-
-@pytest.fixture
-def no_constant_folding():
-    """TensorFlow folds the scale of plain dropout, a constant, into other constants beside it."""
-    before = tf.config.optimizer.get_experimental_options().get("constant_folding", True)
-    tf.config.optimizer.set_experimental_options({"constant_folding": False})
-    yield
-    tf.config.optimizer.set_experimental_options({"constant_folding": before})
 
 
 def transformers_by_engine_and_by_fit(rate, data):

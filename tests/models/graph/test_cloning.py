@@ -548,6 +548,47 @@ def test_a_rate_that_the_code_reads_is_not_changed_in_place():
         with_runtime_rates(model)
 
 
+class MadeByMethods(layers.Layer):
+    """A method of its own makes what it holds."""
+
+    def __init__(self, rate, **kwargs):
+        super().__init__(**kwargs)
+        self.rate = rate
+
+    def build(self, shape):
+        self.block = self.make_block(shape[-1])
+        self.block.build(shape)
+
+    def make_block(self, units):
+        return keras.Sequential([layers.Dense(units), layers.Dropout(self.rate)])
+
+    def call(self, x, training=False):
+        return self.block(x, training=training)
+
+
+class RateInMethod(MadeByMethods):
+    """A method that it is built with is also used in its call."""
+
+    def kept(self):
+        return 1 - self.rate
+
+    def call(self, x, training=False):
+        return self.block(x, training=training) * self.kept()
+
+    def build(self, shape):
+        super().build(shape)
+        self.first = self.kept()
+
+
+def test_methods_that_make_a_layer_may_read_its_rate_and_those_of_its_call_may_not():
+    def net(kind):
+        return keras.Sequential([Input((8,)), kind(0.4, name="own"), layers.Dense(1)])
+
+    assert rates_of(with_runtime_rates(net(MadeByMethods))) == rates_of(net(MadeByMethods))
+    with pytest.raises(ValueError, match="may fix the rate"):
+        with_runtime_rates(net(RateInMethod))
+
+
 class FixedAttention(layers.Layer):
     """Attention without dropout, which Keras then leaves out."""
 

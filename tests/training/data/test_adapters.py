@@ -141,7 +141,7 @@ def test_the_arrays_of_the_caller_stay_writable():
         (({"a": X},), {}, ValueError, "received dict alone"),
         (({"a": X, "b": X[:9]}, Y), {}, DataError, "x['b']: expected 40 examples as in"),
         (([X, X[:9]], Y), {}, DataError, "x[1]: expected 40 examples as in arrays: train x[0]"),
-        (({"a": FRAME.astype(str)}, Y), {}, DataError, "x['a']: expected numbers"),
+        (({"a": X + 1j}, Y), {}, DataError, "x['a']: expected numbers, received complex"),
         (({}, Y), {}, DataError, "x: expected at least one array, received none"),
         ((X, {"a": Y, "b": Y[1:]}), {}, DataError, "y['b']: expected 40 examples, received 39"),
         ((X, Y), {"validation_data": (X, {"a": Y})}, DataError, "examples of shape () as in"),

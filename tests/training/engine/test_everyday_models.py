@@ -1,6 +1,7 @@
 """Models with several inputs and outputs, and targets of any shape, train as in `Model.fit`."""
 
 import pytest
+from everyday_architectures import ARCHITECTURES, grouped_attention, mixed_precision
 from everyday_models import (
     WORKS,
     crnn,
@@ -15,6 +16,7 @@ from everyday_models import (
     vae_from_its_builder,
     variational_autoencoder,
 )
+from everyday_texts import TEXTS, sentences, wide_and_deep
 
 from dropout_zoo.training import Member, MemberTrainer, TrainSettings, as_dataset
 from dropout_zoo.training.checkpoint import Checkpoint
@@ -25,16 +27,16 @@ from dropout_zoo.training.members import member_rates
 FIRST = (subclassed,)
 """The others take long, and go through the same code but for their layers."""
 
-LONGEST = (
+NIGHTLY = {
     crnn, encoder_decoder, token_tags, own_loss, variational_autoencoder, vae_from_its_builder,
-    gan_from_its_builder,
-)  # fmt: skip
+    gan_from_its_builder, *ARCHITECTURES, *TEXTS,
+} - {mixed_precision, sentences, wide_and_deep}  # fmt: skip
 
 
 def _marks(make):
     if make in FIRST:
         return []
-    return [pytest.mark.nightly if make in LONGEST else pytest.mark.slow]
+    return [pytest.mark.nightly if make in NIGHTLY else pytest.mark.slow]
 
 
 @pytest.mark.parametrize(
@@ -43,10 +45,16 @@ def _marks(make):
         pytest.param(two_inputs, 1, marks=pytest.mark.slow),  # streamed
         pytest.param(features_by_name, 1, marks=pytest.mark.slow),
         pytest.param(mixup, 1, marks=pytest.mark.nightly),
-        *(pytest.param(each, None, marks=_marks(each)) for each in WORKS),
+        pytest.param(wide_and_deep, 1, marks=pytest.mark.nightly),
+        *(
+            pytest.param(each, None, marks=_marks(each))
+            for each in [*WORKS, *ARCHITECTURES, *TEXTS]
+        ),
     ],
 )
-def test_members_equal_fit_bit_for_bit(make, memory_budget):
+def test_members_equal_fit_bit_for_bit(make, memory_budget, request):
+    if make is grouped_attention:
+        request.getfixturevalue("no_constant_folding")
     model, x, y, _ = make()
     data = as_dataset(x, y, validation_split=0.3)
     trainer = MemberTrainer(

@@ -84,8 +84,16 @@ GIVEN = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", GIVEN)
+SLOW = ("tf.data with weights", "PyDataset with weights", "function of infinite tf.data")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else pytest.mark.nightly)
+        for kind in GIVEN
+    ],
+)
 def test_members_see_what_one_call_of_model_fit_would_show_them(kind):
     make, steps = GIVEN[kind]
     trainer = trainer_of(make(), steps_per_epoch=steps)

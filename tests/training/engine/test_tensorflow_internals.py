@@ -31,6 +31,15 @@ def test_a_concrete_function_lists_the_variables_that_it_reads(scaled):
     )
 
 
+def test_the_table_of_a_lookup_layer_is_a_static_one_that_functions_capture():
+    lookup = keras.layers.StringLookup(vocabulary=["a", "b"])
+    spec = tf.TensorSpec([], tf.string)
+    function = tf.function(lookup, autograph=False).get_concrete_function(spec)
+    handles = [id(each) for each in internals.captured_inputs(function)]
+    assert id(internals.table_handle(lookup)) in handles, changed("StringLookup.lookup_table")
+    assert internals.table_handle(keras.layers.Dense(1)) is None
+
+
 def test_a_copy_of_a_concrete_function_reads_other_variables(scaled):
     function, _ = scaled
     other = tf.Variable(5.0)

@@ -48,6 +48,16 @@ def resource_handle(variable: keras.Variable | tf.Variable) -> tf.Tensor:
     return (variable.value if isinstance(variable, keras.Variable) else variable).handle
 
 
+def table_handle(layer: keras.Layer) -> tf.Tensor | None:
+    """The tensor through which kernels refer to the table of a lookup layer that cannot change.
+
+    Keras documents neither the table of `StringLookup` and `IntegerLookup`, of which
+    `TextVectorization` holds one, nor that it is static. None for other layers and tables.
+    """
+    table = getattr(layer, "lookup_table", None)
+    return table.resource_handle if isinstance(table, tf.lookup.StaticHashTable) else None
+
+
 class UpdatesAllVariables:
     """Mixin of an optimizer of Keras that updates all of its variables in one method.
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from dropout_zoo.models.graph.runtime_rates import with_runtime_rates
 from dropout_zoo.models.keras_internals import symbolic_build
-from dropout_zoo.training.data.structures import Structure
+from dropout_zoo.training.data.structures import Structure, map_arrays
 from dropout_zoo.training.engine.eligibility import own_training_code
 from dropout_zoo.training.engine.member_state import MemberState, optimizers_of
 from dropout_zoo.training.engine.tensorflow.fused_update import fused, gains_from_fusion
@@ -21,6 +21,7 @@ from dropout_zoo.training.engine.tensorflow.tracing import (
     bind_to_variables,
     check_state,
     state_of,
+    vocabularies_of,
 )
 from dropout_zoo.training.plan import Plan
 
@@ -73,7 +74,8 @@ class Loop:
         self.data, self._evaluation_batch_size = data, plan.evaluation_batch_size
         self._steps_per_call: dict[str, int] = {}
         # Metrics create their variables when they first see data, which a graph does not allow.
-        symbolic_build(model, plan.one_example())
+        # As tensors, because Keras knows no other form of strings here.
+        symbolic_build(model, map_arrays(tf.constant, plan.one_example()))
         if not all(each.built for each in optimizers_of(model)):
             # Those that the code of the model holds create theirs in its first step.
             _with_logs(model.train_step, self.data.specs("train"))
@@ -127,7 +129,7 @@ class Loop:
                 f"received one with {len(state_of(model)) - len(known)} that the step creates"
             )
         for function in functions.values():
-            check_state(function, known)
+            check_state(function, known, vocabularies_of(model))
         return functions
 
     def _traced(self, step: Callable[[Structure], Any], part: str, batch_size: int) -> Any:

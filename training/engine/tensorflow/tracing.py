@@ -8,11 +8,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.training.engine.member_state import optimizer_variables
 from dropout_zoo.training.engine.tensorflow.internals import (
     captured_inputs,
     operation_types,
     resource_handle,
+    table_handle,
     with_captured_inputs,
 )
 
@@ -38,18 +40,31 @@ _RANDOM_OPERATIONS = {
 _PYTHON_OPERATIONS = {"PyFunc", "EagerPyFunc"}
 
 
-def check_state(function: Any, known: Sequence[tf.Variable]) -> None:
+def vocabularies_of(model: keras.Model) -> list[tf.Tensor]:
+    """Return the handles of the tables of lookup layers, which all members share: none changes.
+
+    Args:
+        model: a model, such as one with `TextVectorization` or `StringLookup`.
+    """
+    handles = map(table_handle, flat_layers(model))
+    return [handle for handle in handles if handle is not None]
+
+
+def check_state(
+    function: Any, known: Sequence[tf.Variable], shared: Sequence[tf.Tensor] = ()
+) -> None:
     """Check that a traced function depends on no state but that of a member.
 
     Args:
         function: a `tf.types.experimental.ConcreteFunction`.
         known: the variables that are set when a member starts.
+        shared: handles of tables that no training changes.
 
     Raises:
         ValueError: it uses other variables or tables, or it draws random numbers or calls Python,
             neither of which a member's seed determines.
     """
-    handles = {id(resource_handle(variable)) for variable in known}
+    handles = {id(handle) for handle in [*map(resource_handle, known), *shared]}
     unknown = [
         capture
         for capture in captured_inputs(function)
