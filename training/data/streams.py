@@ -46,7 +46,7 @@ class Stream:
 
     def describe(self) -> str:
         """Say in a line where the training examples come from."""
-        batches = f"{self.num_batches:,} batches an epoch, streamed from a {self.kind}"
+        batches = f"{self.num_batches:,} batches per epoch, streamed from a {self.kind}"
         return batches if self.repeats else f"{batches}; {self.unpaired}"
 
     @property

@@ -27,7 +27,7 @@ def test_sources_above_the_limit_are_streamed_and_others_read(kind):
     assert (data.stream.num_batches, data.batch_size, data.num_examples()) == (7, 8, 56)
     np.testing.assert_array_equal(data.train[0], X[:20])
     assert data.stream.repeats and not data.can_be_resplit
-    assert "7 batches an epoch, streamed from a" in data.describe()
+    assert "7 batches per epoch, streamed from a" in data.describe()
     assert data.training_options == {"batch_size": 8}
 
 

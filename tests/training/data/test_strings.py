@@ -47,7 +47,7 @@ def test_strings_are_read_from_batches():
     data = as_dataset(source, validation_data=(WORDS, LABELS))
     assert sorted(data.train[0]) == sorted(WORDS)
     changing = source.map(lambda x, y: (x + tf.as_string(tf.random.uniform([])), y))
-    with pytest.raises(DataError, match="received different ones"):
+    with pytest.warns(UserWarning, match="it yields other examples each time"):
         as_dataset(changing, validation_data=(WORDS, LABELS))
 
 
