@@ -23,6 +23,7 @@ from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning import run_files
 from dropout_zoo.tuning.answer import describe_rates
 from dropout_zoo.tuning.rates_display import RatesDisplay
+from dropout_zoo.tuning.setting import describe_hyperparameters
 from dropout_zoo.tuning.space import SearchSpace
 
 
@@ -49,6 +50,8 @@ class TuningResult:
         curves: one row per epoch of every training run.
         best_rates: the recommended rate (fraction dropped) by site path: where there is no gain,
             that of the setting with the best mean.
+        best_hyperparameters: values of the other hyperparameters, by name, where the model was
+            given as a function of them; otherwise none.
         answer: the result as a short label: ``"gain"``, ``"harm"``, ``"no reliable difference"``,
             ``"not trained to the end"``, ``"no better than chance"``, ``"nothing to compare"`` or
             ``"out of time"``.
@@ -83,6 +86,7 @@ class TuningResult:
     comparison: pd.DataFrame
     curves: pd.DataFrame
     best_rates: Mapping[str, float]
+    best_hyperparameters: Mapping[str, Any]
     answer: str
     sentence: str
     control: str
@@ -153,15 +157,16 @@ class TuningResult:
             comparison=pd.DataFrame(outcome["settings"]).fillna(math.nan),
             curves=pd.read_parquet(path / run_files.CURVES),
             best_rates=outcome["best_rates"],
+            best_hyperparameters=outcome["best_hyperparameters"],
             answer=outcome["answer"],
             sentence=outcome["sentence"],
             control=search["control"],
-            fixed_rates=search["fixed_rates"],
+            fixed_rates=outcome["fixed_rates"],
             objective=Objective(**outcome["objective"]),
             test={n: math.nan if value is None else value for n, value in outcome["test"].items()},
             space=SearchSpace(
                 choices={name: tuple(rates) for name, rates in outcome["space"].items()},
-                sites={name: tuple(paths) for name, paths in search["sites"].items()},
+                sites={name: tuple(paths) for name, paths in outcome["sites"].items()},
             ),
             search_seconds=outcome["search_seconds"],
             race_seconds=outcome["race_seconds"],
@@ -181,6 +186,9 @@ class TuningResult:
             fixed = describe_rates(self.fixed_rates)
             lines.append(f"Not searched, the same in every setting: {fixed}.")
         rates = describe_rates(self.best_rates)
+        if self.best_hyperparameters:
+            others = describe_hyperparameters(self.best_hyperparameters)
+            rates = f"{rates} and the hyperparameters {others}"
         tested = f"on the test set: {test}" if test else "not tested: the data have no test set"
         lines.append(f"The best model has the rates {rates}; {tested}.")
         return "\n".join([*lines, "", self._comparison_text()])
@@ -214,9 +222,12 @@ class TuningResult:
         """
         return {
             "best_rates": dict(self.best_rates),
+            "best_hyperparameters": dict(self.best_hyperparameters),
             "answer": self.answer,
             "sentence": self.sentence,
             "space": {name: list(rates) for name, rates in self.space.choices.items()},
+            "sites": {name: list(paths) for name, paths in self.space.sites.items()},
+            "fixed_rates": dict(self.fixed_rates),
             "objective": self.objective._asdict(),
             "settings": [
                 {key: finite_or_none(value) for key, value in row.items()}

@@ -8,10 +8,10 @@ from typing import Unpack
 
 import pandas as pd
 
-from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.training.data.adapters import Arrays, Data, as_dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 from dropout_zoo.tuning.budget import Budget, Duration
+from dropout_zoo.tuning.build_function import Tunable
 from dropout_zoo.tuning.defaults import NUM_FINALISTS, NUM_SEEDS, SEED
 from dropout_zoo.tuning.result import TuningResult
 from dropout_zoo.tuning.search import Search, TuningSettings
@@ -21,7 +21,7 @@ from dropout_zoo.tuning.training_length import with_default_length
 
 
 def tune(
-    model: ModelLike,
+    model: Tunable,
     x: Data = "digits",
     y: Arrays | None = None,
     *,
