@@ -16,6 +16,7 @@ from dropout_zoo.models.graph.fingerprint import model_fingerprint
 from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.training.objective import Objective
+from dropout_zoo.tuning.trial_tables import COMPARISON_COLUMNS, SCORE_COLUMNS
 
 Built: TypeAlias = tuple[keras.Model, keras_tuner.HyperParameters]
 Build: TypeAlias = Callable[[Mapping[str, Any]], Built]
@@ -24,11 +25,7 @@ Build: TypeAlias = Callable[[Mapping[str, Any]], Built]
 MAX_BUILDS = 200
 """Number of models that are built at most to find out what the hyperparameters are."""
 
-TABLE_COLUMNS = (
-    "phase", "setting", "role", "seed", "split", "epoch", "status", "reason", "score",
-    "best_epoch", "epochs", "seconds", "mean", "std", "seeds", "gain", "low", "high", "level",
-)  # fmt: skip
-"""Columns of the tables of a search, which no hyperparameter can have as its name."""
+_TAKEN = {*SCORE_COLUMNS, *COMPARISON_COLUMNS, "seconds", "loss", "val_loss"}
 
 
 @dataclass(frozen=True)
@@ -147,7 +144,7 @@ class _Found:
                 "the rates alone, give a model or a function without required arguments"
             )
         paths = {path for model in models for path in _rates(model)}
-        taken = [name for name in names if name in paths or name in TABLE_COLUMNS]
+        taken = [name for name in names if name in paths or name in _TAKEN]
         if taken:
             raise ValueError(
                 "expected hyperparameters with other names than the dropout sites and the columns "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -34,6 +34,7 @@ class RatesDisplay(Display):
         race: the gains of the finalists; None without a race.
         best_rates: recommended rate by panel.
         objective: what the scores are.
+        hyperparameters: columns of the trials with the other hyperparameters that were searched.
 
     Example:
         >>> import pandas as pd
@@ -60,6 +61,7 @@ class RatesDisplay(Display):
         race: DifferenceDisplay | None,
         best_rates: Mapping[str, float],
         objective: Objective,
+        hyperparameters: Sequence[str] = (),
     ) -> None:
         self.trials = trials
         self.panels = list(panels)
@@ -67,6 +69,7 @@ class RatesDisplay(Display):
         self.race = race
         self.best_rates = best_rates
         self.objective = objective
+        self.hyperparameters = list(hyperparameters)
 
     @classmethod
     def from_tables(
@@ -78,6 +81,7 @@ class RatesDisplay(Display):
         panels: Sequence[str],
         best_rates: Mapping[str, float],
         objective: Objective,
+        hyperparameters: Sequence[str] = (),
     ) -> Self:
         """Compute what is drawn from the tables of a search, as `TuningResult` has them.
 
@@ -90,15 +94,19 @@ class RatesDisplay(Display):
             panels: names of the searched sites, in the order in which they are drawn.
             best_rates: rate of the winner by name of the site.
             objective: what the scores are.
+            hyperparameters: columns of the trials with the other hyperparameters that were
+                searched. Each trial then has a control of its own, which is drawn as a trial.
 
         Returns:
             The display, not yet drawn.
         """
         compared = comparison[comparison["gain"].notna()].sort_values("gain")
         completed = trials[trials["status"] == "completed"]
-        controls = completed[completed["role"] == "control"]
+        roles = ["trial", "control"] if len(hyperparameters) else ["trial"]
+        controls = completed[~completed["role"].isin([*roles, "screening"])]
+        drawn = completed[completed["role"].isin(roles)].dropna(subset=list(panels))
         return cls(
-            trials=completed[completed["role"] == "trial"],
+            trials=drawn.astype(dict.fromkeys(hyperparameters, str)),
             panels=panels,
             controls=dict(zip(controls["setting"], controls["score"], strict=True)),
             race=None
@@ -110,6 +118,7 @@ class RatesDisplay(Display):
             ),
             best_rates=best_rates,
             objective=objective,
+            hyperparameters=hyperparameters,
         )
 
     def plot(
@@ -159,24 +168,26 @@ class RatesDisplay(Display):
         best trial alone. Where possible, a line therefore connects trials that differ in one rate
         only.
         """
-        trials = self.trials.drop_duplicates(self.panels).sort_values(
+        compared = [*self.panels, *self.hyperparameters]
+        trials = self.trials.drop_duplicates(compared).sort_values(
             "score", ascending=self.objective.direction == "min"
         )
-        lines = [self._through(trials, rates) for _, rates in trials[self.panels].iterrows()]
-        if len(self.panels) > 1:
+        lines = [self._through(trials, setting) for _, setting in trials[compared].iterrows()]
+        if len(compared) > 1:
             lines = [each for each in lines if min(map(len, each.values())) >= 2]
         if not lines:
             means = {path: self.trials.groupby(path)["score"].mean() for path in self.panels}
-            return "mean over the other sites", means
+            others = "settings" if self.hyperparameters else "sites"
+            return f"mean over the other {others}", means
         # Of the longest ones, those of the best trial.
         longest = max(lines, key=lambda each: sum(map(len, each.values())))
         return "trials that differ in this rate alone", longest
 
     def _through(
-        self, trials: pd.DataFrame, rates: pd.Series[float]
+        self, trials: pd.DataFrame, setting: pd.Series[Any]
     ) -> dict[str, pd.Series[float]]:
-        """Scores by rate at each site of the trials with these rates at all other sites."""
-        same = trials[self.panels] == rates
+        """Scores by rate at each site of the trials that are the same in everything else."""
+        same = trials[list(setting.index)] == setting
         return {
             path: trials[same.drop(columns=path).all(axis=1)].set_index(path)["score"].sort_index()
             for path in self.panels

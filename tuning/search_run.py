@@ -203,6 +203,7 @@ class _Run:
             curves=pd.concat([each for each in curves if len(each)], ignore_index=True),
             best_rates=found.rates,
             best_hyperparameters=found.hyperparameters,
+            hyperparameters=() if search.joint is None else tuple(search.joint.names),
             answer=found.kind,
             sentence=found.sentence,
             control=search.control,
@@ -228,7 +229,12 @@ class _Run:
         say(search.dataset.describe())
         for error in audit_errors(search.model):
             say(error)
-        if search.space.note:
+        if search.joint is not None:
+            say(
+                f"Searched with the dropout rates: {', '.join(search.joint.names)}. Sites with the "
+                "same placement share a rate, unless rates are given by site path."
+            )
+        elif search.space.note:
             say(search.space.note)
         say(search.summary())
 

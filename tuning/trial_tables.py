@@ -11,7 +11,22 @@ import pandas as pd
 from dropout_zoo.training.members import TrainedMember
 
 _KEYS = ["phase", "setting", "role", "seed", "epoch"]
-_SCORES = ["setting", "role", "seed", "split", "status", "reason", "score", "best_epoch", "epochs"]
+SCORE_COLUMNS = [
+    "setting",
+    "role",
+    "seed",
+    "split",
+    "status",
+    "reason",
+    "score",
+    "best_epoch",
+    "epochs",
+]
+
+COMPARISON_COLUMNS = (
+    "setting", "role", "mean", "std", "seeds", "gain", "low", "high", "level",
+)  # fmt: skip
+"""Columns of the comparison of settings, besides their hyperparameters and rates."""
 
 
 class TrainingRecord(NamedTuple):
@@ -41,7 +56,7 @@ def scores_table(records: Sequence[TrainingRecord]) -> pd.DataFrame:
         ``best_epoch``, ``epochs``, every metric at the best epoch, and ``seconds``.
     """
     if not records:
-        return pd.DataFrame(columns=_SCORES)
+        return pd.DataFrame(columns=SCORE_COLUMNS)
     return as_table([_row(record) for record in records])
 
 
