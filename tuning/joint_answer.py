@@ -114,7 +114,7 @@ def compared_with_rival(
     row = gains(scores, race.against_rival(), objective)[names[0]]
     if math.isnan(row["low"]):
         return found
-    if row["high"] < 0 or (found.kind != GAIN and better):
+    if better and (found.kind != GAIN or row["high"] < 0):
         told = f"{found.sentence} {what}, {_difference(row)}. It is recommended."
         return replace(best, sentence=told)
     return replace(found, sentence=f"{found.sentence} {what}, {_difference(row)}.")

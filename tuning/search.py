@@ -111,7 +111,7 @@ class Search:
         else:
             self.oracle = settings.oracle or MIXED_ORACLE
             self.max_trials = mixed_trial_limit(self.oracle, settings.max_trials)
-            check_one_finalist(settings.num_finalists)
+            _check_build_function(settings)
             self.joint = BuiltModels(
                 function, dataset, settings.rates, settings.placements, self.objective
             )
@@ -285,14 +285,16 @@ class Search:
         return {self.control: without, **({} if given == without else {AS_GIVEN: given})}
 
 
-def check_one_finalist(num_finalists: int) -> None:
-    """Check that there is one finalist, where finalists differ in more than dropout.
-
-    Raises:
-        ValueError: there are several.
-    """
-    if num_finalists != 1:
+def _check_build_function(settings: TuningSettings) -> None:
+    """Check the settings that other hyperparameters do not allow."""
+    if settings.num_finalists != 1:
         raise ValueError(
             "expected num_finalists=1 with a build function, received "
-            f"{num_finalists}: each finalist would need a control with its hyperparameters"
+            f"{settings.num_finalists}: each finalist would need a control with its hyperparameters"
+        )
+    learning_rate = settings.training.learning_rate
+    if learning_rate is not None:
+        raise ValueError(
+            f"expected no learning_rate with a build function, received {learning_rate}, which "
+            "would replace that of its optimizer; set it in the function"
         )
