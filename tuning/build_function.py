@@ -114,12 +114,13 @@ class BuiltModels:
         self._models: dict[str, keras.Model] = {}
         self._used: dict[str, dict[str, Any]] = {}
         self._check_default()
-        found = explore(self._build, objective)
+        choices: dict[str, list[float]] = {}
+        found = explore(lambda values: self._noting_rates(values, choices), objective)
         self.names = found.names
         self.hyperparameters, self._fixed = found.hyperparameters, found.rates_only
         self._fingerprints = found.fingerprints
-        for model in found.models:
-            self._declare_rates(model)
+        for group, rates_of_group in choices.items():
+            self.hyperparameters.Choice(_RATE + group, rates_of_group, ordered=True)
         self.default = self._given(self._values({})[1])
 
     @property
@@ -202,13 +203,13 @@ class BuiltModels:
         by_path = isinstance(self._rates, Mapping)
         return {name: name if by_path else placements[name] for name in space.choices}
 
-    def _declare_rates(self, model: keras.Model) -> None:
-        try:
-            space = self._space(model)
-        except ValueError:  # the trials with this model will fail
-            return
+    def _noting_rates(self, values: Mapping[str, Any], choices: dict[str, list[float]]) -> Built:
+        """Build a model, and note the rates to try at its sites."""
+        model, hp = self._build(values)
+        space = self._space(model)
         for name, group in self._groups(model, space).items():
-            self.hyperparameters.Choice(_RATE + group, list(space.choices[name]), ordered=True)
+            choices[group] = list(space.choices[name])
+        return model, hp
 
     def _values(self, values: Mapping[str, Any]) -> tuple[keras.Model, dict[str, Any]]:
         """Return the model with some values, and those of the values that it uses."""

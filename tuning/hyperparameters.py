@@ -6,7 +6,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import keras
 import keras_tuner
@@ -36,15 +36,34 @@ class Explored:
         hyperparameters: all of them, but those that change nothing but dropout rates.
         names: their names, without those that have a single value.
         rates_only: names of those that change nothing but dropout rates.
-        models: the models that were built.
-        fingerprints: their fingerprints.
+        fingerprints: fingerprints of the models that were built.
     """
 
     hyperparameters: keras_tuner.HyperParameters
     names: list[str]
     rates_only: set[str]
-    models: list[keras.Model]
     fingerprints: list[str]
+
+
+class _Seen(NamedTuple):
+    """What is kept of a model that was built."""
+
+    hyperparameters: list[HyperParameter]
+    fingerprint: str
+    structure: str  # its fingerprint without rates
+    rates: dict[str, float]
+    measured: str
+
+    @classmethod
+    def of(cls, built: Built) -> _Seen:
+        model, hp = built
+        return cls(
+            list(hp.space),
+            model_fingerprint(model),
+            model_fingerprint(model, rates=False),
+            {site.path: site.rate for site in settable_sites(model)},
+            _measured(model),
+        )
 
 
 def explore(build: Build, objective: Objective) -> Explored:
@@ -64,26 +83,25 @@ def explore(build: Build, objective: Objective) -> Explored:
         ValueError: there is none, one has the name of a column or of a site, or one changes how the
             objective is measured.
     """
-    models: dict[str, Built] = {}
+    seen = {"{}": _Seen.of(build({}))}
 
-    def tried(values: Mapping[str, Any]) -> Built | None:
+    def tried(values: Mapping[str, Any]) -> _Seen | None:
         key = json.dumps(dict(values), sort_keys=True)
-        if key not in models:
-            if len(models) >= MAX_BUILDS:
+        if key not in seen:
+            if len(seen) >= MAX_BUILDS:
                 return None
             try:
-                models[key] = build(values)
+                seen[key] = _Seen.of(build(values))
             except Exception:  # the trials with these values will fail
                 return None
-        return models[key]
+        return seen[key]
 
-    models["{}"] = build({})
     found, waiting = _Found(objective), deque[Mapping[str, Any]]([{}])
     while waiting:
         values = waiting.popleft()
         of_values = tried(values)
         assert of_values is not None  # only what was built waits
-        for each in of_values[1].space:
+        for each in of_values.hyperparameters:
             if found.knows(each):
                 continue
             active = {**values, **{parent.name: parent.values[0] for parent in each.conditions}}
@@ -92,9 +110,9 @@ def explore(build: Build, objective: Objective) -> Explored:
                 changed = {**active, each.name: other}
                 after = tried(changed)
                 if before is not None and after is not None:
-                    found.compare(each, before[0], after[0])
+                    found.compare(each, before, after)
                     waiting.append(changed)
-    return found.result([model for model, _ in models.values()])
+    return found.result(list(seen.values()))
 
 
 class _Found:
@@ -114,12 +132,10 @@ class _Found:
         self._all[key] = hyperparameter
         return known
 
-    def compare(
-        self, hyperparameter: HyperParameter, before: keras.Model, after: keras.Model
-    ) -> None:
+    def compare(self, hyperparameter: HyperParameter, before: _Seen, after: _Seen) -> None:
         """Note what a hyperparameter has changed."""
         name = hyperparameter.name
-        if self._objective.name.endswith("loss") and _measured(before) != _measured(after):
+        if self._objective.name.endswith("loss") and before.measured != after.measured:
             raise ValueError(
                 f"expected an objective that all settings measure alike, received "
                 f"{self._objective.name!r}, which contains the loss or the penalties of weights "
@@ -127,12 +143,12 @@ class _Found:
                 "val_accuracy, or the weight_decay of an optimizer in place of a regularizer"
             )
         changes = self._changes.setdefault(name, set())
-        if model_fingerprint(before, rates=False) != model_fingerprint(after, rates=False):
+        if before.structure != after.structure:
             changes.add("model")
-        elif _rates(before) != _rates(after):
+        elif before.rates != after.rates:
             changes.add("rates")
 
-    def result(self, models: list[keras.Model]) -> Explored:
+    def result(self, models: list[_Seen]) -> Explored:
         """Return what was found out."""
         rates_only = {name for name, changes in self._changes.items() if changes == {"rates"}}
         kept = [each for each in self._all.values() if each.name not in rates_only]
@@ -143,7 +159,7 @@ class _Found:
                 f"its argument, received {', '.join(map(repr, rates_only)) or 'none'}; to search "
                 "the rates alone, give a model or a function without required arguments"
             )
-        paths = {path for model in models for path in _rates(model)}
+        paths = {path for model in models for path in model.rates}
         taken = [name for name in names if name in paths or name in _TAKEN]
         if taken:
             raise ValueError(
@@ -152,13 +168,7 @@ class _Found:
             )
         hyperparameters = keras_tuner.HyperParameters()
         hyperparameters.merge(kept)
-        return Explored(
-            hyperparameters, names, rates_only, models, list(map(model_fingerprint, models))
-        )
-
-
-def _rates(model: keras.Model) -> dict[str, float]:
-    return {site.path: site.rate for site in settable_sites(model)}
+        return Explored(hyperparameters, names, rates_only, [each.fingerprint for each in models])
 
 
 def _other_values(hyperparameter: HyperParameter) -> Iterator[Any]:

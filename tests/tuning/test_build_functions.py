@@ -281,8 +281,8 @@ def test_a_trial_that_cannot_be_built_fails_alone(few_digits):
 
 @pytest.mark.slow
 def test_bayesian_optimization_searches_hyperparameters_too(few_digits):
-    result = tune(build, few_digits, **QUICK | {"oracle": "bayesian", "num_seeds": 1})
-    assert (result.trials["role"] == "trial").sum() == 3
+    result = tune(build, few_digits, **QUICK | {"oracle": "bayesian", "max_trials": 2, "num_seeds": 1})
+    assert (result.trials["role"] == "trial").sum() == 2
 
 
 @pytest.mark.slow
@@ -300,7 +300,7 @@ def test_a_finalist_that_fails_is_replaced_with_a_control_of_its_own(few_digits,
     result = tune(build, few_digits, **QUICK)
     arms = result.finalists.drop_duplicates("setting").set_index("setting")
     assert {"finalist 1", "finalist 2", NONE} <= set(arms.index)
-    for name in result.hyperparameters:
+    for name in arms.columns.intersection(result.hyperparameters):
         np.testing.assert_equal(arms.loc["finalist 2", name], arms.loc[NONE, name])
     assert "Not compared: dropout " in result.sentence
     assert "failed on 3 of 3 seeds (the loss is NaN)" in result.sentence

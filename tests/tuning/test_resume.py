@@ -119,7 +119,7 @@ def kill_sweeps_and_compare(folder: Path, kills: int) -> list[str]:
     ("compare", "kills"),
     [
         (kill_searches_and_compare, 15),
-        (kill_joint_searches_and_compare, 5),
+        (kill_joint_searches_and_compare, 3),
         (kill_sweeps_and_compare, 8),
     ],
 )
