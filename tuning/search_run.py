@@ -129,8 +129,8 @@ class _Run:
         progress: shows them.
 
     Attributes:
-        spaces: the rates that were searched where they differ from those of `Search.space_of`, by
-            the hyperparameters of a setting.
+        extended: the setting of the best trial, and the rates that were tried with its
+            hyperparameters; None where no rates were tried beyond the range.
         searched: the training runs before the race; none until there are finalists.
         candidates: the finalists by name, and after them the settings that may replace them.
         rival: the best setting without dropout; None where the model is given.
