@@ -23,9 +23,11 @@ class RatesDisplay(Display):
 
     In the panels of the sites, all runs have the same seed: dots are the trials, the line connects
     those with the same rates at the other sites as one of the best, and the controls are horizontal
-    lines. If the trials do not form a grid, the line is their mean at each rate. The last panel
-    shows what the answer rests on: the gain of each finalist over no dropout on every new seed, and
-    its mean with the interval. A search that ended before its race has no such panel.
+    lines. Where other hyperparameters were searched, each trial has its own control, a dot at a
+    rate of 0, and the line connects trials with the same hyperparameters. If the trials do not form
+    a grid, the line is their mean at each rate. The last panel shows what the answer rests on: the
+    gain of each finalist over no dropout on every new seed, and its mean with the interval. A
+    search that ended before its race has no such panel.
 
     Args:
         trials: one row per trial, with a column of rates for each panel and ``score``.
@@ -106,7 +108,8 @@ class RatesDisplay(Display):
         controls = completed[~completed["role"].isin([*roles, "screening"])]
         drawn = completed[completed["role"].isin(roles)].dropna(subset=list(panels))
         return cls(
-            trials=drawn.astype(dict.fromkeys(hyperparameters, str)),
+            # As text, because a value that is missing does not equal itself.
+            trials=drawn.assign(**{name: drawn[name].map(str) for name in hyperparameters}),
             panels=panels,
             controls=dict(zip(controls["setting"], controls["score"], strict=True)),
             race=None

@@ -449,6 +449,8 @@ class _Run:
         epochs = search.settings.training.epochs
         table = comparison_table(self.raced, self.race, search.objective)
         compared, records = without_rival(table, self.raced)
+        if compared.empty:  # finalist and control have failed
+            compared, records = table, self.raced
         finalist = Setting.of(records[0].result)  # the control has its hyperparameters
         found = answer(
             compared,

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import keras
 import keras_tuner
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,7 +17,7 @@ from time_limits import after, time_ends
 
 from dropout_zoo.models import dropout_sites
 from dropout_zoo.training import Member, TrainSettings, train_members
-from dropout_zoo.tuning import TuningResult, tune
+from dropout_zoo.tuning import RatesDisplay, TuningResult, tune
 from dropout_zoo.tuning.answer import answer
 from dropout_zoo.tuning.cli.main import main
 from dropout_zoo.tuning.joint_answer import compared_with_rival, without_rival
@@ -26,6 +27,7 @@ from dropout_zoo.tuning.search import Search, TuningSettings
 from dropout_zoo.tuning.setting import Setting
 
 QUICK = {"rates": [0.2, 0.5], "epochs": 2, "max_trials": 3, "num_seeds": 3, "progress": False}
+QUICK |= {"seed": 5}  # trials of both structures, and a tuned control with other hyperparameters
 
 
 def compiled(hidden, learning_rate=0.001, **arguments):
@@ -86,6 +88,26 @@ def test_conditional_hyperparameters_belong_to_the_settings_that_use_them(few_di
     chosen["kind"] = "wide"
     assert models.setting(chosen).hyperparameters == chosen
     assert models.model_of(chosen).layers[1].units == 20
+
+
+def test_the_line_connects_trials_with_the_same_hyperparameters():
+    trials = pd.DataFrame(
+        {
+            "setting": list("abcd"), "role": ["trial", "control"] * 2, "status": "completed",
+            "units": [8, 8, 16, 16], "extra": [np.nan, np.nan, 4, 4],
+            "drop": [0.2, 0.0, 0.3, 0.0], "score": [0.1, 0.2, 0.4, 0.3],
+        }
+    )  # fmt: skip
+    display = RatesDisplay.from_tables(
+        trials=trials, finalists=trials[:0], comparison=trials.assign(gain=np.nan),
+        panels=["drop"], best_rates={"drop": 0.2}, objective=LOSS,
+        hyperparameters=["units", "extra"],
+    ).plot()  # fmt: skip
+    drawn = {line.get_label(): line for line in display.axes_[0].get_lines()}
+    line = drawn["trials that differ in this rate alone"]
+    assert line.get_xydata().tolist() == [[0.0, 0.2], [0.2, 0.1]]
+    assert sorted(drawn["trial"].get_xdata()) == [0.0, 0.0, 0.2, 0.3]
+    plt.close(display.figure_)
 
 
 def test_a_function_that_builds_other_models_is_another_search(few_digits):
@@ -182,6 +204,7 @@ def test_every_trial_has_a_control_that_differs_in_dropout_alone(result):
     assert set(controls["dropout"]) == {0.0}
     assert set(searched["dropout"]) <= {0.2, 0.5}
     both = searched["layers"] == 2
+    assert 0 < both.sum() < len(both)
     assert (searched["dropout_1"].notna() == both).all()  # a site that other models lack
     assert (searched["dropout_1"] == searched["dropout"])[both].all()
 
@@ -193,11 +216,10 @@ def test_the_race_compares_dropout_alone_and_the_tuned_control(result):
     finalist, control = arms.loc["finalist 1", names], arms.loc[NONE, names]
     pd.testing.assert_series_equal(finalist, control, check_names=False)
     assert arms.loc["finalist 1", "dropout"] > 0 and arms.loc[NONE, "dropout"] == 0
-    if RIVAL in arms.index:
-        assert arms.loc[RIVAL, "dropout"] == 0
-        assert not arms.loc[RIVAL, names].equals(control)
+    assert arms.loc[RIVAL, "dropout"] == 0
+    assert not arms.loc[RIVAL, names].equals(control)
     seeds = result.finalists.groupby("setting")["seed"].apply(tuple)
-    assert set(seeds) == {(3, 4, 5)}
+    assert set(seeds) == {(8, 9, 10)}
     assert result.num_runs <= 3 + 3 + (3 + 3) * 2 + 3 * 3
 
 
@@ -281,7 +303,9 @@ def test_a_trial_that_cannot_be_built_fails_alone(few_digits):
 
 @pytest.mark.slow
 def test_bayesian_optimization_searches_hyperparameters_too(few_digits):
-    result = tune(build, few_digits, **QUICK | {"oracle": "bayesian", "max_trials": 2, "num_seeds": 1})
+    result = tune(
+        build, few_digits, **QUICK | {"oracle": "bayesian", "max_trials": 2, "num_seeds": 1}
+    )
     assert (result.trials["role"] == "trial").sum() == 2
 
 
@@ -366,6 +390,27 @@ def test_the_tuned_control_is_recommended_where_it_is_better_than_the_finalist()
     assert (found.kind, found.setting) == ("harm", RIVAL)
     found, _ = concluded(finalist=0.7, tuned=0.6)
     assert (found.kind, found.setting) == ("harm", NONE)
+
+
+@pytest.mark.slow
+def test_a_race_that_only_the_tuned_control_completes_compares_nothing(few_digits, monkeypatch):
+    train = RecordingTrainer.train
+
+    def losing(self, members, on_result=None):
+        lost = {"status": "diverged", "reason": "the loss is NaN", "score": np.nan}
+        results = train(self, members, on_result)
+        failing = {member.label for member in members} - {RIVAL}
+        racing = {NONE, "finalist 1"} <= failing
+        return [
+            replace(each, **lost) if racing and each.member.label in failing else each
+            for each in results
+        ]
+
+    monkeypatch.setattr(RecordingTrainer, "train", losing)
+    result = tune(build, few_digits, **QUICK | {"num_seeds": 1})
+    assert set(result.finalists["setting"]) == {NONE, "finalist 1", RIVAL}
+    assert result.answer == "nothing to compare"
+    assert list(result.comparison["setting"]) == [RIVAL]
 
 
 def test_without_a_tuned_control_the_error_probability_is_not_divided():
