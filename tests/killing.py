@@ -3,7 +3,7 @@
 It imports TensorFlow once and forks a child for each attempt, before TensorFlow's runtime starts:
 importing it anew for each would take most of the time.
 
-    python killing.py tune|sweep FOLDER KILLS SEED
+    python killing.py tune|jointly|sweep FOLDER KILLS SEED
 """
 
 import json
@@ -55,6 +55,28 @@ def search(folder: Path, data: Dataset) -> None:
         num_finalists=1,
         num_seeds=20,
         resplit=True,
+        directory=folder,
+        resume=True,
+        progress=False,
+    )
+
+
+def build(hp):
+    """A model with other hyperparameters than dropout rates."""
+    model = build_mlp(units=(hp.Choice("units", [4, 8]),), hidden_rates=(0.4,))
+    model.optimizer.learning_rate = hp.Float("learning_rate", 1e-3, 1e-1, sampling="log")
+    return model
+
+
+def search_jointly(folder: Path, data: Dataset) -> None:
+    """A search of several models, so that kills fall between these too."""
+    tune(
+        build,
+        data,
+        rates=[0.1, 0.3],
+        epochs=2,
+        max_trials=3,
+        num_seeds=3,
         directory=folder,
         resume=True,
         progress=False,
@@ -121,4 +143,9 @@ def main(run: Callable, folder: Path, kills: int, seed: int) -> None:
 
 if __name__ == "__main__":
     kind, folder, kills, seed = sys.argv[1:]
-    main({"tune": search, "sweep": sweep}[kind], Path(folder), int(kills), int(seed))
+    main(
+        {"tune": search, "jointly": search_jointly, "sweep": sweep}[kind],
+        Path(folder),
+        int(kills),
+        int(seed),
+    )

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import keras
 import pandas as pd
@@ -35,6 +36,8 @@ class Member:
         schedule: schedule of the rates over the epochs; None for constant rates.
         split: 0 for the training and validation set as they are; another number for those that
             `Dataset.resplit` makes with it as its seed. Adapted layers keep their statistics.
+        hyperparameters: values, by name, with which a build function has made the model; none where
+            the model is given.
 
     Example:
         >>> from dropout_zoo.training import EarlyDropout, Member
@@ -52,6 +55,7 @@ class Member:
     label: str | None = field(default=None, kw_only=True)
     schedule: RateSchedule | None = field(default=None, kw_only=True)
     split: int = field(default=0, kw_only=True)
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.schedule is not None:
@@ -117,9 +121,27 @@ class TrainedMember:
     score: float
     seconds: float
     checkpoint: Path | None
-    _template: keras.Model = field(repr=False)
+    _template: keras.Model | None = field(repr=False)  # None without a checkpoint
     # Keeps a temporary directory of weights while a member needs it.
     _folder: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
+
+    @classmethod
+    def without_model(cls, member: Member, reason: str, objective: Objective) -> TrainedMember:
+        """Return the result of a member whose model could not be built.
+
+        Args:
+            member: the member, with rates by site path.
+            reason: why.
+            objective: what members are judged by.
+
+        Returns:
+            A result that failed before its first epoch.
+        """
+        rates = member.rates if isinstance(member.rates, Mapping) else {}
+        worst = objective.worst
+        return cls(
+            member, rates, "failed", reason, pd.DataFrame(), objective, 0, worst, 0.0, None, None
+        )
 
     def model(self) -> keras.Model:
         """Build the plain Keras model with the member's rates and the weights of its best epoch.

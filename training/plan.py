@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 import numpy as np
@@ -66,6 +66,22 @@ class Examples:
         return (*self.train, *weight)
 
 
+class PlanOutline(NamedTuple):
+    """The part of a plan that results refer to, without the data.
+
+    Attributes:
+        model: as in `Plan`, like the others.
+        settings: how the members are trained.
+        objective: what determines which epoch is the best.
+        folder: the temporary directory of the checkpoints, if it is one.
+    """
+
+    model: keras.Model
+    settings: TrainSettings
+    objective: Objective
+    folder: tempfile.TemporaryDirectory[str] | None
+
+
 @dataclass
 class Plan:
     """Everything that an engine needs besides the members.
@@ -92,6 +108,11 @@ class Plan:
     stream: Stream | None = None
     _starts: dict[int, list[np.ndarray]] = field(default_factory=dict)
     _splits: dict[int, Examples] = field(default_factory=dict)
+
+    @property
+    def outline(self) -> PlanOutline:
+        """What results refer to."""
+        return PlanOutline(self.model, self.settings, self.objective, self.folder)
 
     @property
     def objective(self) -> Objective:

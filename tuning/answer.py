@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,12 +40,14 @@ class Answer:
         setting: name of the setting that is recommended.
         rates: its rates (fractions dropped) by site path.
         sentence: the answer in plain words.
+        hyperparameters: its values of the hyperparameters of a build function, by name.
     """
 
     kind: str
     setting: str
     rates: Mapping[str, float]
     sentence: str
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 def answer(
@@ -84,7 +87,7 @@ def answer(
     not_ended = {
         setting: share
         for setting, runs in of_setting.items()
-        if (share := share_not_ended([_length(each) for each in runs], max_epochs))
+        if (share := share_not_ended([length_of(each) for each in runs], max_epochs))
         > TOLERATED_SHARE
     }
     failures = _failures(records, race)
@@ -105,7 +108,8 @@ def answer(
     if not_ended and not lost:
         # Neither a gain nor harm is claimed or ruled out: the order may change.
         if kind != CHANCE:
-            text = f"Best so far: {_label(best, name, race.control)} ({_measured(best, objective)})"
+            label = _label(best, name, race.control)
+            text = f"Best so far: {label} ({measured_text(best, objective)})"
         kind = NOT_ENDED
         shares = {_described(s, of_setting, race): share for s, share in not_ended.items()}
         sentences.append(not_ended_sentence(shares, len(of_setting), {max_epochs}))
@@ -172,7 +176,7 @@ def _compared(
     """What the intervals say, as a kind of answer and a sentence without its full stop."""
     by_name = table.set_index("setting")
     seeds = int(best["seeds"])
-    measured = _measured(best, objective)
+    measured = measured_text(best, objective)
     others = by_name.drop(index=race.control, errors="ignore")
     name = str(best["setting"])
     label = _label(best, name, race.control)
@@ -198,7 +202,7 @@ def _compared(
     if best["low"] > 0:
         return GAIN, (
             f"Best: {label} ({measured}), {best['gain']:.2g} better than {race.control} "
-            f"({_interval(best)}; {on})"
+            f"({interval_text(best)}; {on})"
         )
     harmed = bool((others["high"] < 0).all())
     rival = (others if harmed else others[others["high"] >= 0]).iloc[0]
@@ -207,7 +211,7 @@ def _compared(
         return HARM, (
             f"Best: {race.control} ({objective.name} {by_name.loc[race.control, 'mean']:.4g}, mean "
             f"of {seeds} seeds); the best rates that were tried, {rates}, are {-rival['gain']:.2g} "
-            f"worse ({_interval(rival, sign=-1)}; {on})"
+            f"worse ({interval_text(rival, sign=-1)}; {on})"
         )
     if (others["low"] == others["high"]).all():
         return NO_DIFFERENCE, (
@@ -218,7 +222,7 @@ def _compared(
     return NO_DIFFERENCE, (
         f"No reliable difference: {rates} compared with {race.control}, {objective.name} "
         f"{rival['mean']:.4g} compared with {by_name.loc[race.control, 'mean']:.4g}, gain "
-        f"{rival['gain']:.2g} ({_interval(rival)} includes 0; {on}). A gain above "
+        f"{rival['gain']:.2g} ({interval_text(rival)} includes 0; {on}). A gain above "
         f"{max(others['high']):.2g} is ruled out"
     )
 
@@ -240,7 +244,8 @@ def _failures(records: Sequence[TrainingRecord], race: RaceSettings) -> dict[str
     return told
 
 
-def _measured(row: pd.Series, objective: Objective) -> str:
+def measured_text(row: pd.Series, objective: Objective) -> str:
+    """Return the mean score of a setting as text."""
     return f"{objective.name} {row['mean']:.4g}, mean of {count_of(int(row['seeds']), 'seed')}"
 
 
@@ -255,11 +260,13 @@ def _rates(row: pd.Series) -> dict[str, float]:
     return {
         str(path).removeprefix("rate/"): float(rate)
         for path, rate in row.items()
-        if str(path).startswith("rate/")
+        # A site that another setting's model has is not a number.
+        if str(path).startswith("rate/") and not np.isnan(rate)
     }
 
 
-def _interval(row: pd.Series, sign: int = 1) -> str:
+def interval_text(row: Mapping[str, float] | pd.Series[float], sign: int = 1) -> str:
+    """Return the interval of a gain as text; that of a loss with a sign of -1."""
     low, high = sorted((sign * row["low"], sign * row["high"]))
     return f"95% CI {low:.2g} to {high:.2g}"
 
@@ -279,7 +286,8 @@ def _described(
     return describe_rates(of_setting[setting][0].rates)
 
 
-def _length(trained: TrainedMember) -> tuple[int, int]:
+def length_of(trained: TrainedMember) -> tuple[int, int]:
+    """Return the best and the last epoch of a training run."""
     return trained.best_epoch, len(trained.curves)
 
 

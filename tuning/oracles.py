@@ -18,6 +18,9 @@ from dropout_zoo.tuning.keras_tuner_internals import (
 )
 from dropout_zoo.tuning.space import SearchSpace
 
+MIXED_ORACLE = "random"
+"""The oracle that chooses rates and other hyperparameters where none is named."""
+
 
 class _Grid(InMemoryOracle, oracles.GridSearchOracle):
     pass
@@ -33,6 +36,9 @@ class _Bayesian(InMemoryOracle, UntriedBayesianOracle):
 
 class _Hyperband(InMemoryOracle, SmallSpaceHyperbandOracle):
     pass
+
+
+_MIXED = {MIXED_ORACLE: _Random, "bayesian": _Bayesian}
 
 
 def default_oracle(space: SearchSpace) -> str:
@@ -75,12 +81,7 @@ def make_oracle(
         ValueError: as in `trial_limit`.
     """
     limit = trial_limit(name, space, max_trials, epochs)
-    common: dict[str, Any] = {
-        "objective": keras_tuner.Objective(*objective),
-        "seed": seed + 1,  # KerasTuner takes 0 for "no seed"
-        # Three failures in a row, the default, say nothing about the settings to come.
-        "max_consecutive_failed_trials": limit + 1,
-    }
+    common = _common(objective, seed, limit)
     oracle: keras_tuner.Oracle
     if name == "grid":
         oracle = _Grid(max_trials=limit, **common)
@@ -93,6 +94,44 @@ def make_oracle(
     allow_collisions(oracle, 20 * space.size)
     oracle.verbose = 0
     return oracle
+
+
+def make_mixed_oracle(
+    name: str,
+    hyperparameters: keras_tuner.HyperParameters,
+    *,
+    objective: Objective,
+    max_trials: int,
+    seed: int,
+) -> keras_tuner.Oracle:
+    """Make an oracle of KerasTuner for dropout rates and other hyperparameters.
+
+    Args:
+        name: ``"random"`` or ``"bayesian"``.
+        hyperparameters: what it chooses.
+        objective: as in `make_oracle`, like the next two arguments.
+        max_trials: maximum number of trials.
+        seed: determines what the oracle samples.
+
+    Returns:
+        The oracle.
+    """
+    oracle: keras_tuner.Oracle = _MIXED[name](
+        max_trials=max_trials,
+        hyperparameters=hyperparameters.copy(),
+        **_common(objective, seed, max_trials),
+    )
+    oracle.verbose = 0
+    return oracle
+
+
+def _common(objective: Objective, seed: int, limit: int) -> dict[str, Any]:
+    return {
+        "objective": keras_tuner.Objective(*objective),
+        "seed": seed + 1,  # KerasTuner takes 0 for "no seed"
+        # Three failures in a row, the default, say nothing about the settings to come.
+        "max_consecutive_failed_trials": limit + 1,
+    }
 
 
 def trial_limit(name: str, space: SearchSpace, max_trials: int | None, epochs: int) -> int:
@@ -127,3 +166,28 @@ def trial_limit(name: str, space: SearchSpace, max_trials: int | None, epochs: i
     if max_trials is None:
         max_trials = space.size if name == "grid" else DEFAULT_MAX_TRIALS
     return min(max_trials, space.size)
+
+
+def mixed_trial_limit(name: str, max_trials: int | None) -> int:
+    """Return the largest number of trials of rates and other hyperparameters.
+
+    Args:
+        name: ``"random"`` or ``"bayesian"``.
+        max_trials: maximum number of trials; None for 20.
+
+    Returns:
+        The number of trials.
+
+    Raises:
+        ValueError: another oracle is named, or `max_trials` is not positive.
+    """
+    check_choice(name, ORACLES, "oracle")
+    if name not in _MIXED:
+        raise ValueError(
+            f"expected oracle='random' or 'bayesian' with a build function, received {name!r}; its "
+            "hyperparameters may have any number of values, and each trial is also trained "
+            "without dropout"
+        )
+    if max_trials is not None:
+        check_count(max_trials, "max_trials")
+    return DEFAULT_MAX_TRIALS if max_trials is None else max_trials

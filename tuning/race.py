@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,8 @@ from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.training.provenance import versions
 from dropout_zoo.training.settings import TrainOptions
-from dropout_zoo.tuning.trial_tables import TrainingRecord, mean_row
+from dropout_zoo.tuning.setting import Setting
+from dropout_zoo.tuning.trial_tables import TrainingRecord, as_table, mean_row
 
 MIN_SEEDS_TO_RESPLIT = LOOKS[0]
 """The smallest number of seeds that is spread over several splits of the data, one on each: on
@@ -34,6 +35,9 @@ fewer splits, their variance is hardly known."""
 
 MIN_SEEDS = 2
 """The smallest number of seeds, or of splits, that gives an interval."""
+
+RIVAL = "no dropout, tuned"
+"""Name of the best setting without dropout, where it has other hyperparameters than the control."""
 
 Train = Callable[[list[Member]], list[TrainedMember]]
 
@@ -50,6 +54,8 @@ class RaceSettings:
             None to train every seed on the given split.
         same_examples: whether all training runs on a split see the same training examples, which
             is not so where they come from a source with random augmentation.
+        rival: whether finalists are also compared with `RIVAL`, so that the error probability is
+            divided between the two comparisons.
     """
 
     control: str
@@ -57,15 +63,14 @@ class RaceSettings:
     num_seeds: int
     validation_ratio: float | None
     same_examples: bool = True
+    rival: bool = False
 
-    def members(
-        self, name: str, rates: Mapping[str, float], numbers: Iterable[int]
-    ) -> list[Member]:
+    def members(self, name: str, setting: Setting, numbers: Iterable[int]) -> list[Member]:
         """Return the training runs of a setting.
 
         Args:
             name: its name.
-            rates: its rates by site path.
+            setting: the setting.
             numbers: numbers of its training runs, from 0.
 
         Returns:
@@ -73,10 +78,9 @@ class RaceSettings:
         """
         fixed = self.validation_ratio is None
         return [
-            Member(
-                rates,
+            setting.member(
                 self.first_seed + number,
-                label=name,
+                name,
                 # A different first seed gives different splits.
                 split=0 if fixed else 1 + 1000 * self.first_seed + number % self.splits,
             )
@@ -94,22 +98,30 @@ class RaceSettings:
         fixed = self.validation_ratio is None
         return looks_until(self.num_seeds) if fixed else looks_over_splits(self.num_seeds)
 
+    def is_control(self, name: str) -> bool:
+        """Return whether a setting is one that finalists are compared with."""
+        return name == self.control or (self.rival and name == RIVAL)
+
+    def against_rival(self) -> RaceSettings:
+        """Return the comparison with `RIVAL` in place of the control."""
+        return replace(self, control=RIVAL)
+
 
 def run_race(
-    settings: Mapping[str, Mapping[str, float]],
+    settings: Mapping[str, Setting],
     race: RaceSettings,
     objective: Objective,
     train: Train,
-    reserve: Mapping[str, Mapping[str, float]] | None = None,
+    reserve: Mapping[str, Setting] | None = None,
 ) -> list[TrainingRecord]:
     """Train all settings on the same seeds until the comparison is clear.
 
     Args:
-        settings: rates by name of the setting, the control among them.
+        settings: settings by name, the control among them.
         race: how they are compared.
         objective: what they are judged by.
         train: trains members.
-        reserve: rates by name of the settings that take the place of those that fail, in this
+        reserve: settings by name that take the place of those that fail, in this
             order. The race ends where the control fails.
 
     Returns:
@@ -169,14 +181,14 @@ def _records(
     trained: Mapping[str, Sequence[TrainedMember]], race: RaceSettings
 ) -> list[TrainingRecord]:
     return [
-        TrainingRecord(name, "control" if name == race.control else "finalist", result)
+        TrainingRecord(name, "control" if race.is_control(name) else "finalist", result)
         for name, results in trained.items()
         for result in results
     ]
 
 
 def _missing(
-    racing: Mapping[str, Mapping[str, float]],
+    racing: Mapping[str, Setting],
     race: RaceSettings,
     trained: Mapping[str, Sequence[TrainedMember]],
     look: int,
@@ -184,8 +196,8 @@ def _missing(
     """The training runs that settings lack for a look; a setting that came later lacks more."""
     members = [
         member
-        for name, rates in racing.items()
-        for member in race.members(name, rates, range(len(trained[name]), look))
+        for name, setting in racing.items()
+        for member in race.members(name, setting, range(len(trained[name]), look))
     ]
     # All settings on one seed, then on the next: those of one split follow each other.
     return sorted(members, key=lambda member: member.seed)
@@ -205,10 +217,10 @@ def gains(
         objective: what they are judged by.
 
     Returns:
-        For each setting but the control ``gain``, ``low``, ``high`` and ``level``, positive where
+        For each setting but the controls ``gain``, ``low``, ``high`` and ``level``, positive where
         it is better. The intervals hold simultaneously and at every look; NaN with a single seed.
     """
-    others = [name for name in scores if name != race.control]
+    others = [name for name in scores if name != race.control and name != RIVAL]
     if race.control not in scores or not others:
         return {}
     sign = 1.0 if objective.direction == "max" else -1.0
@@ -221,7 +233,7 @@ def gains(
         }
     seeds = differences.shape[-1]
     looks = sorted({*race.looks, seeds})
-    alpha = alpha_of_look(looks, looks.index(seeds)) / len(others)
+    alpha = alpha_of_look(looks, looks.index(seeds)) / (len(others) * (1 + race.rival))
     estimate = (
         paired_estimate(differences)
         if race.validation_ratio is None
@@ -277,6 +289,9 @@ def race_result(
         fixed, on one split; the answer of a search rests on wider intervals.
     """
     rates = {record.setting: dict(record.result.rates) for record in records}
+    hyperparameters = {
+        record.setting: dict(record.result.member.hyperparameters) for record in records
+    }
     arguments = dict(search["settings"])
     training = {name: arguments.pop(name) for name in TrainOptions.__annotations__}
     return TrainingStudyResult(
@@ -297,6 +312,7 @@ def race_result(
             "seeds": list(dict.fromkeys(record.result.member.seed for record in records)),
             "training": training,
             "settings": rates,
+            **({"hyperparameters": hyperparameters} if any(hyperparameters.values()) else {}),
             "models": [search["model"]],
             "data": search["data"],
         },
@@ -304,7 +320,7 @@ def race_result(
         conclusions=(conclusion,) if conclusion else (),
         objective=objective,
         factors=["role"],
-        controls={name: control for name in rates if name != control},
+        controls={name: control for name in rates if name not in (control, RIVAL)},
     )
 
 
@@ -320,9 +336,9 @@ def comparison_table(
 
     Returns:
         One row per setting that completed on every seed, best first: ``setting``, ``role``, the
-        rates by site path, ``mean`` and ``std`` of the score, ``seeds``, and the gain over the
-        control with its interval (``gain``, ``low``, ``high``, ``level``). Rate columns are called
-        ``rate/<path>``.
+        hyperparameters, the rates by site path, ``mean`` and ``std`` of the score, ``seeds``, and
+        the gain over the control with its interval (``gain``, ``low``, ``high``, ``level``). Rate
+        columns are called ``rate/<path>``.
 
     Raises:
         RuntimeError: no setting completed on every seed.
@@ -341,10 +357,9 @@ def comparison_table(
     scores = {name: [record.result.score for record in group] for name, group in whole.items()}
     compared = gains(scores, race, objective)
     rows = [
-        mean_row(name, group[0].role, group[0].result.rates, scores[name]) | compared.get(name, {})
-        for name, group in whole.items()
+        mean_row(group[0], scores[name]) | compared.get(name, {}) for name, group in whole.items()
     ]
-    table = pd.DataFrame(rows)
+    table = as_table(rows)
     ascending = objective.direction == "min"
     return table.sort_values("mean", ascending=ascending, kind="stable").reset_index(drop=True)
 

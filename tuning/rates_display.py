@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -24,9 +24,11 @@ class RatesDisplay(Display):
 
     In the panels of the sites, all runs have the same seed: dots are the trials, the line connects
     those with the same rates at the other sites as one of the best, and the controls are horizontal
-    lines. If the trials do not form a grid, the line is their mean at each rate. The last panel
-    shows what the answer rests on: the gain of each finalist over no dropout on every new seed, and
-    its mean with the interval. A search that ended before its race has no such panel.
+    lines. Where other hyperparameters were searched, each trial has its own control, a dot at a
+    rate of 0, and the line connects trials with the same hyperparameters. If the trials do not form
+    a grid, the line is their mean at each rate. The last panel shows what the answer rests on: the
+    gain of each finalist over no dropout on every new seed, and its mean with the interval. A
+    search that ended before its race has no such panel.
 
     Args:
         trials: one row per trial, with a column of rates for each panel and ``score``.
@@ -35,6 +37,7 @@ class RatesDisplay(Display):
         race: the gains of the finalists; None without a race.
         best_rates: recommended rate by site path.
         objective: what the scores are.
+        hyperparameters: columns of the trials with the other hyperparameters that were searched.
 
     Example:
         >>> import pandas as pd
@@ -61,6 +64,7 @@ class RatesDisplay(Display):
         race: DifferenceDisplay | None,
         best_rates: Mapping[str, float],
         objective: Objective,
+        hyperparameters: Sequence[str] = (),
     ) -> None:
         self.trials = trials
         self.panels = {name: tuple(sites) for name, sites in panels.items()}
@@ -68,6 +72,7 @@ class RatesDisplay(Display):
         self.race = race
         self.best_rates = best_rates
         self.objective = objective
+        self.hyperparameters = list(hyperparameters)
 
     @classmethod
     def from_tables(
@@ -79,6 +84,7 @@ class RatesDisplay(Display):
         panels: Mapping[str, Sequence[str]],
         best_rates: Mapping[str, float],
         objective: Objective,
+        hyperparameters: Sequence[str] = (),
     ) -> Self:
         """Compute what is drawn from the tables of a search, as `TuningResult` has them.
 
@@ -92,15 +98,20 @@ class RatesDisplay(Display):
                 order in which they are drawn.
             best_rates: rate of the winner by site path.
             objective: what the scores are.
+            hyperparameters: columns of the trials with the other hyperparameters that were
+                searched. Each trial then has a control of its own, which is drawn as a trial.
 
         Returns:
             The display, not yet drawn.
         """
         compared = comparison[comparison["gain"].notna()].sort_values("gain")
         completed = trials[trials["status"] == "completed"]
-        controls = completed[completed["role"] == "control"]
+        roles = ["trial", "control"] if len(hyperparameters) else ["trial"]
+        controls = completed[~completed["role"].isin([*roles, "screening"])]
+        drawn = completed[completed["role"].isin(roles)].dropna(subset=list(panels))
         return cls(
-            trials=completed[completed["role"] == "trial"],
+            # As text, because a value that is missing does not equal itself.
+            trials=drawn.assign(**{name: drawn[name].map(str) for name in hyperparameters}),
             panels=panels,
             controls=dict(zip(controls["setting"], controls["score"], strict=True)),
             race=None
@@ -112,6 +123,7 @@ class RatesDisplay(Display):
             ),
             best_rates=best_rates,
             objective=objective,
+            hyperparameters=hyperparameters,
         )
 
     def plot(
@@ -161,25 +173,26 @@ class RatesDisplay(Display):
         best trial alone. Where possible, a line therefore connects trials that differ in one rate
         only.
         """
-        columns = list(self.panels)
-        trials = self.trials.drop_duplicates(columns).sort_values(
+        compared = [*self.panels, *self.hyperparameters]
+        trials = self.trials.drop_duplicates(compared).sort_values(
             "score", ascending=self.objective.direction == "min"
         )
-        lines = [self._through(trials, rates) for _, rates in trials[columns].iterrows()]
-        if len(self.panels) > 1:
+        lines = [self._through(trials, setting) for _, setting in trials[compared].iterrows()]
+        if len(compared) > 1:
             lines = [each for each in lines if min(map(len, each.values())) >= 2]
         if not lines:
-            means = {name: self.trials.groupby(name)["score"].mean() for name in columns}
-            return "mean over the other sites", means
+            means = {name: self.trials.groupby(name)["score"].mean() for name in self.panels}
+            others = "settings" if self.hyperparameters else "sites"
+            return f"mean over the other {others}", means
         # Of the longest ones, those of the best trial.
         longest = max(lines, key=lambda each: sum(map(len, each.values())))
         return "trials that differ in this rate alone", longest
 
     def _through(
-        self, trials: pd.DataFrame, rates: pd.Series[float]
+        self, trials: pd.DataFrame, setting: pd.Series[Any]
     ) -> dict[str, pd.Series[float]]:
-        """Scores by rate at each site of the trials with these rates at all other sites."""
-        same = trials[list(self.panels)] == rates
+        """Scores by rate at each site of the trials that are the same in everything else."""
+        same = trials[list(setting.index)] == setting
         return {
             name: trials[same.drop(columns=name).all(axis=1)].set_index(name)["score"].sort_index()
             for name in self.panels

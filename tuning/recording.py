@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dropout_zoo.training.engine.base import OnResult
+from dropout_zoo.training.engine.base import OnResult, PlannedTrainer
 from dropout_zoo.training.engine.journal import JournaledTrainer
-from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import Member, TrainedMember
+from dropout_zoo.training.plan import PlanOutline
 from dropout_zoo.tuning.progress import Progress
 from dropout_zoo.tuning.trial_tables import TrainingRecord
 
@@ -27,19 +27,26 @@ class RecordingTrainer:
         restored: number of results that the journal had at the beginning.
         records: the training runs in the order in which they finished, with their labels as names
             of the settings.
+        controls: labels of members that are controls, whatever the others of the phase are.
     """
 
-    def __init__(self, trainer: MemberTrainer, journal: Path, progress: Progress) -> None:
+    def __init__(self, trainer: PlannedTrainer, journal: Path, progress: Progress) -> None:
+        self._trainer = trainer
         self._journaled = JournaledTrainer(trainer, journal, on_restored=self._on_restored)
         self._progress = progress
         self._role = ""
         self.restored = self._journaled.restored
         self.records: list[TrainingRecord] = []
+        self.controls: set[str | None] = set()
 
     @property
     def max_parallel(self) -> int:
         """The largest number of members that are trained at the same time."""
         return self._journaled.max_parallel
+
+    def outline_of(self, member: Member) -> PlanOutline:
+        """Return the outline of the plan of a member."""
+        return self._trainer.outline_of(member)
 
     def phase(self, name: str, role: str) -> None:
         """Begin a part of the search.
@@ -69,5 +76,6 @@ class RecordingTrainer:
         self._progress.restored(trained)
 
     def _record(self, trained: TrainedMember) -> None:
-        record = TrainingRecord(str(trained.member.label), self._role, trained)
+        role = "control" if trained.member.label in self.controls else self._role
+        record = TrainingRecord(str(trained.member.label), role, trained)
         self.records.append(record)

@@ -23,7 +23,9 @@ from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning import run_files
 from dropout_zoo.tuning.answer import describe_rates
 from dropout_zoo.tuning.rates_display import RatesDisplay
+from dropout_zoo.tuning.setting import describe_hyperparameters
 from dropout_zoo.tuning.space import SearchSpace
+from dropout_zoo.tuning.trial_tables import COMPARISON_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class TuningResult:
         trials: one row per training run of the search, with its rates, seed, status, score, and
             every metric at its best epoch. ``role`` is ``"control"``, ``"trial"``, or
             ``"screening"`` for the runs of the best trials on two more seeds and splits; trials
-            beyond the default range are called ``beyond 1`` and so on.
+            beyond the default range are called ``beyond 1`` and so on. Where other
+            hyperparameters are searched, each trial has a control of its own.
         finalists: the same for the runs of the race, with the ``split`` of the data of each.
         race: the runs of the race as the result of a study of the kind ``"race"``, which the
             functions and displays of `dropout_zoo.studies` accept. Its `gains` treat the runs as if
@@ -49,6 +52,10 @@ class TuningResult:
         curves: one row per epoch of every training run.
         best_rates: the recommended rate (fraction dropped) by site path: where there is no gain,
             that of the setting with the best mean.
+        best_hyperparameters: values of the other hyperparameters, by name, where the model was
+            given as a function of them; otherwise none.
+        hyperparameters: names of the other hyperparameters that were searched; columns of the
+            tables.
         answer: the result as a short label: ``"gain"``, ``"harm"``, ``"no reliable difference"``,
             ``"not trained to the end"``, ``"no better than chance"``, ``"nothing to compare"`` or
             ``"out of time"``.
@@ -57,7 +64,7 @@ class TuningResult:
         fixed_rates: rates by path of the sites that have dropout and were not searched.
         objective: the metric by which settings were compared, and its direction.
         test: loss and metrics of the best model on the test set; empty without a test set.
-        space: the search space.
+        space: the search space, with the `best_hyperparameters` where there are any.
         search_seconds: duration of the search, in seconds.
         race_seconds: duration of the race, in seconds.
         ended_by_budget: whether the budget ended the run before it was complete. It can be resumed.
@@ -83,6 +90,8 @@ class TuningResult:
     comparison: pd.DataFrame
     curves: pd.DataFrame
     best_rates: Mapping[str, float]
+    best_hyperparameters: Mapping[str, Any]
+    hyperparameters: Sequence[str]
     answer: str
     sentence: str
     control: str
@@ -153,15 +162,17 @@ class TuningResult:
             comparison=pd.DataFrame(outcome["settings"]).fillna(math.nan),
             curves=pd.read_parquet(path / run_files.CURVES),
             best_rates=outcome["best_rates"],
+            best_hyperparameters=outcome["best_hyperparameters"],
+            hyperparameters=outcome["hyperparameters"],
             answer=outcome["answer"],
             sentence=outcome["sentence"],
             control=search["control"],
-            fixed_rates=search["fixed_rates"],
+            fixed_rates=outcome["fixed_rates"],
             objective=Objective(**outcome["objective"]),
             test={n: math.nan if value is None else value for n, value in outcome["test"].items()},
             space=SearchSpace(
                 choices={name: tuple(rates) for name, rates in outcome["space"].items()},
-                sites={name: tuple(paths) for name, paths in search["sites"].items()},
+                sites={name: tuple(paths) for name, paths in outcome["sites"].items()},
             ),
             search_seconds=outcome["search_seconds"],
             race_seconds=outcome["race_seconds"],
@@ -181,6 +192,9 @@ class TuningResult:
             fixed = describe_rates(self.fixed_rates)
             lines.append(f"Not searched, the same in every setting: {fixed}.")
         rates = describe_rates(self.best_rates)
+        if self.best_hyperparameters:
+            others = describe_hyperparameters(self.best_hyperparameters)
+            rates = f"{rates} and the hyperparameters {others}"
         tested = f"on the test set: {test}" if test else "not tested: the data have no test set"
         lines.append(f"The best model has the rates {rates}; {tested}.")
         return "\n".join([*lines, "", self._comparison_text()])
@@ -203,6 +217,7 @@ class TuningResult:
             panels=self.space.sites,
             best_rates=self.best_rates,
             objective=self.objective,
+            hyperparameters=[name for name in self.hyperparameters if name in self.trials],
         )
         return display.plot(ax, **style)
 
@@ -214,9 +229,13 @@ class TuningResult:
         """
         return {
             "best_rates": dict(self.best_rates),
+            "best_hyperparameters": dict(self.best_hyperparameters),
+            "hyperparameters": list(self.hyperparameters),
             "answer": self.answer,
             "sentence": self.sentence,
             "space": {name: list(rates) for name, rates in self.space.choices.items()},
+            "sites": {name: list(paths) for name, paths in self.space.sites.items()},
+            "fixed_rates": dict(self.fixed_rates),
             "objective": self.objective._asdict(),
             "settings": [
                 {key: finite_or_none(value) for key, value in row.items()}
@@ -233,7 +252,7 @@ class TuningResult:
     def _comparison_text(self) -> str:
         names = list(self.comparison["setting"])
         if self.race is None:  # trials have numbers as names
-            names = [self._rates_text(row) for row in self.comparison.to_dict("records")]
+            names = [self._values_text(row) for row in self.comparison.to_dict("records")]
         width = max(map(len, names)) + 2
         rows = [
             f"{'setting':<{width}}{self.objective.name:>12}{'std':>10}"
@@ -247,7 +266,13 @@ class TuningResult:
             rows.append(f"{name:<{width}}{row.mean:>12.4g}{spread:>10}  {gain}".rstrip())
         return "\n".join(rows)
 
-    def _rates_text(self, row: Mapping[str, Any]) -> str:
-        return describe_rates(
-            {path: row.get(f"rate/{path}", row.get(path)) for path in self.best_rates}
-        )
+    def _values_text(self, row: Mapping[str, Any]) -> str:
+        """The hyperparameters and rates in a row of the comparison, as far as it has them."""
+        values = {name: value for name, value in row.items() if pd.notna(value)}
+        others = {name: values[name] for name in self.hyperparameters if name in values}
+        rates = {
+            name.removeprefix("rate/"): value
+            for name, value in values.items()
+            if name not in others and name not in COMPARISON_COLUMNS
+        }
+        return ", ".join(filter(None, [describe_hyperparameters(others), describe_rates(rates)]))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,11 +13,12 @@ from dropout_zoo.studies.site_groups import AS_GIVEN
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning.race import Train
+from dropout_zoo.tuning.setting import Setting
 from dropout_zoo.tuning.space import SearchSpace
 from dropout_zoo.tuning.trial_tables import TrainingRecord, mean_row
 
-_Rates: TypeAlias = tuple[tuple[str, float], ...]
-_Scores: TypeAlias = list[float]
+_Scores = list[float]
+Excluded = Callable[[Setting], bool]
 
 SCREENING = "screening"
 SCREENED_PER_FINALIST = 3
@@ -30,29 +31,22 @@ SHOWN_SO_FAR = 10
 
 
 def try_beyond_edges(
-    space: SearchSpace,
-    searched: Sequence[TrainingRecord],
-    objective: Objective,
-    train: Train,
+    best: Setting, space: SearchSpace, seed: int, train: Train
 ) -> tuple[SearchSpace, list[TrainingRecord]]:
     """Try rates beyond the default range where the best trial lies on its edge.
 
     Args:
-        space: what was searched.
-        searched: the training runs of the search.
-        objective: what they are judged by.
+        best: the setting of the best trial.
+        space: the rates that were searched with its hyperparameters.
+        seed: seed of the trials.
         train: trains members.
 
     Returns:
         The space with the rates that were added, and the training runs.
     """
-    trials = [record.result for record in searched if record.role == "trial"]
-    best = choose_finalists(trials, 1, objective)
-    if not best:
-        return space, []
-    space, neighbors = space.beyond_edges(best[0])
+    space, neighbors = space.beyond_edges(best.rates)
     members = [
-        Member(rates, trials[0].member.seed, label=f"beyond {number}")
+        replace(best, rates=rates).member(seed, f"beyond {number}")
         for number, rates in enumerate(neighbors, start=1)
     ]
     return space, _records("trial", members, train(members)) if members else []
@@ -66,9 +60,9 @@ def screen(
     *,
     seed: int,
     resplit: bool,
-    given: Mapping[str, float],
-    without: Mapping[str, float],
-) -> tuple[dict[str, dict[str, float]], list[TrainingRecord]]:
+    given: Setting | None,
+    excluded: Excluded,
+) -> tuple[dict[str, Setting], list[TrainingRecord]]:
     """Rank the settings: the best ones by their mean over a few more seeds, then the others.
 
     Args:
@@ -78,36 +72,37 @@ def screen(
         train: trains members.
         seed: the seed of the search; the seeds that follow it are used.
         resplit: whether each of these seeds has another split of the data than the trials.
-        given: the rates that the model was given with.
-        without: the rates of no dropout, which is not a finalist.
+        given: the rates that the model was given with; None with a build function.
+        excluded: says which settings are no finalists, such as no dropout.
 
     Returns:
-        Rates by name, and the training runs. The first `count` settings are the finalists; the
+        Settings by name, and the training runs. The first `count` settings are the finalists; the
         others, in this order, replace those that fail in the race.
     """
     trials = [record.result for record in searched]
-    chosen = choose_finalists(trials, SCREENED_PER_FINALIST * count, objective, [without])
+    chosen = choose_finalists(trials, SCREENED_PER_FINALIST * count, objective, excluded)
     records = []
     if len(chosen) > count:
-        names = {tuple(r.result.rates.items()): r.setting for r in reversed(searched)}
+        names = {Setting.of(r.result).key: r.setting for r in reversed(searched)}
         members = [
-            Member(
-                rates,
+            setting.member(
                 seed + number,
-                label=names[tuple(rates.items())],
+                names[setting.key],
                 # Splits that no race of this search has; see `RaceSettings.members`.
                 split=1 + 1000 * (seed + number) if resplit else 0,
             )
             for number in range(1, 1 + SCREENING_SEEDS)
-            for rates in chosen
+            for setting in chosen
         ]
         records = _records(SCREENING, members, train(members))
-    known = [each for each in trials if dict(each.rates) in chosen]
+    known = [each for each in trials if Setting.of(each) in chosen]
     best = choose_finalists([*known, *(r.result for r in records)], len(chosen), objective)
-    others = choose_finalists(trials, len(trials), objective, [without, *chosen])
+    others = choose_finalists(
+        trials, len(trials), objective, lambda each: excluded(each) or each in chosen
+    )
     return {
-        AS_GIVEN if rates == given else f"finalist {number}": rates
-        for number, rates in enumerate([*best, *others], start=1)
+        AS_GIVEN if setting == given else f"finalist {number}": setting
+        for number, setting in enumerate([*best, *others], start=1)
     }, records
 
 
@@ -115,26 +110,22 @@ def choose_finalists(
     trials: Sequence[TrainedMember],
     count: int,
     objective: Objective,
-    excluded: Sequence[Mapping[str, float]] = (),
-) -> list[dict[str, float]]:
-    """Choose the rates with the best scores, each averaged over its seeds.
+    excluded: Excluded = lambda setting: False,
+) -> list[Setting]:
+    """Choose the settings with the best scores, each averaged over its seeds.
 
     Args:
         trials: training runs of the search.
         count: maximum number of settings.
         objective: what they are judged by.
-        excluded: rates that are not chosen.
+        excluded: says which settings are not chosen.
 
     Returns:
-        Rates by site path, best first. Settings that did not complete on every seed are left out.
+        Settings, best first. Those that did not complete on every seed are left out.
     """
-    ranked = [
-        rates
-        for rates in _ranked_scores(trials, objective)
-        if dict(rates) not in [dict(each) for each in excluded]
-    ]
-    order = {tuple(sorted(trial.rates.items())): dict(trial.rates) for trial in trials}
-    return [order[rates] for rates in ranked[:count]]
+    by_key = {setting.key: setting for setting in map(Setting.of, trials)}
+    ranked = [by_key[key] for key in _ranked_scores(trials, objective)]
+    return [setting for setting in ranked if not excluded(setting)][:count]
 
 
 def best_so_far(
@@ -156,41 +147,38 @@ def best_so_far(
     """
     if not screened:
         searched = [each for each in searched if each.role != SCREENING]
-    first = {tuple(sorted(each.result.rates.items())): each for each in reversed(searched)}
+    first = {Setting.of(each.result).key: each for each in reversed(searched)}
     ranked = _ranked_scores([record.result for record in searched], objective)
     if ranked:
         most = max(map(len, ranked.values()))
         # The first score of each setting is that of the search.
         changes = [np.mean(each) - each[0] for each in ranked.values() if len(each) == most]
 
-        def comparable(rates: _Rates) -> float:
-            scores = ranked[rates]
+        def comparable(key: str) -> float:
+            scores = ranked[key]
             change = float(np.mean(changes)) if len(scores) < most else 0.0
             return float(np.mean(scores)) + change
 
         best = sorted(ranked, key=comparable, reverse=objective.direction == "max")
-        ranked = {rates: ranked[rates] for rates in best}
+        ranked = {key: ranked[key] for key in best}
     return pd.DataFrame(
-        [
-            mean_row(first[rates].setting, first[rates].role, first[rates].result.rates, scores)
-            for rates, scores in list(ranked.items())[:SHOWN_SO_FAR]
-        ]
+        [mean_row(first[key], scores) for key, scores in list(ranked.items())[:SHOWN_SO_FAR]]
     )
 
 
-def _ranked_scores(trials: Sequence[TrainedMember], objective: Objective) -> dict[_Rates, _Scores]:
-    """The scores of each setting, one per seed, from the best mean to the worst.
+def _ranked_scores(trials: Sequence[TrainedMember], objective: Objective) -> dict[str, _Scores]:
+    """The scores of each setting by its key, one per seed, from the best mean to the worst.
 
     Settings that did not complete on every seed are left out.
     """
-    scores: dict[_Rates, _Scores] = {}
+    scores: dict[str, _Scores] = {}
     for trial in _one_per_seed(trials):
-        rates = tuple(sorted(trial.rates.items()))
-        scores.setdefault(rates, []).append(np.nan if trial.status != "completed" else trial.score)
-    means = {rates: float(np.mean(each)) for rates, each in scores.items()}
-    finite = [rates for rates, mean in means.items() if math.isfinite(mean)]
-    best = sorted(finite, key=lambda rates: means[rates], reverse=objective.direction == "max")
-    return {rates: scores[rates] for rates in best}
+        of_setting = scores.setdefault(Setting.of(trial).key, [])
+        of_setting.append(np.nan if trial.status != "completed" else trial.score)
+    means = {key: float(np.mean(each)) for key, each in scores.items()}
+    finite = [key for key, mean in means.items() if math.isfinite(mean)]
+    best = sorted(finite, key=lambda key: means[key], reverse=objective.direction == "max")
+    return {key: scores[key] for key in best}
 
 
 def _one_per_seed(trials: Sequence[TrainedMember]) -> list[TrainedMember]:
@@ -200,7 +188,7 @@ def _one_per_seed(trials: Sequence[TrainedMember]) -> list[TrainedMember]:
     """
     longest: dict[tuple[object, ...], TrainedMember] = {}
     for trial in trials:
-        key = *sorted(trial.rates.items()), trial.member.seed
+        key = Setting.of(trial).key, trial.member.seed
         epochs = trial.member.epochs or math.inf
         if key not in longest or epochs >= (longest[key].member.epochs or math.inf):
             longest[key] = trial

@@ -9,22 +9,29 @@ from pathlib import Path
 from typing import Any
 
 from dropout_zoo.models.argument_validation import check_count
-from dropout_zoo.models.factory import ModelLike, resolve_model
+from dropout_zoo.models.factory import resolve_model
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.plan import NO_DROPOUT
 from dropout_zoo.studies.site_groups import AS_GIVEN
 from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.engine.base import PlannedTrainer
 from dropout_zoo.training.engine.timing import measure_speed
 from dropout_zoo.training.engine.trainer import MemberTrainer
-from dropout_zoo.training.members import Member
 from dropout_zoo.training.objective import parse_objective
 from dropout_zoo.training.preparation import built
 from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
 from dropout_zoo.training.settings import TrainSettings
 from dropout_zoo.tuning.budget import Budget
+from dropout_zoo.tuning.build_function import BuiltModels, Tunable, build_function
+from dropout_zoo.tuning.built_trainers import BuiltModelsTrainer
 from dropout_zoo.tuning.defaults import NUM_FINALISTS, NUM_SEEDS, SEED
-from dropout_zoo.tuning.oracles import default_oracle, trial_limit
+from dropout_zoo.tuning.oracles import (
+    MIXED_ORACLE,
+    default_oracle,
+    mixed_trial_limit,
+    trial_limit,
+)
 from dropout_zoo.tuning.race import (
     MIN_SEEDS_TO_RESPLIT,
     RaceSettings,
@@ -33,7 +40,8 @@ from dropout_zoo.tuning.screening import (
     SCREENED_PER_FINALIST,
     SCREENING_SEEDS,
 )
-from dropout_zoo.tuning.space import DropoutHyperModel, Rates
+from dropout_zoo.tuning.setting import Setting
+from dropout_zoo.tuning.space import DropoutHyperModel, Rates, SearchSpace
 
 NO_SEARCHED_DROPOUT = "no dropout at the searched sites"
 """The control where the model also has dropout at sites that are not searched."""
@@ -71,7 +79,7 @@ class Search:
 
     def __init__(
         self,
-        model: ModelLike,
+        model: Tunable,
         dataset: Dataset,
         settings: TuningSettings,
         budget: Budget | None = None,
@@ -84,18 +92,31 @@ class Search:
         check_count(settings.seed, "seed", minimum=0)
         self.dataset = dataset
         self.budget = budget
-        resolved = resolve_model(
-            model, **dataset.builder_arguments, placements=settings.placements or ()
-        )
-        self.model = built(resolved, dataset)
-        self.hypermodel = DropoutHyperModel(
-            self.model, settings.rates, settings.placements, training.initial_weights
-        )
-        self.space = self.hypermodel.space
-        self.oracle = settings.oracle or default_oracle(self.space)
-        self.settings = settings = replace(settings, oracle=self.oracle)
         self.objective = parse_objective(training.objective)
-        self.max_trials = trial_limit(self.oracle, self.space, settings.max_trials, training.epochs)
+        function = build_function(model, dataset)
+        self.joint: BuiltModels | None = None
+        if function is None:
+            resolved = resolve_model(
+                model, **dataset.builder_arguments, placements=settings.placements or ()
+            )
+            self.model = built(resolved, dataset)
+            self.hypermodel = DropoutHyperModel(
+                self.model, settings.rates, settings.placements, training.initial_weights
+            )
+            self.space = self.hypermodel.space
+            self.oracle = settings.oracle or default_oracle(self.space)
+            self.max_trials = trial_limit(
+                self.oracle, self.space, settings.max_trials, training.epochs
+            )
+        else:
+            self.oracle = settings.oracle or MIXED_ORACLE
+            self.max_trials = mixed_trial_limit(self.oracle, settings.max_trials)
+            _check_build_function(settings)
+            self.joint = BuiltModels(
+                function, dataset, settings.rates, settings.placements, self.objective
+            )
+            self.model = self.joint.model_of(self.joint.default.hyperparameters)
+            self.space = self.joint.space_of(self.joint.default)
         if self.oracle == "hyperband" and training.callbacks is not None:
             raise ValueError(
                 "expected an oracle that trains each setting in one run, such as 'grid' or "
@@ -108,15 +129,38 @@ class Search:
                 "'random', received 'hyperband' with streamed training examples, which start anew "
                 "when it continues a run"
             )
+        self.settings = replace(settings, oracle=self.oracle)
         self.given = {site.path: site.rate for site in settable_sites(self.model)}
-        searched = {path for paths in self.space.sites.values() for path in paths}
-        self.without = {path: 0.0 if path in searched else r for path, r in self.given.items()}
-        self.control = NO_SEARCHED_DROPOUT if any(self.without.values()) else NO_DROPOUT
+        self.control = NO_SEARCHED_DROPOUT if self.fixed else NO_DROPOUT
 
     @property
     def fixed(self) -> dict[str, float]:
         """Rates by path of the sites that have dropout and are not searched."""
-        return {path: rate for path, rate in self.without.items() if rate}
+        return self.fixed_in(self.joint.default if self.joint else Setting(self.given))
+
+    def fixed_in(self, setting: Setting) -> dict[str, float]:
+        """Return `fixed` for the hyperparameters of a setting."""
+        return {path: rate for path, rate in self.without(setting).rates.items() if rate}
+
+    @property
+    def as_given(self) -> Setting | None:
+        """The setting with the rates that the model was given with; None with a build function."""
+        return Setting(self.given) if self.joint is None else None
+
+    def space_of(self, setting: Setting) -> SearchSpace:
+        """Return the rates that are searched with the hyperparameters of a setting."""
+        return self.space if self.joint is None else self.joint.space_of(setting)
+
+    def without(self, setting: Setting) -> Setting:
+        """Return the setting with no dropout at the searched sites, and the same otherwise."""
+        if self.joint is not None:
+            return self.joint.without(setting)
+        searched = {path for paths in self.space.sites.values() for path in paths}
+        return Setting({path: 0.0 if path in searched else r for path, r in self.given.items()})
+
+    def is_without(self, setting: Setting) -> bool:
+        """Return whether a setting has no dropout at the searched sites."""
+        return setting == self.without(setting)
 
     @property
     def num_runs(self) -> int:
@@ -124,11 +168,19 @@ class Search:
 
         Those of a setting that replaces a finalist that fails are not counted.
         """
-        beyond = 2 * len(self.space.choices) if self.settings.rates is None else 0
-        candidates = self.max_trials + 1 + beyond
-        finalists = min(self.settings.num_finalists, candidates)
-        screened = min(SCREENED_PER_FINALIST * finalists, candidates)
-        return candidates + 1 + screened * SCREENING_SEEDS + (finalists + 1) * self.race.looks[-1]
+        groups = len(self.space.choices) if self.joint is None else self.joint.num_groups
+        beyond = 2 * groups if self.settings.rates is None else 0
+        if self.joint is not None:
+            with_dropout, without = self.max_trials + beyond, self.max_trials
+            screened = sum(min(SCREENED_PER_FINALIST, each) for each in (with_dropout, without))
+            arms = 3  # the finalist, its control, and the best setting without dropout
+            searched = with_dropout + without
+        else:
+            candidates = self.max_trials + 1 + beyond
+            finalists = min(self.settings.num_finalists, candidates)
+            screened = min(SCREENED_PER_FINALIST * finalists, candidates)
+            arms, searched = finalists + 1, candidates + 1
+        return searched + screened * SCREENING_SEEDS + arms * self.race.looks[-1]
 
     def summary(self) -> str:
         """Say in a sentence what will be trained."""
@@ -136,9 +188,14 @@ class Search:
         seeds = count_of(self.race.looks[-1], "seed")
         epochs = count_of(self.settings.training.epochs, "epoch")
         within = "" if self.budget is None else f", within a budget of {self.budget}"
+        twice = tuned = ""
+        if self.joint is not None:
+            twice = ", each also without dropout"
+            tuned = ", and the best setting without dropout,"
         return (
-            f"{count_of(self.max_trials, 'trial')}, then {finalists} against {self.control} on up "
-            f"to {seeds}: at most {self.num_runs} training runs of at most {epochs}{within}."
+            f"{count_of(self.max_trials, 'trial')}{twice}, then {finalists} against {self.control}"
+            f"{tuned} on up to {seeds}: at most {self.num_runs} training runs of at most "
+            f"{epochs}{within}."
         )
 
     @property
@@ -159,7 +216,7 @@ class Search:
             same_examples=data.stream is None or data.stream.repeats,
         )
 
-    def trainer(self, directory: Path | None) -> MemberTrainer:
+    def trainer(self, directory: Path | None) -> PlannedTrainer:
         """Return the trainer of all trials, finalists and controls.
 
         Args:
@@ -168,6 +225,12 @@ class Search:
         Returns:
             The trainer.
         """
+        if self.joint is not None:
+            trainer = BuiltModelsTrainer(
+                self.joint, self.dataset, self.settings.training, directory
+            )
+            trainer.outline_of(self.joint.default.member(0))  # checks the settings
+            return trainer
         return MemberTrainer(
             self.model,
             self.dataset,
@@ -182,14 +245,18 @@ class Search:
         Returns:
             Seconds for all training runs at full length.
         """
-        member = Member(self.given, self.settings.seed)
+        models, default = 1, Setting(self.given)
+        if self.joint is not None:
+            models, default = self.max_trials, self.joint.default
+        member = default.member(self.settings.seed)
         # Without callbacks, which may write files.
         timed_search, training = copy.copy(self), replace(self.settings.training, callbacks=None)
         timed_search.settings = replace(self.settings, training=training)
         trainer = timed_search.trainer(None)
         timed = min(self.num_runs, trainer.max_parallel)  # a whole grid may not fit in memory
         speed = measure_speed(trainer, [member] * timed)
-        return speed.seconds(self.num_runs, self.settings.training.epochs)
+        start_up = (models - 1) * speed.start_up  # of each other model
+        return start_up + speed.seconds(self.num_runs, self.settings.training.epochs)
 
     def describe(self) -> dict[str, Any]:
         """Describe everything that determines the outcome.
@@ -203,6 +270,7 @@ class Search:
             "settings": settings | {"max_trials": self.max_trials},
             "space": {name: list(rates) for name, rates in self.space.choices.items()},
             "sites": {name: list(paths) for name, paths in self.space.sites.items()},
+            **({} if self.joint is None else self.joint.describe()),
             "given_rates": self.given,
             "fixed_rates": self.fixed,
             "control": self.control,
@@ -212,7 +280,28 @@ class Search:
         }
 
     @property
-    def controls(self) -> dict[str, dict[str, float]]:
-        """Rates of the settings that are trained beside the trials, by name."""
-        given = {} if self.given == self.without else {AS_GIVEN: self.given}
-        return {self.control: self.without, **given}
+    def controls(self) -> dict[str, Setting]:
+        """Settings that are trained before the trials, by name.
+
+        With a build function there are none: each trial has a control of its own.
+        """
+        given = self.as_given
+        if given is None:
+            return {}
+        without = self.without(given)
+        return {self.control: without, **({} if given == without else {AS_GIVEN: given})}
+
+
+def _check_build_function(settings: TuningSettings) -> None:
+    """Check the settings that other hyperparameters do not allow."""
+    if settings.num_finalists != 1:
+        raise ValueError(
+            "expected num_finalists=1 with a build function, received "
+            f"{settings.num_finalists}: each finalist would need a control with its hyperparameters"
+        )
+    learning_rate = settings.training.learning_rate
+    if learning_rate is not None:
+        raise ValueError(
+            f"expected no learning_rate with a build function, received {learning_rate}, which "
+            "would replace that of its optimizer; set it in the function"
+        )

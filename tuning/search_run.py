@@ -6,7 +6,8 @@ import math
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -26,11 +27,19 @@ from dropout_zoo.training.plan import evaluate
 from dropout_zoo.tuning import run_files
 from dropout_zoo.tuning.answer import Answer, answer, describe_rates, out_of_time
 from dropout_zoo.tuning.audit_errors import audit_errors
+from dropout_zoo.tuning.build_function import BuiltModels
 from dropout_zoo.tuning.chance import chance_of
-from dropout_zoo.tuning.oracles import make_oracle
+from dropout_zoo.tuning.joint_answer import (
+    compared_with_rival,
+    with_hyperparameters,
+    without_rival,
+)
+from dropout_zoo.tuning.joint_tuner import InMemoryTuner, JointTuner, PairedTrainer
+from dropout_zoo.tuning.oracles import make_mixed_oracle, make_oracle
 from dropout_zoo.tuning.progress import Progress
 from dropout_zoo.tuning.race import (
     MIN_SEEDS,
+    RIVAL,
     comparison_table,
     first_seeds,
     race_result,
@@ -38,10 +47,17 @@ from dropout_zoo.tuning.race import (
 )
 from dropout_zoo.tuning.recording import RecordingTrainer
 from dropout_zoo.tuning.result import TuningResult
-from dropout_zoo.tuning.screening import SCREENING_SEEDS, best_so_far, screen, try_beyond_edges
+from dropout_zoo.tuning.screening import (
+    SCREENING_SEEDS,
+    best_so_far,
+    choose_finalists,
+    screen,
+    try_beyond_edges,
+)
 from dropout_zoo.tuning.search import Search
+from dropout_zoo.tuning.setting import Setting
+from dropout_zoo.tuning.space import SearchSpace
 from dropout_zoo.tuning.trial_tables import TrainingRecord, curves_table, scores_table
-from dropout_zoo.tuning.tuner import DropoutTuner
 
 # Number of trials created at once. It must not depend on the machine, or the same seed would give
 # other trials elsewhere. It is small for oracles that learn from results.
@@ -119,9 +135,13 @@ class _Run:
         progress: shows them.
 
     Attributes:
-        space: what was searched.
+        extended: the setting of the best trial, and the rates that were tried with its
+            hyperparameters; None where no rates were tried beyond the range.
         searched: the training runs before the race; none until there are finalists.
-        candidates: rates by name of the finalists, and after them of those that may replace them.
+        candidates: the finalists by name, and after them the settings that may replace them.
+        rival: the best setting without dropout; None where the model is given.
+        race: how the settings of the race are compared.
+        arms: the settings that race, by name.
         raced: the training runs of the race that are compared; none until it has ended.
         out_of_time: whether the budget ended the search.
     """
@@ -133,10 +153,13 @@ class _Run:
         self.folder = folder
         self.trainer = trainer
         self.progress = progress
-        self.space = search.space
+        self.extended: tuple[Setting, SearchSpace] | None = None
         self.searched: list[TrainingRecord] = []
         self.screened = False  # of a search that time has ended
-        self.candidates: Mapping[str, Mapping[str, float]] = {}
+        self.candidates: Mapping[str, Setting] = {}
+        self.rival: Setting | None = None
+        self.race = search.race
+        self.arms: dict[str, Setting] = {}
         self.raced: list[TrainingRecord] = []
         self.out_of_time = False
 
@@ -174,7 +197,8 @@ class _Run:
             described = search.describe()
             race = race_result(self.raced, objective, described, search.control, found.sentence)
         # On the data as they were split, so that the test set stays what no model has seen.
-        model = self._best_run(found.rates).model()
+        best = Setting(found.rates, found.hyperparameters)
+        model = self._best_run(best).model()
         _warn_of_rates_in_code(model)
         curves = [curves_table("search", self.searched), curves_table("race", self.raced)]
         return TuningResult(
@@ -184,13 +208,15 @@ class _Run:
             comparison=_with_short_names(table),
             curves=pd.concat([each for each in curves if len(each)], ignore_index=True),
             best_rates=found.rates,
+            best_hyperparameters=found.hyperparameters,
+            hyperparameters=() if search.joint is None else tuple(search.joint.names),
             answer=found.kind,
             sentence=found.sentence,
             control=search.control,
-            fixed_rates=search.fixed,
+            fixed_rates=search.fixed_in(best),
             objective=objective,
             test=self._test(model),
-            space=self.space,
+            space=self._space_of(best),
             search_seconds=searching,
             race_seconds=seconds - searching,
             ended_by_budget=self.out_of_time,
@@ -209,8 +235,13 @@ class _Run:
         say(search.dataset.describe())
         for error in audit_errors(search.model):
             say(error)
-        if self.space.note:
-            say(self.space.note)
+        if search.joint is not None:
+            say(
+                f"Searched with the dropout rates: {', '.join(search.joint.names)}. Sites with the "
+                "same placement share a rate, unless rates are given by site path."
+            )
+        elif search.space.note:
+            say(search.space.note)
         say(search.summary())
 
     def _find_finalists(self) -> None:
@@ -219,36 +250,71 @@ class _Run:
         searched = self._try()
         if search.settings.rates is None:
             self.trainer.phase("beyond the range", "trial")
-            self.space, beyond = try_beyond_edges(self.space, searched, search.objective, train)
-            searched += beyond
+            searched += self._beyond_edges(searched)
         self.trainer.phase("screening", "screening")
+        settings, resplit = search.settings, search.race.validation_ratio is not None
         self.candidates, screened = screen(
             searched,
-            search.settings.num_finalists,
+            settings.num_finalists,
             search.objective,
             train,
-            seed=search.settings.seed,
-            resplit=search.race.validation_ratio is not None,
-            given=search.given,
-            without=search.without,
+            seed=settings.seed,
+            resplit=resplit,
+            given=search.as_given,
+            excluded=search.is_without,
         )
+        if search.joint is not None:  # as many settings without dropout as with it are screened
+            rivals, more = screen(
+                searched,
+                1,
+                search.objective,
+                train,
+                seed=settings.seed,
+                resplit=resplit,
+                given=None,
+                excluded=lambda setting: not search.is_without(setting),
+            )
+            self.rival = next(iter(rivals.values()), None)
+            screened += more
         self.searched = searched + screened
         # The race takes longest, and the trials can be inspected meanwhile.
         self.folder.write_table(run_files.TRIALS, scores_table(self.searched))
+
+    def _beyond_edges(self, searched: Sequence[TrainingRecord]) -> list[TrainingRecord]:
+        """Try rates beyond the range where the best trial lies on its edge."""
+        search = self.search
+        trials = [record.result for record in searched if record.role == "trial"]
+        for best in choose_finalists(trials, 1, search.objective):
+            space, beyond = try_beyond_edges(
+                best, search.space_of(best), search.settings.seed, self.trainer.train
+            )
+            self.extended = best, space
+            return beyond
+        return []
+
+    def _space_of(self, setting: Setting) -> SearchSpace:
+        """The rates that were tried with the hyperparameters of a setting."""
+        if self.extended is not None:
+            best, space = self.extended
+            if best.hyperparameters == setting.hyperparameters:
+                return space
+        return self.search.space_of(setting)
 
     def _try(self) -> list[TrainingRecord]:
         """Train the controls and the trials."""
         search, settings = self.search, self.search.settings
         self.trainer.phase("search", "control")
         controls = [
-            Member(rates, settings.seed, label=name) for name, rates in search.controls.items()
+            setting.member(settings.seed, name) for name, setting in search.controls.items()
         ]
         records = [
             TrainingRecord(str(result.member.label), "control", result)
             for result in self.trainer.train(controls)
         ]
         self.trainer.phase("search", "trial")
-        tuner = _InMemoryTuner(
+        if search.joint is not None:
+            return self._try_jointly(search.joint)
+        tuner = InMemoryTuner(
             make_oracle(
                 search.oracle,
                 search.space,
@@ -269,20 +335,65 @@ class _Run:
             TrainingRecord(name, "trial", result) for name, result in tuner.results.items()
         ]
 
+    def _try_jointly(self, joint: BuiltModels) -> list[TrainingRecord]:
+        """Train the trials of a build function, each also without dropout."""
+        search, settings = self.search, self.search.settings
+        tuner = JointTuner(
+            joint,
+            self.trainer,
+            oracle=make_mixed_oracle(
+                search.oracle,
+                joint.hyperparameters,
+                objective=search.objective,
+                max_trials=search.max_trials,
+                seed=settings.seed,
+            ),
+            parallel_trials=_BATCHES[search.oracle],
+            seed=settings.seed,
+            directory=self.folder.state,
+            project_name="oracle",
+            overwrite=True,
+        )
+        paired = PairedTrainer(self.trainer, search.without)
+        tuner.search_with(paired)
+        return [
+            TrainingRecord(name, "trial", result) for name, result in tuner.results.items()
+        ] + paired.controls
+
     def _race(self) -> None:
         """Train finalists and control on the same new seeds until the answer is clear."""
-        search = self.search
+        search, failed = self.search, list[TrainingRecord]()
         ranked, count = list(self.candidates.items()), search.settings.num_finalists
-        arms = {search.control: search.without, **dict(ranked[:count])}
         self.trainer.phase("race", RACE)
-        raced: set[str | None] = set(arms)
+        if search.joint is None:
+            self.arms = {
+                search.control: search.without(Setting(search.given)),
+                **dict(ranked[:count]),
+            }
+            self.raced = self._raced(dict(ranked[count:]))
+            return
+        for name, finalist in ranked:  # each has a control with its hyperparameters
+            control = search.without(finalist)
+            self.arms = {search.control: control, name: finalist}
+            self.race = search.race
+            if self.rival is not None and self.rival != control:
+                self.arms[RIVAL], self.race = self.rival, replace(search.race, rival=True)
+            self.raced = [*self._raced({}), *failed]
+            lost = {each.setting for each in self.raced if each.result.status != "completed"}
+            if name not in lost or search.control in lost:
+                return
+            failed += [each for each in self.raced if each.setting == name]
+
+    def _raced(self, reserve: Mapping[str, Setting]) -> list[TrainingRecord]:
+        """Train the settings that race, and those that replace what fails."""
+        search, raced = self.search, set[str | None](self.arms)
 
         def train(members: list[Member]) -> list[TrainedMember]:
             raced.update(member.label for member in members)  # those that replace others as well
             self.progress.set_total(len(self.searched) + len(raced) * search.race.looks[-1])
             return self.trainer.train(members)
 
-        self.raced = run_race(arms, search.race, search.objective, train, dict(ranked[count:]))
+        return run_race(self.arms, self.race, search.objective, train, reserve)
 
     def _cut_off(self) -> None:
         """Take what has finished when time ended.
@@ -302,21 +413,31 @@ class _Run:
                 f"{search.budget}, received none{': ' if reasons else ''}{'; '.join(reasons)}; "
                 "resume it with a larger budget, or allow fewer epochs"
             )
-        finished = [each for each in records if each.role == RACE]
+        finished = [each for each in records if each.role == RACE and self._races(each)]
         failed = {each.setting for each in finished if each.result.status != "completed"}
         if search.control in failed:  # then no gain can be measured
             self.raced = [
-                each._replace(role="control" if each.setting == search.control else "finalist")
+                each._replace(role="control" if self.race.is_control(each.setting) else "finalist")
                 for each in finished
             ]
             return
-        others = [name for name in self.candidates if name not in failed]
+        racing = self.candidates if search.joint is None else self.arms
+        others = [name for name in racing if name not in failed and not self.race.is_control(name)]
         arms = [search.control, *others[: search.settings.num_finalists]]
-        raced = first_seeds(arms, search.race, [each.result for each in finished])
+        results = [each.result for each in finished]
+        raced = first_seeds(arms, self.race, results)
+        with_rival = first_seeds([*arms, RIVAL], self.race, results)
+        if len(with_rival) * len(arms) == len(raced) * (len(arms) + 1):  # it has kept pace
+            arms, raced = [*arms, RIVAL], with_rival
         if len(raced) >= MIN_SEEDS * len(arms):
             self.raced = raced + [
                 each._replace(role="finalist") for each in finished if each.setting in failed
             ]
+
+    def _races(self, record: TrainingRecord) -> bool:
+        """Whether a run is one of the settings that race, and not of a finalist that failed."""
+        given = self.search.joint is None
+        return given or self.arms.get(record.setting) == Setting.of(record.result)
 
     def _answer(self) -> tuple[pd.DataFrame, Answer]:
         """Return the comparison of the settings, and what it shows."""
@@ -327,17 +448,23 @@ class _Run:
             table = best_so_far(self.searched, search.objective, screened=self.screened)
             tried = sum(each.role == "trial" for each in self.searched)
             trials = min(tried, search.max_trials), search.max_trials
-            return table, out_of_time(
+            found = out_of_time(
                 table, search.control, search.objective, budget=ended_by, trials=trials
             )
-        table = comparison_table(self.raced, search.race, search.objective)
-        return table, answer(
-            table,
-            self.raced,
-            search.race,
+            return table, with_hyperparameters(found, self.searched)
+        epochs = search.settings.training.epochs
+        table = comparison_table(self.raced, self.race, search.objective)
+        compared, records = without_rival(table, self.raced)
+        if compared.empty:  # finalist and control have failed
+            compared, records = table, self.raced
+        finalist = Setting.of(records[0].result)  # the control has its hyperparameters
+        found = answer(
+            compared,
+            records,
+            self.race,
             search.objective,
-            self.space,
-            max_epochs=search.settings.training.epochs,
+            self._space_of(finalist),
+            max_epochs=epochs,
             chance=chance_of(
                 search.model,
                 search.dataset,
@@ -347,18 +474,22 @@ class _Run:
             ),
             budget=ended_by,
         )
+        found = with_hyperparameters(found, records)
+        return table, compared_with_rival(
+            found, table, self.raced, self.race, search.objective, max_epochs=epochs
+        )
 
-    def _best_run(self, rates: Mapping[str, float]) -> TrainedMember:
+    def _best_run(self, setting: Setting) -> TrainedMember:
         """Return the best run of a setting on the given split."""
         runs = [
             each.result
             for each in self.searched
-            if dict(each.result.rates) == dict(rates) and each.result.member.split == 0
+            if Setting.of(each.result) == setting and each.result.member.split == 0
         ]
         if not any(run.status == "completed" for run in runs):  # but on other seeds it did
             first = self.search.settings.seed + 1
             seeds = range(first, first + SCREENING_SEEDS)
-            runs += self.trainer.train([Member(rates, seed) for seed in seeds])
+            runs += self.trainer.train([setting.member(seed) for seed in seeds])
         completed = [run for run in runs if run.status == "completed"]
         choose = min if self.search.objective.direction == "min" else max
         return choose(completed or runs, key=lambda run: run.score)
@@ -390,13 +521,6 @@ def _warn_of_rates_in_code(model: keras.Model) -> None:
             "file does not keep; set them in the code",
             stacklevel=2,
         )
-
-
-class _InMemoryTuner(DropoutTuner):
-    """A tuner that writes no state; see `InMemoryOracle`."""
-
-    def save(self) -> None:
-        """Write nothing."""
 
 
 def _with_short_names(table: pd.DataFrame) -> pd.DataFrame:

@@ -23,7 +23,6 @@ PLACEMENTS = ("input", "hidden", "convolutional", "recurrent", "output")
 BELOW_RANGE, ABOVE_RANGE = (0.10, 0.05), (0.60, 0.70)
 """Rates beyond the default range, tried where the best trial lies on its edge."""
 
-"""Number of settings up to which a grid is searched whole, with a rate for every site."""
 
 _SAME = 1e-6  # rates in single precision are the rates that they stand for
 
@@ -147,7 +146,11 @@ class SearchSpace:
 
 
 def search_space(
-    model: keras.Model, rates: Rates | None = None, placements: Iterable[str] | None = None
+    model: keras.Model,
+    rates: Rates | None = None,
+    placements: Iterable[str] | None = None,
+    *,
+    largest_grid: int = LARGEST_GRID,
 ) -> SearchSpace:
     """Derive the search space from the dropout sites of a model.
 
@@ -155,14 +158,15 @@ def search_space(
     are rates that a layer learns (`ConcreteDropout`), nor a rate of 0 inside another layer, such as
     `MultiHeadAttention` without dropout.
 
-    If that makes a grid of more than 50 settings, sites with the same placement share a rate,
-    unless rates are given by site path.
+    If that makes a grid of more than `largest_grid` settings, sites with the same placement share a
+    rate, unless rates are given by site path.
 
     Args:
         model: a Keras model.
         rates: a rate (fraction dropped) or several to try instead, at every searched site or by
             site path. A site that is named is searched whatever its placement.
         placements: search only sites with these placements.
+        largest_grid: number of settings up to which every site has a rate of its own; 0 for none.
 
     Returns:
         The search space.
@@ -215,7 +219,7 @@ def search_space(
             f"{received or 'a model without any'}"
         )
     space = _space(choices, tied)
-    if named or space.size <= LARGEST_GRID or len(set(placement_of.values())) == len(choices):
+    if named or space.size <= largest_grid or len(set(placement_of.values())) == len(choices):
         return space
     first = {placement_of[path]: path for path in reversed(choices)}
     shared: dict[str, list[str]] = {}
@@ -261,12 +265,7 @@ class DropoutHyperModel(keras_tuner.HyperModel):
         self.model = model
         self.space = search_space(model, rates, placements)
         self.initial_weights = initial_weights
-        searched = {path for paths in self.space.sites.values() for path in paths}
-        if any(s.layer is not s.owner and s.path in searched for s in dropout_sites(model)):
-            # Whether an argument sets the rate is found out by trial: now, not halfway.
-            with_rates(
-                model, self.space.site_rates({k: v[-1] for k, v in self.space.choices.items()})
-            )
+        check_settable(model, self.space)
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build a plain Keras model with the rates of a trial, compiled as the original.
@@ -298,6 +297,21 @@ class DropoutHyperModel(keras_tuner.HyperModel):
             name: hp.Choice(name, list(rates), ordered=True)
             for name, rates in self.space.choices.items()
         }
+
+
+def check_settable(model: keras.Model, space: SearchSpace) -> None:
+    """Check that the searched rates can be set, which is found out by trial: before any training.
+
+    Args:
+        model: the model.
+        space: what is searched.
+
+    Raises:
+        ValueError: no argument of a layer sets the rate of a searched site inside it.
+    """
+    searched = {path for paths in space.sites.values() for path in paths}
+    if any(s.layer is not s.owner and s.path in searched for s in dropout_sites(model)):
+        with_rates(model, space.site_rates({k: v[-1] for k, v in space.choices.items()}))
 
 
 def _space(

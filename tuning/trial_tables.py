@@ -11,7 +11,22 @@ import pandas as pd
 from dropout_zoo.training.members import TrainedMember
 
 _KEYS = ["phase", "setting", "role", "seed", "epoch"]
-_SCORES = ["setting", "role", "seed", "split", "status", "reason", "score", "best_epoch", "epochs"]
+SCORE_COLUMNS = [
+    "setting",
+    "role",
+    "seed",
+    "split",
+    "status",
+    "reason",
+    "score",
+    "best_epoch",
+    "epochs",
+]
+
+COMPARISON_COLUMNS = (
+    "setting", "role", "mean", "std", "seeds", "gain", "low", "high", "level",
+)  # fmt: skip
+"""Columns of the comparison of settings, besides their hyperparameters and rates."""
 
 
 class TrainingRecord(NamedTuple):
@@ -37,33 +52,42 @@ def scores_table(records: Sequence[TrainingRecord]) -> pd.DataFrame:
 
     Returns:
         Columns ``setting``, ``role``, ``seed``, ``split`` (0 for the given one), ``status``,
-        ``reason``, the rate at each site by its path, ``score``, ``best_epoch``, ``epochs``, every
-        metric at the best epoch, and ``seconds``.
+        ``reason``, the hyperparameters, the rate at each site by its path, ``score``,
+        ``best_epoch``, ``epochs``, every metric at the best epoch, and ``seconds``.
     """
     if not records:
-        return pd.DataFrame(columns=_SCORES)
-    return pd.DataFrame([_row(record) for record in records])
+        return pd.DataFrame(columns=SCORE_COLUMNS)
+    return as_table([_row(record) for record in records])
 
 
-def mean_row(
-    setting: str, role: str, rates: Mapping[str, float], scores: Sequence[float]
-) -> dict[str, Any]:
+def as_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return rows as a table; a column that the first row lacks follows the one before it."""
+    columns: list[str] = []
+    for row in rows:
+        place = 0
+        for name in row:
+            if name not in columns:
+                columns.insert(place, name)
+            place = columns.index(name) + 1
+    return pd.DataFrame(rows, columns=columns if columns else None)
+
+
+def mean_row(record: TrainingRecord, scores: Sequence[float]) -> dict[str, Any]:
     """Return the row of a setting in a comparison.
 
     Args:
-        setting: its name.
-        role: its role.
-        rates: its rates by site path.
+        record: one of its training runs.
         scores: its scores, one per seed.
 
     Returns:
-        ``setting``, ``role``, the rates as ``rate/<path>``, ``mean`` and ``std`` of the scores,
-        ``seeds``, and NaN as ``gain``, ``low``, ``high`` and ``level``.
+        ``setting``, ``role``, the hyperparameters, the rates as ``rate/<path>``, ``mean`` and
+        ``std`` of the scores, ``seeds``, and NaN as ``gain``, ``low``, ``high`` and ``level``.
     """
     return {
-        "setting": setting,
-        "role": role,
-        **{f"rate/{path}": rate for path, rate in rates.items()},
+        "setting": record.setting,
+        "role": record.role,
+        **record.result.member.hyperparameters,
+        **{f"rate/{path}": rate for path, rate in record.result.rates.items()},
         "mean": float(np.mean(scores)),
         "std": float(np.std(scores, ddof=1)) if len(scores) > 1 else np.nan,
         "seeds": len(scores),
@@ -103,6 +127,7 @@ def _row(record: TrainingRecord) -> dict[str, object]:
         "split": result.member.split,
         "status": result.status,
         "reason": result.reason,
+        **result.member.hyperparameters,
         **result.rates,
         "score": result.score,
         "best_epoch": result.best_epoch,

@@ -17,8 +17,8 @@ from dropout_zoo.training.engine.eligibility import own_training_code
 from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.settings import TrainSettings
 
-# Each trainer holds the data and traced functions in memory.
-_MAX_TRAINERS = 4
+MAX_TRAINERS = 4
+"""Number of trainers at a time: each holds the data and traced functions in memory."""
 
 
 class AssignedTrainer(NamedTuple):
@@ -109,7 +109,7 @@ class TrialTrainers:
         if reading.unread:
             return AssignedTrainer(trainer, at_once=True)
         self._shared[reading.digest] = trainer
-        while len(self._shared) > _MAX_TRAINERS:  # the least recently used
+        while len(self._shared) > MAX_TRAINERS:  # the least recently used
             del self._shared[next(iter(self._shared))]
         return AssignedTrainer(trainer, at_once=reading.can_change)
 

@@ -8,10 +8,10 @@ from typing import Unpack
 
 import pandas as pd
 
-from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.training.data.adapters import Arrays, Data, as_dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 from dropout_zoo.tuning.budget import Budget, Duration
+from dropout_zoo.tuning.build_function import Tunable
 from dropout_zoo.tuning.defaults import NUM_FINALISTS, NUM_SEEDS, SEED
 from dropout_zoo.tuning.result import TuningResult
 from dropout_zoo.tuning.search import Search, TuningSettings
@@ -21,7 +21,7 @@ from dropout_zoo.tuning.training_length import with_default_length
 
 
 def tune(
-    model: ModelLike,
+    model: Tunable,
     x: Data = "digits",
     y: Arrays | None = None,
     *,
@@ -68,11 +68,19 @@ def tune(
 
     Before it trains, the search reports the errors that `audit` finds in the model, and continues.
 
+    A function of KerasTuner's hyperparameters (``build(hp)``) has them searched together with the
+    rates. Each trial is then also trained without dropout, so that no dropout is tried with as many
+    values of the hyperparameters. The finalist races against no dropout with the same
+    hyperparameters, so that the answer is about dropout alone, and against the best setting without
+    dropout that the search has found, if that has others. The rates of dropout sites are those of
+    `rates`: a hyperparameter that changes nothing but dropout rates keeps its default.
+
     Args:
         model: a compiled Keras model; the name of a registered model;
             ``"package.module:function"``; or a function without required arguments that returns a
             compiled model. Give the function where Keras cannot clone the model: it then builds
-            the copies too, and only the weights of the best model are saved.
+            the copies too, and only the weights of the best model are saved. Or a function with one
+            required argument, the hyperparameters of KerasTuner, or a `keras_tuner.HyperModel`.
         x: inputs, as an array, nested lists or a data frame, several in a dict or list; or a
             source of batches such as `tf.data.Dataset`; or a `Dataset`, or a name or path for
             `load_dataset`. If no validation data are given, validation and test sets are split off
@@ -90,21 +98,23 @@ def tune(
         drop: columns of a data frame or a table that are left out, one name or several.
         text: columns of a data frame or a table that hold free text.
         oracle: KerasTuner's method of choosing trials: ``"grid"``, ``"random"``, ``"bayesian"``
-            or ``"hyperband"``; None for a grid of up to 50 settings, otherwise random search.
+            or ``"hyperband"``; None for a grid of up to 50 settings, otherwise random search. With
+            other hyperparameters, ``"random"`` (None) or ``"bayesian"``.
         rates: a rate (fraction dropped) or several to try, at every searched site or by site path;
             None for 0.20, 0.30, 0.40 and 0.50. If the best of these lies on their edge, 0.05 and
             0.10, or 0.60 and 0.70, are tried too, beyond the guidance. Where a rate for each site
             makes more than 50 settings, sites with the same placement share one, unless rates are
-            given by site path.
+            given by site path. With other hyperparameters, they always share one.
         placements: search only sites with these placements. A registered model gets dropout
             layers at those placements where it has none.
         max_trials: maximum number of trials; None for the whole grid, or 20 with random search and
-            Bayesian optimization. Not allowed with Hyperband, whose brackets fix the number.
+            Bayesian optimization. Not allowed with Hyperband, whose brackets fix the number. With
+            other hyperparameters, each trial is two training runs.
         num_seeds: maximum number of seeds in the race. From 20 on, an odd number is rounded down
             where the data are split anew. With fewer than 10, all are trained on the given split.
         num_finalists: number of settings that race against no dropout. With more of them, only
             larger gains can be shown. One that fails on a seed is replaced by the next best
-            setting.
+            setting. With other hyperparameters it must be 1.
         resplit: whether the seeds of the race are spread over several splits of the training and
             validation examples; otherwise, and where only one of them has weights or the training
             examples are streamed, the answer holds for the given split. None means True if the
@@ -146,6 +156,18 @@ def tune(
         ['hidden_1_dropout']
         >>> result.answer
         'not trained to the end'
+
+        With other hyperparameters:
+
+        >>> def build(hp):
+        ...     model = build_mlp(units=(hp.Choice("units", [4, 8]),), hidden_rates=0.5)
+        ...     model.optimizer.learning_rate = hp.Float("learning_rate", 1e-3, 1e-2)
+        ...     return model
+        >>> result = tune(
+        ...     build, "digits", rates=0.2, max_trials=1, num_seeds=1, epochs=1, progress=False
+        ... )
+        >>> sorted(result.best_hyperparameters)
+        ['learning_rate', 'units']
     """
     limit = None if budget is None else Budget.parse(budget)
     data = as_dataset(

@@ -76,8 +76,12 @@ def kill(kind: str, folder: Path, kills: int) -> list[str]:
     return runs
 
 
-def kill_searches_and_compare(folder: Path, kills: int) -> list[str]:
-    runs = kill("tune", folder, kills)
+def kill_joint_searches_and_compare(folder: Path, kills: int) -> list[str]:
+    return kill_searches_and_compare(folder, kills, "jointly")
+
+
+def kill_searches_and_compare(folder: Path, kills: int, kind: str = "tune") -> list[str]:
+    runs = kill(kind, folder, kills)
     expected = saved_weights(folder / "reference")
     for run in runs:
         for name in ("trials.csv", "finalists.csv"):
@@ -88,8 +92,8 @@ def kill_searches_and_compare(folder: Path, kills: int) -> list[str]:
             json.loads((folder / which / "outcome.json").read_text())
             for which in (run, "reference")
         ]
-        assert outcomes[0]["best_rates"] == outcomes[1]["best_rates"]
-        assert outcomes[0]["sentence"] == outcomes[1]["sentence"]
+        for name in ("best_rates", "best_hyperparameters", "sentence"):
+            assert outcomes[0][name] == outcomes[1][name]
         found = saved_weights(folder / run)
         assert found.keys() == expected.keys()
         for path, values in expected.items():
@@ -113,7 +117,11 @@ def kill_sweeps_and_compare(folder: Path, kills: int) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("compare", "kills"),
-    [(kill_searches_and_compare, 15), (kill_sweeps_and_compare, 8)],
+    [
+        (kill_searches_and_compare, 15),
+        (kill_joint_searches_and_compare, 3),
+        (kill_sweeps_and_compare, 8),
+    ],
 )
 @pytest.mark.posix
 def test_killed_at_any_moment_it_resumes_to_the_same_answer(tmp_path, compare, kills):

@@ -9,6 +9,7 @@ from typing import Protocol
 from dropout_zoo.models.argument_validation import check_choice, check_count
 from dropout_zoo.training.engine.jobs import JobSource
 from dropout_zoo.training.members import Job, Member, TrainedMember
+from dropout_zoo.training.plan import PlanOutline
 
 OnResult = Callable[[TrainedMember], None]
 
@@ -115,3 +116,10 @@ class Trainer(Protocol):
         self, members: Sequence[Member], on_result: OnResult | None = None
     ) -> list[TrainedMember]:
         """Train members and return the results in their order; see `MemberTrainer.train`."""
+
+
+class PlannedTrainer(Trainer, Protocol):
+    """A trainer that says with which model and settings a member is trained."""
+
+    def outline_of(self, member: Member) -> PlanOutline:
+        """Return the outline of the plan of a member."""

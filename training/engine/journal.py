@@ -11,12 +11,12 @@ from typing import Any
 import keras
 import pandas as pd
 
-from dropout_zoo.training.engine.trainer import MemberTrainer
+from dropout_zoo.training.engine.base import PlannedTrainer
 from dropout_zoo.training.members import Member, TrainedMember, member_rates
 
 
 class JournaledTrainer:
-    """Trains members like a `MemberTrainer` and appends each to a journal as it finishes.
+    """Trains members like another trainer and appends each to a journal as it finishes.
 
     Members that the journal has already are restored from it. An incomplete last record, left by a
     killed process, is ignored, and its member is trained again.
@@ -33,7 +33,7 @@ class JournaledTrainer:
 
     def __init__(
         self,
-        trainer: MemberTrainer,
+        trainer: PlannedTrainer,
         path: Path,
         on_restored: Callable[[TrainedMember], None] | None = None,
     ) -> None:
@@ -92,13 +92,16 @@ class JournaledTrainer:
 
     def _key(self, member: Member) -> str:
         """Everything that determines the result of a training run, as text."""
-        rates = member_rates(self._trainer.plan.model, member)
-        epochs = member.epochs or self._trainer.plan.settings.epochs
+        plan = self._trainer.outline_of(member)
+        rates = member_rates(plan.model, member)
+        epochs = member.epochs or plan.settings.epochs
         key = [list(rates.items()), member.seed, member.initial_epoch, epochs]
         if member.split:
             key.append(member.split)
         if member.schedule is not None:
             key.append(keras.saving.serialize_keras_object(member.schedule))
+        if member.hyperparameters:
+            key.append(dict(member.hyperparameters))
         return json.dumps(key, sort_keys=True)
 
     def _append(self, trained: TrainedMember) -> None:
@@ -124,7 +127,7 @@ class JournaledTrainer:
         self._records[record["key"]] = record
 
     def _restore(self, member: Member, record: dict[str, Any]) -> TrainedMember:
-        plan = self._trainer.plan
+        plan = self._trainer.outline_of(member)
         checkpoint = record["checkpoint"]
         return TrainedMember(
             member=member,

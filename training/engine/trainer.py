@@ -21,6 +21,7 @@ from dropout_zoo.training.engine.keras_fit import fit_member
 from dropout_zoo.training.engine.member_callbacks import CallbackSource
 from dropout_zoo.training.engine.selection import start_engine
 from dropout_zoo.training.members import Job, Member, TrainedMember, member_rates
+from dropout_zoo.training.plan import PlanOutline
 from dropout_zoo.training.preparation import make_plan
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
@@ -151,6 +152,10 @@ class MemberTrainer:
 
         trained = engine.run(JobSource(for_engine(), known=known), on_result=on_result) | by_fit
         return [trained[number] for number in sorted(trained)]
+
+    def outline_of(self, member: Member) -> PlanOutline:
+        """Return the outline of the plan, which is the same for all members."""
+        return self.plan.outline
 
     @property
     def max_parallel(self) -> int:

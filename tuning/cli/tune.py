@@ -160,9 +160,10 @@ def tune_command(
 
     MODEL is a registered model (see `dropout-zoo list`); package.module:function, a function
     without required arguments that returns a compiled Keras model; or a .keras file of a compiled
-    model. Without MODEL, a table is learned by tabular_mlp, and other data by mlp, with dropout on
-    its input too. Without MODEL and --data, tune runs an example: mlp on noisy_digits, at a
-    learning rate of 0.002.
+    model. The hyperparameters of a function that takes those of KerasTuner are searched together
+    with the rates. Without MODEL, a table is learned by tabular_mlp, and other data by mlp, with
+    dropout on its input too. Without MODEL and --data, tune runs an example: mlp on noisy_digits,
+    at a learning rate of 0.002.
 
     Exit status: 0 success, 1 no training run was completed, 2 invalid usage or data, 130
     interrupted.
@@ -263,9 +264,11 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
         ],
     )
     size = search.space.size
-    if search.space.note:
+    if search.joint is not None:
+        click.echo(f"Other hyperparameters: {', '.join(search.joint.names)}.")
+    elif search.space.note:
         click.echo(search.space.note)
-    if search.oracle != "hyperband" and search.max_trials < size:
+    if search.joint is None and search.oracle != "hyperband" and search.max_trials < size:
         click.echo(f"The oracle {search.oracle!r} tries {search.max_trials} of {size:,} settings.")
     click.echo(
         f"{search.summary()} They take up to about {duration(seconds)}. Nothing was written."

@@ -1,0 +1,429 @@
+"""Searches of the hyperparameters of a build function together with the dropout rates."""
+
+import inspect
+import json
+from dataclasses import replace
+
+import keras
+import keras_tuner
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from keras import layers
+from simulated_races import LOSS, NONE, SPACE, race_of, trained
+from time_limits import after, time_ends
+
+from dropout_zoo.models import dropout_sites
+from dropout_zoo.training import Member, TrainSettings, train_members
+from dropout_zoo.tuning import RatesDisplay, TuningResult, tune
+from dropout_zoo.tuning.answer import answer
+from dropout_zoo.tuning.cli.main import main
+from dropout_zoo.tuning.joint_answer import compared_with_rival, without_rival
+from dropout_zoo.tuning.race import RIVAL, RaceSettings, comparison_table, run_race
+from dropout_zoo.tuning.recording import RecordingTrainer
+from dropout_zoo.tuning.search import Search, TuningSettings
+from dropout_zoo.tuning.setting import Setting
+
+QUICK = {"rates": [0.2, 0.5], "epochs": 2, "max_trials": 3, "num_seeds": 3, "progress": False}
+QUICK |= {"seed": 5}  # trials of both structures, and a tuned control with other hyperparameters
+
+
+def compiled(hidden, learning_rate=0.001, **arguments):
+    model = keras.Sequential(
+        [keras.Input((28, 28)), layers.Flatten(), *hidden, layers.Dense(10, "softmax")]
+    )
+    optimizer = keras.optimizers.Adam(learning_rate)
+    arguments = {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]} | arguments
+    model.compile(optimizer, **arguments)
+    return model
+
+
+def build(hp):
+    hidden = []
+    for number in range(hp.Int("layers", 1, 2)):
+        hidden.append(layers.Dense(hp.Choice(f"units_{number}", [8, 16]), "relu"))
+        hidden.append(layers.Dropout(hp.Float(f"rate_{number}", 0.1, 0.5)))
+    return compiled(hidden, hp.Float("learning_rate", 1e-3, 1e-1, sampling="log"))
+
+
+def search(function, data, **settings):
+    return Search(function, data, TuningSettings(**settings))
+
+
+def given_values(values):
+    hp = keras_tuner.HyperParameters()
+    hp.values = dict(values)
+    return hp
+
+
+@pytest.fixture(scope="module")
+def result(few_digits, tmp_path_factory):
+    return tune(build, few_digits, **QUICK, directory=tmp_path_factory.mktemp("run") / "run")
+
+
+def test_hyperparameters_are_found_before_training_and_rates_are_left_out(few_digits):
+    planned = search(build, few_digits, max_trials=5, num_seeds=10)
+    assert planned.joint.names == ["layers", "units_0", "learning_rate", "units_1"]
+    assert planned.max_trials == 5
+    assert planned.space.choices == {"dropout": (0.2, 0.3, 0.4, 0.5)}
+    # Trials and their controls, two rates beyond the range, the screening, and a race of three.
+    assert planned.num_runs == 5 + 5 + 2 + (3 + 3) * 2 + 3 * 10
+    assert "5 trials, each also without dropout, then 1 finalist against no" in planned.summary()
+
+
+def test_conditional_hyperparameters_belong_to_the_settings_that_use_them(few_digits):
+    def conditional(hp):
+        units = 8
+        if hp.Choice("kind", ["narrow", "wide"]) == "wide":
+            with hp.conditional_scope("kind", ["wide"]):
+                units = hp.Int("wide_units", 16, 32)
+        return compiled([layers.Dense(units), layers.Dropout(0.5)])
+
+    models = search(conditional, few_digits).joint
+    assert models.names == ["kind", "wide_units"]
+    chosen = {"kind": "narrow", "wide_units": 20}
+    assert models.setting(chosen).hyperparameters == {"kind": "narrow"}
+    chosen["kind"] = "wide"
+    assert models.setting(chosen).hyperparameters == chosen
+    assert models.model_of(chosen).layers[1].units == 20
+
+
+def test_the_line_connects_trials_with_the_same_hyperparameters():
+    trials = pd.DataFrame(
+        {
+            "setting": list("abcd"), "role": ["trial", "control"] * 2, "status": "completed",
+            "units": [8, 8, 16, 16], "extra": [np.nan, np.nan, 4, 4],
+            "drop": [0.2, 0.0, 0.3, 0.0], "score": [0.1, 0.2, 0.4, 0.3],
+        }
+    )  # fmt: skip
+    display = RatesDisplay.from_tables(
+        trials=trials, finalists=trials[:0], comparison=trials.assign(gain=np.nan),
+        panels=["drop"], best_rates={"drop": 0.2}, objective=LOSS,
+        hyperparameters=["units", "extra"],
+    ).plot()  # fmt: skip
+    drawn = {line.get_label(): line for line in display.axes_[0].get_lines()}
+    line = drawn["trials that differ in this rate alone"]
+    assert line.get_xydata().tolist() == [[0.0, 0.2], [0.2, 0.1]]
+    assert sorted(drawn["trial"].get_xdata()) == [0.0, 0.0, 0.2, 0.3]
+    plt.close(display.figure_)
+
+
+def test_a_function_that_builds_other_models_is_another_search(few_digits):
+    def wider(hp):
+        return compiled([layers.Dense(hp.Choice("units", [4, 8])), layers.Dropout(0.5)])
+
+    def other(hp):
+        units = {4: 4, 8: 9}[hp.Choice("units", [4, 8])]
+        return compiled([layers.Dense(units), layers.Dropout(0.5)])
+
+    one, again, another = (search(each, few_digits).describe() for each in (wider, wider, other))
+    assert one == again
+    assert one != another
+
+
+class OwnFit(keras_tuner.HyperModel):
+    def build(self, hp):
+        return build(hp)
+
+    def fit(self, hp, model, *args, **kwargs):
+        return model.fit(*args, **kwargs)
+
+
+def without_layers(hp):
+    return compiled([layers.Dense(hp.Choice("units", [4, 8]))])
+
+
+def conditional_dropout(hp):
+    dropout = [layers.Dropout(0.5)] if hp.Boolean("dropout") else []
+    return compiled([layers.Dense(4), *dropout])
+
+
+def without_hyperparameters(hp):
+    return compiled([layers.Dense(4), layers.Dropout(0.5)])
+
+
+def rates_only(hp):
+    return compiled([layers.Dense(4), layers.Dropout(hp.Float("rate", 0, 0.5))])
+
+
+def penalized(hp):
+    penalty = keras.regularizers.L2(hp.Float("l2", 1e-4, 1e-2))
+    return compiled([layers.Dense(4, kernel_regularizer=penalty), layers.Dropout(0.5)])
+
+
+def named_like_a_site(hp):
+    return compiled([layers.Dense(hp.Choice("drop", [4, 8])), layers.Dropout(0.5, name="drop")])
+
+
+def failing(hp):
+    return compiled([layers.Dense(hp.Choice("units", [-1, 8])), layers.Dropout(0.5)])
+
+
+@pytest.mark.parametrize(
+    ("function", "settings", "words"),
+    [
+        (without_layers, {}, "received a model without any; let without_layers"),
+        (conditional_dropout, {}, "whatever the hyperparameters are"),
+        (without_hyperparameters, {}, "received none; to search the rates alone, give a model"),
+        (rates_only, {}, "received 'rate'; to search the rates alone"),
+        (penalized, {}, "'l2' changes; choose an objective such as val_accuracy"),
+        (named_like_a_site, {}, "received 'drop'; rename them"),
+        (failing, {}, "expected failing.hp. to return a Keras model, received ValueError"),
+        (OwnFit(), {}, "without a fit of its own, received OwnFit"),
+        (build, {"oracle": "grid"}, "expected oracle='random' or 'bayesian' with a build function"),
+        (build, {"oracle": "hyperband"}, "expected oracle='random' or 'bayesian'"),
+        (build, {"oracle": "delphi"}, "delphi"),
+        (build, {"max_trials": 0}, "max_trials"),
+        (build, {"training": TrainSettings(learning_rate=0.1)}, "no learning_rate with a build"),
+        (build, {"num_finalists": 2}, "expected num_finalists=1 with a build function"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_before_training(few_digits, function, settings, words):
+    with pytest.raises(ValueError, match=words):
+        search(function, few_digits, **settings)
+
+
+def test_penalties_may_be_searched_by_another_objective(few_digits):
+    settings = TuningSettings(training=TrainSettings(objective="val_accuracy"))
+    assert Search(penalized, few_digits, settings).joint.names == ["l2"]
+
+
+@pytest.mark.slow
+def test_every_trial_has_a_control_that_differs_in_dropout_alone(result):
+    trials = result.trials
+    searched = trials[trials["role"] == "trial"].set_index("setting")
+    controls = trials[trials["role"] == "control"].set_index("setting")
+    assert len(searched) == 3
+    assert [f"{name}, {NONE}" for name in searched.index] == list(controls.index)
+    same = [*result.hyperparameters, "seed", "split"]
+    pd.testing.assert_frame_equal(
+        searched[same].reset_index(drop=True), controls[same].reset_index(drop=True)
+    )
+    assert set(controls["dropout"]) == {0.0}
+    assert set(searched["dropout"]) <= {0.2, 0.5}
+    both = searched["layers"] == 2
+    assert 0 < both.sum() < len(both)
+    assert (searched["dropout_1"].notna() == both).all()  # a site that other models lack
+    assert (searched["dropout_1"] == searched["dropout"])[both].all()
+
+
+@pytest.mark.slow
+def test_the_race_compares_dropout_alone_and_the_tuned_control(result):
+    arms = result.finalists.drop_duplicates("setting").set_index("setting")
+    names = [name for name in result.hyperparameters if name in arms]
+    finalist, control = arms.loc["finalist 1", names], arms.loc[NONE, names]
+    pd.testing.assert_series_equal(finalist, control, check_names=False)
+    assert arms.loc["finalist 1", "dropout"] > 0 and arms.loc[NONE, "dropout"] == 0
+    assert arms.loc[RIVAL, "dropout"] == 0
+    assert not arms.loc[RIVAL, names].equals(control)
+    seeds = result.finalists.groupby("setting")["seed"].apply(tuple)
+    assert set(seeds) == {(8, 9, 10)}
+    assert result.num_runs <= 3 + 3 + (3 + 3) * 2 + 3 * 3
+
+
+@pytest.mark.slow
+def test_the_best_model_has_the_best_hyperparameters_and_is_saved(result, few_digits):
+    expected = build(given_values(result.best_hyperparameters))
+    for model in (result.best_model(), keras.models.load_model(result.directory / "best.keras")):
+        assert [w.shape for w in model.get_weights()] == [w.shape for w in expected.get_weights()]
+        rate = float(expected.optimizer.learning_rate)
+        assert float(model.optimizer.learning_rate) == pytest.approx(rate)
+        assert {site.path: site.rate for site in dropout_sites(model)} == dict(result.best_rates)
+    for name, value in result.best_hyperparameters.items():
+        shown = f"{value:.4g}" if isinstance(value, float) else value
+        assert f"{name} {shown}" in result.sentence
+
+
+@pytest.mark.slow
+def test_a_trial_is_trained_as_its_model_alone(result, few_digits):
+    trial = result.trials[result.trials["role"] == "trial"].iloc[-1]
+    values = {name: trial[name] for name in result.hyperparameters if pd.notna(trial[name])}
+    values |= {name: int(value) for name, value in values.items() if name != "learning_rate"}
+    model = build(given_values(values))
+    rates = [trial["dropout"]] * len(dropout_sites(model))
+    [alone] = train_members(model, [Member(rates, trial["seed"])], few_digits, epochs=2)
+    assert alone.score == pytest.approx(trial["score"], rel=1e-12)
+
+
+@pytest.mark.slow
+def test_a_result_is_loaded_as_it_was(result):
+    loaded = TuningResult.load(result.directory)
+    assert loaded.summary() == result.summary()
+    assert loaded.best_hyperparameters == result.best_hyperparameters
+    assert loaded.hyperparameters == list(result.hyperparameters)
+    assert loaded.space == result.space
+    assert loaded.fixed_rates == result.fixed_rates
+    drawn = [display.axes_[0].get_lines() for display in (result.plot(), loaded.plot())]
+    for one, other in zip(*drawn, strict=True):
+        np.testing.assert_allclose(one.get_xydata(), other.get_xydata())
+    dots = next(line for line in drawn[0] if line.get_label() == "trial")
+    assert len(dots.get_xdata()) == 6  # controls are drawn at a rate of 0
+    assert list(dots.get_xdata()).count(0.0) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [3, -4])
+def test_a_resumed_run_has_the_answer_of_a_run_without_a_budget(
+    result, few_digits, tmp_path, count
+):
+    settings = QUICK | {"directory": tmp_path / "run", "resume": True}
+    with time_ends(after(count % result.num_runs)) as before:
+        first = tune(build, few_digits, **settings, budget="10m")
+    assert first.ended_by_budget
+    assert first.best_hyperparameters
+    assert "Hyperparameters: " in first.sentence
+    assert "nan" not in first.summary()
+    with time_ends() as later:
+        resumed = tune(build, few_digits, **settings)
+    assert resumed.sentence == result.sentence
+    assert resumed.test == result.test
+    for name in ("trials", "finalists"):
+        one, other = (getattr(each, name).drop(columns="seconds") for each in (resumed, result))
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+    assert len(before) + len(later) == result.num_runs  # nothing was trained twice
+
+
+@pytest.mark.slow
+def test_a_trial_that_cannot_be_built_fails_alone(few_digits):
+    class Model(keras_tuner.HyperModel):
+        def build(self, hp):
+            units = hp.Choice("units", [8, 16, 24, 32])
+            if units > 16:
+                raise ValueError("too large")
+            return compiled([layers.Dense(units), layers.Dropout(0.5)])
+
+    result = tune(Model(), few_digits, **QUICK | {"max_trials": 6, "num_seeds": 1})
+    failed = result.trials[result.trials["status"] == "failed"]
+    assert len(failed) and set(failed["units"]) <= {24, 32}
+    assert failed["reason"].str.contains("too large").all()
+    assert result.best_hyperparameters["units"] in (8, 16)
+
+
+@pytest.mark.slow
+def test_bayesian_optimization_searches_hyperparameters_too(few_digits):
+    result = tune(
+        build, few_digits, **QUICK | {"oracle": "bayesian", "max_trials": 2, "num_seeds": 1}
+    )
+    assert (result.trials["role"] == "trial").sum() == 2
+
+
+@pytest.mark.slow
+def test_a_finalist_that_fails_is_replaced_with_a_control_of_its_own(few_digits, monkeypatch):
+    train = RecordingTrainer.train
+
+    def losing(self, members, on_result=None):
+        lost = {"status": "diverged", "reason": "the loss is NaN", "score": np.nan}
+        return [
+            replace(each, **lost) if each.member.label == "finalist 1" else each
+            for each in train(self, members, on_result)
+        ]
+
+    monkeypatch.setattr(RecordingTrainer, "train", losing)
+    result = tune(build, few_digits, **QUICK)
+    arms = result.finalists.drop_duplicates("setting").set_index("setting")
+    assert {"finalist 1", "finalist 2", NONE} <= set(arms.index)
+    for name in arms.columns.intersection(result.hyperparameters):
+        np.testing.assert_equal(arms.loc["finalist 2", name], arms.loc[NONE, name])
+    assert "Not compared: dropout " in result.sentence
+    assert "failed on 3 of 3 seeds (the loss is NaN)" in result.sentence
+    assert "finalist 1" not in set(result.comparison["setting"])
+
+
+@pytest.mark.slow
+def test_a_function_with_hyperparameters_is_tuned_on_the_command_line(tmp_path, monkeypatch):
+    code = inspect.getsource(compiled) + "\n\n" + inspect.getsource(build)
+    (tmp_path / "own_build.py").write_text(f"import keras\nfrom keras import layers\n\n\n{code}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    shared = ["tune", "own_build:build", "--max-trials", "1", "--epochs", "1", "--rates", "0.2"]
+    run = CliRunner().invoke(main, [*shared, "--num-seeds", "1", "--out", "run", "--json"])
+    assert run.exit_code == 0, run.output
+    outcome = json.loads(run.stdout)
+    assert outcome["hyperparameters"] == ["layers", "units_0", "learning_rate", "units_1"]
+    assert outcome["best_hyperparameters"]["layers"] in (1, 2)
+    planned = CliRunner().invoke(main, [*shared, "--dry-run"])
+    assert "Other hyperparameters: layers, units_0, learning_rate, units_1." in planned.stdout
+
+
+FINALIST = {"finalist 1": Setting({"hidden": 0.4}, {"units": 8})}
+CONTROL = {NONE: Setting({"hidden": 0.0}, {"units": 8})}
+TUNED = {RIVAL: Setting({"hidden": 0.0}, {"units": 16})}
+
+
+def concluded(*, finalist, tuned, seeds=10):
+    """The answer of a race in which no dropout has a loss of 0.5, others as given."""
+    race = RaceSettings(NONE, 0, seeds, None, rival=True)
+    losses = {NONE: 0.5, "finalist 1": finalist, RIVAL: tuned}
+
+    def train(members):
+        results = []
+        for member in members:
+            noise = 0.01 * np.sin(member.seed * (1 + len(member.label)))
+            one = trained(member.rates, losses[member.label] + noise, member.seed, LOSS)
+            results.append(replace(one, member=member))
+        return results
+
+    records = run_race(CONTROL | FINALIST | TUNED, race, LOSS, train)
+    table = comparison_table(records, race, LOSS)
+    found = answer(*without_rival(table, records), race, LOSS, SPACE, max_epochs=20)
+    return compared_with_rival(found, table, records, race, LOSS, max_epochs=20), table
+
+
+def test_the_answer_is_about_dropout_alone_and_the_tuned_control_is_compared():
+    found, table = concluded(finalist=0.3, tuned=0.4)
+    assert (found.kind, found.setting) == ("gain", "finalist 1")
+    assert "0.2 better than no dropout (95% CI" in found.sentence
+    assert "The best setting without dropout that the search found, units 16 (" in found.sentence
+    assert "is 0.1 worse than the finalist (95% CI" in found.sentence
+    assert table.set_index("setting").loc["finalist 1", "level"] == 1 - 0.05 / 2  # two comparisons
+
+
+def test_the_tuned_control_is_recommended_where_it_is_better_than_the_finalist():
+    found, _ = concluded(finalist=0.3, tuned=0.2)
+    assert (found.kind, found.setting) == ("gain", RIVAL)
+    assert (found.rates, found.hyperparameters) == ({"hidden": 0.0}, {"units": 16})
+    assert "is 0.1 better than the finalist" in found.sentence
+    assert found.sentence.endswith("It is recommended.")
+    found, _ = concluded(finalist=0.7, tuned=0.4)
+    assert (found.kind, found.setting) == ("harm", RIVAL)
+    found, _ = concluded(finalist=0.7, tuned=0.6)
+    assert (found.kind, found.setting) == ("harm", NONE)
+
+
+@pytest.mark.slow
+def test_a_race_that_only_the_tuned_control_completes_compares_nothing(few_digits, monkeypatch):
+    train = RecordingTrainer.train
+
+    def losing(self, members, on_result=None):
+        lost = {"status": "diverged", "reason": "the loss is NaN", "score": np.nan}
+        results = train(self, members, on_result)
+        failing = {member.label for member in members} - {RIVAL}
+        racing = {NONE, "finalist 1"} <= failing
+        return [
+            replace(each, **lost) if racing and each.member.label in failing else each
+            for each in results
+        ]
+
+    monkeypatch.setattr(RecordingTrainer, "train", losing)
+    result = tune(build, few_digits, **QUICK | {"num_seeds": 1})
+    assert set(result.finalists["setting"]) == {NONE, "finalist 1", RIVAL}
+    assert result.answer == "nothing to compare"
+    assert list(result.comparison["setting"]) == [RIVAL]
+
+
+def test_without_a_tuned_control_the_error_probability_is_not_divided():
+    assert race_of(10).rival is False
+    race = RaceSettings(NONE, 0, 10, None)
+
+    def made(member):
+        score = 0.5 + 0.1 * np.sin(member.seed)
+        return replace(trained(member.rates, score, member.seed, LOSS), member=member)
+
+    def train(members):
+        return [made(m) for m in members]
+
+    records = run_race(CONTROL | FINALIST, race, LOSS, train)
+    table = comparison_table(records, race, LOSS).set_index("setting")
+    assert table.loc["finalist 1", "level"] == 0.95

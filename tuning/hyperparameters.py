@@ -1,0 +1,195 @@
+"""What the hyperparameters of a build function are, found out by building models."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import keras
+import keras_tuner
+from keras_tuner.engine.hyperparameters import Choice, Fixed, HyperParameter
+
+from dropout_zoo.models.graph.fingerprint import model_fingerprint
+from dropout_zoo.models.graph.model_graph import flat_layers
+from dropout_zoo.models.graph.sites import settable_sites
+from dropout_zoo.training.objective import Objective
+from dropout_zoo.tuning.trial_tables import COMPARISON_COLUMNS, SCORE_COLUMNS
+
+Built: TypeAlias = tuple[keras.Model, keras_tuner.HyperParameters]
+Build: TypeAlias = Callable[[Mapping[str, Any]], Built]
+"""Builds a model with some values of hyperparameters, and returns those that it declares."""
+
+MAX_BUILDS = 200
+"""Number of models that are built at most to find out what the hyperparameters are."""
+
+_TAKEN = {*SCORE_COLUMNS, *COMPARISON_COLUMNS, "seconds", "loss", "val_loss"}
+
+
+@dataclass(frozen=True)
+class Explored:
+    """What was found out.
+
+    Attributes:
+        hyperparameters: all of them, but those that change nothing but dropout rates.
+        names: their names, without those that have a single value.
+        rates_only: names of those that change nothing but dropout rates.
+        fingerprints: fingerprints of the models that were built.
+    """
+
+    hyperparameters: keras_tuner.HyperParameters
+    names: list[str]
+    rates_only: set[str]
+    fingerprints: list[str]
+
+
+class _Seen(NamedTuple):
+    """What is kept of a model that was built."""
+
+    hyperparameters: list[HyperParameter]
+    fingerprint: str
+    structure: str  # its fingerprint without rates
+    rates: dict[str, float]
+    measured: str
+
+    @classmethod
+    def of(cls, built: Built) -> _Seen:
+        model, hp = built
+        return cls(
+            list(hp.space),
+            model_fingerprint(model),
+            model_fingerprint(model, rates=False),
+            {site.path: site.rate for site in settable_sites(model)},
+            _measured(model),
+        )
+
+
+def explore(build: Build, objective: Objective) -> Explored:
+    """Build models that differ in one hyperparameter each, and see what that changes.
+
+    The lowest and the highest value of each hyperparameter are tried, and all values of a choice,
+    so that hyperparameters are found that other values declare.
+
+    Args:
+        build: builds the models. What it cannot build is left out, but for the defaults.
+        objective: what settings are judged by.
+
+    Returns:
+        The hyperparameters.
+
+    Raises:
+        ValueError: there is none, one has the name of a column or of a site, or one changes how the
+            objective is measured.
+    """
+    seen = {"{}": _Seen.of(build({}))}
+
+    def tried(values: Mapping[str, Any]) -> _Seen | None:
+        key = json.dumps(dict(values), sort_keys=True)
+        if key not in seen:
+            if len(seen) >= MAX_BUILDS:
+                return None
+            try:
+                seen[key] = _Seen.of(build(values))
+            except Exception:  # the trials with these values will fail
+                return None
+        return seen[key]
+
+    found, waiting = _Found(objective), deque[Mapping[str, Any]]([{}])
+    while waiting:
+        values = waiting.popleft()
+        of_values = tried(values)
+        assert of_values is not None  # only what was built waits
+        for each in of_values.hyperparameters:
+            if found.knows(each):
+                continue
+            active = {**values, **{parent.name: parent.values[0] for parent in each.conditions}}
+            before = tried(active)
+            for other in _other_values(each):
+                changed = {**active, each.name: other}
+                after = tried(changed)
+                if before is not None and after is not None:
+                    found.compare(each, before, after)
+                    waiting.append(changed)
+    return found.result(list(seen.values()))
+
+
+class _Found:
+    """The hyperparameters that have been found, and what they change."""
+
+    def __init__(self, objective: Objective) -> None:
+        self._objective = objective
+        self._all: dict[str, HyperParameter] = {}
+        self._changes: dict[str, set[str]] = {}
+
+    def knows(self, hyperparameter: HyperParameter) -> bool:
+        """Return whether a hyperparameter was found before, and add it if it was not."""
+        key = json.dumps(
+            [hyperparameter.name, *(each.get_config() for each in hyperparameter.conditions)]
+        )
+        known = key in self._all
+        self._all[key] = hyperparameter
+        return known
+
+    def compare(self, hyperparameter: HyperParameter, before: _Seen, after: _Seen) -> None:
+        """Note what a hyperparameter has changed."""
+        name = hyperparameter.name
+        if self._objective.name.endswith("loss") and before.measured != after.measured:
+            raise ValueError(
+                f"expected an objective that all settings measure alike, received "
+                f"{self._objective.name!r}, which contains the loss or the penalties of weights "
+                f"that the hyperparameter {name!r} changes; choose an objective such as "
+                "val_accuracy, or the weight_decay of an optimizer in place of a regularizer"
+            )
+        changes = self._changes.setdefault(name, set())
+        if before.structure != after.structure:
+            changes.add("model")
+        elif before.rates != after.rates:
+            changes.add("rates")
+
+    def result(self, models: list[_Seen]) -> Explored:
+        """Return what was found out."""
+        rates_only = {name for name, changes in self._changes.items() if changes == {"rates"}}
+        kept = [each for each in self._all.values() if each.name not in rates_only]
+        names = list(dict.fromkeys(each.name for each in kept if not isinstance(each, Fixed)))
+        if not names:
+            raise ValueError(
+                "expected a build function that takes hyperparameters besides dropout rates from "
+                f"its argument, received {', '.join(map(repr, rates_only)) or 'none'}; to search "
+                "the rates alone, give a model or a function without required arguments"
+            )
+        paths = {path for model in models for path in model.rates}
+        taken = [name for name in names if name in paths or name in _TAKEN]
+        if taken:
+            raise ValueError(
+                "expected hyperparameters with other names than the dropout sites and the columns "
+                f"of the tables, received {', '.join(map(repr, taken))}; rename them"
+            )
+        hyperparameters = keras_tuner.HyperParameters()
+        hyperparameters.merge(kept)
+        return Explored(hyperparameters, names, rates_only, [each.fingerprint for each in models])
+
+
+def _other_values(hyperparameter: HyperParameter) -> Iterator[Any]:
+    """The values at the ends of a range, or all values of a choice, without the default."""
+    if isinstance(hyperparameter, Choice):
+        values = list(hyperparameter.values)
+    else:
+        values = [hyperparameter.prob_to_value(end) for end in (0.0, 1.0 - 1e-9)]
+    yield from (each for each in dict.fromkeys(values) if each != hyperparameter.default)
+
+
+def _measured(model: keras.Model) -> str:
+    """How the loss of a model is measured, its penalties of weights included, as text."""
+    try:
+        loss = model.get_compile_config()["loss"]
+    except Exception:  # an optimizer or a loss of the user's that cannot be saved
+        loss = type(model.loss).__name__
+    penalties = [
+        json.dumps(value, default=str, sort_keys=True)
+        for layer in flat_layers(model)
+        for name, value in layer.get_config().items()
+        if name.endswith("regularizer") and value is not None
+    ]
+    return json.dumps([loss, sorted(set(penalties))], default=str, sort_keys=True)

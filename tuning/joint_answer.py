@@ -1,0 +1,132 @@
+"""The answer of a search with other hyperparameters: what dropout gains, alone and tuned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from dropout_zoo.studies.training_ends import TOLERATED_SHARE, share_not_ended
+from dropout_zoo.training.objective import Objective
+from dropout_zoo.tuning.answer import (
+    GAIN,
+    HARM,
+    NO_DIFFERENCE,
+    NOT_ENDED,
+    Answer,
+    interval_text,
+    length_of,
+    measured_text,
+)
+from dropout_zoo.tuning.race import RIVAL, RaceSettings, gains
+from dropout_zoo.tuning.setting import Setting, describe_hyperparameters
+from dropout_zoo.tuning.trial_tables import TrainingRecord
+
+_CLAIMS = (GAIN, HARM, NO_DIFFERENCE)
+
+
+def with_hyperparameters(found: Answer, records: Sequence[TrainingRecord]) -> Answer:
+    """Add the hyperparameters to the answer about dropout alone.
+
+    Args:
+        found: the answer.
+        records: the training runs, those of the setting that is recommended among them.
+
+    Returns:
+        The answer, whose sentence ends with them.
+    """
+    values = next(
+        each.result.member.hyperparameters for each in records if each.setting == found.setting
+    )
+    if not values:
+        return found
+    sentence = f"{found.sentence} Hyperparameters: {describe_hyperparameters(values)}."
+    return replace(found, hyperparameters=values, sentence=sentence)
+
+
+def without_rival(
+    table: pd.DataFrame, records: Sequence[TrainingRecord]
+) -> tuple[pd.DataFrame, list[TrainingRecord]]:
+    """Return the part of a race that is about dropout alone.
+
+    Args:
+        table: what `comparison_table` returned.
+        records: the training runs of the race.
+
+    Returns:
+        Both without the best setting without dropout that has other hyperparameters.
+    """
+    return (
+        table[table["setting"] != RIVAL].reset_index(drop=True),
+        [each for each in records if each.setting != RIVAL],
+    )
+
+
+def compared_with_rival(
+    found: Answer,
+    table: pd.DataFrame,
+    records: Sequence[TrainingRecord],
+    race: RaceSettings,
+    objective: Objective,
+    *,
+    max_epochs: int,
+) -> Answer:
+    """Add the comparison with the best setting without dropout, where it has raced.
+
+    Args:
+        found: the answer about dropout alone.
+        table: what `comparison_table` returned.
+        records: the training runs of the race.
+        race: how settings were compared.
+        objective: what they are judged by.
+        max_epochs: largest number of epochs of each training run.
+
+    Returns:
+        The answer with another sentence. It recommends the best setting without dropout where that
+        is reliably better, or has the best mean and dropout has no reliable gain.
+    """
+    rows = table.set_index("setting")
+    failed = [each for each in records if each.setting == RIVAL and RIVAL not in rows.index]
+    if failed:
+        values = describe_hyperparameters(failed[0].result.member.hyperparameters)
+        lost = f"Not compared: the best setting without dropout, {values}, which failed."
+        return replace(found, sentence=f"{found.sentence} {lost}")
+    names = [each for each in rows.index if each not in (race.control, RIVAL)]
+    if found.kind not in (*_CLAIMS, NOT_ENDED) or RIVAL not in rows.index or not names:
+        return found
+    runs = {name: [e.result for e in records if e.setting == name] for name in (RIVAL, names[0])}
+    setting = Setting.of(runs[RIVAL][0])
+    what = (
+        "The best setting without dropout that the search found, "
+        f"{describe_hyperparameters(setting.hyperparameters)} "
+        f"({measured_text(rows.loc[RIVAL], objective)})"
+    )
+    better = objective.is_better(rows.loc[RIVAL, "mean"], than=rows.loc[found.setting, "mean"])
+    best = Answer(found.kind, RIVAL, setting.rates, found.sentence, setting.hyperparameters)
+    if found.kind == NOT_ENDED:
+        told = f"{found.sentence} {what}, has a better mean so far."
+        return replace(best, sentence=told) if better else found
+    if share_not_ended([length_of(each) for each in runs[RIVAL]], max_epochs) > TOLERATED_SHARE:
+        return replace(found, sentence=f"{found.sentence} {what}, was not trained to the end.")
+    scores = {name: [each.score for each in results] for name, results in runs.items()}
+    row = gains(scores, race.against_rival(), objective)[names[0]]
+    if math.isnan(row["low"]):
+        return found
+    if better and (found.kind != GAIN or row["high"] < 0):
+        told = f"{found.sentence} {what}, {_difference(row)}. It is recommended."
+        return replace(best, sentence=told)
+    return replace(found, sentence=f"{found.sentence} {what}, {_difference(row)}.")
+
+
+def _difference(row: Mapping[str, float]) -> str:
+    """How the best setting without dropout compares with the finalist."""
+    if row["low"] > 0:
+        return f"is {row['gain']:.2g} worse than the finalist ({interval_text(row)})"
+    if row["high"] < 0:
+        return f"is {-row['gain']:.2g} better than the finalist ({interval_text(row, sign=-1)})"
+    return (
+        f"is not reliably different from the finalist, whose gain over it is {row['gain']:.2g} "
+        f"({interval_text(row)} includes 0)"
+    )
