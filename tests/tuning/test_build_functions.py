@@ -100,7 +100,7 @@ def test_the_line_connects_trials_with_the_same_hyperparameters():
     )  # fmt: skip
     display = RatesDisplay.from_tables(
         trials=trials, finalists=trials[:0], comparison=trials.assign(gain=np.nan),
-        panels=["drop"], best_rates={"drop": 0.2}, objective=LOSS,
+        panels={"drop": ["drop"]}, best_rates={"drop": 0.2}, objective=LOSS,
         hyperparameters=["units", "extra"],
     ).plot()  # fmt: skip
     drawn = {line.get_label(): line for line in display.axes_[0].get_lines()}
