@@ -1,4 +1,4 @@
-"""Parts of sentences: a number with its noun, and lists."""
+"""Parts of sentences: numbers, a number with its noun, and lists."""
 
 from __future__ import annotations
 
@@ -38,3 +38,19 @@ def listed(items: Sequence[str], word: str = "and") -> str:
     """
     *first, last = items
     return f"{', '.join(first)} {word} {last}" if first else last
+
+
+def two_digits(number: float) -> str:
+    """Write a number with two significant digits, and all digits of a whole part.
+
+    Args:
+        number: the number.
+
+    Returns:
+        Text without an exponent for large numbers.
+
+    Example:
+        >>> two_digits(0.0216), two_digits(523.7), two_digits(-7.89)
+        ('0.022', '524', '-7.9')
+    """
+    return f"{number:.0f}" if abs(number) >= 99.5 else f"{number:.2g}"

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dropout_zoo.models.wording import count_of
+from dropout_zoo.models.guidance import SEARCHED_RATES
+from dropout_zoo.models.wording import count_of, two_digits
 from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.site_groups import AS_GIVEN
 from dropout_zoo.studies.training_ends import TOLERATED_SHARE, not_ended_sentence, share_not_ended
@@ -28,6 +29,8 @@ NOT_ENDED = "not trained to the end"
 CHANCE = "no better than chance"
 UNKNOWN = "nothing to compare"
 OUT_OF_TIME = "out of time"
+
+_SAME = 1e-6  # difference of rates that are equal but for rounding
 
 
 @dataclass(frozen=True)
@@ -193,7 +196,7 @@ def _compared(
                 NO_DIFFERENCE,
                 f"Best: {label} ({measured}), on a single seed, so not conclusive",
             )
-        gain = f"{best['gain']:.2g} better than {race.control}"
+        gain = f"{two_digits(best['gain'])} better than {race.control}"
         return (
             NO_DIFFERENCE,
             f"Best: {label} ({measured}), {gain} on a single seed, so not conclusive",
@@ -201,7 +204,7 @@ def _compared(
     on = f"{seeds} seeds on {_splits(race, seeds)}"
     if best["low"] > 0:
         return GAIN, (
-            f"Best: {label} ({measured}), {best['gain']:.2g} better than {race.control} "
+            f"Best: {label} ({measured}), {two_digits(best['gain'])} better than {race.control} "
             f"({interval_text(best)}; {on})"
         )
     harmed = bool((others["high"] < 0).all())
@@ -210,9 +213,10 @@ def _compared(
     if harmed:
         return HARM, (
             f"Best: {race.control} ({objective.name} {by_name.loc[race.control, 'mean']:.4g}, mean "
-            f"of {seeds} seeds); the best rates that were tried, {rates}, are {-rival['gain']:.2g} "
-            f"worse ({interval_text(rival, sign=-1)}; {on})"
+            f"of {seeds} seeds); the best rates that were tried, {rates}, are "
+            f"{two_digits(-rival['gain'])} worse ({interval_text(rival, sign=-1)}; {on})"
         )
+    comma = "," if rival.name == AS_GIVEN else ""
     if (others["low"] == others["high"]).all():
         return NO_DIFFERENCE, (
             f"No difference: every run of every setting has the same {objective.name}, "
@@ -220,10 +224,10 @@ def _compared(
             + ("" if objective.name == "val_loss" else "; try the objective val_loss")
         )
     return NO_DIFFERENCE, (
-        f"No reliable difference: {rates} compared with {race.control}, {objective.name} "
+        f"No reliable difference: {rates}{comma} compared with {race.control}, {objective.name} "
         f"{rival['mean']:.4g} compared with {by_name.loc[race.control, 'mean']:.4g}, gain "
-        f"{rival['gain']:.2g} ({interval_text(rival)} includes 0; {on}). A gain above "
-        f"{max(others['high']):.2g} is ruled out"
+        f"{two_digits(rival['gain'])} ({interval_text(rival)} includes 0; {on}). A gain above "
+        f"{two_digits(max(others['high']))} is ruled out"
     )
 
 
@@ -246,14 +250,15 @@ def _failures(records: Sequence[TrainingRecord], race: RaceSettings) -> dict[str
 
 def measured_text(row: pd.Series, objective: Objective) -> str:
     """Return the mean score of a setting as text."""
-    return f"{objective.name} {row['mean']:.4g}, mean of {count_of(int(row['seeds']), 'seed')}"
+    seeds = int(row["seeds"])
+    return f"{objective.name} {row['mean']:.4g}" + (f", mean of {seeds} seeds" if seeds > 1 else "")
 
 
 def _label(row: pd.Series, name: str, control: str) -> str:
     if name == control:
         return name
-    own = ", the model's own rates" if name == AS_GIVEN else ""
-    return describe_rates(_rates(row)) + own
+    own = "the model's own rates, " if name == AS_GIVEN else ""
+    return own + describe_rates(_rates(row))
 
 
 def _rates(row: pd.Series) -> dict[str, float]:
@@ -268,7 +273,7 @@ def _rates(row: pd.Series) -> dict[str, float]:
 def interval_text(row: Mapping[str, float] | pd.Series[float], sign: int = 1) -> str:
     """Return the interval of a gain as text; that of a loss with a sign of -1."""
     low, high = sorted((sign * row["low"], sign * row["high"]))
-    return f"95% CI {low:.2g} to {high:.2g}"
+    return f"95% CI {two_digits(low)} to {two_digits(high)}"
 
 
 def _splits(race: RaceSettings, seeds: int) -> str:
@@ -302,8 +307,21 @@ def _about_range(rates: Mapping[str, float], space: SearchSpace) -> list[str]:
         # The model's own rates race as well, wherever they lie.
         "outside the range that was searched": space.outside(rates),
     }
-    return [
+    told = [
         f"The best rate is {place} at {', '.join(paths)}: a wider range may contain a better one."
         for place, paths in where.items()
         if paths
     ]
+    low, high = min(SEARCHED_RATES), max(SEARCHED_RATES)
+    beyond = {
+        path: rates[path]
+        for paths in space.sites.values()
+        for path in paths
+        if rates[path] and not low - _SAME <= rates[path] <= high + _SAME
+    }
+    if beyond:
+        told.append(
+            f"Outside the guidance of {rate_text(low)} to {rate_text(high)}: "
+            f"{describe_rates(beyond)}."
+        )
+    return told

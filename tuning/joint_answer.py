@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from dropout_zoo.models.wording import two_digits
 from dropout_zoo.studies.training_ends import TOLERATED_SHARE, share_not_ended
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning.answer import (
@@ -122,11 +123,12 @@ def compared_with_rival(
 
 def _difference(row: Mapping[str, float]) -> str:
     """How the best setting without dropout compares with the finalist."""
+    gain = two_digits(abs(row["gain"]) if row["low"] > 0 or row["high"] < 0 else row["gain"])
     if row["low"] > 0:
-        return f"is {row['gain']:.2g} worse than the finalist ({interval_text(row)})"
+        return f"is {gain} worse than the finalist ({interval_text(row)})"
     if row["high"] < 0:
-        return f"is {-row['gain']:.2g} better than the finalist ({interval_text(row, sign=-1)})"
+        return f"is {gain} better than the finalist ({interval_text(row, sign=-1)})"
     return (
-        f"is not reliably different from the finalist, whose gain over it is {row['gain']:.2g} "
+        f"is not reliably different from the finalist, whose gain over it is {gain} "
         f"({interval_text(row)} includes 0)"
     )

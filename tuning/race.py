@@ -361,7 +361,13 @@ def comparison_table(
     ]
     table = as_table(rows)
     ascending = objective.direction == "min"
-    return table.sort_values("mean", ascending=ascending, kind="stable").reset_index(drop=True)
+    # Means that are equal but for rounding stay in the order of the race: the control first.
+    table = table.sort_values("mean", ascending=ascending, kind="stable", key=_to_six_digits)
+    return table.reset_index(drop=True)
+
+
+def _to_six_digits(means: pd.Series[float]) -> pd.Series[float]:
+    return means.map(lambda mean: float(f"{mean:.6g}"))
 
 
 def _failed(trained: TrainedMember) -> bool:

@@ -52,7 +52,7 @@ class RatesDisplay(Display):
         ...     best_rates={"dropout": 0.2}, objective=Objective("val_loss", "min"),
         ... ).plot(scatter_kw={"markersize": 8})
         >>> display.ax_.get_ylabel()
-        'val_loss at the best epoch'
+        'val_loss at the best epoch, one seed'
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class RatesDisplay(Display):
                 axis.tick_params(labelleft=False)
         for axis, name in zip(of_sites, self.panels, strict=True):
             self._draw_panel(axis, name, lines[name], label, line_kw, scatter_kw)
-        axes[0].set_ylabel(f"{self.objective.name} at the best epoch")
+        axes[0].set_ylabel(f"{self.objective.name} at the best epoch, one seed")
         # Below the panel, where it hides nothing and takes no width.
         axes[0].legend(loc="upper left", bbox_to_anchor=(0, -0.16), frameon=False, fontsize=9)
         if self.race is not None:

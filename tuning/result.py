@@ -19,6 +19,7 @@ from dropout_zoo.models.saving import load_saved_model
 from dropout_zoo.studies.csv_tables import read_csv
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.run_directory import ENDED_BY_BUDGET, OUTCOME, SETTINGS, read_outcome
+from dropout_zoo.studies.site_groups import AS_GIVEN
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning import run_files
 from dropout_zoo.tuning.answer import describe_rates
@@ -191,12 +192,14 @@ class TuningResult:
         if self.fixed_rates:
             fixed = describe_rates(self.fixed_rates)
             lines.append(f"Not searched, the same in every setting: {fixed}.")
-        rates = describe_rates(self.best_rates)
+        searched = [path for paths in self.space.sites.values() for path in paths]
+        dropout = any(self.best_rates.get(path) for path in searched)
+        rates = f"the rates {describe_rates(self.best_rates)}" if dropout else self.control
         if self.best_hyperparameters:
             others = describe_hyperparameters(self.best_hyperparameters)
             rates = f"{rates} and the hyperparameters {others}"
         tested = f"on the test set: {test}" if test else "not tested: the data have no test set"
-        lines.append(f"The best model has the rates {rates}; {tested}.")
+        lines.append(f"The recommended model{self._file_of_model()} has {rates}; {tested}.")
         return "\n".join([*lines, "", self._comparison_text()])
 
     def plot(self, ax: Axes | Sequence[Axes] | None = None, **style: Any) -> RatesDisplay:
@@ -251,8 +254,12 @@ class TuningResult:
 
     def _comparison_text(self) -> str:
         names = list(self.comparison["setting"])
+        values = [self._values_text(row) for row in self.comparison.to_dict("records")]
         if self.race is None:  # trials have numbers as names
-            names = [self._values_text(row) for row in self.comparison.to_dict("records")]
+            names = [
+                name if name == self.control else f"as given: {text}" if name == AS_GIVEN else text
+                for name, text in zip(names, values, strict=True)
+            ]
         width = max(map(len, names)) + 2
         rows = [
             f"{'setting':<{width}}{self.objective.name:>12}{'std':>10}"
@@ -264,7 +271,14 @@ class TuningResult:
                 gain += f" ({row.low:+.3g} to {row.high:+.3g})"
             spread = "" if math.isnan(row.std) else f"{row.std:.2g}"
             rows.append(f"{name:<{width}}{row.mean:>12.4g}{spread:>10}  {gain}".rstrip())
+        if self.race is not None:
+            told = zip(names, values, strict=True)
+            rows += ["", *(f"{name}: {text}" for name, text in told if name != self.control)]
         return "\n".join(rows)
+
+    def _file_of_model(self) -> str:
+        files = (run_files.BEST_MODEL, run_files.BEST_WEIGHTS)
+        return next((f" ({name})" for name in files if (self.directory / name).exists()), "")
 
     def _values_text(self, row: Mapping[str, Any]) -> str:
         """The hyperparameters and rates in a row of the comparison, as far as it has them."""

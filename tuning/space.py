@@ -110,14 +110,15 @@ class SearchSpace:
             rates: rate by site path.
 
         Returns:
-            Their paths; sites where fewer than three rates were tried are left out.
+            Their paths; sites where fewer than three rates were tried are left out, and rates up
+            to 0.05, below which is no dropout.
         """
         return [
             path
             for name, paths in self.sites.items()
             for path in paths
             if len(self.choices[name]) > 2
-            and any(math.isclose(rates[path], end, rel_tol=_SAME) for end in self._ends(name))
+            and any(math.isclose(rates[path], end, rel_tol=_SAME) for end in self._open_ends(name))
         ]
 
     def outside(self, rates: Mapping[str, float]) -> list[str]:
@@ -140,6 +141,10 @@ class SearchSpace:
             margin = _SAME * high
             found += [p for p in paths if not low - margin <= rates[p] <= high + margin]
         return found
+
+    def _open_ends(self, name: str) -> list[float]:
+        """The ends beyond which there are other rates than none."""
+        return [end for end in self._ends(name) if end > min(BELOW_RANGE)]
 
     def _ends(self, name: str) -> tuple[float, float]:
         return min(self.choices[name]), max(self.choices[name])

@@ -55,7 +55,27 @@ def test_a_clear_gain_is_called_a_gain():
 
 def test_a_gain_of_the_rates_as_given_says_that_they_are_the_models_own():
     found = concluded(LOSS, {NONE: 0.5 + NOISE, "as given": 0.3 - NOISE})
-    assert found.sentence.startswith("Best: hidden 0.30, the model's own rates (val_loss 0.3, ")
+    assert found.sentence.startswith("Best: the model's own rates, hidden 0.30 (val_loss 0.3, ")
+
+
+def test_no_reliable_difference_of_the_rates_as_given_is_told_in_a_readable_order():
+    found = concluded(LOSS, {NONE: 500 + 100 * NOISE, "as given": 499.9 - 100 * NOISE})
+    assert found.sentence.startswith(
+        "No reliable difference: the model's own rates, hidden 0.30, compared with no dropout, "
+    )
+    assert "e+" not in found.sentence
+
+
+def test_rates_outside_the_guidance_are_called_so():
+    found = concluded(LOSS, {NONE: 0.5 + NOISE, "at 10": 0.3 - NOISE})
+    assert found.sentence.endswith("Outside the guidance of 0.20 to 0.50: hidden 0.10.")
+    assert "guidance" not in concluded(LOSS, {NONE: 0.5 + NOISE, "at 40": 0.3 - NOISE}).sentence
+
+
+def test_settings_whose_means_differ_by_rounding_alone_do_not_beat_no_dropout():
+    scores = np.float32(0.9) + NOISE
+    found = concluded(ACCURACY, {NONE: scores, "at 40": scores + 1.2e-8})
+    assert found.setting == NONE
 
 
 def test_a_gain_over_several_splits_says_on_how_many():

@@ -165,7 +165,7 @@ def test_the_plot_shows_trials_controls_and_the_race(result):
             assert set(controls[0].get_ydata()) == {none}
             assert controls[0].get_linestyle() != controls[1].get_linestyle()
             assert axis.get_xlabel() == "dropout rate (fraction dropped)"
-        assert display.axes_[0].get_ylabel() == "val_loss at the best epoch"
+        assert display.axes_[0].get_ylabel() == "val_loss at the best epoch, one seed"
         compared = result.comparison.dropna(subset="gain").sort_values("gain")
         assert [text.get_text() for text in race.get_yticklabels()] == list(compared["setting"])
         drawn = {line.get_label(): line.get_xdata() for line in race.get_lines()}
