@@ -18,7 +18,7 @@ from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.engine.timing import measure_speed
 from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import Member
-from dropout_zoo.training.objective import parse_objective
+from dropout_zoo.training.objective import check_validation_objective, parse_objective
 from dropout_zoo.training.preparation import built
 from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
 from dropout_zoo.training.settings import TrainSettings
@@ -82,6 +82,8 @@ class Search:
         check_count(settings.num_finalists, "num_finalists")
         check_count(settings.num_seeds, "num_seeds")
         check_count(settings.seed, "seed", minimum=0)
+        self.objective = parse_objective(training.objective)
+        check_validation_objective(self.objective)
         self.dataset = dataset
         self.budget = budget
         resolved = resolve_model(
@@ -94,7 +96,6 @@ class Search:
         self.space = self.hypermodel.space
         self.oracle = settings.oracle or default_oracle(self.space)
         self.settings = settings = replace(settings, oracle=self.oracle)
-        self.objective = parse_objective(training.objective)
         self.max_trials = trial_limit(self.oracle, self.space, settings.max_trials, training.epochs)
         if self.oracle == "hyperband" and training.callbacks is not None:
             raise ValueError(
