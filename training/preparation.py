@@ -20,7 +20,7 @@ from dropout_zoo.models.graph.model_graph import flat_layers, is_own_code, is_pl
 from dropout_zoo.models.graph.runtime_rates import runtime_rates
 from dropout_zoo.models.keras_internals import learning_rate_of
 from dropout_zoo.training.data.structures import Structure, shapes_of, take
-from dropout_zoo.training.data.targets import with_loss_targets
+from dropout_zoo.training.data.targets import describe_given_labels, with_loss_targets
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.objective import (
     Objective,
@@ -77,9 +77,9 @@ def make_plan(
         )
 
     examples = examples_of(dataset)
-    hint = ""
+    hint = describe_given_labels(model, dataset)
     if dataset.encoder is not None:
-        hint = (
+        hint += (
             "; the columns are encoded as numbers for it, so that a model that takes raw columns, "
             "such as a best.keras, has to be given without its encoder: "
             "model.get_layer(model.name)"

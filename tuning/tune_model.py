@@ -10,9 +10,11 @@ import pandas as pd
 
 from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.training.data.adapters import Arrays, Data, as_dataset
+from dropout_zoo.training.data.array_checks import Task
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 from dropout_zoo.tuning.budget import Budget, Duration
 from dropout_zoo.tuning.defaults import NUM_FINALISTS, NUM_SEEDS, SEED
+from dropout_zoo.tuning.implied_task import implied_task
 from dropout_zoo.tuning.result import TuningResult
 from dropout_zoo.tuning.search import Search, TuningSettings
 from dropout_zoo.tuning.search_run import run_search
@@ -32,6 +34,7 @@ def tune(
     target: str | None = None,
     drop: str | Sequence[str] = (),
     text: str | Sequence[str] = (),
+    task: Task | None = None,
     oracle: str | None = None,
     rates: Rates | None = None,
     placements: Iterable[str] | None = None,
@@ -87,6 +90,11 @@ def tune(
         target: target column of a data frame or a table.
         drop: columns of a data frame or a table that are left out, one name or several.
         text: columns of a data frame or a table that hold free text.
+        task: ``"classification"``, ``"regression"``, ``"reconstruction"``, or ``"custom"`` to give
+            the targets to the loss as they are. None infers it from `y`, as `as_dataset` does; but
+            integers other than 0 and 1 are targets of a regression where a Keras model has one
+            output unit and a loss that is not for classes, and floats are labels where its loss
+            takes class numbers.
         oracle: KerasTuner's method of choosing trials: ``"grid"``, ``"random"``, ``"bayesian"``
             or ``"hyperband"``; None for a grid of up to 50 settings, otherwise random search.
         rates: a rate (fraction dropped) or several to try, at every searched site or by site path;
@@ -156,6 +164,7 @@ def tune(
         target=target,
         drop=drop,
         text=text,
+        task=task or implied_task(model, x, y, target),
         seed=seed,
     )
     options = with_default_length(data.training_options | settings, data.num_examples())

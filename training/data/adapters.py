@@ -59,6 +59,7 @@ def as_dataset(
     target: str | None = None,
     drop: str | Sequence[str] = (),
     text: str | Sequence[str] = (),
+    task: Task | None = None,
     seed: int = 0,
 ) -> Dataset:
     """Return data as a `Dataset`, with the arguments of `Model.fit`.
@@ -103,6 +104,8 @@ def as_dataset(
             it need not start from 0; see `load_dataset`.
         drop: Columns of the data frame or table that are left out, one name or several.
         text: Columns that hold free text; the features are the words that occur in it.
+        task: `"classification"`, `"regression"`, `"reconstruction"`, or `"custom"` to give `y` to
+            the loss as it is; None infers it from `y`.
         seed: Seed of the random split, from 0 to 2**32 - 1.
 
     Returns:
@@ -129,7 +132,8 @@ def as_dataset(
             "y": y, "validation_data": validation_data, "validation_split": validation_split,
             "test_data": test_data, "sample_weight": sample_weight,
         }  # fmt: skip
-        return _loaded(x, options, seed, [name for name in others if others[name] is not None])
+        unused = [name for name in others if others[name] is not None]
+        return _loaded(x, options, task, seed, unused)
     batch_size = None
     if kind_of_source(x) is not None:
         x, y, sample_weight, batch_size = _read_training(x, y, sample_weight, options)
@@ -162,7 +166,7 @@ def as_dataset(
             columns=columns,
         ),
         seed=seed,
-        task=tasks[0] if tasks else None,
+        task=task or (tasks[0] if tasks else None),
         source=_NAME,
         sample_weight=sample_weight,
         validation_weight=validation_weight,
@@ -171,17 +175,24 @@ def as_dataset(
 
 
 def _loaded(
-    x: Dataset | str | Path, options: ColumnOptions, seed: int, unused: list[str]
+    x: Dataset | str | Path,
+    options: ColumnOptions,
+    task: Task | None,
+    seed: int,
+    unused: list[str],
 ) -> Dataset:
     """Return a dataset, or load it; what else was given is not used."""
     is_dataset = isinstance(x, Dataset)
-    unused = unused + (options.given() if is_dataset else [])
+    if is_dataset:
+        unused = unused + options.given() + ["task"] * (task is not None)
     if unused:
         raise ValueError(
             f"expected no {', '.join(unused)} together with "
             f"{'a Dataset' if is_dataset else repr(x)}, received both"
         )
-    return x if isinstance(x, Dataset) else load_dataset(str(x), **options._asdict(), seed=seed)
+    if isinstance(x, Dataset):
+        return x
+    return load_dataset(str(x), **options._asdict(), task=task, seed=seed)
 
 
 def _read_training(x: Any, y: Any, sample_weight: Any, options: ColumnOptions) -> Batches:
