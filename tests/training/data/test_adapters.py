@@ -125,9 +125,9 @@ def test_the_task_can_be_given():
     assert as_dataset(X, ages, task="regression").train[1].dtype == np.float32
     assert as_dataset(X, Y.astype(float), task="classification").num_classes == 2
     assert as_dataset(X, ages, task="custom").task == "custom"
-    assert as_dataset(X, ages, task="reconstruction").task == "reconstruction"
+    assert as_dataset(X, Y, task="reconstruction").task == "reconstruction"
     assert as_dataset("digits", task="reconstruction").num_classes is None
-    with pytest.raises(DataError, match="pass floats, as in y.astype"):
+    with pytest.raises(DataError, match=r"pass floats, as in y\.astype"):
         as_dataset(X, ages)
 
 
