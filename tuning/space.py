@@ -312,9 +312,12 @@ def _no_site_error(sites: Sequence[DropoutSite], wanted: Iterable[str]) -> Value
         "add a layer such as keras.layers.Dropout(0.2) after a hidden layer, or, to a registered "
         "model, by placements (--placements)"
     )
-    named = [site.path for site in sites if not site.learned]
-    if named:
-        remedy = f"to search {named[0]!r}, name it, as in rates={{{named[0]!r}: [0.2, 0.5]}}"
+    site = next((site for site in sites if not site.learned), None)
+    if site is not None:
+        remedy = (
+            f"to search {site.path!r}, pass rates={{{site.path!r}: [0.2, 0.5]}} or "
+            f"placements=[{site.placement!r}] (--placements {site.placement})"
+        )
     return ValueError(
         f"expected a dropout site with placement {' or '.join(sorted(wanted))}, received "
         f"{received or 'a model without any'}; {remedy}"

@@ -150,7 +150,7 @@ def test_a_model_without_dropout_has_nothing_to_search():
     with pytest.raises(ValueError, match=r"received a model without any; add .*Dropout\(0.2\)"):
         search_space(plain)
     last = keras.Sequential([keras.Input((4,)), layers.Dense(2), layers.Dropout(0.2, name="last")])
-    with pytest.raises(ValueError, match=r"last \(output\); .*rates=\{'last': \[0.2, 0.5\]\}"):
+    with pytest.raises(ValueError, match=r"last \(output\); .*pass rates=\{'last': \[0.2, 0.5\]\}"):
         search_space(last)
     with pytest.raises(ValueError, match=r"hidden_1_dropout \(hidden\)"):
         search_space(build_cnn(), placements=["input"])

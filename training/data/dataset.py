@@ -73,7 +73,7 @@ class Dataset:
         encoder: What encodes the raw columns of a table as the inputs; None if the inputs are the
             raw columns themselves, or not those of a table.
         target_shape: Shape in which one label or target was given: `()`, `(1,)` or, one-hot,
-            `(num_classes,)`. Models with training code of their own receive it so.
+            `(num_classes,)`. A loss or training code of the model's own receives it so.
 
     Example:
         >>> import numpy as np
