@@ -8,15 +8,34 @@ import keras
 import numpy as np
 import pandas as pd
 
+from dropout_zoo.models.factory import ModelLike, builder_arguments, resolve_model
 from dropout_zoo.training.data.array_checks import Array, Task
 from dropout_zoo.training.data.targets import task_of_loss
+
+
+def with_known_loss(model: ModelLike) -> ModelLike:
+    """Build the model of a function that needs no data, so that its loss is known.
+
+    Args:
+        model: As for `tune`.
+
+    Returns:
+        The model that a function without the argument `adapt_to` returns; any other as it is.
+
+    Raises:
+        ValueError: The function fails, or there is no such function.
+    """
+    by_function = ":" in model if isinstance(model, str) else not isinstance(model, keras.Model)
+    if not by_function or "adapt_to" in builder_arguments(model):
+        return model
+    return resolve_model(model)
 
 
 def implied_task(model: Any, x: Any, y: Any, target: str | None = None) -> Task | None:
     """Return the task of labels that a model takes for something else than `as_dataset` does.
 
     Args:
-        model: The model; nothing is known of names and functions.
+        model: The model; nothing is known of names and functions (see `with_known_loss`).
         x: The inputs; a pair `(x, y)`; or a data frame with the target column.
         y: The labels, or None.
         target: The target column, or None.

@@ -14,7 +14,7 @@ from dropout_zoo.training.data.array_checks import Task
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 from dropout_zoo.tuning.budget import Budget, Duration
 from dropout_zoo.tuning.defaults import NUM_FINALISTS, NUM_SEEDS, SEED
-from dropout_zoo.tuning.implied_task import implied_task
+from dropout_zoo.tuning.implied_task import implied_task, with_known_loss
 from dropout_zoo.tuning.result import TuningResult
 from dropout_zoo.tuning.search import Search, TuningSettings
 from dropout_zoo.tuning.search_run import run_search
@@ -92,9 +92,9 @@ def tune(
         text: columns of a data frame or a table that hold free text.
         task: ``"classification"``, ``"regression"``, ``"reconstruction"``, or ``"custom"`` to give
             the targets to the loss as they are. None infers it from `y`, as `as_dataset` does; but
-            integers other than 0 and 1 are targets of a regression where a Keras model has one
-            output unit and a loss that is not for classes, and floats are labels where its loss
-            takes class numbers.
+            integers other than 0 and 1 are targets of a regression where the model has one output
+            unit and a loss that is not for classes, and floats are labels where its loss takes
+            class numbers. The loss of registered models follows from the data instead.
         oracle: KerasTuner's method of choosing trials: ``"grid"``, ``"random"``, ``"bayesian"``
             or ``"hyperband"``; None for a grid of up to 50 settings, otherwise random search.
         rates: a rate (fraction dropped) or several to try, at every searched site or by site path;
@@ -154,6 +154,7 @@ def tune(
         'not trained to the end'
     """
     limit = None if budget is None else Budget.parse(budget)
+    model = with_known_loss(model)
     data = as_dataset(
         x,
         y,

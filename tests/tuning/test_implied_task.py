@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from keras import layers
 
-from dropout_zoo.training import DataError
+from dropout_zoo.training import DataError, as_dataset
 from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner, tune
 
 X = np.random.default_rng(0).normal(size=(60, 4)).astype("float32")
@@ -101,11 +101,16 @@ def test_the_task_can_be_given():
         tune(net(), X, COARSE, task="classification", **ONCE)
 
 
-def test_integers_for_a_function_that_builds_the_model_are_refused_with_what_to_do():
+def test_the_loss_of_a_model_is_known_if_a_function_builds_it():
+    accepted(net, X, AGES)
+    accepted(f"{__name__}:net", X, AGES)
+
+
+def test_integers_that_were_taken_for_classes_are_refused_with_what_to_do():
     with pytest.raises(DataError, match=r"quantities, pass floats, as in y.astype\(float\), or"):
-        tune(net, X, AGES // 2, **ONCE)
+        tune("mlp", X, AGES // 2, **ONCE)
     with pytest.raises(ValueError, match=r"received 1; .* pass floats, as in y.astype\(float\)"):
-        tune(net, X, COARSE - 1, **ONCE)
+        tune(net(), as_dataset(X, COARSE - 1), **ONCE)
 
 
 def test_labels_from_1_are_told_to_start_from_0():
