@@ -26,18 +26,19 @@ def check_choice(value: object, choices: Sequence[object], name: str) -> None:
         )
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     """Return a hint naming the known name closest to a wrong one, whatever their case.
 
     Args:
         name: the wrong name.
         known: the right names.
+        cutoff: how similar a name has to be, from 0 to 1; see `difflib.get_close_matches`.
 
     Returns:
         ``"; did you mean 'val_loss'?"``, or an empty string if none is similar.
     """
     by_lower_case = {each.lower(): each for each in known}
-    near = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
+    near = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=cutoff)
     return f"; did you mean {by_lower_case[near[0]]!r}?" if near else ""
 
 

@@ -107,7 +107,29 @@ def did_you_mean_objective(name: str, metrics: Iterable[str]) -> str:
         metric on the validation set, because those of training favor a lower rate.
     """
     prefixed = name if name.startswith(("val_", "train_")) else f"val_{name}"
-    return did_you_mean(prefixed, [f"val_{metric}" for metric in metrics])
+    # The prefix alone makes short names similar.
+    return did_you_mean(prefixed, [f"val_{metric}" for metric in metrics], cutoff=0.7)
+
+
+def check_validation_objective(objective: Objective) -> None:
+    """Check that an objective can tell how much dropout helps.
+
+    Args:
+        objective: the objective of a search.
+
+    Raises:
+        ValueError: it is measured on the training examples.
+    """
+    if objective.name.startswith("val_"):
+        return
+    bare = objective.name.removeprefix("train_")
+    example = bare if bare in _COMMON_METRICS else "loss"
+    reason = ", measured with dropout on" if bare == objective.name else ""
+    raise ValueError(
+        f"expected a metric of the validation set as the objective, such as 'val_{example}', "
+        f"received {objective.name!r}, a metric of the training examples{reason}, by which less "
+        "dropout always looks better"
+    )
 
 
 def as_columns(measured: Mapping[str, Any]) -> dict[str, float]:

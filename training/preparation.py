@@ -26,7 +26,7 @@ from dropout_zoo.training.data.structures import (
     shapes_of,
     take,
 )
-from dropout_zoo.training.data.targets import with_loss_targets
+from dropout_zoo.training.data.targets import describe_given_labels, with_loss_targets
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.objective import (
     Objective,
@@ -85,9 +85,9 @@ def make_plan(
         )
 
     examples = examples_of(dataset)
-    hint = ""
+    hint = describe_given_labels(model, dataset)
     if dataset.encoder is not None:
-        hint = (
+        hint += (
             "; the columns are encoded as numbers for it, so that a model that takes raw columns, "
             "such as a best.keras, has to be given without its encoder: "
             "model.get_layer(model.name)"

@@ -56,6 +56,23 @@ def build_function(model: Tunable, data: Dataset) -> BuildFunction | None:
             )
         build = model.build
         return build
+    function = _taking_hyperparameters(model)
+    if function is None:
+        return None
+    known, given = builder_arguments(function), data.builder_arguments
+    if "adapt_to" not in known:
+        build = function
+        return build
+    return functools.partial(function, **{name: given[name] for name in known if name in given})
+
+
+def takes_hyperparameters(model: Tunable) -> bool:
+    """Return whether a model is built from hyperparameters; see `build_function`."""
+    return isinstance(model, keras_tuner.HyperModel) or _taking_hyperparameters(model) is not None
+
+
+def _taking_hyperparameters(model: Tunable) -> Any:
+    """The function with one required argument that a model is, or None."""
     function: Any = import_function(model) if isinstance(model, str) and ":" in model else model
     if isinstance(function, str | keras.Model) or not callable(function):
         return None
@@ -66,11 +83,7 @@ def build_function(model: Tunable, data: Dataset) -> BuildFunction | None:
     ]
     if len(required) != 1 or required[0].kind is inspect.Parameter.KEYWORD_ONLY:
         return None
-    known, given = builder_arguments(function), data.builder_arguments
-    if "adapt_to" not in known:
-        build = function
-        return build
-    return functools.partial(function, **{name: given[name] for name in known if name in given})
+    return function
 
 
 class BuiltModels:

@@ -18,7 +18,7 @@ from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.engine.base import PlannedTrainer
 from dropout_zoo.training.engine.timing import measure_speed
 from dropout_zoo.training.engine.trainer import MemberTrainer
-from dropout_zoo.training.objective import parse_objective
+from dropout_zoo.training.objective import check_validation_objective, parse_objective
 from dropout_zoo.training.preparation import built
 from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
 from dropout_zoo.training.settings import TrainSettings
@@ -90,9 +90,10 @@ class Search:
         check_count(settings.num_finalists, "num_finalists")
         check_count(settings.num_seeds, "num_seeds")
         check_count(settings.seed, "seed", minimum=0)
+        self.objective = parse_objective(training.objective)
+        check_validation_objective(self.objective)
         self.dataset = dataset
         self.budget = budget
-        self.objective = parse_objective(training.objective)
         function = build_function(model, dataset)
         self.joint: BuiltModels | None = None
         if function is None:

@@ -216,13 +216,7 @@ def search_space(
         choices[site.path] = _choices(site, rates)
         placement_of[site.path] = site.placement
     if not choices:
-        received = ", ".join(
-            f"{site.path} ({site.placement}{', a learned rate' * site.learned})" for site in sites
-        )
-        raise ValueError(
-            f"expected a dropout site with placement {' or '.join(sorted(wanted))}, received "
-            f"{received or 'a model without any'}"
-        )
+        raise _no_site_error(sites, wanted)
     space = _space(choices, tied)
     if named or space.size <= largest_grid or len(set(placement_of.values())) == len(choices):
         return space
@@ -326,6 +320,27 @@ def _space(
 ) -> SearchSpace:
     paths = {name: tuple(each) for name, each in sites.items()}
     return SearchSpace(MappingProxyType(dict(choices)), MappingProxyType(paths), untied_size)
+
+
+def _no_site_error(sites: Sequence[DropoutSite], wanted: Iterable[str]) -> ValueError:
+    """Return the error to raise where there is nothing to search."""
+    received = ", ".join(
+        f"{site.path} ({site.placement}{', a learned rate' * site.learned})" for site in sites
+    )
+    remedy = (
+        "add a layer such as keras.layers.Dropout(0.2) after a hidden layer, or, to a registered "
+        "model, by placements (--placements)"
+    )
+    site = next((site for site in sites if not site.learned), None)
+    if site is not None:
+        remedy = (
+            f"to search {site.path!r}, pass rates={{{site.path!r}: [0.2, 0.5]}} or "
+            f"placements=[{site.placement!r}] (--placements {site.placement})"
+        )
+    return ValueError(
+        f"expected a dropout site with placement {' or '.join(sorted(wanted))}, received "
+        f"{received or 'a model without any'}; {remedy}"
+    )
 
 
 def _wanted_placements(placements: Iterable[str] | None) -> set[str]:

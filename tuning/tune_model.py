@@ -9,10 +9,12 @@ from typing import Unpack
 import pandas as pd
 
 from dropout_zoo.training.data.adapters import Arrays, Data, as_dataset
+from dropout_zoo.training.data.array_checks import Task
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 from dropout_zoo.tuning.budget import Budget, Duration
-from dropout_zoo.tuning.build_function import Tunable
+from dropout_zoo.tuning.build_function import Tunable, takes_hyperparameters
 from dropout_zoo.tuning.defaults import NUM_FINALISTS, NUM_SEEDS, SEED
+from dropout_zoo.tuning.implied_task import implied_task, with_known_loss
 from dropout_zoo.tuning.result import TuningResult
 from dropout_zoo.tuning.search import Search, TuningSettings
 from dropout_zoo.tuning.search_run import run_search
@@ -33,6 +35,7 @@ def tune(
     target: str | None = None,
     drop: str | Sequence[str] = (),
     text: str | Sequence[str] = (),
+    task: Task | None = None,
     oracle: str | None = None,
     rates: Rates | None = None,
     placements: Iterable[str] | None = None,
@@ -97,6 +100,11 @@ def tune(
         target: target column of a data frame or a table.
         drop: columns of a data frame or a table that are left out, one name or several.
         text: columns of a data frame or a table that hold free text.
+        task: ``"classification"``, ``"regression"``, ``"reconstruction"``, or ``"custom"`` to give
+            the targets to the loss as they are. None infers it from `y`, as `as_dataset` does; but
+            integers other than 0 and 1 are targets of a regression where the model has one output
+            unit and a loss that is not for classes, and floats are labels where its loss takes
+            class numbers. The loss of registered models follows from the data instead.
         oracle: KerasTuner's method of choosing trials: ``"grid"``, ``"random"``, ``"bayesian"``
             or ``"hyperband"``; None for a grid of up to 50 settings, otherwise random search. With
             other hyperparameters, ``"random"`` (None) or ``"bayesian"``.
@@ -170,6 +178,8 @@ def tune(
         ['learning_rate', 'units']
     """
     limit = None if budget is None else Budget.parse(budget)
+    if not takes_hyperparameters(model):
+        model = with_known_loss(model)
     data = as_dataset(
         x,
         y,
@@ -181,6 +191,7 @@ def tune(
         target=target,
         drop=drop,
         text=text,
+        task=task or implied_task(model, x, y, target),
         seed=seed,
     )
     options = with_default_length(data.training_options | settings, data.num_examples())

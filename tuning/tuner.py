@@ -28,6 +28,7 @@ from dropout_zoo.tuning.fit_arguments import (
     model_fit_arguments,
     why_arguments_need_model_fit,
 )
+from dropout_zoo.tuning.implied_task import implied_task
 from dropout_zoo.tuning.keras_tuner_internals import (
     Trial,
     TrialStatus,
@@ -245,6 +246,7 @@ class DropoutTuner(BatchTuner):
                 validation_data=validation_data,
                 validation_split=validation_split,
                 sample_weight=sample_weight,
+                task=implied_task(self.hypermodel.model, x, y) if self._varies_rates_only else None,
             )
         self._search_members(x, positional, arguments)
 

@@ -40,6 +40,13 @@ def test_a_similar_name_is_suggested(text):
         parse_objective(text)
 
 
+@pytest.mark.parametrize("text", ["f1", "val_f1", "val_dice"])
+def test_no_name_is_suggested_where_none_is_similar(text):
+    with pytest.raises(ValueError) as refused:
+        parse_objective(text)
+    assert "did you mean" not in str(refused.value)
+
+
 def test_gains_are_positive_for_improvements():
     assert Objective("val_loss", "min").gain(0.2, over=0.5) == pytest.approx(0.3)
     assert Objective("val_accuracy", "max").gain(0.9, over=0.95) == pytest.approx(-0.05)

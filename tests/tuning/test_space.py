@@ -147,8 +147,11 @@ def test_searches_of_registered_models_are_short_enough(name, few_digits, monkey
 
 def test_a_model_without_dropout_has_nothing_to_search():
     plain = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
-    with pytest.raises(ValueError, match="received a model without any"):
+    with pytest.raises(ValueError, match=r"received a model without any; add .*Dropout\(0.2\)"):
         search_space(plain)
+    last = keras.Sequential([keras.Input((4,)), layers.Dense(2), layers.Dropout(0.2, name="last")])
+    with pytest.raises(ValueError, match=r"last \(output\); .*pass rates=\{'last': \[0.2, 0.5\]\}"):
+        search_space(last)
     with pytest.raises(ValueError, match=r"hidden_1_dropout \(hidden\)"):
         search_space(build_cnn(), placements=["input"])
 

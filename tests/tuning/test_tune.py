@@ -212,6 +212,14 @@ def test_wrong_settings_leave_no_directory_behind(few_digits, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("name", ["loss", "accuracy", "train_loss", "my_score:max"])
+def test_metrics_of_the_training_examples_cannot_be_the_objective(name, few_digits):
+    with pytest.raises(ValueError, match="a metric of the validation set as the objective") as no:
+        tune("mlp", few_digits, **QUICK | {"objective": name})
+    assert "a metric of the training examples" in str(no.value)
+    assert ("with dropout on" in str(no.value)) == (name != "train_loss")
+
+
 @pytest.mark.parametrize(
     "oracle",
     ["hyperband", "random", "bayesian"],

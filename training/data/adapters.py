@@ -72,6 +72,7 @@ def as_dataset(
     target: str | None = None,
     drop: str | Sequence[str] = (),
     text: str | Sequence[str] = (),
+    task: Task | None = None,
     seed: int = 0,
     max_bytes: int = MAX_BYTES,
 ) -> Dataset:
@@ -128,6 +129,8 @@ def as_dataset(
             it need not start from 0; see `load_dataset`.
         drop: Columns of the data frame or table that are left out, one name or several.
         text: Columns that hold free text; the features are the words that occur in it.
+        task: `"classification"`, `"regression"`, `"reconstruction"`, or `"custom"` to give `y` to
+            the loss as it is; None infers it from `y`.
         seed: Seed of the random split, from 0 to 2**32 - 1.
         max_bytes: Size up to which a source of training batches is read into memory.
 
@@ -156,7 +159,8 @@ def as_dataset(
             "test_data": test_data, "sample_weight": sample_weight,
             "steps_per_epoch": steps_per_epoch,
         }  # fmt: skip
-        return _loaded(x, options, seed, [name for name in others if others[name] is not None])
+        unused = [name for name in others if others[name] is not None]
+        return _loaded(x, options, task, seed, unused)
     batch_size = None
     source = _training_source(x, steps_per_epoch)
     if source is not None:
@@ -194,7 +198,7 @@ def as_dataset(
             columns=columns,
         ),
         seed=seed,
-        task=tasks[0] if tasks else None,
+        task=task or (tasks[0] if tasks else None),
         source=_NAME,
         sample_weight=sample_weight,
         validation_weight=validation_weight,
@@ -203,17 +207,24 @@ def as_dataset(
 
 
 def _loaded(
-    x: Dataset | str | Path, options: ColumnOptions, seed: int, unused: list[str]
+    x: Dataset | str | Path,
+    options: ColumnOptions,
+    task: Task | None,
+    seed: int,
+    unused: list[str],
 ) -> Dataset:
     """Return a dataset, or load it; what else was given is not used."""
     is_dataset = isinstance(x, Dataset)
-    unused = unused + (options.given() if is_dataset else [])
+    if is_dataset:
+        unused = unused + options.given() + ["task"] * (task is not None)
     if unused:
         raise ValueError(
             f"expected no {', '.join(unused)} together with "
             f"{'a Dataset' if is_dataset else repr(x)}, received both"
         )
-    return x if isinstance(x, Dataset) else load_dataset(str(x), **options._asdict(), seed=seed)
+    if isinstance(x, Dataset):
+        return x
+    return load_dataset(str(x), **options._asdict(), task=task, seed=seed)
 
 
 def _training_source(x: Any, steps_per_epoch: int | None) -> Source | None:

@@ -13,6 +13,11 @@ _LARGEST_EXACT = 2**24
 Pair = tuple[Any, Any]  # (x, y): arrays, or for a custom task structures of arrays
 Task = Literal["classification", "regression", "reconstruction", "custom"]
 Kind = Literal["numbers", "categories", "text"]
+IF_QUANTITIES = (
+    "if the integers are quantities, pass floats, as in y.astype(float), or set the task to "
+    "regression"
+)
+"""What to do where integers were taken for classes; the end of messages."""
 
 
 class DataError(ValueError):

@@ -21,6 +21,7 @@ from dropout_zoo.training.data.array_checks import (
     content_of,
     is_integer,
 )
+from dropout_zoo.training.data.class_counts import describe_counts, missing_classes
 from dropout_zoo.training.data.example_checks import check_examples, copied_pair
 from dropout_zoo.training.data.split import split_arrays, stratified_sample
 from dropout_zoo.training.data.streams import Stream
@@ -74,7 +75,7 @@ class Dataset:
         encoder: What encodes the raw columns of a table as the inputs; None if the inputs are the
             raw columns themselves, or not those of a table.
         target_shape: Shape in which one label or target was given: `()`, `(1,)` or, one-hot,
-            `(num_classes,)`. Models with training code of their own receive it so.
+            `(num_classes,)`. A loss or training code of the model's own receives it so.
         stream: Source that members train on batch by batch, because it is not read into memory;
             `train` then holds its first examples, on which training metrics are measured with
             dropout off. None if `train` holds all training examples.
@@ -424,8 +425,8 @@ class Dataset:
 
         Returns:
             Source, task and input shape, for a table what each column was taken for, then one line
-            per part with its number of examples and,
-            for a classification, the number per class.
+            per part with its number of examples and, for a classification, the number per class;
+            in the end, which classes have no examples, if there are any.
         """
         classes = f", {self.num_classes} classes" if self.num_classes else ""
         inputs = "inputs" if is_structure(self.train[0]) else "input"
@@ -440,8 +441,10 @@ class Dataset:
                 continue
             line = f"  {name:<10} {self.num_examples(name):>7,} examples"
             if counts is not None:
-                line += f" ({_describe_counts(counts[name], self.class_names)})"
+                line += f" ({describe_counts(counts[name], self.class_names)})"
             lines.append(line)
+        if counts is not None:
+            lines += missing_classes(counts, self.class_names)
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -487,11 +490,3 @@ def _as_part(name: str, pair: Any) -> RawPart:
     except ValueError as error:
         raise DataError(f"{name}: expected arrays, received nested lists: {error}") from None
     return RawPart(f"{name} x", x, f"{name} y", y)
-
-
-def _describe_counts(counts: list[int], class_names: list[str] | None) -> str:
-    if len(counts) > 10:
-        return f"{min(counts):,} to {max(counts):,} per class"
-    if class_names is None:
-        return " ".join(str(count) for count in counts) + " by class"
-    return ", ".join(f"{name} {count}" for name, count in zip(class_names, counts, strict=True))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dropout_zoo.training.data.array_checks import (
+    IF_QUANTITIES,
     Array,
     DataError,
     Task,
@@ -216,7 +217,7 @@ def _as_labels(name: str, y: Array) -> Array:
     if y.min() < 0:
         raise DataError(
             f"{name}: expected labels from 0, received negative labels (smallest {y.min()}); "
-            "number the classes from 0"
+            f"number the classes from 0; {IF_QUANTITIES}"
         )
     return y
 
@@ -271,7 +272,7 @@ def _count_classes(
     if largest >= sum(map(len, labels)):
         raise DataError(
             f"{name}: expected class numbers from 0 to classes - 1, received label {largest} among "
-            f"{sum(map(len, labels))} examples; set the task to regression if they are quantities"
+            f"{sum(map(len, labels))} examples; {IF_QUANTITIES}"
         )
     return largest + 1
 

@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from dropout_zoo.training.data.array_checks import Array, DataError, Pair, Task, is_integer
+from dropout_zoo.training.data.array_checks import (
+    IF_QUANTITIES,
+    Array,
+    DataError,
+    Pair,
+    Task,
+    is_integer,
+)
 from dropout_zoo.training.defaults import SPLIT
 
 
@@ -58,15 +65,19 @@ def split_arrays(
         )
     else:
         needed = _examples_needed(len(y), sizes)
-    smallest = int(np.where(counts > 0, counts, counts.max()).argmin())
+    occurring = np.flatnonzero(counts)
+    smallest = int(occurring[counts[occurring].argmin()])
     if sizes[0] < classes or counts[smallest] < needed:
         place, remedy = "", ""
         if stratified:
             place = f" of class {class_names[smallest] if class_names is not None else smallest}"
             remedy = ", or merge or leave out the class"
+            if class_names is None or all(map(str.isdigit, class_names)):
+                remedy += f"; {IF_QUANTITIES}"
+        shares = ", ".join(f"{fraction:.2g}" for fraction in fractions)
         raise DataError(
-            f"{name}: expected {needed} or more examples{place} so that each of the {len(sizes)} "
-            f"parts gets one, received {counts[smallest]}; add examples{remedy}"
+            f"{name}: expected {needed} or more examples{place} for each part to get one in the "
+            f"proportions {shares}, received {counts[smallest]}; add examples{remedy}"
         )
     parts: list[Pair] = []
     for size in sizes[:0:-1]:

@@ -11,7 +11,7 @@ import numpy as np
 from keras import losses
 
 from dropout_zoo.models.graph.training_methods import IN_STEPS, overridden_method
-from dropout_zoo.training.data.array_checks import Array, Pair, is_integer
+from dropout_zoo.training.data.array_checks import IF_QUANTITIES, Array, Pair, Task, is_integer
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.structures import Structure, arrays_of, is_structure, take
 
@@ -26,8 +26,43 @@ ONE_HOT_LOSSES = (
 BINARY_LOSSES = (losses.binary_crossentropy, losses.binary_focal_crossentropy)
 
 
+REGRESSION_LOSSES = (
+    losses.mean_squared_error,
+    losses.mean_absolute_error,
+    losses.mean_absolute_percentage_error,
+    losses.mean_squared_logarithmic_error,
+    losses.huber,
+    losses.log_cosh,
+    losses.poisson,
+)
+
+
+def task_of_loss(model: keras.Model) -> Task | None:
+    """Return the task that the loss of a model implies for numbers, one for each example.
+
+    Args:
+        model: A model.
+
+    Returns:
+        `"classification"` if the loss takes class numbers; `"regression"` if it does not and there
+        is one output unit; None if the model has several losses or none, or both are possible.
+    """
+    if not model.compiled or not isinstance(model.loss, str | Callable):
+        return None
+    loss, shape = _loss_function(model), _output_shape(model)
+    if loss in SPARSE_LOSSES:
+        return "classification"
+    if loss in (*ONE_HOT_LOSSES, *BINARY_LOSSES):
+        return None
+    one_unit = loss in REGRESSION_LOSSES if shape is None else shape == (None, 1)
+    return "regression" if one_unit else None
+
+
 def targets_for(model: keras.Model, y: Array, num_classes: int | None) -> Array:
     """Convert labels or targets to the form that the loss of a model expects.
+
+    A custom loss, which may take class numbers or one-hot rows, receives labels as they are, unless
+    the model has one output unit.
 
     Args:
         model: A compiled model with one output of shape `(batch, units)`.
@@ -36,7 +71,7 @@ def targets_for(model: keras.Model, y: Array, num_classes: int | None) -> Array:
         num_classes: Number of classes; None for a regression or a reconstruction.
 
     Returns:
-        int32 of shape `(examples,)` for a sparse loss; otherwise float32, of shape
+        int32 of shape `(examples,)` for a sparse or custom loss; otherwise float32, of shape
         `(examples, 1)` for a model with one output unit, one-hot `(examples, num_classes)`, or
         `(examples, features)`.
 
@@ -60,11 +95,12 @@ def _targets_for(model: keras.Model, shape: Any, y: Array, num_classes: int | No
     units = _output_units(shape)
     if num_classes is None:
         return _regression_targets(loss, y, units)
-    if loss is losses.circle:  # it learns embeddings, of any number of units
+    # Of these, the output may have any number of units: circle learns embeddings.
+    if loss is losses.circle or (_is_custom(loss) and units != 1):
         return y.astype(np.int32)
     if units is None:
         units = _units_implied(model, loss, num_classes)
-    _check_class_units(model, loss, units, num_classes)
+    _check_class_units(model, loss, units, num_classes, y)
     if loss in SPARSE_LOSSES:
         return y.astype(np.int32)
     if units == 1:
@@ -78,9 +114,9 @@ def with_loss_targets(model: keras.Model, part: Pair, dataset: Dataset) -> Pair:
     Args:
         model: A compiled model.
         part: Pair `(x, y)` of examples of the dataset.
-        dataset: The dataset, which knows the task. Targets of a custom task stay as they are, and
-            models with training code of their own receive labels as they were given, unless their
-            loss takes one-hot rows.
+        dataset: The dataset, which knows the task. Targets of a custom task stay as they are.
+            Models with a loss or training code of their own receive labels as they were given,
+            unless their loss takes one-hot rows, or a model without such code has one output unit.
 
     Returns:
         Pair of the inputs, and the targets as the loss takes them.
@@ -99,7 +135,29 @@ def with_loss_targets(model: keras.Model, part: Pair, dataset: Dataset) -> Pair:
         return x, y
     if own_code and (model.loss is None or _loss_function(model) not in ONE_HOT_LOSSES):
         return x, _as_given(dataset, y)
-    return x, _targets_for(model, shape, y, dataset.num_classes)
+    targets = _targets_for(model, shape, y, dataset.num_classes)
+    if dataset.num_classes is not None and targets.ndim == 1 and _is_custom(_loss_function(model)):
+        targets = _as_given(dataset, y)
+    return x, targets
+
+
+def describe_given_labels(model: keras.Model, dataset: Dataset) -> str:
+    """Say in which form a custom loss receives labels, for the message where it fails on them.
+
+    Args:
+        model: A compiled model.
+        dataset: The dataset.
+
+    Returns:
+        The end of a sentence; empty for other losses and tasks.
+    """
+    if dataset.num_classes is None or model.loss is None or not _is_custom(_loss_function(model)):
+        return ""
+    if dataset.target_shape in ((), (1,)):
+        form, other = "integers", "one-hot rows, pass keras.utils.to_categorical(y)"
+    else:
+        form, other = "one-hot rows", "integers, pass y.argmax(axis=1)"
+    return f"; its loss received the labels as {form}; if it takes {other}"
 
 
 def _as_given(dataset: Dataset, y: Array) -> Array:
@@ -150,6 +208,11 @@ def _is_shape(shape: Any) -> bool:
     return all(side is None or is_integer(side) for side in shape)
 
 
+def _is_custom(loss: Callable[..., Any]) -> bool:
+    """Whether a loss is not one of Keras's, so that it may take labels in any form."""
+    return (getattr(loss, "__module__", None) or "").partition(".")[0] != "keras"
+
+
 def _one_unit_fits(loss: Callable[..., Any], num_classes: int) -> bool:
     """Return whether one output unit is enough for two classes."""
     return num_classes == 2 and loss not in (*SPARSE_LOSSES, *ONE_HOT_LOSSES)
@@ -166,14 +229,16 @@ def _units_implied(model: keras.Model, loss: Callable[..., Any], num_classes: in
 
 
 def _check_class_units(
-    model: keras.Model, loss: Callable[..., Any], units: int, num_classes: int
+    model: keras.Model, loss: Callable[..., Any], units: int, num_classes: int, y: Array
 ) -> None:
     one_fits = _one_unit_fits(loss, num_classes)
     if units == num_classes or (units == 1 and one_fits):
         return
     remedies = ["change the last layer, or use other data"]
+    if len(y) > 1 and y.min() > 0:
+        remedies.append("or number the classes from 0, as no label is 0")
     if units == 1 and num_classes != 2:
-        remedies.append("or set the task to regression")
+        remedies.append(f"or, {IF_QUANTITIES}")
     if _is_as_wide(model, units):
         remedies.append("or set the task to reconstruction")
     raise ValueError(
@@ -248,7 +313,8 @@ def _regression_targets(loss: Callable[..., Any], y: Array, units: int | None) -
     if loss in (*SPARSE_LOSSES, *ONE_HOT_LOSSES):
         raise ValueError(
             f"model: expected a loss for a regression, such as mse, received "
-            f"{getattr(loss, '__name__', loss)}, which is for classes"
+            f"{getattr(loss, '__name__', loss)}, which is for classes; floats are targets of a "
+            "regression: for classes, pass integers, as in y.astype(int)"
         )
     if y.ndim == 2:
         if units not in (None, y.shape[1]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +89,10 @@ def _load_file(path: Path) -> keras.Model:
         raise ValueError(f"expected a {SUFFIX} file, received {path}, which is not a file")
     for compiled in (True, False):  # without a custom loss, the graph can still be loaded
         try:
-            loaded = load_saved_model(path, compile=compiled)
+            with warnings.catch_warnings():
+                # A model that was saved before any training has no state of an optimizer.
+                warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+                loaded = load_saved_model(path, compile=compiled)
         except Exception as error:  # the contents of the file may raise anything
             # Keras puts the configuration of all enclosing layers before the reason.
             reason = reason_of(ValueError(str(error).rpartition("Exception encountered: ")[2]))

@@ -79,8 +79,8 @@ if TYPE_CHECKING:
     "--objective",
     default=OBJECTIVE,
     show_default=True,
-    help="Metric to optimize: a column of the learning curves, followed by :min or :max if its "
-    "direction is not known.",
+    help="Metric of the validation set to optimize, such as val_accuracy, followed by :min or :max "
+    "if its direction is not known.",
 )
 @click.option(
     "--initial-weights",

@@ -120,6 +120,17 @@ def test_the_inputs_of_an_autoencoder_are_its_targets():
         np.testing.assert_array_equal(*dataset.validation)
 
 
+def test_the_task_can_be_given():
+    ages = np.arange(40) + 20
+    assert as_dataset(X, ages, task="regression").train[1].dtype == np.float32
+    assert as_dataset(X, Y.astype(float), task="classification").num_classes == 2
+    assert as_dataset(X, ages, task="custom").task == "custom"
+    assert as_dataset(X, Y, task="reconstruction").task == "reconstruction"
+    assert as_dataset("digits", task="reconstruction").num_classes is None
+    with pytest.raises(DataError, match=r"pass floats, as in y\.astype"):
+        as_dataset(X, ages)
+
+
 def test_the_arrays_of_the_caller_stay_writable():
     x, y = X.copy(), Y.astype("int32")
     as_dataset(x, y, validation_data=(x, y), test_data=(x, y))
@@ -146,6 +157,8 @@ def test_the_arrays_of_the_caller_stay_writable():
         ((X, {"a": Y, "b": Y[1:]}), {}, DataError, "y['b']: expected 40 examples, received 39"),
         ((X, Y), {"validation_data": (X, {"a": Y})}, DataError, "examples of shape () as in"),
         ((X, Y), {"validation_data": (X, Y), "validation_split": 0.2}, ValueError, "received both"),
+        ((as_dataset(X, Y),), {"task": "regression"}, ValueError, "expected no task together"),
+        ((X, Y), {"task": "ranking"}, ValueError, "task: expected 'classification'"),
         ((X, Y), {"validation_split": 0.999}, ValueError, "leave examples for both parts"),
         ((X, Y), {"validation_split": 20}, ValueError, "in (0, 1); received 20"),
         ((X, Y), {"validation_data": X}, DataError, "validation_data: expected a pair (x, y)"),

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from dropout_zoo.training import as_dataset
 from dropout_zoo.training.data.dataset import DataError, Dataset
 from dropout_zoo.training.data.loaders import load_dataset
 
@@ -31,6 +32,38 @@ def test_a_dataset_describes_itself(digits):
     assert lines[0] == "digits: classification, 10 classes, input (28, 28)"
     assert "1,257 examples" in lines[1]
     assert digits.describe() in repr(digits)
+
+
+@pytest.mark.parametrize(
+    ("y", "arguments", "sentences"),
+    [
+        ([0, 1, 2] * 20, {}, []),
+        ([1, 2] * 30, {}, ["Class 0 has no examples; are the labels numbered from 1?"]),
+        (
+            [0, 4, 9] * 20,
+            {},
+            ["Classes 1, 2, 3, 5, 6 and 2 more have no examples; 3 of 10 classes occur."],
+        ),
+        (np.eye(3)[[0, 2] * 30], {}, ["Class 1 has no examples; 2 of 3 classes occur."]),
+        (
+            np.repeat([0, 1, 2], 20),
+            {"validation_split": 0.2},
+            [
+                "Classes 0, 1 have no examples in the validation set. If it is the last rows, by "
+                "validation_split, shuffle the examples first."
+            ],
+        ),
+        (
+            ["a", "b", "c"] * 20,
+            {"test_data": (np.ones((4, 2)), ["a", "b"] * 2)},
+            ["Class c has no examples in the test set."],
+        ),
+    ],
+)
+def test_classes_without_examples_are_pointed_out(y, arguments, sentences):
+    described = as_dataset(np.ones((60, 2)), y, **arguments).describe()
+    lines = described.splitlines()
+    assert [line for line in lines[1:] if not line.startswith("  ")] == sentences
 
 
 def test_labels_are_integers_and_targets_floats():

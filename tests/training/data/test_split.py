@@ -68,9 +68,13 @@ def test_another_seed_gives_another_split():
 
 def test_too_few_examples_are_refused_by_class():
     y = np.array([0] * 30 + [1] * 2)
-    with pytest.raises(DataError, match=r"expected \d+ or more examples of class b .*received 2"):
+    words = r"expected \d+ or more examples of class b for each part to get one .*received 2"
+    with pytest.raises(DataError, match=words) as refused:
         split_arrays(np.zeros((32, 1)), y, class_names=["a", "b"])
-    with pytest.raises(DataError, match=r"expected 3 or more examples so that.*received 2"):
+    assert "quantities" not in str(refused.value)
+    with pytest.raises(DataError, match=r"class 1 .*proportions 0.7, 0.15, 0.15.*pass floats"):
+        split_arrays(np.zeros((32, 1)), y)
+    with pytest.raises(DataError, match=r"expected 3 or more examples for each .*received 2"):
         split_arrays(np.zeros((2, 1)), np.zeros(2, dtype=np.float32), task="regression")
 
 

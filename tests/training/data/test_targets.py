@@ -53,8 +53,6 @@ ONE_HOT = [
     "mse",
     keras.losses.Huber(),
     "poisson",
-    Overridden(),
-    squared,
 ]
 
 
@@ -77,6 +75,17 @@ def test_sparse_losses_take_integers(loss):
     targets = targets_for(network(3, loss), Y.astype(np.int64), 3)
     assert targets.dtype == np.int32
     np.testing.assert_array_equal(targets, Y)
+
+
+@pytest.mark.parametrize("loss", [Overridden(), squared])
+@pytest.mark.parametrize("y", [Y, Y[:, None], np.eye(3, dtype="float32")[Y]])
+@pytest.mark.parametrize("units", [3, 4])
+def test_a_custom_loss_takes_labels_as_they_were_given(loss, y, units):
+    model = network(units, loss)
+    data = as_dataset(np.tile(X, (5, 1)), np.concatenate([y] * 5), validation_split=0.25)
+    _, received = with_loss_targets(model, data.train, data)
+    np.testing.assert_array_equal(received, np.concatenate([y] * 5)[: len(received)])
+    np.testing.assert_array_equal(targets_for(model, Y, 3), Y)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +149,7 @@ def test_a_subclassed_model_gets_targets_if_the_loss_is_clear():
     assert targets_for(compiled("binary_crossentropy"), BINARY, 2).shape == (4, 1)
     assert targets_for(compiled("mse"), QUANTITIES, None).shape == (4, 1)
     with pytest.raises(ValueError, match="output shape is known"):
-        targets_for(compiled(squared), Y, 3)
+        targets_for(compiled("mse"), Y, 3)
 
 
 def several_outputs():
@@ -190,7 +199,13 @@ def test_a_model_that_is_not_compiled_is_refused():
             "expected 1 output unit for one target .* received 3",
         ),
         (1, "categorical_crossentropy", QUANTITIES, None, "expected a loss for a regression"),
-        (1, "sparse_categorical_crossentropy", QUANTITIES, None, "expected a loss for a regress"),
+        (
+            1,
+            "sparse_categorical_crossentropy",
+            QUANTITIES,
+            None,
+            r"expected a loss for a regression.*pass integers, as in y.astype\(int\)",
+        ),
         (1, "binary_crossentropy", QUANTITIES, None, "expected targets from 0 to 1"),
         (3, "mse", Y - 1, 3, "expected integer labels from 0 to 2, received .*-1"),
         (3, "mse", Y + 1, 3, "expected integer labels from 0 to 2"),

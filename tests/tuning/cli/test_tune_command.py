@@ -156,6 +156,23 @@ def test_tune_takes_a_saved_model_and_data_without_a_test_set(here):
     assert outcome["test"] == {}
 
 
+@pytest.mark.filterwarnings("default:Skipping variable loading")  # Keras swallows it as an error
+def test_a_model_saved_before_any_training_is_loaded_without_a_warning(here):
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28)),
+            keras.layers.Flatten(),
+            keras.layers.Dropout(0.2),
+            keras.layers.Dense(10, "softmax"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.save(here / "own.keras")
+    answered = run("tune", "own.keras", "--out", "run", "--objective", "val_nothing:max", "--yes")
+    assert "expected the objective to be one of" in answered.stderr
+    assert "Warning" not in answered.stderr
+
+
 @pytest.mark.slow
 def test_the_columns_of_a_table_are_passed_unchanged(here):
     irises = load_iris(as_frame=True)
@@ -325,7 +342,8 @@ def test_dry_run_writes_nothing(here):
         (["--objective", "val_happiness"], "whose direction is known"),
         (["--objective", "val_recall"], "objective to be one of"),
         (["--objective", "val_acuracy"], "did you mean 'val_accuracy'?"),
-        (["--objective", "acc"], "received 'acc'; did you mean 'val_accuracy'?"),
+        (["--objective", "val_acc"], "received 'val_acc'; did you mean 'val_accuracy'?"),
+        (["--objective", "accuracy"], "such as 'val_accuracy', received 'accuracy'"),
         (["--placements", "kitchen"], "received kitchen"),
         (["--placements", "convolutional"], "hidden_1_dropout (hidden)"),
         (["--oracle", "delphi"], "Invalid value for '--oracle'"),
@@ -348,7 +366,7 @@ def test_dry_run_writes_nothing(here):
         (["OWN:wants"], "without required arguments"),
         (["OWN:breaks"], "ZeroDivisionError: by design"),
         (["OWN:two_classes"], "expected 10 output units"),
-        (["OWN:no_dropout"], "received a model without any"),
+        (["OWN:no_dropout"], "without any; add a layer such as keras.layers.Dropout(0.2)"),
     ],
 )
 def test_wrong_use_is_reported_in_one_line_and_writes_nothing(here, own, arguments, words):
