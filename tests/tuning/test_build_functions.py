@@ -164,7 +164,7 @@ def failing(hp):
 @pytest.mark.parametrize(
     ("function", "settings", "words"),
     [
-        (without_layers, {}, "received a model without any; let without_layers"),
+        (without_layers, {}, "received a model without any; add a layer .*; let without_layers"),
         (conditional_dropout, {}, "whatever the hyperparameters are"),
         (without_hyperparameters, {}, "received none; to search the rates alone, give a model"),
         (rates_only, {}, "received 'rate'; to search the rates alone"),
