@@ -273,10 +273,11 @@ def run_zoo(
     from dropout_zoo.training import MemberTrainer, TrainSettings
     from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner
 
-    sites = [site.path for site in dropout_sites(model)][: len(job.rates)]
+    sites = {site.path: (site.rate,) for site in dropout_sites(model)}  # the others keep theirs
+    rates = sites | dict(zip(sites, job.rates, strict=False))
     tuner = DropoutTuner(
         oracles.GridSearchOracle(keras_tuner.Objective("val_loss", "min"), seed=1),
-        DropoutHyperModel(model, dict(zip(sites, job.rates, strict=True))),
+        DropoutHyperModel(model, rates),
         parallel_trials=64,
         directory=folder,
         project_name="search",
