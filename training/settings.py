@@ -105,6 +105,15 @@ class TrainSettings:
                 "callbacks=lambda member: [keras.callbacks.EarlyStopping(patience=3)], received "
                 f"a {type(self.callbacks).__name__}, whose state all members would share"
             )
+        if self.callbacks is not None:
+            try:
+                inspect.signature(self.callbacks).bind("member")
+            except TypeError:
+                raise TypeError(
+                    "expected callbacks to be a function of the member, such as callbacks=lambda "
+                    "member: [...], received a function that takes "
+                    f"{inspect.signature(self.callbacks)}"
+                ) from None
 
     @classmethod
     def from_options(

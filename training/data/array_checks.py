@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -268,6 +269,11 @@ def check_weight(name: str, weight: Any, examples: int) -> NDArray[np.float32]:
         DataError: There is not one weight per example, or the weights are not finite, all 0, or
             one is negative.
     """
+    if isinstance(weight, Mapping):
+        raise DataError(
+            f"{name}: expected one weight per example, for all outputs together, received a dict; "
+            "whole outputs are weighted by loss_weights of compile"
+        )
     given = np.asarray(weight)
     if given.dtype.kind not in "biuf" or given.shape != (examples,):
         raise DataError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,6 +85,16 @@ class Source:
         """Return the source, a new one if a function makes it."""
         return self.given() if self.from_function else self.given
 
+    def opened(self) -> Source:
+        """Return the source that a training run would read epoch by epoch, without the function."""
+        return replace(self, given=self.open())
+
+    def pass_epoch(self) -> None:
+        """Report that another epoch begins, at which a `PyDataset` may change its examples."""
+        if self.kind == "keras.utils.PyDataset" and not self.from_function:
+            self.given.on_epoch_end()
+            self.given.on_epoch_begin()
+
     def read(self) -> Iterator[Any]:
         """Yield its batches, from the first on; an infinite source never ends."""
         source = self.open()
@@ -139,9 +149,9 @@ def kind_of_source(value: Any) -> str | None:
 def read_batches(name: str, source: Source, *, max_bytes: int = MAX_BYTES) -> Batches:
     """Read all examples of a source of batches.
 
-    A source that can be read again is read twice, to see that its examples are the same each
-    time: members train on them in an order of their own, and none would see what a random
-    augmentation makes of them later.
+    A source that can be read again is read twice, as in two epochs, to see that its examples are
+    the same each time: members train on them in an order of their own, and none would see what a
+    random augmentation makes of them later.
 
     Args:
         name: Name of the source, for messages.
@@ -162,6 +172,8 @@ def read_batches(name: str, source: Source, *, max_bytes: int = MAX_BYTES) -> Ba
             f"{name}: expected a finite {kind}, received an infinite one; leave out repeat(), or "
             "limit it with take(n)"
         )
+    if kind != "generator":  # which a function makes anew for each epoch
+        source = source.opened()
     batches, size = [], 0
     for given in checked_batches(name, source):
         size += sum(array.nbytes for array in arrays_of(given))
@@ -172,6 +184,7 @@ def read_batches(name: str, source: Source, *, max_bytes: int = MAX_BYTES) -> Ba
             )
         batches.append(given)
     whole = joined(name, source, batches)
+    source.pass_epoch()
     if source.can_start_again and not _same_again(whole, checked_batches(name, source)):
         raise ChangingError(
             f"{name}: expected a {kind} with the same examples each time it is read, received "

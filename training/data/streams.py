@@ -101,7 +101,7 @@ def open_stream(
         )
     first = _first_batches(name, source, sample_size)
     x, y, *weight = take(joined(name, source, first), slice(sample_size))
-    _pass_epoch(source)
+    source.pass_epoch()
     again = _first_batches(name, source, sample_size)
     stream = Stream(source, steps_per_epoch, num_batches, _equal(first, again))
     return stream, Batches(x, y, weight[0] if weight else None, num_examples(first[0]))
@@ -115,14 +115,6 @@ def _first_batches(name: str, source: Source, examples: int) -> list[tuple[Struc
         if count >= examples:
             break
     return batches
-
-
-def _pass_epoch(source: Source) -> None:
-    """Report that another epoch begins, at which a `PyDataset` may shuffle its examples."""
-    if source.kind == "keras.utils.PyDataset" and not source.from_function:
-        given = source.open()
-        given.on_epoch_end()
-        given.on_epoch_begin()
 
 
 def _equal(one: list[tuple[Structure, ...]], other: list[tuple[Structure, ...]]) -> bool:

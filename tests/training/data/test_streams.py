@@ -42,6 +42,11 @@ def test_a_function_is_called_for_each_reading():
     assert endless.stream.repeats and endless.num_examples() == 24
 
 
+def test_a_function_whose_source_changes_from_epoch_to_epoch_is_streamed():
+    data = as_dataset(lambda: Batched(X, Y, flips=True), validation_data=VALIDATION)
+    assert data.stream is not None and data.stream.repeats  # each member sees the same changes
+
+
 @pytest.mark.parametrize(
     "source",
     [
