@@ -15,6 +15,7 @@ from keras_tuner.engine.hyperparameters import Choice, Fixed, HyperParameter
 from dropout_zoo.models.graph.fingerprint import model_fingerprint
 from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.graph.sites import settable_sites
+from dropout_zoo.models.keras_internals import compile_arguments
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning.trial_tables import COMPARISON_COLUMNS, SCORE_COLUMNS
 
@@ -138,8 +139,8 @@ class _Found:
         if self._objective.name.endswith("loss") and before.measured != after.measured:
             raise ValueError(
                 f"expected an objective that all settings measure alike, received "
-                f"{self._objective.name!r}, which contains the loss or the penalties of weights "
-                f"that the hyperparameter {name!r} changes; choose an objective such as "
+                f"{self._objective.name!r}, which contains the loss, the loss_weights or the "
+                f"penalties that the hyperparameter {name!r} changes; choose an objective such as "
                 "val_accuracy, or the weight_decay of an optimizer in place of a regularizer"
             )
         changes = self._changes.setdefault(name, set())
@@ -181,15 +182,28 @@ def _other_values(hyperparameter: HyperParameter) -> Iterator[Any]:
 
 
 def _measured(model: keras.Model) -> str:
-    """How the loss of a model is measured, its penalties of weights included, as text."""
+    """How the loss of a model is measured, its penalties included, as text."""
     try:
         loss = model.get_compile_config()["loss"]
     except Exception:  # an optimizer or a loss of the user's that cannot be saved
         loss = type(model.loss).__name__
+    weights = compile_arguments(model).get("loss_weights")
     penalties = [
         json.dumps(value, default=str, sort_keys=True)
         for layer in flat_layers(model)
-        for name, value in layer.get_config().items()
-        if name.endswith("regularizer") and value is not None
+        for value in _penalties(layer)
     ]
-    return json.dumps([loss, sorted(set(penalties))], default=str, sort_keys=True)
+    return json.dumps([loss, weights, sorted(set(penalties))], default=str, sort_keys=True)
+
+
+def _penalties(layer: keras.Layer) -> Iterator[Any]:
+    """The penalties of weights and activations that the configuration of a layer shows."""
+    try:
+        config = layer.get_config()
+    except NotImplementedError:  # a user's layer that cannot be saved
+        return
+    if isinstance(layer, keras.layers.ActivityRegularization):
+        yield {name: config[name] for name in ("l1", "l2")}
+    for name, value in config.items():
+        if name.endswith("regularizer") and value is not None:
+            yield value

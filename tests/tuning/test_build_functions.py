@@ -153,6 +153,16 @@ def penalized(hp):
     return compiled([layers.Dense(4, kernel_regularizer=penalty), layers.Dropout(0.5)])
 
 
+def penalized_activations(hp):
+    penalty = layers.ActivityRegularization(l2=hp.Float("l2", 1e-4, 1e-2))
+    return compiled([layers.Dense(4), penalty, layers.Dropout(0.5)])
+
+
+def weighted_losses(hp):
+    weights = [hp.Float("weight", 0.1, 1.0)]
+    return compiled([layers.Dense(4), layers.Dropout(0.5)], loss_weights=weights)
+
+
 def named_like_a_site(hp):
     return compiled([layers.Dense(hp.Choice("drop", [4, 8])), layers.Dropout(0.5, name="drop")])
 
@@ -169,6 +179,8 @@ def failing(hp):
         (without_hyperparameters, {}, "received none; to search the rates alone, give a model"),
         (rates_only, {}, "received 'rate'; to search the rates alone"),
         (penalized, {}, "'l2' changes; choose an objective such as val_accuracy"),
+        (penalized_activations, {}, "'l2' changes; choose an objective such as val_accuracy"),
+        (weighted_losses, {}, "'weight' changes; choose an objective such as val_accuracy"),
         (named_like_a_site, {}, "received 'drop'; rename them"),
         (failing, {}, "expected failing.hp. to return a Keras model, received ValueError"),
         (OwnFit(), {}, "without a fit of its own, received OwnFit"),
