@@ -90,6 +90,47 @@ def test_conditional_hyperparameters_belong_to_the_settings_that_use_them(few_di
     assert models.model_of(chosen).layers[1].units == 20
 
 
+def test_hyperparameters_that_keep_their_defaults_are_named(few_digits):
+    def unread(hp):
+        hp.Int("batch_size", 16, 64)
+        rates = [hp.Float(f"rate_{number}", 0.1, 0.5) for number in range(2)]
+        dropout = [layers.Dropout(rate) for rate in rates[: hp.Int("layers", 1, 2)]]
+        return compiled([layers.Dense(4), *dropout])
+
+    models = search(unread, few_digits).joint
+    assert models.names == ["layers"]
+    assert models.note == (
+        "Keep their defaults, because they change dropout rates alone: rate_0, rate_1. "
+        "Keeps its default, because it has no effect on the model: batch_size."
+    )
+    assert search(build, few_digits).joint.note.endswith("alone: rate_0, rate_1.")
+
+
+def test_a_hyperparameter_is_searched_that_has_an_effect_beside_others_alone(few_digits):
+    def dependent(hp):
+        strength, kind = hp.Float("strength", 0.1, 0.9), hp.Choice("kind", ["dropout", "noise"])
+        noise = layers.GaussianNoise(strength if kind == "noise" else 0.0)
+        units = hp.Int("units", 4, 8) if hp.Boolean("wide") else 4
+        rate = strength if kind == "dropout" else 0.5
+        return compiled([layers.Dense(units), noise, layers.Dropout(rate)])
+
+    models = search(dependent, few_digits).joint
+    assert sorted(models.names) == ["kind", "strength", "units", "wide"]
+    assert models.note == ""
+
+
+def test_with_own_code_a_hyperparameter_without_visible_effect_is_searched(few_digits):
+    class Own(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs
+
+    def own(hp):
+        hp.Int("batch_size", 16, 64)
+        return compiled([Own(), layers.Dense(hp.Choice("units", [4, 8])), layers.Dropout(0.5)])
+
+    assert search(own, few_digits).joint.names == ["batch_size", "units"]
+
+
 def test_the_line_connects_trials_with_the_same_hyperparameters():
     trials = pd.DataFrame(
         {
