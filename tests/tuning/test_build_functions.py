@@ -20,7 +20,11 @@ from dropout_zoo.training import Member, TrainSettings, train_members
 from dropout_zoo.tuning import RatesDisplay, TuningResult, tune
 from dropout_zoo.tuning.answer import answer
 from dropout_zoo.tuning.cli.main import main
-from dropout_zoo.tuning.joint_answer import compared_with_rival, without_rival
+from dropout_zoo.tuning.joint_answer import (
+    compared_with_rival,
+    with_hyperparameters,
+    without_rival,
+)
 from dropout_zoo.tuning.race import RIVAL, RaceSettings, comparison_table, run_race
 from dropout_zoo.tuning.recording import RecordingTrainer
 from dropout_zoo.tuning.search import Search, TuningSettings
@@ -405,7 +409,7 @@ CONTROL = {NONE: Setting({"hidden": 0.0}, {"units": 8})}
 TUNED = {RIVAL: Setting({"hidden": 0.0}, {"units": 16})}
 
 
-def concluded(*, finalist, tuned, seeds=10):
+def concluded(*, finalist, tuned, seeds=10, **length):
     """The answer of a race in which no dropout has a loss of 0.5, others as given."""
     race = RaceSettings(NONE, 0, seeds, None, rival=True)
     losses = {NONE: 0.5, "finalist 1": finalist, RIVAL: tuned}
@@ -414,13 +418,14 @@ def concluded(*, finalist, tuned, seeds=10):
         results = []
         for member in members:
             noise = 0.01 * np.sin(member.seed * (1 + len(member.label)))
-            one = trained(member.rates, losses[member.label] + noise, member.seed, LOSS)
+            one = trained(member.rates, losses[member.label] + noise, member.seed, LOSS, **length)
             results.append(replace(one, member=member))
         return results
 
     records = run_race(CONTROL | FINALIST | TUNED, race, LOSS, train)
     table = comparison_table(records, race, LOSS)
     found = answer(*without_rival(table, records), race, LOSS, SPACE, max_epochs=20)
+    found = with_hyperparameters(found, records)
     return compared_with_rival(found, table, records, race, LOSS, max_epochs=20), table
 
 
@@ -443,6 +448,23 @@ def test_the_tuned_control_is_recommended_where_it_is_better_than_the_finalist()
     assert (found.kind, found.setting) == ("harm", RIVAL)
     found, _ = concluded(finalist=0.7, tuned=0.6)
     assert (found.kind, found.setting) == ("harm", NONE)
+
+
+def test_the_tuned_control_is_the_best_so_far_where_training_has_not_ended():
+    unfinished = {"best_epoch": 20, "epochs": 20}
+    found, _ = concluded(finalist=0.3, tuned=0.2, **unfinished)
+    assert (found.kind, found.setting) == ("not trained to the end", RIVAL)
+    assert found.sentence == (
+        "Not trained to the end: the best epoch is among the last tenth of 20 epochs in all runs "
+        'of "hidden 0.40" and "no dropout". Allow more epochs before relying on this. Best so far: '
+        "the best setting without dropout that the search found, units 16 (val_loss 0.1986, mean "
+        "of 10 seeds). The best with the hyperparameters of the finalist, units 8: hidden 0.40 "
+        "(val_loss 0.299, mean of 10 seeds)."
+    )
+    found, _ = concluded(finalist=0.3, tuned=0.4, **unfinished)
+    assert found.setting == "finalist 1"
+    assert "Best so far: hidden 0.40 (" in found.sentence
+    assert found.sentence.endswith("Hyperparameters: units 8.")
 
 
 @pytest.mark.slow
