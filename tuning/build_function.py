@@ -283,8 +283,9 @@ class BuiltModels:
             check_settable(model, self._space(model))
         except ValueError as error:
             raise ValueError(
-                f"{error}; let {self.name}(hp) add its dropout layers whatever the hyperparameters "
-                "are: every setting is also trained without dropout"
+                f"{error}. This is the model that {self.name}(hp) builds with the defaults of its "
+                "hyperparameters; let it add its dropout layers whatever the hyperparameters are: "
+                "every setting is also trained without dropout"
             ) from None
 
 

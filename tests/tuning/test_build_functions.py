@@ -219,8 +219,8 @@ def failing(hp):
 @pytest.mark.parametrize(
     ("function", "settings", "words"),
     [
-        (without_layers, {}, "received a model without any; add a layer .*; let without_layers"),
-        (conditional_dropout, {}, "whatever the hyperparameters are"),
+        (without_layers, {}, "received a model without any; add a layer .*; let it add its"),
+        (conditional_dropout, {}, "conditional_dropout.hp. builds with the defaults of its"),
         (without_hyperparameters, {}, "received none; to search the rates alone, give a model"),
         (rates_only, {}, "received 'rate'; to search the rates alone"),
         (penalized, {}, "'l2' changes; choose an objective such as val_accuracy"),
