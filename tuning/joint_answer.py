@@ -111,9 +111,9 @@ def compared_with_rival(
     if found.kind == NOT_ENDED:
         if not better:
             return found
-        values = Setting.of(runs[names[0]][0]).hyperparameters
+        shared = Setting.of(runs[names[0]][0]).hyperparameters
         row = table[table["setting"] == found.setting].iloc[0]
-        told = _best_so_far(found, described_best(row, race, objective), what, values)
+        told = _best_so_far(found, described_best(row, race, objective), what, shared)
         return replace(best, sentence=told)
     if share_not_ended([length_of(each) for each in runs[RIVAL]], max_epochs) > TOLERATED_SHARE:
         return replace(found, sentence=f"{found.sentence} {what}, was not trained to the end.")

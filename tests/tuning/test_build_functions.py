@@ -155,6 +155,32 @@ def test_the_line_connects_trials_with_the_same_hyperparameters():
     plt.close(display.figure_)
 
 
+def test_the_plot_of_a_race_shows_the_tuned_control_and_no_recommended_rate_of_zero():
+    _, table, records = raced(finalist=0.3, tuned=0.2)
+    trials = pd.DataFrame(
+        {"setting": ["a"], "role": "trial", "status": "completed", "units": 8, "hidden": 0.4,
+         "score": 0.3}
+    )  # fmt: skip
+    rows = [
+        (each.setting, each.role, each.result.member.seed, each.result.score) for each in records
+    ]
+    finalists = pd.DataFrame(rows, columns=["setting", "role", "seed", "score"])
+    drawn = {}
+    for rate in (0.0, 0.4):
+        display = RatesDisplay.from_tables(
+            trials=trials, finalists=finalists, comparison=table, panels={"hidden": ["hidden"]},
+            best_rates={"hidden": rate}, objective=LOSS, hyperparameters=["units"],
+        ).plot()  # fmt: skip
+        of_site, race = display.axes_
+        drawn[rate] = {line.get_label() for line in of_site.get_lines()}
+        plt.close(display.figure_)
+    assert drawn[0.4] - drawn[0.0] == {"recommended rate"}
+    assert [text.get_text() for text in race.get_yticklabels()] == ["finalist 1", RIVAL]
+    scores = finalists.pivot(index="seed", columns="setting", values="score")
+    dots = {line.get_label(): line.get_xdata() for line in race.get_lines()}[f"_{RIVAL}: seeds"]
+    np.testing.assert_allclose(sorted(dots), sorted(scores[NONE] - scores[RIVAL]))
+
+
 def test_a_function_that_builds_other_models_is_another_search(few_digits):
     def wider(hp):
         return compiled([layers.Dense(hp.Choice("units", [4, 8])), layers.Dropout(0.5)])
@@ -409,8 +435,8 @@ CONTROL = {NONE: Setting({"hidden": 0.0}, {"units": 8})}
 TUNED = {RIVAL: Setting({"hidden": 0.0}, {"units": 16})}
 
 
-def concluded(*, finalist, tuned, seeds=10, **length):
-    """The answer of a race in which no dropout has a loss of 0.5, others as given."""
+def raced(*, finalist, tuned, seeds=10, **length):
+    """The answer of a race in which no dropout has a loss of 0.5, others as given, and its runs."""
     race = RaceSettings(NONE, 0, seeds, None, rival=True)
     losses = {NONE: 0.5, "finalist 1": finalist, RIVAL: tuned}
 
@@ -426,7 +452,12 @@ def concluded(*, finalist, tuned, seeds=10, **length):
     table = comparison_table(records, race, LOSS)
     found = answer(*without_rival(table, records), race, LOSS, SPACE, max_epochs=20)
     found = with_hyperparameters(found, records)
-    return compared_with_rival(found, table, records, race, LOSS, max_epochs=20), table
+    return compared_with_rival(found, table, records, race, LOSS, max_epochs=20), table, records
+
+
+def concluded(**arguments):
+    """The answer of such a race, and its table."""
+    return raced(**arguments)[:2]
 
 
 def test_the_answer_is_about_dropout_alone_and_the_tuned_control_is_compared():
