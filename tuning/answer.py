@@ -111,11 +111,11 @@ def answer(
     if not_ended and not lost:
         # Neither a gain nor harm is claimed or ruled out: the order may change.
         if kind != CHANCE:
-            label = _label(best, name, race.control)
-            text = f"Best so far: {label} ({measured_text(best, objective)})"
+            text = f"Best so far: {described_best(best, race, objective)}"
         kind = NOT_ENDED
         shares = {_described(s, of_setting, race): share for s, share in not_ended.items()}
-        sentences.append(not_ended_sentence(shares, len(of_setting), {max_epochs}))
+        settings = len(of_setting) + race.rival  # which is compared later
+        sentences.append(not_ended_sentence(shares, settings, {max_epochs}))
     sentences.append(f"{text}.")
     if dropped := [told for setting, told in failures.items() if setting != race.control]:
         sentences.append(f"Not compared: {'; '.join(dropped)}.")
@@ -252,6 +252,21 @@ def measured_text(row: pd.Series, objective: Objective) -> str:
     """Return the mean score of a setting as text."""
     seeds = int(row["seeds"])
     return f"{objective.name} {row['mean']:.4g}" + (f", mean of {seeds} seeds" if seeds > 1 else "")
+
+
+def described_best(row: pd.Series, race: RaceSettings, objective: Objective) -> str:
+    """Return the name or the rates of a setting, with its mean score, as text.
+
+    Args:
+        row: its row of the table.
+        race: how the settings were compared.
+        objective: what they are judged by.
+
+    Returns:
+        Part of a sentence.
+    """
+    label = _label(row, str(row["setting"]), race.control)
+    return f"{label} ({measured_text(row, objective)})"
 
 
 def _label(row: pd.Series, name: str, control: str) -> str:

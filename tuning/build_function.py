@@ -91,7 +91,8 @@ class BuiltModels:
 
     The rates are searched as those of a given model, except that all sites with the same placement
     share a rate, unless rates are given by site path: how many sites there are may itself depend on
-    a hyperparameter. A hyperparameter that changes nothing but dropout rates keeps its default.
+    a hyperparameter. A hyperparameter that changes nothing but dropout rates, or nothing at all,
+    keeps its default.
 
     Args:
         function: the build function.
@@ -130,8 +131,8 @@ class BuiltModels:
         choices: dict[str, list[float]] = {}
         found = explore(lambda values: self._noting_rates(values, choices), objective)
         self.names = found.names
-        self.hyperparameters, self._fixed = found.hyperparameters, found.rates_only
-        self._fingerprints = found.fingerprints
+        self.hyperparameters, self._fingerprints = found.hyperparameters, found.fingerprints
+        self._rates_only, self._without_effect = found.rates_only, found.without_effect
         for group, rates_of_group in choices.items():
             self.hyperparameters.Choice(_RATE + group, rates_of_group, ordered=True)
         self.default = self._given(self._values({})[1])
@@ -146,6 +147,19 @@ class BuiltModels:
         """What messages call the function."""
         function = getattr(self._function, "func", self._function)
         return str(getattr(function, "__qualname__", type(function).__name__))
+
+    @property
+    def note(self) -> str:
+        """Sentences that say which hyperparameters keep their defaults; empty if none does."""
+        rates = _keeping(
+            self._rates_only, "it changes dropout rates alone", "they change dropout rates alone"
+        )
+        nothing = _keeping(
+            self._without_effect,
+            "it has no effect on the model",
+            "they have no effect on the model",
+        )
+        return " ".join(filter(None, (rates, nothing)))
 
     def model_of(self, hyperparameters: Mapping[str, Any]) -> keras.Model:
         """Return the model with these values of the hyperparameters, which is built once.
@@ -226,11 +240,7 @@ class BuiltModels:
 
     def _values(self, values: Mapping[str, Any]) -> tuple[keras.Model, dict[str, Any]]:
         """Return the model with some values, and those of the values that it uses."""
-        given = {
-            name: value
-            for name, value in values.items()
-            if name not in self._fixed and not name.startswith(_RATE)
-        }
+        given = {name: value for name, value in values.items() if name in self.names}
         key = _text(given)
         if key not in self._used:
             model, hp = self._build(given)
@@ -273,10 +283,20 @@ class BuiltModels:
             check_settable(model, self._space(model))
         except ValueError as error:
             raise ValueError(
-                f"{error}; let {self.name}(hp) add its dropout layers whatever the hyperparameters "
-                "are: every setting is also trained without dropout"
+                f"{error}. This is the model that {self.name}(hp) builds with the defaults of its "
+                "hyperparameters; let it add its dropout layers whatever the hyperparameters are: "
+                "every setting is also trained without dropout"
             ) from None
 
 
 def _text(values: Mapping[str, Any]) -> str:
     return json.dumps(dict(values), sort_keys=True)
+
+
+def _keeping(names: list[str], reason_of_one: str, reason_of_several: str) -> str:
+    """A sentence about hyperparameters that keep their defaults; empty if there are none."""
+    if not names:
+        return ""
+    if len(names) == 1:
+        return f"Keeps its default, because {reason_of_one}: {names[0]}."
+    return f"Keep their defaults, because {reason_of_several}: {', '.join(names)}."

@@ -12,9 +12,11 @@ import keras
 import keras_tuner
 from keras_tuner.engine.hyperparameters import Choice, Fixed, HyperParameter
 
+from dropout_zoo.models.graph.equality import ModelReading, read_model
 from dropout_zoo.models.graph.fingerprint import model_fingerprint
 from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.graph.sites import settable_sites
+from dropout_zoo.models.keras_internals import compile_arguments
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning.trial_tables import COMPARISON_COLUMNS, SCORE_COLUMNS
 
@@ -33,15 +35,17 @@ class Explored:
     """What was found out.
 
     Attributes:
-        hyperparameters: all of them, but those that change nothing but dropout rates.
+        hyperparameters: all of them, but those that are left out.
         names: their names, without those that have a single value.
-        rates_only: names of those that change nothing but dropout rates.
+        rates_only: names of those that are left out because they change nothing but dropout rates.
+        without_effect: names of those that are left out because they change nothing.
         fingerprints: fingerprints of the models that were built.
     """
 
     hyperparameters: keras_tuner.HyperParameters
     names: list[str]
-    rates_only: set[str]
+    rates_only: list[str]
+    without_effect: list[str]
     fingerprints: list[str]
 
 
@@ -53,6 +57,7 @@ class _Seen(NamedTuple):
     structure: str  # its fingerprint without rates
     rates: dict[str, float]
     measured: str
+    reading: ModelReading | None  # None if the user's code cannot be read
 
     @classmethod
     def of(cls, built: Built) -> _Seen:
@@ -63,6 +68,7 @@ class _Seen(NamedTuple):
             model_fingerprint(model, rates=False),
             {site.path: site.rate for site in settable_sites(model)},
             _measured(model),
+            _read(model),
         )
 
 
@@ -70,7 +76,8 @@ def explore(build: Build, objective: Objective) -> Explored:
     """Build models that differ in one hyperparameter each, and see what that changes.
 
     The lowest and the highest value of each hyperparameter are tried, and all values of a choice,
-    so that hyperparameters are found that other values declare.
+    so that hyperparameters are found that other values declare. Those that change nothing but
+    dropout rates, or nothing at all, are tried again beside each of these values.
 
     Args:
         build: builds the models. What it cannot build is left out, but for the defaults.
@@ -83,36 +90,76 @@ def explore(build: Build, objective: Objective) -> Explored:
         ValueError: there is none, one has the name of a column or of a site, or one changes how the
             objective is measured.
     """
-    seen = {"{}": _Seen.of(build({}))}
-
-    def tried(values: Mapping[str, Any]) -> _Seen | None:
-        key = json.dumps(dict(values), sort_keys=True)
-        if key not in seen:
-            if len(seen) >= MAX_BUILDS:
-                return None
-            try:
-                seen[key] = _Seen.of(build(values))
-            except Exception:  # the trials with these values will fail
-                return None
-        return seen[key]
-
-    found, waiting = _Found(objective), deque[Mapping[str, Any]]([{}])
+    models, found = _Models(build), _Found(objective)
+    waiting = deque[Mapping[str, Any]]([{}])
     while waiting:
         values = waiting.popleft()
-        of_values = tried(values)
+        of_values = models.tried(values)
         assert of_values is not None  # only what was built waits
         for each in of_values.hyperparameters:
             if found.knows(each):
                 continue
             active = {**values, **{parent.name: parent.values[0] for parent in each.conditions}}
-            before = tried(active)
+            before = models.tried(active)
             for other in _other_values(each):
                 changed = {**active, each.name: other}
-                after = tried(changed)
+                after = models.tried(changed)
                 if before is not None and after is not None:
-                    found.compare(each, before, after)
+                    found.compare(each.name, before, after)
                     waiting.append(changed)
-    return found.result(list(seen.values()))
+    contexts = models.values
+    for each in found.left_out():
+        _compare_beside(contexts, each, models, found)
+    return found.result(models.seen)
+
+
+def _compare_beside(
+    contexts: list[dict[str, Any]], hyperparameter: HyperParameter, models: _Models, found: _Found
+) -> None:
+    """Compare two values of a hyperparameter beside other values of the others."""
+    name = hyperparameter.name
+    other = list(_other_values(hyperparameter))[-1]
+    for context in contexts:
+        if found.changes_model(name):
+            return
+        before = models.tried({**context, name: hyperparameter.default})
+        after = models.tried({**context, name: other})
+        if before is not None and after is not None:
+            found.compare(name, before, after)
+    if models.exhausted:
+        found.not_compared(name)
+
+
+class _Models:
+    """The models that were built, each once."""
+
+    def __init__(self, build: Build) -> None:
+        self._build = build
+        self._seen = {"{}": _Seen.of(build({}))}
+        self.exhausted = False
+
+    @property
+    def seen(self) -> list[_Seen]:
+        """What is kept of each model."""
+        return list(self._seen.values())
+
+    @property
+    def values(self) -> list[dict[str, Any]]:
+        """The values of hyperparameters with which each model was built."""
+        return [json.loads(key) for key in self._seen]
+
+    def tried(self, values: Mapping[str, Any]) -> _Seen | None:
+        """Return the model with some values; None where it cannot be built."""
+        key = json.dumps(dict(values), sort_keys=True)
+        if key not in self._seen:
+            if len(self._seen) >= MAX_BUILDS:
+                self.exhausted = True
+                return None
+            try:
+                self._seen[key] = _Seen.of(self._build(values))
+            except Exception:  # the trials with these values will fail
+                return None
+        return self._seen[key]
 
 
 class _Found:
@@ -121,7 +168,7 @@ class _Found:
     def __init__(self, objective: Objective) -> None:
         self._objective = objective
         self._all: dict[str, HyperParameter] = {}
-        self._changes: dict[str, set[str]] = {}
+        self._changes: dict[str, set[str]] = {}  # of those with models that could be compared
 
     def knows(self, hyperparameter: HyperParameter) -> bool:
         """Return whether a hyperparameter was found before, and add it if it was not."""
@@ -132,14 +179,30 @@ class _Found:
         self._all[key] = hyperparameter
         return known
 
-    def compare(self, hyperparameter: HyperParameter, before: _Seen, after: _Seen) -> None:
+    def left_out(self) -> list[HyperParameter]:
+        """Return those that change no model beyond its rates, as far as is known."""
+        return [
+            each
+            for each in self._all.values()
+            if each.name in self._changes and not self.changes_model(each.name)
+        ]
+
+    def changes_model(self, name: str) -> bool:
+        """Return whether a hyperparameter has changed a model beyond its rates."""
+        return "model" in self._changes[name]
+
+    def not_compared(self, name: str) -> None:
+        """Note that a hyperparameter may have an effect that was not seen."""
+        if not self._changes[name]:
+            self._changes[name].add("unknown")
+
+    def compare(self, name: str, before: _Seen, after: _Seen) -> None:
         """Note what a hyperparameter has changed."""
-        name = hyperparameter.name
         if self._objective.name.endswith("loss") and before.measured != after.measured:
             raise ValueError(
                 f"expected an objective that all settings measure alike, received "
-                f"{self._objective.name!r}, which contains the loss or the penalties of weights "
-                f"that the hyperparameter {name!r} changes; choose an objective such as "
+                f"{self._objective.name!r}, which contains the loss, the loss_weights or the "
+                f"penalties that the hyperparameter {name!r} changes; choose an objective such as "
                 "val_accuracy, or the weight_decay of an optimizer in place of a regularizer"
             )
         changes = self._changes.setdefault(name, set())
@@ -147,16 +210,21 @@ class _Found:
             changes.add("model")
         elif before.rates != after.rates:
             changes.add("rates")
+        elif not _equal(before.reading, after.reading):
+            changes.add("unknown")
 
     def result(self, models: list[_Seen]) -> Explored:
         """Return what was found out."""
-        rates_only = {name for name, changes in self._changes.items() if changes == {"rates"}}
-        kept = [each for each in self._all.values() if each.name not in rates_only]
+        changed = {name: c for name, c in self._changes.items() if not self.changes_model(name)}
+        rates_only = [name for name, changes in changed.items() if "rates" in changes]
+        without_effect = [name for name, changes in changed.items() if not changes]
+        left_out = [*rates_only, *without_effect]
+        kept = [each for each in self._all.values() if each.name not in left_out]
         names = list(dict.fromkeys(each.name for each in kept if not isinstance(each, Fixed)))
         if not names:
             raise ValueError(
-                "expected a build function that takes hyperparameters besides dropout rates from "
-                f"its argument, received {', '.join(map(repr, rates_only)) or 'none'}; to search "
+                "expected a build function with hyperparameters that change the model, not only "
+                f"dropout rates, received {', '.join(map(repr, left_out)) or 'none'}; to search "
                 "the rates alone, give a model or a function without required arguments"
             )
         paths = {path for model in models for path in model.rates}
@@ -168,7 +236,8 @@ class _Found:
             )
         hyperparameters = keras_tuner.HyperParameters()
         hyperparameters.merge(kept)
-        return Explored(hyperparameters, names, rates_only, [each.fingerprint for each in models])
+        fingerprints = [each.fingerprint for each in models]
+        return Explored(hyperparameters, names, rates_only, without_effect, fingerprints)
 
 
 def _other_values(hyperparameter: HyperParameter) -> Iterator[Any]:
@@ -180,16 +249,43 @@ def _other_values(hyperparameter: HyperParameter) -> Iterator[Any]:
     yield from (each for each in dict.fromkeys(values) if each != hyperparameter.default)
 
 
+def _read(model: keras.Model) -> ModelReading | None:
+    try:
+        return read_model(model, weights="fixed")
+    except Exception:  # the user's own code may raise anything
+        return None
+
+
+def _equal(one: ModelReading | None, other: ModelReading | None) -> bool:
+    """Whether two models are known to be trained alike; own code may do more than can be read."""
+    if one is None or other is None or one.has_own_code or other.has_own_code:
+        return False
+    return one.equals(other)
+
+
 def _measured(model: keras.Model) -> str:
-    """How the loss of a model is measured, its penalties of weights included, as text."""
+    """How the loss of a model is measured, its penalties included, as text."""
     try:
         loss = model.get_compile_config()["loss"]
     except Exception:  # an optimizer or a loss of the user's that cannot be saved
         loss = type(model.loss).__name__
+    weights = compile_arguments(model).get("loss_weights")
     penalties = [
         json.dumps(value, default=str, sort_keys=True)
         for layer in flat_layers(model)
-        for name, value in layer.get_config().items()
-        if name.endswith("regularizer") and value is not None
+        for value in _penalties(layer)
     ]
-    return json.dumps([loss, sorted(set(penalties))], default=str, sort_keys=True)
+    return json.dumps([loss, weights, sorted(set(penalties))], default=str, sort_keys=True)
+
+
+def _penalties(layer: keras.Layer) -> Iterator[Any]:
+    """The penalties of weights and activations that the configuration of a layer shows."""
+    try:
+        config = layer.get_config()
+    except NotImplementedError:  # a user's layer that cannot be saved
+        return
+    if isinstance(layer, keras.layers.ActivityRegularization):
+        yield {name: config[name] for name in ("l1", "l2")}
+    for name, value in config.items():
+        if name.endswith("regularizer") and value is not None:
+            yield value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -17,6 +18,7 @@ from dropout_zoo.tuning.answer import (
     NO_DIFFERENCE,
     NOT_ENDED,
     Answer,
+    described_best,
     interval_text,
     length_of,
     measured_text,
@@ -43,7 +45,7 @@ def with_hyperparameters(found: Answer, records: Sequence[TrainingRecord]) -> An
     )
     if not values:
         return found
-    sentence = f"{found.sentence} Hyperparameters: {describe_hyperparameters(values)}."
+    sentence = found.sentence + _hyperparameters_text(values)
     return replace(found, hyperparameters=values, sentence=sentence)
 
 
@@ -107,8 +109,12 @@ def compared_with_rival(
     better = objective.is_better(rows.loc[RIVAL, "mean"], than=rows.loc[found.setting, "mean"])
     best = Answer(found.kind, RIVAL, setting.rates, found.sentence, setting.hyperparameters)
     if found.kind == NOT_ENDED:
-        told = f"{found.sentence} {what}, has a better mean so far."
-        return replace(best, sentence=told) if better else found
+        if not better:
+            return found
+        shared = Setting.of(runs[names[0]][0]).hyperparameters
+        row = table[table["setting"] == found.setting].iloc[0]
+        told = _best_so_far(found, described_best(row, race, objective), what, shared)
+        return replace(best, sentence=told)
     if share_not_ended([length_of(each) for each in runs[RIVAL]], max_epochs) > TOLERATED_SHARE:
         return replace(found, sentence=f"{found.sentence} {what}, was not trained to the end.")
     scores = {name: [each.score for each in results] for name, results in runs.items()}
@@ -119,6 +125,25 @@ def compared_with_rival(
         told = f"{found.sentence} {what}, {_difference(row)}. It is recommended."
         return replace(best, sentence=told)
     return replace(found, sentence=f"{found.sentence} {what}, {_difference(row)}.")
+
+
+def _best_so_far(
+    found: Answer, finalist_or_control: str, rival: str, values: Mapping[str, Any]
+) -> str:
+    """The sentence about settings that were not trained to the end, where the rival is the best."""
+    best = f"Best so far: {finalist_or_control}."
+    if best not in found.sentence:  # no better than chance
+        return f"{found.sentence} {rival}, has a better mean so far."
+    text = found.sentence.removesuffix(_hyperparameters_text(found.hyperparameters))
+    return text.replace(
+        best,
+        f"Best so far: {rival[0].lower()}{rival[1:]}. The best with the hyperparameters of the "
+        f"finalist, {describe_hyperparameters(values)}: {finalist_or_control}.",
+    )
+
+
+def _hyperparameters_text(values: Mapping[str, Any]) -> str:
+    return f" Hyperparameters: {describe_hyperparameters(values)}."
 
 
 def _difference(row: Mapping[str, float]) -> str:

@@ -25,10 +25,11 @@ class RatesDisplay(Display):
     In the panels of the sites, all runs have the same seed: dots are the trials, the line connects
     those with the same rates at the other sites as one of the best, and the controls are horizontal
     lines. Where other hyperparameters were searched, each trial has its own control, a dot at a
-    rate of 0, and the line connects trials with the same hyperparameters. If the trials do not form
-    a grid, the line is their mean at each rate. The last panel shows what the answer rests on: the
-    gain of each finalist over no dropout on every new seed, and its mean with the interval. A
-    search that ended before its race has no such panel.
+    rate of 0, the line connects trials with the same hyperparameters, and recommended rates are not
+    marked if they are all 0. If the trials do not form a grid, the line is their mean at each rate.
+    The last panel shows what the answer rests on: the gain of each finalist over no dropout on
+    every new seed, and its mean with the interval. The tuned control, which is compared with the
+    finalist, has no interval there. A search that ended before its race has no such panel.
 
     Args:
         trials: one row per trial, with a column of rates for each panel and ``score``.
@@ -104,7 +105,6 @@ class RatesDisplay(Display):
         Returns:
             The display, not yet drawn.
         """
-        compared = comparison[comparison["gain"].notna()].sort_values("gain")
         completed = trials[trials["status"] == "completed"]
         roles = ["trial", "control"] if len(hyperparameters) else ["trial"]
         controls = completed[~completed["role"].isin([*roles, "screening"])]
@@ -114,13 +114,7 @@ class RatesDisplay(Display):
             trials=drawn.assign(**{name: drawn[name].map(str) for name in hyperparameters}),
             panels=panels,
             controls=dict(zip(controls["setting"], controls["score"], strict=True)),
-            race=None
-            if finalists.empty
-            else DifferenceDisplay(
-                gains=compared.reset_index(drop=True),
-                pairs=_pairs(finalists, comparison, objective),
-                label=f"gain in {objective.name} over {_control(finalists)} (right is better)",
-            ),
+            race=None if finalists.empty else _race(finalists, comparison, objective),
             best_rates=best_rates,
             objective=objective,
             hyperparameters=hyperparameters,
@@ -221,10 +215,13 @@ class RatesDisplay(Display):
             axis.axhline(
                 score, color=color, linestyle=style, linewidth=1.5, label=control, zorder=1
             )
-        axis.axvline(
-            self.best_rates[self.panels[name][0]], color=GREEN, linestyle=":", linewidth=1.5,
-            label="recommended rate", zorder=0,
-        )  # fmt: skip
+        searched = [site for sites in self.panels.values() for site in sites]
+        # The dots at 0 are the controls of other hyperparameters too, unlike the recommended one.
+        if not self.hyperparameters or any(map(self.best_rates.get, searched)):
+            axis.axvline(
+                self.best_rates[self.panels[name][0]], color=GREEN, linestyle=":", linewidth=1.5,
+                label="recommended rate", zorder=0,
+            )  # fmt: skip
         axis.set_xlabel(RATE_AXIS)
         axis.set_title(_title(self.panels[name]), fontsize=10)
 
@@ -240,11 +237,19 @@ def _control(finalists: pd.DataFrame) -> str:
     return str(finalists.loc[finalists["role"] == "control", "setting"].iloc[0])
 
 
-def _pairs(finalists: pd.DataFrame, comparison: pd.DataFrame, objective: Objective) -> pd.DataFrame:
-    """The gain of each finalist on each seed."""
-    scores = finalists.pivot(index="seed", columns="setting", values="score")
+def _race(
+    finalists: pd.DataFrame, comparison: pd.DataFrame, objective: Objective
+) -> DifferenceDisplay:
+    """The gains over the control; that of the tuned control has no interval."""
     control = _control(finalists)
+    known = control in set(comparison["setting"])  # otherwise it failed
+    compared = comparison[known & (comparison["setting"] != control)]
+    scores = finalists.pivot(index="seed", columns="setting", values="score")
     sign = 1.0 if objective.direction == "max" else -1.0
-    names = comparison.loc[comparison["gain"].notna(), "setting"]
-    gains = scores[list(names)].sub(scores[control], axis=0) * sign
-    return gains.melt(value_name="gain", var_name="setting")
+    pairs = scores[list(compared["setting"])].sub(scores[control], axis=0) * sign
+    gains = compared.assign(gain=compared["gain"].fillna(compared["setting"].map(pairs.mean())))
+    return DifferenceDisplay(
+        gains=gains.sort_values("gain").reset_index(drop=True),
+        pairs=pairs.melt(value_name="gain", var_name="setting"),
+        label=f"gain in {objective.name} over {control} (right is better)",
+    )

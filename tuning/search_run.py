@@ -240,6 +240,8 @@ class _Run:
                 f"Searched with the dropout rates: {', '.join(search.joint.names)}. Sites with the "
                 "same placement share a rate, unless rates are given by site path."
             )
+            if search.joint.note:
+                say(search.joint.note)
         elif search.space.note:
             say(search.space.note)
         say(search.summary())

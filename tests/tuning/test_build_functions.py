@@ -20,7 +20,11 @@ from dropout_zoo.training import Member, TrainSettings, train_members
 from dropout_zoo.tuning import RatesDisplay, TuningResult, tune
 from dropout_zoo.tuning.answer import answer
 from dropout_zoo.tuning.cli.main import main
-from dropout_zoo.tuning.joint_answer import compared_with_rival, without_rival
+from dropout_zoo.tuning.joint_answer import (
+    compared_with_rival,
+    with_hyperparameters,
+    without_rival,
+)
 from dropout_zoo.tuning.race import RIVAL, RaceSettings, comparison_table, run_race
 from dropout_zoo.tuning.recording import RecordingTrainer
 from dropout_zoo.tuning.search import Search, TuningSettings
@@ -90,6 +94,47 @@ def test_conditional_hyperparameters_belong_to_the_settings_that_use_them(few_di
     assert models.model_of(chosen).layers[1].units == 20
 
 
+def test_hyperparameters_that_keep_their_defaults_are_named(few_digits):
+    def unread(hp):
+        hp.Int("batch_size", 16, 64)
+        rates = [hp.Float(f"rate_{number}", 0.1, 0.5) for number in range(2)]
+        dropout = [layers.Dropout(rate) for rate in rates[: hp.Int("layers", 1, 2)]]
+        return compiled([layers.Dense(4), *dropout])
+
+    models = search(unread, few_digits).joint
+    assert models.names == ["layers"]
+    assert models.note == (
+        "Keep their defaults, because they change dropout rates alone: rate_0, rate_1. "
+        "Keeps its default, because it has no effect on the model: batch_size."
+    )
+    assert search(build, few_digits).joint.note.endswith("alone: rate_0, rate_1.")
+
+
+def test_a_hyperparameter_is_searched_that_has_an_effect_beside_others_alone(few_digits):
+    def dependent(hp):
+        strength, kind = hp.Float("strength", 0.1, 0.9), hp.Choice("kind", ["dropout", "noise"])
+        noise = layers.GaussianNoise(strength if kind == "noise" else 0.0)
+        units = hp.Int("units", 4, 8) if hp.Boolean("wide") else 4
+        rate = strength if kind == "dropout" else 0.5
+        return compiled([layers.Dense(units), noise, layers.Dropout(rate)])
+
+    models = search(dependent, few_digits).joint
+    assert sorted(models.names) == ["kind", "strength", "units", "wide"]
+    assert models.note == ""
+
+
+def test_with_own_code_a_hyperparameter_without_visible_effect_is_searched(few_digits):
+    class Own(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs
+
+    def own(hp):
+        hp.Int("batch_size", 16, 64)
+        return compiled([Own(), layers.Dense(hp.Choice("units", [4, 8])), layers.Dropout(0.5)])
+
+    assert search(own, few_digits).joint.names == ["batch_size", "units"]
+
+
 def test_the_line_connects_trials_with_the_same_hyperparameters():
     trials = pd.DataFrame(
         {
@@ -108,6 +153,32 @@ def test_the_line_connects_trials_with_the_same_hyperparameters():
     assert line.get_xydata().tolist() == [[0.0, 0.2], [0.2, 0.1]]
     assert sorted(drawn["trial"].get_xdata()) == [0.0, 0.0, 0.2, 0.3]
     plt.close(display.figure_)
+
+
+def test_the_plot_of_a_race_shows_the_tuned_control_and_no_recommended_rate_of_zero():
+    _, table, records = raced(finalist=0.3, tuned=0.2)
+    trials = pd.DataFrame(
+        {"setting": ["a"], "role": "trial", "status": "completed", "units": 8, "hidden": 0.4,
+         "score": 0.3}
+    )  # fmt: skip
+    rows = [
+        (each.setting, each.role, each.result.member.seed, each.result.score) for each in records
+    ]
+    finalists = pd.DataFrame(rows, columns=["setting", "role", "seed", "score"])
+    drawn = {}
+    for rate in (0.0, 0.4):
+        display = RatesDisplay.from_tables(
+            trials=trials, finalists=finalists, comparison=table, panels={"hidden": ["hidden"]},
+            best_rates={"hidden": rate}, objective=LOSS, hyperparameters=["units"],
+        ).plot()  # fmt: skip
+        of_site, race = display.axes_
+        drawn[rate] = {line.get_label() for line in of_site.get_lines()}
+        plt.close(display.figure_)
+    assert drawn[0.4] - drawn[0.0] == {"recommended rate"}
+    assert [text.get_text() for text in race.get_yticklabels()] == ["finalist 1", RIVAL]
+    scores = finalists.pivot(index="seed", columns="setting", values="score")
+    dots = {line.get_label(): line.get_xdata() for line in race.get_lines()}[f"_{RIVAL}: seeds"]
+    np.testing.assert_allclose(sorted(dots), sorted(scores[NONE] - scores[RIVAL]))
 
 
 def test_a_function_that_builds_other_models_is_another_search(few_digits):
@@ -153,6 +224,16 @@ def penalized(hp):
     return compiled([layers.Dense(4, kernel_regularizer=penalty), layers.Dropout(0.5)])
 
 
+def penalized_activations(hp):
+    penalty = layers.ActivityRegularization(l2=hp.Float("l2", 1e-4, 1e-2))
+    return compiled([layers.Dense(4), penalty, layers.Dropout(0.5)])
+
+
+def weighted_losses(hp):
+    weights = [hp.Float("weight", 0.1, 1.0)]
+    return compiled([layers.Dense(4), layers.Dropout(0.5)], loss_weights=weights)
+
+
 def named_like_a_site(hp):
     return compiled([layers.Dense(hp.Choice("drop", [4, 8])), layers.Dropout(0.5, name="drop")])
 
@@ -164,11 +245,13 @@ def failing(hp):
 @pytest.mark.parametrize(
     ("function", "settings", "words"),
     [
-        (without_layers, {}, "received a model without any; add a layer .*; let without_layers"),
-        (conditional_dropout, {}, "whatever the hyperparameters are"),
+        (without_layers, {}, "received a model without any; add a layer .*; let it add its"),
+        (conditional_dropout, {}, "conditional_dropout.hp. builds with the defaults of its"),
         (without_hyperparameters, {}, "received none; to search the rates alone, give a model"),
         (rates_only, {}, "received 'rate'; to search the rates alone"),
         (penalized, {}, "'l2' changes; choose an objective such as val_accuracy"),
+        (penalized_activations, {}, "'l2' changes; choose an objective such as val_accuracy"),
+        (weighted_losses, {}, "'weight' changes; choose an objective such as val_accuracy"),
         (named_like_a_site, {}, "received 'drop'; rename them"),
         (failing, {}, "expected failing.hp. to return a Keras model, received ValueError"),
         (OwnFit(), {}, "without a fit of its own, received OwnFit"),
@@ -352,8 +435,8 @@ CONTROL = {NONE: Setting({"hidden": 0.0}, {"units": 8})}
 TUNED = {RIVAL: Setting({"hidden": 0.0}, {"units": 16})}
 
 
-def concluded(*, finalist, tuned, seeds=10):
-    """The answer of a race in which no dropout has a loss of 0.5, others as given."""
+def raced(*, finalist, tuned, seeds=10, **length):
+    """The answer of a race in which no dropout has a loss of 0.5, others as given, and its runs."""
     race = RaceSettings(NONE, 0, seeds, None, rival=True)
     losses = {NONE: 0.5, "finalist 1": finalist, RIVAL: tuned}
 
@@ -361,14 +444,20 @@ def concluded(*, finalist, tuned, seeds=10):
         results = []
         for member in members:
             noise = 0.01 * np.sin(member.seed * (1 + len(member.label)))
-            one = trained(member.rates, losses[member.label] + noise, member.seed, LOSS)
+            one = trained(member.rates, losses[member.label] + noise, member.seed, LOSS, **length)
             results.append(replace(one, member=member))
         return results
 
     records = run_race(CONTROL | FINALIST | TUNED, race, LOSS, train)
     table = comparison_table(records, race, LOSS)
     found = answer(*without_rival(table, records), race, LOSS, SPACE, max_epochs=20)
-    return compared_with_rival(found, table, records, race, LOSS, max_epochs=20), table
+    found = with_hyperparameters(found, records)
+    return compared_with_rival(found, table, records, race, LOSS, max_epochs=20), table, records
+
+
+def concluded(**arguments):
+    """The answer of such a race, and its table."""
+    return raced(**arguments)[:2]
 
 
 def test_the_answer_is_about_dropout_alone_and_the_tuned_control_is_compared():
@@ -390,6 +479,23 @@ def test_the_tuned_control_is_recommended_where_it_is_better_than_the_finalist()
     assert (found.kind, found.setting) == ("harm", RIVAL)
     found, _ = concluded(finalist=0.7, tuned=0.6)
     assert (found.kind, found.setting) == ("harm", NONE)
+
+
+def test_the_tuned_control_is_the_best_so_far_where_training_has_not_ended():
+    unfinished = {"best_epoch": 20, "epochs": 20}
+    found, _ = concluded(finalist=0.3, tuned=0.2, **unfinished)
+    assert (found.kind, found.setting) == ("not trained to the end", RIVAL)
+    assert found.sentence == (
+        "Not trained to the end: the best epoch is among the last tenth of 20 epochs in all runs "
+        'of "hidden 0.40" and "no dropout". Allow more epochs before relying on this. Best so far: '
+        "the best setting without dropout that the search found, units 16 (val_loss 0.1986, mean "
+        "of 10 seeds). The best with the hyperparameters of the finalist, units 8: hidden 0.40 "
+        "(val_loss 0.299, mean of 10 seeds)."
+    )
+    found, _ = concluded(finalist=0.3, tuned=0.4, **unfinished)
+    assert found.setting == "finalist 1"
+    assert "Best so far: hidden 0.40 (" in found.sentence
+    assert found.sentence.endswith("Hyperparameters: units 8.")
 
 
 @pytest.mark.slow

@@ -265,7 +265,8 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
     )
     size = search.space.size
     if search.joint is not None:
-        click.echo(f"Other hyperparameters: {', '.join(search.joint.names)}.")
+        note = search.joint.note
+        click.echo(f"Other hyperparameters: {', '.join(search.joint.names)}.{note and ' ' + note}")
     elif search.space.note:
         click.echo(search.space.note)
     if search.joint is None and search.oracle != "hyperband" and search.max_trials < size:
