@@ -19,6 +19,7 @@ from dropout_zoo.models.keras_internals import (
     seed_generators,
     set_initial_seed,
 )
+from dropout_zoo.models.random_state import random_states_restored
 
 # Distinguish the random streams of one seed.
 _ORDER_STREAM, _MASK_STREAM, _WEIGHT_STREAM, _BUILD_STREAM = 1, 2, 3, 4
@@ -45,7 +46,7 @@ def fresh_weights(model: keras.Model, seed: int) -> list[np.ndarray]:
         _seed_globals(_drawn(_WEIGHT_STREAM, seed, next(numbers)))
         return _layer_without_seeds(layer)
 
-    with _globals_restored():
+    with random_states_restored():
         _seed_globals(_drawn(_WEIGHT_STREAM, seed, 0))  # for models that are built as a whole
         clone = clone_model(model, fresh_layer)
     for old, new in zip(flat_layers(model), flat_layers(clone), strict=True):
@@ -120,7 +121,7 @@ def seeded_globals(seed: int) -> Iterator[None]:
     Yields:
         Nothing.
     """
-    with _globals_restored():
+    with random_states_restored():
         _seed_globals(_drawn(_BUILD_STREAM, seed, 0))
         yield
 
@@ -136,18 +137,6 @@ def _seed_globals(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     global_seed_generator().state.assign([seed, 0])
-
-
-@contextmanager
-def _globals_restored() -> Iterator[None]:
-    python_state, numpy_state = random.getstate(), np.random.get_state()
-    keras_state = keras.ops.convert_to_numpy(global_seed_generator().state)
-    try:
-        yield
-    finally:
-        global_seed_generator().state.assign(keras_state)
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)
 
 
 def _layer_without_seeds(layer: keras.Layer) -> keras.Layer:

@@ -62,7 +62,9 @@ class TuningResult:
             ``"out of time"``.
         sentence: the result in plain words.
         control: name of the setting without dropout at the searched sites.
-        fixed_rates: rates by path of the sites that have dropout and were not searched.
+        fixed_rates: rates by path of the sites that have dropout and were not searched; NaN if not
+            known.
+        own_noise: paths of those that are noise layers of the user's own, which cannot be set.
         objective: the metric by which settings were compared, and its direction.
         test: loss and metrics of the best model on the test set; empty without a test set.
         space: the search space, with the `best_hyperparameters` where there are any.
@@ -97,6 +99,7 @@ class TuningResult:
     sentence: str
     control: str
     fixed_rates: Mapping[str, float]
+    own_noise: Sequence[str]
     objective: Objective
     test: Mapping[str, float]
     space: SearchSpace
@@ -168,7 +171,11 @@ class TuningResult:
             answer=outcome["answer"],
             sentence=outcome["sentence"],
             control=search["control"],
-            fixed_rates=outcome["fixed_rates"],
+            fixed_rates={
+                path: math.nan if rate is None else rate
+                for path, rate in outcome["fixed_rates"].items()
+            },
+            own_noise=outcome["own_noise"],
             objective=Objective(**outcome["objective"]),
             test={n: math.nan if value is None else value for n, value in outcome["test"].items()},
             space=SearchSpace(
@@ -190,8 +197,7 @@ class TuningResult:
         test = ", ".join(f"{name} {value:.4g}" for name, value in self.test.items())
         lines = [self.sentence]
         if self.fixed_rates:
-            fixed = describe_rates(self.fixed_rates)
-            lines.append(f"Not searched, the same in every setting: {fixed}.")
+            lines.append(f"Not searched, the same in every setting: {self._fixed_text()}.")
         searched = [path for paths in self.space.sites.values() for path in paths]
         dropout = any(self.best_rates.get(path) for path in searched)
         rates = f"the rates {describe_rates(self.best_rates)}" if dropout else self.control
@@ -201,6 +207,15 @@ class TuningResult:
         tested = f"on the test set: {test}" if test else "not tested: the data have no test set"
         lines.append(f"The recommended model{self._file_of_model()} has {rates}; {tested}.")
         return "\n".join([*lines, "", self._comparison_text()])
+
+    def _fixed_text(self) -> str:
+        settable = {p: rate for p, rate in self.fixed_rates.items() if p not in self.own_noise}
+        texts = [describe_rates(settable)]
+        for path in self.own_noise:
+            rate = self.fixed_rates[path]
+            known = path if math.isnan(rate) else describe_rates({path: rate})
+            texts.append(f"{known} (cannot be set)")
+        return ", ".join(filter(None, texts))
 
     def plot(self, ax: Axes | Sequence[Axes] | None = None, **style: Any) -> RatesDisplay:
         """Plot the score of every trial against its rates, and the race.
@@ -238,7 +253,8 @@ class TuningResult:
             "sentence": self.sentence,
             "space": {name: list(rates) for name, rates in self.space.choices.items()},
             "sites": {name: list(paths) for name, paths in self.space.sites.items()},
-            "fixed_rates": dict(self.fixed_rates),
+            "fixed_rates": {path: finite_or_none(r) for path, r in self.fixed_rates.items()},
+            "own_noise": list(self.own_noise),
             "objective": self.objective._asdict(),
             "settings": [
                 {key: finite_or_none(value) for key, value in row.items()}

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from dropout_zoo.models.argument_validation import check_count
+from dropout_zoo.models.argument_validation import check_count, finite_or_none
 from dropout_zoo.models.factory import resolve_model
-from dropout_zoo.models.graph.sites import settable_sites
+from dropout_zoo.models.graph.sites import dropout_sites, settable_sites
 from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.plan import NO_DROPOUT
 from dropout_zoo.studies.site_groups import AS_GIVEN
@@ -136,12 +136,26 @@ class Search:
 
     @property
     def fixed(self) -> dict[str, float]:
-        """Rates by path of the sites that have dropout and are not searched."""
+        """Rates by path of the sites that have dropout and are not searched; NaN if not known."""
         return self.fixed_in(self.joint.default if self.joint else Setting(self.given))
 
     def fixed_in(self, setting: Setting) -> dict[str, float]:
         """Return `fixed` for the hyperparameters of a setting."""
-        return {path: rate for path, rate in self.without(setting).rates.items() if rate}
+        kept = {path: rate for path, rate in self.without(setting).rates.items() if rate}
+        return kept | self.own_noise_in(setting)
+
+    def own_noise_in(self, setting: Setting) -> dict[str, float]:
+        """Return the rates by path of noise layers of the user's own, which cannot be set.
+
+        Args:
+            setting: a setting, of which the hyperparameters matter.
+
+        Returns:
+            The rates; NaN for those that are not known.
+        """
+        joint = self.joint
+        model = joint.model_of(setting.hyperparameters) if joint else self.model
+        return {site.path: site.rate for site in dropout_sites(model) if site.own_noise}
 
     @property
     def as_given(self) -> Setting | None:
@@ -273,7 +287,7 @@ class Search:
             "sites": {name: list(paths) for name, paths in self.space.sites.items()},
             **({} if self.joint is None else self.joint.describe()),
             "given_rates": self.given,
-            "fixed_rates": self.fixed,
+            "fixed_rates": {path: finite_or_none(rate) for path, rate in self.fixed.items()},
             "control": self.control,
             "model": describe_model(self.model, self.settings.training.initial_weights),
             "data": describe_data(self.dataset),

@@ -16,7 +16,7 @@ from matplotlib import pyplot as plt
 
 from dropout_zoo.models.graph.changed_rates import rates_fixed_in_code
 from dropout_zoo.models.graph.cloning import is_built_again
-from dropout_zoo.models.graph.sites import dropout_sites
+from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.run_directory import OUTCOME, RunDirectory, unused_directory
 from dropout_zoo.training.data.targets import with_loss_targets
@@ -214,6 +214,7 @@ class _Run:
             sentence=found.sentence,
             control=search.control,
             fixed_rates=search.fixed_in(best),
+            own_noise=tuple(search.own_noise_in(best)),
             objective=objective,
             test=self._test(model),
             space=self._space_of(best),
@@ -507,7 +508,7 @@ class _Run:
 
 
 def _warn_of_rates_in_code(model: keras.Model) -> None:
-    rates = {site.path: site.rate for site in dropout_sites(model)}
+    rates = {site.path: site.rate for site in settable_sites(model)}
     if is_built_again(model):
         warnings.warn(
             f"Keras cannot create the best model from a configuration, so that its weights alone "

@@ -187,7 +187,7 @@ def search_space(
         (0.2, 0.5)
     """
     sites = dropout_sites(model)
-    known = [site.path for site in sites if not site.learned]
+    known = [site.path for site in sites if site.is_settable]
     named = rates if isinstance(rates, Mapping) else {}
     unknown = [path for path in named if path not in known]
     if unknown:
@@ -204,7 +204,7 @@ def search_space(
         # A dropout layer with rate 0 was added on purpose; inside another layer, 0 just means no
         # dropout.
         absent = site.rate == 0 and site.layer is not site.owner
-        searched = site.placement in wanted and not site.learned and not absent
+        searched = site.placement in wanted and site.is_settable and not absent
         if site.path not in named and not searched:
             continue
         key = (id(site.owner), site.argument, site.rate)
@@ -325,13 +325,15 @@ def _space(
 def _no_site_error(sites: Sequence[DropoutSite], wanted: Iterable[str]) -> ValueError:
     """Return the error to raise where there is nothing to search."""
     received = ", ".join(
-        f"{site.path} ({site.placement}{', a learned rate' * site.learned})" for site in sites
+        f"{site.path} ({site.placement}{', a learned rate' * site.learned}"
+        f"{', noise of its own that cannot be set' * site.own_noise})"
+        for site in sites
     )
     remedy = (
         "add a layer such as keras.layers.Dropout(0.2) after a hidden layer, or, to a registered "
         "model, by placements (--placements)"
     )
-    site = next((site for site in sites if not site.learned), None)
+    site = next((site for site in sites if site.is_settable), None)
     if site is not None:
         remedy = (
             f"to search {site.path!r}, pass rates={{{site.path!r}: [0.2, 0.5]}} or "

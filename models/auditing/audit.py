@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import isnan
 
 import keras
 
@@ -10,6 +11,7 @@ from dropout_zoo.models.auditing.context import AuditContext
 from dropout_zoo.models.auditing.report import AuditReport, Finding, sorted_findings
 from dropout_zoo.models.auditing.rules import RULES
 from dropout_zoo.models.auditing.rules.base import chosen_rules
+from dropout_zoo.models.graph.sites import DropoutSite
 
 __all__ = ["AuditReport", "Finding", "audit"]
 
@@ -66,6 +68,18 @@ def _unique_findings(findings: list[Finding]) -> list[Finding]:
 
 
 def _limits(context: AuditContext) -> tuple[str, ...]:
+    return (*map(_limit_of_own_noise, context.own_noise), *_limits_of_graph(context))
+
+
+def _limit_of_own_noise(site: DropoutSite) -> str:
+    rate = "" if isnan(site.rate) else f" at a rate of {site.rate:g}"
+    return (
+        f"{site.path!r} ({type(site.layer).__name__}) applies dropout or other noise of its own"
+        f"{rate}: the rules do not apply to it, and its rate cannot be set"
+    )
+
+
+def _limits_of_graph(context: AuditContext) -> tuple[str, ...]:
     if not context.has_graph:
         return (
             f"{type(context.model).__name__} is a subclassed model without a graph: only rates and "

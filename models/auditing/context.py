@@ -45,7 +45,8 @@ class AuditContext:
         model: the model.
         has_graph: whether it has a graph that can be read.
         graph: its graph; empty if there is none.
-        sites: its dropout sites.
+        sites: its dropout sites, without those of noise layers of the user's own.
+        own_noise: the sites of those layers, about which the rules know nothing.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -53,7 +54,9 @@ class AuditContext:
         self.model = model
         self.has_graph = graph is not None
         self.graph = graph or Graph()
-        self.sites = dropout_sites(model)
+        sites = dropout_sites(model)
+        self.sites = [site for site in sites if not site.own_noise]
+        self.own_noise = [site for site in sites if site.own_noise]
         self._computing: dict[int, bool] = {}
 
     @cached_property

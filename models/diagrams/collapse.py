@@ -95,7 +95,7 @@ def _find_repeats(layers: Sequence[LayerSpec], sections: Sequence[Section]) -> l
             number in starts,
             layer.is_output,
             layer.is_shared,
-            tuple(site.placement for site in layer.sites),
+            tuple((site.placement, site.own_noise) for site in layer.sites),
         )
         for number, layer in enumerate(layers)
     ]
@@ -174,6 +174,7 @@ def _merged(copies: Sequence[LayerSpec]) -> LayerSpec:
                 tuple(path for site in sites for path in site.paths),
                 tuple(rate for site in sites for rate in site.rates),
                 sites[0].placement,
+                sites[0].own_noise,
             )
             for sites in zip(*(copy.sites for copy in copies), strict=True)
         ),

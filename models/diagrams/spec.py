@@ -21,11 +21,13 @@ class SiteSpec:
             stands for several.
         rates: rate (fraction dropped); one per path.
         placement: placement, as `dropout_sites` returns it.
+        own_noise: whether a layer of the user's own draws the noise, so that no rate can be set.
     """
 
     paths: tuple[str, ...]
     rates: tuple[float, ...]
     placement: str
+    own_noise: bool = False
 
     @property
     def name(self) -> str:
@@ -36,6 +38,9 @@ class SiteSpec:
     def describe(self) -> str:
         """Rate, placement and guidance in words."""
         low, high = min(self.rates), max(self.rates)
+        if self.own_noise:
+            known = [_rate(rate) for rate in dict.fromkeys(self.rates) if not math.isnan(rate)]
+            return f"rate {' and '.join(known) or 'unknown'} (cannot be set), {self.placement}"
         rate = _rate(low) if low == high else f"{_rate(low)} to {_rate(high)}"
         return f"rate {rate}, {self.placement}, {self._guidance(low, high)}"
 

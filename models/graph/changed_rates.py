@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from math import isnan
 from typing import Any
 
 import keras
@@ -47,7 +48,8 @@ def with_rates(
 
     Raises:
         ValueError: a path is not that of a site, a rate is out of range, a rate cannot be set
-            without changing another one, or the layer learns its rate.
+            without changing another one, the layer learns its rate, or it is a noise layer of the
+            user's own.
         TypeError: the model or one of its layers cannot be cloned.
 
     Example:
@@ -66,15 +68,30 @@ def with_rates(
     ):
         # A rate assigned to an inner layer is not in the outer layer's configuration.
         given = {path: site.rate for path, site in sites.items()}
-        return with_rates(_plain_clone(model, {}, given), wanted)
-    changed = [site for path, site in sites.items() if wanted[path] != site.rate]
+        known = {path: rate for path, rate in wanted.items() if not isnan(rate)}
+        return with_rates(_plain_clone(model, {}, given), known)
+    changed = [
+        site
+        for path, site in sites.items()
+        if wanted[path] != site.rate and not (isnan(wanted[path]) and isnan(site.rate))
+    ]
     for site in changed:
-        if site.learned:
-            raise ValueError(
-                f"expected sites whose rates can be set, received {site.path!r}, whose layer "
-                f"learns its rate ({site.rate:.3g} so far); set its initial_rate instead"
-            )
+        _check_settable(site)
     return _plain_clone(model, _settings(model, changed, wanted), wanted)
+
+
+def _check_settable(site: DropoutSite) -> None:
+    if site.learned:
+        raise ValueError(
+            f"expected sites whose rates can be set, received {site.path!r}, whose layer "
+            f"learns its rate ({site.rate:.3g} so far); set its initial_rate instead"
+        )
+    if site.own_noise:
+        raise ValueError(
+            f"expected sites whose rates can be set, received {site.path!r}, whose layer "
+            f"({type(site.layer).__name__}) draws its noise itself; use keras.layers.Dropout, or a "
+            "layer that calls one, in its place"
+        )
 
 
 def rates_fixed_in_code(model: keras.Model) -> list[str]:
@@ -90,7 +107,7 @@ def rates_fixed_in_code(model: keras.Model) -> list[str]:
     return [
         site.path
         for site in dropout_sites(model)
-        if not site.learned and copied[site.path] != site.rate
+        if site.is_settable and copied[site.path] != site.rate
     ]
 
 
@@ -125,7 +142,10 @@ def _rates_by_path(
     """The rates of `with_rates` by path, checked."""
     if not isinstance(rates, Mapping):
         rate = check_rate(rates, "rates")
-        return {path: rate for path, site in sites.items() if not site.learned}
+        if not any(site.is_settable for site in sites.values()):
+            for site in sites.values():
+                _check_settable(site)
+        return {path: rate for path, site in sites.items() if site.is_settable}
     by_path = {
         site.path if isinstance(site, DropoutSite) else site: rate for site, rate in rates.items()
     }

@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 from collections import defaultdict
 from collections.abc import Mapping
-from types import CodeType
 
 import keras
 
 from dropout_zoo.models.graph.cloning import clone_model, cloned_layer, copy_weights
 from dropout_zoo.models.graph.compilation import compile_like
 from dropout_zoo.models.graph.model_graph import flat_layers, is_own_code
-from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
+from dropout_zoo.models.graph.own_noise import names_in_code, own_classes
+from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites, settable_sites
 from dropout_zoo.models.keras_internals import (
     apply_dropout_at_any_rate,
     dropout_of_attention,
@@ -81,9 +81,7 @@ def set_rates_in_place(model: keras.Model, rates: Mapping[str, float]) -> None:
         model: a clone of plain layers that has not been called in training.
         rates: wanted rate (fraction dropped) by site path.
     """
-    changed = [
-        site for site in dropout_sites(model) if not site.learned and site.rate != rates[site.path]
-    ]
+    changed = [site for site in settable_sites(model) if site.rate != rates[site.path]]
     for site in changed:
         set_dropout_rate(site.layer, site.argument, rates[site.path])
         for layer in flat_layers(model):
@@ -116,8 +114,8 @@ def why_rates_are_fixed(model: keras.Model) -> str | None:
     Returns:
         The reason, worded as the end of a sentence; None if they can.
     """
-    for site in dropout_sites(model):
-        if rate_in_variables(site.layer, site.argument) is not None or site.learned:
+    for site in settable_sites(model):
+        if rate_in_variables(site.layer, site.argument) is not None:
             continue
         if type(site.layer) not in LIFTED:
             if site.argument != "rate":
@@ -158,16 +156,11 @@ def _reads_rate(layer: keras.Layer, site: DropoutSite) -> bool:
         for name, value in vars(layer).items()
         if type(value) in (int, float) and value in numbers and not name.startswith("_")
     }
-    own = [
-        each
-        for each in type(layer).__mro__
-        if each.__module__.partition(".")[0] not in ("keras", "dropout_zoo", "builtins")
-    ]
     names: dict[str, set[str]] = defaultdict(set)  # by function, those in it
-    for each in own:
+    for each in own_classes(layer):
         for name, value in vars(each).items():
             if inspect.isfunction(value):
-                names[name] |= _names_in(value.__code__)
+                names[name] |= names_in_code(value.__code__)
     # What a layer is built with may use functions of its own, such as one that makes a block.
     built_with = _reached(names, set(_NOT_IN_CALLS) & set(names))
     called = _reached(names, set(names) - built_with | {"call"} & set(names))
@@ -184,11 +177,6 @@ def _reached(names: Mapping[str, set[str]], functions: set[str]) -> set[str]:
 
 
 _NOT_IN_CALLS = ("__init__", "get_config", "from_config", "build", "compute_output_shape")
-
-
-def _names_in(code: CodeType) -> set[str]:
-    inner = [each for each in code.co_consts if isinstance(each, CodeType)]
-    return set(code.co_names).union(*map(_names_in, inner))
 
 
 def runtime_rates(model: keras.Model) -> dict[str, RateInVariables]:

@@ -11,6 +11,7 @@ import keras
 
 from dropout_zoo.models import keras_internals
 from dropout_zoo.models.graph.model_graph import Graph, GraphLayer, inner_layers, read_graph
+from dropout_zoo.models.graph.own_noise import is_own_noise, rate_of_own_noise
 from dropout_zoo.models.layers.concrete_dropout import ConcreteDropout
 from dropout_zoo.models.layers.drop_connect import DropConnect
 from dropout_zoo.models.layers.lifting import rate_in_variables
@@ -65,12 +66,15 @@ class DropoutSite:
         owner: the layer of the model's graph that contains the site: the dropout layer itself, or
             the composite or recurrent layer around it.
         learned: whether the layer learns its rate, so that it cannot be set (`ConcreteDropout`).
+        own_noise: whether the layer is of the user's own and draws its masks or noise itself, so
+            that its rate cannot be set. The rate is that of an attribute such as ``rate`` or
+            ``drop_prob``, or NaN if there is none.
 
     Example:
         >>> from dropout_zoo.models import build_cnn, dropout_sites
         >>> (site,) = dropout_sites(build_cnn())
-        >>> site
-        DropoutSite(path='hidden_1_dropout', rate=0.5, placement='hidden', learned=False)
+        >>> site.path, site.rate, site.placement, site.is_settable
+        ('hidden_1_dropout', 0.5, 'hidden', True)
     """
 
     path: str
@@ -80,6 +84,12 @@ class DropoutSite:
     argument: str = field(repr=False)
     owner: keras.Layer = field(repr=False)
     learned: bool = False
+    own_noise: bool = False
+
+    @property
+    def is_settable(self) -> bool:
+        """Whether the rate can be set."""
+        return not self.learned and not self.own_noise
 
 
 def dropout_sites(model: keras.Model) -> list[DropoutSite]:
@@ -91,6 +101,10 @@ def dropout_sites(model: keras.Model) -> list[DropoutSite]:
     such as `MultiHeadAttention`, and subclassed models. Sites are also, if they are not 0, the
     `dropout` and `recurrent_dropout` arguments of recurrent layers and the `dropout` of `Attention`
     and `AdditiveAttention`. A layer that is called several times is one site.
+
+    Layers of your own that draw their masks or noise themselves are sites whose rates cannot be
+    set. They are recognised by what they do: they are called on random numbers, and return them
+    unchanged at inference and changed at random in training.
 
     The placement of a site is read from the graph:
 
@@ -124,15 +138,19 @@ def dropout_sites(model: keras.Model) -> list[DropoutSite]:
     """
     if not isinstance(model, keras.Layer):  # a layer holds sites as a model does
         raise TypeError(f"expected a Keras model, received {type(model).__name__}")
+    return _find_sites(model, own_noise=True)
+
+
+def _find_sites(model: keras.Model, *, own_noise: bool) -> list[DropoutSite]:
+    """Find the sites; without layers of the user's own that draw noise, no layer is called."""
     graph = read_graph(model)
     sites: list[DropoutSite] = []
     taken: set[str] = set()
     for entry in graph.layers if graph else [GraphLayer(model, "", model)]:
         held = list(_with_inner_layers(entry))
         for index, (layer, names, in_recurrence) in enumerate(held):
-            for argument in _dropping_arguments(layer):
-                suffix = [] if argument == "rate" else [argument]
-                path = _unique("/".join([*names, *suffix]), taken)
+            for argument, rate, suffix, own in _dropping(layer, own_noise):
+                path = _unique("/".join([*names, *filter(None, [suffix])]), taken)
                 if in_recurrence:
                     placement = "recurrent"
                 elif isinstance(layer, (keras.layers.Attention, DropConnect)):
@@ -141,17 +159,17 @@ def dropout_sites(model: keras.Model) -> list[DropoutSite]:
                     placement = _placement_in_graph(entry.layer, graph)
                 else:
                     placement = _placement_in_order(index, [each.layer for each in held])
-                variable = rate_in_variables(layer, argument)
-                rate = float(getattr(layer, argument)) if variable is None else variable.rate
                 learned = isinstance(layer, ConcreteDropout)
                 sites.append(
-                    DropoutSite(path, rate, placement, layer, argument, entry.owner, learned)
+                    DropoutSite(path, rate, placement, layer, argument, entry.owner, learned, own)
                 )
     return sites
 
 
 def settable_sites(model: keras.Model) -> list[DropoutSite]:
-    """Find the dropout sites whose rates can be set: all except those whose layers learn the rate.
+    """Find the dropout sites whose rates can be set.
+
+    Those of layers that learn the rate, and of noise layers of the user's own, are left out.
 
     Args:
         model: any Keras model.
@@ -159,7 +177,7 @@ def settable_sites(model: keras.Model) -> list[DropoutSite]:
     Returns:
         The sites, from input to output.
     """
-    return [site for site in dropout_sites(model) if not site.learned]
+    return [site for site in _find_sites(model, own_noise=False) if site.is_settable]
 
 
 class _Held(NamedTuple):
@@ -186,6 +204,24 @@ def _with_inner_layers(entry: GraphLayer) -> Iterator[_Held]:
             yield from walk(inner, (*names, name), in_recurrence)
 
     return walk(entry.layer, (entry.path,) if entry.path else (), False)
+
+
+class _Dropping(NamedTuple):
+    argument: str
+    rate: float
+    suffix: str
+    own_noise: bool
+
+
+def _dropping(layer: keras.Layer, own_noise: bool) -> Iterator[_Dropping]:
+    """The dropout that a layer applies itself, and what the path of the site adds to its name."""
+    arguments = _dropping_arguments(layer)
+    for argument in arguments:
+        variable = rate_in_variables(layer, argument)
+        rate = float(getattr(layer, argument)) if variable is None else variable.rate
+        yield _Dropping(argument, rate, "" if argument == "rate" else argument, False)
+    if own_noise and not arguments and is_own_noise(layer):
+        yield _Dropping(*rate_of_own_noise(layer), "", True)
 
 
 def _dropping_arguments(layer: keras.Layer) -> list[str]:

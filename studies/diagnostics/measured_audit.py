@@ -131,7 +131,7 @@ def _obstacle(model: keras.Model) -> str | None:
                 "measuring needs outputs of shape (batch, units)"
             )
     for site in dropout_sites(model):
-        if not 0 <= site.rate < 1:
+        if not site.own_noise and not 0 <= site.rate < 1:
             return f"{site.path!r} has a rate of {site.rate:g}: nothing was measured"
     return None
 
@@ -149,7 +149,7 @@ class _MeasuredAudit:
     ) -> None:
         self.model, self.dataset, self.codes = model, dataset, codes
         self.training, self.epochs, self.num_seeds = training, training["epochs"], num_seeds
-        self.sites = dropout_sites(model)
+        self.sites = [site for site in dropout_sites(model) if not site.own_noise]
         self.measured = Measurements()
         self.limits: list[str] = []
         self.numbers: dict[str, dict[str, float]] = {}

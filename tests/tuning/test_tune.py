@@ -389,6 +389,50 @@ def test_sites_that_are_not_searched_keep_their_rates_in_every_setting(few_digit
     assert "Not searched, the same in every setting: output_dropout 0.20." in result.summary()
 
 
+class OwnDropout(layers.Layer):
+    """Draws its mask itself, so that its rate cannot be set."""
+
+    def __init__(self, rate, **kwargs):
+        super().__init__(**kwargs)
+        self.rate, self.seeds = rate, keras.random.SeedGenerator(0)
+
+    def call(self, x, training=None):
+        return keras.random.dropout(x, self.amount(), seed=self.seeds) if training else x
+
+    def amount(self):
+        return self.rate
+
+
+class OwnNoise(OwnDropout):
+    """Has no attribute that could be its rate."""
+
+    def __init__(self, **kwargs):
+        super().__init__(rate=None, **kwargs)
+
+    def amount(self):
+        return 0.25
+
+    def get_config(self):
+        return {"name": self.name}
+
+
+def test_dropout_that_cannot_be_set_is_said_to_be_in_every_setting(few_digits):
+    model = build_mlp(units=(8,), hidden_rates=(0.4,))
+    x = OwnNoise(name="noise")(OwnDropout(0.5, name="own")(model.layers[-1].input))
+    model = keras.Model(model.inputs, layers.Dense(10, activation="softmax")(x))
+    model.compile("adam", "sparse_categorical_crossentropy")
+    settings = QUICK | {"epochs": 1, "num_finalists": 1, "num_seeds": 1}
+    result = tune(model, few_digits, **settings)
+    assert result.control == "no dropout at the searched sites"
+    assert "no dropout" not in set(result.comparison["setting"])
+    kept = (
+        "Not searched, the same in every setting: own 0.50 (cannot be set), noise (cannot be set)."
+    )
+    assert kept in result.summary()
+    assert TuningResult.load(result.directory).summary() == result.summary()
+    assert result.outcome()["fixed_rates"] == {"own": 0.5, "noise": None}
+
+
 @pytest.mark.slow
 def test_training_stops_early_unless_epochs_are_given(few_digits):
     model = build_mlp(units=(8,), hidden_rates=(0.4,))

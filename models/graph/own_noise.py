@@ -1,0 +1,135 @@
+"""Layers of the user's own that apply dropout or other noise, recognised by what they do."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Real
+from types import CodeType
+from typing import Any
+
+import keras
+import numpy as np
+
+from dropout_zoo.models.graph.model_graph import is_own_code
+from dropout_zoo.models.keras_internals import direct_layers, seed_generators
+from dropout_zoo.models.random_state import random_states_restored
+
+RATE_NAMES = ("rate", "drop_rate", "dropout_rate", "drop_prob", "dropout_prob", "p", "prob")
+"""Attributes in which layers usually keep the fraction that they drop."""
+
+# Functions that draw random numbers, or the module that has them, as code names them.
+_DRAWING = {"random", "dropout", "bernoulli", "rand", "rand_like"}
+# Elements of the input that a layer is tried on, and the numbers of examples in it. Each example
+# may be dropped as a whole, so that a low rate takes many to show.
+_ELEMENTS, _FEWEST, _MOST = 2**17, 8, 256
+_LENGTH = 4  # of axes of any length
+_CALLS = 8
+
+
+def is_own_noise(layer: keras.Layer) -> bool:
+    """Whether a layer of the user's own changes its input at random, and in training alone.
+
+    The layer is called to find out, if its code draws random numbers. All random states are set
+    back. Only built layers without layers inside them are called.
+
+    Args:
+        layer: any layer.
+
+    Returns:
+        Whether its outputs differ from call to call in training, and equal its input at inference.
+    """
+    if not is_own_code(layer) or isinstance(layer, keras.Model) or direct_layers(layer):
+        return False
+    if not layer.built or not (seed_generators(layer) or _DRAWING & names_in_own_code(layer)):
+        return False
+    shape = layer.get_build_config().get("input_shape")
+    if not isinstance(shape, list | tuple) or not all(
+        each is None or isinstance(each, int) for each in shape
+    ):
+        return False
+    with random_states_restored(), _variables_restored(layer):
+        try:
+            return _is_noise_on(layer, _inputs(shape))
+        except Exception:  # the user's own code may raise anything
+            return False
+
+
+def rate_of_own_noise(layer: keras.Layer) -> tuple[str, float]:
+    """Find the rate of a noise layer of the user's own.
+
+    Args:
+        layer: the layer.
+
+    Returns:
+        The attribute in which layers usually keep it, and its value. An empty text and NaN if there
+        is none with a value in [0, 1).
+    """
+    for name in RATE_NAMES:
+        value = getattr(layer, name, None)
+        if isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < 1:
+            return name, float(value)
+    return "", math.nan
+
+
+def names_in_own_code(layer: keras.Layer) -> set[str]:
+    """The names of variables, attributes and modules in the methods of a layer of the user's own.
+
+    Methods that classes of Keras and of this package define are left out, and so is `__init__`.
+    """
+    return {
+        name
+        for each in own_classes(layer)
+        for method, value in vars(each).items()
+        if inspect.isfunction(value) and method != "__init__"
+        for name in names_in_code(value.__code__)
+    }
+
+
+def own_classes(layer: keras.Layer) -> list[type]:
+    """The classes of a layer that are neither of Keras nor of this package."""
+    return [
+        each
+        for each in type(layer).__mro__
+        if each.__module__.partition(".")[0] not in ("keras", "dropout_zoo", "builtins")
+    ]
+
+
+def names_in_code(code: CodeType) -> set[str]:
+    """The names of variables, attributes and modules in a function, and in those inside it."""
+    inner = [each for each in code.co_consts if isinstance(each, CodeType)]
+    return set(code.co_names).union(*map(names_in_code, inner))
+
+
+def _inputs(shape: Any) -> np.ndarray:
+    lengths = [_LENGTH if length is None else length for length in shape[1:]]
+    examples = min(max(_ELEMENTS // max(math.prod(lengths), 1), _FEWEST), _MOST)
+    # Numbers other than 0 that half precision can represent.
+    return np.random.default_rng(0).integers(1, 100, (examples, *lengths)).astype("float32")
+
+
+def _is_noise_on(layer: keras.Layer, x: np.ndarray) -> bool:
+    if not np.array_equal(_called(layer, x, training=False), x):
+        return False
+    first = _called(layer, x, training=True)
+    return first.shape == x.shape and any(
+        not np.array_equal(_called(layer, x, training=True), first) for _ in range(_CALLS - 1)
+    )
+
+
+def _called(layer: keras.Layer, x: np.ndarray, *, training: bool) -> np.ndarray:
+    outputs = layer(keras.ops.convert_to_tensor(x), training=training)
+    return np.asarray(keras.ops.convert_to_numpy(outputs), "float32")
+
+
+@contextmanager
+def _variables_restored(layer: keras.Layer) -> Iterator[None]:
+    """Set the variables of a layer, those of its seed generators included, back."""
+    values = [keras.ops.convert_to_numpy(variable) for variable in layer.variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(layer.variables, values, strict=True):
+            variable.assign(value)
