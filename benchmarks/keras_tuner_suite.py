@@ -45,7 +45,8 @@ def main(checkout: str, *arguments: str) -> int:
     put_in_place()
     files = [str(package / name) for name in FILES]
     return int(pytest.main([*files, f"--rootdir={package.parent}", "-p", "no:cacheprovider", "-q",
-                            *arguments]))  # fmt: skip
+                            # `DropoutTuner` is put in place in this process alone.
+                            "-p", "no:xdist", *arguments]))  # fmt: skip
 
 
 def put_in_place() -> None:
