@@ -278,9 +278,10 @@ def _streamed(
     test_data: Any,
 ) -> Dataset:
     if validation_data is None or validation_split is not None:
+        received = "none" if validation_split is None else "validation_split"
         raise ValueError(
             f"expected validation_data, and no validation_split, with a {source.kind} that is "
-            "streamed: examples cannot be split off it"
+            f"streamed, because examples cannot be split off it; received {received}"
         )
     options = ColumnOptions.of(None, (), ())
     validation, weight = _pair(f"{_NAME}: validation_data", validation_data, options, None)

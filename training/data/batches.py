@@ -25,7 +25,7 @@ from dropout_zoo.training.data.structures import (
 )
 
 MAX_BYTES = 4 * 1024**3
-"""Size up to which a source is read."""
+"""Size up to which data are read into memory."""
 
 # Classes by name, so that none of these libraries has to be imported to tell.
 _KINDS = {

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dropout_zoo.training.data.array_checks import DataError, RawExamples, RawPart, Task, is_integer
+from dropout_zoo.training.data.batches import MAX_BYTES
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.image_folder import read_image_folder
 from dropout_zoo.training.data.partition import partition
@@ -21,7 +22,6 @@ KERAS_SETS = ("mnist", "fashion_mnist", "cifar10")
 NAMED_SETS = ("digits", "noisy_digits", "topics", *KERAS_SETS)
 TABLES = (".csv", ".parquet")
 PATHS = "a .npz, .csv or .parquet file, or a directory of images with one subdirectory per class"
-DEFAULT_MAX_BYTES = 4 * 1024**3
 DOWNLOAD_TIMEOUT = 20.0
 
 NOISE = 0.4
@@ -38,7 +38,7 @@ def load_dataset(
     task: Task | None = None,
     seed: int = 0,
     split: Sequence[float] = SPLIT,
-    max_bytes: int = DEFAULT_MAX_BYTES,
+    max_bytes: int = MAX_BYTES,
 ) -> Dataset:
     """Load a named dataset, a file or a directory of images, and split it.
 
@@ -110,7 +110,7 @@ def read_examples(
     *,
     options: ColumnOptions,
     image_size: int | Sequence[int] | None = None,
-    max_bytes: int = DEFAULT_MAX_BYTES,
+    max_bytes: int = MAX_BYTES,
 ) -> RawExamples:
     """Read a source without splitting it; the arguments are those of `load_dataset`."""
     if not is_integer(max_bytes) or max_bytes < 1:

@@ -128,7 +128,7 @@ def _read_header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
     elif version == (2, 0):
         shape, _, dtype = npy.read_array_header_2_0(file)
     else:
-        raise ValueError(f"array format {version} is not supported")
+        raise ValueError(f"expected array format 1.0 or 2.0, received {version}")
     return shape, dtype
 
 

@@ -54,7 +54,7 @@ class Stream:
         """What follows where members do not see the same examples."""
         return (
             "it yields other examples each time it is read, so that members do not train on the "
-            "same ones and this chance is part of the differences between them"
+            "same ones, and this randomness is part of the differences between them"
         )
 
 
