@@ -5,7 +5,8 @@
 Runs on the device that JAX finds, within six minutes on a GPU; with `--cpu`, by the TensorFlow
 engine on the CPU, for comparison. The unit is model steps per second: steps of the optimizer times
 members. The contenders train the same model on the same examples with batches of 128, and measure
-the same validation set after every epoch:
+the same validation set after every epoch. The numbers of examples are multiples of the sizes of
+batches, so that no program is compiled for a smaller last one:
 
 - `Model.fit` in its best case: one model, compiled before the clock starts, nothing written to
   disk;
@@ -70,10 +71,11 @@ class Work:
 
 
 WORK = {
-    "mlp": Work(50_000, 3, (16, 64, 256, 1024)),
-    "cnn": Work(10_000, 3, (16, 64, 256)),
-    "vit": Work(10_000, 3, (16, 64, 256)),
+    "mlp": Work(390 * BATCH_SIZE, 3, (16, 64, 256, 1024)),
+    "cnn": Work(78 * BATCH_SIZE, 3, (16, 64, 256)),
+    "vit": Work(78 * BATCH_SIZE, 3, (16, 64)),
 }
+HELD_OUT = 39 * 256  # 256 at a time
 CPU_MEMBERS = (8,)
 TOY = Work(256, 1, (2, 4))
 
@@ -85,8 +87,13 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=WORK, default=list(WORK))
     parser.add_argument("--cpu", action="store_true", help="the TensorFlow engine on the CPU")
     parser.add_argument(
-        "--seconds", type=float, default=110, help="for each model; no row starts that may end later"
+        "--seconds",
+        type=float,
+        default=110,
+        help="for each model",
     )
+    parser.add_argument("--members", type=int, nargs="*", help="numbers of them; none for none")
+    parser.add_argument("--agreement", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--toy", action="store_true", help="a few steps, to try the program")
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
@@ -100,49 +107,42 @@ def main() -> None:
     name = arguments.models[0]
     os.environ["KERAS_BACKEND"] = "tensorflow" if arguments.cpu else "jax"
     work = TOY if arguments.toy else WORK[name]
-    if arguments.cpu and not arguments.toy:
+    if arguments.members is not None:
+        work = replace(work, members=arguments.members)
+    elif arguments.cpu and not arguments.toy:
         work = replace(work, members=CPU_MEMBERS)
     found = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
-    for device, measured in measure(name, work, arguments.mnist, arguments.seconds):
+    for device, measured in measure(name, work, arguments):
         entry = found.setdefault(device, {"models": {}})
         entry["versions"] = versions()
-        entry["models"][name] = measured
+        entry["models"].setdefault(name, {}).update(measured)
         arguments.output.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def measure(
-    name: str, work: Work, mnist: str | None, seconds: float
+    name: str, work: Work, arguments: argparse.Namespace
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the device and all that has been measured on it, after each row."""
+    """Yield the device and what has been measured on it, again after each row."""
     began = time.perf_counter()
     from dropout_zoo.models import create_model
     from dropout_zoo.training import start_keras
 
     start_keras()
-    data = examples(work, mnist)
-    device = device_name()
-    found: dict[str, Any] = {
-        "examples": len(data.train[0]),
-        "epochs": work.epochs,
-        "batch_size": BATCH_SIZE,
-        "rows": [],
-    }
-    model = create_model(name)
-    if on_jax():
-        found["peak_flops"] = peak_flops()
-        found["flops_per_model_step"] = (1 + BACKWARD) * matrix_flops(model)
-    found["fit_model_steps_per_second"] = alone = sequential(model, data, work)
-    say(f"{device}, {name}: Model.fit {alone:,.0f} model steps/s")
-    yield device, found
+    model, data, device = create_model(name), examples(work, arguments), device_name()
+    found: dict[str, Any] = {}
+    if work.members:
+        found = speed_alone(model, data, work)
+        say(f"{device}, {name}: Model.fit {found['fit_model_steps_per_second']:,.0f} steps/s")
+        yield device, found
     spent = 0.0
     for count in work.members:
         started = time.perf_counter()
-        if started - began + 2 * spent > seconds:
+        if started - began + 2 * spent > arguments.seconds:
             found["skipped"] = [n for n in work.members if n >= count]
             say(f"{name}: no time left for {found['skipped']} members")
             break
         row = together(model, data, work, count)
-        row["ratio"] = row["model_steps_per_second"] / alone
+        row["ratio"] = row["model_steps_per_second"] / found["fit_model_steps_per_second"]
         if on_jax():
             useful = row["model_steps_per_second"] * found["flops_per_model_step"]
             row["share_of_peak"] = useful / found["peak_flops"]
@@ -150,38 +150,34 @@ def measure(
         say(f"{name}: " + ", ".join(f"{key} {value:,.4g}" for key, value in row.items()))
         yield device, found
         spent = time.perf_counter() - started
-    found["agreement"] = {"default": agreement(model, data)}
-    if on_jax():
-        import jax
-
-        with jax.default_matmul_precision("highest"):
-            found["agreement"]["float32"] = agreement(model, data)
-    say(f"{name}: validation losses differ from Model.fit by {found['agreement']}")
-    found["seconds"] = time.perf_counter() - began
-    yield device, found
+    for precision in ("float32", "default") if arguments.agreement else ():
+        difference = agreement(model, data, precision)
+        found[f"agreement_{precision}"] = difference
+        say(f"{name}, {precision}: within {difference:.2g} of the validation losses of Model.fit")
+        yield device, found
 
 
-def examples(work: Work, mnist: str | None) -> Dataset:
+def examples(work: Work, arguments: argparse.Namespace) -> Dataset:
     """Load images of 28 x 28 pixels, or draw noise where no file is given."""
     import numpy as np
 
     from dropout_zoo.training import Dataset, load_dataset
 
-    if mnist is not None:
-        data = load_dataset(mnist, split=SPLIT)
+    if arguments.mnist is not None:
+        data = load_dataset(arguments.mnist, split=SPLIT)
         (x, y), (validation_x, validation_y) = data.train, data.validation
     else:
         random = np.random.default_rng(0)
         x, validation_x = random.random((2, work.examples, 28, 28), "float32")
         y, validation_y = random.integers(10, size=(2, work.examples))
-    held = 10_000 if work is not TOY else BATCH_SIZE
+    held = BATCH_SIZE if arguments.toy else HELD_OUT
     return Dataset.from_arrays(
         (x[: work.examples], y[: work.examples]), (validation_x[:held], validation_y[:held])
     )
 
 
-def sequential(model: keras.Model, data: Dataset, work: Work) -> float:
-    """Measure model steps per second of `Model.fit`, without compiling."""
+def speed_alone(model: keras.Model, data: Dataset, work: Work) -> dict[str, Any]:
+    """Measure model steps per second of `Model.fit`, and what the shares of the peak rest on."""
     import keras
 
     from dropout_zoo.training import targets_for
@@ -200,7 +196,17 @@ def sequential(model: keras.Model, data: Dataset, work: Work) -> float:
     fitted.fit(x, y, epochs=1, **settings)
     started = time.perf_counter()
     fitted.fit(x, y, epochs=work.epochs, **settings)
-    return work.steps / (time.perf_counter() - started)
+    found = {
+        "examples": len(x),
+        "epochs": work.epochs,
+        "batch_size": BATCH_SIZE,
+        "fit_model_steps_per_second": work.steps / (time.perf_counter() - started),
+        "rows": [],
+    }
+    if on_jax():
+        found["peak_flops"] = peak_flops()
+        found["flops_per_model_step"] = (1 + BACKWARD) * matrix_flops(model)
+    return found
 
 
 def together(model: keras.Model, data: Dataset, work: Work, count: int) -> dict[str, float]:
@@ -208,9 +214,7 @@ def together(model: keras.Model, data: Dataset, work: Work, count: int) -> dict[
     from dropout_zoo.training import MemberTrainer, TrainSettings
 
     members = [member(model, number) for number in range(count)]
-    trainer = MemberTrainer(
-        model, data, TrainSettings(epochs=work.epochs, batch_size=BATCH_SIZE)
-    )
+    trainer = MemberTrainer(model, data, TrainSettings(epochs=work.epochs, batch_size=BATCH_SIZE))
     walls = []
     for chosen in ([replace(each, epochs=1) for each in members], members):
         started = time.perf_counter()
@@ -247,23 +251,31 @@ def member(model: keras.Model, number: int) -> Member:
     return Member(chosen, number % SEEDS)
 
 
-def agreement(model: keras.Model, data: Dataset) -> float:
-    """Return the largest difference in validation loss from `Model.fit` after an epoch."""
+def agreement(model: keras.Model, data: Dataset, precision: str) -> float:
+    """Return the difference in validation loss from `Model.fit` after an epoch of 16 steps."""
     from dropout_zoo.training import Dataset, MemberTrainer, TrainSettings
     from dropout_zoo.training.engine.keras_fit import fit_member
     from dropout_zoo.training.members import member_rates
 
-    few = Dataset.from_arrays(tuple(part[:2000] for part in data.train), data.validation)
-    trainer = MemberTrainer(
-        model, few, TrainSettings(epochs=1, batch_size=BATCH_SIZE), update="keras"
-    )
-    members = [member(model, 0), member(model, 25)]
-    trained = trainer.train(members)
-    fitted = [
-        fit_member(trainer.plan, each, member_rates(model, each), number)
-        for number, each in enumerate(members)
-    ]
-    return max(abs(a.score - b.score) for a, b in zip(trained, fitted, strict=True))
+    with full_precision() if precision == "float32" else contextlib.nullcontext():
+        few = Dataset.from_arrays(
+            tuple(part[: 16 * BATCH_SIZE] for part in data.train), data.validation
+        )
+        settings = TrainSettings(epochs=1, batch_size=BATCH_SIZE)
+        trainer = MemberTrainer(model, few, settings, update="keras")
+        members = [member(model, number) for number in (25, 26)]
+        trained = trainer.train(members)
+        fitted = fit_member(trainer.plan, members[0], member_rates(model, members[0]), 2)
+    return abs(trained[0].score - fitted.score)
+
+
+def full_precision() -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which JAX multiplies float32 numbers in full."""
+    if not on_jax():
+        return contextlib.nullcontext()
+    import jax
+
+    return jax.default_matmul_precision("highest")
 
 
 def peak_flops(size: int = 8192) -> float:
@@ -287,7 +299,10 @@ def matrix_flops(model: keras.Model) -> int:
     """Count the operations of a forward pass on a batch, in matrix products and convolutions."""
     import jax
 
-    state = [[v.value for v in part] for part in (model.trainable_variables, model.non_trainable_variables)]
+    state = [
+        [v.value for v in part]
+        for part in (model.trainable_variables, model.non_trainable_variables)
+    ]
     batch = jax.ShapeDtypeStruct((BATCH_SIZE, *model.input_shape[1:]), "float32")
     program = jax.make_jaxpr(lambda x: model.stateless_call(*state, x, training=True))(batch)
     return _flops_in(program.jaxpr)

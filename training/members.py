@@ -205,7 +205,22 @@ def member_rates(model: keras.Model, member: Member) -> dict[str, float]:
         ValueError: a rate is out of range, a path names no site, or the numbers of rates and
             sites differ.
     """
-    sites = {site.path: site.rate for site in settable_sites(model)}
+    return completed_rates({site.path: site.rate for site in settable_sites(model)}, member)
+
+
+def completed_rates(sites: Mapping[str, float], member: Member) -> dict[str, float]:
+    """Return the rate of a member at every site, from those that it does not change.
+
+    Args:
+        sites: rate (fraction dropped) of the model itself by site path.
+        member: the member.
+
+    Returns:
+        Rate by site path.
+
+    Raises:
+        ValueError: as in `member_rates`.
+    """
     given = member.rates
     if not isinstance(given, Mapping):
         if len(given) != len(sites):
@@ -220,4 +235,4 @@ def member_rates(model: keras.Model, member: Member) -> dict[str, float]:
             f"expected rates of {', '.join(sites) or 'no sites'}, received one of "
             f"{', '.join(map(repr, unknown))}"
         )
-    return sites | {path: check_rate(rate, path) for path, rate in given.items()}
+    return {**sites, **{path: check_rate(rate, path) for path, rate in given.items()}}

@@ -99,12 +99,27 @@ def seed_masks(model: keras.Model, seed: int) -> None:
         model: the model.
         seed: the member's seed.
     """
+    for generator, start in generator_seeds(model, seed):
+        generator.state.assign([start, 0])
+        set_initial_seed(generator, start)
+
+
+def generator_seeds(
+    model: keras.Model, seed: int
+) -> Iterator[tuple[keras.random.SeedGenerator, int]]:
+    """Yield each seed generator of a model with the seed that it starts from.
+
+    Args:
+        model: the model.
+        seed: the member's seed.
+
+    Yields:
+        The generators in the order of the layers, each with a whole number from 0 to 2**31 - 2.
+    """
     for index, layer in enumerate([*flat_layers(model), model]):  # it may draw numbers itself
         for offset, generator in enumerate(seed_generators(layer)):
             # Several generators in one layer are rare, but must differ.
-            start = (mask_seed(seed, index) + offset) % _SEED_LIMIT
-            generator.state.assign([start, 0])
-            set_initial_seed(generator, start)
+            yield generator, (mask_seed(seed, index) + offset) % _SEED_LIMIT
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.graph.runtime_rates import runtime_rates, set_rate_factor
 from dropout_zoo.models.keras_internals import seed_generators
 from dropout_zoo.training.checkpoint import Checkpoint
-from dropout_zoo.training.seeding import seed_masks
+from dropout_zoo.training.seeding import generator_seeds, seed_masks
 
 
 class MemberState:
@@ -61,9 +61,41 @@ class MemberState:
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Continue from the end of an earlier run of the started member."""
-        _assign(self.weights, checkpoint.last)
-        _assign(optimizer_variables(self.model), checkpoint.optimizer)
-        _assign([generator.state for generator in self.generators], checkpoint.seeds)
+        for variable, value in self._resumed(checkpoint):
+            variable.assign(value)
+
+    def start_values(
+        self,
+        rates: Mapping[str, float],
+        weights: Sequence[np.ndarray],
+        seed: int,
+        resumed: Checkpoint | None = None,
+    ) -> list[tuple[keras.Variable, Any]]:
+        """Return what `start` and `resume` assign to the state of a member, without assigning it.
+
+        Args:
+            rates: rate (fraction dropped) by site path.
+            weights: initial weights, in the order of the plain model's.
+            seed: seed of the dropout masks.
+            resumed: the state to continue from; None to begin.
+
+        Returns:
+            Pairs of a variable and its value; the last one counts where a variable has several.
+        """
+        pairs: list[tuple[keras.Variable, Any]] = self.coefficients(rates, 1.0)
+        pairs += zip(self.weights, weights, strict=True)
+        pairs += zip(optimizer_variables(self.model), self._optimizer_start, strict=True)
+        pairs += ((g.state, [start, 0]) for g, start in generator_seeds(self.model, seed))
+        return pairs if resumed is None else pairs + self._resumed(resumed)
+
+    def _resumed(self, checkpoint: Checkpoint) -> list[tuple[keras.Variable, np.ndarray]]:
+        variables = [
+            *self.weights,
+            *optimizer_variables(self.model),
+            *(generator.state for generator in self.generators),
+        ]
+        values = [*checkpoint.last, *checkpoint.optimizer, *checkpoint.seeds]
+        return list(zip(variables, values, strict=True))
 
     def set_factor(self, factor: float) -> None:
         """Multiply the member's rates by a factor from now on, as a schedule does."""

@@ -13,6 +13,7 @@ import keras
 
 from dropout_zoo.models.factory import ModelLike, resolve_model
 from dropout_zoo.models.graph.runtime_rates import why_rates_are_fixed
+from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.engine.base import Engine, EngineOptions, OnResult
@@ -20,7 +21,7 @@ from dropout_zoo.training.engine.jobs import JobSource
 from dropout_zoo.training.engine.keras_fit import fit_member
 from dropout_zoo.training.engine.member_callbacks import CallbackSource
 from dropout_zoo.training.engine.selection import start_engine
-from dropout_zoo.training.members import Job, Member, TrainedMember, member_rates
+from dropout_zoo.training.members import Job, Member, TrainedMember, completed_rates
 from dropout_zoo.training.plan import PlanOutline
 from dropout_zoo.training.preparation import make_plan
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
@@ -101,6 +102,7 @@ class MemberTrainer:
         self._numbers = itertools.count(max(used, default=-1) + 1)
         self._callbacks = CallbackSource(settings.callbacks)
         self._fixed = why_rates_are_fixed(self.plan.model)
+        self._rates = {site.path: site.rate for site in settable_sites(self.plan.model)}
         self._engine: Engine | None = None
         self._told: set[str] = set()  # why `Model.fit` trained members in its place
 
@@ -205,7 +207,7 @@ class MemberTrainer:
                 "expected members that start from the beginning, received one that continues with "
                 "callbacks, whose state the earlier run has not kept; train all epochs in one run"
             )
-        rates = member_rates(self.plan.model, member)
+        rates = completed_rates(self._rates, member)
         callbacks = self._callbacks.callbacks_of(member)
         return Job(next(self._numbers), member, rates, callbacks)
 

@@ -29,6 +29,7 @@ from dropout_zoo.training import (
     as_dataset,
 )
 from dropout_zoo.training.checkpoint import Checkpoint
+from dropout_zoo.training.engine import eligibility
 from dropout_zoo.training.engine.eligibility import why_only_model_fit
 from dropout_zoo.training.engine.interrupts import OutOfTimeError, TimeLimit
 from dropout_zoo.training.engine.keras_fit import fit_member
@@ -205,6 +206,92 @@ def check_a_member_in_company_is_that_of_fit(name, few_digits):
     trained = trainer.train(members)[1]
     rates = member_rates(model, members[1])
     assert_close(trained, fit_member(trainer.plan, members[1], rates, 1000))
+
+
+def convolutional_net():
+    """Convolutions and pooling of several kinds, none of which the other models have."""
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Conv2D(3, (3, 2), strides=2, padding="same", activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Conv2D(4, 3, dilation_rate=2, activation="relu"),
+            layers.MaxPooling2D(2, strides=1),
+            layers.SpatialDropout2D(0.2),
+            layers.Reshape((4, 4)),
+            layers.Conv1D(4, 3, padding="same"),
+            layers.Flatten(),
+            layers.Dropout(0.5),
+            layers.Dense(10, "softmax"),
+        ]
+    )
+    model.compile(optimizers.SGD(0.05), "categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def check_convolutions_in_company_are_those_of_fit(few_digits, monkeypatch):
+    # On a CPU they are slow, and left to Model.fit, but not wrong.
+    monkeypatch.setattr(eligibility, "_CONVOLUTIONS", ())
+    trainer = trainer_of(convolutional_net(), few_digits, epochs=2)
+    members = [Member([0.0, 0.0], seed=2), Member([0.4, 0.2], seed=1)]
+    trained = trainer.train(members)[1]
+    rates = member_rates(trainer.plan.model, members[1])
+    assert_close(trained, fit_member(trainer.plan, members[1], rates, 1000))
+
+
+LAYERS = {
+    f"{layer.__class__.__name__} {index}": layer
+    for index, layer in enumerate(
+        [
+            *(
+                layers.Conv2D(4, (3, 2), padding=padding, strides=strides, activation="relu")
+                for padding in ("valid", "same")
+                for strides in (1, 2, (3, 1))
+            ),
+            layers.Conv2D(4, 3, padding="same", dilation_rate=(1, 2), use_bias=False),
+            layers.Conv1D(4, 4, padding="same", strides=3),
+            layers.Conv1D(4, 3, padding="causal"),
+            layers.Conv2D(6, 3, groups=3),
+            layers.MaxPooling2D(2),
+            layers.MaxPooling2D((2, 3)),
+            layers.MaxPooling2D(3, strides=2, padding="same"),
+        ]
+    )
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def check_vectorized_layers_have_the_results_and_gradients_of_keras(name):
+    import jax
+
+    from dropout_zoo.training.engine.jax.vectorized_layers import vectorize_layers
+
+    shape = (11, 3) if isinstance(LAYERS[name], layers.Conv1D) else (9, 8, 3)
+    model = keras.Sequential([keras.Input(shape), LAYERS[name]])
+    # Rounded, so that windows hold equal values, of which one gets the gradient.
+    x = np.random.default_rng(0).normal(size=(3, *shape)).round(1).astype("float32")
+    weights = [variable.value for variable in model.trainable_variables]
+
+    def sum_of_results(weights, x):
+        found, _ = model.stateless_call(weights, [], x)
+        return (jax.numpy.sin(found) * jax.numpy.arange(found.size).reshape(found.shape)).sum()
+
+    plain = jax.value_and_grad(sum_of_results, argnums=(0, 1))(weights, x)
+    vectorize_layers(model)
+    vectorized = jax.value_and_grad(sum_of_results, argnums=(0, 1))(weights, x)
+    for one, other in zip(jax.tree.leaves(plain), jax.tree.leaves(vectorized), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * np.abs(one).max())
+
+
+def check_many_members_are_written_and_read_in_batches(few_digits, monkeypatch):
+    from dropout_zoo.training.engine.jax import slots
+
+    members = [Member([0.1 * seed, 0.2], seed) for seed in range(5)]
+    together = trainer_of(build_mlp(**MLP), few_digits, epochs=1).train(members)
+    monkeypatch.setattr(slots, "_BYTES_PER_BATCH", 1)  # one member at a time
+    alone = trainer_of(build_mlp(**MLP), few_digits, epochs=1).train(members)
+    for one, other in zip(together, alone, strict=True):
+        assert_close(one, other, rtol=0)
 
 
 def check_adapted_statistics_are_kept(few_digits):

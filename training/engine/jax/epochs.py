@@ -14,6 +14,7 @@ import numpy as np
 
 from dropout_zoo.training.data.structures import Structure, map_arrays, num_examples
 from dropout_zoo.training.engine.interrupts import check_interrupt
+from dropout_zoo.training.engine.jax.program_memory import peak_bytes
 from dropout_zoo.training.plan import Examples, Plan, as_input
 
 _SECONDS_PER_CALL = 0.5  # Python handles no signal during a call of JAX
@@ -110,11 +111,7 @@ class VectorizedEpochs:
         )
 
     def bytes_per_member(self) -> int:
-        """Return an upper bound of a member's memory: state, best weights, and results of a step.
-
-        All that a step computes is counted as if it were kept until the end of the step, which is
-        more than XLA keeps.
-        """
+        """Return about how much memory a member needs: state, best weights and a step's results."""
         state = self.current()
         trainable, fixed, _ = state
         held = sum(value.nbytes for value in jax.tree.leaves((state, trainable, fixed)))
@@ -138,7 +135,7 @@ class VectorizedEpochs:
         batch = jax.tree.map(
             lambda array: jax.ShapeDtypeStruct((size, *array.shape[1:]), array.dtype), arrays
         )
-        return _bytes_in(jax.make_jaxpr(step)(state, batch).jaxpr)
+        return peak_bytes(jax.make_jaxpr(step)(state, batch).jaxpr)
 
     def _metrics_at_first(self, count: int) -> Values:
         return [jnp.broadcast_to(value, (count, *value.shape)) for value in self._metrics]
@@ -220,17 +217,3 @@ class _Steps:
             return of_all(state, jax.lax.dynamic_slice_in_dim(orders, number * size, size, axis=-1))
 
         return jax.lax.fori_loop(begun, until, on_batch, state)
-
-
-def _bytes_in(jaxpr: Any) -> int:
-    """The size of all values that a program and the programs inside it compute."""
-    total = 0
-    for equation in jaxpr.eqns:
-        inner = [p for p in jax.tree.leaves(list(equation.params.values())) if hasattr(p, "jaxpr")]
-        if inner:
-            total += sum(_bytes_in(program.jaxpr) for program in inner)
-        else:
-            total += sum(
-                int(np.prod(out.aval.shape)) * out.aval.dtype.itemsize for out in equation.outvars
-            )
-    return total

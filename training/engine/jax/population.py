@@ -17,7 +17,9 @@ from dropout_zoo.models.keras_internals import symbolic_build
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.engine.base import EngineOptions, OnResult
 from dropout_zoo.training.engine.interrupts import check_interrupt
+from dropout_zoo.training.engine.jax import slots
 from dropout_zoo.training.engine.jax.epochs import State, VectorizedEpochs
+from dropout_zoo.training.engine.jax.vectorized_layers import vectorize_layers
 from dropout_zoo.training.engine.jobs import JobSource
 from dropout_zoo.training.engine.member_state import MemberState
 from dropout_zoo.training.members import Job, TrainedMember
@@ -59,6 +61,7 @@ class PopulationEngine:
     def __init__(self, plan: Plan, options: EngineOptions) -> None:
         self._plan = plan
         model = with_runtime_rates(plan.model)
+        vectorize_layers(model)
         self._one_member = MemberState(model)
         symbolic_build(model, plan.one_example())
         self._epochs = VectorizedEpochs(model, plan)
@@ -71,6 +74,7 @@ class PopulationEngine:
             *model.optimizer.variables,
         ]
         self._places = {id(variable): place for place, variable in enumerate(places)}
+        self._before_start = jax.device_get(jax.tree.leaves(self._epochs.current()))
         self._split = 0
         self._waiting: list[Job] = []
         self._widths: set[int] = set()  # numbers of slots for which programs have been compiled
@@ -120,16 +124,27 @@ class PopulationEngine:
         """Give each job a slot, and set the initial state of that slot."""
         plan = self._plan
         self._make_room(len(jobs))
-        free = (place for place, slot in enumerate(self._slots) if slot is None)
-        for job, place in zip(jobs, free, strict=False):
+        free = [place for place, slot in enumerate(self._slots) if slot is None][: len(jobs)]
+        for batch in slots.batches(len(jobs), _bytes_of(self._before_start)):
+            values = [self._start_values(job) for job in jobs[batch]]
+            self._state = slots.write(self._state, free[batch], values)
+        for job, place in zip(jobs, free, strict=True):
             member = job.member
-            self._one_member.start(job.rates, plan.start_weights(member.seed), member.seed)
-            if member.weights is not None:
-                self._one_member.resume(Checkpoint.load(member.weights))
-            self._state = _put(self._state, self._epochs.current(), place)
             last = member.epochs or plan.settings.epochs
             record = Record(plan, member, job.rates)
             self._slots[place] = _RunningMember(job, record, member.initial_epoch, last)
+
+    def _start_values(self, job: Job) -> list[Any]:
+        """The values of a member's state at its start."""
+        member = job.member
+        resumed = None if member.weights is None else Checkpoint.load(member.weights)
+        weights = self._plan.start_weights(member.seed)
+        values = list(self._before_start)
+        for variable, value in self._one_member.start_values(
+            job.rates, weights, member.seed, resumed
+        ):
+            values[self._places[id(variable)]] = value
+        return values
 
     def _make_room(self, count: int) -> None:
         """Resize the slots to what is needed, or to a little more where that saves compiling."""
@@ -146,9 +161,9 @@ class PopulationEngine:
         rows = np.array(places + [0] * (width - len(places)))
         state = self._state
         if not self._slots:
-            state = jax.tree.map(lambda value: value[None], self._epochs.current())
+            state = slots.alone(self._epochs.current())
         best = self._best or self._weights(state)
-        self._state, self._best = jax.tree.map(lambda value: value[rows], (state, best))
+        self._state, self._best = slots.selected((state, best), rows)
         self._slots = [slot for _, slot in members] + [None] * (width - len(members))
 
     def _train_epoch(self) -> Iterator[tuple[int, TrainedMember]]:
@@ -170,11 +185,25 @@ class PopulationEngine:
             self._best = _keep(self._best, self._weights(self._state), improved)
         for _, slot in members:
             slot.seconds += (time.perf_counter() - started) / len(members)
-        for place, slot in self._members():
-            if slot.record.finished or slot.epoch >= slot.last:
-                self._slots[place] = None
+        yield from self._finish()
+
+    def _finish(self) -> Iterator[tuple[int, TrainedMember]]:
+        """Yield the members that are finished, and free their slots."""
+        finished = [
+            (place, slot)
+            for place, slot in self._members()
+            if slot.record.finished or slot.epoch >= slot.last
+        ]
+        for place, _ in finished:
+            self._slots[place] = None
+        for batch in slots.batches(len(finished), _bytes_of(self._before_start)):
+            for (_, slot), checkpoint in zip(
+                finished[batch], self._checkpoints(finished[batch]), strict=True
+            ):
                 name = f"{slot.job.number:06d}"
-                result = slot.record.result(slot.seconds, self._checkpoint(place, slot), name)
+                result = slot.record.result(
+                    slot.seconds, checkpoint if slot.record.best.epoch else None, name
+                )
                 yield slot.job.number, result
 
     def _schedule_rates(self, members: Sequence[tuple[int, _RunningMember]]) -> None:
@@ -215,17 +244,21 @@ class PopulationEngine:
         values = jax.tree.leaves(state)
         return [values[self._places[id(variable)]] for variable in self._one_member.weights]
 
-    def _checkpoint(self, place: int, slot: _RunningMember) -> Checkpoint | None:
+    def _checkpoints(self, members: Sequence[tuple[int, _RunningMember]]) -> list[Checkpoint]:
         """The weights of the best epoch and, if the plan keeps it, the state to continue from."""
-        if not slot.record.best.epoch:
-            return None
-        best = jax.device_get(_take(self._best, place))
+        places = [place for place, _ in members]
+        best = slots.read(self._best, places)
         if not self._plan.keep_state:
-            return Checkpoint(best)
-        _, _, optimizer = state = jax.device_get(_take(self._state, place))
+            return [Checkpoint(weights) for weights in best]
+        states = slots.read(self._state, places)
+        return [
+            Checkpoint(weights, self._weights(state), state[2], self._seeds(state))
+            for weights, state in zip(best, states, strict=True)
+        ]
+
+    def _seeds(self, state: State) -> list[Any]:
         values = jax.tree.leaves(state)
-        seeds = [values[self._places[id(g.state)]] for g in self._one_member.generators]
-        return Checkpoint(best, self._weights(state), optimizer, seeds)
+        return [values[self._places[id(g.state)]] for g in self._one_member.generators]
 
 
 def members_that_fit(bytes_per_member: int) -> int:
@@ -244,15 +277,8 @@ def members_that_fit(bytes_per_member: int) -> int:
     return max(1, int(memory / bytes_per_member))
 
 
-@jax.jit(donate_argnums=0)
-def _put(state: State, of_one: State, place: int) -> State:
-    changed: State = jax.tree.map(lambda a, b: a.at[place].set(b), state, of_one)
-    return changed
-
-
-@jax.jit
-def _take(state: Any, place: int) -> Any:
-    return jax.tree.map(lambda values: values[place], state)
+def _bytes_of(values: Sequence[Any]) -> int:
+    return sum(value.nbytes for value in values)
 
 
 @jax.jit(donate_argnums=0)
