@@ -74,7 +74,7 @@ def on_jax(*command):
         env={**os.environ, **ON_JAX},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=850,
         check=False,
     )
 
@@ -243,11 +243,8 @@ LAYERS = {
     f"{layer.__class__.__name__} {index}": layer
     for index, layer in enumerate(
         [
-            *(
-                layers.Conv2D(4, (3, 2), padding=padding, strides=strides, activation="relu")
-                for padding in ("valid", "same")
-                for strides in (1, 2, (3, 1))
-            ),
+            layers.Conv2D(4, (3, 2), strides=(3, 1), activation="relu"),
+            layers.Conv2D(4, (3, 2), padding="same", strides=2),
             layers.Conv2D(4, 3, padding="same", dilation_rate=(1, 2), use_bias=False),
             layers.Conv1D(4, 4, padding="same", strides=3),
             layers.Conv1D(4, 3, padding="causal"),
@@ -283,13 +280,13 @@ def check_vectorized_layers_have_the_results_and_gradients_of_keras(name):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * np.abs(one).max())
 
 
-def check_many_members_are_written_and_read_in_batches(few_digits, monkeypatch):
+def check_many_members_are_written_and_read_in_batches(trainer, monkeypatch):
     from dropout_zoo.training.engine.jax import slots
 
-    members = [Member([0.1 * seed, 0.2], seed) for seed in range(5)]
-    together = trainer_of(build_mlp(**MLP), few_digits, epochs=1).train(members)
+    members = [Member([0.1 * seed, 0.2], seed, epochs=1) for seed in range(5)]
+    together = trainer.train(members)
     monkeypatch.setattr(slots, "_BYTES_PER_BATCH", 1)  # one member at a time
-    alone = trainer_of(build_mlp(**MLP), few_digits, epochs=1).train(members)
+    alone = trainer.train(members)
     for one, other in zip(together, alone, strict=True):
         assert_close(one, other, rtol=0)
 
