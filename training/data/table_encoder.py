@@ -211,8 +211,8 @@ def _check_names(source: str, names: Sequence[str]) -> None:
     for name in names:
         if "/" in name:
             raise DataError(
-                f"{source}: column {name!r}: expected a name without '/', which Keras does not "
-                "allow in the names of inputs; rename the column"
+                f"{source}: expected names of columns without '/', which Keras does not allow in "
+                f"the names of inputs, received {name!r}; rename the column"
             )
 
 
