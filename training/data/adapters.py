@@ -108,31 +108,31 @@ def as_dataset(
     `StringLookup`: give the columns of a data frame as ``dict(frame)`` for such a model.
 
     Args:
-        x: Inputs of shape `(examples, ...)`, numbers or strings, as an array, nested lists or a
+        x: inputs of shape `(examples, ...)`, numbers or strings, as an array, nested lists or a
             data frame; a dict or list of arrays for a model with several inputs; a pair `(x, y)`;
             a pair `((x, y), (x_test, y_test))`, as `keras.datasets` load them; a
             `tf.data.Dataset`, `keras.utils.PyDataset`, PyTorch `DataLoader` or generator of
             batches `(x, y)` or `(x, y, sample_weight)`, or a function that returns a new one; a
             `Dataset`; or a name or path for `load_dataset`.
-        y: Labels or targets, one per example; a dict or list of them for several outputs.
-        validation_data: Pair `(x, y)` or triple `(x, y, sample_weight)` to validate on, or a
+        y: labels or targets, one per example; a dict or list of them for several outputs.
+        validation_data: pair `(x, y)` or triple `(x, y, sample_weight)` to validate on, or a
             source of batches; with `target`, a data frame.
-        validation_split: Fraction of the examples to validate on, in (0, 1). As in `Model.fit`,
+        validation_split: fraction of the examples to validate on, in (0, 1). As in `Model.fit`,
             these are the last rows, so that sorted examples must be shuffled beforehand.
-        test_data: Pair `(x, y)` of the test set, or a source of batches; with `target`, a data
+        test_data: pair `(x, y)` of the test set, or a source of batches; with `target`, a data
             frame.
-        sample_weight: Weights of the examples in `x`, 0 or larger. As in `Model.fit`, what is
+        sample_weight: weights of the examples in `x`, 0 or larger. As in `Model.fit`, what is
             split off as a validation set keeps its weights; the test set has none.
-        steps_per_epoch: Number of batches of an epoch, as in `Model.fit`: the next epoch continues
+        steps_per_epoch: number of batches of an epoch, as in `Model.fit`: the next epoch continues
             where the last one ended. Infinite sources need it; for arrays an epoch is all of them.
-        target: Target column, if `x` is a data frame with it or the path of a table. Integers in
+        target: target column, if `x` is a data frame with it or the path of a table. Integers in
             it need not start from 0; see `load_dataset`.
-        drop: Columns of the data frame or table that are left out, one name or several.
-        text: Columns that hold free text; the features are the words that occur in it.
+        drop: columns of the data frame or table that are left out, one name or several.
+        text: columns that hold free text; the features are the words that occur in it.
         task: `"classification"`, `"regression"`, `"reconstruction"`, or `"custom"` to give `y` to
             the loss as it is; None infers it from `y`.
-        seed: Seed of the random split, from 0 to 2**32 - 1.
-        max_bytes: Size up to which a source of training batches is read into memory.
+        seed: seed of the random split, from 0 to 2**32 - 1.
+        max_bytes: size up to which a source of training batches is read into memory.
 
     Returns:
         The dataset.

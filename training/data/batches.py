@@ -154,9 +154,9 @@ def read_batches(name: str, source: Source, *, max_bytes: int = MAX_BYTES) -> Ba
     random augmentation makes of them later.
 
     Args:
-        name: Name of the source, for messages.
-        source: A finite source of batches `(x, y)` or `(x, y, sample_weight)`.
-        max_bytes: Size up to which it is read.
+        name: name of the source, for messages.
+        source: a finite source of batches `(x, y)` or `(x, y, sample_weight)`.
+        max_bytes: size up to which it is read.
 
     Returns:
         The examples in the order of the source.
@@ -199,8 +199,8 @@ def checked_batches(name: str, source: Source) -> Iterator[tuple[Structure, ...]
     """Yield the batches of a source as arrays `(x, y)` or `(x, y, sample_weight)`.
 
     Args:
-        name: Name of the source, for messages.
-        source: The source.
+        name: name of the source, for messages.
+        source: the source.
 
     Yields:
         One batch after another.
@@ -218,9 +218,9 @@ def joined(
     """Join batches of a source.
 
     Args:
-        name: Name of the source, for messages.
-        source: The source.
-        batches: What `checked_batches` yielded.
+        name: name of the source, for messages.
+        source: the source.
+        batches: what `checked_batches` yielded.
 
     Returns:
         The examples of all of them.

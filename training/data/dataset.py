@@ -53,30 +53,30 @@ class Dataset:
     Created by `load_dataset`, `as_dataset` or `from_arrays`.
 
     Args:
-        train: Pair `(x, y)`: float32 inputs of shape `(examples, ...)`, or strings in an array of
+        train: pair `(x, y)`: float32 inputs of shape `(examples, ...)`, or strings in an array of
             objects, and int32 labels from 0 or float32 targets of shape `(examples,)`; for a
             reconstruction, the inputs flattened to `(examples, features)`. For a custom task,
             arrays of any shape, or dicts, lists and tuples of arrays. All arrays become read-only.
-        validation: Pair of the same form.
-        test: Pair of the same form, or None if there is no test set.
+        validation: pair of the same form.
+        test: pair of the same form, or None if there is no test set.
         task: `"classification"`, `"regression"` or `"reconstruction"`; or `"custom"`, where the
             loss of the model receives the targets as they are.
-        num_classes: Number of classes; None for other tasks.
-        class_names: Names in the order of the class numbers, or None.
-        source: Where the data come from, such as `digits` or a file name.
-        sample_weight: Weights of the training examples, float32 of shape `(examples,)`, or None.
-        validation_weight: Weights of the validation examples, of the same form. With them, the
+        num_classes: number of classes; None for other tasks.
+        class_names: names in the order of the class numbers, or None.
+        source: where the data come from, such as `digits` or a file name.
+        sample_weight: weights of the training examples, float32 of shape `(examples,)`, or None.
+        validation_weight: weights of the validation examples, of the same form. With them, the
             metrics on the training sample are weighted too.
-        validation_drawn: Whether the validation set was drawn at random, so that another one may
+        validation_drawn: whether the validation set was drawn at random, so that another one may
             be drawn in its place.
-        batch_size: Batch size of the source, which is that of the training unless another is
+        batch_size: batch size of the source, which is that of the training unless another is
             given; None if it has none.
-        columns: What the columns of a table were taken for, in words.
-        encoder: What encodes the raw columns of a table as the inputs; None if the inputs are the
+        columns: what the columns of a table were taken for, in words.
+        encoder: what encodes the raw columns of a table as the inputs; None if the inputs are the
             raw columns themselves, or not those of a table.
-        target_shape: Shape in which one label or target was given: `()`, `(1,)` or, one-hot,
+        target_shape: shape in which one label or target was given: `()`, `(1,)` or, one-hot,
             `(num_classes,)`. A loss or training code of the model's own receives it so.
-        stream: Source that members train on batch by batch, because it is not read into memory;
+        stream: source that members train on batch by batch, because it is not read into memory;
             `train` then holds its first examples, on which training metrics are measured with
             dropout off. None if `train` holds all training examples.
 
@@ -128,21 +128,21 @@ class Dataset:
         """Create a dataset from arrays that are already split; the arrays are copied.
 
         Args:
-            train: Pair `(x, y)`: numbers of shape `(examples, ...)` (`uint8` values are pixels,
+            train: pair `(x, y)`: numbers of shape `(examples, ...)` (`uint8` values are pixels,
                 and are scaled to [0, 1]) or strings, and labels or targets of shape
                 `(examples,)`, `(examples, 1)` or one-hot `(examples, classes)`. Integers,
                 booleans, strings and one-hot rows are classes; floats are targets of a
                 regression. Targets of any other shape, and those of several outputs, are given
                 to the loss as they are. Several inputs or outputs are dicts, lists or tuples of
                 arrays.
-            validation: Pair of the same form.
-            test: Pair of the same form; None if there is no test set.
-            sample_weight: Weights of the training examples, 0 or larger, shape `(examples,)`.
-            validation_weight: Weights of the validation examples.
-            class_names: Names in the order of the class numbers.
+            validation: pair of the same form.
+            test: pair of the same form; None if there is no test set.
+            sample_weight: weights of the training examples, 0 or larger, shape `(examples,)`.
+            validation_weight: weights of the validation examples.
+            class_names: names in the order of the class numbers.
             task: `"classification"` or `"regression"`; `"custom"` to give `y` to the loss as it is;
                 None infers it from `y`.
-            source: Where the data come from, for reports and messages.
+            source: where the data come from, for reports and messages.
 
         Returns:
             The checked dataset.
@@ -233,7 +233,7 @@ class Dataset:
         """Return a model that predicts from the raw columns of the table that the data come from.
 
         Args:
-            model: A compiled model that takes the inputs of this dataset. It becomes a layer.
+            model: a compiled model that takes the inputs of this dataset. It becomes a layer.
 
         Returns:
             A model that takes a dict with one array per column: numbers, NaN where they are
@@ -284,9 +284,9 @@ class Dataset:
         """Draw the training examples on which training metrics are measured with dropout off.
 
         Args:
-            size: Number of examples, at most all; None for the size of the validation set,
+            size: number of examples, at most all; None for the size of the validation set,
                 `"all"` for all.
-            seed: Seed of the draw, 0 or larger.
+            seed: seed of the draw, 0 or larger.
 
         Returns:
             Pair `(x, y)`, stratified by class (each class within one example of its share).
@@ -302,8 +302,8 @@ class Dataset:
         """Return the positions of the examples that `training_sample` returns, or a slice of all.
 
         Args:
-            size: As in `training_sample`.
-            seed: As in `training_sample`.
+            size: as in `training_sample`.
+            seed: as in `training_sample`.
 
         Returns:
             What `train` is indexed by.
@@ -324,7 +324,7 @@ class Dataset:
         """Return the numbers of the groups that random draws keep the proportions of.
 
         Args:
-            y: Targets of examples of this dataset.
+            y: targets of examples of this dataset.
 
         Returns:
             The classes, of shape `(examples,)`; for other tasks, 0 for each example.
@@ -368,7 +368,7 @@ class Dataset:
         encoding of a table.
 
         Args:
-            seed: Seed of the division, 0 or larger.
+            seed: seed of the division, 0 or larger.
 
         Returns:
             Data of the same sizes. The validation set is drawn at random, stratified by class

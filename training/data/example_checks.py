@@ -33,7 +33,7 @@ def check_examples(
     """Check that inputs and labels of all parts fit together.
 
     Args:
-        examples: The parts, the training set first.
+        examples: the parts, the training set first.
         task: `"classification"`, `"regression"` or `"custom"`; None infers it from the labels.
 
     Returns:

@@ -64,10 +64,10 @@ def open_stream(
     """Prepare to train on a source that is not read into memory.
 
     Args:
-        name: Name of the source, for messages.
-        source: The source.
-        steps_per_epoch: As in `Model.fit`.
-        sample_size: Number of examples that are read for measurements with dropout off.
+        name: name of the source, for messages.
+        source: the source.
+        steps_per_epoch: as in `Model.fit`.
+        sample_size: number of examples that are read for measurements with dropout off.
 
     Returns:
         The stream, and its first examples.

@@ -72,10 +72,10 @@ def table_part(
     """Separate the target of a table from its features.
 
     Args:
-        name: Name of the table, for messages.
-        frame: One row per example.
-        options: What is said about its columns.
-        columns: The columns of the training set, if this is another part; None to find them.
+        name: name of the table, for messages.
+        frame: one row per example.
+        options: what is said about its columns.
+        columns: the columns of the training set, if this is another part; None to find them.
 
     Returns:
         Features and target; the task, if the type of the target implies one; and the columns.
@@ -113,10 +113,10 @@ def feature_columns(
     """Return the columns of a table that are inputs.
 
     Args:
-        name: Name of the table, for messages.
-        frame: One row per example.
-        options: What is said about its columns.
-        columns: The columns of the training set, if this is another part; None to find them.
+        name: name of the table, for messages.
+        frame: one row per example.
+        options: what is said about its columns.
+        columns: the columns of the training set, if this is another part; None to find them.
 
     Returns:
         A structured array of shape `(rows,)`, and the columns.
@@ -141,8 +141,8 @@ def table_inputs(model: keras.Model, frame: pd.DataFrame) -> dict[str, Array]:
     """Return a data frame as the inputs of a model that predicts from raw columns.
 
     Args:
-        model: A model of `Dataset.model_for_raw_columns` or a loaded ``best.keras``.
-        frame: Has the columns that the model takes; others are left out.
+        model: a model of `Dataset.model_for_raw_columns` or a loaded ``best.keras``.
+        frame: has the columns that the model takes; others are left out.
 
     Returns:
         One array of shape `(rows,)` per input: float32, NaN where a number is missing; or strings
@@ -179,7 +179,7 @@ def with_plain_arrays(examples: RawExamples) -> RawExamples:
     """Return examples with tables as arrays, if no table needs to be encoded.
 
     Args:
-        examples: The examples.
+        examples: the examples.
 
     Returns:
         The same examples. Tables become float32 of shape `(rows, columns)` if all of them hold
@@ -216,9 +216,9 @@ def describe_columns(
     """Say what the columns of a table are taken for.
 
     Args:
-        columns: The columns.
-        details: What to say about some of them, by name.
-        constant: Names of those that do not vary in the training set.
+        columns: the columns.
+        details: what to say about some of them, by name.
+        constant: names of those that do not vary in the training set.
 
     Returns:
         One line for the columns of each kind.
@@ -237,8 +237,8 @@ def target_column(source: str, column: pd.Series) -> tuple[Array, Task | None]:
     """Return a column of a table as labels or targets.
 
     Args:
-        source: Name of the table, for messages.
-        column: The column.
+        source: name of the table, for messages.
+        column: the column.
 
     Returns:
         The values, and the task, if the type of the column implies one.

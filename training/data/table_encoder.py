@@ -97,9 +97,9 @@ def fit_encoder(source: str, train: Array, columns: Columns) -> TableEncoder:
     encoded as its rare ones are or, where there are none, as no category.
 
     Args:
-        source: Name of the data, for messages.
-        train: A structured array with one field per column, of shape `(rows,)`.
-        columns: The columns.
+        source: name of the data, for messages.
+        train: a structured array with one field per column, of shape `(rows,)`.
+        columns: the columns.
 
     Returns:
         The encoder.

@@ -15,8 +15,8 @@ def numbers_of(where: str, column: pd.Series) -> Array:
     """Return a column of numbers as float32, NaN where they are missing.
 
     Args:
-        where: Name of the table and the column, for messages.
-        column: The column.
+        where: name of the table and the column, for messages.
+        column: the column.
 
     Returns:
         An array of shape `(rows,)`.
@@ -48,8 +48,8 @@ def strings_of(where: str, column: pd.Series) -> Array:
     """Return a column of strings, empty where they are missing.
 
     Args:
-        where: Name of the table and the column, for messages.
-        column: The column.
+        where: name of the table and the column, for messages.
+        column: the column.
 
     Returns:
         An array of shape `(rows,)`.
