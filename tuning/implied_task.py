@@ -23,7 +23,7 @@ def with_known_loss(model: ModelLike) -> ModelLike:
         The model that a function without the argument `adapt_to` returns; any other as it is.
 
     Raises:
-        ValueError: The function fails, or there is no such function.
+        ValueError: the function fails, or there is no such function.
     """
     by_function = ":" in model if isinstance(model, str) else not isinstance(model, keras.Model)
     if not by_function or "adapt_to" in builder_arguments(model):

@@ -138,8 +138,8 @@ def as_dataset(
         The dataset.
 
     Raises:
-        DataError: The data are not usable; the message names what is wrong.
-        ValueError: Arguments do not fit together.
+        DataError: the data are not usable; the message names what is wrong.
+        ValueError: arguments do not fit together.
         TypeError: `x` is of a type that is not supported.
 
     Example:

@@ -180,7 +180,7 @@ def check_strings(name: str, array: Array) -> Array:
         A new array of objects of the same shape.
 
     Raises:
-        DataError: A value is missing or not a string, or there is none.
+        DataError: a value is missing or not a string, or there is none.
     """
     if array.ndim == 0 or array.size == 0:
         raise DataError(
@@ -242,7 +242,7 @@ def check_finite(name: str, values: NDArray[np.float32]) -> None:
         values: float32 numbers of shape `(examples, ...)`.
 
     Raises:
-        DataError: A value is NaN or infinite; the message names the first such example.
+        DataError: a value is NaN or infinite; the message names the first such example.
     """
     finite: Array = np.isfinite(values)
     if not finite.all():
@@ -266,7 +266,7 @@ def check_weight(name: str, weight: Any, examples: int) -> NDArray[np.float32]:
         A new float32 array.
 
     Raises:
-        DataError: There is not one weight per example, or the weights are not finite, all 0, or
+        DataError: there is not one weight per example, or the weights are not finite, all 0, or
             one is negative.
     """
     if isinstance(weight, Mapping):

@@ -148,7 +148,7 @@ class Dataset:
             The checked dataset.
 
         Raises:
-            DataError: An array does not fit; the message names it.
+            DataError: an array does not fit; the message names it.
         """
         given = dict(zip(PARTS, (train, validation, test), strict=True))
         if test is None:
@@ -206,7 +206,7 @@ class Dataset:
             `(examples, features)`, and share their memory.
 
         Raises:
-            DataError: There are several inputs, or the examples are streamed.
+            DataError: there are several inputs, or the examples are streamed.
         """
         self.check_in_memory()
         if is_structure(self.train[0]):
@@ -343,7 +343,7 @@ class Dataset:
         """Check that all training examples are in memory.
 
         Raises:
-            DataError: They are streamed.
+            DataError: they are streamed.
         """
         if self.stream is not None:
             raise DataError(
@@ -375,7 +375,7 @@ class Dataset:
             (each class within one example of its share).
 
         Raises:
-            DataError: The training examples have weights and the validation examples have none,
+            DataError: the training examples have weights and the validation examples have none,
                 or the other way round; or the training examples are streamed.
 
         Example:
@@ -411,7 +411,7 @@ class Dataset:
         """Return the training and validation examples together, in this order.
 
         Raises:
-            DataError: The training examples are streamed.
+            DataError: the training examples are streamed.
         """
         self.check_in_memory()
         x, y = (

@@ -40,7 +40,7 @@ def check_examples(
         Pairs `(x, y)` as a `Dataset` holds them, and the checked labels with their task.
 
     Raises:
-        DataError: An array is not valid or does not fit the others.
+        DataError: an array is not valid or does not fit the others.
         ValueError: `task` is unknown.
     """
     if task not in (None, "classification", "regression", "custom"):

@@ -51,7 +51,7 @@ def read_image_folder(
         `(images, height, width, 3)`; transparency is dropped.
 
     Raises:
-        DataError: The directory has no classes, or an image is damaged or does not fit.
+        DataError: the directory has no classes, or an image is damaged or does not fit.
     """
     target = None if image_size is None else _check_image_size(image_size)
     try:

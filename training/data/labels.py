@@ -56,7 +56,7 @@ def check_targets(
         which the label or target of one example was given.
 
     Raises:
-        DataError: They are not labels or targets of one output.
+        DataError: they are not labels or targets of one output.
     """
     targets = _checked_targets(parts, task, class_names, numbered)
     return targets._replace(given_shape=parts[0][1].shape[1:])

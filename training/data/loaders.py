@@ -75,8 +75,8 @@ def load_dataset(
         The data in three parts, or in two if there is no test set; stratified by class.
 
     Raises:
-        DataError: The data are missing, damaged, too large or not usable.
-        ValueError: An option is out of range.
+        DataError: the data are missing, damaged, too large or not usable.
+        ValueError: an option is out of range.
 
     Example:
         >>> from dropout_zoo.training import load_dataset

@@ -47,8 +47,8 @@ def partition(
         what its training set holds.
 
     Raises:
-        DataError: The examples are not usable, or too few to be split.
-        ValueError: An option is out of range.
+        DataError: the examples are not usable, or too few to be split.
+        ValueError: an option is out of range.
     """
     if len(split) not in (2, 3):
         raise ValueError(

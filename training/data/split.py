@@ -49,8 +49,8 @@ def split_arrays(
         One pair `(x, y)` for each fraction.
 
     Raises:
-        DataError: A class (or, for a regression, the whole dataset) has too few examples.
-        ValueError: The fractions or the seed are out of range.
+        DataError: a class (or, for a regression, the whole dataset) has too few examples.
+        ValueError: the fractions or the seed are out of range.
     """
     _check_split(fractions, seed)
     stratified = task == "classification"

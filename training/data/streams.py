@@ -18,10 +18,10 @@ class Stream:
     """A source that `Model.fit` reads batch by batch.
 
     Attributes:
-        source: The source, or a function that returns a new one.
-        steps_per_epoch: As in `Model.fit`; None for all batches of a finite source.
-        num_batches: Number of batches of an epoch.
-        repeats: Whether its first batches were the same when they were read again. If not, members
+        source: the source, or a function that returns a new one.
+        steps_per_epoch: as in `Model.fit`; None for all batches of a finite source.
+        num_batches: number of batches of an epoch.
+        repeats: whether its first batches were the same when they were read again. If not, members
             do not see the same examples.
     """
 
@@ -73,7 +73,7 @@ def open_stream(
         The stream, and its first examples.
 
     Raises:
-        DataError: It cannot be restarted for each member, its number of batches is not known, or
+        DataError: it cannot be restarted for each member, its number of batches is not known, or
             its first batches are not usable.
         ValueError: `steps_per_epoch` is not a whole number of at least 1, or does not divide the
             number of batches.

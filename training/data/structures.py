@@ -124,7 +124,7 @@ def check_structure(
         booleans in their own type, strings as Python objects.
 
     Raises:
-        DataError: There is no array, one has other values than these, not all of them have the
+        DataError: there is no array, one has other values than these, not all of them have the
             same number of examples, or floats are not finite.
     """
     if not list(named_arrays(name, structure)):

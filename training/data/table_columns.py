@@ -81,7 +81,7 @@ def table_part(
         Features and target; the task, if the type of the target implies one; and the columns.
 
     Raises:
-        DataError: There is no such column, or one does not fit.
+        DataError: there is no such column, or one does not fit.
     """
     frame = _named(name, frame)
     target = options.target
@@ -122,7 +122,7 @@ def feature_columns(
         A structured array of shape `(rows,)`, and the columns.
 
     Raises:
-        DataError: A column is missing, or its values do not fit.
+        DataError: a column is missing, or its values do not fit.
     """
     frame = _named(name, frame)
     if columns is None:
@@ -149,7 +149,7 @@ def table_inputs(model: keras.Model, frame: pd.DataFrame) -> dict[str, Array]:
         in an array of objects, empty where they are missing.
 
     Raises:
-        DataError: A column is missing, or its values do not fit.
+        DataError: a column is missing, or its values do not fit.
 
     Example:
         >>> import keras, pandas as pd
@@ -186,7 +186,7 @@ def with_plain_arrays(examples: RawExamples) -> RawExamples:
         nothing but numbers and none is missing, or if another part is an array.
 
     Raises:
-        DataError: A part is a table that needs to be encoded, and another is an array.
+        DataError: a part is a table that needs to be encoded, and another is an array.
     """
     tables = [part for part in examples.parts if is_table(part.x)]
     incomplete = [part for part in tables if not _is_complete(part.x)]
@@ -244,7 +244,7 @@ def target_column(source: str, column: pd.Series) -> tuple[Array, Task | None]:
         The values, and the task, if the type of the column implies one.
 
     Raises:
-        DataError: A value is missing.
+        DataError: a value is missing.
     """
     missing = column.isna()
     if missing.any():
@@ -265,7 +265,7 @@ def check_names(source: str, names: Sequence[str]) -> None:
     """Check that the columns of a table have names of their own.
 
     Raises:
-        DataError: A name is empty, or there twice.
+        DataError: a name is empty, or there twice.
     """
     twice = [name for name, count in Counter(names).items() if count > 1 and name]
     if twice:

@@ -105,7 +105,7 @@ def fit_encoder(source: str, train: Array, columns: Columns) -> TableEncoder:
         The encoder.
 
     Raises:
-        DataError: No column varies, a name is not possible for an input of a model, or the backend
+        DataError: no column varies, a name is not possible for an input of a model, or the backend
             of Keras does not take strings.
     """
     import keras

@@ -22,7 +22,7 @@ def numbers_of(where: str, column: pd.Series) -> Array:
         An array of shape `(rows,)`.
 
     Raises:
-        DataError: A value is no number, or not finite.
+        DataError: a value is no number, or not finite.
     """
     numbers = as_numbers(column)
     broken = numbers.isna() & column.notna()
@@ -55,7 +55,7 @@ def strings_of(where: str, column: pd.Series) -> Array:
         An array of shape `(rows,)`.
 
     Raises:
-        DataError: A value is no string.
+        DataError: a value is no string.
     """
     missing = column.isna()
     if isinstance(column.dtype, pd.CategoricalDtype):

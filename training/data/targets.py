@@ -76,7 +76,7 @@ def targets_for(model: keras.Model, y: Array, num_classes: int | None) -> Array:
         `(examples, features)`.
 
     Raises:
-        ValueError: The model is not compiled, has several outputs, or does not fit the data.
+        ValueError: the model is not compiled, has several outputs, or does not fit the data.
 
     Example:
         >>> import numpy as np
@@ -122,7 +122,7 @@ def with_loss_targets(model: keras.Model, part: Pair, dataset: Dataset) -> Pair:
         Pair of the inputs, and the targets as the loss takes them.
 
     Raises:
-        ValueError: The model does not fit the data.
+        ValueError: the model does not fit the data.
     """
     x, y = part
     shape = _output_shape(model, x)
