@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
@@ -15,14 +14,13 @@ from dropout_zoo.training.data.array_checks import (
     DataError,
     Pair,
     RawExamples,
-    RawPart,
     Task,
     check_weight,
-    content_of,
     is_integer,
 )
+from dropout_zoo.training.data.arrays_fingerprint import arrays_fingerprint
 from dropout_zoo.training.data.class_counts import describe_counts, missing_classes
-from dropout_zoo.training.data.example_checks import check_examples, copied_pair
+from dropout_zoo.training.data.example_checks import as_part, check_examples, copied_pair
 from dropout_zoo.training.data.split import split_arrays, stratified_sample
 from dropout_zoo.training.data.streams import Stream
 from dropout_zoo.training.data.structures import (
@@ -155,7 +153,7 @@ class Dataset:
             del given["test"]
         if class_names is not None and len(set(class_names)) < len(class_names):
             raise DataError(f"{source}: expected different class_names, received {class_names}")
-        parts = tuple(_as_part(f"{source}: {name}", pair) for name, pair in given.items())
+        parts = tuple(as_part(f"{source}: {name}", pair) for name, pair in given.items())
         examples = RawExamples(parts, list(class_names) if class_names is not None else None)
         pairs, targets = check_examples(examples, task=task)
         owned = [copied_pair(pair, part) for pair, part in zip(pairs, parts, strict=True)]
@@ -466,27 +464,13 @@ class Dataset:
 
     @cached_property
     def _fingerprint(self) -> str:
-        digest = hashlib.sha256()
+        notes, arrays = [], self._arrays()
         if is_structure(self.train[0]) or is_structure(self.train[1]):
-            for name, array in named_arrays("", list(self.train)):
-                digest.update(f"{name}{array.shape[1:]}".encode())
-        arrays = self._arrays()
+            named = named_arrays("", list(self.train))
+            notes = [f"{name}{array.shape[1:]}" for name, array in named]
         if self.stream is not None:
-            digest.update(f"{self.stream.kind}{self.stream.num_batches}".encode())
+            notes.append(f"{self.stream.kind}{self.stream.num_batches}")
             if not self.stream.repeats:
-                digest.update(f"{shapes_of(self.train)}".encode())
+                notes.append(f"{shapes_of(self.train)}")
                 arrays = replace(self, train=self.validation, sample_weight=None)._arrays()
-        for array in arrays:
-            digest.update(f"{array.shape}{array.dtype.str}".encode())
-            digest.update(content_of(array))
-        return digest.hexdigest()[:16]
-
-
-def _as_part(name: str, pair: Any) -> RawPart:
-    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        raise DataError(f"{name}: expected a pair (x, y), received {type(pair).__name__}")
-    try:
-        x, y = (each if is_structure(each) else np.asarray(each) for each in pair)
-    except ValueError as error:
-        raise DataError(f"{name}: expected arrays, received nested lists: {error}") from None
-    return RawPart(f"{name} x", x, f"{name} y", y)
+        return arrays_fingerprint(arrays, notes)
