@@ -237,6 +237,49 @@ def variable_index(optimizer: keras.optimizers.Optimizer, variable: keras.Variab
     return int(optimizer._get_variable_index(variable))
 
 
+class UpdatesAllVariables:
+    """Mixin of an optimizer of Keras that updates all of its variables in one method.
+
+    The public `update_step` handles one variable at a time, and repeats work that they all share.
+    Keras's TensorFlow optimizers call `_backend_update_step` once.
+    """
+
+    def _backend_update_step(
+        self, grads: Sequence[Any], trainable_variables: Sequence[Any], learning_rate: Any
+    ) -> None:
+        self.update_all(grads, trainable_variables, learning_rate)
+
+    def update_all(
+        self, grads: Sequence[Any], variables: Sequence[Any], learning_rate: Any
+    ) -> None:
+        """Update variables.
+
+        Args:
+            grads: the gradient of each variable.
+            variables: the variables.
+            learning_rate: the learning rate, a tensor.
+        """
+        raise NotImplementedError
+
+
+def momentums(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
+    """The first moments of Adam or RMSprop, one per variable; Keras names them for itself only."""
+    return list(optimizer._momentums)
+
+
+def velocities(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
+    """The second moments of Adam or RMSprop, one per variable; see `momentums`."""
+    return list(optimizer._velocities)
+
+
+def lookup_table(layer: keras.Layer) -> Any:
+    """The table of `StringLookup` or `IntegerLookup`, one of which `TextVectorization` holds.
+
+    Keras does not document it. None for other layers.
+    """
+    return getattr(layer, "lookup_table", None)
+
+
 def symbolic_build(model: keras.Model, data_batch: Any) -> None:
     """Create the variables of a compiled model's metrics, as `fit` does with its first batch.
 

@@ -1,16 +1,22 @@
-"""Private functions of TensorFlow that `dropout_zoo.models` uses.
+"""Private and undocumented parts of TensorFlow that this project uses, all in one place.
 
-Each is tested in `tests/models/test_tensorflow_internals.py`, so that a version of TensorFlow that
-changes one fails there with a clear message.
+None of them has a public equivalent; the docstring of each function gives the reason. Each is
+tested in `tests/models/test_tensorflow_internals.py`, so that a version of TensorFlow that changes
+one fails there with a clear message. TensorFlow is imported when a function needs it, because Keras
+also runs without it.
 """
 
 from __future__ import annotations
 
+import copy
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 _CONCRETE_FUNCTIONS = "_list_all_concrete_functions"
 
@@ -71,10 +77,57 @@ def constants_of(function: Any, names: re.Pattern[str]) -> Iterator[tuple[str, f
     import tensorflow as tf
 
     for concrete in concrete_functions(function):
-        definition = concrete.graph.as_graph_def()
-        bodies = [definition.node, *(body.node_def for body in definition.library.function)]
-        for node in (node for nodes in bodies for node in nodes):
+        for node in _nodes(concrete):
             if node.op == "Const" and names.search(node.name):
                 value = tf.make_ndarray(node.attr["value"].tensor)
                 if value.ndim == 0:
                     yield node.name, float(np.asarray(value, "float64"))
+
+
+def captured_inputs(function: Any) -> list[tf.Tensor]:
+    """The tensors outside a concrete function that its graph reads, in the order of its inputs.
+
+    The public `tf.types.experimental.ConcreteFunction` has no list of them.
+    """
+    return list(function.captured_inputs)
+
+
+def with_captured_inputs(function: Any, inputs: Sequence[tf.Tensor]) -> Any:
+    """Copy a concrete function so that it reads other tensors; both share one graph.
+
+    Public functions trace a new graph for different variables, which takes seconds.
+    """
+    copied = copy.copy(function)
+    copied.set_external_captures(list(inputs))
+    return copied
+
+
+def operation_types(function: Any) -> set[str]:
+    """The types of all operations in a concrete function and in the functions that it calls.
+
+    The public `ConcreteFunction` gives no access to its graph.
+    """
+    return {node.op for node in _nodes(function)}
+
+
+def resource_handle(variable: tf.Variable) -> tf.Tensor:
+    """The tensor through which kernels refer to a variable; `tf.Variable` does not document it."""
+    return variable.handle
+
+
+def static_table_handle(table: Any) -> tf.Tensor | None:
+    """The tensor through which kernels refer to a lookup table that cannot change.
+
+    `tf.lookup` does not document it. None for anything else.
+    """
+    import tensorflow as tf
+
+    return table.resource_handle if isinstance(table, tf.lookup.StaticHashTable) else None
+
+
+def _nodes(function: Any) -> Iterator[Any]:
+    """The nodes of a concrete function's graph and of all inner functions."""
+    graph = function.graph.as_graph_def()
+    yield from graph.node
+    for inner in graph.library.function:
+        yield from inner.node_def

@@ -296,7 +296,7 @@ def read_outcome(directory: Path) -> dict[str, Any]:
     try:
         outcome = json.loads(path.read_text())
         if not isinstance(outcome, dict):
-            raise ValueError(f"it holds a {type(outcome).__name__}")
+            raise ValueError(f"expected an object, received a {type(outcome).__name__}")
     except ValueError as error:
         raise ValueError(
             f"expected the outcome of a run in {path}, received a damaged file: {error}; remove "

@@ -159,12 +159,14 @@ class TrainSettings:
 
 
 class CommonOptions(TypedDict, total=False):
-    """The settings of `TrainSettings` that `DropoutTuner.search` takes too."""
+    """The settings of `TrainSettings` that `DropoutTuner.search` takes too.
+
+    The objective is that of its oracle, and it takes callbacks as `Model.fit` does.
+    """
 
     epochs: int
     batch_size: int
     learning_rate: float | None
-    objective: str | Objective
     patience: int | None
     initial_weights: str
     class_weight: Mapping[int, float] | None
@@ -175,4 +177,5 @@ class CommonOptions(TypedDict, total=False):
 class TrainOptions(CommonOptions, total=False):
     """The settings of `TrainSettings` as keyword arguments."""
 
+    objective: str | Objective
     callbacks: CallbackFunction | None

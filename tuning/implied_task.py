@@ -17,13 +17,13 @@ def with_known_loss(model: ModelLike) -> ModelLike:
     """Build the model of a function that needs no data, so that its loss is known.
 
     Args:
-        model: As for `tune`.
+        model: as for `tune`.
 
     Returns:
         The model that a function without the argument `adapt_to` returns; any other as it is.
 
     Raises:
-        ValueError: The function fails, or there is no such function.
+        ValueError: the function fails, or there is no such function.
     """
     by_function = ":" in model if isinstance(model, str) else not isinstance(model, keras.Model)
     if not by_function or "adapt_to" in builder_arguments(model):
@@ -35,10 +35,10 @@ def implied_task(model: Any, x: Any, y: Any, target: str | None = None) -> Task 
     """Return the task of labels that a model takes for something else than `as_dataset` does.
 
     Args:
-        model: The model; nothing is known of names and functions (see `with_known_loss`).
-        x: The inputs; a pair `(x, y)`; or a data frame with the target column.
-        y: The labels, or None.
-        target: The target column, or None.
+        model: the model; nothing is known of names and functions (see `with_known_loss`).
+        x: the inputs; a pair `(x, y)`; or a data frame with the target column.
+        y: the labels, or None.
+        target: the target column, or None.
 
     Returns:
         `"regression"` for integers other than 0 and 1 if the model has one output unit and a loss

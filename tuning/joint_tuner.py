@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from keras_tuner.engine.trial import Trial
+
 from dropout_zoo.studies.plan import NO_DROPOUT
 from dropout_zoo.training.engine.base import OnResult
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning.build_function import BuiltModels
-from dropout_zoo.tuning.keras_tuner_internals import Trial
 from dropout_zoo.tuning.recording import RecordingTrainer
 from dropout_zoo.tuning.setting import Setting
 from dropout_zoo.tuning.trial_tables import TrainingRecord

@@ -17,23 +17,7 @@ from typing import Any
 import keras
 import keras_tuner
 from keras_tuner import oracles
-
-# The class of the trials that oracles hand out, and their states, which `keras_tuner` does not
-# export.
-from keras_tuner.engine.trial import Trial, TrialStatus
-
-__all__ = [
-    "InMemoryOracle",
-    "ModelFitTuner",
-    "SmallSpaceHyperbandOracle",
-    "Trial",
-    "TrialStatus",
-    "UntriedBayesianOracle",
-    "allow_collisions",
-    "continue_grid_from",
-    "restore_grid_order",
-    "retry",
-]
+from keras_tuner.engine.trial import Trial
 
 
 def retry(oracle: keras_tuner.Oracle, trial_id: str) -> None:
@@ -95,7 +79,7 @@ class ModelFitTuner(keras_tuner.Tuner):
         """
         return super()._build_hypermodel(hp)
 
-    def train_by_model_fit(self, trial: Any, *args: Any, **kwargs: Any) -> None:
+    def train_by_model_fit(self, trial: Trial, *args: Any, **kwargs: Any) -> None:
         """Run a trial as the search of KerasTuner does, without its begin and its end."""
         self._try_run_and_update_trial(trial, *args, **kwargs)
 
@@ -121,7 +105,7 @@ class InMemoryOracle(keras_tuner.Oracle):
     def save(self) -> None:
         """Write nothing."""
 
-    def _save_trial(self, trial: Any) -> None:
+    def _save_trial(self, trial: Trial) -> None:
         """Write nothing."""
 
 

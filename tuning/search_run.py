@@ -6,8 +6,6 @@ import math
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -21,49 +19,34 @@ from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.run_directory import OUTCOME, RunDirectory, unused_directory
 from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.engine.interrupts import OutOfTimeError, TimeLimit
-from dropout_zoo.training.members import Member, TrainedMember
+from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import as_columns
 from dropout_zoo.training.plan import evaluate
 from dropout_zoo.tuning import run_files
 from dropout_zoo.tuning.answer import Answer, answer, describe_rates, out_of_time
 from dropout_zoo.tuning.audit_errors import audit_errors
-from dropout_zoo.tuning.build_function import BuiltModels
 from dropout_zoo.tuning.chance import chance_of
+from dropout_zoo.tuning.finalist_race import FinalistRace
+from dropout_zoo.tuning.finalist_search import FinalistSearch
 from dropout_zoo.tuning.joint_answer import (
     compared_with_rival,
     with_hyperparameters,
     without_rival,
 )
-from dropout_zoo.tuning.joint_tuner import InMemoryTuner, JointTuner, PairedTrainer
-from dropout_zoo.tuning.oracles import make_mixed_oracle, make_oracle
 from dropout_zoo.tuning.progress import Progress
 from dropout_zoo.tuning.race import (
-    MIN_SEEDS,
-    RIVAL,
     comparison_table,
-    first_seeds,
     race_result,
-    run_race,
 )
 from dropout_zoo.tuning.recording import RecordingTrainer
 from dropout_zoo.tuning.result import TuningResult
 from dropout_zoo.tuning.screening import (
     SCREENING_SEEDS,
     best_so_far,
-    choose_finalists,
-    screen,
-    try_beyond_edges,
 )
 from dropout_zoo.tuning.search import Search
 from dropout_zoo.tuning.setting import Setting
-from dropout_zoo.tuning.space import SearchSpace
-from dropout_zoo.tuning.trial_tables import TrainingRecord, curves_table, scores_table
-
-# Number of trials created at once. It must not depend on the machine, or the same seed would give
-# other trials elsewhere. It is small for oracles that learn from results.
-_BATCHES = {"grid": 64, "random": 64, "bayesian": 4, "hyperband": 4}
-
-RACE = "race"
+from dropout_zoo.tuning.trial_tables import curves_table, scores_table
 
 
 def run_search(
@@ -135,14 +118,8 @@ class _Run:
         progress: shows them.
 
     Attributes:
-        extended: the setting of the best trial, and the rates that were tried with its
-            hyperparameters; None where no rates were tried beyond the range.
-        searched: the training runs before the race; none until there are finalists.
-        candidates: the finalists by name, and after them the settings that may replace them.
-        rival: the best setting without dropout; None where the model is given.
-        race: how the settings of the race are compared.
-        arms: the settings that race, by name.
-        raced: the training runs of the race that are compared; none until it has ended.
+        finalists: the search for finalists.
+        race: the race.
         out_of_time: whether the budget ended the search.
     """
 
@@ -153,14 +130,9 @@ class _Run:
         self.folder = folder
         self.trainer = trainer
         self.progress = progress
-        self.extended: tuple[Setting, SearchSpace] | None = None
-        self.searched: list[TrainingRecord] = []
+        self.finalists = FinalistSearch(search, folder, trainer)
+        self.race = FinalistRace(search, trainer, progress)
         self.screened = False  # of a search that time has ended
-        self.candidates: Mapping[str, Setting] = {}
-        self.rival: Setting | None = None
-        self.race = search.race
-        self.arms: dict[str, Setting] = {}
-        self.raced: list[TrainingRecord] = []
         self.out_of_time = False
 
     def result(
@@ -181,26 +153,27 @@ class _Run:
         searching = None
         try:
             with limit:
-                self._find_finalists()
+                self.finalists.run()
                 searching = time.perf_counter() - started
-                self._race()
+                self.race.run(self.finalists)
         except OutOfTimeError:
             self._cut_off()
         seconds = time.perf_counter() - started
         searching = seconds if searching is None else searching
-        trials, finalists = scores_table(self.searched), scores_table(self.raced)
+        searched, raced = self.finalists.records, self.race.records
+        trials, finalists = scores_table(searched), scores_table(raced)
         self.folder.write_table(run_files.TRIALS, trials)
         self.folder.write_table(run_files.FINALISTS, finalists)
         table, found = self._answer()
         race = None
-        if self.raced:
+        if raced:
             described = search.describe()
-            race = race_result(self.raced, objective, described, search.control, found.sentence)
+            race = race_result(raced, objective, described, search.control, found.sentence)
         # On the data as they were split, so that the test set stays what no model has seen.
         best = Setting(found.rates, found.hyperparameters)
         model = self._best_run(best).model()
         _warn_of_rates_in_code(model)
-        curves = [curves_table("search", self.searched), curves_table("race", self.raced)]
+        curves = [curves_table("search", searched), curves_table("race", raced)]
         return TuningResult(
             trials=trials,
             finalists=finalists,
@@ -217,7 +190,7 @@ class _Run:
             own_noise=tuple(search.own_noise_in(best)),
             objective=objective,
             test=self._test(model),
-            space=self._space_of(best),
+            space=self.finalists.space_of(best),
             search_seconds=searching,
             race_seconds=seconds - searching,
             ended_by_budget=self.out_of_time,
@@ -247,157 +220,6 @@ class _Run:
             say(search.space.note)
         say(search.summary())
 
-    def _find_finalists(self) -> None:
-        """Search and screen, and write the table of the trials."""
-        search, train = self.search, self.trainer.train
-        searched = self._try()
-        if search.settings.rates is None:
-            self.trainer.phase("beyond the range", "trial")
-            searched += self._beyond_edges(searched)
-        self.trainer.phase("screening", "screening")
-        settings, resplit = search.settings, search.race.validation_ratio is not None
-        self.candidates, screened = screen(
-            searched,
-            settings.num_finalists,
-            search.objective,
-            train,
-            seed=settings.seed,
-            resplit=resplit,
-            given=search.as_given,
-            excluded=search.is_without,
-        )
-        if search.joint is not None:  # as many settings without dropout as with it are screened
-            rivals, more = screen(
-                searched,
-                1,
-                search.objective,
-                train,
-                seed=settings.seed,
-                resplit=resplit,
-                given=None,
-                excluded=lambda setting: not search.is_without(setting),
-            )
-            self.rival = next(iter(rivals.values()), None)
-            screened += more
-        self.searched = searched + screened
-        # The race takes longest, and the trials can be inspected meanwhile.
-        self.folder.write_table(run_files.TRIALS, scores_table(self.searched))
-
-    def _beyond_edges(self, searched: Sequence[TrainingRecord]) -> list[TrainingRecord]:
-        """Try rates beyond the range where the best trial lies on its edge."""
-        search = self.search
-        trials = [record.result for record in searched if record.role == "trial"]
-        for best in choose_finalists(trials, 1, search.objective):
-            space, beyond = try_beyond_edges(
-                best, search.space_of(best), search.settings.seed, self.trainer.train
-            )
-            self.extended = best, space
-            return beyond
-        return []
-
-    def _space_of(self, setting: Setting) -> SearchSpace:
-        """The rates that were tried with the hyperparameters of a setting."""
-        if self.extended is not None:
-            best, space = self.extended
-            if best.hyperparameters == setting.hyperparameters:
-                return space
-        return self.search.space_of(setting)
-
-    def _try(self) -> list[TrainingRecord]:
-        """Train the controls and the trials."""
-        search, settings = self.search, self.search.settings
-        self.trainer.phase("search", "control")
-        controls = [
-            setting.member(settings.seed, name) for name, setting in search.controls.items()
-        ]
-        records = [
-            TrainingRecord(str(result.member.label), "control", result)
-            for result in self.trainer.train(controls)
-        ]
-        self.trainer.phase("search", "trial")
-        if search.joint is not None:
-            return self._try_jointly(search.joint)
-        tuner = InMemoryTuner(
-            make_oracle(
-                search.oracle,
-                search.space,
-                objective=search.objective,
-                max_trials=settings.max_trials,
-                epochs=settings.training.epochs,
-                seed=settings.seed,
-            ),
-            search.hypermodel,
-            parallel_trials=_BATCHES[search.oracle],
-            seed=settings.seed,
-            directory=self.folder.state,
-            project_name="oracle",
-            overwrite=True,
-        )
-        tuner.search_with(self.trainer)
-        return records + [
-            TrainingRecord(name, "trial", result) for name, result in tuner.results.items()
-        ]
-
-    def _try_jointly(self, joint: BuiltModels) -> list[TrainingRecord]:
-        """Train the trials of a build function, each also without dropout."""
-        search, settings = self.search, self.search.settings
-        tuner = JointTuner(
-            joint,
-            self.trainer,
-            oracle=make_mixed_oracle(
-                search.oracle,
-                joint.hyperparameters,
-                objective=search.objective,
-                max_trials=search.max_trials,
-                seed=settings.seed,
-            ),
-            parallel_trials=_BATCHES[search.oracle],
-            seed=settings.seed,
-            directory=self.folder.state,
-            project_name="oracle",
-            overwrite=True,
-        )
-        paired = PairedTrainer(self.trainer, search.without)
-        tuner.search_with(paired)
-        return [
-            TrainingRecord(name, "trial", result) for name, result in tuner.results.items()
-        ] + paired.controls
-
-    def _race(self) -> None:
-        """Train finalists and control on the same new seeds until the answer is clear."""
-        search, failed = self.search, list[TrainingRecord]()
-        ranked, count = list(self.candidates.items()), search.settings.num_finalists
-        self.trainer.phase("race", RACE)
-        if search.joint is None:
-            self.arms = {
-                search.control: search.without(Setting(search.given)),
-                **dict(ranked[:count]),
-            }
-            self.raced = self._raced(dict(ranked[count:]))
-            return
-        for name, finalist in ranked:  # each has a control with its hyperparameters
-            control = search.without(finalist)
-            self.arms = {search.control: control, name: finalist}
-            self.race = search.race
-            if self.rival is not None and self.rival != control:
-                self.arms[RIVAL], self.race = self.rival, replace(search.race, rival=True)
-            self.raced = [*self._raced({}), *failed]
-            lost = {each.setting for each in self.raced if each.result.status != "completed"}
-            if name not in lost or search.control in lost:
-                return
-            failed += [each for each in self.raced if each.setting == name]
-
-    def _raced(self, reserve: Mapping[str, Setting]) -> list[TrainingRecord]:
-        """Train the settings that race, and those that replace what fails."""
-        search, raced = self.search, set[str | None](self.arms)
-
-        def train(members: list[Member]) -> list[TrainedMember]:
-            raced.update(member.label for member in members)  # those that replace others as well
-            self.progress.set_total(len(self.searched) + len(raced) * search.race.looks[-1])
-            return self.trainer.train(members)
-
-        return run_race(self.arms, self.race, search.objective, train, reserve)
-
     def _cut_off(self) -> None:
         """Take what has finished when time ended.
 
@@ -406,87 +228,64 @@ class _Run:
         """
         search, records = self.search, self.trainer.records
         self.out_of_time = True
-        self.screened = bool(self.searched)
+        self.screened = bool(self.finalists.records)
         if not self.screened:
-            self.searched = records
-        if best_so_far(self.searched, search.objective, screened=self.screened).empty:
-            reasons = sorted({each.result.reason for each in self.searched})
+            self.finalists.records = records
+        if best_so_far(self.finalists.records, search.objective, screened=self.screened).empty:
+            reasons = sorted({each.result.reason for each in self.finalists.records})
             raise RuntimeError(
                 "expected at least one training run to finish within the budget of "
                 f"{search.budget}, received none{': ' if reasons else ''}{'; '.join(reasons)}; "
                 "resume it with a larger budget, or allow fewer epochs"
             )
-        finished = [each for each in records if each.role == RACE and self._races(each)]
-        failed = {each.setting for each in finished if each.result.status != "completed"}
-        if search.control in failed:  # then no gain can be measured
-            self.raced = [
-                each._replace(role="control" if self.race.is_control(each.setting) else "finalist")
-                for each in finished
-            ]
-            return
-        racing = self.candidates if search.joint is None else self.arms
-        others = [name for name in racing if name not in failed and not self.race.is_control(name)]
-        arms = [search.control, *others[: search.settings.num_finalists]]
-        results = [each.result for each in finished]
-        raced = first_seeds(arms, self.race, results)
-        with_rival = first_seeds([*arms, RIVAL], self.race, results)
-        if len(with_rival) * len(arms) == len(raced) * (len(arms) + 1):  # it has kept pace
-            arms, raced = [*arms, RIVAL], with_rival
-        if len(raced) >= MIN_SEEDS * len(arms):
-            self.raced = raced + [
-                each._replace(role="finalist") for each in finished if each.setting in failed
-            ]
-
-    def _races(self, record: TrainingRecord) -> bool:
-        """Whether a run is one of the settings that race, and not of a finalist that failed."""
-        given = self.search.joint is None
-        return given or self.arms.get(record.setting) == Setting.of(record.result)
+        self.race.cut_off(self.finalists.candidates)
 
     def _answer(self) -> tuple[pd.DataFrame, Answer]:
         """Return the comparison of the settings, and what it shows."""
-        search = self.search
+        search, raced, plan = self.search, self.race.records, self.race.plan
         ended_by = search.budget if self.out_of_time else None
-        if not self.raced:
+        if not raced:
             assert ended_by is not None  # otherwise there was a race
-            table = best_so_far(self.searched, search.objective, screened=self.screened)
-            tried = sum(each.role == "trial" for each in self.searched)
+            searched = self.finalists.records
+            table = best_so_far(searched, search.objective, screened=self.screened)
+            tried = sum(each.role == "trial" for each in searched)
             trials = min(tried, search.max_trials), search.max_trials
             found = out_of_time(
                 table, search.control, search.objective, budget=ended_by, trials=trials
             )
-            return table, with_hyperparameters(found, self.searched)
+            return table, with_hyperparameters(found, searched)
         epochs = search.settings.training.epochs
-        table = comparison_table(self.raced, self.race, search.objective)
-        compared, records = without_rival(table, self.raced)
+        table = comparison_table(raced, plan, search.objective)
+        compared, records = without_rival(table, raced)
         if compared.empty:  # finalist and control have failed
-            compared, records = table, self.raced
+            compared, records = table, raced
         finalist = Setting.of(records[0].result)  # the control has its hyperparameters
         found = answer(
             compared,
             records,
-            self.race,
+            plan,
             search.objective,
-            self._space_of(finalist),
+            self.finalists.space_of(finalist),
             max_epochs=epochs,
             chance=chance_of(
                 search.model,
                 search.dataset,
                 search.objective,
                 # The same for every setting.
-                [each.result.member.split for each in self.raced if each.role == "control"],
+                [each.result.member.split for each in raced if each.role == "control"],
             ),
             budget=ended_by,
         )
         found = with_hyperparameters(found, records)
         return table, compared_with_rival(
-            found, table, self.raced, self.race, search.objective, max_epochs=epochs
+            found, table, raced, plan, search.objective, max_epochs=epochs
         )
 
     def _best_run(self, setting: Setting) -> TrainedMember:
         """Return the best run of a setting on the given split."""
         runs = [
             each.result
-            for each in self.searched
+            for each in self.finalists.records
             if Setting.of(each.result) == setting and each.result.member.split == 0
         ]
         if not any(run.status == "completed" for run in runs):  # but on other seeds it did

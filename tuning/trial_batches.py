@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import keras_tuner
 import numpy as np
+from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.errors import FailedTrialError, FatalError, FatalTypeError
 from keras_tuner.oracles import GridSearchOracle, HyperbandOracle, RandomSearchOracle
 
@@ -25,8 +26,6 @@ from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.seeding import seeded_globals
 from dropout_zoo.tuning.keras_tuner_internals import (
     ModelFitTuner,
-    Trial,
-    TrialStatus,
     continue_grid_from,
 )
 from dropout_zoo.tuning.space import DropoutHyperModel

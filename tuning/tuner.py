@@ -10,6 +10,7 @@ from typing import Any, Unpack
 
 import keras
 import keras_tuner
+from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.oracles import (
     BayesianOptimizationOracle,
     GridSearchOracle,
@@ -30,8 +31,6 @@ from dropout_zoo.tuning.fit_arguments import (
 )
 from dropout_zoo.tuning.implied_task import implied_task
 from dropout_zoo.tuning.keras_tuner_internals import (
-    Trial,
-    TrialStatus,
     UntriedBayesianOracle,
     restore_grid_order,
     retry,

@@ -39,7 +39,7 @@ def build_torch_mlp(*, hidden_rates: float | Sequence[float] = (0.5, 0.3)) -> to
         from dropout_zoo.models.architectures.torch_net import NeuralNet
     except ImportError as error:
         raise ImportError(
-            "build_torch_mlp needs PyTorch, which is not installed; run `pip install torch`"
+            "build_torch_mlp needs the package torch; run pip install torch"
         ) from error
     first, second = rates_per_layer(hidden_rates, (128, 64), "hidden_rates", of="units")
     return NeuralNet(first, second)

@@ -16,11 +16,12 @@ LIFTED: dict[type[keras.Layer], type[keras.Layer]] = LIFTED_LAYERS | LIFTED_CELL
 def lift(layer: keras.Layer) -> None:
     """Turn a plain layer that applies dropout into its equivalent, in place.
 
-    Changing the class reaches layers inside other layers, which cannot be exchanged.
+    It gets another class, `layer.__class__`, and keeps its attributes: a layer inside another, such
+    as the dropout of `MultiHeadAttention`, cannot be exchanged for a new one. Only layers of copies
+    that this package has made are lifted, never those of a caller's model.
 
     Args:
         layer: a layer whose class is a key of `LIFTED`, not a subclass of one.
-            It belongs to a model of this package, never to a caller's.
     """
     layer.__class__ = LIFTED[type(layer)]
     with keras_internals.state_may_be_added(layer):

@@ -228,6 +228,47 @@ def test_an_optimizer_numbers_its_variables():
     assert numbers == [0, 1], complaint("Optimizer._get_variable_index")
 
 
+class CountedSGD(keras_internals.UpdatesAllVariables, keras.optimizers.SGD):
+    calls = ()
+
+    def update_all(self, grads, variables, learning_rate):
+        self.calls = (*self.calls, (len(grads), len(variables), float(learning_rate)))
+
+
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="a method of Keras's optimizers on TensorFlow")
+def test_keras_updates_all_variables_by_one_call_of_the_optimizer():
+    optimizer = CountedSGD(0.5)
+    variables = [keras.Variable(1.0), keras.Variable([1.0, 2.0])]
+    optimizer.build(variables)
+    optimizer.apply([ops.convert_to_tensor(1.0), ops.convert_to_tensor([1.0, 1.0])])
+    assert optimizer.calls == ((2, 2, 0.5),), complaint("Optimizer._backend_update_step")
+    assert float(variables[0].value) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("moments", "name"),
+    [(keras_internals.momentums, "_momentums"), (keras_internals.velocities, "_velocities")],
+)
+@pytest.mark.parametrize(
+    "optimizer", [keras.optimizers.Adam, lambda: keras.optimizers.RMSprop(momentum=0.5)]
+)
+def test_optimizers_have_a_moment_of_each_kind_for_each_variable(optimizer, moments, name):
+    variables = [keras.Variable(1.0), keras.Variable([1.0, 2.0])]
+    optimizer = optimizer()
+    optimizer.build(variables)
+    shapes = [tuple(each.shape) for each in moments(optimizer)]
+    assert shapes == [(), (2,)], complaint(f"{type(optimizer).__name__}.{name}")
+
+
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="vocabularies are tables of TensorFlow")
+def test_a_lookup_layer_keeps_its_vocabulary_in_a_static_table():
+    import tensorflow as tf
+
+    table = keras_internals.lookup_table(layers.StringLookup(vocabulary=["a", "b"]))
+    assert isinstance(table, tf.lookup.StaticHashTable), complaint("StringLookup.lookup_table")
+    assert keras_internals.lookup_table(layers.Dense(1)) is None
+
+
 def test_a_symbolic_build_creates_the_variables_of_metrics():
     model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
     model.compile("sgd", "mse", metrics=["mae"])

@@ -9,8 +9,6 @@ from keras_tuner import oracles
 from dropout_zoo.tuning.keras_tuner_internals import (
     InMemoryOracle,
     SmallSpaceHyperbandOracle,
-    Trial,
-    TrialStatus,
     UntriedBayesianOracle,
     allow_collisions,
     continue_grid_from,
@@ -87,14 +85,6 @@ def test_attributes_are_there_and_of_the_expected_type(make, name, kind):
     found = getattr(make("val_loss"), name, None)
     assert found is not None, complaint(f"{make.__name__}.{name}")
     assert isinstance(found, kind), complaint(f"{make.__name__}.{name}")
-
-
-def test_oracles_hand_out_trials_of_the_class_that_is_imported(tmp_path):
-    oracle = prepared(oracles.RandomSearchOracle("val_loss", max_trials=1, seed=1), tmp_path)
-    trial = oracle.create_trial("one")
-    assert type(trial) is Trial, complaint("Trial")
-    assert trial.status == TrialStatus.RUNNING, complaint("TrialStatus")
-    assert oracle.create_trial("two").status == TrialStatus.STOPPED, complaint("TrialStatus")
 
 
 def test_a_trial_that_is_retried_is_the_next_one(tmp_path):

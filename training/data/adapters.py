@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from dropout_zoo.training.data.array_checks import (
-    Array,
-    Columns,
     DataError,
     RawExamples,
-    RawPart,
     Task,
     check_weight,
 )
@@ -32,14 +28,19 @@ from dropout_zoo.training.data.batches import (
 )
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.loaders import load_dataset
+from dropout_zoo.training.data.part_adapters import (
+    ARRAYS,
+    adapt_pair,
+    adapt_part,
+    adapt_test_part,
+    check_type,
+    split_off_last_rows,
+)
 from dropout_zoo.training.data.partition import partition
 from dropout_zoo.training.data.streams import open_stream
-from dropout_zoo.training.data.structures import Structure, is_structure, num_examples, take
+from dropout_zoo.training.data.structures import num_examples
 from dropout_zoo.training.data.table_columns import (
     ColumnOptions,
-    feature_columns,
-    table_part,
-    target_column,
 )
 
 Arrays: TypeAlias = np.ndarray | Sequence[Any] | Mapping[str, Any] | pd.DataFrame | pd.Series
@@ -48,16 +49,7 @@ Arrays: TypeAlias = np.ndarray | Sequence[Any] | Mapping[str, Any] | pd.DataFram
 Data: TypeAlias = Dataset | str | Path | Arrays | Any
 """What `as_dataset` takes as its first argument: any of these, or a source of batches."""
 
-_NAME = "arrays"
-_TRAIN = f"{_NAME}: train"
-
-
-class _Given(NamedTuple):
-    """A part as it was given, the task, if its type implies one, and the columns of a table."""
-
-    part: RawPart
-    task: Task | None
-    columns: Columns | None = None
+_TRAIN = f"{ARRAYS}: train"
 
 
 def as_dataset(
@@ -108,38 +100,38 @@ def as_dataset(
     `StringLookup`: give the columns of a data frame as ``dict(frame)`` for such a model.
 
     Args:
-        x: Inputs of shape `(examples, ...)`, numbers or strings, as an array, nested lists or a
+        x: inputs of shape `(examples, ...)`, numbers or strings, as an array, nested lists or a
             data frame; a dict or list of arrays for a model with several inputs; a pair `(x, y)`;
             a pair `((x, y), (x_test, y_test))`, as `keras.datasets` load them; a
             `tf.data.Dataset`, `keras.utils.PyDataset`, PyTorch `DataLoader` or generator of
             batches `(x, y)` or `(x, y, sample_weight)`, or a function that returns a new one; a
             `Dataset`; or a name or path for `load_dataset`.
-        y: Labels or targets, one per example; a dict or list of them for several outputs.
-        validation_data: Pair `(x, y)` or triple `(x, y, sample_weight)` to validate on, or a
+        y: labels or targets, one per example; a dict or list of them for several outputs.
+        validation_data: pair `(x, y)` or triple `(x, y, sample_weight)` to validate on, or a
             source of batches; with `target`, a data frame.
-        validation_split: Fraction of the examples to validate on, in (0, 1). As in `Model.fit`,
+        validation_split: fraction of the examples to validate on, in (0, 1). As in `Model.fit`,
             these are the last rows, so that sorted examples must be shuffled beforehand.
-        test_data: Pair `(x, y)` of the test set, or a source of batches; with `target`, a data
+        test_data: pair `(x, y)` of the test set, or a source of batches; with `target`, a data
             frame.
-        sample_weight: Weights of the examples in `x`, 0 or larger. As in `Model.fit`, what is
+        sample_weight: weights of the examples in `x`, 0 or larger. As in `Model.fit`, what is
             split off as a validation set keeps its weights; the test set has none.
-        steps_per_epoch: Number of batches of an epoch, as in `Model.fit`: the next epoch continues
+        steps_per_epoch: number of batches of an epoch, as in `Model.fit`: the next epoch continues
             where the last one ended. Infinite sources need it; for arrays an epoch is all of them.
-        target: Target column, if `x` is a data frame with it or the path of a table. Integers in
+        target: target column, if `x` is a data frame with it or the path of a table. Integers in
             it need not start from 0; see `load_dataset`.
-        drop: Columns of the data frame or table that are left out, one name or several.
-        text: Columns that hold free text; the features are the words that occur in it.
+        drop: columns of the data frame or table that are left out, one name or several.
+        text: columns that hold free text; the features are the words that occur in it.
         task: `"classification"`, `"regression"`, `"reconstruction"`, or `"custom"` to give `y` to
             the loss as it is; None infers it from `y`.
-        seed: Seed of the random split, from 0 to 2**32 - 1.
-        max_bytes: Size up to which a source of training batches is read into memory.
+        seed: seed of the random split, from 0 to 2**32 - 1.
+        max_bytes: size up to which a source of training batches is read into memory.
 
     Returns:
         The dataset.
 
     Raises:
-        DataError: The data are not usable; the message names what is wrong.
-        ValueError: Arguments do not fit together.
+        DataError: the data are not usable; the message names what is wrong.
+        ValueError: arguments do not fit together.
         TypeError: `x` is of a type that is not supported.
 
     Example:
@@ -171,23 +163,23 @@ def as_dataset(
         x, y, sample_weight, batch_size = read
     elif y is None and target is None:
         x, y, test_data = _unpacked(x, test_data)
-    given = _part(_TRAIN, x, y, options)
+    given = adapt_part(_TRAIN, x, y, options)
     columns = given.columns
     validation = test = validation_weight = None
     if validation_data is not None and validation_split is not None:
         raise ValueError("expected validation_data or validation_split, received both")
     if validation_data is not None:
-        validation, validation_weight = _pair(
-            f"{_NAME}: validation_data", validation_data, options, columns
+        validation, validation_weight = adapt_pair(
+            f"{ARRAYS}: validation_data", validation_data, options, columns
         )
     elif validation_split is not None:
-        given, validation = _last_rows(given, validation_split)
+        given, validation = split_off_last_rows(given, validation_split)
         if sample_weight is not None:
             counts = [num_examples(each.part.x) for each in (given, validation)]
-            weight = check_weight(f"{_NAME}: sample_weight", sample_weight, sum(counts))
+            weight = check_weight(f"{ARRAYS}: sample_weight", sample_weight, sum(counts))
             sample_weight, validation_weight = np.split(weight, counts[:1])
     if test_data is not None:
-        test = _test_part(test_data, options, columns)
+        test = adapt_test_part(test_data, options, columns)
     parts = [each for each in (given, validation, test) if each is not None]
     tasks = [each.task for each in parts if each.task is not None]
     return partition(
@@ -199,7 +191,7 @@ def as_dataset(
         ),
         seed=seed,
         task=task or (tasks[0] if tasks else None),
-        source=_NAME,
+        source=ARRAYS,
         sample_weight=sample_weight,
         validation_weight=validation_weight,
         batch_size=batch_size,
@@ -284,16 +276,16 @@ def _streamed(
             f"streamed, because examples cannot be split off it; received {received}"
         )
     options = ColumnOptions.of(None, (), ())
-    validation, weight = _pair(f"{_NAME}: validation_data", validation_data, options, None)
+    validation, weight = adapt_pair(f"{ARRAYS}: validation_data", validation_data, options, None)
     sample_size = num_examples(validation.part.x)
     stream, first = open_stream(_TRAIN, source, steps_per_epoch, sample_size)
-    given = [_part(_TRAIN, first.x, first.y, options), validation]
+    given = [adapt_part(_TRAIN, first.x, first.y, options), validation]
     if test_data is not None:
-        given.append(_test_part(test_data, options, None))
+        given.append(adapt_test_part(test_data, options, None))
     data = partition(
         RawExamples(tuple(each.part for each in given), validation=True, unscaled=True),
         task="custom",
-        source=_NAME,
+        source=ARRAYS,
         sample_weight=first.sample_weight,
         validation_weight=weight,
         batch_size=first.batch_size,
@@ -307,7 +299,7 @@ def _unpacked(x: Any, test_data: Any) -> tuple[Any, Any, Any]:
     """Unpack `(x, y)`, or `((x, y), (x_test, y_test))` of two tuples."""
     if not isinstance(x, (tuple, list)) or len(x) != 2:
         received = f"{type(x).__name__} alone" + (f" of {len(x)}" if isinstance(x, tuple) else "")
-        _check_type(_NAME, x)
+        check_type(ARRAYS, x)
         raise ValueError(
             "expected x and y, a pair (x, y), or a data frame and the name of its target column, "
             f"received {received}"
@@ -316,120 +308,3 @@ def _unpacked(x: Any, test_data: Any) -> tuple[Any, Any, Any]:
     if test_data is None and all(isinstance(each, tuple) and len(each) == 2 for each in x):
         return *first, second
     return first, second, test_data
-
-
-def _pair(
-    name: str, data: Any, options: ColumnOptions, columns: Columns | None
-) -> tuple[_Given, Any]:
-    """Return a part other than the training set, and the weights of its examples or None."""
-    target = options.target
-    if target is not None and isinstance(data, pd.DataFrame):
-        return _part(name, data, None, options, columns), None
-    options = options._replace(target=None)
-    source = source_of(data)
-    if source is not None:
-        x, y, weight, _ = read_batches(name, source)
-        return _part(name, x, y, options, columns), weight
-    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
-        form = "a pair (x, y), or a triple with weights"
-        if target is not None:
-            form = "a data frame with the target column"
-        raise DataError(f"{name}: expected {form}, received {type(data).__name__}")
-    x, y, *weights = data
-    return _part(name, x, y, options, columns), weights[0] if weights else None
-
-
-def _test_part(data: Any, options: ColumnOptions, columns: Columns | None) -> _Given:
-    part, weight = _pair(f"{_NAME}: test_data", data, options, columns)
-    if weight is not None:
-        raise DataError(
-            f"{_NAME}: test_data: expected a pair (x, y), received weights besides; the test set "
-            "has none"
-        )
-    return part
-
-
-def _part(
-    name: str, x: Any, y: Any, options: ColumnOptions, columns: Columns | None = None
-) -> _Given:
-    if options.target is not None:
-        if not isinstance(x, pd.DataFrame) or y is not None:
-            received = "y with it" if y is not None else type(x).__name__
-            raise ValueError(
-                f"expected target with a data frame that has this column, received {received}"
-            )
-        return _Given(*table_part(name, x, options, columns))
-    x_name, y_name = f"{name} x", f"{name} y"
-    task: Task | None = None
-    if y is x and not is_structure(x):
-        y, task = np.zeros(len(x), np.float32), "reconstruction"  # which has no labels
-    elif isinstance(y, pd.Series):
-        y, task = target_column(y_name, y)
-    if isinstance(x, pd.DataFrame):
-        x, columns = feature_columns(x_name, x, options, columns)
-    elif options.given() and columns is None:
-        raise ValueError(
-            f"expected {options.given()[0]} with a data frame, received {type(x).__name__}"
-        )
-    x, y = _structure(x_name, x, y), _structure(y_name, y, x)
-    return _Given(RawPart(x_name, x, y_name, y), task, columns)
-
-
-def _last_rows(given: _Given, share: float) -> tuple[_Given, _Given]:
-    """Split off the last rows, rounded as `Model.fit` rounds."""
-    if not isinstance(share, (float, np.floating)) or not 0 < share < 1:
-        raise ValueError(f"expected validation_split to be in (0, 1); received {share!r}")
-    (x_name, x, y_name, y), task, columns = given
-    count = num_examples(x)
-    kept = math.floor(count * (1 - share))
-    if not 0 < kept < count:
-        raise ValueError(
-            f"expected validation_split to leave examples for both parts, received {share} of "
-            f"{count} examples"
-        )
-    place = f"the last {count - kept} rows, from validation_split"
-    first, last = slice(None, kept), slice(kept, None)
-    return (
-        _Given(RawPart(x_name, take(x, first), y_name, take(y, first)), task, columns),
-        _Given(
-            RawPart(f"{x_name} ({place})", take(x, last), f"{y_name} ({place})", take(y, last)),
-            task,
-        ),
-    )
-
-
-def _structure(name: str, values: Any, other: Any) -> Structure:
-    """Return inputs or targets as an array, or as a structure of arrays.
-
-    A list of arrays is several inputs or outputs, unless each is the row of an example.
-    """
-    if not is_structure(values) or (isinstance(values, list) and _are_rows(values, other)):
-        return _array(name, values)
-    if isinstance(values, dict):
-        return {key: _structure(f"{name}[{key!r}]", each, other) for key, each in values.items()}
-    return type(values)(
-        _structure(f"{name}[{number}]", each, other) for number, each in enumerate(values)
-    )
-
-
-def _are_rows(values: list[Any], other: Any) -> bool:
-    """Whether the number of examples is that of the arrays, and not their length."""
-    if is_structure(other) or isinstance(values[0], (dict, list, tuple)):
-        return False
-    return len(values) == len(other) != len(values[0])
-
-
-def _array(name: str, values: Any) -> Array:
-    _check_type(name, values)
-    try:
-        return np.asarray(values)
-    except ValueError as error:
-        raise DataError(f"{name}: expected arrays, received nested lists: {error}") from None
-
-
-def _check_type(name: str, values: Any) -> None:
-    if not isinstance(values, (list, tuple, dict)) and not hasattr(values, "__array__"):
-        raise TypeError(
-            f"{name}: expected an array, nested lists, a data frame or a dict of these, received "
-            f"{type(values).__name__}; collect batches in one array"
-        )

@@ -92,9 +92,9 @@ def check_size(name: str, size: int, max_bytes: int) -> None:
     """Check that data are not too large.
 
     Args:
-        name: Name of the data, for the message.
-        size: Size in bytes, uncompressed.
-        max_bytes: Largest size allowed, in bytes.
+        name: name of the data, for the message.
+        size: size in bytes, uncompressed.
+        max_bytes: largest size allowed, in bytes.
 
     Raises:
         DataError: `size` is larger than `max_bytes`.
@@ -110,8 +110,8 @@ def check_features(name: str, x: Array) -> Array:
     """Convert the inputs of a model to finite float32 numbers, or to strings.
 
     Args:
-        name: Name of the array, for the message.
-        x: Numbers or strings of shape `(examples, ...)`. `uint8` values are pixels and scaled to
+        name: name of the array, for the message.
+        x: numbers or strings of shape `(examples, ...)`. `uint8` values are pixels and scaled to
             [0, 1]; all other numbers are left as they are.
 
     Returns:
@@ -157,7 +157,7 @@ def holds_strings(array: Array) -> bool:
     """Return whether an array has strings or byte strings, perhaps with values missing.
 
     Args:
-        array: Any array.
+        array: any array.
 
     Returns:
         True for NumPy's types of strings, and for objects of which the first that is not missing
@@ -173,14 +173,14 @@ def check_strings(name: str, array: Array) -> Array:
     """Convert strings to an array of Python strings, which may be of any length.
 
     Args:
-        name: Name of the array, for the message.
-        array: Strings, or byte strings in UTF-8, of shape `(examples, ...)`.
+        name: name of the array, for the message.
+        array: strings, or byte strings in UTF-8, of shape `(examples, ...)`.
 
     Returns:
         A new array of objects of the same shape.
 
     Raises:
-        DataError: A value is missing or not a string, or there is none.
+        DataError: a value is missing or not a string, or there is none.
     """
     if array.ndim == 0 or array.size == 0:
         raise DataError(
@@ -218,7 +218,7 @@ def content_of(array: Array) -> bytes:
     """Return the values of a checked array as bytes, for fingerprints.
 
     Args:
-        array: Numbers or strings.
+        array: numbers or strings.
 
     Returns:
         The same bytes for the same values of the same type.
@@ -238,11 +238,11 @@ def check_finite(name: str, values: NDArray[np.float32]) -> None:
     """Check that there are no NaN and infinite values.
 
     Args:
-        name: Name of the array, for the message.
-        values: Float32 numbers of shape `(examples, ...)`.
+        name: name of the array, for the message.
+        values: float32 numbers of shape `(examples, ...)`.
 
     Raises:
-        DataError: A value is NaN or infinite; the message names the first such example.
+        DataError: a value is NaN or infinite; the message names the first such example.
     """
     finite: Array = np.isfinite(values)
     if not finite.all():
@@ -258,15 +258,15 @@ def check_weight(name: str, weight: Any, examples: int) -> NDArray[np.float32]:
     """Convert the weights of the training examples to float32 numbers.
 
     Args:
-        name: Name of the weights, for the message.
-        weight: Numbers of shape `(examples,)`.
-        examples: Number of training examples.
+        name: name of the weights, for the message.
+        weight: numbers of shape `(examples,)`.
+        examples: number of training examples.
 
     Returns:
         A new float32 array.
 
     Raises:
-        DataError: There is not one weight per example, or the weights are not finite, all 0, or
+        DataError: there is not one weight per example, or the weights are not finite, all 0, or
             one is negative.
     """
     if isinstance(weight, Mapping):
@@ -300,7 +300,7 @@ def describe_dtype(array: Array) -> str:
     """Describe the kind of values of an array.
 
     Args:
-        array: Any array.
+        array: any array.
 
     Returns:
         Words for a message, such as `strings (<U3)`.
@@ -314,7 +314,7 @@ def is_integer(value: object) -> bool:
     """Return whether a value is an integer of Python or NumPy, and not a boolean.
 
     Args:
-        value: Any value.
+        value: any value.
 
     Returns:
         True for an integer.

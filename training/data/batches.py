@@ -39,10 +39,10 @@ class Batches(NamedTuple):
     """The examples of a source.
 
     Attributes:
-        x: Inputs.
-        y: Targets.
-        sample_weight: Weight of each example, or None.
-        batch_size: Number of examples of the first batch, which is the largest.
+        x: inputs.
+        y: targets.
+        sample_weight: weight of each example, or None.
+        batch_size: number of examples of the first batch, which is the largest.
     """
 
     x: Structure
@@ -64,8 +64,8 @@ class Source:
     """A source of batches, or a function that returns a new one.
 
     Attributes:
-        given: The source or the function.
-        kind: What kind of source it is, by name.
+        given: the source or the function.
+        kind: what kind of source it is, by name.
     """
 
     given: Any
@@ -154,17 +154,17 @@ def read_batches(name: str, source: Source, *, max_bytes: int = MAX_BYTES) -> Ba
     random augmentation makes of them later.
 
     Args:
-        name: Name of the source, for messages.
-        source: A finite source of batches `(x, y)` or `(x, y, sample_weight)`.
-        max_bytes: Size up to which it is read.
+        name: name of the source, for messages.
+        source: a finite source of batches `(x, y)` or `(x, y, sample_weight)`.
+        max_bytes: size up to which it is read.
 
     Returns:
         The examples in the order of the source.
 
     Raises:
-        TooLargeError: It is larger than `max_bytes`.
-        ChangingError: It yields different examples each time.
-        DataError: It is infinite, or has no targets or no batches.
+        TooLargeError: it is larger than `max_bytes`.
+        ChangingError: it yields different examples each time.
+        DataError: it is infinite, or has no targets or no batches.
     """
     kind = source.kind
     if source.is_infinite:
@@ -199,14 +199,14 @@ def checked_batches(name: str, source: Source) -> Iterator[tuple[Structure, ...]
     """Yield the batches of a source as arrays `(x, y)` or `(x, y, sample_weight)`.
 
     Args:
-        name: Name of the source, for messages.
-        source: The source.
+        name: name of the source, for messages.
+        source: the source.
 
     Yields:
         One batch after another.
 
     Raises:
-        DataError: A batch has another form.
+        DataError: a batch has another form.
     """
     for batch in source.read():
         yield _checked(name, source.kind, batch)
@@ -218,15 +218,15 @@ def joined(
     """Join batches of a source.
 
     Args:
-        name: Name of the source, for messages.
-        source: The source.
-        batches: What `checked_batches` yielded.
+        name: name of the source, for messages.
+        source: the source.
+        batches: what `checked_batches` yielded.
 
     Returns:
         The examples of all of them.
 
     Raises:
-        DataError: There are no batches, or their examples are of different shapes.
+        DataError: there are no batches, or their examples are of different shapes.
     """
     if not batches:
         raise DataError(f"{name}: expected batches, received an empty {source.kind}")

@@ -16,8 +16,8 @@ def describe_counts(counts: Sequence[int], class_names: Sequence[str] | None) ->
     """Describe how many examples of each class a part has.
 
     Args:
-        counts: Examples of each class, in the order of the class numbers.
-        class_names: Names of the classes, or None.
+        counts: examples of each class, in the order of the class numbers.
+        class_names: names of the classes, or None.
 
     Returns:
         The counts, or their range if there are more than 10 classes.
@@ -35,8 +35,8 @@ def missing_classes(
     """Say which classes have no examples at all, or none in a part.
 
     Args:
-        counts: Examples of each class by part, as `Dataset.class_counts` returns them.
-        class_names: Names of the classes, or None.
+        counts: examples of each class by part, as `Dataset.class_counts` returns them.
+        class_names: names of the classes, or None.
 
     Returns:
         Sentences; none if every part has examples of every class.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
@@ -15,14 +14,13 @@ from dropout_zoo.training.data.array_checks import (
     DataError,
     Pair,
     RawExamples,
-    RawPart,
     Task,
     check_weight,
-    content_of,
     is_integer,
 )
+from dropout_zoo.training.data.arrays_fingerprint import arrays_fingerprint
 from dropout_zoo.training.data.class_counts import describe_counts, missing_classes
-from dropout_zoo.training.data.example_checks import check_examples, copied_pair
+from dropout_zoo.training.data.example_checks import as_part, check_examples, copied_pair
 from dropout_zoo.training.data.split import split_arrays, stratified_sample
 from dropout_zoo.training.data.streams import Stream
 from dropout_zoo.training.data.structures import (
@@ -53,30 +51,30 @@ class Dataset:
     Created by `load_dataset`, `as_dataset` or `from_arrays`.
 
     Args:
-        train: Pair `(x, y)`: float32 inputs of shape `(examples, ...)`, or strings in an array of
+        train: pair `(x, y)`: float32 inputs of shape `(examples, ...)`, or strings in an array of
             objects, and int32 labels from 0 or float32 targets of shape `(examples,)`; for a
             reconstruction, the inputs flattened to `(examples, features)`. For a custom task,
             arrays of any shape, or dicts, lists and tuples of arrays. All arrays become read-only.
-        validation: Pair of the same form.
-        test: Pair of the same form, or None if there is no test set.
+        validation: pair of the same form.
+        test: pair of the same form, or None if there is no test set.
         task: `"classification"`, `"regression"` or `"reconstruction"`; or `"custom"`, where the
             loss of the model receives the targets as they are.
-        num_classes: Number of classes; None for other tasks.
-        class_names: Names in the order of the class numbers, or None.
-        source: Where the data come from, such as `digits` or a file name.
-        sample_weight: Weights of the training examples, float32 of shape `(examples,)`, or None.
-        validation_weight: Weights of the validation examples, of the same form. With them, the
+        num_classes: number of classes; None for other tasks.
+        class_names: names in the order of the class numbers, or None.
+        source: where the data come from, such as `digits` or a file name.
+        sample_weight: weights of the training examples, float32 of shape `(examples,)`, or None.
+        validation_weight: weights of the validation examples, of the same form. With them, the
             metrics on the training sample are weighted too.
-        validation_drawn: Whether the validation set was drawn at random, so that another one may
+        validation_drawn: whether the validation set was drawn at random, so that another one may
             be drawn in its place.
-        batch_size: Batch size of the source, which is that of the training unless another is
+        batch_size: batch size of the source, which is that of the training unless another is
             given; None if it has none.
-        columns: What the columns of a table were taken for, in words.
-        encoder: What encodes the raw columns of a table as the inputs; None if the inputs are the
+        columns: what the columns of a table were taken for, in words.
+        encoder: what encodes the raw columns of a table as the inputs; None if the inputs are the
             raw columns themselves, or not those of a table.
-        target_shape: Shape in which one label or target was given: `()`, `(1,)` or, one-hot,
+        target_shape: shape in which one label or target was given: `()`, `(1,)` or, one-hot,
             `(num_classes,)`. A loss or training code of the model's own receives it so.
-        stream: Source that members train on batch by batch, because it is not read into memory;
+        stream: source that members train on batch by batch, because it is not read into memory;
             `train` then holds its first examples, on which training metrics are measured with
             dropout off. None if `train` holds all training examples.
 
@@ -128,34 +126,34 @@ class Dataset:
         """Create a dataset from arrays that are already split; the arrays are copied.
 
         Args:
-            train: Pair `(x, y)`: numbers of shape `(examples, ...)` (`uint8` values are pixels,
+            train: pair `(x, y)`: numbers of shape `(examples, ...)` (`uint8` values are pixels,
                 and are scaled to [0, 1]) or strings, and labels or targets of shape
                 `(examples,)`, `(examples, 1)` or one-hot `(examples, classes)`. Integers,
                 booleans, strings and one-hot rows are classes; floats are targets of a
                 regression. Targets of any other shape, and those of several outputs, are given
                 to the loss as they are. Several inputs or outputs are dicts, lists or tuples of
                 arrays.
-            validation: Pair of the same form.
-            test: Pair of the same form; None if there is no test set.
-            sample_weight: Weights of the training examples, 0 or larger, shape `(examples,)`.
-            validation_weight: Weights of the validation examples.
-            class_names: Names in the order of the class numbers.
+            validation: pair of the same form.
+            test: pair of the same form; None if there is no test set.
+            sample_weight: weights of the training examples, 0 or larger, shape `(examples,)`.
+            validation_weight: weights of the validation examples.
+            class_names: names in the order of the class numbers.
             task: `"classification"` or `"regression"`; `"custom"` to give `y` to the loss as it is;
                 None infers it from `y`.
-            source: Where the data come from, for reports and messages.
+            source: where the data come from, for reports and messages.
 
         Returns:
             The checked dataset.
 
         Raises:
-            DataError: An array does not fit; the message names it.
+            DataError: an array does not fit; the message names it.
         """
         given = dict(zip(PARTS, (train, validation, test), strict=True))
         if test is None:
             del given["test"]
         if class_names is not None and len(set(class_names)) < len(class_names):
             raise DataError(f"{source}: expected different class_names, received {class_names}")
-        parts = tuple(_as_part(f"{source}: {name}", pair) for name, pair in given.items())
+        parts = tuple(as_part(f"{source}: {name}", pair) for name, pair in given.items())
         examples = RawExamples(parts, list(class_names) if class_names is not None else None)
         pairs, targets = check_examples(examples, task=task)
         owned = [copied_pair(pair, part) for pair, part in zip(pairs, parts, strict=True)]
@@ -206,7 +204,7 @@ class Dataset:
             `(examples, features)`, and share their memory.
 
         Raises:
-            DataError: There are several inputs, or the examples are streamed.
+            DataError: there are several inputs, or the examples are streamed.
         """
         self.check_in_memory()
         if is_structure(self.train[0]):
@@ -233,7 +231,7 @@ class Dataset:
         """Return a model that predicts from the raw columns of the table that the data come from.
 
         Args:
-            model: A compiled model that takes the inputs of this dataset. It becomes a layer.
+            model: a compiled model that takes the inputs of this dataset. It becomes a layer.
 
         Returns:
             A model that takes a dict with one array per column: numbers, NaN where they are
@@ -284,9 +282,9 @@ class Dataset:
         """Draw the training examples on which training metrics are measured with dropout off.
 
         Args:
-            size: Number of examples, at most all; None for the size of the validation set,
+            size: number of examples, at most all; None for the size of the validation set,
                 `"all"` for all.
-            seed: Seed of the draw, 0 or larger.
+            seed: seed of the draw, 0 or larger.
 
         Returns:
             Pair `(x, y)`, stratified by class (each class within one example of its share).
@@ -302,8 +300,8 @@ class Dataset:
         """Return the positions of the examples that `training_sample` returns, or a slice of all.
 
         Args:
-            size: As in `training_sample`.
-            seed: As in `training_sample`.
+            size: as in `training_sample`.
+            seed: as in `training_sample`.
 
         Returns:
             What `train` is indexed by.
@@ -324,7 +322,7 @@ class Dataset:
         """Return the numbers of the groups that random draws keep the proportions of.
 
         Args:
-            y: Targets of examples of this dataset.
+            y: targets of examples of this dataset.
 
         Returns:
             The classes, of shape `(examples,)`; for other tasks, 0 for each example.
@@ -343,7 +341,7 @@ class Dataset:
         """Check that all training examples are in memory.
 
         Raises:
-            DataError: They are streamed.
+            DataError: they are streamed.
         """
         if self.stream is not None:
             raise DataError(
@@ -368,14 +366,14 @@ class Dataset:
         encoding of a table.
 
         Args:
-            seed: Seed of the division, 0 or larger.
+            seed: seed of the division, 0 or larger.
 
         Returns:
             Data of the same sizes. The validation set is drawn at random, stratified by class
             (each class within one example of its share).
 
         Raises:
-            DataError: The training examples have weights and the validation examples have none,
+            DataError: the training examples have weights and the validation examples have none,
                 or the other way round; or the training examples are streamed.
 
         Example:
@@ -411,7 +409,7 @@ class Dataset:
         """Return the training and validation examples together, in this order.
 
         Raises:
-            DataError: The training examples are streamed.
+            DataError: the training examples are streamed.
         """
         self.check_in_memory()
         x, y = (
@@ -466,27 +464,13 @@ class Dataset:
 
     @cached_property
     def _fingerprint(self) -> str:
-        digest = hashlib.sha256()
+        notes, arrays = [], self._arrays()
         if is_structure(self.train[0]) or is_structure(self.train[1]):
-            for name, array in named_arrays("", list(self.train)):
-                digest.update(f"{name}{array.shape[1:]}".encode())
-        arrays = self._arrays()
+            named = named_arrays("", list(self.train))
+            notes = [f"{name}{array.shape[1:]}" for name, array in named]
         if self.stream is not None:
-            digest.update(f"{self.stream.kind}{self.stream.num_batches}".encode())
+            notes.append(f"{self.stream.kind}{self.stream.num_batches}")
             if not self.stream.repeats:
-                digest.update(f"{shapes_of(self.train)}".encode())
+                notes.append(f"{shapes_of(self.train)}")
                 arrays = replace(self, train=self.validation, sample_weight=None)._arrays()
-        for array in arrays:
-            digest.update(f"{array.shape}{array.dtype.str}".encode())
-            digest.update(content_of(array))
-        return digest.hexdigest()[:16]
-
-
-def _as_part(name: str, pair: Any) -> RawPart:
-    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        raise DataError(f"{name}: expected a pair (x, y), received {type(pair).__name__}")
-    try:
-        x, y = (each if is_structure(each) else np.asarray(each) for each in pair)
-    except ValueError as error:
-        raise DataError(f"{name}: expected arrays, received nested lists: {error}") from None
-    return RawPart(f"{name} x", x, f"{name} y", y)
+        return arrays_fingerprint(arrays, notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -27,20 +28,39 @@ from dropout_zoo.training.data.structures import (
 from dropout_zoo.training.data.table_columns import is_table
 
 
+def as_part(name: str, pair: Any) -> RawPart:
+    """Return a pair that was given for a part as inputs and targets with names for messages.
+
+    Args:
+        name: name of the part.
+        pair: the pair `(x, y)`.
+
+    Raises:
+        DataError: it is no pair, or not of arrays.
+    """
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise DataError(f"{name}: expected a pair (x, y), received {type(pair).__name__}")
+    try:
+        x, y = (each if is_structure(each) else np.asarray(each) for each in pair)
+    except ValueError as error:
+        raise DataError(f"{name}: expected arrays, received nested lists: {error}") from None
+    return RawPart(f"{name} x", x, f"{name} y", y)
+
+
 def check_examples(
     examples: RawExamples, *, task: Task | None = None
 ) -> tuple[list[Pair], Targets]:
     """Check that inputs and labels of all parts fit together.
 
     Args:
-        examples: The parts, the training set first.
+        examples: the parts, the training set first.
         task: `"classification"`, `"regression"` or `"custom"`; None infers it from the labels.
 
     Returns:
         Pairs `(x, y)` as a `Dataset` holds them, and the checked labels with their task.
 
     Raises:
-        DataError: An array is not valid or does not fit the others.
+        DataError: an array is not valid or does not fit the others.
         ValueError: `task` is unknown.
     """
     if task not in (None, "classification", "regression", "custom"):

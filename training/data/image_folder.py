@@ -41,17 +41,17 @@ def read_image_folder(
     Hidden files and files without the extension of an image are ignored.
 
     Args:
-        path: The directory. Links out of it are not allowed.
+        path: the directory. Links out of it are not allowed.
         image_size: `(height, width)` in pixels, or one number for both, to which all images are
             resized (bilinear); None if all have the same size.
-        max_bytes: Largest size of the decoded images as float32, in bytes.
+        max_bytes: largest size of the decoded images as float32, in bytes.
 
     Returns:
         One part: pixels in [0, 1] of shape `(images, height, width)` if all are gray, otherwise
         `(images, height, width, 3)`; transparency is dropped.
 
     Raises:
-        DataError: The directory has no classes, or an image is damaged or does not fit.
+        DataError: the directory has no classes, or an image is damaged or does not fit.
     """
     target = None if image_size is None else _check_image_size(image_size)
     try:

@@ -12,7 +12,7 @@ def as_keras_inputs(x: Structure) -> Structure:
     """Return inputs with strings as tensors, since Keras takes no arrays of them with two axes.
 
     Args:
-        x: Inputs.
+        x: inputs.
 
     Returns:
         A structure of the same form. Only TensorFlow has tensors of strings.

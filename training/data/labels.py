@@ -43,10 +43,10 @@ def check_targets(
     if at most 100 different ones, and fewer than half as many as examples, occur.
 
     Args:
-        parts: Name (for messages) and array of each part, the training set first; shape
+        parts: name (for messages) and array of each part, the training set first; shape
             `(examples,)`, `(examples, 1)` or one-hot `(examples, classes)`.
         task: `"classification"` or `"regression"`; None infers it.
-        class_names: Names in the order of the class numbers, if known.
+        class_names: names in the order of the class numbers, if known.
         numbered: True if integers are class numbers, kept as they are; False if they only name
             classes, which are then numbered in sorted order.
 
@@ -56,7 +56,7 @@ def check_targets(
         which the label or target of one example was given.
 
     Raises:
-        DataError: They are not labels or targets of one output.
+        DataError: they are not labels or targets of one output.
     """
     targets = _checked_targets(parts, task, class_names, numbered)
     return targets._replace(given_shape=parts[0][1].shape[1:])
@@ -108,7 +108,7 @@ def are_labels(y: Array) -> bool:
     """Return whether an array can be the labels or targets of one output.
 
     Args:
-        y: Any array.
+        y: any array.
 
     Returns:
         True for shape `(examples,)` and `(examples, 1)`, and for one-hot rows; False for other

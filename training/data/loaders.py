@@ -59,24 +59,24 @@ def load_dataset(
             `fashion_mnist` or `cifar10` (downloaded by Keras), or the path of a `.npz` (`x_train`,
             `y_train` and `x_val`, `y_val`, `x_test`, `y_test`, or one of these two sets; or `x`,
             `y`), a `.csv`, a `.parquet`, or a directory of images with one subdirectory per class.
-        target: Target column of a table.
-        drop: Columns of a table that are left out, one name or several.
-        text: Columns of a table that hold free text; the features are the words that occur in it.
+        target: target column of a table.
+        drop: columns of a table that are left out, one name or several.
+        text: columns of a table that hold free text; the features are the words that occur in it.
         image_size: `(height, width)` in pixels, or one number for both, to resize the images of
             a directory.
         task: `"classification"` or `"regression"`; None infers it. `"reconstruction"` uses the
             inputs as targets, and the labels only to stratify the split.
-        seed: Seed of the split, from 0 to 2**32 - 1.
-        split: Fractions of training, validation and test set, larger than 0, with sum 1; two
+        seed: seed of the split, from 0 to 2**32 - 1.
+        split: fractions of training, validation and test set, larger than 0, with sum 1; two
             fractions for a training and a validation set only.
-        max_bytes: Largest size of the data, uncompressed, in bytes.
+        max_bytes: largest size of the data, uncompressed, in bytes.
 
     Returns:
         The data in three parts, or in two if there is no test set; stratified by class.
 
     Raises:
-        DataError: The data are missing, damaged, too large or not usable.
-        ValueError: An option is out of range.
+        DataError: the data are missing, damaged, too large or not usable.
+        ValueError: an option is out of range.
 
     Example:
         >>> from dropout_zoo.training import load_dataset

@@ -31,24 +31,24 @@ def partition(
     """Check examples and split those that are not split yet.
 
     Args:
-        examples: The examples. A validation set in them is used as it is, and so is a test set.
-        split: Fractions of training, validation and test set, or of the first two for no
+        examples: the examples. A validation set in them is used as it is, and so is a test set.
+        split: fractions of training, validation and test set, or of the first two for no
             test set.
-        seed: Seed of the split, from 0 to 2**32 - 1.
-        task: As in `load_dataset`.
-        source: Where the data come from, for reports and messages.
-        sample_weight: Weights of the first part, or None. A validation set that is split off has
+        seed: seed of the split, from 0 to 2**32 - 1.
+        task: as in `load_dataset`.
+        source: where the data come from, for reports and messages.
+        sample_weight: weights of the first part, or None. A validation set that is split off has
             its share of them.
-        validation_weight: Weights of a validation set in the examples, or None.
-        batch_size: Batch size of the source, or None.
+        validation_weight: weights of a validation set in the examples, or None.
+        batch_size: batch size of the source, or None.
 
     Returns:
         The dataset; its arrays share no memory with the examples. Tables are encoded as numbers, by
         what its training set holds.
 
     Raises:
-        DataError: The examples are not usable, or too few to be split.
-        ValueError: An option is out of range.
+        DataError: the examples are not usable, or too few to be split.
+        ValueError: an option is out of range.
     """
     if len(split) not in (2, 3):
         raise ValueError(

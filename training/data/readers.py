@@ -204,8 +204,8 @@ def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
         from pyarrow.parquet import ParquetFile
     except ImportError:
         raise DataError(
-            f"{path}: reading .parquet files needs pyarrow, which is not installed; run pip "
-            "install pyarrow, or save the table as .csv"
+            f"{path}: a .parquet file needs the package pyarrow; run pip install pyarrow, or save "
+            "the table as .csv"
         ) from None
     try:
         with ParquetFile(path) as file:

@@ -37,20 +37,20 @@ def split_arrays(
     is within one example of its share, and every part has examples of every class.
 
     Args:
-        x: Inputs of shape `(examples, ...)`.
-        y: Labels from 0 or targets, of shape `(examples,)`.
-        fractions: Share of each part, all larger than 0, with sum 1.
-        seed: Seed of the split, from 0 to 2**32 - 1.
+        x: inputs of shape `(examples, ...)`.
+        y: labels from 0 or targets, of shape `(examples,)`.
+        fractions: share of each part, all larger than 0, with sum 1.
+        seed: seed of the split, from 0 to 2**32 - 1.
         task: `"classification"` is stratified, `"regression"` is not.
-        class_names: Names for messages, in the order of the class numbers.
-        name: Name of the labels, for messages.
+        class_names: names for messages, in the order of the class numbers.
+        name: name of the labels, for messages.
 
     Returns:
         One pair `(x, y)` for each fraction.
 
     Raises:
-        DataError: A class (or, for a regression, the whole dataset) has too few examples.
-        ValueError: The fractions or the seed are out of range.
+        DataError: a class (or, for a regression, the whole dataset) has too few examples.
+        ValueError: the fractions or the seed are out of range.
     """
     _check_split(fractions, seed)
     stratified = task == "classification"
@@ -92,10 +92,10 @@ def stratified_sample(groups: Array, size: int, *, seed: int = 0) -> NDArray[np.
     """Draw a few examples, each class within one example of its share.
 
     Args:
-        groups: Class numbers from 0, of shape `(examples,)`.
-        size: How many to draw, from 1 to the number of examples; it may be smaller than the
+        groups: class numbers from 0, of shape `(examples,)`.
+        size: how many to draw, from 1 to the number of examples; it may be smaller than the
             number of classes, which `train_test_split` does not allow.
-        seed: Seed of the draw, 0 or larger.
+        seed: seed of the draw, 0 or larger.
 
     Returns:
         Indices of the drawn examples, ascending, of shape `(size,)`.

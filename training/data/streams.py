@@ -18,10 +18,10 @@ class Stream:
     """A source that `Model.fit` reads batch by batch.
 
     Attributes:
-        source: The source, or a function that returns a new one.
-        steps_per_epoch: As in `Model.fit`; None for all batches of a finite source.
-        num_batches: Number of batches of an epoch.
-        repeats: Whether its first batches were the same when they were read again. If not, members
+        source: the source, or a function that returns a new one.
+        steps_per_epoch: as in `Model.fit`; None for all batches of a finite source.
+        num_batches: number of batches of an epoch.
+        repeats: whether its first batches were the same when they were read again. If not, members
             do not see the same examples.
     """
 
@@ -64,16 +64,16 @@ def open_stream(
     """Prepare to train on a source that is not read into memory.
 
     Args:
-        name: Name of the source, for messages.
-        source: The source.
-        steps_per_epoch: As in `Model.fit`.
-        sample_size: Number of examples that are read for measurements with dropout off.
+        name: name of the source, for messages.
+        source: the source.
+        steps_per_epoch: as in `Model.fit`.
+        sample_size: number of examples that are read for measurements with dropout off.
 
     Returns:
         The stream, and its first examples.
 
     Raises:
-        DataError: It cannot be restarted for each member, its number of batches is not known, or
+        DataError: it cannot be restarted for each member, its number of batches is not known, or
             its first batches are not usable.
         ValueError: `steps_per_epoch` is not a whole number of at least 1, or does not divide the
             number of batches.

@@ -25,7 +25,7 @@ def is_structure(value: Any) -> bool:
     """Return whether a value holds several arrays, rather than being one.
 
     Args:
-        value: What was given as inputs or targets.
+        value: what was given as inputs or targets.
 
     Returns:
         True for a dict, and for a list or tuple of arrays or dicts; False for an array and for
@@ -45,8 +45,8 @@ def map_arrays(function: Callable[..., Any], *structures: Structure) -> Structur
     """Apply a function to the arrays at the same place of one or several structures.
 
     Args:
-        function: Takes one array of each structure.
-        *structures: Structures of the same form.
+        function: takes one array of each structure.
+        *structures: structures of the same form.
 
     Returns:
         A structure of that form with the results.
@@ -69,8 +69,8 @@ def named_arrays(name: str, structure: Structure) -> Iterator[tuple[str, Array]]
     """Yield the arrays of a structure with names for messages, such as ``x['age']``.
 
     Args:
-        name: Name of the structure.
-        structure: The structure.
+        name: name of the structure.
+        structure: the structure.
 
     Yields:
         Name and array.
@@ -94,8 +94,8 @@ def take(structure: Structure, index: Any) -> Structure:
     """Return some examples of a structure.
 
     Args:
-        structure: The structure.
-        index: Positions of the examples, a mask or a slice.
+        structure: the structure.
+        index: positions of the examples, a mask or a slice.
 
     Returns:
         A structure of the same form.
@@ -114,17 +114,17 @@ def check_structure(
     """Check arrays that a model takes as they are.
 
     Args:
-        name: Name of the structure, for messages.
-        structure: The arrays; pandas series and other objects that convert to arrays are taken too.
-        examples: Number of examples that each array must have; None for that of the first one.
-        strings: Whether arrays may hold strings.
+        name: name of the structure, for messages.
+        structure: the arrays; pandas series and other objects that convert to arrays are taken too.
+        examples: number of examples that each array must have; None for that of the first one.
+        strings: whether arrays may hold strings.
 
     Returns:
         A structure of the same form with contiguous arrays: floats as float32, integers and
         booleans in their own type, strings as Python objects.
 
     Raises:
-        DataError: There is no array, one has other values than these, not all of them have the
+        DataError: there is no array, one has other values than these, not all of them have the
             same number of examples, or floats are not finite.
     """
     if not list(named_arrays(name, structure)):

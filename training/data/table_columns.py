@@ -72,16 +72,16 @@ def table_part(
     """Separate the target of a table from its features.
 
     Args:
-        name: Name of the table, for messages.
-        frame: One row per example.
-        options: What is said about its columns.
-        columns: The columns of the training set, if this is another part; None to find them.
+        name: name of the table, for messages.
+        frame: one row per example.
+        options: what is said about its columns.
+        columns: the columns of the training set, if this is another part; None to find them.
 
     Returns:
         Features and target; the task, if the type of the target implies one; and the columns.
 
     Raises:
-        DataError: There is no such column, or one does not fit.
+        DataError: there is no such column, or one does not fit.
     """
     frame = _named(name, frame)
     target = options.target
@@ -113,16 +113,16 @@ def feature_columns(
     """Return the columns of a table that are inputs.
 
     Args:
-        name: Name of the table, for messages.
-        frame: One row per example.
-        options: What is said about its columns.
-        columns: The columns of the training set, if this is another part; None to find them.
+        name: name of the table, for messages.
+        frame: one row per example.
+        options: what is said about its columns.
+        columns: the columns of the training set, if this is another part; None to find them.
 
     Returns:
         A structured array of shape `(rows,)`, and the columns.
 
     Raises:
-        DataError: A column is missing, or its values do not fit.
+        DataError: a column is missing, or its values do not fit.
     """
     frame = _named(name, frame)
     if columns is None:
@@ -141,15 +141,15 @@ def table_inputs(model: keras.Model, frame: pd.DataFrame) -> dict[str, Array]:
     """Return a data frame as the inputs of a model that predicts from raw columns.
 
     Args:
-        model: A model of `Dataset.model_for_raw_columns` or a loaded ``best.keras``.
-        frame: Has the columns that the model takes; others are left out.
+        model: a model of `Dataset.model_for_raw_columns` or a loaded ``best.keras``.
+        frame: has the columns that the model takes; others are left out.
 
     Returns:
         One array of shape `(rows,)` per input: float32, NaN where a number is missing; or strings
         in an array of objects, empty where they are missing.
 
     Raises:
-        DataError: A column is missing, or its values do not fit.
+        DataError: a column is missing, or its values do not fit.
 
     Example:
         >>> import keras, pandas as pd
@@ -179,14 +179,14 @@ def with_plain_arrays(examples: RawExamples) -> RawExamples:
     """Return examples with tables as arrays, if no table needs to be encoded.
 
     Args:
-        examples: The examples.
+        examples: the examples.
 
     Returns:
         The same examples. Tables become float32 of shape `(rows, columns)` if all of them hold
         nothing but numbers and none is missing, or if another part is an array.
 
     Raises:
-        DataError: A part is a table that needs to be encoded, and another is an array.
+        DataError: a part is a table that needs to be encoded, and another is an array.
     """
     tables = [part for part in examples.parts if is_table(part.x)]
     incomplete = [part for part in tables if not _is_complete(part.x)]
@@ -216,9 +216,9 @@ def describe_columns(
     """Say what the columns of a table are taken for.
 
     Args:
-        columns: The columns.
-        details: What to say about some of them, by name.
-        constant: Names of those that do not vary in the training set.
+        columns: the columns.
+        details: what to say about some of them, by name.
+        constant: names of those that do not vary in the training set.
 
     Returns:
         One line for the columns of each kind.
@@ -237,14 +237,14 @@ def target_column(source: str, column: pd.Series) -> tuple[Array, Task | None]:
     """Return a column of a table as labels or targets.
 
     Args:
-        source: Name of the table, for messages.
-        column: The column.
+        source: name of the table, for messages.
+        column: the column.
 
     Returns:
         The values, and the task, if the type of the column implies one.
 
     Raises:
-        DataError: A value is missing.
+        DataError: a value is missing.
     """
     missing = column.isna()
     if missing.any():
@@ -265,7 +265,7 @@ def check_names(source: str, names: Sequence[str]) -> None:
     """Check that the columns of a table have names of their own.
 
     Raises:
-        DataError: A name is empty, or there twice.
+        DataError: a name is empty, or there twice.
     """
     twice = [name for name, count in Counter(names).items() if count > 1 and name]
     if twice:

@@ -97,15 +97,15 @@ def fit_encoder(source: str, train: Array, columns: Columns) -> TableEncoder:
     encoded as its rare ones are or, where there are none, as no category.
 
     Args:
-        source: Name of the data, for messages.
-        train: A structured array with one field per column, of shape `(rows,)`.
-        columns: The columns.
+        source: name of the data, for messages.
+        train: a structured array with one field per column, of shape `(rows,)`.
+        columns: the columns.
 
     Returns:
         The encoder.
 
     Raises:
-        DataError: No column varies, a name is not possible for an input of a model, or the backend
+        DataError: no column varies, a name is not possible for an input of a model, or the backend
             of Keras does not take strings.
     """
     import keras
@@ -211,8 +211,8 @@ def _check_names(source: str, names: Sequence[str]) -> None:
     for name in names:
         if "/" in name:
             raise DataError(
-                f"{source}: column {name!r}: expected a name without '/', which Keras does not "
-                "allow in the names of inputs; rename the column"
+                f"{source}: expected names of columns without '/', which Keras does not allow in "
+                f"the names of inputs, received {name!r}; rename the column"
             )
 
 

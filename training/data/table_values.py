@@ -15,14 +15,14 @@ def numbers_of(where: str, column: pd.Series) -> Array:
     """Return a column of numbers as float32, NaN where they are missing.
 
     Args:
-        where: Name of the table and the column, for messages.
-        column: The column.
+        where: name of the table and the column, for messages.
+        column: the column.
 
     Returns:
         An array of shape `(rows,)`.
 
     Raises:
-        DataError: A value is no number, or not finite.
+        DataError: a value is no number, or not finite.
     """
     numbers = as_numbers(column)
     broken = numbers.isna() & column.notna()
@@ -48,14 +48,14 @@ def strings_of(where: str, column: pd.Series) -> Array:
     """Return a column of strings, empty where they are missing.
 
     Args:
-        where: Name of the table and the column, for messages.
-        column: The column.
+        where: name of the table and the column, for messages.
+        column: the column.
 
     Returns:
         An array of shape `(rows,)`.
 
     Raises:
-        DataError: A value is no string.
+        DataError: a value is no string.
     """
     missing = column.isna()
     if isinstance(column.dtype, pd.CategoricalDtype):

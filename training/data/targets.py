@@ -41,7 +41,7 @@ def task_of_loss(model: keras.Model) -> Task | None:
     """Return the task that the loss of a model implies for numbers, one for each example.
 
     Args:
-        model: A model.
+        model: a model.
 
     Returns:
         `"classification"` if the loss takes class numbers; `"regression"` if it does not and there
@@ -65,10 +65,10 @@ def targets_for(model: keras.Model, y: Array, num_classes: int | None) -> Array:
     the model has one output unit.
 
     Args:
-        model: A compiled model with one output of shape `(batch, units)`.
-        y: Integer labels from 0 or float targets, of shape `(examples,)`; for a reconstruction
+        model: a compiled model with one output of shape `(batch, units)`.
+        y: integer labels from 0 or float targets, of shape `(examples,)`; for a reconstruction
             the flattened inputs, of shape `(examples, features)`.
-        num_classes: Number of classes; None for a regression or a reconstruction.
+        num_classes: number of classes; None for a regression or a reconstruction.
 
     Returns:
         int32 of shape `(examples,)` for a sparse or custom loss; otherwise float32, of shape
@@ -76,7 +76,7 @@ def targets_for(model: keras.Model, y: Array, num_classes: int | None) -> Array:
         `(examples, features)`.
 
     Raises:
-        ValueError: The model is not compiled, has several outputs, or does not fit the data.
+        ValueError: the model is not compiled, has several outputs, or does not fit the data.
 
     Example:
         >>> import numpy as np
@@ -112,9 +112,9 @@ def with_loss_targets(model: keras.Model, part: Pair, dataset: Dataset) -> Pair:
     """Return examples with their targets in the form that the loss of a model expects.
 
     Args:
-        model: A compiled model.
-        part: Pair `(x, y)` of examples of the dataset.
-        dataset: The dataset, which knows the task. Targets of a custom task stay as they are.
+        model: a compiled model.
+        part: pair `(x, y)` of examples of the dataset.
+        dataset: the dataset, which knows the task. Targets of a custom task stay as they are.
             Models with a loss or training code of their own receive labels as they were given,
             unless their loss takes one-hot rows, or a model without such code has one output unit.
 
@@ -122,7 +122,7 @@ def with_loss_targets(model: keras.Model, part: Pair, dataset: Dataset) -> Pair:
         Pair of the inputs, and the targets as the loss takes them.
 
     Raises:
-        ValueError: The model does not fit the data.
+        ValueError: the model does not fit the data.
     """
     x, y = part
     shape = _output_shape(model, x)
@@ -145,8 +145,8 @@ def describe_given_labels(model: keras.Model, dataset: Dataset) -> str:
     """Say in which form a custom loss receives labels, for the message where it fails on them.
 
     Args:
-        model: A compiled model.
-        dataset: The dataset.
+        model: a compiled model.
+        dataset: the dataset.
 
     Returns:
         The end of a sentence; empty for other losses and tasks.

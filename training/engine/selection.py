@@ -41,7 +41,7 @@ def start_engine(plan: Plan, options: EngineOptions) -> Engine:
             try:
                 engine = _fast_engine(plan, options, trial)
             except Exception as error:  # the user's own code may not run in a graph
-                reason = reason_of(error)
+                reason = f"the faster engine cannot: {reason_of(error)}"
             else:
                 if keras.backend.backend() == "jax":
                     _warn_of(options.without_effect({"workers"}), "JAX holds all data in memory")

@@ -112,7 +112,7 @@ class MemberTrainer:
         """Train members.
 
         Args:
-            members: A sequence or an iterator. An iterator is advanced whenever a worker is free.
+            members: a sequence or an iterator. An iterator is advanced whenever a worker is free.
                 It may yield None to wait for the next result, so that a search can react to
                 earlier results.
             on_result: called in the calling thread with each result as it finishes.

@@ -102,7 +102,7 @@ def check_engine(trial: Trial, start: Callable[[Plan, EngineOptions], Engine]) -
         one.shape == other.shape and np.allclose(one, other, 1e-4, 1e-6, equal_nan=True)
         for one, other in pairs
     ):
-        raise ValueError("its training code comes to other results in the engine")
+        raise ValueError("expected the curves and weights that Model.fit gives, received others")
 
 
 def _job(plan: Plan, number: int) -> Job:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 import click
 
 from dropout_zoo.training.defaults import BATCH_SIZE, SPLIT
+from dropout_zoo.tuning.cli.comma_lists import integers, numbers
 from dropout_zoo.tuning.defaults import MAX_UPDATES
 
 if TYPE_CHECKING:
@@ -25,38 +25,6 @@ FAILED, INVALID_USAGE, INTERRUPTED = 1, 2, 130
 """Exit statuses; 0 is success."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-class Numbers(click.ParamType):
-    """Numbers separated by commas."""
-
-    name = "numbers"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> list[float]:
-        """Read the numbers."""
-        if not isinstance(value, str):  # click converts defaults again
-            return list(value)
-        try:
-            return [float(part) for part in value.split(",")]
-        except ValueError:
-            self.fail(f"expected numbers separated by commas, received {value!r}", param, ctx)
-
-
-class Integers(click.ParamType):
-    """Integers separated by commas."""
-
-    name = "integers"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> list[int]:
-        """Read the integers."""
-        numbers = Numbers().convert(value, param, ctx)
-        if not all(math.isfinite(number) and number == int(number) for number in numbers):
-            self.fail(f"expected integers separated by commas, received {value!r}", param, ctx)
-        return [int(number) for number in numbers]
 
 
 def data_options(
@@ -94,7 +62,7 @@ def data_options(
         ),
         click.option(
             "--image-size",
-            type=Integers(),
+            type=integers,
             metavar="N or H,W",
             help="Resize the images of a directory.",
         ),
@@ -105,7 +73,7 @@ def data_options(
         ),
         click.option(
             "--split",
-            type=Numbers(),
+            type=numbers,
             metavar="A,B[,C]",
             help="Fractions of train, validation and test; two for no test set."
             f"  [default: {','.join(map(str, SPLIT))}]",

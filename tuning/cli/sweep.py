@@ -13,12 +13,11 @@ import click
 from dropout_zoo.studies.defaults import NUM_SEEDS
 from dropout_zoo.training.defaults import EPOCHS, OBJECTIVE
 from dropout_zoo.training.startup import start_keras
+from dropout_zoo.tuning.cli.comma_lists import integers, names, numbers, widths
 from dropout_zoo.tuning.cli.model_argument import SUFFIX, compiled_model
 from dropout_zoo.tuning.cli.options import (
     ESTIMATING,
     Command,
-    Integers,
-    Numbers,
     check_run_options,
     data_options,
     default_directory,
@@ -37,29 +36,6 @@ if TYPE_CHECKING:
     from dropout_zoo.studies.result import TrainingStudyResult
 
 Plan = Callable[..., "StudyPlan[TrainingStudyResult]"]
-
-
-class _Widths(click.ParamType):
-    """Widths of hidden layers: models are separated by commas, their layers by hyphens."""
-
-    name = "widths"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> list[list[int]]:
-        layers = [model.replace("-", ",") for model in str(value).split(",")]
-        return [Integers().convert(model, param, ctx) for model in layers]
-
-
-class _Names(click.ParamType):
-    """Names separated by commas."""
-
-    name = "names"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> list[str]:
-        return [each.strip() for each in str(value).split(",")]
 
 
 def _study_options(objective: str = OBJECTIVE) -> Callable[[Command], Command]:
@@ -96,7 +72,7 @@ def _study_options(objective: str = OBJECTIVE) -> Callable[[Command], Command]:
 
 _RATES = click.option(
     "--rates",
-    type=Numbers(),
+    type=numbers,
     metavar="R,R,...",
     help="Rates to train with, in addition to no dropout.",
 )
@@ -132,7 +108,7 @@ def rate_command(rates: list[float] | None, sites: str | None, **common: Any) ->
 
 
 @sweep_command.command("data-size")
-@click.option("--sizes", type=Integers(), metavar="N,N,...", help="Numbers of training examples.")
+@click.option("--sizes", type=integers, metavar="N,N,...", help="Numbers of training examples.")
 @_RATES
 @click.option(
     "--sites",
@@ -151,7 +127,7 @@ def data_size_command(
 @sweep_command.command("capacity")
 @click.option(
     "--units",
-    type=_Widths(),
+    type=widths,
     metavar="N,N-N,...",
     help="Widths of the hidden layers of each model.",
 )
@@ -177,7 +153,7 @@ def placement_command(**common: Any) -> None:
 @sweep_command.command("methods")
 @click.option(
     "--methods",
-    type=_Names(),
+    type=names,
     metavar="M,M,...",
     help="Methods to compare, in addition to no method: L1, L2, L1 + L2, max-norm, dropout, "
     "dropout + L2, dropout + max-norm, batch norm, batch norm then dropout, dropout then batch "

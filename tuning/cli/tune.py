@@ -14,11 +14,11 @@ from dropout_zoo.models.guidance import SEARCHED_RATES
 from dropout_zoo.training.defaults import INITIAL_WEIGHTS, OBJECTIVE
 from dropout_zoo.training.startup import start_keras
 from dropout_zoo.tuning.budget import Budget
+from dropout_zoo.tuning.cli.comma_lists import numbers
 from dropout_zoo.tuning.cli.long_run import confirm_long_run
 from dropout_zoo.tuning.cli.model_argument import compiled_model
 from dropout_zoo.tuning.cli.options import (
     ESTIMATING,
-    Numbers,
     check_run_options,
     data_options,
     default_directory,
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--rates",
-    type=Numbers(),
+    type=numbers,
     metavar="R,R,...",
     help="Rates to try at every searched site."
     f"  [default: {','.join(f'{rate:g}' for rate in SEARCHED_RATES)}, and more where the best lies "

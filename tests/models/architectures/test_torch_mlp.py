@@ -150,5 +150,7 @@ build_torch_mlp()
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode != 0
-    assert "ImportError: build_torch_mlp needs PyTorch, which is not installed" in done.stderr
+    assert (
+        "ImportError: build_torch_mlp needs the package torch; run pip install torch" in done.stderr
+    )
     assert "pip install torch" in done.stderr

@@ -444,7 +444,7 @@ def test_parquet_without_pyarrow_is_reported(tmp_path):
     run = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
-    assert run.stdout.startswith("a.parquet: reading .parquet files needs pyarrow"), run.stderr
+    assert run.stdout.startswith("a.parquet: a .parquet file needs the package pyarrow"), run.stderr
     assert "pip install pyarrow" in run.stdout
 
 

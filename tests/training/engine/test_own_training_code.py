@@ -122,7 +122,7 @@ def trainer_of(model):
     return MemberTrainer(model, data, TrainSettings(epochs=2), update="keras", workers=1)
 
 
-OTHER_RESULTS = "comes to other results in the engine"
+OTHER_RESULTS = "expected the curves and weights that Model.fit gives, received others"
 LEFT_TO_FIT = {
     ReadsRate: OTHER_RESULTS,
     CountsTraces: OTHER_RESULTS,

@@ -14,13 +14,14 @@ import numpy as np
 import tensorflow as tf
 
 from dropout_zoo.models.graph.model_graph import flat_layers
-from dropout_zoo.models.keras_internals import own_trainable_variables, variable_index
-from dropout_zoo.training.engine.tensorflow.internals import (
+from dropout_zoo.models.keras_internals import (
     UpdatesAllVariables,
     momentums,
-    resource_handle,
+    own_trainable_variables,
+    variable_index,
     velocities,
 )
+from dropout_zoo.models.tensorflow_internals import resource_handle
 
 # Layers that use each weight once per example. Convolutions use theirs at every position, which
 # makes the cost of the update negligible.
@@ -50,9 +51,9 @@ class FusedAdam(UpdatesAllVariables, keras.optimizers.Adam):
         for grad, variable in zip(grads, variables, strict=True):
             index = variable_index(self, variable)
             tf.raw_ops.ResourceApplyAdam(
-                var=resource_handle(variable),
-                m=resource_handle(momentums(self)[index]),
-                v=resource_handle(velocities(self)[index]),
+                var=_handle(variable),
+                m=_handle(momentums(self)[index]),
+                v=_handle(velocities(self)[index]),
                 beta1_power=beta_1_power,
                 beta2_power=beta_2_power,
                 lr=lr,
@@ -74,8 +75,8 @@ class FusedSGD(UpdatesAllVariables, keras.optimizers.SGD):
         for grad, variable in zip(grads, variables, strict=True):
             if self.momentum:
                 tf.raw_ops.ResourceApplyKerasMomentum(
-                    var=resource_handle(variable),
-                    accum=resource_handle(self.momentums[variable_index(self, variable)]),
+                    var=_handle(variable),
+                    accum=_handle(self.momentums[variable_index(self, variable)]),
                     lr=lr,
                     grad=tf.convert_to_tensor(grad),
                     momentum=np.float32(self.momentum),
@@ -83,7 +84,7 @@ class FusedSGD(UpdatesAllVariables, keras.optimizers.SGD):
                 )
             else:
                 tf.raw_ops.ResourceApplyGradientDescent(
-                    var=resource_handle(variable), alpha=lr, delta=tf.convert_to_tensor(grad)
+                    var=_handle(variable), alpha=lr, delta=tf.convert_to_tensor(grad)
                 )
 
 
@@ -103,9 +104,9 @@ class FusedRMSprop(UpdatesAllVariables, keras.optimizers.RMSprop):
         for grad, variable in zip(grads, variables, strict=True):
             index = variable_index(self, variable)
             tf.raw_ops.ResourceApplyRMSProp(
-                var=resource_handle(variable),
-                ms=resource_handle(velocities(self)[index]),
-                mom=resource_handle(moments[index]),
+                var=_handle(variable),
+                ms=_handle(velocities(self)[index]),
+                mom=_handle(moments[index]),
                 lr=tf.convert_to_tensor(learning_rate),
                 rho=np.float32(self.rho),
                 momentum=np.float32(self.momentum),
@@ -146,6 +147,10 @@ def fused(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
         A new optimizer with the same settings.
     """
     return FUSED[type(optimizer)].from_config(optimizer.get_config())
+
+
+def _handle(variable: keras.Variable | tf.Variable) -> tf.Tensor:
+    return resource_handle(variable.value if isinstance(variable, keras.Variable) else variable)
 
 
 def _is_plain(optimizer: keras.optimizers.Optimizer) -> bool:

@@ -9,14 +9,15 @@ import keras
 import tensorflow as tf
 
 from dropout_zoo.models.graph.model_graph import flat_layers
-from dropout_zoo.training.engine.member_state import optimizer_variables
-from dropout_zoo.training.engine.tensorflow.internals import (
+from dropout_zoo.models.keras_internals import lookup_table
+from dropout_zoo.models.tensorflow_internals import (
     captured_inputs,
     operation_types,
     resource_handle,
-    table_handle,
+    static_table_handle,
     with_captured_inputs,
 )
+from dropout_zoo.training.engine.member_state import optimizer_variables
 
 
 def state_of(model: keras.Model) -> list[tf.Variable]:
@@ -46,7 +47,7 @@ def vocabularies_of(model: keras.Model) -> list[tf.Tensor]:
     Args:
         model: a model, such as one with `TextVectorization` or `StringLookup`.
     """
-    handles = map(table_handle, flat_layers(model))
+    handles = (static_table_handle(lookup_table(layer)) for layer in flat_layers(model))
     return [handle for handle in handles if handle is not None]
 
 

@@ -1,0 +1,43 @@
+"""Error messages say what was expected and what was received instead."""
+
+import ast
+import re
+
+import pytest
+from installed_layout import ROOT, package_folders
+
+MODULES = sorted(path for folder in package_folders().values() for path in folder.rglob("*.py"))
+MISSING_PACKAGE = re.compile(r" needs the package (\w+); run pip install \1")
+
+
+def messages(path):
+    """The messages of a module's errors, with their lines and the code of what they insert.
+
+    Those that take their words from another error are left out, as are errors of failed runs.
+    """
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        call = node.exc if isinstance(node, ast.Raise) else None
+        if not isinstance(call, ast.Call) or ast.unparse(call.func) in ("OSError", "RuntimeError"):
+            continue
+        message = call.args[0] if call.args else None
+        parts = message.values if isinstance(message, ast.JoinedStr) else [message]
+        words = "".join(str(part.value) for part in parts if isinstance(part, ast.Constant))
+        first = parts[0]
+        wraps = isinstance(first, ast.FormattedValue) and ast.unparse(first.value) == "error"
+        if re.search("[a-z]", words) and not wraps:
+            yield node.lineno, ast.unparse(message)
+
+
+@pytest.mark.parametrize(
+    "path", MODULES, ids=[str(path.relative_to(ROOT).with_suffix("")) for path in MODULES]
+)
+def test_errors_say_what_was_expected_and_what_was_received(path):
+    for line, message in messages(path):
+        complete = re.search("expected.*received ", message, re.DOTALL)
+        assert complete or MISSING_PACKAGE.search(message), f"line {line}: {message}"
+
+
+def test_the_messages_are_found():
+    found = [message for path in MODULES for _, message in messages(path)]
+    assert len(found) > 250
+    assert any("expected no objective, received one" in message for message in found)
