@@ -9,6 +9,7 @@ from dropout_zoo.tuning.cli.list import list_command
 from dropout_zoo.tuning.cli.show import show_command
 from dropout_zoo.tuning.cli.sweep import sweep_command
 from dropout_zoo.tuning.cli.tune import tune_command
+from dropout_zoo.tuning.cli.verify import verify_command
 from dropout_zoo.tuning.cli.version import print_versions
 
 
@@ -28,5 +29,12 @@ def main() -> None:
     """
 
 
-for _command in (audit_command, list_command, show_command, sweep_command, tune_command):
+for _command in (
+    audit_command,
+    list_command,
+    show_command,
+    sweep_command,
+    tune_command,
+    verify_command,
+):
     main.add_command(_command)
