@@ -83,9 +83,9 @@ def test_damaged_weights_are_trained_again_with_one_line(few_digits, complete, i
     files[2].write_bytes(b"")
     files[3].unlink()
     faults = verify_run(interrupted)
-    assert [fault.partition(": ")[0] for fault in faults] == [
+    assert {fault.partition(": ")[0] for fault in faults} == {
         f"state/weights-1/{file.name}" for file in files[:4]
-    ]
+    }
     result, told = resume(few_digits, interrupted)
     [line] = [each for each in told if "will be trained again" in each]
     assert line.startswith(
@@ -100,9 +100,7 @@ def test_damaged_weights_are_trained_again_with_one_line(few_digits, complete, i
 def test_damaged_lines_of_the_journal_are_trained_again(few_digits, complete, interrupted):
     journal = interrupted / "state" / "journal.jsonl"
     content = journal.read_bytes()
-    score = (
-        content.index(b'"score": 0.') if b'"score": 0.' in content else content.index(b'"score": ')
-    )
+    score = content.index(b'"score": ')
     flip(journal, score + len(b'"score": '))
     flip(journal, content.index(b'"key"', score) + 1)
     assert len(verify_run(interrupted)) == 2
@@ -145,7 +143,7 @@ def test_a_damaged_file_of_a_complete_run_is_refused_by_name(few_digits, run, na
 
 
 @pytest.mark.parametrize("name", ["search.json", "manifest.json"])
-def test_damaged_records_of_a_run_are_named(few_digits, run, interrupted, name):
+def test_damaged_records_of_a_run_are_named(few_digits, run, name):
     for place in range(5, (run / name).stat().st_size, 97):
         flip(run / name, place)
         assert [fault.partition(":")[0] for fault in verify_run(run)] == [name]
@@ -210,7 +208,7 @@ def test_foreign_files_in_the_state_are_left_alone(few_digits, interrupted, name
     mine.parent.mkdir(parents=True, exist_ok=True)
     mine.write_text("precious")
     before = sorted(interrupted.rglob("*"))
-    with pytest.raises(ValueError, match=f"expected only files of the run in .*{mine.name}|deep"):
+    with pytest.raises(ValueError, match="expected only files of the run in"):
         tune(model(), few_digits, **QUICK, directory=interrupted, **how)
     assert mine.read_text() == "precious"
     assert sorted(interrupted.rglob("*")) == before
