@@ -41,7 +41,7 @@ def test_a_run_that_ends_leaves_the_state_of_the_next_one_alone(tmp_path):
     first = RunDirectory(tmp_path / "run", DESCRIPTION, files=())
     second = RunDirectory(tmp_path / "run", DESCRIPTION, files=(), overwrite=True)
     with first:
-        first.write_json("outcome.json", {})
+        first.write_outcome({})
         release = first._lock.release
 
         def release_and_begin_the_next():
