@@ -9,7 +9,7 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 UNFINISHED = "unfinished-"
@@ -78,10 +78,16 @@ def make_folder(path: Path) -> None:
         path: the folder.
 
     Raises:
-        OSError: it cannot be created.
+        OSError: it cannot be created; then those above it are not left behind.
     """
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        for folder in missing:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
     for folder in reversed(missing):
         sync_folder(folder.parent)
 

@@ -68,8 +68,8 @@ def interruptible() -> Iterator[None]:
 
     Other exceptions into which libraries turn a `KeyboardInterrupt`, such as `SystemError`, leave
     the context as `KeyboardInterrupt`. A signal that is ignored, as SIGINT is in the background
-    jobs of a script, stays ignored. Use it in the main thread, like all signal handlers; the previous
-    handlers are restored at the end.
+    jobs of a script, stays ignored. Use it in the main thread, like all signal handlers; the
+    previous handlers are restored at the end.
     """
 
     def handle(number: int, frame: FrameType | None) -> None:

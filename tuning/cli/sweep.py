@@ -286,6 +286,7 @@ def _run(
     from dropout_zoo.tuning.cli.sweep_output import OUTPUTS, RUNS, STATE_FILES, SUMMARY, write_sweep
     from dropout_zoo.tuning.progress import Progress
 
+    plan.check()  # before anything is written
     description = plan.describe() | {"versions": versions()}
     with RunDirectory(
         path,
