@@ -209,7 +209,8 @@ class SmallSpaceHyperbandOracle(oracles.HyperbandOracle):
                 choose = max if self.objective.direction == "max" else min
                 best = choose(ready, key=lambda trial: trial.score)
                 later.append({"past_id": best.trial_id, "id": trial_id})
-                return best.hyperparameters.values | {
+                values: dict[str, Any] = best.hyperparameters.values
+                return values | {
                     "tuner/trial_id": best.trial_id,
                     "tuner/initial_epoch": self._get_epochs(number, round_number - 1),
                     "tuner/epochs": self._get_epochs(number, round_number),

@@ -339,6 +339,8 @@ def reporting_errors() -> Iterator[None]:
     except RuntimeError as error:
         _exit(f"Error: {error}", FAILED)
     except OSError as error:
+        if error.filename is None and error.errno in (errno.ENOSPC, errno.EPIPE):
+            raise  # of the output, about which the program itself tells
         status = INVALID_USAGE if error.errno == errno.ENAMETOOLONG else FAILED
         _exit(f"Error: cannot use {error.filename or 'a file'}: {error.strerror}", status)
     except KeyboardInterrupt:
