@@ -34,15 +34,14 @@ def replacing(path: Path, folder: Path | None = None) -> Iterator[Path]:
     name = f"{UNFINISHED}{secrets.token_hex(4)}{''.join(path.suffixes)}"
     temporary = (folder or path.parent) / name
     try:
-        # With the permissions that the umask leaves, as any new file.
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        yield temporary
-        with open(temporary, "rb+") as file:  # Windows only flushes files open for writing
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        sync_folder(path.parent)
-    except OSError as error:  # a full disk does not say which file it was
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        with naming_errors(path):
+            # With the permissions that the umask leaves, as any new file.
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            yield temporary
+            with open(temporary, "rb+") as file:  # Windows only flushes files open for writing
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -60,15 +59,29 @@ def append_line(path: Path, line: str) -> None:
         OSError: the file cannot be written. The error names it.
     """
     created = not path.exists()
-    try:
+    with naming_errors(path):
         with open(path, "ab") as file:
             file.write(b"\n" + line.encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         if created:
             sync_folder(path.parent)
+
+
+@contextmanager
+def naming_errors(path: Path) -> Iterator[None]:
+    """Name the file in the errors of writing it: that of a full disk does not.
+
+    Args:
+        path: the file.
+
+    Raises:
+        OSError: the error, with the name.
+    """
+    try:
+        yield
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def make_folder(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -32,11 +33,18 @@ class _Program(click.Group):
                 if sys.stdout is not None:
                     sys.stdout.flush()
         except OSError as error:
-            # What is left cannot be written when the interpreter ends either.
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+            _discard_output()
             if error.errno != errno.EPIPE:
                 click.echo(f"Error: cannot write the output: {error.strerror}", err=True)
             sys.exit(FAILED)
+
+
+def _discard_output() -> None:
+    """Let what cannot be written go nowhere, or the interpreter would try again at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with suppress(OSError):  # it is no real file, in a test
+        os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _open_standard_streams() -> None:

@@ -340,7 +340,7 @@ def reporting_errors() -> Iterator[None]:
         _exit(f"Error: {error}", FAILED)
     except OSError as error:
         if error.filename is None and error.errno in (errno.ENOSPC, errno.EPIPE):
-            raise  # of the output, about which the program itself tells
+            raise  # the error of the output, which the program itself reports
         status = INVALID_USAGE if error.errno == errno.ENAMETOOLONG else FAILED
         _exit(f"Error: cannot use {error.filename or 'a file'}: {error.strerror}", status)
     except KeyboardInterrupt:
