@@ -109,6 +109,7 @@ def test_damaged_lines_of_the_journal_are_trained_again(few_digits, complete, in
     pd.testing.assert_frame_equal(scores(result), scores(complete))
 
 
+@pytest.mark.slow
 def test_damage_that_was_repaired_is_not_told_again(few_digits, interrupted, monkeypatch):
     weights(interrupted)[0].write_bytes(b"")
     monkeypatch.setattr(search_run, "_write", lambda result, folder: None)
@@ -214,6 +215,7 @@ def test_foreign_files_in_the_state_are_left_alone(few_digits, interrupted, name
     assert sorted(interrupted.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_a_foreign_file_that_appears_during_a_run_outlives_it(few_digits, tmp_path):
     directory = tmp_path / "run"
 
@@ -255,6 +257,7 @@ def test_files_have_the_permissions_that_the_umask_leaves(few_digits, tmp_path):
     assert set(modes.values()) == {0o600}
 
 
+@pytest.mark.slow
 def test_the_runs_of_a_study_are_checked_too(few_digits, tmp_path):
     def sweep():
         return rate_sweep(
@@ -276,6 +279,7 @@ def test_the_runs_of_a_study_are_checked_too(few_digits, tmp_path):
         sweep()
 
 
+@pytest.mark.slow
 def test_the_seconds_of_a_resumed_run_are_those_of_all_attempts(few_digits, interrupted):
     journal = interrupted / "state" / "journal.jsonl"
     lines = [json.loads(line) for line in journal.read_bytes().splitlines() if line]

@@ -100,7 +100,7 @@ def program(command: str):
     "command",
     [
         "list",
-        "--version",
+        pytest.param("--version", marks=pytest.mark.slow),
         pytest.param("list --json", marks=pytest.mark.slow),
         pytest.param("--help", marks=pytest.mark.slow),
         pytest.param("show mlp", marks=pytest.mark.slow),
