@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -30,7 +31,7 @@ from dropout_zoo.studies.run_record import (
     settings_record,
 )
 from dropout_zoo.studies.run_state import HOLDER, LOCK, RunState
-from dropout_zoo.training.durable_files import make_folder, replacing, sync_folder
+from dropout_zoo.training.durable_files import UNFINISHED, make_folder, replacing, sync_folder
 
 if TYPE_CHECKING:
     import keras
@@ -179,7 +180,11 @@ class RunDirectory:
 
     def write_model(self, name: str, model: keras.Model) -> None:
         """Write a Keras model."""
-        with self._replacing(name) as temporary:
+        with (
+            # Where memory is short, Keras puts another file beside the one that it writes.
+            tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=self.state) as folder,
+            replacing(self.path / name, Path(folder)) as temporary,
+        ):
             model.save(temporary)
 
     def write_with(self, name: str, write: Callable[[Path], object]) -> None:
@@ -239,7 +244,7 @@ def claim_directory(directory: Path, name: str, description: Mapping[str, Any]) 
     """
     _check_name(directory)
     state = RunState(directory / STATE, ())
-    state.check()
+    state.check_is_own()
     make_folder(state.path)
     lock = _acquire_lock(state.path)
     try:

@@ -29,10 +29,22 @@ class RunState:
 
     def __init__(self, path: Path, names: Sequence[str]) -> None:
         self.path = path
-        own = (LOCK, HOLDER, *names)
+        own = (LOCK, HOLDER, f"{UNFINISHED}*/*", *names)
         folders = {"/".join(name.split("/")[:-1]) for name in own}
         unfinished = (f"{folder}/{UNFINISHED}*".lstrip("/") for folder in folders)
         self._patterns = [pattern.split("/") for pattern in (*own, *unfinished)]
+
+    def check_is_own(self) -> None:
+        """Check that the directory, if there is one, is where it seems to be.
+
+        Raises:
+            ValueError: it is a link, or no directory.
+        """
+        if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
+            raise ValueError(
+                f"expected a directory of the run in {self.path}, received a link or a file; "
+                "choose another directory (--out)"
+            )
 
     def check(self) -> None:
         """Check that the directory holds nothing but files of a run.
@@ -40,11 +52,7 @@ class RunState:
         Raises:
             ValueError: it holds something else, or is a link.
         """
-        if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
-            raise ValueError(
-                f"expected a directory of the run in {self.path}, received a link or a file; "
-                "choose another directory (--out)"
-            )
+        self.check_is_own()
         foreign = next(self._foreign(self.path, ()), None)
         if foreign is not None:
             raise ValueError(

@@ -37,7 +37,7 @@ def verify_run(directory: str | Path) -> list[str]:
         >>> from dropout_zoo.tuning import tune
         >>> directory = tempfile.mkdtemp()
         >>> result = tune(
-        ...     build_mlp(units=(8,), hidden_rates=0.5), "digits", rates=[0.2, 0.5],
+        ...     build_mlp(units=(8,), hidden_rates=0.5), "digits", rates=[0.5],
         ...     num_finalists=1, num_seeds=2, epochs=1, progress=False, directory=directory,
         ... )
         >>> verify_run(directory)

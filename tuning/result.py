@@ -156,10 +156,15 @@ class TuningResult:
             ValueError: the directory holds no such run, or a file of it is missing or damaged.
         """
         path = Path(directory)
-        if not (path / MANIFEST).is_file():
+        if not (path / SETTINGS).is_file():
             raise ValueError(f"expected the directory of a complete run, received {path}")
+        search = read_settings(path / SETTINGS)
+        if not (path / MANIFEST).is_file():
+            raise ValueError(
+                f"expected the directory of a complete run, received {path}, whose run is not"
+            )
         check_whole(path, [*run_files.NEEDED, SETTINGS, OUTCOME])
-        outcome, search = read_outcome(path), read_settings(path / SETTINGS)
+        outcome = read_outcome(path)
         trials, finalists = (
             read_csv(path / name, dtype={"reason": "str"}).fillna({"reason": ""})
             for name in (run_files.TRIALS, run_files.FINALISTS)
