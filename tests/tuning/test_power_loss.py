@@ -47,7 +47,9 @@ class Tracer:
         self._names: dict[int, dict[str, int]] = {}  # that were synced, by the number of a folder
         self._held: dict[int, int] = {}  # open files, whose numbers no other file can get
         self._lock = threading.RLock()
-        self._sync(os.open(self.root, os.O_RDONLY))
+        self._hold()
+        for handle in (os.open(self.root, os.O_RDONLY), *self._held.values()):
+            self._sync(handle)  # what is there before is on the disk
 
     @contextmanager
     def tracing(self) -> Iterator[None]:
@@ -169,12 +171,12 @@ def test_a_search_is_resumed_after_any_power_failure(few_digits, tmp_path):
 
     sentence, runs = search(tmp_path)
     disks = traced(tmp_path / "traced", search).disks
-    # What is on the disk after a run is overwritten, at each moment of that, too.
+    assert len(disks) > 100
+    # And at each moment at which a run is overwritten.
     write(disks[-1], tmp_path / "again")
     tracer = Tracer(tmp_path / "again")
     with tracer.tracing():
         search(tmp_path / "again", overwrite=True)
-    assert len(disks) > 100
     for disk in disks + [each for each in tracer.disks if each not in disks]:
         write(disk, tmp_path / "disk")
         found, found_runs = search(tmp_path / "disk", resume=True)
