@@ -106,18 +106,19 @@ def score(
         The ``settings`` and ``seconds`` of the row.
     """
     from dropout_zoo.models.graph.sites import dropout_sites
-    from dropout_zoo.studies.run_directory import OUTCOME, RunDirectory, unused_directory
+    from dropout_zoo.studies.run_directory import RunDirectory, unused_directory
+    from dropout_zoo.studies.run_record import read_outcome
     from dropout_zoo.training.engine.journal import JournaledTrainer
     from dropout_zoo.training.engine.trainer import MemberTrainer
     from dropout_zoo.training.members import Member
-    from dropout_zoo.tuning.run_files import JOURNAL
+    from dropout_zoo.tuning.run_files import JOURNAL, STATE_FILES
 
     default = {site.path: site.rate for site in dropout_sites(model)}
     rates = {"none": dict.fromkeys(default, 0.0), "default": default, "tuned": tuned}
     described = description | {"rates": rates}
-    with RunDirectory(path, described, files=(), resume=True) as folder:
+    with RunDirectory(path, described, files=(), state_files=STATE_FILES, resume=True) as folder:
         if folder.complete:
-            return json.loads((path / OUTCOME).read_text())
+            return read_outcome(path)
         trainer = MemberTrainer(
             model,
             dataset,
@@ -138,7 +139,7 @@ def score(
             ),
             "seconds": float(np.mean([each.seconds for each in by_rates[json.dumps(default)]])),
         }
-        folder.write_json(OUTCOME, outcome)
+        folder.write_outcome(outcome)
     return outcome
 
 

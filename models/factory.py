@@ -246,7 +246,7 @@ def import_function(path: str) -> Callable[[], keras.Model]:
         sys.path.insert(0, here)  # which console scripts do not search
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # a user's module may raise anything
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
         raise ValueError(
             f"expected package.module:function, received {path!r}; importing {module_name!r} "
             f"fails: {type(error).__name__}: {error}"
@@ -297,7 +297,7 @@ def call_builder(
         given = _for_data(known, input_shape, num_classes, adapt_to)
     try:
         model = builder(**given)
-    except Exception as error:  # a user's function may raise anything
+    except (Exception, SystemExit) as error:  # a user's function may raise anything
         raise ValueError(
             f"expected {name}() to return a Keras model, received {type(error).__name__}: {error}"
         ) from error

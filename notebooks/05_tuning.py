@@ -224,6 +224,7 @@ meanings = {
     "race.parquet": "the race as a study, for `StudyResult.from_parquet`",
     "curves.parquet": "one row per epoch of every training run",
     "outcome.json": "the answer, for programs to read",
+    "manifest.json": "size and checksum of each file, which `dropout-zoo verify` compares",
     "rates.png": "the plot",
     "best.keras": "the best model",
 }

@@ -44,6 +44,7 @@ from .plan import Execution, StudyPlan
 from .result import StudyResult, TrainingStudyResult
 from .thresholds import Thresholds
 from .verdicts import Verdict, verdict, verdict_by_setting
+from .verification import verify_run
 
 __all__ = [
     "ActivationDisplay",
@@ -105,5 +106,6 @@ __all__ = [
     "split_classes",
     "verdict",
     "verdict_by_setting",
+    "verify_run",
     "with_fewer_examples",
 ]

@@ -297,6 +297,16 @@ class StudyPlan(Generic[Result]):
             workers=workers,
         )
 
+    def check(self) -> None:
+        """Check that the settings fit the first model and its data, without training.
+
+        Raises:
+            ValueError: they do not fit together.
+            TypeError: the model cannot be cloned.
+        """
+        with tempfile.TemporaryDirectory(prefix="dropout-zoo-") as temporary:
+            self.trainer(self.setups[0], Path(temporary))
+
     def run(self, execution: Execution | None = None) -> Result:
         """Train everything and return the result.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,39 +16,46 @@ import filelock
 import pandas as pd
 
 from dropout_zoo.studies.csv_tables import write_csv
+from dropout_zoo.studies.run_record import (
+    ENDED_BY_BUDGET,
+    MANIFEST,
+    OUTCOME,
+    SETTINGS,
+    STATE,
+    check_whole,
+    differences,
+    manifest_faults,
+    manifest_of,
+    read_outcome,
+    read_settings,
+    settings_record,
+)
+from dropout_zoo.studies.run_state import HOLDER, LOCK, RunState
+from dropout_zoo.training.durable_files import UNFINISHED, make_folder, replacing, sync_folder
 
 if TYPE_CHECKING:
     import keras
     from matplotlib.figure import Figure
 
-SETTINGS = "search.json"
-OUTCOME = "outcome.json"
-STATE = "state"
-ENDED_BY_BUDGET = "ended_by_budget"
-"""Key of an outcome that is true if time ended the run, which can be resumed."""
-_LOCK = "lock"
-# Beside the lock, because some versions of filelock empty the lock file and Windows does not let
-# other processes read it.
-_HOLDER = "holder"
-
 
 class RunDirectory:
     """A directory that one run holds while it is open as a context.
 
-    Every run has its settings (`SETTINGS`, written first), its outcome (`OUTCOME`, written last)
-    and a subdirectory for what is needed until it is complete (`STATE`).
+    Every run has its settings, written first, its outcome, a manifest of its files with their
+    checksums, written last, and a subdirectory for what is needed until it is complete.
 
     Args:
         path: the directory; it is created if it does not exist.
         description: everything that determines the outcome. A run is resumed only with the same
             description.
         files: names of the other files that the run writes.
+        state_files: patterns of the paths of the files that it writes into `state`; see `RunState`.
         resume: whether to continue the run in the directory, if there is one.
         overwrite: whether to remove the run in the directory. No other file is touched.
 
     Raises:
-        ValueError: the directory holds other files, is in use, was made with other settings, or
-            cannot be created.
+        ValueError: the directory holds other files, is in use, was made with other settings, is
+            damaged and cannot be continued, or cannot be created.
     """
 
     def __init__(
@@ -58,73 +64,71 @@ class RunDirectory:
         description: Mapping[str, Any],
         *,
         files: Sequence[str],
+        state_files: Sequence[str] = (),
         resume: bool = False,
         overwrite: bool = False,
     ) -> None:
+        _check_name(path)
         self.path = path
         self._files = (*files, SETTINGS, OUTCOME)
         # As it will be read back: JSON knows no tuples.
         self._description = json.loads(json.dumps(description))
-        found = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
-        strange = [name for name in found if name not in (*self._files, STATE)]
-        if SETTINGS not in found:  # written first: without it, nothing there belongs to a run
-            strange = [name for name in found if name != STATE or not _is_of_a_run(path / STATE)]
-        if strange or (found and not resume and not overwrite):
-            raise ValueError(
-                f"expected a new or empty directory for the run, received {path}, which contains "
-                + (f"{strange[0]}; choose another directory (--out)" if strange else
-                   "a run; resume=True (--resume) continues it, overwrite=True (--overwrite) "
-                   "removes it")
-            )  # fmt: skip
+        self._state = RunState(path / STATE, state_files)
+        self._overwrite = overwrite and not resume
+        self._damaged = False  # a file of a run that can still be continued
+        found = _names_in(path)
+        self._check_only_a_run(found, resume or overwrite)
         if SETTINGS in found:
-            written = _read_settings(path / SETTINGS)
-            differences = list(_differences(written, self._description))
-            if resume and differences:
+            written = read_settings(path / SETTINGS)
+            different = list(differences(written, self._description))
+            if resume and different:
                 raise ValueError(
                     f"expected the settings of the run in {path}, received other settings:\n  "
-                    + "\n  ".join(differences)
+                    + "\n  ".join(different)
                 )
-        self._overwrite = overwrite and not resume
-        if OUTCOME in found and not self._overwrite:
-            read_outcome(path)
+        if MANIFEST in found and not self._overwrite:
+            if self._state.has_results:  # all files are written again
+                self._damaged = bool(manifest_faults(path))
+            else:
+                check_whole(path)
         self._lock: filelock.BaseFileLock | None = None
         self._created = self._discarded = False
 
     def __enter__(self) -> RunDirectory:
         self._created = not self.path.exists()
         try:
-            self.state.mkdir(parents=True, exist_ok=True)
+            make_folder(self.state)
             self._lock = _acquire_lock(self.state)
         except OSError as error:
             raise ValueError(
                 f"expected a directory that can be created, received {self.path}: {error.strerror}"
             ) from error
         # In an order that leaves no tables of one run under the settings of another if it is
-        # interrupted: the outcome, which says that a run is complete, goes first, and the
+        # interrupted: the manifest, which says that a run is complete, goes first, and the
         # settings, which say which run it is, go last.
         if self._overwrite or not self.complete:
-            (self.path / OUTCOME).unlink(missing_ok=True)
+            self._remove(MANIFEST, OUTCOME)
         if self._overwrite or not (self.path / SETTINGS).exists():
-            self._clear_state()
+            self._state.clear(keep_lock=True)
+            sync_folder(self.state)
         if self._overwrite:
-            for name in sorted(self._files, key=lambda name: name == SETTINGS):
-                (self.path / name).unlink(missing_ok=True)
+            self._remove(*(name for name in self._files if name != SETTINGS), SETTINGS)
         if not (self.path / SETTINGS).exists():
-            self.write_json(SETTINGS, self._description)
+            self.write_json(SETTINGS, settings_record(self._description))
         return self
 
     def __exit__(self, *raised: object) -> None:
         done = self.complete or self._discarded
         if self._discarded:
-            (self.path / SETTINGS).unlink(missing_ok=True)
+            self._remove(SETTINGS)
         if done:  # while the lock is held, so that no other run finds half of it
-            shutil.rmtree(self.state, ignore_errors=True)
+            self._state.clear(keep_lock=False)
         if self._lock is not None:
             self._lock.release()
         if done and sys.platform == "win32":  # which does not remove an open file
             with suppress(OSError):  # another run may have begun
-                (self.state / _HOLDER).unlink(missing_ok=True)
-                (self.state / _LOCK).unlink(missing_ok=True)
+                (self.state / HOLDER).unlink(missing_ok=True)
+                (self.state / LOCK).unlink(missing_ok=True)
                 self.state.rmdir()
         if self._discarded and self._created:
             with suppress(OSError):  # something else may be there by now
@@ -141,8 +145,14 @@ class RunDirectory:
 
     @property
     def complete(self) -> bool:
-        """Whether the run is complete: its outcome is written last, and is not provisional."""
-        return (self.path / OUTCOME).exists() and not read_outcome(self.path).get(ENDED_BY_BUDGET)
+        """Whether the run is complete: its manifest is written last; an outcome may be provisional.
+
+        Raises:
+            ValueError: the outcome is damaged.
+        """
+        if self._damaged or not (self.path / MANIFEST).exists():
+            return False
+        return not read_outcome(self.path).get(ENDED_BY_BUDGET)
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
         """Write a table as CSV or Parquet, depending on the ending of its name."""
@@ -151,6 +161,12 @@ class RunDirectory:
                 write_csv(table, temporary)
             else:
                 table.to_parquet(temporary, index=False)
+
+    def write_outcome(self, outcome: Mapping[str, Any]) -> None:
+        """Write the outcome, when all other files are written, and the manifest of all."""
+        self.write_json(OUTCOME, outcome)
+        self.write_json(MANIFEST, manifest_of(self.path, self._files))
+        self._damaged = False
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file."""
@@ -164,7 +180,11 @@ class RunDirectory:
 
     def write_model(self, name: str, model: keras.Model) -> None:
         """Write a Keras model."""
-        with self._replacing(name) as temporary:
+        with (
+            # Where memory is short, Keras puts another file beside the one that it writes.
+            tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=self.state) as folder,
+            replacing(self.path / name, Path(folder)) as temporary,
+        ):
             model.save(temporary)
 
     def write_with(self, name: str, write: Callable[[Path], object]) -> None:
@@ -177,16 +197,31 @@ class RunDirectory:
         with self._replacing(name) as temporary:
             write(temporary)
 
-    def _clear_state(self) -> None:
-        for entry in self.state.iterdir():
-            if entry.is_dir():
-                shutil.rmtree(entry)
-            elif entry.name not in (_LOCK, _HOLDER):
-                entry.unlink()
+    def _check_only_a_run(self, found: Sequence[str], may_exist: bool) -> None:
+        """Check that the directory holds nothing, or a run if there may be one."""
+        strange = [name for name in found if name not in (*self._files, MANIFEST, STATE)]
+        if STATE in found and not strange:
+            self._state.check()
+        if SETTINGS not in found:  # written first: without it, nothing there belongs to a run
+            started = STATE in found and not strange and self._state.just_started
+            strange = [name for name in found if not (name == STATE and started)]
+        if strange or (found and not may_exist):
+            raise ValueError(
+                "expected a new or empty directory for the run, received "
+                f"{self.path}, which contains "
+                + (f"{strange[0]}; choose another directory (--out)" if strange else
+                   "a run; resume=True (--resume) continues it, overwrite=True (--overwrite) "
+                   "removes it")
+            )  # fmt: skip
+
+    def _remove(self, *names: str) -> None:
+        for name in names:
+            (self.path / name).unlink(missing_ok=True)
+            sync_folder(self.path)
 
     @contextmanager
     def _replacing(self, name: str) -> Iterator[Path]:
-        with _replacing(self.path / name, self.state) as temporary:
+        with replacing(self.path / name, self.state) as temporary:
             yield temporary
 
 
@@ -207,16 +242,18 @@ def claim_directory(directory: Path, name: str, description: Mapping[str, Any]) 
             description.
         OSError: the file cannot be written.
     """
-    state = directory / STATE
-    state.mkdir(parents=True, exist_ok=True)
-    lock = _acquire_lock(state)
+    _check_name(directory)
+    state = RunState(directory / STATE, ())
+    state.check_is_own()
+    make_folder(state.path)
+    lock = _acquire_lock(state.path)
     try:
         path = directory / name
-        text = json.dumps(description, indent=2, sort_keys=True)
+        record = settings_record(description)
         if not path.is_file():
-            with _replacing(path, directory) as temporary:
-                temporary.write_text(text)
-        elif path.read_text() != text:
+            with replacing(path) as temporary:
+                temporary.write_text(json.dumps(record, indent=2, sort_keys=True))
+        elif settings_record(read_settings(path)) != record:
             raise ValueError(
                 f"expected a directory of the same study, received {directory}, which holds the "
                 "training runs of a study with other settings, data or versions; choose another "
@@ -242,7 +279,7 @@ def unused_directory(path: Path) -> Path:
     Raises:
         OSError: it cannot be created.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     number = 1
     while True:
         numbered = path.with_name(f"{path.name}-{number}")
@@ -251,79 +288,33 @@ def unused_directory(path: Path) -> Path:
         except FileExistsError:
             number += 1
         else:
+            sync_folder(numbered.parent)
             return numbered
 
 
-@contextmanager
-def _replacing(path: Path, directory: Path) -> Iterator[Path]:
-    """Give a temporary file in a directory, which replaces `path` once it is complete."""
-    temporary = None
+def _names_in(path: Path) -> list[str]:
     try:
-        # The ending stays: some writers choose the format by it.
-        handle, temporary = tempfile.mkstemp(dir=directory, suffix="".join(path.suffixes))
-        os.close(handle)
-        yield Path(temporary)
-        with open(temporary, "rb+") as file:  # Windows only flushes files open for writing
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:  # a full disk does not say which file it was
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-
-
-def _is_of_a_run(state: Path) -> bool:
-    """Whether a directory of that name was left by a run that had only just started."""
-    held = any((state / name).exists() for name in (_LOCK, _HOLDER))
-    return state.is_dir() and (held or not any(state.iterdir()))
-
-
-def read_outcome(directory: Path) -> dict[str, Any]:
-    """Read the outcome of a run.
-
-    Args:
-        directory: the directory of a run that has one.
-
-    Returns:
-        The outcome.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
-    path = directory / OUTCOME
-    try:
-        outcome = json.loads(path.read_text())
-        if not isinstance(outcome, dict):
-            raise ValueError(f"expected an object, received a {type(outcome).__name__}")
-    except ValueError as error:
+        return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+    except OSError as error:
         raise ValueError(
-            f"expected the outcome of a run in {path}, received a damaged file: {error}; remove "
-            "the run with overwrite=True (--overwrite), or choose another directory (--out)"
+            f"expected a directory that can be read, received {path}: {error.strerror}"
         ) from None
-    return outcome
 
 
-def _read_settings(path: Path) -> dict[str, Any]:
+def _check_name(path: Path) -> None:
+    """Check that a name can be written into the files of a run."""
     try:
-        settings = json.loads(path.read_text())
-    except ValueError as error:
+        str(path).encode()
+    except UnicodeEncodeError:
         raise ValueError(
-            f"expected the settings of a run in {path}, received a damaged file: {error}"
+            f"expected a directory whose name is UTF-8, received {os.fsencode(path)!r}"
         ) from None
-    if not isinstance(settings, dict) or not {"data", "versions"} <= settings.keys():
-        raise ValueError(
-            f"expected the settings of a run in {path}, received something else; choose another "
-            "directory (--out)"
-        )
-    return settings
 
 
 def _acquire_lock(state: Path) -> filelock.BaseFileLock:
     """Lock a run; the lock of a process that has died is free."""
-    holder = state / _HOLDER
-    lock = filelock.FileLock(state / _LOCK, timeout=0, thread_local=False)
+    holder = state / HOLDER
+    lock = filelock.FileLock(state / LOCK, timeout=0, thread_local=False)
     try:
         lock.acquire()
     except filelock.Timeout:
@@ -338,13 +329,3 @@ def _acquire_lock(state: Path) -> filelock.BaseFileLock:
         lock.release()
         raise
     return lock
-
-
-def _differences(there: Any, here: Any, path: str = "") -> Iterator[str]:
-    """The differences between two descriptions, one line each."""
-    if isinstance(there, dict) and isinstance(here, dict):
-        for key in sorted(there.keys() | here.keys()):
-            inner = f"{path}.{key}" if path else key
-            yield from _differences(there.get(key), here.get(key), inner)
-    elif there != here:
-        yield f"{path}: {json.dumps(there)} in that run, now {json.dumps(here)}"

@@ -3,6 +3,7 @@
 import gc
 import os
 import random
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +48,17 @@ def pytest_fixture_setup() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call() -> None:
     random.seed(0)
+
+
+@pytest.fixture
+def heard_interrupts() -> Iterator[None]:
+    """Programs that a script starts in the background ignore SIGINT, and the tests with them.
+
+    Programs that a test starts meanwhile hear it too.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from dropout_zoo.training.durable_files import replacing
 
 _KINDS = ("best", "last", "optimizer", "seeds", "final")
 
@@ -31,7 +32,7 @@ class Checkpoint:
     final: Sequence[np.ndarray] = ()
 
     def save(self, path: Path) -> Path:
-        """Write a file atomically.
+        """Write a file, which is complete and on disk afterwards, or not there.
 
         Args:
             path: a path that ends in ``.npz``.
@@ -44,18 +45,8 @@ class Checkpoint:
             for kind in _KINDS
             for index, array in enumerate(getattr(self, kind))
         }
-        partial = path.with_suffix(".part")
-        try:
-            with open(partial, "wb") as file:
-                np.savez(file, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        except BaseException as error:
-            partial.unlink(missing_ok=True)
-            if isinstance(error, OSError):  # the error of a full disk does not name the file
-                raise OSError(error.errno, error.strerror, str(path)) from error
-            raise
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **arrays)
         return path
 
     @classmethod

@@ -80,14 +80,14 @@ def parse_objective(text: str | Objective) -> Objective:
     """
     if isinstance(text, Objective):
         return text
-    name, _, direction = text.partition(":")
-    if not direction:
+    name, colon, direction = text.partition(":")
+    if not colon:
         if name.endswith(_LARGER_IS_BETTER):
             direction = "max"
         elif name.endswith(_SMALLER_IS_BETTER):
             direction = "min"
     if not name or direction not in ("min", "max"):
-        hint = "" if direction else did_you_mean_objective(name, _COMMON_METRICS)
+        hint = "" if colon else did_you_mean_objective(name, _COMMON_METRICS)
         raise ValueError(
             "expected an objective whose direction is known, such as 'val_loss', or given, such "
             f"as 'val_score:max', received {text!r}{hint}"

@@ -270,7 +270,7 @@ class BuiltModels:
         with fresh_names():
             try:
                 model = self._function(hp)
-            except Exception as error:  # a user's function may raise anything
+            except (Exception, SystemExit) as error:  # a user's function may raise anything
                 raise ValueError(f"{expected}, received {reason_of(error)}") from error
         if not isinstance(model, keras.Model):
             raise ValueError(f"{expected}, received {type(model).__name__}")

@@ -8,6 +8,7 @@ KerasTuner.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from functools import cmp_to_key
@@ -17,7 +18,7 @@ from typing import Any
 import keras
 import keras_tuner
 from keras_tuner import oracles
-from keras_tuner.engine.trial import Trial
+from keras_tuner.engine.trial import Trial, TrialStatus
 
 
 def retry(oracle: keras_tuner.Oracle, trial_id: str) -> None:
@@ -137,10 +138,12 @@ class UntriedBayesianOracle(oracles.BayesianOptimizationOracle):
 
 
 class SmallSpaceHyperbandOracle(oracles.HyperbandOracle):
-    """Hyperband for spaces with fewer settings than a bracket asks for.
+    """Hyperband for spaces with fewer settings than a bracket asks for, and for trials that fail.
 
     KerasTuner's own never tries a setting that another bracket has tried, even for fewer epochs. In
-    a small space it then waits for a first round that cannot be filled, and promotes nothing.
+    a small space it then waits for a first round that cannot be filled, and promotes nothing. It
+    also leaves out as many trials of a round when some of them failed, and so promotes fewer than
+    the next round has room for.
 
     Args:
         settings: number of settings in the space.
@@ -159,6 +162,47 @@ class SmallSpaceHyperbandOracle(oracles.HyperbandOracle):
             for bracket in range(self._get_num_brackets())
             for round_number in range(self._get_num_rounds(bracket))
         )
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Promote a trial, or suggest a new one."""
+        self._remove_completed_brackets()
+        for bracket in self._brackets:
+            if len(bracket["rounds"][0]) < self._get_size(bracket["bracket_num"], 0):
+                break
+            promoted = self._promoted(trial_id, bracket)
+            if promoted is not None:
+                return {"status": "RUNNING", "values": promoted}
+        suggestion: dict[str, Any] = super().populate_space(trial_id)
+        return suggestion
+
+    def _promoted(self, trial_id: str, bracket: dict[str, Any]) -> dict[str, Any] | None:
+        """The values of a trial that continues the best one of a round, if one is sure to be."""
+        number, rounds = bracket["bracket_num"], bracket["rounds"]
+        expected = self._get_size(number, 0)  # trials of the earlier round that can be promoted
+        for round_number, (earlier, later) in enumerate(itertools.pairwise(rounds), start=1):
+            trials = [self.trials[entry["id"]] for entry in earlier]
+            expected -= sum(trial.status == TrialStatus.FAILED for trial in trials)
+            size = min(self._get_size(number, round_number), expected)
+            gone_on = {entry["past_id"] for entry in later}
+            ready = [
+                trial
+                for trial in trials
+                if trial.status == TrialStatus.COMPLETED and trial.trial_id not in gone_on
+            ]
+            if len(ready) > expected - size:
+                choose = max if self.objective.direction == "max" else min
+                best = choose(ready, key=lambda trial: trial.score)
+                later.append({"past_id": best.trial_id, "id": trial_id})
+                values: dict[str, Any] = best.hyperparameters.values
+                return values | {
+                    "tuner/trial_id": best.trial_id,
+                    "tuner/initial_epoch": self._get_epochs(number, round_number - 1),
+                    "tuner/epochs": self._get_epochs(number, round_number),
+                    "tuner/bracket": number,
+                    "tuner/round": round_number,
+                }
+            expected = size
+        return None
 
     def _get_size(self, bracket_num: int, round_num: int) -> int:
         available: int = math.ceil(self._settings / self.factor**round_num)

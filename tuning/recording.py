@@ -44,6 +44,11 @@ class RecordingTrainer:
         """The largest number of members that are trained at the same time."""
         return self._journaled.max_parallel
 
+    @property
+    def restored_seconds(self) -> float:
+        """How long earlier attempts took for the results that have been restored so far."""
+        return self._journaled.restored_seconds
+
     def outline_of(self, member: Member) -> PlanOutline:
         """Return the outline of the plan of a member."""
         return self._trainer.outline_of(member)

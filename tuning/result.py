@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,15 @@ from dropout_zoo.models.argument_validation import finite_or_none
 from dropout_zoo.models.saving import load_saved_model
 from dropout_zoo.studies.csv_tables import read_csv
 from dropout_zoo.studies.result import TrainingStudyResult
-from dropout_zoo.studies.run_directory import ENDED_BY_BUDGET, OUTCOME, SETTINGS, read_outcome
+from dropout_zoo.studies.run_record import (
+    ENDED_BY_BUDGET,
+    MANIFEST,
+    OUTCOME,
+    SETTINGS,
+    check_whole,
+    read_outcome,
+    read_settings,
+)
 from dropout_zoo.studies.site_groups import AS_GIVEN
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning import run_files
@@ -146,12 +153,18 @@ class TuningResult:
             The result; the best model is loaded when it is used.
 
         Raises:
-            ValueError: the directory holds no such run.
+            ValueError: the directory holds no such run, or a file of it is missing or damaged.
         """
         path = Path(directory)
-        if not (path / OUTCOME).is_file():
+        if not (path / SETTINGS).is_file():
             raise ValueError(f"expected the directory of a complete run, received {path}")
-        outcome, search = read_outcome(path), json.loads((path / SETTINGS).read_text())
+        search = read_settings(path / SETTINGS)
+        if not (path / MANIFEST).is_file():
+            raise ValueError(
+                f"expected the directory of a complete run, received {path}, whose run is not"
+            )
+        check_whole(path, [*run_files.NEEDED, SETTINGS, OUTCOME])
+        outcome = read_outcome(path)
         trials, finalists = (
             read_csv(path / name, dtype={"reason": "str"}).fillna({"reason": ""})
             for name in (run_files.TRIALS, run_files.FINALISTS)

@@ -16,7 +16,7 @@ from dropout_zoo.models.graph.changed_rates import rates_fixed_in_code
 from dropout_zoo.models.graph.cloning import is_built_again
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.models.wording import count_of
-from dropout_zoo.studies.run_directory import OUTCOME, RunDirectory, unused_directory
+from dropout_zoo.studies.run_directory import RunDirectory, unused_directory
 from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.engine.interrupts import OutOfTimeError, TimeLimit
 from dropout_zoo.training.members import TrainedMember
@@ -86,6 +86,7 @@ def run_search(
         directory,
         search.describe(),
         files=run_files.FILES,
+        state_files=run_files.STATE_FILES,
         resume=resume,
         overwrite=overwrite,
     )
@@ -154,11 +155,11 @@ class _Run:
         try:
             with limit:
                 self.finalists.run()
-                searching = time.perf_counter() - started
+                searching = self._seconds_since(started)
                 self.race.run(self.finalists)
         except OutOfTimeError:
             self._cut_off()
-        seconds = time.perf_counter() - started
+        seconds = self._seconds_since(started)
         searching = seconds if searching is None else searching
         searched, raced = self.finalists.records, self.race.records
         trials, finalists = scores_table(searched), scores_table(raced)
@@ -198,6 +199,10 @@ class _Run:
             _model=search.dataset.model_for_raw_columns(model),
             _folder=temporary,
         )
+
+    def _seconds_since(self, started: float) -> float:
+        """Seconds of this attempt, and of earlier ones as far as their results are used."""
+        return time.perf_counter() - started + self.trainer.restored_seconds
 
     def _announce(self) -> None:
         """Say what is resumed, what the data are, what is wrong with the model, and the plan."""
@@ -344,4 +349,4 @@ def _write(result: TuningResult, folder: RunDirectory) -> None:
     assert figure is not None  # plot() creates it
     folder.write_figure(run_files.PLOT, figure)
     plt.close(figure)
-    folder.write_json(OUTCOME, result.outcome())
+    folder.write_outcome(result.outcome())

@@ -1,6 +1,7 @@
 """What this project expects of the private parts of KerasTuner."""
 
 import inspect
+from collections import Counter
 
 import keras_tuner
 import pytest
@@ -63,6 +64,8 @@ def end(oracle, trial, score=1.0):
         (oracles.HyperbandOracle, "_get_num_brackets", ["self"]),
         (oracles.HyperbandOracle, "_get_num_rounds", ["self", "bracket_num"]),
         (oracles.HyperbandOracle, "_random_trial", ["self", "trial_id", "bracket"]),
+        (oracles.HyperbandOracle, "_get_epochs", ["self", "bracket_num", "round_num"]),
+        (oracles.HyperbandOracle, "_remove_completed_brackets", ["self"]),
     ],
 )
 def test_methods_have_the_parameters_that_are_passed(kind, name, parameters):
@@ -79,6 +82,7 @@ def test_methods_have_the_parameters_that_are_passed(kind, name, parameters):
         (oracles.RandomSearchOracle, "_max_collisions", int),
         (oracles.GridSearchOracle, "_populate_next", list),
         (oracles.GridSearchOracle, "_ordered_ids", object),
+        (oracles.HyperbandOracle, "_brackets", list),
     ],
 )
 def test_attributes_are_there_and_of_the_expected_type(make, name, kind):
@@ -167,3 +171,42 @@ def test_hyperband_fills_its_brackets_from_a_small_space(tmp_path):
     assert count == oracle.total_trials, complaint("HyperbandOracle._get_size")
     epochs = [each.hyperparameters.values["tuner/epochs"] for each in oracle.trials.values()]
     assert max(epochs) == 9, complaint("HyperbandOracle._random_trial")
+
+
+@pytest.mark.parametrize("parallel", [1, 4])
+@pytest.mark.parametrize(
+    ("failing", "rounds"),
+    [
+        # By bracket: 9 trials, of which 3 and then 1 go on; 5, of which 2 go on; and 3.
+        ([0, 0], [9, 3, 1, 5, 2, 3]),
+        ([2, 0], [9, 3, 1, 5, 2, 3]),
+        ([6, 0], [9, 3, 1, 5, 2, 3]),
+        ([7, 0], [9, 2, 1, 5, 2, 3]),
+        ([7, 1], [9, 2, 1, 5, 2, 3]),
+        ([9, 0], [9, 0, 0, 5, 2, 3]),
+        ([0, 2], [9, 3, 1, 5, 2, 3]),
+        ([0, 3], [9, 3, 0, 5, 2, 3]),
+    ],
+)
+def test_hyperband_promotes_as_many_as_there_is_room_for(tmp_path, failing, rounds, parallel):
+    oracle = SmallSpaceHyperbandOracle(
+        9, objective="val_loss", max_epochs=9, seed=1, max_consecutive_failed_trials=99
+    )
+    allow_collisions(prepared(oracle, tmp_path), 1000)
+    places = [(1, 0, 2), (3, 1, 2), (9, 2, 2), (3, 0, 1), (9, 1, 1), (9, 0, 0)]
+    to_fail, found = Counter(dict(zip(places, failing, strict=False))), Counter()
+    while True:
+        trials = [oracle.create_trial(f"tuner-{number}") for number in range(parallel)]
+        running = [trial for trial in trials if trial.status == "RUNNING"]
+        if not running:
+            break
+        for trial in running:
+            values = trial.hyperparameters.values
+            place = tuple(values[f"tuner/{name}"] for name in ("epochs", "round", "bracket"))
+            found[place] += 1
+            if found[place] <= to_fail[place]:
+                trial.status = "FAILED"
+                oracle.end_trial(trial)
+            else:
+                end(oracle, trial, score=sum(values_of(trial)))
+    assert [found[place] for place in places] == rounds

@@ -18,8 +18,8 @@ NONE, GIVEN = "no dropout", "as given"
 
 QUICK = {"rates": [0.2, 0.5], "epochs": 2, "num_finalists": 2, "num_seeds": 3, "progress": False}
 FILES = {
-    "best.keras", "curves.parquet", "finalists.csv", "outcome.json", "race.parquet", "rates.png",
-    "search.json", "trials.csv",
+    "best.keras", "curves.parquet", "finalists.csv", "manifest.json", "outcome.json",
+    "race.parquet", "rates.png", "search.json", "trials.csv",
 }  # fmt: skip
 
 

@@ -67,7 +67,8 @@ def interruptible() -> Iterator[None]:
     """Raise `KeyboardInterrupt` on SIGINT and SIGTERM, and again in `check_interrupt`.
 
     Other exceptions into which libraries turn a `KeyboardInterrupt`, such as `SystemError`, leave
-    the context as `KeyboardInterrupt`. Use it in the main thread, like all signal handlers; the
+    the context as `KeyboardInterrupt`. A signal that is ignored, as SIGINT is in the background
+    jobs of a script, stays ignored. Use it in the main thread, like all signal handlers; the
     previous handlers are restored at the end.
     """
 
@@ -79,7 +80,8 @@ def interruptible() -> Iterator[None]:
         if ignored.exc_type is not KeyboardInterrupt:  # `check_interrupt` raises that
             report_before(ignored)
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [each for each in (signal.SIGINT, signal.SIGTERM) if not _is_ignored(each)]
+    before = {number: signal.signal(number, handle) for number in heard}
     report_before, sys.unraisablehook = sys.unraisablehook, report
     try:
         yield
@@ -92,6 +94,10 @@ def interruptible() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         _asked.clear()
+
+
+def _is_ignored(number: signal.Signals) -> bool:
+    return signal.getsignal(number) is signal.SIG_IGN
 
 
 def check_interrupt() -> None:

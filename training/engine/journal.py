@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
+import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,20 @@ from typing import Any
 import keras
 import pandas as pd
 
+from dropout_zoo.models.wording import count_of
 from dropout_zoo.training.engine.base import PlannedTrainer
+from dropout_zoo.training.journal_records import append_record, read_records, rewrite_records
 from dropout_zoo.training.members import Member, TrainedMember, member_rates
+
+_FAULTS_SHOWN = 3
 
 
 class JournaledTrainer:
     """Trains members like another trainer and appends each to a journal as it finishes.
 
     Members that the journal has already are restored from it. An incomplete last record, left by a
-    killed process, is ignored, and its member is trained again.
+    killed process, is ignored, and its member is trained again. So is a record that is damaged, or
+    whose weights are, with a warning.
 
     Args:
         trainer: trains the members that the journal does not have.
@@ -29,6 +35,8 @@ class JournaledTrainer:
 
     Attributes:
         restored: number of results that the journal had at the beginning.
+        restored_seconds: how long earlier attempts took, on the clock, for the results that have
+            been restored so far.
     """
 
     def __init__(
@@ -40,8 +48,11 @@ class JournaledTrainer:
         self._trainer = trainer
         self._path = path
         self._on_restored = on_restored
-        self._records = _read(path)
+        self._records = _whole_records(path)
+        self._to_restore = set(self._records)
         self.restored = len(self._records)
+        self.restored_seconds = 0.0
+        self._last = time.perf_counter()
 
     def train(
         self,
@@ -78,6 +89,9 @@ class JournaledTrainer:
             for member, key in zip(members, keys, strict=True)
             if key in self._records
         }
+        for key in restored.keys() & self._to_restore:
+            self.restored_seconds += self._records[key]["elapsed"]
+            self._to_restore.remove(key)
         for trained in restored.values():
             if self._on_restored is not None:
                 self._on_restored(trained)
@@ -105,7 +119,7 @@ class JournaledTrainer:
         return json.dumps(key, sort_keys=True)
 
     def _append(self, trained: TrainedMember) -> None:
-        checkpoint = trained.checkpoint
+        now = time.perf_counter()
         record = {
             "key": self._key(trained.member),
             "status": trained.status,
@@ -114,17 +128,10 @@ class JournaledTrainer:
             "best_epoch": trained.best_epoch,
             "score": trained.score,
             "seconds": trained.seconds,
-            "checkpoint": checkpoint and os.path.relpath(checkpoint, self._path.parent),
+            "elapsed": now - self._last,  # since the last result: their sum is that of the attempt
         }
-        # One write per line: a line that a kill cuts short does not parse and is ignored.
-        try:
-            with open(self._path, "ab") as file:
-                file.write(b"\n" + json.dumps(record).encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:  # the error of a full disk does not name the file
-            raise OSError(error.errno, error.strerror, str(self._path)) from error
-        self._records[record["key"]] = record
+        self._records[record["key"]] = append_record(self._path, record, trained.checkpoint)
+        self._last = now
 
     def _restore(self, member: Member, record: dict[str, Any]) -> TrainedMember:
         plan = self._trainer.outline_of(member)
@@ -139,24 +146,22 @@ class JournaledTrainer:
             best_epoch=record["best_epoch"],
             score=record["score"],
             seconds=record["seconds"],
-            checkpoint=None if checkpoint is None else self._path.parent / checkpoint,
+            checkpoint=None if checkpoint is None else self._path.parent / checkpoint["path"],
             _template=plan.model,
             _folder=plan.folder,
         )
 
 
-def _read(path: Path) -> dict[str, dict[str, Any]]:
-    """The complete records of a journal, by key."""
-    records: dict[str, dict[str, Any]] = {}
-    if not path.is_file():
-        return records
-    for line in path.read_bytes().split(b"\n"):
-        try:
-            record = json.loads(line)
-            key, checkpoint = record["key"], record["checkpoint"]
-        except (ValueError, KeyError, TypeError):
-            continue
-        # Weights are saved before their record. If they were deleted, the member is trained again.
-        if checkpoint is None or (path.parent / checkpoint).is_file():
-            records[key] = record
-    return records
+def _whole_records(path: Path) -> dict[str, dict[str, Any]]:
+    """The records that can be restored, by key; the others are removed from the journal."""
+    journal = read_records(path)
+    if journal.faults:
+        shown = "; ".join(journal.faults[:_FAULTS_SHOWN])
+        more = len(journal.faults) - _FAULTS_SHOWN
+        warnings.warn(
+            f"{count_of(len(journal.faults), 'finished training run')} in {path.parent} cannot be "
+            f"restored and will be trained again: {shown}{f' and {more} more' * (more > 0)}",
+            stacklevel=2,
+        )
+        rewrite_records(path, journal.whole.values())
+    return journal.whole

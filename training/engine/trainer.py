@@ -16,6 +16,7 @@ from dropout_zoo.models.graph.runtime_rates import why_rates_are_fixed
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.adapters import Data, as_dataset
+from dropout_zoo.training.durable_files import make_folder
 from dropout_zoo.training.engine.base import Engine, EngineOptions, OnResult
 from dropout_zoo.training.engine.jobs import JobSource
 from dropout_zoo.training.engine.keras_fit import fit_member
@@ -175,7 +176,7 @@ class MemberTrainer:
     def _start_engine(self) -> Engine:
         if self._engine is None:
             # Once: a directory that is deleted meanwhile must not reappear half empty.
-            self.plan.directory.mkdir(parents=True, exist_ok=True)
+            make_folder(self.plan.directory)
             self._engine = start_engine(self.plan, self._options)
         return self._engine
 

@@ -2,17 +2,61 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
+from contextlib import suppress
+from typing import Any
+
 import click
 
 from dropout_zoo.tuning.cli.audit import audit_command
 from dropout_zoo.tuning.cli.list import list_command
+from dropout_zoo.tuning.cli.options import FAILED
 from dropout_zoo.tuning.cli.show import show_command
 from dropout_zoo.tuning.cli.sweep import sweep_command
 from dropout_zoo.tuning.cli.tune import tune_command
+from dropout_zoo.tuning.cli.verify import verify_command
 from dropout_zoo.tuning.cli.version import print_versions
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Program(click.Group):
+    """A group that reports what its commands cannot print."""
+
+    def main(self, *args: Any, **settings: Any) -> Any:
+        """Run a command, and end the program."""
+        _open_standard_streams()
+        try:
+            try:
+                return super().main(*args, **settings)
+            finally:
+                if sys.stdout is not None:
+                    sys.stdout.flush()
+        except OSError as error:
+            _discard_output()
+            if error.errno != errno.EPIPE:
+                click.echo(f"Error: cannot write the output: {error.strerror}", err=True)
+            sys.exit(FAILED)
+
+
+def _discard_output() -> None:
+    """Let what cannot be written go nowhere, or the interpreter would try again at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with suppress(OSError):  # it is no real file, in a test
+        os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _open_standard_streams() -> None:
+    """Open those that are closed, whose numbers the next files would get, and their output."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version",
     is_flag=True,
@@ -28,5 +72,12 @@ def main() -> None:
     """
 
 
-for _command in (audit_command, list_command, show_command, sweep_command, tune_command):
+for _command in (
+    audit_command,
+    list_command,
+    show_command,
+    sweep_command,
+    tune_command,
+    verify_command,
+):
     main.add_command(_command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,27 @@ ESTIMATING = "Training for a few epochs to estimate the time ..."
 FAILED, INVALID_USAGE, INTERRUPTED = 1, 2, 130
 """Exit statuses; 0 is success."""
 
+_NAME_SHOWN = 60  # characters in the name of a directory, of which systems allow 255
+
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class NewDirectory(click.Path):
+    """A directory to write into, which has a name."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        """Read the name."""
+        if value == "":  # which `Path` takes for the working directory
+            self.fail("expected the name of a directory, received an empty one", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def data_options(
@@ -123,9 +144,7 @@ def run_options(noun: str) -> Callable[[Command], Command]:
         noun: what the command runs, such as ``"sweep"``.
     """
     options = (
-        click.option(
-            "--out", type=click.Path(path_type=Path), help=f"New directory for the {noun}."
-        ),
+        click.option("--out", type=NewDirectory(), help=f"New directory for the {noun}."),
         click.option(
             "--resume", is_flag=True, help=f"Continue the {noun} in --out, if there is one."
         ),
@@ -270,7 +289,8 @@ def what_was_run(num_runs: int, seconds: float, directory: Path) -> str:
 
 def default_directory(model: str, data: str) -> Path:
     """Return the path of a new directory for a run."""
-    return Path("runs") / f"{model}-{Path(data).stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    names = f"{model[:_NAME_SHOWN]}-{Path(data).stem[:_NAME_SHOWN]}"
+    return Path("runs") / f"{names}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 @contextmanager
@@ -287,7 +307,10 @@ def reporting_errors() -> Iterator[None]:
     except RuntimeError as error:
         _exit(f"Error: {error}", FAILED)
     except OSError as error:
-        _exit(f"Error: cannot use {error.filename or 'a file'}: {error.strerror}", FAILED)
+        if error.filename is None and error.errno in (errno.ENOSPC, errno.EPIPE):
+            raise  # the error of the output, which the program itself reports
+        status = INVALID_USAGE if error.errno == errno.ENAMETOOLONG else FAILED
+        _exit(f"Error: cannot use {error.filename or 'a file'}: {error.strerror}", status)
     except KeyboardInterrupt:
         _exit("Interrupted.", INTERRUPTED)
 

@@ -41,13 +41,15 @@ def show_command(model: str, svg: Path | None, overwrite: bool, all_layers: bool
             raise ValueError("expected --svg with --overwrite, received --overwrite alone")
         start_keras()
         from dropout_zoo.models.diagrams.diagram import diagram
+        from dropout_zoo.training.durable_files import naming_errors
         from dropout_zoo.tuning.cli.model_argument import find_model
 
         drawn = diagram(find_model(model)[0], collapse=False if all_layers else None)
         if svg is None:
             _print_diagram(drawn)
         else:
-            with open(svg, "w" if overwrite else "x", encoding="utf-8") as file:
+            mode = "w" if overwrite else "x"
+            with naming_errors(svg), open(svg, mode, encoding="utf-8") as file:
                 file.write(drawn.svg())
             click.echo(f"Wrote {svg}.", err=True)
 

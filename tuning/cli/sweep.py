@@ -254,29 +254,45 @@ def _run(
         The outcome as plain data, and the summary.
     """
     from dropout_zoo.studies.plan import Execution
-    from dropout_zoo.studies.run_directory import RunDirectory, read_outcome
+    from dropout_zoo.studies.run_directory import RunDirectory
+    from dropout_zoo.studies.run_record import read_outcome
+    from dropout_zoo.training.journal_records import recorded_seconds
     from dropout_zoo.training.objective import parse_objective
     from dropout_zoo.training.provenance import versions
-    from dropout_zoo.tuning.cli.sweep_output import OUTPUTS, SUMMARY, write_sweep
+    from dropout_zoo.tuning.cli.sweep_output import OUTPUTS, RUNS, STATE_FILES, SUMMARY, write_sweep
     from dropout_zoo.tuning.progress import Progress
 
+    plan.check()  # before anything is written
     description = plan.describe() | {"versions": versions()}
     with RunDirectory(
-        path, description, files=OUTPUTS, resume=resume, overwrite=overwrite
+        path,
+        description,
+        files=OUTPUTS,
+        state_files=STATE_FILES,
+        resume=resume,
+        overwrite=overwrite,
     ) as directory:
         if directory.complete:
             outcome = read_outcome(path)
             return outcome, (path / SUMMARY).read_text().rstrip("\n")
         started = time.perf_counter()
+        runs = directory.state / RUNS
+        earlier = sum(map(recorded_seconds, runs.glob("runs-*.jsonl")))
         with Progress(plan.num_runs, parse_objective(plan.training.objective)) as progress:
             progress.phase(plan.kind.replace("_", " "))
             execution = Execution(
-                directory=directory.state / "runs",
+                directory=runs,
                 on_result=progress.result,
                 on_restored=progress.restored,
             )
-            result = plan.run(execution)
-        return write_sweep(result, directory, progress.done, time.perf_counter() - started)
+            try:
+                result = plan.run(execution)
+            except Exception:
+                if not progress.done:
+                    directory.discard()
+                raise
+        seconds = earlier + time.perf_counter() - started
+        return write_sweep(result, directory, progress.done, seconds)
 
 
 def _print_dry_run(plan: StudyPlan[TrainingStudyResult], as_json: bool) -> None:

@@ -11,10 +11,16 @@ from dropout_zoo.studies.displays.factor_curve import FactorCurveDisplay
 from dropout_zoo.studies.displays.paired_difference import DifferenceDisplay
 from dropout_zoo.studies.displays.rate_curve import RateCurveDisplay
 from dropout_zoo.studies.result import TrainingStudyResult
-from dropout_zoo.studies.run_directory import OUTCOME, RunDirectory
+from dropout_zoo.studies.run_directory import RunDirectory
 
 STUDY, TABLE, SUMMARY, PLOT = "study.parquet", "settings.csv", "summary.txt", "plot.png"
 OUTPUTS = (STUDY, TABLE, SUMMARY, PLOT)
+RUNS = "runs"  # the directory of the study's training runs, in the state directory
+STATE_FILES = (
+    f"{RUNS}/plan.json", f"{RUNS}/runs-*.jsonl", f"{RUNS}/weights-*/*.npz", f"{RUNS}/state/lock",
+    f"{RUNS}/state/holder",
+)  # fmt: skip
+"""Patterns of the files in the state directory."""
 
 
 def write_sweep(
@@ -50,7 +56,7 @@ def write_sweep(
     folder.write_with(SUMMARY, lambda path: path.write_text(result.summary() + "\n"))
     folder.write_figure(PLOT, figure)
     plt.close(figure)
-    folder.write_json(OUTCOME, outcome)
+    folder.write_outcome(outcome)
     return outcome, result.summary()
 
 

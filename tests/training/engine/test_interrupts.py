@@ -16,6 +16,8 @@ from dropout_zoo.training.engine.interrupts import (
 )
 from dropout_zoo.training.engine.keras_fit import fit_member
 
+pytestmark = pytest.mark.usefixtures("heard_interrupts")
+
 
 class Swallows:
     """Sends a signal while it is collected, where Python ignores what the handler raises."""
@@ -82,6 +84,19 @@ def test_signals_raise_at_once_and_handlers_are_restored():
             check_interrupt()
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
     check_interrupt()  # what was asked for is over
+
+
+def test_an_interrupt_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interruptible():
+            signal.raise_signal(signal.SIGINT)
+            check_interrupt()
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_time_limit_ends_the_code_in_its_context():

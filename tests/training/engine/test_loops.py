@@ -2,7 +2,6 @@
 
 import _thread
 import re
-import signal
 import threading
 import time
 
@@ -415,14 +414,6 @@ def test_an_iterator_is_asked_when_a_loop_is_free_and_after_each_result(few_digi
     assert asked_with[0] == asked_with[1] == 0 and asked_with[3] == 3
     with pytest.raises(RuntimeError, match="None while none is being trained"):
         trainer.train(iter([None]))
-
-
-@pytest.fixture
-def heard_interrupts():
-    """Programs that a script starts in the background ignore SIGINT, and the tests with them."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.slow

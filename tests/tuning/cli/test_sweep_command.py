@@ -19,6 +19,7 @@ from dropout_zoo.tuning.cli.main import main
 
 FILES = {
     "study.parquet", "settings.csv", "summary.txt", "plot.png", "search.json", "outcome.json",
+    "manifest.json",
 }  # fmt: skip
 QUICK = ["--epochs", "1", "--num-seeds", "2"]
 OWN_MODEL = """
@@ -185,13 +186,8 @@ def test_wrong_use_is_reported_and_writes_nothing(here, arguments, words):
     assert "expected --out with --resume" in refused.stderr
 
 
-@pytest.mark.slow
-@pytest.mark.posix
-def test_an_interrupted_sweep_is_resumed(here):
-    arguments = [
-        "rate", "mlp", "--data", "data.npz", "--rates", "0.2,0.4,0.6", "--epochs", "80",
-        "--num-seeds", "2", "--out", "run",
-    ]  # fmt: skip
+def interrupt(here, arguments, *signals):
+    """Start a sweep, send it signals once it has finished a run; the program, and its errors."""
     process = subprocess.Popen(
         [sys.executable, "-m", "dropout_zoo.tuning", "sweep", *arguments],
         stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=here, env=os.environ.copy(),
@@ -202,13 +198,46 @@ def test_an_interrupted_sweep_is_resumed(here):
         while not (journal.is_file() and journal.stat().st_size) and time.monotonic() < deadline:
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
+        for number in signals:
+            process.send_signal(number)
+            time.sleep(0.3)
         _, error = process.communicate(timeout=60)
     finally:
         process.kill()
+    assert "Traceback" not in error
+    return process, error
+
+
+@pytest.mark.slow
+@pytest.mark.posix
+def test_a_sweep_that_ignores_interrupts_is_ended_by_sigterm_and_resumed(here):
+    arguments = [
+        "rate", "mlp", "--data", "data.npz", "--rates", "0.2", "--epochs", "1000",
+        "--num-seeds", "2", "--out", "run",
+    ]  # fmt: skip
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as after `nohup ... &` in a script
+    try:
+        process, error = interrupt(here, arguments, signal.SIGINT, signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert process.returncode == 130, error
     assert "To continue, run the same command with --resume --out run" in error
-    assert "Traceback" not in error
+    resumed = run(*arguments, "--resume", "--json")
+    assert resumed.exit_code == 0, resumed.output
+
+
+@pytest.mark.slow
+@pytest.mark.posix
+@pytest.mark.usefixtures("heard_interrupts")
+def test_an_interrupted_sweep_is_resumed(here):
+    arguments = [
+        "rate", "mlp", "--data", "data.npz", "--rates", "0.2,0.4,0.6", "--epochs", "80",
+        "--num-seeds", "2", "--out", "run",
+    ]  # fmt: skip
+    process, error = interrupt(here, arguments, signal.SIGINT)
+    journal = here / "run" / "state" / "runs" / "runs-0.jsonl"
+    assert process.returncode == 130, error
+    assert "To continue, run the same command with --resume --out run" in error
     done = len([line for line in journal.read_text().splitlines() if line])
     assert 0 < done < 8
     resumed = run(*arguments, "--resume", "--json")

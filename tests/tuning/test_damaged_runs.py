@@ -1,0 +1,295 @@
+"""Nothing accepted: what is damaged in a run's folder is trained again, or refused by name."""
+
+import json
+import os
+import shutil
+import stat
+import warnings
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from dropout_zoo.models import build_mlp
+from dropout_zoo.studies import Execution, rate_sweep, verify_run
+from dropout_zoo.tuning import TuningResult, search_run, tune
+from dropout_zoo.tuning.cli.main import main
+
+QUICK = {"rates": [0.2, 0.5], "epochs": 1, "num_finalists": 1, "num_seeds": 2, "progress": False}
+RUNS = 4 + 3 * 2 + 2 * 2
+
+
+def model():
+    return build_mlp(units=(8,), hidden_rates=(0.4,))
+
+
+def scores(result) -> pd.DataFrame:
+    both = pd.concat([result.trials, result.finalists], ignore_index=True)
+    return both.drop(columns="seconds")
+
+
+def flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.fixture(scope="module")
+def complete(few_digits, tmp_path_factory):
+    return tune(model(), few_digits, **QUICK, directory=tmp_path_factory.mktemp("whole") / "run")
+
+
+@pytest.fixture(scope="module")
+def cut_off(few_digits, tmp_path_factory):
+    """The folder of a run that was cut off after its last training run."""
+    path = tmp_path_factory.mktemp("cut-off") / "run"
+
+    def fail(result, folder):
+        raise InterruptedError("cut off")
+
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(InterruptedError):
+        patched.setattr(search_run, "_write", fail)
+        tune(model(), few_digits, **QUICK, directory=path)
+    return path
+
+
+@pytest.fixture
+def run(complete, tmp_path):
+    return Path(shutil.copytree(complete.directory, tmp_path / "run"))
+
+
+@pytest.fixture
+def interrupted(cut_off, tmp_path):
+    return Path(shutil.copytree(cut_off, tmp_path / "run"))
+
+
+def weights(run: Path) -> list[Path]:
+    return sorted(run.glob("state/weights-1/*.npz"), key=lambda path: int(path.stem))
+
+
+def resume(few_digits, run):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        result = tune(model(), few_digits, **QUICK, directory=run, resume=True)
+    return result, [str(each.message) for each in told]
+
+
+def test_damaged_weights_are_trained_again_with_one_line(few_digits, complete, interrupted):
+    files = weights(interrupted)
+    assert len(files) == RUNS
+    flip(files[0], files[0].stat().st_size // 2)  # a CRC error
+    os.truncate(files[1], files[1].stat().st_size // 2)
+    files[2].write_bytes(b"")
+    files[3].unlink()
+    faults = verify_run(interrupted)
+    assert {fault.partition(": ")[0] for fault in faults} == {
+        f"state/weights-1/{file.name}" for file in files[:4]
+    }
+    result, told = resume(few_digits, interrupted)
+    [line] = [each for each in told if "will be trained again" in each]
+    assert line.startswith(
+        f"4 finished training runs in {interrupted / 'state'} cannot be restored"
+    )
+    assert f"weights-1/{files[0].name}: damaged: its checksum differs; " in line
+    assert line.endswith("and 1 more")
+    pd.testing.assert_frame_equal(scores(result), scores(complete))
+    assert verify_run(interrupted) == []
+
+
+def test_damaged_lines_of_the_journal_are_trained_again(few_digits, complete, interrupted):
+    # What a killed run leaves behind of files that it was writing goes with the rest.
+    for name in ("unfinished-1.csv", "unfinished-2/tmp3", "weights-1/unfinished-4.npz"):
+        (interrupted / "state" / name).parent.mkdir(exist_ok=True)
+        (interrupted / "state" / name).write_bytes(b"half")
+    journal = interrupted / "state" / "journal.jsonl"
+    content = journal.read_bytes()
+    score = content.index(b'"score": ')
+    flip(journal, score + len(b'"score": '))
+    flip(journal, content.index(b'"key"', score) + 1)
+    assert len(verify_run(interrupted)) == 2
+    result, told = resume(few_digits, interrupted)
+    assert sum("2 finished training runs" in each for each in told) == 1
+    pd.testing.assert_frame_equal(scores(result), scores(complete))
+    assert not (interrupted / "state").exists()
+
+
+@pytest.mark.slow
+def test_damage_that_was_repaired_is_not_told_again(few_digits, interrupted, monkeypatch):
+    weights(interrupted)[0].write_bytes(b"")
+    monkeypatch.setattr(search_run, "_write", lambda result, folder: None)
+    _, told = resume(few_digits, interrupted)
+    assert any("will be trained again" in each for each in told)
+    assert (interrupted / "state" / "journal.jsonl").is_file()
+    assert verify_run(interrupted) == []
+    _, told = resume(few_digits, interrupted)
+    assert not any("will be trained again" in each for each in told)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["best.keras", "trials.csv", "finalists.csv", "curves.parquet", "race.parquet", "rates.png"],
+)
+@pytest.mark.parametrize("damage", ["flipped", "cut", "deleted"])
+def test_a_damaged_file_of_a_complete_run_is_refused_by_name(few_digits, run, name, damage):
+    file = run / name
+    if damage == "deleted":
+        file.unlink()
+    elif damage == "cut":
+        os.truncate(file, file.stat().st_size - 10)
+    else:
+        flip(file, file.stat().st_size // 2)
+    [fault] = verify_run(run)
+    assert fault.startswith(f"{name}: ")
+    with pytest.raises(ValueError, match=f"as it wrote them, received {name}: "):
+        tune(model(), few_digits, **QUICK, directory=run, resume=True)
+    if name != "rates.png":
+        with pytest.raises(ValueError, match=f"received {name}: "):
+            TuningResult.load(run)
+
+
+@pytest.mark.parametrize("name", ["search.json", "manifest.json"])
+def test_damaged_records_of_a_run_are_named(few_digits, run, name):
+    for place in range(5, (run / name).stat().st_size, 97):
+        flip(run / name, place)
+        assert [fault.partition(":")[0] for fault in verify_run(run)] == [name]
+        with pytest.raises(ValueError, match=name):
+            tune(model(), few_digits, **QUICK, directory=run, resume=True)
+        flip(run / name, place)
+    assert verify_run(run) == []
+
+
+def test_verify_says_what_is_wrong_in_its_exit_status(run, tmp_path):
+    def verify(path):
+        return CliRunner().invoke(main, ["verify", str(path)])
+
+    whole = verify(run)
+    assert (whole.exit_code, whole.stdout) == (0, f"{run}: nothing is missing or damaged.\n")
+    (run / "best.keras").unlink()
+    os.truncate(run / "trials.csv", 10)
+    size = json.loads((run / "manifest.json").read_text())["files"]["trials.csv"]["size"]
+    damaged = verify(run)
+    assert damaged.exit_code == 1
+    assert damaged.stdout.splitlines() == [
+        "best.keras: missing",
+        f"trials.csv: damaged: expected {size} bytes, received 10",
+    ]
+    for path in (tmp_path, tmp_path / "missing", run / "trials.csv"):
+        refused = verify(path)
+        assert refused.exit_code == 2
+        assert "expected the directory of a run" in refused.stderr
+
+
+def test_a_run_of_another_version_is_refused_with_the_reason(few_digits, run):
+    settings = json.loads((run / "search.json").read_text())
+    before = {name: value for name, value in settings.items() if name not in ("format", "sha256")}
+    (run / "search.json").write_text(json.dumps(before))
+    (run / "manifest.json").unlink()
+    for how in ({"resume": True}, {"overwrite": True}):
+        with pytest.raises(ValueError, match="another version of dropout-zoo") as refused:
+            tune(model(), few_digits, **QUICK, directory=run, **how)
+        assert "\n" not in str(refused.value)
+    assert json.loads((run / "search.json").read_text()) == before
+    for read in (verify_run, TuningResult.load):
+        with pytest.raises(ValueError, match="another version of dropout-zoo"):
+            read(run)
+
+
+def test_the_settings_of_another_program_are_not_replaced(few_digits, tmp_path):
+    own = tmp_path / "own" / "search.json"
+    own.parent.mkdir()
+    own.write_text('{"data": {}, "versions": {}, "settings": {}}')
+    for how in ({"resume": True}, {"overwrite": True}):
+        with pytest.raises(ValueError, match="not of a run"):
+            tune(model(), few_digits, **QUICK, directory=own.parent, **how)
+    assert own.read_text() == '{"data": {}, "versions": {}, "settings": {}}'
+
+
+@pytest.mark.parametrize("how", [{"resume": True}, {"overwrite": True}])
+@pytest.mark.parametrize(
+    "name",
+    ["mine.txt", "weights-1/mine.txt", "weights-1/deep/er/1.npz", "oracle/mine.npz", "journal.txt"],
+)
+def test_foreign_files_in_the_state_are_left_alone(few_digits, interrupted, name, how):
+    mine = interrupted / "state" / name
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    mine.write_text("precious")
+    before = sorted(interrupted.rglob("*"))
+    with pytest.raises(ValueError, match="expected only files of the run in"):
+        tune(model(), few_digits, **QUICK, directory=interrupted, **how)
+    assert mine.read_text() == "precious"
+    assert sorted(interrupted.rglob("*")) == before
+
+
+@pytest.mark.slow
+def test_a_foreign_file_that_appears_during_a_run_outlives_it(few_digits, tmp_path):
+    directory = tmp_path / "run"
+
+    def callbacks(member):
+        (directory / "state" / "mine.txt").write_text("precious")
+        return []
+
+    result = tune(model(), few_digits, **QUICK, callbacks=callbacks, directory=directory)
+    assert [path.name for path in (directory / "state").iterdir()] == ["mine.txt"]
+    assert verify_run(directory) == []
+    assert TuningResult.load(directory).sentence == result.sentence
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("how", [{"resume": True}, {"overwrite": True}])
+@pytest.mark.parametrize("link", ["state", "state/weights-1", "state/journal.jsonl"])
+def test_nothing_is_removed_through_links(few_digits, interrupted, tmp_path, link, how):
+    elsewhere = tmp_path / "elsewhere"
+    shutil.move(interrupted / link, elsewhere)
+    (interrupted / link).symlink_to(elsewhere)
+    before = sorted(elsewhere.rglob("*"))
+    with pytest.raises(ValueError, match="received"):
+        tune(model(), few_digits, **QUICK, directory=interrupted, **how)
+    assert (interrupted / link).is_symlink()
+    assert elsewhere.exists()
+    assert sorted(elsewhere.rglob("*")) == before
+
+
+@pytest.mark.slow
+@pytest.mark.posix
+def test_files_have_the_permissions_that_the_umask_leaves(few_digits, tmp_path):
+    before = os.umask(0o077)
+    try:
+        tune(model(), few_digits, **QUICK, directory=tmp_path / "run")
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "run").iterdir()}
+    assert len(modes) == 9
+    assert set(modes.values()) == {0o600}
+
+
+@pytest.mark.slow
+def test_the_runs_of_a_study_are_checked_too(few_digits, tmp_path):
+    def sweep():
+        return rate_sweep(
+            model(), few_digits, rates=[0.5], epochs=1, seeds=2,
+            execution=Execution(directory=tmp_path / "study"),
+        )  # fmt: skip
+
+    first = sweep()
+    file = next((tmp_path / "study").glob("weights-*/*.npz"))
+    flip(file, 300)
+    with pytest.warns(UserWarning, match="1 finished training run in .* will be trained again"):
+        again = sweep()
+    pd.testing.assert_frame_equal(
+        first.data.drop(columns="seconds"), again.data.drop(columns="seconds")
+    )
+    plan = tmp_path / "study" / "plan.json"
+    flip(plan, plan.stat().st_size // 2)
+    with pytest.raises(ValueError, match=r"plan\.json"):
+        sweep()
+
+
+@pytest.mark.slow
+def test_the_seconds_of_a_resumed_run_are_those_of_all_attempts(few_digits, interrupted):
+    journal = interrupted / "state" / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_bytes().splitlines() if line]
+    earlier = sum(line["elapsed"] for line in lines)
+    result, _ = resume(few_digits, interrupted)
+    assert result.search_seconds + result.race_seconds > earlier
+    assert result.race_seconds > sum(line["elapsed"] for line in lines[-4:])
