@@ -82,11 +82,12 @@ def printable(text: str) -> str:
     )
 
 
-def one_line(text: str) -> str:
+def one_line(text: str, longest: int = LONGEST_LINE) -> str:
     """Write a message, with names from files of unknown origin in it, as one line.
 
     Args:
         text: the message.
+        longest: number of characters from which on its middle is left out.
 
     Returns:
         The message as `printable` returns it, with single spaces in place of line breaks. The
@@ -97,7 +98,7 @@ def one_line(text: str) -> str:
         ('two lines', 2000)
     """
     line = printable(" ".join(text.split()))
-    if len(line) <= LONGEST_LINE:
+    if len(line) <= longest:
         return line
-    cut, end = " ... ", LONGEST_LINE // 4
-    return line[: LONGEST_LINE - end - len(cut)] + cut + line[-end:]
+    cut, end = " ... ", longest // 4
+    return line[: longest - end - len(cut)] + cut + line[-end:]

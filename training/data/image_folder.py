@@ -160,10 +160,11 @@ def _opened(file: Path) -> Iterator[Image.Image]:
 
 def _read_header(file: Path) -> _Header:
     with _opened(file) as image:
-        if getattr(image, "is_animated", False):
+        images = getattr(image, "n_frames", 1)
+        if images > 1:
             raise DataError(
-                f"{file}: expected a still image, received {image.n_frames} in one file; save "
-                "those that are examples in files of their own"
+                f"{file}: expected a still image, received {images} in one file; save those that "
+                "are examples in files of their own"
             )
         mode = image.mode
         if mode not in (*GRAY_MODES, *COLOR_MODES) and not mode.startswith("I;16"):

@@ -143,7 +143,7 @@ def _rows_at_a_time(metadata: FileMetaData, name: str) -> int:
         return _ROWS
     # A string may be as long as all that is stored.
     longest = max(chunk.total_uncompressed_size for chunk in _chunks(metadata, [name]))
-    return max(1, min(_ROWS, SMALL // max(1, longest)))
+    return max(1, min(_ROWS, SMALL // max(1, int(longest))))
 
 
 def _read_counting(
@@ -182,5 +182,5 @@ def _unfolded_size(array: pa.Array) -> int:
 
     if _is_categorical(array.type) and _is_text(array.type.value_type):
         lengths = pc.binary_length(array.dictionary).take(array.indices)
-        return STRING_BYTES * len(array) + (pc.sum(lengths).as_py() or 0)
-    return array.nbytes + (0 if types.is_primitive(array.type) else STRING_BYTES * len(array))
+        return STRING_BYTES * len(array) + int(pc.sum(lengths).as_py() or 0)
+    return int(array.nbytes) + (0 if types.is_primitive(array.type) else STRING_BYTES * len(array))
