@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ CONFIG, WEIGHTS = "config.json", ("model.weights.h5", "model.weights.npz")
 
 LONGEST_CONFIG = 32 * 1024**2
 """Largest size of the configuration in bytes; those of published models have up to a few MB."""
+
+MAX_CALLS = 20_000
+"""Largest number of calls of layers in a model, nested models included; a call takes about 1 ms."""
 
 SMALL = 256 * 1024**2
 """Size in bytes up to which any content is unpacked, however small the file."""
@@ -53,12 +57,30 @@ def _checked(archive: zipfile.ZipFile, stored: int) -> int:
             f"{LONGEST_CONFIG:,}"
         )
     _check_expansion(sum(member.file_size for member in members.values()), stored)
+    calls = _calls_in(json.loads(archive.read(CONFIG)))
+    if calls > MAX_CALLS:
+        raise ValueError(
+            f"its layers are called {calls:,} times, counting those in models that are called "
+            f"several times, more than {MAX_CALLS:,}"
+        )
     if weights.filename != WEIGHTS[0]:
         return weights.file_size  # a value takes a byte or more
     with archive.open(weights) as member, h5py.File(member) as file:
         arrays = _arrays_of(file)
         _check_expansion(sum(array.nbytes for array in arrays), stored)
         return sum(array.size for array in arrays)
+
+
+def _calls_in(layer: Any) -> int:
+    """Count the calls of layers in a configuration; they multiply where models are nested."""
+    config = layer.get("config") if isinstance(layer, dict) else None
+    if not isinstance(config, dict):
+        return 1
+    layers = config.get("layers")
+    inner = [*(layers if isinstance(layers, list) else []), config.get("layer")]
+    calls = layer.get("inbound_nodes")
+    times = len(calls) if isinstance(calls, list) else 1
+    return max(1, times) * max(1, sum(_calls_in(each) for each in inner if each is not None))
 
 
 def _arrays_of(file: h5py.File) -> list[Any]:

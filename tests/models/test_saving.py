@@ -131,6 +131,16 @@ def test_weights_that_declare_more_than_the_file_holds_are_refused(saved, change
     refused("its content takes 3,600,.* bytes", changed(members=large))
 
 
+def test_models_that_are_nested_to_call_their_layers_a_million_times_are_refused(tmp_path):
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, keras.layers.Dropout(0.1)(inputs))
+    for depth in range(20):
+        inputs = keras.Input((2,))
+        model = keras.Model(inputs, model(model(inputs)), name=f"depth_{depth}")
+    model.save(tmp_path / "nested.keras")
+    refused("its layers are called 3,145,727 times", tmp_path / "nested.keras")
+
+
 def test_members_that_unpack_to_too_much_are_refused(changed):
     refused("its content takes", changed(members={"assets/a": bytes(300_000_000)}))
     refused("its configuration has", changed(members={"config.json": bytes(40_000_000)}))
@@ -138,8 +148,8 @@ def test_members_that_unpack_to_too_much_are_refused(changed):
 
 def test_a_file_without_weights_or_in_pieces_is_refused(changed, saved, tmp_path):
     refused("file signature not found", changed(members={"model.weights.h5": b"?"}))
-    refused("JSONDecodeError", changed(members={"config.json": b"?"}))
-    refused("JSONDecodeError|Recursion", changed(members={"config.json": b"[" * 100_000}))
+    refused("Expecting value", changed(members={"config.json": b"?"}))
+    refused("recursion", changed(members={"config.json": b"[" * 100_000}))
     content = saved.read_bytes()
     (tmp_path / "half.keras").write_bytes(content[: len(content) // 2])
     refused("no intact .keras archive", tmp_path / "half.keras")
