@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from dropout_zoo.training.data.table_columns import check_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyarrow.parquet import ColumnChunkMetaData, FileMetaData, ParquetFile
+    from pyarrow.parquet import FileMetaData, ParquetFile
 
 _ROWS = 65_536
 """Rows of a column that are decoded before their size is counted."""
@@ -51,16 +51,12 @@ def read_parquet(path: Path, *, drop: Sequence[str] = (), max_bytes: int) -> pd.
             kept = [field for field in fields if field.name not in drop]
             _check_types(path, kept)
             _check_declared_size(path, file.metadata, [field.name for field in kept], max_bytes)
-            strings = [
-                field.name
-                for field in kept
-                if _is_text(field.type) and not _has_deltas(file.metadata, field.name)
-            ]
-        with ParquetFile(path, read_dictionary=strings) as file:
-            frame = _read_counting(path, file, kept, max_bytes).to_pandas()
+            strings = [field.name for field in kept if _is_text(field.type)]
+            with ParquetFile(path, read_dictionary=strings) as folded:
+                table = _read_counting(folded, file, kept, _Meter(path, max_bytes))
         # What is not read has a column without values, so that options may name it.
         unread = [field.name for field in fields if field not in kept]
-        return frame.assign(**dict.fromkeys(unread))
+        return table.to_pandas().assign(**dict.fromkeys(unread))
     except DataError:
         raise
     except Exception as error:
@@ -111,62 +107,72 @@ def _check_declared_size(
         column for column in map(metadata.schema.column, range(metadata.num_columns))
         if column.path in kept
     ]  # fmt: skip
-    declared = sum(chunk.total_uncompressed_size for chunk in _chunks(metadata, kept))
+    declared = sum(_group_sizes(metadata))
     # Repeated values take hardly any space in the file, but all of it in memory.
     unfolded = sum(max(8, column.length) * metadata.num_rows for column in columns)
     check_size(str(path), max(declared, unfolded), max_bytes)
     check_expansion(str(path), max(declared, unfolded), path.stat().st_size)
 
 
-def _chunks(metadata: FileMetaData, kept: Sequence[str]) -> Iterator[ColumnChunkMetaData]:
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        for chunk in map(group.column, range(group.num_columns)):
-            if chunk.path_in_schema in kept:
-                yield chunk
+def _group_sizes(metadata: FileMetaData) -> list[int]:
+    """Return the encoded sizes of the groups of rows, in bytes.
 
-
-def _has_deltas(metadata: FileMetaData, name: str) -> bool:
-    """Return whether strings are stored as what they add to the ones before them.
-
-    Arrow cannot read those as references to their different values.
+    Those of single columns are not asked for: with damaged metadata, pyarrow then ends the process.
     """
-    return any(
-        encoding.startswith("DELTA")
-        for chunk in _chunks(metadata, [name])
-        for encoding in chunk.encodings
-    )
+    return [metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)]
 
 
-def _rows_at_a_time(metadata: FileMetaData, name: str) -> int:
-    """Return how many rows of a column are decoded before their size is counted."""
-    if not _has_deltas(metadata, name):
-        return _ROWS
-    # A string may be as long as all that is stored.
-    longest = max(chunk.total_uncompressed_size for chunk in _chunks(metadata, [name]))
-    return max(1, min(_ROWS, SMALL // max(1, int(longest))))
+class _Meter:
+    """The size of what was read so far, in memory; too much is an error."""
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self.path, self.max_bytes = path, max_bytes
+        self.stored, self.size = path.stat().st_size, 0
+
+    def add(self, chunk: pa.Array, name: str) -> None:
+        self.size += _unfolded_size(chunk)
+        check_size(f"{self.path}: column {name!r}", self.size, self.max_bytes)
+        check_expansion(f"{self.path}: column {name!r}", self.size, self.stored)
 
 
 def _read_counting(
-    path: Path, file: ParquetFile, fields: Sequence[pa.Field], max_bytes: int
+    folded: ParquetFile, unfolded: ParquetFile, fields: Sequence[pa.Field], meter: _Meter
 ) -> pa.Table:
-    """Read columns one after another, and stop as soon as they are too large in memory."""
+    """Read columns one after another, and stop as soon as they are too large in memory.
+
+    Args:
+        folded: The file, from which strings are read as references to their different values.
+        unfolded: The file, from which they are read as they are.
+        fields: The columns.
+        meter: Counts the size.
+    """
     import pyarrow as pa
 
-    stored, size, columns = path.stat().st_size, 0, {}
+    longest = max([1, *_group_sizes(unfolded.metadata)])
+    columns = {}
     for field in fields:
-        where = f"{path}: column {field.name!r}"
-        rows, chunks = _rows_at_a_time(file.metadata, field.name), []
-        for batch in file.iter_batches(rows, columns=[field.name], use_threads=False):
-            chunk = batch[field.name]
-            size += _unfolded_size(chunk)
-            check_size(where, size, max_bytes)
-            check_expansion(where, size, stored)
-            if _is_categorical(chunk.type) and not _is_categorical(field.type):
-                chunk = chunk.dictionary_decode().cast(field.type)
-            chunks.append(chunk)
+        before = meter.size
+        try:
+            chunks = _read_column(folded, field, _ROWS, meter)
+        except pa.ArrowNotImplementedError:
+            # Where strings are stored as what they add to the ones before, which cannot be read as
+            # references, one may be as long as all of them together.
+            meter.size = before
+            chunks = _read_column(unfolded, field, max(1, min(_ROWS, SMALL // longest)), meter)
         columns[field.name] = pa.chunked_array(chunks, chunks[0].type if chunks else field.type)
     # The metadata say which column is the index of the rows, if pandas has written the file.
-    return pa.table(columns).replace_schema_metadata(file.schema_arrow.metadata)
+    return pa.table(columns).replace_schema_metadata(unfolded.schema_arrow.metadata)
+
+
+def _read_column(file: ParquetFile, field: pa.Field, rows: int, meter: _Meter) -> list[pa.Array]:
+    chunks = []
+    for batch in file.iter_batches(rows, columns=[field.name], use_threads=False):
+        chunk = batch[field.name]
+        meter.add(chunk, field.name)
+        if _is_categorical(chunk.type) and not _is_categorical(field.type):
+            chunk = chunk.dictionary_decode().cast(field.type)
+        chunks.append(chunk)
+    return chunks
 
 
 def _is_categorical(kind: pa.DataType) -> bool:
