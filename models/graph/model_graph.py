@@ -64,6 +64,7 @@ class GraphCall:
             built.
         feeds: the calls that use its outputs.
         is_output: whether its outputs are outputs of the model.
+        ends_of_runs: by search, where the run of calls that begins here and has no branch leads.
     """
 
     operation: Any
@@ -76,6 +77,7 @@ class GraphCall:
     produced: list[tuple[int | None, ...]] = field(default_factory=list)
     feeds: list[GraphCall] = field(default_factory=list)
     is_output: bool = False
+    ends_of_runs: dict[Any, GraphCall] = field(default_factory=dict)
 
     @cached_property
     def fed_by(self) -> list[GraphCall]:
