@@ -154,9 +154,9 @@ def _read_counting(
         before = meter.size
         try:
             chunks = _read_column(folded, field, _ROWS, meter)
-        except pa.ArrowNotImplementedError:
-            # Where strings are stored as what they add to the ones before, which cannot be read as
-            # references, one may be as long as all of them together.
+        except (pa.ArrowException, OSError):
+            # Strings that are stored as what they add to the ones before cannot be read as
+            # references, and one may be as long as all of them together.
             meter.size = before
             chunks = _read_column(unfolded, field, max(1, min(_ROWS, SMALL // longest)), meter)
         columns[field.name] = pa.chunked_array(chunks, chunks[0].type if chunks else field.type)
