@@ -247,7 +247,7 @@ def test_odd_arrays_and_dicts_are_used_or_refused(x, y):
 
 @pytest.mark.slow
 @given(any_input, any_input)
-@settings(max_examples=1000, deadline=None, suppress_health_check=CHECKS)
+@settings(max_examples=400, deadline=None, suppress_health_check=CHECKS)
 def test_many_odd_arrays_and_dicts_are_used_or_refused(x, y):
     check_arrays(x, y)
 
