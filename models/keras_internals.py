@@ -8,12 +8,15 @@ of Keras itself.
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 from keras.src.backend.common import global_state
+from keras.src.backend.common.variables import Variable
 from keras.src.layers.rnn.conv_lstm import ConvLSTMCell
 from keras.src.random import seed_generator as keras_seed_generator
 from keras.src.utils import naming
@@ -23,6 +26,48 @@ CONV_LSTM_CELL = ConvLSTMCell
 
 _NODES = "_nodes_by_depth"
 _NAME_COUNTS = "object_name_uids"
+
+
+class VariableCount:
+    """How many values the variables hold that were created during `limited_variables`.
+
+    Attributes:
+        limit: the largest number allowed.
+        values: the number so far, with those of the variable that was refused.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.values = 0
+
+
+@contextmanager
+def limited_variables(limit: int) -> Iterator[VariableCount]:
+    """Refuse new variables of this thread beyond a number of values, before they take memory.
+
+    Nothing public is called between the shape of a variable and its initial value.
+
+    Args:
+        limit: the largest number of values in all new variables together.
+
+    Yields:
+        The count of the values.
+    """
+    count, thread, validate = VariableCount(limit), threading.get_ident(), Variable._validate_shape
+
+    def counted(self: Any, shape: Any) -> Any:
+        checked = validate(self, shape)
+        if threading.get_ident() == thread:
+            count.values += math.prod(checked)
+            if count.values > limit:
+                raise ValueError(f"expected at most {limit:,} values, received {count.values:,}")
+        return checked
+
+    Variable._validate_shape = counted
+    try:
+        yield count
+    finally:
+        Variable._validate_shape = validate
 
 
 def direct_layers(layer: keras.Layer) -> list[keras.Layer]:

@@ -1,4 +1,4 @@
-"""Parts of sentences: numbers, a number with its noun, and lists."""
+"""Parts of sentences: numbers, a number with its noun, lists, and text of unknown content."""
 
 from __future__ import annotations
 
@@ -54,3 +54,51 @@ def two_digits(number: float) -> str:
         ('0.022', '524', '-7.9')
     """
     return f"{number:.0f}" if abs(number) >= 99.5 else f"{number:.2g}"
+
+
+LONGEST_LINE = 2000
+"""Characters of a message; what is left out of a longer one is in its middle."""
+
+
+def printable(text: str) -> str:
+    r"""Replace the characters that a terminal would act on, such as escapes, by their codes.
+
+    Args:
+        text: any text, with names from files of unknown origin in it.
+
+    Returns:
+        The text with line breaks and tabs as they are, and with the codes that `repr` shows in
+        place of other characters that cannot be printed.
+
+    Example:
+        >>> print(printable(chr(27) + "[31mred"))
+        \x1b[31mred
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in "\n\t" else each.encode("unicode_escape").decode()
+        for each in text
+    )
+
+
+def one_line(text: str, longest: int = LONGEST_LINE) -> str:
+    """Write a message, with names from files of unknown origin in it, as one line.
+
+    Args:
+        text: the message.
+        longest: number of characters from which on its middle is left out.
+
+    Returns:
+        The message as `printable` returns it, with single spaces in place of line breaks. The
+        middle of a very long one is left out: its beginning says where, its end what to do.
+
+    Example:
+        >>> one_line("two" + chr(10) + "lines"), len(one_line("x" * 10_000))
+        ('two lines', 2000)
+    """
+    line = printable(" ".join(text.split()))
+    if len(line) <= longest:
+        return line
+    cut, end = " ... ", longest // 4
+    return line[: longest - end - len(cut)] + cut + line[-end:]

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
+from dropout_zoo.models.wording import printable
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import Objective
 
@@ -107,7 +108,7 @@ class Progress:
             text: the line.
         """
         if self.show:
-            print(text, file=sys.stderr, flush=True)
+            print(printable(text), file=sys.stderr, flush=True)
 
     def set_total(self, total: int) -> None:
         """Correct the number of training runs when a search ends before its limit.

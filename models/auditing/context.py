@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import keras
 
-from dropout_zoo.models.auditing.predicates import is_addition, keeps_features
+from dropout_zoo.models.auditing.predicates import changes_features, is_activation, is_addition
 from dropout_zoo.models.graph.model_graph import Graph, GraphCall, flat_layers, read_graph
 from dropout_zoo.models.graph.sites import (
     DROPPING_DENSE,
@@ -88,6 +88,14 @@ class AuditContext:
             self._computing[key] = computes_features(call.operation)
         return self._computing[key]
 
+    def computes_no_features(self, call: GraphCall) -> bool:
+        """Whether a call does not compute features from weights."""
+        return not self.computes_features(call)
+
+    def activates_or_computes(self, call: GraphCall) -> bool:
+        """Whether a call is an activation function, or computes features from weights."""
+        return is_activation(call) or self.computes_features(call)
+
     def computing_after(self, call: GraphCall) -> list[GraphCall]:
         """The nearest calls after a call that compute features from weights."""
         return after(call, self.computes_features)
@@ -95,7 +103,7 @@ class AuditContext:
     def joins_residual(self, call: GraphCall) -> bool:
         """Whether the outputs of a call are added to a tensor that does not depend on them."""
         own = {id(each) for each in [call, *descendants(call)]}
-        additions = after(call, is_addition, lambda found: not self.computes_features(found))
+        additions = after(call, is_addition, self.computes_no_features)
         return any(
             all(id(source) not in own for source in sources)
             for addition in additions
@@ -113,9 +121,9 @@ class AuditContext:
 
     def is_output(self, placed: PlacedSite) -> bool:
         """Whether the outputs of a site reach nothing but the outputs of the model."""
-        if after(placed.call, lambda found: not keeps_features(found)):
+        if after(placed.call, changes_features):
             return False
-        return any(end.is_output for end in [placed.call, *descendants(placed.call)])
+        return placed.call.is_output or bool(after(placed.call, _is_output))
 
 
 def mask_shape(placed: PlacedSite) -> tuple[int | None, ...] | None:
@@ -134,30 +142,42 @@ def before(call: GraphCall, wanted: Wanted, through: Wanted | None = None) -> li
 
     Args:
         call: where to start.
-        wanted: the condition.
-        through: condition for the other calls to search beyond; None for all.
+        wanted: the condition, a function with a name: what is found on the way is remembered by it.
+        through: condition for the other calls to search beyond, likewise; None for all.
 
     Returns:
         The calls found, nearest first.
     """
-    return _first(call, wanted, through, lambda found: found.fed_by)
+    return _first(call, wanted, through, _fed_by)
 
 
 def after(call: GraphCall, wanted: Wanted, through: Wanted | None = None) -> list[GraphCall]:
     """The nearest calls after a call that meet a condition; see `before`."""
-    return _first(call, wanted, through, lambda found: found.feeds)
+    return _first(call, wanted, through, _feeds)
 
 
 def descendants(call: GraphCall) -> list[GraphCall]:
     """Every call that depends on the outputs of a call."""
     seen: dict[int, GraphCall] = {}
-
-    def note(found: GraphCall) -> bool:
-        seen[id(found)] = found
-        return False
-
-    after(call, note)
+    waiting = list(call.feeds)
+    while waiting:
+        found = waiting.pop()
+        if id(found) not in seen:
+            seen[id(found)] = found
+            waiting.extend(found.feeds)
     return list(seen.values())
+
+
+def _is_output(call: GraphCall) -> bool:
+    return call.is_output
+
+
+def _fed_by(call: GraphCall) -> list[GraphCall]:
+    return call.fed_by
+
+
+def _feeds(call: GraphCall) -> list[GraphCall]:
+    return call.feeds
 
 
 def _first(
@@ -167,7 +187,8 @@ def _first(
     neighbors: Callable[[GraphCall], list[GraphCall]],
 ) -> list[GraphCall]:
     found, seen, waiting = [], {id(start)}, list(neighbors(start))
-    for call in waiting:  # breadth first: the list grows during the loop
+    for nearest in waiting:  # breadth first: the list grows during the loop
+        call = _end_of_run(nearest, wanted, through, neighbors)
         if id(call) in seen:
             continue
         seen.add(id(call))
@@ -176,6 +197,29 @@ def _first(
         elif through is None or through(call):
             waiting.extend(neighbors(call))
     return found
+
+
+def _end_of_run(
+    call: GraphCall,
+    wanted: Wanted,
+    through: Wanted | None,
+    neighbors: Callable[[GraphCall], list[GraphCall]],
+) -> GraphCall:
+    """Return where a search gets from a call before it finds something or has to choose.
+
+    Searches by the same functions that begin elsewhere take the same way: it is remembered.
+    """
+    search, run = (wanted, through, neighbors), []
+    while search not in call.ends_of_runs:
+        following = neighbors(call)
+        if wanted(call) or len(following) != 1 or not (through is None or through(call)):
+            break
+        run.append(call)
+        call = following[0]
+    end = call.ends_of_runs.get(search, call)
+    for passed in run:
+        passed.ends_of_runs[search] = end
+    return end
 
 
 def _wrapped(layer: keras.Layer) -> keras.Layer | None:

@@ -109,6 +109,26 @@ def keeps_features(call: GraphCall) -> bool:
     )
 
 
+def changes_features(call: GraphCall) -> bool:
+    """Whether a call does more to the features of its inputs than `keeps_features` allows."""
+    return not keeps_features(call)
+
+
+def is_embedding(call: GraphCall) -> bool:
+    """Whether a call looks up embeddings."""
+    return isinstance(call.operation, keras.layers.Embedding)
+
+
+def is_attention(call: GraphCall) -> bool:
+    """Whether a call is an attention layer."""
+    return isinstance(call.operation, ATTENTION)
+
+
+def activates_or_is_affine(call: GraphCall) -> bool:
+    """Whether a call is an activation function, or a layer that may end in one."""
+    return is_activation(call) or is_affine(call)
+
+
 def is_activation(call: GraphCall) -> bool:
     """Whether a call is an activation function, and nothing else."""
     operation = call.operation

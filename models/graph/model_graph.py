@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import keras
@@ -63,6 +64,7 @@ class GraphCall:
             built.
         feeds: the calls that use its outputs.
         is_output: whether its outputs are outputs of the model.
+        ends_of_runs: by search, where the run of calls that begins here and has no branch leads.
     """
 
     operation: Any
@@ -75,8 +77,9 @@ class GraphCall:
     produced: list[tuple[int | None, ...]] = field(default_factory=list)
     feeds: list[GraphCall] = field(default_factory=list)
     is_output: bool = False
+    ends_of_runs: dict[Any, GraphCall] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def fed_by(self) -> list[GraphCall]:
         """The calls whose outputs are its inputs, without the inputs of the model."""
         return [call for calls in self.received for call in calls]
@@ -94,6 +97,7 @@ class Graph:
             inputs of the model.
         input_ranks: by id of an operation, the number of axes of its inputs that are longer than 1,
             without the batch axis; empty if the model is not built.
+        known: the ids of the layers.
     """
 
     layers: list[GraphLayer] = field(default_factory=list)
@@ -101,14 +105,11 @@ class Graph:
     feeds: dict[int, list[Any]] = field(default_factory=lambda: defaultdict(list))
     fed_by: dict[int, list[Any]] = field(default_factory=lambda: defaultdict(list))
     input_ranks: dict[int, int] = field(default_factory=dict)
+    known: set[int] = field(default_factory=set)
 
-    def nearest_before(self, layer: keras.Layer, wanted: Callable[[Any], bool]) -> list[Any]:
-        """The nearest operations before a layer that meet a condition."""
-        return _nearest(layer, self.fed_by, wanted)
-
-    def nearest_after(self, layer: keras.Layer, wanted: Callable[[Any], bool]) -> list[Any]:
-        """The nearest operations after a layer that meet a condition."""
-        return _nearest(layer, self.feeds, wanted)
+    def operations(self) -> list[Any]:
+        """The layers and operations, each once, in order of computation."""
+        return list({id(call.operation): call.operation for call in self.calls}.values())
 
 
 def is_plain_model(layer: Any) -> bool:
@@ -265,9 +266,8 @@ def _unfold_chain(
 
 def _add(entry: GraphLayer, call: GraphCall, received: list[list[GraphCall]], graph: Graph) -> None:
     operation = entry.layer
-    if isinstance(operation, keras.Layer) and all(
-        known.layer is not operation for known in graph.layers
-    ):
+    if isinstance(operation, keras.Layer) and id(operation) not in graph.known:
+        graph.known.add(id(operation))
         graph.layers.append(entry)
     graph.calls.append(call)
     call.received = [[source for source in calls if not _is_input(source)] for calls in received]
@@ -301,20 +301,30 @@ def _training_argument(node: Any, path: str) -> TrainingArgument | None:
     return TrainingArgument(bool(value), path)
 
 
-def _nearest(
-    start: Any, neighbors: dict[int, list[Any]], wanted: Callable[[Any], bool]
-) -> list[Any]:
-    found, seen, waiting = [], {id(start)}, list(neighbors.get(id(start), []))
+def reached_from(
+    starts: Iterable[Any],
+    neighbors: Callable[[Any], Iterable[Any]],
+    through: Callable[[Any], bool] | None = None,
+) -> set[int]:
+    """Find everything in a graph that can be reached in one step or more, in linear time.
+
+    Args:
+        starts: where to start.
+        neighbors: returns what one step leads to.
+        through: condition on what to search beyond; None for all.
+
+    Returns:
+        The ids of what can be reached.
+    """
+    reached: set[int] = set()
+    waiting = [each for start in starts for each in neighbors(start)]
     while waiting:
-        operation = waiting.pop()
-        if id(operation) in seen:
-            continue
-        seen.add(id(operation))
-        if wanted(operation):
-            found.append(operation)
-        else:
-            waiting.extend(neighbors.get(id(operation), []))
-    return found
+        found = waiting.pop()
+        if id(found) not in reached:
+            reached.add(id(found))
+            if through is None or through(found):
+                waiting.extend(neighbors(found))
+    return reached
 
 
 def _layers_in(value: Any, name: str) -> Iterator[tuple[str, keras.Layer]]:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 
 from dropout_zoo.models import keras_internals
-from dropout_zoo.models.graph.model_graph import Graph, GraphLayer, inner_layers, read_graph
+from dropout_zoo.models.graph.model_graph import (
+    Graph,
+    GraphLayer,
+    inner_layers,
+    reached_from,
+    read_graph,
+)
 from dropout_zoo.models.graph.own_noise import is_own_noise, rate_of_own_noise
 from dropout_zoo.models.layers.concrete_dropout import ConcreteDropout
 from dropout_zoo.models.layers.drop_connect import DropConnect
@@ -144,6 +151,7 @@ def dropout_sites(model: keras.Model) -> list[DropoutSite]:
 def _find_sites(model: keras.Model, *, own_noise: bool) -> list[DropoutSite]:
     """Find the sites; without layers of the user's own that draw noise, no layer is called."""
     graph = read_graph(model)
+    placements = _Placements(graph) if graph else None
     sites: list[DropoutSite] = []
     taken: set[str] = set()
     for entry in graph.layers if graph else [GraphLayer(model, "", model)]:
@@ -155,8 +163,8 @@ def _find_sites(model: keras.Model, *, own_noise: bool) -> list[DropoutSite]:
                     placement = "recurrent"
                 elif isinstance(layer, (keras.layers.Attention, DropConnect)):
                     placement = "hidden"  # these drop weights
-                elif graph and (layer is entry.layer or not computes_features(entry.layer)):
-                    placement = _placement_in_graph(entry.layer, graph)
+                elif placements and (layer is entry.layer or not computes_features(entry.layer)):
+                    placement = placements.of(entry.layer)
                 else:
                     placement = _placement_in_order(index, [each.layer for each in held])
                 learned = isinstance(layer, ConcreteDropout)
@@ -246,19 +254,50 @@ def _unique(path: str, taken: set[str]) -> str:
     return candidate
 
 
-def _placement_in_graph(layer: keras.Layer, graph: Graph) -> str:
-    before = graph.nearest_before(layer, computes_features)
-    if not before:
-        return "input"
-    # These dense layers drop before they compute, so they never drop outputs.
-    if not graph.nearest_after(layer, computes_features) and not isinstance(layer, DROPPING_DENSE):
-        return "output"
-    # A feature map has a spatial axis besides its channels; without one it is a feature vector.
-    is_map = graph.input_ranks.get(id(layer), 2) > 1
-    nearest = graph.nearest_before(layer, lambda found: bool(_last_kind(found)))
-    if is_map and any(_last_kind(found) == "convolutional" for found in nearest):
-        return "convolutional"
-    return "hidden"
+class _Placements:
+    """The placements of the layers in a graph, from one search of it for all of them."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.computing = [each for each in graph.operations() if computes_features(each)]
+        self.kinds = {id(each): _last_kind(each) for each in graph.operations()}
+        self.convolutional = [
+            each for each in graph.operations() if self.kinds[id(each)] == "convolutional"
+        ]
+        self.calls = Counter(id(call.operation) for call in graph.calls)
+        self._of_others = self._searched(self.computing, self.convolutional)
+
+    def of(self, layer: keras.Layer) -> str:
+        """The placement of dropout in a layer."""
+        searched = self._of_others
+        if self.calls[id(layer)] > 1 and computes_features(layer):
+            # It may follow itself, which does not count.
+            searched = self._searched(
+                [each for each in self.computing if each is not layer],
+                [each for each in self.convolutional if each is not layer],
+            )
+        after_computing, before_computing, after_convolution = searched
+        if id(layer) not in after_computing:
+            return "input"
+        # These dense layers drop before they compute, so they never drop outputs.
+        if id(layer) not in before_computing and not isinstance(layer, DROPPING_DENSE):
+            return "output"
+        # A feature map has a spatial axis besides its channels; without one it is a feature vector.
+        is_map = self.graph.input_ranks.get(id(layer), 2) > 1
+        return "convolutional" if is_map and id(layer) in after_convolution else "hidden"
+
+    def _searched(self, computing: list[Any], convolutional: list[Any]) -> tuple[set[int], ...]:
+        feeds, fed_by = self.graph.feeds, self.graph.fed_by
+        return (
+            reached_from(computing, lambda found: feeds.get(id(found), ())),
+            reached_from(computing, lambda found: fed_by.get(id(found), ())),
+            # The nearest kind decides: the search ends at layers that have one.
+            reached_from(
+                convolutional,
+                lambda found: feeds.get(id(found), ()),
+                lambda found: not self.kinds[id(found)],
+            ),
+        )
 
 
 def _placement_in_order(index: int, layers: Sequence[keras.Layer]) -> str:

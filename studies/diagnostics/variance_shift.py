@@ -48,12 +48,14 @@ def variance_ratios(switch: DropoutSwitch, x: np.ndarray) -> dict[str, tuple[str
     }
 
 
+def _passes_shift_on(call: GraphCall) -> bool:
+    return is_affine(call) or is_addition(call)
+
+
 def _receiver(context: AuditContext, placed: PlacedSite) -> GraphCall | None:
     norms = after(placed.call, is_batch_norm, keeps_features)
     if not norms:
-        steps = after(
-            placed.call, lambda found: is_affine(found) or is_addition(found), keeps_features
-        )
+        steps = after(placed.call, _passes_shift_on, keeps_features)
         norms = [norm for step in steps for norm in after(step, is_batch_norm, keeps_features)]
     following = norms or context.computing_after(placed.call)
     return next((call for call in following if isinstance(call.operation, keras.Layer)), None)

@@ -22,6 +22,19 @@ class Block(layers.Layer):
         return self.others[0](self.first(inputs))
 
 
+def test_variables_beyond_a_limit_are_refused_before_they_are_created():
+    def never(shape, dtype=None):
+        raise AssertionError("was asked for initial values")
+
+    with keras_internals.limited_variables(100) as count:
+        layers.Dense(5).build((None, 10))
+        assert count.values == 55
+        with pytest.raises(ValueError, match="expected at most 100 values, received 1,055"):
+            layers.Dense(100, kernel_initializer=never).build((None, 10))
+        assert count.values == 1055
+    layers.Dense(100).build((None, 10))
+
+
 @pytest.fixture(scope="module")
 def functional():
     """Dense layers around a nested model, and an operation of `keras.ops`."""

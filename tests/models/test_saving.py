@@ -1,10 +1,15 @@
 """Saved models with layers and optimizers of the zoo, in a process that has imported none."""
 
 import ast
+import io
+import json
 import subprocess
 import sys
+import warnings
+import zipfile
 from pathlib import Path
 
+import h5py
 import keras
 import pytest
 
@@ -64,5 +69,101 @@ def test_an_unknown_class_is_named(tmp_path):
     keras.Sequential([keras.Input((2,)), Stranger()]).save(tmp_path / "strange.keras")
     registered = keras.saving.get_custom_objects()
     del registered["elsewhere>Stranger"]
-    with pytest.raises(TypeError, match="Stranger"):
-        load_saved_model(tmp_path / "strange.keras")
+    refused("Stranger", tmp_path / "strange.keras")
+
+
+def refused(message, path):
+    """Check that a file is refused in one line that names it and says what to do."""
+    with pytest.raises(ValueError, match=message) as caught:
+        load_saved_model(path)
+    assert str(caught.value).isprintable()
+    assert path.name in str(caught.value)
+    assert "save it again with model.save" in str(caught.value)
+
+
+@pytest.fixture
+def changed(saved, tmp_path):
+    """Write a copy of the model with another configuration, or with other members."""
+
+    def write(change=None, members=(), compression=zipfile.ZIP_DEFLATED):
+        with zipfile.ZipFile(saved) as archive:
+            content = {name: archive.read(name) for name in archive.namelist()}
+        if change is not None:
+            config = json.loads(content["config.json"])
+            change(config["config"]["layers"])
+            content["config.json"] = json.dumps(config).encode()
+        content |= dict(members)
+        with zipfile.ZipFile(tmp_path / "changed.keras", "w", compression) as archive:
+            for name, value in content.items():
+                archive.writestr(name, value)
+        return tmp_path / "changed.keras"
+
+    return write
+
+
+@pytest.mark.parametrize("units", [40_000_000, 400_000_000, 10**12, 10**30])
+def test_a_configuration_that_asks_for_more_than_the_weights_hold_is_refused(changed, units):
+    def widen(layers):
+        dense = next(each for each in layers if each["class_name"] == "Dense")
+        dense["config"]["units"] = units
+
+    before = peak_memory()
+    refused("its configuration asks for .* parameters", changed(widen))
+    assert peak_memory() - before < 100_000_000
+
+
+def peak_memory():
+    resource = pytest.importorskip("resource")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def weights_with(saved, shape, **options):
+    with zipfile.ZipFile(saved) as archive:
+        content = io.BytesIO(archive.read("model.weights.h5"))
+    with h5py.File(content, "a") as file:
+        file.create_dataset("more", shape=shape, dtype="f4", **options)
+    return {"model.weights.h5": content.getvalue()}
+
+
+def test_weights_that_declare_more_than_the_file_holds_are_refused(saved, changed):
+    large = weights_with(saved, (30_000, 30_000), chunks=(100, 100))
+    refused("its content takes 3,600,.* bytes", changed(members=large))
+
+
+def test_models_that_are_nested_to_call_their_layers_a_million_times_are_refused(tmp_path):
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, keras.layers.Dropout(0.1)(inputs))
+    for depth in range(20):
+        inputs = keras.Input((2,))
+        model = keras.Model(inputs, model(model(inputs)), name=f"depth_{depth}")
+    model.save(tmp_path / "nested.keras")
+    refused("its layers are called 3,145,727 times", tmp_path / "nested.keras")
+
+
+def test_members_that_unpack_to_too_much_are_refused(changed):
+    refused("its content takes", changed(members={"assets/a": bytes(300_000_000)}))
+    refused("its configuration has", changed(members={"config.json": bytes(40_000_000)}))
+
+
+def test_a_file_without_weights_or_in_pieces_is_refused(changed, saved, tmp_path):
+    refused("file signature not found", changed(members={"model.weights.h5": b"?"}))
+    refused("Expecting value", changed(members={"config.json": b"?"}))
+    refused("recursion", changed(members={"config.json": b"[" * 100_000}))
+    content = saved.read_bytes()
+    (tmp_path / "half.keras").write_bytes(content[: len(content) // 2])
+    refused("no intact .keras archive", tmp_path / "half.keras")
+    with zipfile.ZipFile(tmp_path / "other.keras", "w") as archive:
+        archive.writestr("a", "b")
+    refused("it has no config.json", tmp_path / "other.keras")
+    refused("cannot be read: No such file", tmp_path / "missing.keras")
+
+
+def test_a_model_with_several_variables_of_the_optimizer_for_each_weight_loads(tmp_path):
+    model = keras.Sequential([keras.Input((1000,)), keras.layers.Dense(2000)])
+    model.compile(keras.optimizers.Adam(amsgrad=True, use_ema=True), "mse")
+    model.save(tmp_path / "adam.keras")  # before any training: without those variables
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+        loaded = load_saved_model(tmp_path / "adam.keras")
+    assert loaded.count_params() == model.count_params()

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dropout_zoo.models import build_mlp, list_models
+from dropout_zoo.models import list_models
 from dropout_zoo.training import DataError, Dataset, TrainSettings, load_dataset
 from dropout_zoo.tuning.cli.main import main
 from dropout_zoo.tuning.search import Search, TuningSettings
@@ -160,22 +160,6 @@ test_many_settings_of_the_wrong_type_are_reported = many(
 )
 
 
-@pytest.fixture(scope="module")
-def good(tmp_path_factory):
-    """Bytes of data files that are right, to be damaged."""
-    folder = tmp_path_factory.mktemp("good")
-    rng = np.random.default_rng(0)
-    x, y = rng.integers(0, 255, (60, 8, 8)).astype("uint8"), np.arange(60) % 3
-    np.savez(folder / "data.npz", x=x, y=y)
-    np.savez_compressed(folder / "small.npz", x=x, y=y)
-    rows = ["a,b,label", *(f"{n / 7:.3f},{n % 5},{n % 3}" for n in range(60))]
-    (folder / "data.csv").write_text("\n".join(rows) + "\n")
-    import pandas as pd
-
-    pd.read_csv(folder / "data.csv").to_parquet(folder / "data.parquet")
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 def load_damaged(path: Path) -> Dataset | str:
     """Either a dataset comes of it, or a line says what is wrong."""
     target = None if path.suffix == ".npz" else "label"
@@ -188,34 +172,6 @@ def load_damaged(path: Path) -> Dataset | str:
     assert isinstance(loaded, Dataset)
     assert np.isfinite(loaded.train[0]).all()
     return loaded
-
-
-@given(st.data())
-@settings(max_examples=80, deadline=None, suppress_health_check=CHECKS)
-def test_damaged_files_are_reported_or_harmless(here, good, data):
-    name = data.draw(st.sampled_from(sorted(good)))
-    content = bytearray(good[name])
-    for _ in range(data.draw(st.integers(1, 4))):
-        kind = data.draw(st.sampled_from(["cut", "flip", "insert", "zero"]))
-        at = data.draw(st.integers(0, len(content) - 1)) if content else 0
-        if kind == "cut":
-            del content[at:]
-        elif kind == "flip" and content:
-            content[at] ^= data.draw(st.integers(1, 255))
-        elif kind == "insert":
-            content[at:at] = data.draw(st.binary(min_size=1, max_size=20))
-        elif content:
-            content[at : at + 30] = bytes(len(content[at : at + 30]))
-    path = here / name
-    path.write_bytes(content)
-    load_damaged(path)
-    path.unlink()
-    assert list(here.iterdir()) == []
-
-
-test_many_damaged_files_are_reported_or_harmless = many(
-    test_damaged_files_are_reported_or_harmless, 900, st.data()
-)
 
 
 shapes = st.lists(st.integers(0, 5), max_size=4).map(tuple)
@@ -240,43 +196,6 @@ def test_archives_of_odd_arrays_are_reported_or_harmless(here, arrays):
 
 test_many_archives_of_odd_arrays_are_reported_or_harmless = many(
     test_archives_of_odd_arrays_are_reported_or_harmless, 250, archives
-)
-
-
-@pytest.fixture(scope="module")
-def saved_model(tmp_path_factory):
-    """Bytes of a .keras file that is right, to be damaged."""
-    path = tmp_path_factory.mktemp("saved") / "model.keras"
-    build_mlp(units=(4,), hidden_rates=(0.5,)).save(path)
-    return path.read_bytes()
-
-
-@given(st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=CHECKS)
-def test_damaged_model_files_are_reported_or_harmless(here, saved_model, data):
-    content = bytearray(saved_model)
-    for _ in range(data.draw(st.integers(1, 3))):
-        at = data.draw(st.integers(0, len(content) - 1))
-        if data.draw(st.booleans()):
-            content[at] ^= data.draw(st.integers(1, 255))
-        else:
-            content[at : at + 30] = bytes(len(content[at : at + 30]))
-    if data.draw(st.booleans()):
-        del content[data.draw(st.integers(0, len(content) - 1)) :]
-    path = here / "model.keras"
-    path.write_bytes(content)
-    answered = CliRunner().invoke(main, ["audit", "model.keras"])
-    assert answered.exit_code in (0, 1, 2)
-    assert "Traceback" not in answered.output
-    if answered.exit_code == 2:
-        assert "model.keras" in answered.stderr
-        assert len(answered.stderr.splitlines()) <= LONGEST_MESSAGE
-    path.unlink()
-    assert list(here.iterdir()) == []
-
-
-test_many_damaged_model_files_are_reported_or_harmless = many(
-    test_damaged_model_files_are_reported_or_harmless, 120, st.data()
 )
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dropout_zoo.models.wording import one_line
+
 Array = NDArray[Any]
 _LARGEST_EXACT = 2**24
 Pair = tuple[Any, Any]  # (x, y): arrays, or for a custom task structures of arrays
@@ -25,7 +27,8 @@ class DataError(ValueError):
     """Data that cannot be used; the message, one line, says what is wrong and where.
 
     Args:
-        message: what is wrong and where; line breaks become spaces.
+        message: what is wrong and where; line breaks become spaces, and characters that a terminal
+            would act on become their codes.
 
     Example:
         >>> from dropout_zoo.training import DataError, load_dataset
@@ -37,8 +40,8 @@ class DataError(ValueError):
     """
 
     def __init__(self, message: str) -> None:
-        # Names of files, columns and classes may contain line breaks.
-        super().__init__(" ".join(message.split()))
+        # Names of files, columns and classes may contain line breaks and terminal escapes.
+        super().__init__(one_line(message))
 
 
 class RawPart(NamedTuple):
@@ -86,24 +89,6 @@ class RawExamples(NamedTuple):
     validation: bool = False
     columns: Columns | None = None
     unscaled: bool = False
-
-
-def check_size(name: str, size: int, max_bytes: int) -> None:
-    """Check that data are not too large.
-
-    Args:
-        name: name of the data, for the message.
-        size: size in bytes, uncompressed.
-        max_bytes: largest size allowed, in bytes.
-
-    Raises:
-        DataError: `size` is larger than `max_bytes`.
-    """
-    if size > max_bytes:
-        raise DataError(
-            f"{name}: expected at most {max_bytes:,} bytes uncompressed, received {size:,}; "
-            "use less data or raise max_bytes"
-        )
 
 
 def check_features(name: str, x: Array) -> Array:

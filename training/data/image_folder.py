@@ -17,9 +17,9 @@ from dropout_zoo.training.data.array_checks import (
     DataError,
     RawExamples,
     RawPart,
-    check_size,
     is_integer,
 )
+from dropout_zoo.training.data.size_limits import check_expansion, check_size
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 # Pillow reads more formats, but some of them (EPS) with external programs.
@@ -72,6 +72,8 @@ def read_image_folder(
     gray = all(header.gray for header in headers)
     shape = (len(files), height, width) if gray else (len(files), height, width, 3)
     check_size(str(path), 4 * math.prod(shape), max_bytes)
+    # A byte becomes a float32, of four bytes.
+    check_expansion(str(path), 4 * math.prod(shape), 4 * sum(file.stat().st_size for file in files))
     x = np.empty(shape, dtype=np.float32)
     for i, (file, header) in enumerate(zip(files, headers, strict=True)):
         # With image_size, the result may be small although one image is too large to decode.
@@ -158,6 +160,12 @@ def _opened(file: Path) -> Iterator[Image.Image]:
 
 def _read_header(file: Path) -> _Header:
     with _opened(file) as image:
+        images = getattr(image, "n_frames", 1)
+        if images > 1:
+            raise DataError(
+                f"{file}: expected a still image, received {images} in one file; save those that "
+                "are examples in files of their own"
+            )
         mode = image.mode
         if mode not in (*GRAY_MODES, *COLOR_MODES) and not mode.startswith("I;16"):
             raise DataError(

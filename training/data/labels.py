@@ -17,6 +17,7 @@ from dropout_zoo.training.data.array_checks import (
 )
 
 MAX_INTEGER_CLASSES = 100
+LONGEST_LABEL = 1000
 
 
 class Targets(NamedTuple):
@@ -135,6 +136,12 @@ def _without_objects(name: str, y: Array) -> Array:
         except UnicodeDecodeError:
             raise DataError(f"{name}: expected text in UTF-8, received other bytes") from None
     if y.dtype.kind == "O" and y.size and all(isinstance(value, str) for value in y.flat):
+        longest = max(map(len, y.flat))
+        if longest > LONGEST_LABEL:  # of which each would take as much memory as the longest
+            raise DataError(
+                f"{name}: expected labels of at most {LONGEST_LABEL:,} characters, received one of "
+                f"{longest:,}; give the classes short names"
+            )
         return y.astype(str)
     if y.dtype.kind not in "biufU":
         raise DataError(f"{name}: expected labels or numbers, received {describe_dtype(y)}")

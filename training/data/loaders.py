@@ -10,12 +10,14 @@ import numpy as np
 
 from dropout_zoo.training.data.array_checks import DataError, RawExamples, RawPart, Task, is_integer
 from dropout_zoo.training.data.batches import MAX_BYTES
+from dropout_zoo.training.data.csv_reader import read_csv
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.image_folder import read_image_folder
+from dropout_zoo.training.data.npz_reader import read_npz
+from dropout_zoo.training.data.parquet_reader import read_parquet
 from dropout_zoo.training.data.partition import partition
-from dropout_zoo.training.data.readers import read_npz, read_table
 from dropout_zoo.training.data.synthetic_text import make_topics
-from dropout_zoo.training.data.table_columns import ColumnOptions
+from dropout_zoo.training.data.table_columns import ColumnOptions, table_part
 from dropout_zoo.training.defaults import SPLIT
 
 KERAS_SETS = ("mnist", "fashion_mnist", "cifar10")
@@ -116,7 +118,14 @@ def read_examples(
     if not is_integer(max_bytes) or max_bytes < 1:
         raise ValueError(f"max_bytes: expected a positive integer, received {max_bytes!r}")
     path = Path(source)
-    is_folder = source not in NAMED_SETS and path.is_dir()
+    try:
+        is_folder = source not in NAMED_SETS and path.is_dir()
+        is_file = path.is_file()
+    except OSError as error:  # such as a name that is too long
+        raise DataError(
+            f"{source}: expected {', '.join(NAMED_SETS)}, or {PATHS}; received a path that cannot "
+            f"be used: {error.strerror}"
+        ) from None
     _check_options(source, options, image_size, is_folder=is_folder)
     if source in ("digits", "noisy_digits"):
         return _read_digits(str(source))
@@ -127,14 +136,25 @@ def read_examples(
         return _download(str(source))
     if is_folder:
         return read_image_folder(path, image_size=image_size, max_bytes=max_bytes)
-    if not path.is_file():
+    if not is_file:
         fault = "something that is not a regular file" if path.exists() else "no such file"
         raise DataError(f"{source}: expected {', '.join(NAMED_SETS)}, or {PATHS}; received {fault}")
     if names_table(source):
-        return read_table(path, options=options, max_bytes=max_bytes)
+        return _read_table(path, options, max_bytes)
     if path.suffix.lower() == ".npz":
         return read_npz(path, max_bytes=max_bytes)
     raise DataError(f"{source}: expected {PATHS}; received a file ending in {path.suffix!r}")
+
+
+def _read_table(path: Path, options: ColumnOptions, max_bytes: int) -> RawExamples:
+    """Read a table as one part; integer targets name classes, so that gaps between them close."""
+    if path.suffix.lower() == ".csv":
+        frame = read_csv(path, max_bytes=max_bytes)
+    else:
+        unread = [name for name in options.drop if name != options.target]
+        frame = read_parquet(path, drop=unread, max_bytes=max_bytes)
+    part, task, columns = table_part(str(path), frame, options)
+    return RawExamples((part,), numbered=False, task=task, columns=columns)
 
 
 def _check_options(

@@ -174,6 +174,8 @@ def _are_rows(values: list[Any], other: Any) -> bool:
     """Whether the number of examples is that of the arrays, and not their length."""
     if is_structure(other) or isinstance(values[0], (dict, list, tuple)):
         return False
+    if not isinstance(other, (list, tuple)) and not getattr(other, "shape", ()):
+        return False  # a single number, which has no length
     return len(values) == len(other) != len(values[0])
 
 

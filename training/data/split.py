@@ -56,6 +56,7 @@ def split_arrays(
     stratified = task == "classification"
     counts = np.bincount(y) if stratified else np.array([len(y)])
     classes = int(np.count_nonzero(counts))
+    shares = ", ".join(f"{fraction:g}" for fraction in fractions)
     sizes = _part_sizes(len(y), fractions, least=classes)
     if sizes[0] < classes:
         needed = next(
@@ -74,10 +75,14 @@ def split_arrays(
             remedy = ", or merge or leave out the class"
             if class_names is None or all(map(str.isdigit, class_names)):
                 remedy += f"; {IF_QUANTITIES}"
-        shares = ", ".join(f"{fraction:.2g}" for fraction in fractions)
         raise DataError(
             f"{name}: expected {needed} or more examples{place} for each part to get one in the "
             f"proportions {shares}, received {counts[smallest]}; add examples{remedy}"
+        )
+    if min(round(len(y) * fraction) for fraction in fractions) == 0:
+        raise DataError(
+            f"{name}: expected fractions that give each part an example, received {shares} of "
+            f"{len(y):,} examples; choose larger ones (split, --split), or add examples"
         )
     parts: list[Pair] = []
     for size in sizes[:0:-1]:

@@ -22,6 +22,7 @@ from dropout_zoo.tuning.cli.options import (
     load_data,
     reporting_errors,
 )
+from dropout_zoo.tuning.cli.terminal import echo
 
 if TYPE_CHECKING:
     import keras
@@ -208,7 +209,7 @@ def _write_fixed(model: keras.Model, report: AuditReport, path: Path) -> keras.M
 
     rates = report.fixing_rates()
     if not rates:
-        click.echo("No finding can be fixed by a rate alone; nothing was written.", err=True)
+        echo("No finding can be fixed by a rate alone; nothing was written.", err=True)
         return None
     fixed = with_rates(model, rates)
     try:
@@ -218,7 +219,7 @@ def _write_fixed(model: keras.Model, report: AuditReport, path: Path) -> keras.M
             f"expected --fix to name a writable file, received {path}: {error}"
         ) from None
     changed = ", ".join(f"{site} = {rate:g}" for site, rate in rates.items())
-    click.echo(f"Wrote {path} with {changed}.", err=True)
+    echo(f"Wrote {path} with {changed}.", err=True)
     return fixed
 
 
@@ -231,8 +232,8 @@ def _print_report(report: AuditReport, place: SourceLocation, output: str) -> No
     from dropout_zoo.models.auditing.formatters import to_github, to_sarif
 
     if output == "json":
-        click.echo(report.to_json())
+        echo(report.to_json())
     elif output == "sarif":
-        click.echo(to_sarif(report, place))
+        echo(to_sarif(report, place))
     elif report:
-        click.echo(to_github(report, place))
+        echo(to_github(report, place))

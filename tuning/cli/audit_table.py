@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
+
+from dropout_zoo.tuning.cli.terminal import plain
 
 if TYPE_CHECKING:
     from dropout_zoo.models.auditing.report import AuditReport
@@ -25,20 +26,19 @@ def print_report(report: AuditReport, console: Console | None = None) -> None:
     """
     console = console or Console()
     console.width = min(console.width, WIDTH)
-    # Not markup, because layer names may look like it.
-    console.print(Text(f"{report.model_name}: {report.summary()}", style="bold"))
+    console.print(plain(f"{report.model_name}: {report.summary()}", "bold"))
     if report:
         console.print(_findings(report))
         for finding in {each.code: each for each in report}.values():
-            why = Text(f"{finding.code} ", style="bold")
-            why.append(
-                f"{finding.title}. {finding.why} Source: {finding.source}.", style="not bold"
+            why = plain(f"{finding.code} ", "bold")
+            why.append_text(
+                plain(f"{finding.title}. {finding.why} Source: {finding.source}.", "not bold")
             )
             console.print(why)
     if report.measurements:
         console.print(_measurements(report))
     for limit in report.limits:
-        console.print(Text(f"Limitation: {limit}."))
+        console.print(plain(f"Limitation: {limit}."))
 
 
 def _findings(report: AuditReport) -> Table:
@@ -46,9 +46,9 @@ def _findings(report: AuditReport) -> Table:
     for column in ("code", "severity", "finding"):
         table.add_column(column, overflow="fold", no_wrap=column != "finding")
     for each in report:
-        cell = Text(each.message)
-        cell.append(f"\nfix: {each.fix}", style="green")
-        table.add_row(each.code, Text(each.severity, style=_STYLES[each.severity]), cell)
+        cell = plain(each.message)
+        cell.append_text(plain(f"\nfix: {each.fix}", "green"))
+        table.add_row(each.code, plain(each.severity, _STYLES[each.severity]), cell)
     return table
 
 
@@ -59,5 +59,5 @@ def _measurements(report: AuditReport) -> Table:
     table.add_column("value", justify="right", no_wrap=True)
     for name, values in report.measurements.items():
         for part, value in values.items():
-            table.add_row(Text(name), Text(part), f"{value:.3g}")
+            table.add_row(plain(name), plain(part), f"{value:.3g}")
     return table

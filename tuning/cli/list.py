@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dropout_zoo.tuning.cli.terminal import echo
+
 if TYPE_CHECKING:
     from dropout_zoo.models.registry import ModelEntry
 
@@ -25,13 +27,11 @@ def list_command(pattern: str, as_json: bool) -> None:
 
     entries = [model_entry(name) for name in list_models(pattern)]
     if as_json:
-        click.echo(json.dumps([_as_data(entry) for entry in entries], indent=2))
+        echo(json.dumps([_as_data(entry) for entry in entries], indent=2))
     elif entries:
         _print_entries(entries)
     else:
-        click.echo(
-            f"No registered model matches {pattern!r}; available: {', '.join(list_models())}."
-        )
+        echo(f"No registered model matches {pattern!r}; available: {', '.join(list_models())}.")
 
 
 def _as_data(entry: ModelEntry) -> dict[str, object]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dropout_zoo.tuning.cli.options import INTERRUPTED
+from dropout_zoo.tuning.cli.terminal import echo
 
 if TYPE_CHECKING:
     from dropout_zoo.tuning.search import Search
@@ -43,23 +44,21 @@ def confirm_long_run(search: Search) -> None:
     search.trainer(None)  # raises a clear error if model, data and objective do not fit
     if why_only_model_fit(search.model) is None and rough_seconds(search) <= LONG:
         return
-    click.echo(
-        "This may take a while; training for a few epochs to estimate the time ...", err=True
-    )
+    echo("This may take a while; training for a few epochs to estimate the time ...", err=True)
     seconds = min(search.estimate_seconds(), budget)
     if seconds <= LONG:
         return
     plan = f"{search.num_runs} training runs take up to about {duration(seconds)}"
     less = "reduce with --max-trials, --epochs, --num-finalists or --num-seeds"
     if not can_ask():
-        click.echo(f"Warning: {plan}; {less}", err=True)
+        echo(f"Warning: {plan}; {less}", err=True)
         return
     try:
         agreed = click.confirm(f"{plan} ({less}). Start?", err=True)
     except click.Abort:
         agreed = False
     if not agreed:
-        click.echo("Not started; nothing was written.", err=True)
+        echo("Not started; nothing was written.", err=True)
         sys.exit(INTERRUPTED)
 
 

@@ -75,10 +75,7 @@ def is_file(text: str) -> bool:
 
 
 def _load_file(path: Path) -> keras.Model:
-    import keras
-
     from dropout_zoo.models.saving import load_saved_model
-    from dropout_zoo.training.failure_reasons import reason_of
 
     if path.suffix != SUFFIX:
         raise ValueError(
@@ -92,19 +89,10 @@ def _load_file(path: Path) -> keras.Model:
             with warnings.catch_warnings():
                 # A model that was saved before any training has no state of an optimizer.
                 warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
-                loaded = load_saved_model(path, compile=compiled)
-        except Exception as error:  # the contents of the file may raise anything
-            # Keras puts the configuration of all enclosing layers before the reason.
-            reason = reason_of(ValueError(str(error).rpartition("Exception encountered: ")[2]))
-            continue
-        if isinstance(loaded, keras.Model):
-            return loaded
-        reason = f"it contains a {type(loaded).__name__}"
-        break
-    raise ValueError(
-        f"expected a Keras model that loads in safe mode, received {path}: {reason}; give a model "
-        "with custom code as package.module:function"
-    )
+                return load_saved_model(path, compile=compiled)
+        except ValueError as error:
+            failure = error
+    raise failure
 
 
 def _place_of(function: Any) -> SourceLocation:

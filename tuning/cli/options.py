@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 import click
 
+from dropout_zoo.models.wording import one_line
 from dropout_zoo.training.defaults import BATCH_SIZE, SPLIT
 from dropout_zoo.tuning.cli.comma_lists import integers, numbers
+from dropout_zoo.tuning.cli.terminal import echo, plain
 from dropout_zoo.tuning.defaults import MAX_UPDATES
 
 if TYPE_CHECKING:
@@ -273,7 +275,7 @@ def print_table(columns: list[str], rows: list[list[str]]) -> None:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(plain, row))
     Console().print(table)
 
 
@@ -329,11 +331,11 @@ def _shown_once() -> Callable[..., None]:
     ) -> None:
         if str(message) not in shown:
             shown.add(str(message))
-            click.echo(f"Warning: {message}", err=True)
+            echo(f"Warning: {message}", err=True)
 
     return show
 
 
 def _exit(message: str, status: int) -> NoReturn:
-    click.echo(message, err=True)
+    echo(one_line(message), err=True)
     sys.exit(status)

@@ -9,6 +9,7 @@ import click
 
 from dropout_zoo.training.startup import start_keras
 from dropout_zoo.tuning.cli.options import check_output_file, reporting_errors
+from dropout_zoo.tuning.cli.terminal import echo, plain
 
 if TYPE_CHECKING:
     from dropout_zoo.models.diagrams.diagram import ModelDiagram
@@ -51,12 +52,11 @@ def show_command(model: str, svg: Path | None, overwrite: bool, all_layers: bool
             mode = "w" if overwrite else "x"
             with naming_errors(svg), open(svg, mode, encoding="utf-8") as file:
                 file.write(drawn.svg())
-            click.echo(f"Wrote {svg}.", err=True)
+            echo(f"Wrote {svg}.", err=True)
 
 
 def _print_diagram(drawn: ModelDiagram) -> None:
     from rich.console import Console
-    from rich.text import Text
 
     from dropout_zoo.models.diagrams.text import text_lines
     from dropout_zoo.models.guidance import GUIDANCE
@@ -65,10 +65,10 @@ def _print_diagram(drawn: ModelDiagram) -> None:
     ascii_only = console.options.ascii_only
     for line in text_lines(drawn.spec, console.width, ascii_only=ascii_only):
         style = "magenta" if line.drops else ""
-        console.print(Text(line.text, style), soft_wrap=True)
+        console.print(plain(line.text, style), soft_wrap=True)
     placements = [site.placement for layer in drawn.spec.layers for site in layer.sites]
     sources = [f"{name}: {GUIDANCE[name].source}" for name in placements if name in GUIDANCE]
     if sources:
         console.print()
     for source in dict.fromkeys(sources):
-        console.print(Text(f"Guidance, {source}"))
+        console.print(plain(f"Guidance, {source}"))

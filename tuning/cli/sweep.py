@@ -30,6 +30,7 @@ from dropout_zoo.tuning.cli.options import (
     training_options,
     what_was_run,
 )
+from dropout_zoo.tuning.cli.terminal import echo
 
 if TYPE_CHECKING:
     from dropout_zoo.studies.plan import StudyPlan
@@ -223,13 +224,13 @@ def _sweep(
         try:
             outcome, summary = _run(plan, directory, resume, overwrite)
         except KeyboardInterrupt:
-            click.echo(how_to_continue(directory), err=True)
+            echo(how_to_continue(directory), err=True)
             raise
     if as_json:
-        click.echo(json.dumps(outcome, indent=2, allow_nan=False))
+        echo(json.dumps(outcome, indent=2, allow_nan=False))
         return
-    click.echo(summary)
-    click.echo(what_was_run(outcome["num_runs"], outcome["seconds"], directory))
+    echo(summary)
+    echo(what_was_run(outcome["num_runs"], outcome["seconds"], directory))
 
 
 def _plan_of(kind: str) -> Plan:
@@ -298,12 +299,12 @@ def _run(
 def _print_dry_run(plan: StudyPlan[TrainingStudyResult], as_json: bool) -> None:
     from dropout_zoo.tuning.progress import duration
 
-    click.echo(ESTIMATING, err=True)
+    echo(ESTIMATING, err=True)
     seconds = plan.estimate_seconds()
     if as_json:
         description = plan.describe()
         description |= {"num_runs": plan.num_runs, "estimated_seconds": round(seconds, 1)}
-        click.echo(json.dumps(description, indent=2))
+        echo(json.dumps(description, indent=2))
         return
     print_table(
         ["setting", *plan.factors],
@@ -312,4 +313,4 @@ def _print_dry_run(plan: StudyPlan[TrainingStudyResult], as_json: bool) -> None:
             for each in {setting.name: setting for setting in plan.settings}.values()
         ],
     )
-    click.echo(f"{plan.num_runs} training runs, about {duration(seconds)}. Nothing was written.")
+    echo(f"{plan.num_runs} training runs, about {duration(seconds)}. Nothing was written.")

@@ -31,6 +31,7 @@ from dropout_zoo.tuning.cli.options import (
     training_options,
     what_was_run,
 )
+from dropout_zoo.tuning.cli.terminal import echo
 from dropout_zoo.tuning.defaults import (
     DEFAULT_MAX_TRIALS,
     LARGEST_GRID,
@@ -227,24 +228,24 @@ def tune_command(
         try:
             result = run_search(search, directory, resume=resume, overwrite=overwrite)
         except KeyboardInterrupt:
-            click.echo(how_to_continue(directory), err=True)
+            echo(how_to_continue(directory), err=True)
             raise
     if as_json:
-        click.echo(json.dumps(result.outcome(), indent=2, allow_nan=False))
+        echo(json.dumps(result.outcome(), indent=2, allow_nan=False))
     else:
         seconds = result.search_seconds + result.race_seconds
-        click.echo(result.summary())
-        click.echo(what_was_run(result.num_runs, seconds, directory))
+        echo(result.summary())
+        echo(what_was_run(result.num_runs, seconds, directory))
     if result.ended_by_budget:
-        click.echo(how_to_continue(directory), err=True)
+        echo(how_to_continue(directory), err=True)
 
 
 def _print_dry_run(search: Search, as_json: bool) -> None:
     from dropout_zoo.tuning.audit_errors import audit_errors
 
     for error in audit_errors(search.model):
-        click.echo(error, err=True)
-    click.echo(ESTIMATING, err=True)
+        echo(error, err=True)
+    echo(ESTIMATING, err=True)
     seconds = search.estimate_seconds()
     description = search.describe() | {
         "num_runs": search.num_runs,
@@ -252,7 +253,7 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
         "budget_seconds": None if search.budget is None else search.budget.seconds,
     }
     if as_json:
-        click.echo(json.dumps(description, indent=2))
+        echo(json.dumps(description, indent=2))
         return
     from dropout_zoo.tuning.progress import duration
 
@@ -266,11 +267,9 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
     size = search.space.size
     if search.joint is not None:
         note = search.joint.note
-        click.echo(f"Other hyperparameters: {', '.join(search.joint.names)}.{note and ' ' + note}")
+        echo(f"Other hyperparameters: {', '.join(search.joint.names)}.{note and ' ' + note}")
     elif search.space.note:
-        click.echo(search.space.note)
+        echo(search.space.note)
     if search.joint is None and search.oracle != "hyperband" and search.max_trials < size:
-        click.echo(f"The oracle {search.oracle!r} tries {search.max_trials} of {size:,} settings.")
-    click.echo(
-        f"{search.summary()} They take up to about {duration(seconds)}. Nothing was written."
-    )
+        echo(f"The oracle {search.oracle!r} tries {search.max_trials} of {size:,} settings.")
+    echo(f"{search.summary()} They take up to about {duration(seconds)}. Nothing was written.")

@@ -8,6 +8,7 @@ import keras
 
 from dropout_zoo.models.auditing.context import AuditContext, PlacedSite, after, before
 from dropout_zoo.models.auditing.predicates import (
+    activates_or_is_affine,
     activation_of,
     is_activation,
     is_affine,
@@ -76,7 +77,7 @@ def dropout_before_saturation(context: AuditContext) -> Iterator[Fault]:
 
 
 def _is_linear(call: GraphCall) -> bool:
-    sources = before(call, lambda found: is_activation(found) or is_affine(found), keeps_values)
+    sources = before(call, activates_or_is_affine, keeps_values)
     return any(is_affine(found) and activation_of(found) == "linear" for found in sources)
 
 
@@ -107,9 +108,7 @@ def dropout_after_bounded_activation(context: AuditContext) -> Iterator[Fault]:
     """Dropout on a sigmoid before a product, or on a sigmoid or tanh before a scaled function."""
     for placed in context.dropping:
         path = placed.site.path
-        sources = before(
-            placed.call, lambda found: is_activation(found) or is_affine(found), keeps_values
-        )
+        sources = before(placed.call, activates_or_is_affine, keeps_values)
         bounded = {activation_of(found) for found in sources} & set(_SATURATING)
         if not bounded or context.is_output(placed):
             continue
@@ -210,7 +209,7 @@ def _activations_before(context: AuditContext, placed: PlacedSite) -> set[str]:
     """The activations whose outputs a site drops; empty for inputs and unknown layers."""
     sources = before(
         placed.call,
-        lambda found: is_activation(found) or context.computes_features(found),
+        context.activates_or_computes,
         keeps_features,
     )
     return {activation_of(found) for found in sources if is_activation(found) or is_affine(found)}

@@ -10,7 +10,7 @@ import keras
 from dropout_zoo.models.auditing.context import AuditContext, PlacedSite, before
 from dropout_zoo.models.auditing.predicates import function_name
 from dropout_zoo.models.auditing.rules.base import Fault, list_paths, rule
-from dropout_zoo.models.graph.model_graph import flat_layers
+from dropout_zoo.models.graph.model_graph import GraphCall, flat_layers
 
 
 @rule(
@@ -60,7 +60,7 @@ def frozen_base_still_drops(context: AuditContext) -> Iterator[Fault]:
         if layer.trainable or not 0 < placed.site.rate < 1 or _is_trainable(call.operation):
             continue
         # In a GAN the frozen discriminator comes after the trained part: its dropout is wanted.
-        if not before(call, lambda found: _is_trainable(found.operation)):
+        if not before(call, _calls_trainable):
             frozen = [model for model in call.models if not model.trainable]
             groups[frozen[0].name if frozen else placed.site.path].append(placed)
     for name, group in groups.items():
@@ -72,6 +72,10 @@ def frozen_base_still_drops(context: AuditContext) -> Iterator[Fault]:
             f"with_rates(model, {{{', '.join(f'{path!r}: 0.0' for path in paths)}}})",
             dict.fromkeys(paths, 0.0),
         )
+
+
+def _calls_trainable(call: GraphCall) -> bool:
+    return _is_trainable(call.operation)
 
 
 def _is_trainable(operation: object) -> bool:

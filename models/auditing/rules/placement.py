@@ -8,9 +8,9 @@ import keras
 
 from dropout_zoo.models.auditing.context import AuditContext, PlacedSite, after, before
 from dropout_zoo.models.auditing.predicates import (
+    activates_or_is_affine,
     activation_of,
     is_activation,
-    is_affine,
     is_dropout,
     keeps_features,
     keeps_values,
@@ -72,7 +72,7 @@ def _are_predictions(call: GraphCall) -> bool:
     following = after(call, is_activation, keeps_features)
     if any(activation_of(found) in PROBABILITIES for found in following):
         return True
-    preceding = before(call, lambda found: is_activation(found) or is_affine(found), keeps_features)
+    preceding = before(call, activates_or_is_affine, keeps_features)
     is_vector = bool(call.shapes) and len(call.shapes[0]) == 2
     # Features have other activations, except in residual branches, which return sequences or
     # maps without an activation.

@@ -3,16 +3,21 @@
 import io
 import os
 import pickle
+import struct
 import subprocess
 import sys
+import warnings
 import zipfile
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from dropout_zoo.models.wording import one_line
 from dropout_zoo.training.data.dataset import DataError, split_arrays
 from dropout_zoo.training.data.loaders import load_dataset
 
@@ -49,7 +54,8 @@ def refused(message, source, **options):
     with pytest.raises(DataError, match=message) as caught:
         load_dataset(source, **options)
     assert "\n" not in str(caught.value)
-    assert str(caught.value).startswith(" ".join(str(source).split()))
+    assert str(caught.value).isprintable()
+    assert str(caught.value).startswith(one_line(str(source)))
     return str(caught.value)
 
 
@@ -260,6 +266,10 @@ NAN = np.where(np.arange(120).reshape(40, 3) == 13, np.nan, X)
         ({"x": X[:0], "y": Y[:0]}, "x: .*empty array"),
         ({"a": X, "b": Y}, "expected arrays x_train, .* or x, y, received a, b"),
         ({"x_train": X, "y_train": Y}, "expected arrays .*received x_train, y_train"),
+        (
+            {"x_train": X, "y_train": Y, "x_val": X, "y_val": Y, "x_test": X},
+            "expected x_test and y_test, or neither",
+        ),
         ({}, "expected arrays .*received no arrays"),
         (
             {"x_train": X, "y_train": Y, "x_test": X, "y_test": Y + 1},
@@ -312,6 +322,53 @@ def test_damaged_archives_are_refused(tmp_path, save):
     assert refused("truncated or damaged", path)
 
 
+def save_header(path, text, members=("x.npy", "y.npy"), values=bytes(4000)):
+    """An archive of arrays with a header of any text, as numpy.savez never writes it."""
+    header = text.encode("latin-1") + b"\n"
+    content = b"\x93NUMPY\x02\x00" + struct.pack("<I", len(header)) + header + values
+    with zipfile.ZipFile(path, "w") as archive:
+        for member in members:
+            archive.writestr(member, content)
+    return path
+
+
+SHAPE = "{'descr': '<f4', 'fortran_order': False, 'shape': %s}"
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (SHAPE % "(10, 10", "x: .*intact array"),
+        ("{'descr': '<f4', 'fortran_order': False, 'shape': (10, 10),", "x: .*intact array"),
+        ("{('descr',): '<f4', 3: 3, 'shape': (10,)}", "x: .*intact array"),
+        (SHAPE % "(10.0, 2)", "x: .*intact array"),
+        (SHAPE % "(True, 4)", "x: expected lengths"),
+        (SHAPE % "(-10, -2)", "x: expected lengths"),
+        (SHAPE % f"({2**64},)", "x: expected lengths"),
+        (SHAPE % f"(0, {2**63})", "x: expected lengths"),
+        (SHAPE % f"(0, {2**64})", "x: expected lengths"),
+        ("{'descr': '<U0', 'fortran_order': False, 'shape': (1000000000,)}", "x: expected lengths"),
+    ],
+)
+def test_headers_that_numpy_does_not_write_are_refused(tmp_path, header, message):
+    refused(message, save_header(tmp_path / "a.npz", header))
+
+
+def test_strings_of_characters_that_do_not_exist_are_refused(tmp_path):
+    strings = "{'descr': '<U4', 'fortran_order': False, 'shape': (10, 2)}"
+    path = save_header(tmp_path / "a.npz", strings, values=b"\xff" * 320)
+    refused("x: .*expected characters up to 0x10ffff", path)
+
+
+def test_members_of_an_archive_that_are_no_arrays_are_not_taken_for_arrays(tmp_path):
+    path = save_header(tmp_path / "a.npz", SHAPE % "(10, 10)", ("x", "y.npy"))
+    refused("expected arrays .*received y;", path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zipfile warns of the second y
+        save_header(tmp_path / "b.npz", SHAPE % "(10, 10)", ("x.npy", "y.npy", "y.npy"))
+    refused("expected one array named y, received 2", tmp_path / "b.npz")
+
+
 def test_other_files_called_npz_are_refused(tmp_path):
     with (tmp_path / "array.npz").open("wb") as file:
         np.save(file, X)
@@ -326,6 +383,8 @@ def test_archives_that_unpack_to_too_much_are_refused_before_unpacking(tmp_path)
     refused("expected at most 1,000,000 bytes uncompressed", path, max_bytes=10**6)
     # Four bytes per value once it is a float.
     refused("x: expected at most 5,000,000 bytes", path, max_bytes=5 * 10**6)
+    np.savez_compressed(path, x=np.zeros((40, 10**7), dtype=np.uint8), y=Y)
+    refused("expected at most 500 times its size in the file", path)
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         header, {"descr": "|u1", "fortran_order": False, "shape": (10**6, 10**7)}
@@ -389,8 +448,15 @@ GOOD = rows(lambda i: f"{i},{i / 2},{i % 3}")
         ("a,a,t\n" + GOOD, "column 'a': expected different names"),
         (",b,t\n" + GOOD, "column 1: expected a name"),
         ("a,b,t\n" + GOOD.replace("\n", ",1\n"), "as many fields"),
-        ("a,b,t\n1,2,0\n1,2,3,4\n", "expected comma-separated values"),
-        ("a,b,t\n" + GOOD + "5,6\n", "column 't': expected a target in every row.* row 61"),
+        ("a,b,t\n1,2,0\n1,2,3,4\n", "as many fields .*3, received 4 in row 2"),
+        ("a,b,t\n" + GOOD.replace("\n", ",\n"), "as many fields .*3, received 4 in row 1"),
+        ("a,b,t\n" + GOOD.replace("\n", ",\n", 1), "as many fields .*3, received 4 in row 1"),
+        ("a,b,t,\n" + GOOD.replace("\n", ",\n"), "column 4: expected a name"),
+        ('a,b,t\n1,2,0\n1,"2,0\n', "as many fields .*received 2 in row 2"),
+        ('a,b,t\n1,2,0\n1,2,"0\n', "expected comma-separated values"),
+        ("a,b,t\n" + GOOD + "5,6\n", "as many fields .*3, received 2 in row 61"),
+        ("a,b,t\n" + GOOD + "5,6,\n", "column 't': expected a target in every row.* row 61"),
+        ("a,t\n" + rows(lambda i: f"{i},{'x' * 2000 if i else 'y'}"), "labels of at most 1,000"),
         ("a,b,t\n" + GOOD + "1,inf,1\n", "column 'b': expected finite .* row 61"),
         ("a,b,t\n" + GOOD + "1,1e39,1\n", "column 'b': expected finite .* row 61"),
         (
@@ -428,6 +494,56 @@ def test_bad_parquet_is_refused(tmp_path):
     for length in (0, 3, len(content) // 2, len(content) - 1):
         path.write_bytes(content[:length])
         refused("received a damaged file or another format", path, target="t")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array(["x" * 5_000_000] * 60),
+        pa.array(["x" * 5_000_000] * 60).dictionary_encode(),
+        pa.array([b"x" * 5_000_000] * 60),
+        pa.array([[0] * 1_000_000] * 60),
+        pa.array([{"a": 1}] * 60),
+    ],
+    ids=["strings", "categories", "bytes", "lists", "records"],
+)
+def test_a_small_parquet_file_is_refused_before_its_values_take_much_memory(tmp_path, values):
+    path = tmp_path / "bomb.parquet"
+    pq.write_table(pa.table({"a": values, "t": [0, 1] * 30}), path, compression="zstd")
+    del values
+    assert path.stat().st_size < 20_000
+    before = pa.default_memory_pool().max_memory()
+    refused("column 'a': expected (at most 500 times|a number or a string)", path, target="t")
+    refused("column 'a'", path, target="t", max_bytes=100_000_000)
+    assert pa.default_memory_pool().max_memory() - before < 50_000_000
+
+
+def test_columns_with_lists_are_left_out_unread(tmp_path):
+    table = pa.table({"a": [[1, 2]] * 60, "b": range(60), "t": [0, 1] * 30})
+    pq.write_table(table, tmp_path / "a.parquet")
+    refused(
+        "column 'a': expected a number or a string .*--drop", tmp_path / "a.parquet", target="t"
+    )
+    dataset = load_dataset(tmp_path / "a.parquet", target="t", drop="a")
+    assert dataset.input_shape == (1,)
+    assert any("dropped" in note and "a" in note for note in dataset.columns)
+
+
+@pytest.mark.parametrize("encoding", ["PLAIN", "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY", None])
+@pytest.mark.parametrize("kind", ["string", "large_string", "string_view"])
+def test_strings_are_read_however_parquet_stores_them(tmp_path, encoding, kind):
+    words = pa.array(["cat", "dog", None] * 20).cast(getattr(pa, kind)())
+    table = pa.table({"a.b": words, "a": range(60), "t": [0, 1] * 30})
+    how = {"use_dictionary": False, "column_encoding": {"a.b": encoding}} if encoding else {}
+    pq.write_table(table, tmp_path / "a.parquet", **how)
+    dataset = load_dataset(tmp_path / "a.parquet", target="t")
+    assert any("a.b (2 levels" in note for note in dataset.columns)
+
+
+def test_the_index_of_a_data_frame_is_no_column(tmp_path):
+    frame = pd.DataFrame({"a": range(60), "t": [0, 1] * 30}, index=[f"row {i}" for i in range(60)])
+    frame.to_parquet(tmp_path / "a.parquet")
+    assert load_dataset(tmp_path / "a.parquet", target="t").input_shape == (1,)
 
 
 @pytest.mark.slow
@@ -560,6 +676,15 @@ def add_pipe(root):
     os.mkfifo(root / "b" / "x.png")
 
 
+def add_animation(root, suffix="gif"):
+    frames = [Image.new("L", (5, 6), gray) for gray in (0, 100, 200)]
+    frames[0].save(root / "b" / f"x.{suffix}", save_all=True, append_images=frames[1:])
+
+
+def add_pages(root):
+    add_animation(root, "tif")
+
+
 def add_large_image(root):
     Image.new("1", (12000, 9000)).save(root / "b" / "x.png")
 
@@ -581,6 +706,8 @@ def add_large_image(root):
         pytest.param(add_broken_link, "x.png: .*not a regular file", marks=pytest.mark.posix),
         (add_pipe, "x.png: .*not a regular file"),
         (add_large_image, "x.png: .*bomb"),
+        (add_animation, "x.gif: expected a still image, received 3"),
+        (add_pages, "x.tif: expected a still image, received 3"),
     ],
 )
 def test_bad_images_are_refused(tmp_path, add, message):
@@ -604,6 +731,24 @@ def test_links_inside_the_directory_and_hidden_files_are_harmless(tmp_path):
     (root / "b" / ".hidden").touch()
     (root / "README.txt").touch()
     assert sum(map(sum, load_dataset(root).class_counts().values())) == 17
+
+
+def test_small_files_of_large_images_are_refused_before_they_are_decoded(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(5):
+            Image.new("L", (5000, 2000)).save(tmp_path / name / f"{number}.png")
+    assert refused("expected at most 500 times its size in the file", tmp_path)
+    dataset = load_dataset(tmp_path, image_size=8)
+    assert dataset.input_shape == (8, 8)
+
+
+def test_names_do_not_reach_a_terminal_as_escapes(tmp_path):
+    red = "\x1b[31mred"
+    root = save_images(tmp_path / red, classes=(red, "b"), number=2)
+    assert "class \\x1b[31mred" in refused("received 2", root)
+    path = save_csv(tmp_path / "a.csv", f"{red},t\n" + rows(lambda i: f"{i},1"))
+    assert "columns \\x1b[31mred, t" in refused("received no target", path)
 
 
 def test_messages_stay_on_one_line_whatever_the_names(tmp_path):

@@ -78,6 +78,15 @@ def test_too_few_examples_are_refused_by_class():
         split_arrays(np.zeros((2, 1)), np.zeros(2, dtype=np.float32), task="regression")
 
 
+def test_a_part_whose_share_is_no_example_is_refused():
+    y = np.arange(40) % 2
+    for fractions in ((0.98, 0.01, 0.01), (0.01, 0.99)):
+        with pytest.raises(DataError, match=r"y: expected .*received .*; .*add examples"):
+            split_arrays(np.zeros((40, 1)), y, fractions=fractions)
+    with pytest.raises(DataError, match=r"fractions that give each part an example.*--split"):
+        split_arrays(np.zeros((40, 1)), y, fractions=(0.99, 0.01))
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -400,3 +400,21 @@ def test_the_command_can_be_imported_by_itself():
     program = "import dropout_zoo.tuning.cli.audit"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
+
+
+def test_names_of_layers_do_not_reach_a_terminal_as_escapes(tmp_path):
+    path = tmp_path / "red\x1b[31m.keras"
+    model = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dropout(0.9, name="drop\x1b[31m"), keras.layers.Dense(1)],
+        name="model\x1b[31m",
+    )
+    model.save(path)
+    for command in ("audit", "show"):
+        answered = CliRunner().invoke(main, [command, str(path)])
+        assert "[31m" in answered.output
+        assert "\x1b" not in answered.output
+    path.write_text("no model")
+    answered = CliRunner().invoke(main, ["audit", str(path)])
+    assert answered.exit_code == 2
+    assert len(answered.stderr.splitlines()) == 1
+    assert "red\\x1b[31m.keras" in answered.stderr

@@ -1,0 +1,103 @@
+"""What a `.keras` file declares, checked before anything in it is built or unpacked."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+CONFIG, WEIGHTS = "config.json", ("model.weights.h5", "model.weights.npz")
+
+LONGEST_CONFIG = 32 * 1024**2
+"""Largest size of the configuration in bytes; those of published models have up to a few MB."""
+
+MAX_CALLS = 20_000
+"""Largest number of calls of layers in a model, nested models included; a call takes about 1 ms."""
+
+SMALL = 256 * 1024**2
+"""Size in bytes up to which any content is unpacked, however small the file."""
+
+MAX_EXPANSION = 100
+"""How many times the size of a file its content may have, above `SMALL`; Keras compresses none."""
+
+
+def stored_values(path: Path) -> int:
+    """Check the sizes that a `.keras` file declares, and count the values that its weights hold.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The number of values in all arrays of the weights; 0 if it cannot be found out.
+
+    Raises:
+        ValueError: it is no archive of a model, or its content is too large; the message says what
+            is wrong, without the name of the file.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _checked(archive, path.stat().st_size)
+    except OSError as error:
+        raise ValueError(f"it cannot be read: {error.strerror or error}") from None
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        raise ValueError(f"it is no intact .keras archive: {error}") from None
+
+
+def _checked(archive: zipfile.ZipFile, stored: int) -> int:
+    members = {member.filename: member for member in archive.infolist()}
+    weights = next((members[name] for name in WEIGHTS if name in members), None)
+    if CONFIG not in members or weights is None:
+        raise ValueError(f"it has no {CONFIG}, or no {WEIGHTS[0]}")
+    if members[CONFIG].file_size > LONGEST_CONFIG:
+        raise ValueError(
+            f"its configuration has {members[CONFIG].file_size:,} bytes, more than "
+            f"{LONGEST_CONFIG:,}"
+        )
+    _check_expansion(sum(member.file_size for member in members.values()), stored)
+    calls = _calls_in(json.loads(archive.read(CONFIG)))
+    if calls > MAX_CALLS:
+        raise ValueError(
+            f"its layers are called {calls:,} times, counting those in models that are called "
+            f"several times, more than {MAX_CALLS:,}"
+        )
+    if weights.filename != WEIGHTS[0]:
+        return weights.file_size  # a value takes a byte or more
+    with archive.open(weights) as member, h5py.File(member) as file:
+        arrays = _arrays_of(file)
+        _check_expansion(sum(array.nbytes for array in arrays), stored)
+        return sum(array.size for array in arrays)
+
+
+def _calls_in(layer: Any) -> int:
+    """Count the calls of layers in a configuration; they multiply where models are nested."""
+    config = layer.get("config") if isinstance(layer, dict) else None
+    if not isinstance(config, dict):
+        return 1
+    layers = config.get("layers")
+    inner = [*(layers if isinstance(layers, list) else []), config.get("layer")]
+    calls = layer.get("inbound_nodes")
+    times = len(calls) if isinstance(calls, list) else 1
+    return max(1, times) * max(1, sum(_calls_in(each) for each in inner if each is not None))
+
+
+def _arrays_of(file: h5py.File) -> list[Any]:
+    """Return the arrays in a file of weights, without following links."""
+    found: list[Any] = []
+
+    def note(name: str, entry: Any) -> None:
+        if isinstance(entry, h5py.Dataset):
+            found.append(entry)
+
+    file.visititems(note)
+    return found
+
+
+def _check_expansion(size: int, stored: int) -> None:
+    if size > max(SMALL, MAX_EXPANSION * stored):
+        raise ValueError(
+            f"its content takes {size:,} bytes, more than {MAX_EXPANSION} times the {stored:,} of "
+            "the file"
+        )
