@@ -138,7 +138,8 @@ def test_looking_for_sites_changes_no_random_state():
 
 def test_one_rate_for_all_sites_leaves_own_layers_as_they_are():
     model = model_with(OwnDropout(0.4, name="own"), layers.Dropout(0.2, name="drop"))
-    changed = with_rates(model, 0.1)
+    with pytest.warns(UserWarning, match=r"keeps that of 'own', whose layer \(OwnDropout\) draws"):
+        changed = with_rates(model, 0.1)
     assert {site.path: site.rate for site in dropout_sites(changed)} == {"own": 0.4, "drop": 0.1}
 
 
