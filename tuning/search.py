@@ -155,7 +155,8 @@ class Search:
         """
         joint = self.joint
         model = joint.model_of(setting.hyperparameters) if joint else self.model
-        return {site.path: site.rate for site in dropout_sites(model) if site.own_noise}
+        sites = (site for site in dropout_sites(model) if site.own_noise)
+        return {site.path: site.rate for site in sites if not site.is_settable}
 
     @property
     def as_given(self) -> Setting | None:

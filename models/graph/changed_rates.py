@@ -87,7 +87,10 @@ def with_rates(
 def _check_settable(site: DropoutSite) -> None:
     if site.is_settable:
         return
-    remedy = "use keras.layers.Dropout, or a layer that calls one, in its place"
+    remedy = (
+        "read its rate from an attribute such as self.rate in each call, or use "
+        "keras.layers.Dropout, or a layer that calls one, in its place"
+    )
     if site.learned:
         remedy = "set its initial_rate instead"
     raise ValueError(
@@ -195,7 +198,8 @@ def _settings(
     again = is_built_again(model)
     composites = []
     for site in changed:
-        if site.owner is site.layer and not (again and type(site.layer) not in LIFTED):
+        own = site.own_noise or (again and type(site.layer) not in LIFTED)
+        if site.owner is site.layer and not own:
             settings[id(site.owner)][(site.argument,)] = wanted[site.path]
         elif site.owner not in composites:
             composites.append(site.owner)
@@ -203,7 +207,7 @@ def _settings(
         names = ", ".join(repr(site.path) for site in sites)
         owner = f"{type(sites[0].owner).__name__} {sites[0].owner.name!r}"
         if holder is None:
-            if any(type(s.layer) not in LIFTED or may_depend_on_rate(model, s) for s in sites):
+            if any(_is_in_config_alone(model, site) for site in sites):
                 raise ValueError(
                     f"expected sites whose rates can be set, received {names}, but no argument "
                     f"of {owner} sets just that rate; add one that get_config() returns"
@@ -218,6 +222,13 @@ def _settings(
             )
         settings[owner_id][path] = rates[0]
     return settings
+
+
+def _is_in_config_alone(model: keras.Model, site: DropoutSite) -> bool:
+    """Whether a rate that is set in a layer itself might not be all that has to change."""
+    if site.own_noise:  # it has been seen to drop at the rate that is set
+        return False
+    return type(site.layer) not in LIFTED or may_depend_on_rate(model, site)
 
 
 def _sites_by_argument(

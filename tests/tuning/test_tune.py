@@ -390,17 +390,17 @@ def test_sites_that_are_not_searched_keep_their_rates_in_every_setting(few_digit
 
 
 class OwnDropout(layers.Layer):
-    """Draws its mask itself, so that its rate cannot be set."""
+    """Draws its mask itself by a number that it keeps besides its rate, which cannot be set."""
 
     def __init__(self, rate, **kwargs):
         super().__init__(**kwargs)
-        self.rate, self.seeds = rate, keras.random.SeedGenerator(0)
+        self.rate, self.dropped, self.seeds = rate, rate, keras.random.SeedGenerator(0)
 
     def call(self, x, training=None):
         return keras.random.dropout(x, self.amount(), seed=self.seeds) if training else x
 
     def amount(self):
-        return self.rate
+        return self.dropped
 
 
 class OwnNoise(OwnDropout):

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from dropout_zoo.models.graph.runtime_rates import why_rates_are_constants
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.engine.base import EngineOptions, OnResult
 from dropout_zoo.training.engine.epoch_loop import Logs, train_epochs
@@ -107,7 +108,9 @@ class LoopEngine:
 
     def why_not(self, job: Job) -> str | None:
         """Return why the engine cannot train a member; see `Engine.why_not`."""
-        return why_not_between_epochs(job.callbacks)
+        return why_rates_are_constants(self._plan.model, job.rates) or why_not_between_epochs(
+            job.callbacks
+        )
 
     def _examples(self, split: int) -> LoadedData:
         if split == 0:
