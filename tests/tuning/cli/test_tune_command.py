@@ -33,6 +33,14 @@ def small():
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
+def years():
+    model = keras.Sequential([
+        keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dropout(0.3),
+        keras.layers.Dense(1),
+    ])
+    model.compile("adam", "mse")
+    return model
+
 def raw():
     return keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten()])
 
@@ -171,6 +179,29 @@ def test_a_model_saved_before_any_training_is_loaded_without_a_warning(here):
     answered = run("tune", "own.keras", "--out", "run", "--objective", "val_nothing:max", "--yes")
     assert "expected the objective to be one of" in answered.stderr
     assert "Warning" not in answered.stderr
+
+
+@pytest.mark.parametrize("model", ["own.keras", "function"])
+def test_the_loss_of_a_model_says_that_whole_numbers_are_quantities(here, own, model):
+    rng = np.random.default_rng(0)
+    np.savez("data.npz", x=rng.normal(size=(80, 28, 28)), y=rng.integers(18, 90, 80))
+    net = keras.Sequential(
+        [
+            keras.Input((28, 28)),
+            keras.layers.Flatten(),
+            keras.layers.Dropout(0.2),
+            keras.layers.Dense(1),
+        ]
+    )
+    net.compile("adam", "mse")
+    net.save("own.keras")
+    model = model if model == "own.keras" else f"{own}:years"
+    settings = ["--objective", "val_nothing:max", "--yes", "--out", "run"]
+    answered = run("tune", model, "--data", "data.npz", *settings)
+    # The last check before a search: model, labels and task fit together.
+    assert "expected the objective to be one of" in answered.stderr, answered.stderr
+    refused = run("tune", model, "--data", "data.npz", *settings, "--task", "classification")
+    assert "expected class numbers from 0 to classes - 1" in refused.stderr
 
 
 @pytest.mark.slow
