@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from dropout_zoo.models.argument_validation import check_count, finite_or_none
 from dropout_zoo.models.factory import resolve_model
 from dropout_zoo.models.graph.sites import dropout_sites, settable_sites
@@ -15,6 +17,7 @@ from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.plan import NO_DROPOUT
 from dropout_zoo.studies.site_groups import AS_GIVEN
 from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.table_encoder import without_encoder
 from dropout_zoo.training.engine.base import PlannedTrainer
 from dropout_zoo.training.engine.timing import measure_speed
 from dropout_zoo.training.engine.trainer import MemberTrainer
@@ -97,6 +100,8 @@ class Search:
         function = build_function(model, dataset)
         self.joint: BuiltModels | None = None
         if function is None:
+            if isinstance(model, keras.Model) and dataset.encoder is not None:
+                model = without_encoder(model)
             resolved = resolve_model(
                 model, **dataset.builder_arguments, placements=settings.placements or ()
             )

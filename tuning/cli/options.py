@@ -264,10 +264,11 @@ def load_data(
         image_size=image_size[0] if image_size and len(image_size) == 1 else image_size,
     )
     labels = None if task or examples.class_names else _numbers_of(examples.parts[0].y)
-    ambiguous = labels is not None and has_loss(model)
-    if examples.columns is not None or ambiguous:
+    if not has_loss(model):
+        labels = None
+    if examples.columns is not None or labels is not None:
         start_keras(model=model)
-    if ambiguous:
+    if labels is not None:
         task = task_of_labels(labels, model)
     return partition(
         examples, split=SPLIT if split is None else split, seed=seed, task=task,

@@ -283,9 +283,15 @@ def test_a_table_with_strings_gives_a_model_that_predicts_from_raw_columns(here)
     alone = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert alone.returncode == 0, alone.stderr
     assert json.loads(alone.stdout.splitlines()[-1]) == pytest.approx(reported, rel=1e-5)
-    refused = run("tune", "run/best.keras", *PEOPLE)
-    assert refused.exit_code == 2
-    assert "given without its encoder: model.get_layer(model.name)" in refused.stderr
+    again = run("tune", "run/best.keras", *PEOPLE, *few, "--num-finalists", "1", "--out", "again")
+    assert again.exit_code == 0, again.output
+    assert table_inputs(keras.saving.load_model("again/best.keras"), test).keys() == columns.keys()
+    audited = run("audit", "run/best.keras", *PEOPLE, "--epochs", "1", "--num-seeds", "1", "--json")
+    assert audited.exit_code == 0, audited.output
+    assert json.loads(audited.stdout)["measurements"]["repeat"]["relative_difference"] == 0
+    swept = run("sweep", "rate", "run/best.keras", *PEOPLE, "--rates", "0.5", "--epochs", "1",
+                "--num-seeds", "1")  # fmt: skip
+    assert swept.exit_code == 0, swept.output
 
 
 @pytest.mark.nightly
