@@ -23,6 +23,7 @@ from dropout_zoo.training.engine.timing import TrainingSpeed, measure_speed
 from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
+from dropout_zoo.training.repeated_warnings import each_warning_once
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 Measure = Callable[["Setting", TrainedMember], Mapping[str, Any]]
@@ -297,6 +298,7 @@ class StudyPlan(Generic[Result]):
             workers=workers,
         )
 
+    @each_warning_once()
     def run(self, execution: Execution | None = None) -> Result:
         """Train everything and return the result.
 

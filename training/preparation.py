@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import tempfile
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +34,7 @@ from dropout_zoo.training.objective import (
     parse_objective,
 )
 from dropout_zoo.training.plan import Examples, Plan, evaluate
+from dropout_zoo.training.repeated_warnings import warn_once
 from dropout_zoo.training.settings import ORDERS, TrainSettings
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _warn_of_fixed_weights(plan: Plan) -> None:
     ]
     if fixed:
         names = ", ".join(map(repr, fixed[:3])) + (", ..." if len(fixed) > 3 else "")
-        warnings.warn(
+        warn_once(
             f"expected initial weights that are drawn from the seed of a member, received {names}, "
             f"which {model.name!r} gives the same values every time; remove the seeds from the "
             "initializers in its code, if that is not intended",

@@ -24,6 +24,7 @@ from dropout_zoo.training.engine.interrupts import OutOfTimeError, TimeLimit
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import as_columns
 from dropout_zoo.training.plan import evaluate
+from dropout_zoo.training.repeated_warnings import each_warning_once
 from dropout_zoo.tuning import run_files
 from dropout_zoo.tuning.answer import Answer, answer, describe_rates, out_of_time
 from dropout_zoo.tuning.audit_errors import audit_errors
@@ -66,6 +67,7 @@ _BATCHES = {"grid": 64, "random": 64, "bayesian": 4, "hyperband": 4}
 RACE = "race"
 
 
+@each_warning_once()
 def run_search(
     search: Search,
     directory: Path | None = None,

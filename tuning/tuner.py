@@ -21,6 +21,7 @@ from dropout_zoo.training.data.adapters import Arrays, Data, as_dataset
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.engine.base import OnResult, Trainer
 from dropout_zoo.training.objective import Objective
+from dropout_zoo.training.repeated_warnings import each_warning_once
 from dropout_zoo.training.seeding import seeded_globals
 from dropout_zoo.training.settings import CommonOptions, TrainSettings
 from dropout_zoo.tuning.fit_arguments import (
@@ -168,6 +169,7 @@ class DropoutTuner(BatchTuner):
             overwrite=overwrite,
         )
 
+    @each_warning_once()
     def search(
         self,
         x: Data | Any = None,

@@ -533,3 +533,23 @@ def test_without_a_tuned_control_the_error_probability_is_not_divided():
     records = run_race(CONTROL | FINALIST, race, LOSS, train)
     table = comparison_table(records, race, LOSS).set_index("setting")
     assert table.loc["finalist 1", "level"] == 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of KerasTuner's dependencies
+@pytest.mark.filterwarnings("always:Model.fit trains")
+def test_the_same_warning_about_several_models_is_given_once():
+    def build(hp):
+        units = hp.Choice("units", [4, 8])
+        model = keras.Sequential(
+            [keras.Input((4,)), layers.Dense(units), layers.Dropout(0.2), layers.Dense(1)]
+        )
+        model.compile("adam", "mse", run_eagerly=True)
+        return model
+
+    x = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
+    settings = {"rates": 0.2, "max_trials": 2, "num_seeds": 1, "epochs": 1, "progress": False}
+    with pytest.warns(UserWarning) as told:
+        tune(build, x, x[:, 0], **settings)
+    by_fit = [each for each in told if "Model.fit trains the members" in str(each.message)]
+    assert len(by_fit) == 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import threading
 import time
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from dropout_zoo.training.engine.tensorflow.streaming import InMemoryData, Strea
 from dropout_zoo.training.engine.tensorflow.threads import prepare_threads, usable_cores
 from dropout_zoo.training.members import Job, TrainedMember
 from dropout_zoo.training.plan import Plan, Record
+from dropout_zoo.training.repeated_warnings import warn_once
 
 StartWeights = Sequence[np.ndarray]
 LoadedData: TypeAlias = InMemoryData | StreamedData
@@ -68,7 +68,7 @@ class LoopEngine:
     def __init__(self, plan: Plan, options: EngineOptions) -> None:
         self.max_parallel = options.workers or usable_cores()
         if not prepare_threads(self.max_parallel):
-            warnings.warn(_SLOW_THREADS, stacklevel=6)
+            warn_once(_SLOW_THREADS, stacklevel=6)
         self._plan, self._fuse = plan, options.update == "auto"
         self._budget = memory_budget_or_default(options.memory_budget)
         self._data = load_data(plan.examples, self._budget, self.max_parallel)
