@@ -31,9 +31,6 @@ Measure = Callable[["Setting", TrainedMember], Mapping[str, Any]]
 
 Result = TypeVar("Result", bound=StudyResult)
 
-NO_DROPOUT = "no dropout"
-"""Name of the control in every study of one model on one dataset."""
-
 _PLAN_FILE = "plan.json"
 _SETTINGS_SHOWN = 20
 _TIMED_SETUPS = 5  # for an estimate: each takes seconds

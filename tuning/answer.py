@@ -114,7 +114,7 @@ def answer(
             text = f"Best so far: {described_best(best, race, objective)}"
         kind = NOT_ENDED
         shares = {_described(s, of_setting, race): share for s, share in not_ended.items()}
-        settings = len(of_setting) + race.rival  # which is compared later
+        settings = len(of_setting) + (race.rival is not None)  # which is compared later
         sentences.append(not_ended_sentence(shares, settings, {max_epochs}))
     sentences.append(f"{text}.")
     if dropped := [told for setting, told in failures.items() if setting != race.control]:

@@ -7,7 +7,6 @@ import tempfile
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -40,7 +39,6 @@ from dropout_zoo.tuning.oracles import make_mixed_oracle, make_oracle
 from dropout_zoo.tuning.progress import Progress
 from dropout_zoo.tuning.race import (
     MIN_SEEDS,
-    RIVAL,
     comparison_table,
     first_seeds,
     race_result,
@@ -216,7 +214,7 @@ class _Run:
             sentence=found.sentence,
             control=search.control,
             fixed_rates=search.fixed_in(best),
-            own_noise=tuple(search.own_noise_in(best)),
+            unsettable=tuple(search.unsettable_in(best)),
             objective=objective,
             test=self._test(model),
             space=self._space_of(best),
@@ -359,7 +357,7 @@ class _Run:
             project_name="oracle",
             overwrite=True,
         )
-        paired = PairedTrainer(self.trainer, search.without)
+        paired = PairedTrainer(self.trainer, search.without, search.control)
         tuner.search_with(paired)
         return [
             TrainingRecord(name, "trial", result) for name, result in tuner.results.items()
@@ -382,7 +380,8 @@ class _Run:
             self.arms = {search.control: control, name: finalist}
             self.race = search.race
             if self.rival is not None and self.rival != control:
-                self.arms[RIVAL], self.race = self.rival, replace(search.race, rival=True)
+                self.race = search.race.with_rival()
+                self.arms[str(self.race.rival)] = self.rival
             self.raced = [*self._raced({}), *failed]
             lost = {each.setting for each in self.raced if each.result.status != "completed"}
             if name not in lost or search.control in lost:
@@ -431,9 +430,10 @@ class _Run:
         arms = [search.control, *others[: search.settings.num_finalists]]
         results = [each.result for each in finished]
         raced = first_seeds(arms, self.race, results)
-        with_rival = first_seeds([*arms, RIVAL], self.race, results)
+        rival = str(self.race.rival)
+        with_rival = first_seeds([*arms, rival], self.race, results)
         if len(with_rival) * len(arms) == len(raced) * (len(arms) + 1):  # it has kept pace
-            arms, raced = [*arms, RIVAL], with_rival
+            arms, raced = [*arms, rival], with_rival
         if len(raced) >= MIN_SEEDS * len(arms):
             self.raced = raced + [
                 each._replace(role="finalist") for each in finished if each.setting in failed
@@ -459,7 +459,7 @@ class _Run:
             return table, with_hyperparameters(found, self.searched)
         epochs = search.settings.training.epochs
         table = comparison_table(self.raced, self.race, search.objective)
-        compared, records = without_rival(table, self.raced)
+        compared, records = without_rival(table, self.raced, self.race)
         if compared.empty:  # finalist and control have failed
             compared, records = table, self.raced
         finalist = Setting.of(records[0].result)  # the control has its hyperparameters

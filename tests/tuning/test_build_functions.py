@@ -25,12 +25,13 @@ from dropout_zoo.tuning.joint_answer import (
     with_hyperparameters,
     without_rival,
 )
-from dropout_zoo.tuning.race import RIVAL, RaceSettings, comparison_table, run_race
+from dropout_zoo.tuning.race import RaceSettings, comparison_table, run_race
 from dropout_zoo.tuning.recording import RecordingTrainer
 from dropout_zoo.tuning.search import Search, TuningSettings
 from dropout_zoo.tuning.setting import Setting
 
 QUICK = {"rates": [0.2, 0.5], "epochs": 2, "max_trials": 3, "num_seeds": 3, "progress": False}
+RIVAL = "no dropout, tuned"
 QUICK |= {"seed": 5}  # trials of both structures, and a tuned control with other hyperparameters
 
 
@@ -437,7 +438,7 @@ TUNED = {RIVAL: Setting({"hidden": 0.0}, {"units": 16})}
 
 def raced(*, finalist, tuned, seeds=10, **length):
     """The answer of a race in which no dropout has a loss of 0.5, others as given, and its runs."""
-    race = RaceSettings(NONE, 0, seeds, None, rival=True)
+    race = RaceSettings(NONE, 0, seeds, None, rival=RIVAL)
     losses = {NONE: 0.5, "finalist 1": finalist, RIVAL: tuned}
 
     def train(members):
@@ -450,7 +451,7 @@ def raced(*, finalist, tuned, seeds=10, **length):
 
     records = run_race(CONTROL | FINALIST | TUNED, race, LOSS, train)
     table = comparison_table(records, race, LOSS)
-    found = answer(*without_rival(table, records), race, LOSS, SPACE, max_epochs=20)
+    found = answer(*without_rival(table, records, race), race, LOSS, SPACE, max_epochs=20)
     found = with_hyperparameters(found, records)
     return compared_with_rival(found, table, records, race, LOSS, max_epochs=20), table, records
 
@@ -520,7 +521,7 @@ def test_a_race_that_only_the_tuned_control_completes_compares_nothing(few_digit
 
 
 def test_without_a_tuned_control_the_error_probability_is_not_divided():
-    assert race_of(10).rival is False
+    assert race_of(10).rival is None
     race = RaceSettings(NONE, 0, 10, None)
 
     def made(member):

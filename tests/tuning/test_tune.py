@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 from keras import layers
 
-from dropout_zoo.models import build_mlp, dropout_sites
+from dropout_zoo.models import ConcreteDropout, build_mlp, dropout_sites
 from dropout_zoo.studies import DifferenceDisplay, generalization_gaps, verdict_by_setting
 from dropout_zoo.training import Dataset, targets_for
 from dropout_zoo.tuning import TuningResult, tune
+from dropout_zoo.tuning.search import Search, TuningSettings
 
 NONE, GIVEN = "no dropout", "as given"
 
@@ -414,6 +415,38 @@ class OwnNoise(OwnDropout):
 
     def get_config(self):
         return {"name": self.name}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of KerasTuner's dependencies
+@pytest.mark.slow
+def test_a_search_of_hyperparameters_names_its_controls_by_what_they_leave_on(few_digits):
+    def build(hp):
+        x = inputs = keras.Input((28, 28))
+        x = layers.Dense(hp.Choice("units", [4, 8]), "relu")(layers.Flatten()(x))
+        x = layers.Dropout(0.3, name="drop")(OwnNoise(name="noise")(x))
+        model = keras.Model(inputs, layers.Dense(10, "softmax")(x))
+        model.compile("adam", "sparse_categorical_crossentropy")
+        return model
+
+    result = tune(build, few_digits, rates=0.3, max_trials=3, num_seeds=2, epochs=1, progress=False)
+    control = "no dropout at the searched sites"
+    assert result.control == control
+    named = {*result.trials["setting"], *result.finalists["setting"]}
+    without = {name for name in named if "dropout" in name}
+    assert control in without and len(without) > 3
+    assert all(control in name for name in without)
+    assert f"over {control}" in result.plot().race.label
+
+
+def test_a_learned_rate_is_in_every_setting(few_digits):
+    inputs = keras.Input((28, 28))
+    x = layers.Dropout(0.3, name="drop")(layers.Flatten()(inputs))
+    outputs = ConcreteDropout(layers.Dense(10, "softmax"), name="learned")(x)
+    model = keras.Model(inputs, outputs)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    search = Search(model, few_digits, TuningSettings())
+    assert search.control == "no dropout at the searched sites"
+    assert list(search.fixed) == ["learned"]
 
 
 def test_dropout_that_cannot_be_set_is_said_to_be_in_every_setting(few_digits):
