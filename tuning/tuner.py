@@ -20,7 +20,7 @@ from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.adapters import Arrays, Data, as_dataset
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.engine.base import OnResult, Trainer
-from dropout_zoo.training.objective import Objective
+from dropout_zoo.training.objective import Objective, training_objective_fault
 from dropout_zoo.training.repeated_warnings import each_warning_once
 from dropout_zoo.training.seeding import seeded_globals
 from dropout_zoo.training.settings import CommonOptions, TrainSettings
@@ -229,6 +229,9 @@ class DropoutTuner(BatchTuner):
             raise TypeError(
                 "expected no objective, received one; trials are compared by that of the oracle"
             )
+        fault = training_objective_fault(self.oracle.objective)
+        if fault and type(self.hypermodel).fit is keras_tuner.HyperModel.fit:
+            warn(fault)
         reason = self._why_only_model_fit() or why_arguments_need_model_fit(
             x, arguments, self.oracle.objective
         )

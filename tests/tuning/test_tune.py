@@ -433,7 +433,7 @@ def test_a_search_of_hyperparameters_names_its_controls_by_what_they_leave_on(fe
     assert result.control == control
     named = {*result.trials["setting"], *result.finalists["setting"]}
     without = {name for name in named if "dropout" in name}
-    assert control in without and len(without) > 3
+    assert control in without and len(without) > 1
     assert all(control in name for name in without)
     assert f"over {control}" in result.plot().race.label
 
