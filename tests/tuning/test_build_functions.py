@@ -235,6 +235,65 @@ def weighted_losses(hp):
     return compiled([layers.Dense(4), layers.Dropout(0.5)], loss_weights=weights)
 
 
+class Penalty(layers.Layer):
+    def __init__(self, weight):
+        super().__init__()
+        self.weight, self.dense = weight, layers.Dense(4)
+
+    def call(self, x):
+        outputs = self.dense(x)
+        self.penalize(outputs)
+        return outputs
+
+    def penalize(self, outputs):
+        self.add_loss(self.scale() * keras.ops.mean(outputs**2))
+
+    def scale(self):
+        return self.weight
+
+
+def own_penalty(hp):
+    return compiled([Penalty(hp.Float("weight", 0.1, 1.0)), layers.Dropout(0.5)])
+
+
+def own_loss(hp):
+    power = hp.Choice("power", [1, 2])
+
+    def loss(y_true, y_pred):
+        of_classes = keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+        return of_classes**power
+
+    return compiled([layers.Dense(4), layers.Dropout(0.5)], loss=loss)
+
+
+class OwnLoss(keras.Model):
+    def __init__(self, weight, units):
+        super().__init__()
+        self.weight, self.flatten, self.dense = weight, layers.Flatten(), layers.Dense(units)
+        self.dropout, self.last = layers.Dropout(0.5), layers.Dense(10, "softmax")
+
+    def call(self, x, training=False):
+        return self.last(self.dropout(self.dense(self.flatten(x)), training=training))
+
+    def get_config(self):
+        return {"weight": self.weight, "units": self.dense.units}
+
+    def compute_loss(self, *arguments, **named):
+        return super().compute_loss(*arguments, **named) * self.weight
+
+
+def own_compute_loss(hp):
+    model = OwnLoss(hp.Float("weight", 0.1, 1.0), 4)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+
+def own_code_of_another_width(hp):
+    model = OwnLoss(0.5, hp.Choice("units", [4, 8]))
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+
 def named_like_a_site(hp):
     return compiled([layers.Dense(hp.Choice("drop", [4, 8])), layers.Dropout(0.5, name="drop")])
 
@@ -253,6 +312,9 @@ def failing(hp):
         (penalized, {}, "'l2' changes; choose an objective such as val_accuracy"),
         (penalized_activations, {}, "'l2' changes; choose an objective such as val_accuracy"),
         (weighted_losses, {}, "'weight' changes; choose an objective such as val_accuracy"),
+        (own_penalty, {}, "own code adds, which the hyperparameter 'weight' changes; choose"),
+        (own_loss, {}, "own code adds, which the hyperparameter 'power' changes; choose"),
+        (own_compute_loss, {}, "own code adds, which the hyperparameter 'weight' changes; choose"),
         (named_like_a_site, {}, "received 'drop'; rename them"),
         (failing, {}, "expected failing.hp. to return a Keras model, received ValueError"),
         (OwnFit(), {}, "without a fit of its own, received OwnFit"),
@@ -272,6 +334,10 @@ def test_what_cannot_be_searched_is_refused_before_training(few_digits, function
 def test_penalties_may_be_searched_by_another_objective(few_digits):
     settings = TuningSettings(training=TrainSettings(objective="val_accuracy"))
     assert Search(penalized, few_digits, settings).joint.names == ["l2"]
+
+
+def test_code_that_adds_to_the_loss_may_have_other_hyperparameters(few_digits):
+    assert search(own_code_of_another_width, few_digits).joint.names == ["units"]
 
 
 @pytest.mark.slow

@@ -161,8 +161,16 @@ def sequential():
     return keras.Sequential([keras.Input((), dtype="string"), vectorize, *embed])
 
 
-@pytest.mark.parametrize("kind", [Classifier, WithNumbers])
-@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "later"),
+    [
+        (WithNumbers, True),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in ((Classifier, False), (Classifier, True), (WithNumbers, False))
+        ),
+    ],
+)
 def test_a_subclassed_model_of_strings_is_cloned_and_trained(kind, later):
     model = kind(None) if later else kind()
     if later:
