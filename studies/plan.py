@@ -17,6 +17,7 @@ from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.result import StudyResult
 from dropout_zoo.studies.run_directory import claim_directory
 from dropout_zoo.training.data.adapters import Data, as_dataset
+from dropout_zoo.training.data.array_checks import DataError
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.structures import is_structure
 from dropout_zoo.training.engine.timing import TrainingSpeed, measure_speed
@@ -325,7 +326,12 @@ def as_classification(dataset: Data) -> Dataset:
         ValueError: they are of another task, have several inputs, or are streamed.
     """
     data = as_dataset(dataset)
-    data.check_in_memory()
+    if data.stream is not None:
+        raise DataError(
+            f"{data.source}: expected all training examples in memory, received a "
+            f"{data.stream.kind} that is streamed, whose classes this study cannot know; use "
+            "arrays, or a source that fits in memory"
+        )
     if is_structure(data.train[0]):
         raise ValueError(
             "expected inputs in one array, which this study can change, received several in a "
