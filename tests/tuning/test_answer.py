@@ -148,10 +148,9 @@ def test_without_an_end_of_training_neither_gain_nor_harm_is_claimed_or_ruled_ou
 
 def lucky_race(objective, curves):
     """What is concluded from runs without dropout alone, and a chance level of 0.5."""
-    race = race_of(len(curves))
-    best = [
-        int(np.argmax(curve) if objective == ACCURACY else np.argmin(curve)) for curve in curves
-    ]
+    race = race_of(len(curves), ratio=0.2)
+    choose = np.argmax if objective == ACCURACY else np.argmin
+    best = [int(choose(curve)) for curve in curves]
     made = [
         TrainingRecord(
             NONE,
@@ -181,7 +180,7 @@ def test_the_best_of_many_epochs_does_not_beat_chance_by_luck():
         kinds.append(found.kind == "no better than chance")
         doubts.append("not reliably better than always predicting the" in found.sentence)
     assert 0.35 < np.mean(kinds) < 0.65  # the mean is as often below the level as above it
-    assert np.mean(np.logical_or(kinds, doubts)) > 0.9
+    assert np.mean(np.logical_or(kinds, doubts)) > 0.95
 
 
 def test_a_model_that_has_learned_is_not_doubted():
