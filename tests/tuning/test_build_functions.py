@@ -152,7 +152,9 @@ def test_the_line_connects_trials_with_the_same_hyperparameters():
     drawn = {line.get_label(): line for line in display.axes_[0].get_lines()}
     line = drawn["trials that differ in this rate alone"]
     assert line.get_xydata().tolist() == [[0.0, 0.2], [0.2, 0.1]]
-    assert sorted(drawn["trial"].get_xdata()) == [0.0, 0.0, 0.2, 0.3]
+    assert sorted(drawn["trial"].get_xdata()) == [0.2, 0.3]
+    controls = drawn["its control, connected with it"]
+    assert controls.get_xdata().tolist() == [0.0, 0.0]
     plt.close(display.figure_)
 
 
