@@ -79,8 +79,15 @@ def resolve_model(
         if is_plain_model(model) and builder_of(model) is None:
             model = with_rates(model, {})  # the caller's stays as it is
         # A subclassed model is built by its first call only.
-        model(np.zeros((1, *input_shape), "float32"))
+        model(_example(input_shape, adapt_to))
     return model
+
+
+def _example(input_shape: Sequence[int], inputs: Any) -> Any:
+    """One example of the inputs: zeros, or a symbol where strings have to be looked up."""
+    if getattr(getattr(inputs, "dtype", None), "kind", "") == "O":
+        return keras.KerasTensor((1, *input_shape), "string")
+    return np.zeros((1, *input_shape), "float32")
 
 
 def resolve_variant(

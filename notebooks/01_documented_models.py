@@ -258,7 +258,7 @@ pd.DataFrame(rows).round(3).set_index(["activation f", "form"])
 # model and keeps its layers and weights.
 
 # %%
-control = with_rates(mlp, {site.path: 0.0 for site in dropout_sites(mlp)})
+control = with_rates(mlp, 0.0)
 rows = {"layers": [], "parameters": [], "rates": [], "inference": [], "training": []}
 for net in (mlp, control):
     inference = outputs_of(net, batch)

@@ -17,21 +17,20 @@ from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.result import StudyResult
 from dropout_zoo.studies.run_directory import claim_directory
 from dropout_zoo.training.data.adapters import Data, as_dataset
+from dropout_zoo.training.data.array_checks import DataError
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.structures import is_structure
 from dropout_zoo.training.engine.timing import TrainingSpeed, measure_speed
 from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
+from dropout_zoo.training.repeated_warnings import each_warning_once
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 Measure = Callable[["Setting", TrainedMember], Mapping[str, Any]]
 """Measures more about a training run; returns values by column name."""
 
 Result = TypeVar("Result", bound=StudyResult)
-
-NO_DROPOUT = "no dropout"
-"""Name of the control in every study of one model on one dataset."""
 
 _PLAN_FILE = "plan.json"
 _SETTINGS_SHOWN = 20
@@ -307,6 +306,7 @@ class StudyPlan(Generic[Result]):
         with tempfile.TemporaryDirectory(prefix="dropout-zoo-") as temporary:
             self.trainer(self.setups[0], Path(temporary))
 
+    @each_warning_once()
     def run(self, execution: Execution | None = None) -> Result:
         """Train everything and return the result.
 
@@ -336,7 +336,12 @@ def as_classification(dataset: Data) -> Dataset:
         ValueError: they are of another task, have several inputs, or are streamed.
     """
     data = as_dataset(dataset)
-    data.check_in_memory()
+    if data.stream is not None:
+        raise DataError(
+            f"{data.source}: expected all training examples in memory, received a "
+            f"{data.stream.kind} that is streamed, whose classes this study cannot know; use "
+            "arrays, or a source that fits in memory"
+        )
     if is_structure(data.train[0]):
         raise ValueError(
             "expected inputs in one array, which this study can change, received several in a "

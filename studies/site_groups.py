@@ -16,8 +16,9 @@ from dropout_zoo.models.factory import (
 )
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.models.guidance import check_rate, listed_rates
+from dropout_zoo.studies.control_names import name_of_control
 from dropout_zoo.studies.metric_names import rate_text
-from dropout_zoo.studies.plan import NO_DROPOUT, Setting, TrainingSetup
+from dropout_zoo.studies.plan import Setting, TrainingSetup
 from dropout_zoo.training.data.dataset import Dataset
 
 RateSpec = float | Mapping[str, float] | None
@@ -113,7 +114,8 @@ def named_rates(
         ValueError: a rate is out of range, or there is no such site.
     """
     given = {site.path: site.rate for site in settable_sites(model)}
-    named = {NO_DROPOUT: dict.fromkeys(given, 0.0)}
+    nothing = dict.fromkeys(given, 0.0)
+    named = {name_of_control(model, nothing): nothing}
     for each in rate_specs(rates):
         if each is None:
             name, wanted = AS_GIVEN, given
@@ -156,16 +158,18 @@ def with_and_without_dropout(
         The settings, no dropout first, with which the others are compared.
     """
     prefix = f"{level}, " if level else ""
+    named = named_rates(setup.model, rates, sites)
+    control = next(iter(named))
     return [
         Setting(
             f"{prefix}{name}",
             {**(factors or {}), factor: name},
             each,
             setup,
-            None if name == NO_DROPOUT else f"{prefix}{NO_DROPOUT}",
+            None if name == control else f"{prefix}{control}",
             seeds,
         )
-        for name, each in named_rates(setup.model, rates, sites).items()
+        for name, each in named.items()
     ]
 
 
@@ -197,16 +201,17 @@ def over_rates(
         The settings, a rate of 0 first, with which the others are compared.
     """
     paths = sites_of(setup.model, sites)
+    control = name_of_control(setup.model, rates_at(setup.model, paths, 0.0, others))
     settings = []
     for rate in check_rates(rates):
-        dropout = f"rate {rate_text(rate)}" if rate else NO_DROPOUT
+        dropout = f"rate {rate_text(rate)}" if rate else control
         settings.append(
             Setting(
                 f"{level}, {dropout}",
                 {**factors, factor: rate if factor == "rate" else dropout},
                 rates_at(setup.model, paths, rate, others),
                 setup,
-                f"{level}, {NO_DROPOUT}" if rate else None,
+                f"{level}, {control}" if rate else None,
                 seeds,
             )
         )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import pandas as pd
 
 from dropout_zoo.models.wording import count_of
+from dropout_zoo.studies.control_names import one_or_more
 from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL, PairedDifference
 from dropout_zoo.studies.result import GAIN_COLUMNS, TrainingStudyResult
 from dropout_zoo.studies.training_ends import length_sentences
@@ -234,9 +235,3 @@ def basis_sentences(result: TrainingStudyResult) -> list[str]:
         *failure_sentences(result.failures()),
         method_sentence(result),
     ]
-
-
-def one_or_more(controls: Iterable[str]) -> str:
-    """Name the control, or say that each setting has its own."""
-    different = list(dict.fromkeys(controls))
-    return different[0] if len(different) == 1 else "the same model without dropout"

@@ -15,6 +15,8 @@ from dropout_zoo.training.schedules import RateSchedule, check_schedule
 class RateScheduler(keras.callbacks.Callback):
     """Keras callback that multiplies every dropout rate by the factor of a schedule.
 
+    Layers of your own that draw their masks or noise themselves keep their rates.
+
     The model's rates must be variables: train ``with_runtime_rates(model)``. Keras reads the rate
     of a plain dropout layer only once, before the first step. The history gains the columns
     ``rate_factor`` and, for each site, ``rate/<path>``, the fraction that was dropped. The original
@@ -52,7 +54,7 @@ class RateScheduler(keras.callbacks.Callback):
         """
         self._layers = runtime_rates(self.model)
         for site in settable_sites(self.model):
-            if site.path not in self._layers:
+            if site.path not in self._layers and not site.own_noise:
                 raise ValueError(
                     "expected a model whose dropout rates are variables, received one in which "
                     f"{site.path!r} is a plain {type(site.layer).__name__}, whose rate Keras reads "

@@ -132,6 +132,23 @@ def check_validation_objective(objective: Objective) -> None:
     )
 
 
+def training_objective_fault(objective: Any) -> str | None:
+    """Say what is wrong with an objective of KerasTuner that is measured on training examples.
+
+    Args:
+        objective: a `keras_tuner.Objective`, or several together.
+
+    Returns:
+        The message; None for objectives of the validation set.
+    """
+    for each in getattr(objective, "objectives", [objective]):
+        try:
+            check_validation_objective(Objective(each.name, each.direction))
+        except ValueError as error:
+            return str(error)
+    return None
+
+
 def as_columns(measured: Mapping[str, Any]) -> dict[str, float]:
     """Split array-valued metrics into columns of numbers.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import tempfile
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from dropout_zoo.models.graph.cloning import is_built_again, own_models, why_not
 from dropout_zoo.models.graph.model_graph import flat_layers, is_own_code, is_plain_model
 from dropout_zoo.models.graph.runtime_rates import runtime_rates
 from dropout_zoo.models.keras_internals import learning_rate_of
+from dropout_zoo.training.data.keras_inputs import as_keras_inputs
 from dropout_zoo.training.data.structures import (
     Structure,
     arrays_of,
@@ -35,10 +35,18 @@ from dropout_zoo.training.objective import (
     parse_objective,
 )
 from dropout_zoo.training.plan import Examples, Plan, evaluate
+from dropout_zoo.training.repeated_warnings import warn_once
 from dropout_zoo.training.settings import ORDERS, TrainSettings
 
 if TYPE_CHECKING:
     from dropout_zoo.training.data.dataset import Dataset
+
+
+_LOOKUPS = (
+    keras.layers.TextVectorization,
+    keras.layers.StringLookup,
+    keras.layers.IntegerLookup,
+)
 
 
 def make_plan(
@@ -165,7 +173,7 @@ def _warn_of_fixed_weights(plan: Plan) -> None:
     ]
     if fixed:
         names = ", ".join(map(repr, fixed[:3])) + (", ..." if len(fixed) > 3 else "")
-        warnings.warn(
+        warn_once(
             f"expected initial weights that are drawn from the seed of a member, received {names}, "
             f"which {model.name!r} gives the same values every time; remove the seeds from the "
             "initializers in its code, if that is not intended",
@@ -182,16 +190,30 @@ def built(model: keras.Model, dataset: Dataset) -> keras.Model:
     Raises:
         ValueError: the call fails.
     """
+    _check_vocabularies(model)
     if model.built:
         return model
     if is_plain_model(model) and builder_of(model) is None:
         model = with_rates(model, {})
     x = take(dataset.train[0], slice(1))
     try:
-        model(x)
+        model(as_keras_inputs(x))
     except Exception as error:  # the user's own code may raise anything
         raise error_of_inputs(model, x, error) from error
     return model
+
+
+def _check_vocabularies(model: keras.Model) -> None:
+    """Check that no layer that looks strings or integers up still has no vocabulary."""
+    for layer in flat_layers(model):
+        if not isinstance(layer, _LOOKUPS):
+            continue
+        if not layer.get_vocabulary(include_special_tokens=False):
+            raise ValueError(
+                f"expected layers that know their vocabulary, received {layer.name!r} "
+                f"({type(layer).__name__}) without one; call its adapt(x) with the training "
+                "inputs, or give it a vocabulary"
+            )
 
 
 def _check_adapted(model: keras.Model) -> None:

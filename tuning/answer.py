@@ -16,6 +16,7 @@ from dropout_zoo.studies.site_groups import AS_GIVEN
 from dropout_zoo.studies.training_ends import TOLERATED_SHARE, not_ended_sentence, share_not_ended
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import Objective
+from dropout_zoo.tuning.beyond_chance import beyond_chance
 from dropout_zoo.tuning.budget import Budget
 from dropout_zoo.tuning.chance import Chance
 from dropout_zoo.tuning.race import RaceSettings
@@ -95,28 +96,20 @@ def answer(
     }
     failures = _failures(records, race)
     kind, text = _compared(table, best, race, objective, failures)
-    sentences = []
+    sentences: list[str] = []
+    doubts: list[str] = []
     lost = race.control in failures  # so that nothing is claimed that could be doubted
     if chance is not None and not lost:
-        reached = float(np.mean([_at_best(each, chance) for each in of_setting[name]]))
-        if not chance.is_beaten_by(reached):
-            kind, text = (
-                CHANCE,
-                (
-                    f"No better than always predicting {chance.prediction}: "
-                    f"{chance.objective.name} {reached:.4g} compared with {chance.value:.4g}. The "
-                    "rates cannot be compared before the model learns"
-                ),
-            )
+        kind, text, doubts = _against_chance(kind, text, of_setting[name], chance, race)
     if not_ended and not lost:
         # Neither a gain nor harm is claimed or ruled out: the order may change.
         if kind != CHANCE:
             text = f"Best so far: {described_best(best, race, objective)}"
         kind = NOT_ENDED
         shares = {_described(s, of_setting, race): share for s, share in not_ended.items()}
-        settings = len(of_setting) + race.rival  # which is compared later
+        settings = len(of_setting) + (race.rival is not None)  # which is compared later
         sentences.append(not_ended_sentence(shares, settings, {max_epochs}))
-    sentences.append(f"{text}.")
+    sentences += [f"{text}.", *doubts]
     if dropped := [told for setting, told in failures.items() if setting != race.control]:
         sentences.append(f"Not compared: {'; '.join(dropped)}.")
     if name != race.control and kind in (GAIN, NO_DIFFERENCE):
@@ -311,9 +304,23 @@ def length_of(trained: TrainedMember) -> tuple[int, int]:
     return trained.best_epoch, len(trained.curves)
 
 
-def _at_best(trained: TrainedMember, chance: Chance) -> float:
-    row = trained.curves.set_index("epoch").loc[trained.best_epoch]
-    return float(row[chance.objective.name])
+def _against_chance(
+    kind: str, text: str, runs: Sequence[TrainedMember], chance: Chance, race: RaceSettings
+) -> tuple[str, str, list[str]]:
+    """The kind of answer and its sentence, unless nothing was learned, and what is in doubt."""
+    found = beyond_chance(runs, chance, race)
+    measured = (
+        f"better than always predicting {chance.prediction}: {chance.objective.name} "
+        f"{found.score:.4g} compared with {chance.value:.4g}"
+    )
+    if not chance.is_beaten_by(found.score):
+        how = f" ({found.epochs})" if found.epochs else ""
+        learns = "The rates cannot be compared before the model learns"
+        return CHANCE, f"No {measured}{how}. {learns}", []
+    if found.low <= 0:
+        basis = "; ".join(filter(None, [interval_text(found._asdict()), found.epochs]))
+        return kind, text, [f"The model is not reliably {measured} ({basis})."]
+    return kind, text, []
 
 
 def _about_range(rates: Mapping[str, float], space: SearchSpace) -> list[str]:

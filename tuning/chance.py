@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import keras
@@ -22,11 +23,13 @@ class Chance(NamedTuple):
         objective: the metric, and which direction of it is better.
         value: the metric's value for the constant prediction.
         prediction: the prediction in words.
+        by_split: the value on each split of the data over which `value` is averaged.
     """
 
     objective: Objective
     value: float
     prediction: str
+    by_split: Mapping[int, float] = MappingProxyType({})
 
     def is_beaten_by(self, score: float) -> bool:
         """Return whether a score is better than chance by more than rounding."""
@@ -63,7 +66,8 @@ def chance_of(
     if first is None:
         return None
     values = [each.value for split in splits if (each := found[split]) is not None]
-    return first._replace(value=float(np.mean(values)))
+    by_split = {split: each.value for split, each in found.items() if each is not None}
+    return first._replace(value=float(np.mean(values)), by_split=by_split)
 
 
 def _split_of(dataset: Dataset, split: int) -> Dataset:
@@ -79,7 +83,7 @@ def _chance_on(model: keras.Model, dataset: Dataset, objective: Objective) -> Ch
         return None
     if dataset.num_classes is not None:
         counts = np.bincount(train, minlength=dataset.num_classes)
-        if objective.name in _ACCURACIES:
+        if objective.name in ACCURACIES:
             share = float(np.mean(validation == counts.argmax()))
             return Chance(objective, share, "the most frequent class")
         if objective.name != "val_loss" or not _is_cross_entropy(model.loss):
@@ -99,7 +103,7 @@ def _chance_on(model: keras.Model, dataset: Dataset, objective: Objective) -> Ch
     return Chance(objective, value, "the mean of the targets")
 
 
-_ACCURACIES = ("val_accuracy", "val_acc", "val_sparse_categorical_accuracy",
+ACCURACIES = ("val_accuracy", "val_acc", "val_sparse_categorical_accuracy",
                "val_categorical_accuracy", "val_binary_accuracy")  # fmt: skip
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.tuning.finalist_search import FinalistSearch
 from dropout_zoo.tuning.progress import Progress
-from dropout_zoo.tuning.race import MIN_SEEDS, RIVAL, first_seeds, run_race
+from dropout_zoo.tuning.race import MIN_SEEDS, first_seeds, run_race
 from dropout_zoo.tuning.recording import RecordingTrainer
 from dropout_zoo.tuning.search import Search
 from dropout_zoo.tuning.setting import Setting
@@ -61,7 +60,8 @@ class FinalistRace:
             self.plan = search.race
             rival = found.rival
             if rival is not None and rival != control:
-                self.arms[RIVAL], self.plan = rival, replace(search.race, rival=True)
+                self.plan = search.race.with_rival()
+                self.arms[str(self.plan.rival)] = rival
             self.records = [*self._raced({}, found), *failed]
             lost = {each.setting for each in self.records if each.result.status != "completed"}
             if name not in lost or search.control in lost:
@@ -90,9 +90,10 @@ class FinalistRace:
         arms = [search.control, *others[: search.settings.num_finalists]]
         results = [each.result for each in finished]
         raced = first_seeds(arms, self.plan, results)
-        with_rival = first_seeds([*arms, RIVAL], self.plan, results)
+        rival = str(self.plan.rival)
+        with_rival = first_seeds([*arms, rival], self.plan, results)
         if len(with_rival) * len(arms) == len(raced) * (len(arms) + 1):  # it has kept pace
-            arms, raced = [*arms, RIVAL], with_rival
+            arms, raced = [*arms, rival], with_rival
         if len(raced) >= MIN_SEEDS * len(arms):
             self.records = raced + [
                 each._replace(role="finalist") for each in finished if each.setting in failed

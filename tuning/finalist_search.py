@@ -161,7 +161,7 @@ class FinalistSearch:
             project_name="oracle",
             overwrite=True,
         )
-        paired = PairedTrainer(self.trainer, search.without)
+        paired = PairedTrainer(self.trainer, search.without, search.control)
         tuner.search_with(paired)
         return [
             TrainingRecord(name, "trial", result) for name, result in tuner.results.items()

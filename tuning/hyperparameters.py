@@ -18,6 +18,7 @@ from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.models.keras_internals import compile_arguments
 from dropout_zoo.training.objective import Objective
+from dropout_zoo.tuning.own_losses import own_losses
 from dropout_zoo.tuning.trial_tables import COMPARISON_COLUMNS, SCORE_COLUMNS
 
 Built: TypeAlias = tuple[keras.Model, keras_tuner.HyperParameters]
@@ -201,9 +202,10 @@ class _Found:
         if self._objective.name.endswith("loss") and before.measured != after.measured:
             raise ValueError(
                 f"expected an objective that all settings measure alike, received "
-                f"{self._objective.name!r}, which contains the loss, the loss_weights or the "
-                f"penalties that the hyperparameter {name!r} changes; choose an objective such as "
-                "val_accuracy, or the weight_decay of an optimizer in place of a regularizer"
+                f"{self._objective.name!r}, which contains the loss, the loss_weights, the "
+                f"penalties or what your own code adds, which the hyperparameter {name!r} changes; "
+                "choose an objective such as val_accuracy, or the weight_decay of an optimizer in "
+                "place of a regularizer"
             )
         changes = self._changes.setdefault(name, set())
         if before.structure != after.structure:
@@ -275,7 +277,8 @@ def _measured(model: keras.Model) -> str:
         for layer in flat_layers(model)
         for value in _penalties(layer)
     ]
-    return json.dumps([loss, weights, sorted(set(penalties))], default=str, sort_keys=True)
+    own = sorted({json.dumps(each, sort_keys=True) for each in own_losses(model)})
+    return json.dumps([loss, weights, sorted(set(penalties)), own], default=str, sort_keys=True)
 
 
 def _penalties(layer: keras.Layer) -> Iterator[Any]:

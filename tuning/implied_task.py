@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -10,7 +11,11 @@ import pandas as pd
 
 from dropout_zoo.models.factory import ModelLike, builder_arguments, resolve_model
 from dropout_zoo.training.data.array_checks import Array, Task
+from dropout_zoo.training.data.loaders import NAMED_SETS, read_examples
+from dropout_zoo.training.data.table_columns import ColumnOptions
 from dropout_zoo.training.data.targets import task_of_loss
+
+NO_OPTIONS = ColumnOptions.of(None, (), ())
 
 
 def with_known_loss(model: ModelLike) -> ModelLike:
@@ -31,33 +36,39 @@ def with_known_loss(model: ModelLike) -> ModelLike:
     return resolve_model(model)
 
 
-def implied_task(model: Any, x: Any, y: Any, target: str | None = None) -> Task | None:
+def implied_task(model: Any, x: Any, y: Any, columns: ColumnOptions = NO_OPTIONS) -> Task | None:
     """Return the task of labels that a model takes for something else than `as_dataset` does.
 
     Args:
         model: the model; nothing is known of names and functions (see `with_known_loss`).
-        x: the inputs; a pair `(x, y)`; or a data frame with the target column.
+        x: the inputs; a pair `(x, y)`; a data frame with the target column; or the path of a file,
+            which is read if it may matter.
         y: the labels, or None.
-        target: the target column, or None.
+        columns: what is said about the columns of a table.
 
     Returns:
         `"regression"` for integers other than 0 and 1 if the model has one output unit and a loss
         that is not for classes; `"classification"` for floats if the loss takes class numbers;
         otherwise None.
     """
-    labels = _labels(x, y, target)
-    if labels is None or not isinstance(model, keras.Model):
+    task = task_of_loss(model) if isinstance(model, keras.Model) else None
+    labels = None if task is None else _labels(x, y, columns)
+    if labels is None:
         return None
-    task = task_of_loss(model)
     if labels.dtype.kind == "f" and task == "classification":
         return task
     quantities = labels.dtype.kind in "iu" and not np.isin(labels, (0, 1)).all()
     return task if quantities and task == "regression" else None
 
 
-def _labels(x: Any, y: Any, target: str | None) -> Array | None:
+def _labels(x: Any, y: Any, columns: ColumnOptions) -> Array | None:
     """Return what could be one label for each example."""
-    if target is not None and isinstance(x, pd.DataFrame) and target in x.columns:
+    target = columns.target
+    if isinstance(x, str | Path):
+        if y is not None or x in NAMED_SETS or Path(x).is_dir():  # known to be classes
+            return None
+        y = read_examples(x, options=columns).parts[0].y
+    elif target is not None and isinstance(x, pd.DataFrame) and target in x.columns:
         y = x[target]
     elif y is None and isinstance(x, tuple) and len(x) == 2:
         y = x[0][1] if isinstance(x[0], tuple) and len(x[0]) == 2 else x[1]

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dropout_zoo.models.wording import two_digits
+from dropout_zoo.studies.control_names import without_dropout
 from dropout_zoo.studies.training_ends import TOLERATED_SHARE, share_not_ended
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning.answer import (
@@ -23,7 +24,7 @@ from dropout_zoo.tuning.answer import (
     length_of,
     measured_text,
 )
-from dropout_zoo.tuning.race import RIVAL, RaceSettings, gains
+from dropout_zoo.tuning.race import RaceSettings, gains
 from dropout_zoo.tuning.setting import Setting, describe_hyperparameters
 from dropout_zoo.tuning.trial_tables import TrainingRecord
 
@@ -50,20 +51,21 @@ def with_hyperparameters(found: Answer, records: Sequence[TrainingRecord]) -> An
 
 
 def without_rival(
-    table: pd.DataFrame, records: Sequence[TrainingRecord]
+    table: pd.DataFrame, records: Sequence[TrainingRecord], race: RaceSettings
 ) -> tuple[pd.DataFrame, list[TrainingRecord]]:
     """Return the part of a race that is about dropout alone.
 
     Args:
         table: what `comparison_table` returned.
         records: the training runs of the race.
+        race: how settings were compared.
 
     Returns:
         Both without the best setting without dropout that has other hyperparameters.
     """
     return (
-        table[table["setting"] != RIVAL].reset_index(drop=True),
-        [each for each in records if each.setting != RIVAL],
+        table[table["setting"] != race.rival].reset_index(drop=True),
+        [each for each in records if each.setting != race.rival],
     )
 
 
@@ -90,24 +92,28 @@ def compared_with_rival(
         The answer with another sentence. It recommends the best setting without dropout where that
         is reliably better, or has the best mean and dropout has no reliable gain.
     """
+    rival = race.rival
+    if rival is None:
+        return found
+    without = without_dropout(race.control)
     rows = table.set_index("setting")
-    failed = [each for each in records if each.setting == RIVAL and RIVAL not in rows.index]
+    failed = [each for each in records if each.setting == rival and rival not in rows.index]
     if failed:
         values = describe_hyperparameters(failed[0].result.member.hyperparameters)
-        lost = f"Not compared: the best setting without dropout, {values}, which failed."
+        lost = f"Not compared: the best setting {without}, {values}, which failed."
         return replace(found, sentence=f"{found.sentence} {lost}")
-    names = [each for each in rows.index if each not in (race.control, RIVAL)]
-    if found.kind not in (*_CLAIMS, NOT_ENDED) or RIVAL not in rows.index or not names:
+    names = [each for each in rows.index if not race.is_control(each)]
+    if found.kind not in (*_CLAIMS, NOT_ENDED) or rival not in rows.index or not names:
         return found
-    runs = {name: [e.result for e in records if e.setting == name] for name in (RIVAL, names[0])}
-    setting = Setting.of(runs[RIVAL][0])
+    runs = {name: [e.result for e in records if e.setting == name] for name in (rival, names[0])}
+    setting = Setting.of(runs[rival][0])
     what = (
-        "The best setting without dropout that the search found, "
+        f"The best setting {without} that the search found, "
         f"{describe_hyperparameters(setting.hyperparameters)} "
-        f"({measured_text(rows.loc[RIVAL], objective)})"
+        f"({measured_text(rows.loc[rival], objective)})"
     )
-    better = objective.is_better(rows.loc[RIVAL, "mean"], than=rows.loc[found.setting, "mean"])
-    best = Answer(found.kind, RIVAL, setting.rates, found.sentence, setting.hyperparameters)
+    better = objective.is_better(rows.loc[rival, "mean"], than=rows.loc[found.setting, "mean"])
+    best = Answer(found.kind, rival, setting.rates, found.sentence, setting.hyperparameters)
     if found.kind == NOT_ENDED:
         if not better:
             return found
@@ -115,7 +121,7 @@ def compared_with_rival(
         row = table[table["setting"] == found.setting].iloc[0]
         told = _best_so_far(found, described_best(row, race, objective), what, shared)
         return replace(best, sentence=told)
-    if share_not_ended([length_of(each) for each in runs[RIVAL]], max_epochs) > TOLERATED_SHARE:
+    if share_not_ended([length_of(each) for each in runs[rival]], max_epochs) > TOLERATED_SHARE:
         return replace(found, sentence=f"{found.sentence} {what}, was not trained to the end.")
     scores = {name: [each.score for each in results] for name, results in runs.items()}
     row = gains(scores, race.against_rival(), objective)[names[0]]

@@ -7,7 +7,6 @@ from typing import Any
 
 from keras_tuner.engine.trial import Trial
 
-from dropout_zoo.studies.plan import NO_DROPOUT
 from dropout_zoo.training.engine.base import OnResult
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import Objective
@@ -66,14 +65,18 @@ class PairedTrainer:
     Args:
         trainer: trains the members.
         without: returns a setting without dropout.
+        control: what such a setting is called.
 
     Attributes:
         controls: the training runs without dropout.
     """
 
-    def __init__(self, trainer: RecordingTrainer, without: Callable[[Setting], Setting]) -> None:
+    def __init__(
+        self, trainer: RecordingTrainer, without: Callable[[Setting], Setting], control: str
+    ) -> None:
         self._trainer = trainer
         self._without = without
+        self._control = control
         self._known: set[str] = set()
         self.controls: list[TrainingRecord] = []
 
@@ -93,7 +96,7 @@ class PairedTrainer:
             wanted.append(member)
             if control.key not in self._known:
                 self._known.add(control.key)
-                wanted.append(control.member(member.seed, f"{member.label}, {NO_DROPOUT}"))
+                wanted.append(control.member(member.seed, f"{member.label}, {self._control}"))
         labels = {member.label for member in members}
         self._trainer.controls |= {each.label for each in wanted} - labels
         results = self._trainer.train(wanted, on_result)

@@ -36,9 +36,6 @@ fewer splits, their variance is hardly known."""
 MIN_SEEDS = 2
 """The smallest number of seeds, or of splits, that gives an interval."""
 
-RIVAL = "no dropout, tuned"
-"""Name of the best setting without dropout, where it has other hyperparameters than the control."""
-
 Train = Callable[[list[Member]], list[TrainedMember]]
 
 
@@ -54,7 +51,8 @@ class RaceSettings:
             None to train every seed on the given split.
         same_examples: whether all training runs on a split see the same training examples, which
             is not so where they come from a source with random augmentation.
-        rival: whether finalists are also compared with `RIVAL`, so that the error probability is
+        rival: name of the best setting without dropout, if finalists are also compared with it
+            because it has other hyperparameters than the control. The error probability is then
             divided between the two comparisons.
     """
 
@@ -63,7 +61,7 @@ class RaceSettings:
     num_seeds: int
     validation_ratio: float | None
     same_examples: bool = True
-    rival: bool = False
+    rival: str | None = None
 
     def members(self, name: str, setting: Setting, numbers: Iterable[int]) -> list[Member]:
         """Return the training runs of a setting.
@@ -100,11 +98,16 @@ class RaceSettings:
 
     def is_control(self, name: str) -> bool:
         """Return whether a setting is one that finalists are compared with."""
-        return name == self.control or (self.rival and name == RIVAL)
+        return name in (self.control, self.rival)
 
     def against_rival(self) -> RaceSettings:
-        """Return the comparison with `RIVAL` in place of the control."""
-        return replace(self, control=RIVAL)
+        """Return the comparison with the rival in place of the control."""
+        assert self.rival is not None
+        return replace(self, control=self.rival)
+
+    def with_rival(self) -> RaceSettings:
+        """Return the settings of a race that has a rival."""
+        return replace(self, rival=f"{self.control}, tuned")
 
 
 def run_race(
@@ -220,7 +223,7 @@ def gains(
         For each setting but the controls ``gain``, ``low``, ``high`` and ``level``, positive where
         it is better. The intervals hold simultaneously and at every look; NaN with a single seed.
     """
-    others = [name for name in scores if name != race.control and name != RIVAL]
+    others = [name for name in scores if not race.is_control(name)]
     if race.control not in scores or not others:
         return {}
     sign = 1.0 if objective.direction == "max" else -1.0
@@ -233,7 +236,9 @@ def gains(
         }
     seeds = differences.shape[-1]
     looks = sorted({*race.looks, seeds})
-    alpha = alpha_of_look(looks, looks.index(seeds)) / (len(others) * (1 + race.rival))
+    alpha = alpha_of_look(looks, looks.index(seeds)) / (
+        len(others) * (1 + (race.rival is not None))
+    )
     estimate = (
         paired_estimate(differences)
         if race.validation_ratio is None
@@ -320,7 +325,7 @@ def race_result(
         conclusions=(conclusion,) if conclusion else (),
         objective=objective,
         factors=["role"],
-        controls={name: control for name in rates if name not in (control, RIVAL)},
+        controls={each.setting: control for each in records if each.role != "control"},
     )
 
 

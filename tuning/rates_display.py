@@ -24,9 +24,11 @@ class RatesDisplay(Display):
 
     In the panels of the sites, all runs have the same seed: dots are the trials, the line connects
     those with the same rates at the other sites as one of the best, and the controls are horizontal
-    lines. Where other hyperparameters were searched, each trial has its own control, a dot at a
-    rate of 0, the line connects trials with the same hyperparameters, and recommended rates are not
-    marked if they are all 0. If the trials do not form a grid, the line is their mean at each rate.
+    lines. If the trials do not form a grid, the line is their mean at each rate. Where other
+    hyperparameters were searched, each trial has its own control, an open dot at a rate of 0 that a
+    thin line connects with it. Means over the hyperparameters would say nothing about rates, so the
+    thick line is left out unless trials differ in one rate alone, and recommended rates are not
+    marked if they are all 0.
     The last panel shows what the answer rests on: the gain of each finalist over no dropout on
     every new seed, and its mean with the interval. The tuned control, which is compared with the
     finalist, has no interval there. A search that ended before its race has no such panel.
@@ -150,7 +152,10 @@ class RatesDisplay(Display):
                 axis.sharey(of_sites[0])
                 axis.tick_params(labelleft=False)
         for axis, name in zip(of_sites, self.panels, strict=True):
-            self._draw_panel(axis, name, lines[name], label, line_kw, scatter_kw)
+            self._draw_trials(axis, name, scatter_kw)
+            if name in lines:
+                self._draw_line(axis, lines[name], label, line_kw)
+            self._mark(axis, name)
         axes[0].set_ylabel(f"{self.objective.name} at the best epoch, one seed")
         # Below the panel, where it hides nothing and takes no width.
         axes[0].legend(loc="upper left", bbox_to_anchor=(0, -0.16), frameon=False, fontsize=9)
@@ -172,12 +177,14 @@ class RatesDisplay(Display):
             "score", ascending=self.objective.direction == "min"
         )
         lines = [self._through(trials, setting) for _, setting in trials[compared].iterrows()]
-        if len(compared) > 1:
+        if self.hyperparameters:  # each panel may have one
+            lines = [{n: line for n, line in each.items() if len(line) >= 2} for each in lines]
+            lines = [each for each in lines if each] or [{}]
+        elif len(compared) > 1:
             lines = [each for each in lines if min(map(len, each.values())) >= 2]
         if not lines:
             means = {name: self.trials.groupby(name)["score"].mean() for name in self.panels}
-            others = "settings" if self.hyperparameters else "sites"
-            return f"mean over the other {others}", means
+            return "mean over the other sites", means
         # Of the longest ones, those of the best trial.
         longest = max(lines, key=lambda each: sum(map(len, each.values())))
         return "trials that differ in this rate alone", longest
@@ -192,24 +199,35 @@ class RatesDisplay(Display):
             for name in self.panels
         }
 
-    def _draw_panel(
-        self,
-        axis: Axes,
-        name: str,
-        scores: pd.Series[float],
-        label: str,
-        line_kw: Style,
-        scatter_kw: Style,
-    ) -> None:
-        draw_seeds(
-            axis, self.trials[name], self.trials["score"], GRAY, scatter_kw, marker="o",
-            markersize=4, label="trial",
-        )  # fmt: skip
+    def _draw_trials(self, axis: Axes, name: str, scatter_kw: Style) -> None:
+        """Draw a dot for each trial and, where trials have controls of their own, for these."""
+        trials, dot = self.trials, {"marker": "o", "markersize": 4}
+        if not self.hyperparameters:
+            draw_seeds(axis, trials[name], trials["score"], GRAY, scatter_kw, label="trial", **dot)
+            return
+        at_zero = (trials[list(self.panels)] == 0).all(axis=1)
+        controls = trials[at_zero].drop_duplicates(self.hyperparameters)
+        columns = [*self.hyperparameters, "score"]
+        pairs = trials[~at_zero].merge(
+            controls[columns], on=self.hyperparameters, suffixes=("", "_without")
+        )
+        for rate, *scores in pairs[[name, "score_without", "score"]].itertuples(index=False):
+            axis.plot([0, rate], scores, color=GRAY, linewidth=0.7, zorder=1, label="_pair")
+        for part, look in (
+            (trials[~at_zero], {"label": "trial"}),
+            (controls, {"label": "its control, connected with it", "markerfacecolor": "white"}),
+        ):
+            draw_seeds(axis, part[name], part["score"], GRAY, scatter_kw, **dot, **look)
+
+    def _draw_line(self, axis: Axes, scores: pd.Series[float], label: str, line_kw: Style) -> None:
         line = {
             "linestyle": "-", "marker": "s", "color": BLUE, "markersize": 5, "zorder": 3,
             "label": label,
         }  # fmt: skip
         axis.plot(scores.index, scores, **styled(Line2D, line, line_kw))
+
+    def _mark(self, axis: Axes, name: str) -> None:
+        """Mark the scores of the controls and the recommended rate, and name the panel."""
         controls = zip(self.controls.items(), CONTROL_STYLES, strict=False)
         for (control, score), (color, style) in controls:
             axis.axhline(

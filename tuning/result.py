@@ -71,7 +71,8 @@ class TuningResult:
         control: name of the setting without dropout at the searched sites.
         fixed_rates: rates by path of the sites that have dropout and were not searched; NaN if not
             known.
-        own_noise: paths of those that are noise layers of the user's own, which cannot be set.
+        unsettable: paths of those whose rates cannot be set: the layer learns its rate, or is
+            one of the user's own.
         objective: the metric by which settings were compared, and its direction.
         test: loss and metrics of the best model on the test set; empty without a test set.
         space: the search space, with the `best_hyperparameters` where there are any.
@@ -106,7 +107,7 @@ class TuningResult:
     sentence: str
     control: str
     fixed_rates: Mapping[str, float]
-    own_noise: Sequence[str]
+    unsettable: Sequence[str]
     objective: Objective
     test: Mapping[str, float]
     space: SearchSpace
@@ -188,7 +189,7 @@ class TuningResult:
                 path: math.nan if rate is None else rate
                 for path, rate in outcome["fixed_rates"].items()
             },
-            own_noise=outcome["own_noise"],
+            unsettable=outcome["unsettable"],
             objective=Objective(**outcome["objective"]),
             test={n: math.nan if value is None else value for n, value in outcome["test"].items()},
             space=SearchSpace(
@@ -222,9 +223,9 @@ class TuningResult:
         return "\n".join([*lines, "", self._comparison_text()])
 
     def _fixed_text(self) -> str:
-        settable = {p: rate for p, rate in self.fixed_rates.items() if p not in self.own_noise}
+        settable = {p: rate for p, rate in self.fixed_rates.items() if p not in self.unsettable}
         texts = [describe_rates(settable)]
-        for path in self.own_noise:
+        for path in self.unsettable:
             rate = self.fixed_rates[path]
             known = path if math.isnan(rate) else describe_rates({path: rate})
             texts.append(f"{known} (cannot be set)")
@@ -267,7 +268,7 @@ class TuningResult:
             "space": {name: list(rates) for name, rates in self.space.choices.items()},
             "sites": {name: list(paths) for name, paths in self.space.sites.items()},
             "fixed_rates": {path: finite_or_none(r) for path, r in self.fixed_rates.items()},
-            "own_noise": list(self.own_noise),
+            "unsettable": list(self.unsettable),
             "objective": self.objective._asdict(),
             "settings": [
                 {key: finite_or_none(value) for key, value in row.items()}

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from dropout_zoo.models.argument_validation import check_count, finite_or_none
 from dropout_zoo.models.factory import resolve_model
 from dropout_zoo.models.graph.sites import dropout_sites, settable_sites
 from dropout_zoo.models.wording import count_of
-from dropout_zoo.studies.plan import NO_DROPOUT
+from dropout_zoo.studies.control_names import NO_DROPOUT, without_dropout
 from dropout_zoo.studies.site_groups import AS_GIVEN
 from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.table_encoder import without_encoder
 from dropout_zoo.training.engine.base import PlannedTrainer
 from dropout_zoo.training.engine.timing import measure_speed
 from dropout_zoo.training.engine.trainer import MemberTrainer
@@ -97,6 +101,8 @@ class Search:
         function = build_function(model, dataset)
         self.joint: BuiltModels | None = None
         if function is None:
+            if isinstance(model, keras.Model) and dataset.encoder is not None:
+                model = without_encoder(model)
             resolved = resolve_model(
                 model, **dataset.builder_arguments, placements=settings.placements or ()
             )
@@ -142,20 +148,21 @@ class Search:
     def fixed_in(self, setting: Setting) -> dict[str, float]:
         """Return `fixed` for the hyperparameters of a setting."""
         kept = {path: rate for path, rate in self.without(setting).rates.items() if rate}
-        return kept | self.own_noise_in(setting)
+        return kept | self.unsettable_in(setting)
 
-    def own_noise_in(self, setting: Setting) -> dict[str, float]:
-        """Return the rates by path of noise layers of the user's own, which cannot be set.
+    def unsettable_in(self, setting: Setting) -> dict[str, float]:
+        """Return the rates by path of the sites whose rates cannot be set.
 
         Args:
             setting: a setting, of which the hyperparameters matter.
 
         Returns:
-            The rates; NaN for those that are not known.
+            The rates; NaN for those that are learned or not known.
         """
         joint = self.joint
         model = joint.model_of(setting.hyperparameters) if joint else self.model
-        return {site.path: site.rate for site in dropout_sites(model) if site.own_noise}
+        sites = [site for site in dropout_sites(model) if not site.is_settable]
+        return {site.path: math.nan if site.learned else site.rate for site in sites}
 
     @property
     def as_given(self) -> Setting | None:
@@ -205,8 +212,9 @@ class Search:
         within = "" if self.budget is None else f", within a budget of {self.budget}"
         twice = tuned = ""
         if self.joint is not None:
-            twice = ", each also without dropout"
-            tuned = ", and the best setting without dropout,"
+            without = without_dropout(self.control)
+            twice = f", each also {without}"
+            tuned = f", and the best setting {without},"
         return (
             f"{count_of(self.max_trials, 'trial')}{twice}, then {finalists} against {self.control}"
             f"{tuned} on up to {seeds}: at most {self.num_runs} training runs of at most "

@@ -22,6 +22,7 @@ from dropout_zoo.training.engine.interrupts import OutOfTimeError, TimeLimit
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import as_columns
 from dropout_zoo.training.plan import evaluate
+from dropout_zoo.training.repeated_warnings import each_warning_once
 from dropout_zoo.tuning import run_files
 from dropout_zoo.tuning.answer import Answer, answer, describe_rates, out_of_time
 from dropout_zoo.tuning.audit_errors import audit_errors
@@ -49,6 +50,7 @@ from dropout_zoo.tuning.setting import Setting
 from dropout_zoo.tuning.trial_tables import curves_table, scores_table
 
 
+@each_warning_once()
 def run_search(
     search: Search,
     directory: Path | None = None,
@@ -188,7 +190,7 @@ class _Run:
             sentence=found.sentence,
             control=search.control,
             fixed_rates=search.fixed_in(best),
-            own_noise=tuple(search.own_noise_in(best)),
+            unsettable=tuple(search.unsettable_in(best)),
             objective=objective,
             test=self._test(model),
             space=self.finalists.space_of(best),
@@ -261,7 +263,7 @@ class _Run:
             return table, with_hyperparameters(found, searched)
         epochs = search.settings.training.epochs
         table = comparison_table(raced, plan, search.objective)
-        compared, records = without_rival(table, raced)
+        compared, records = without_rival(table, raced, plan)
         if compared.empty:  # finalist and control have failed
             compared, records = table, raced
         finalist = Setting.of(records[0].result)  # the control has its hyperparameters

@@ -326,7 +326,7 @@ def _no_site_error(sites: Sequence[DropoutSite], wanted: Iterable[str]) -> Value
     """Return the error to raise where there is nothing to search."""
     received = ", ".join(
         f"{site.path} ({site.placement}{', a learned rate' * site.learned}"
-        f"{', noise of its own that cannot be set' * site.own_noise})"
+        f"{', noise of its own that cannot be set' * (not site.is_settable and site.own_noise)})"
         for site in sites
     )
     remedy = (

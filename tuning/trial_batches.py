@@ -274,4 +274,5 @@ class BatchTuner(ModelFitTuner):
 
 def warn(message: str) -> None:
     """Warn the caller of `DropoutTuner.search`."""
-    warnings.warn(message, stacklevel=3)  # in `search`, of its caller
+    # In `search`, which is decorated, of its caller.
+    warnings.warn(message, stacklevel=4)

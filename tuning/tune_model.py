@@ -10,6 +10,7 @@ import pandas as pd
 
 from dropout_zoo.training.data.adapters import Arrays, Data, as_dataset
 from dropout_zoo.training.data.array_checks import Task
+from dropout_zoo.training.data.table_columns import ColumnOptions
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 from dropout_zoo.tuning.budget import Budget, Duration
 from dropout_zoo.tuning.build_function import Tunable, takes_hyperparameters
@@ -191,7 +192,7 @@ def tune(
         target=target,
         drop=drop,
         text=text,
-        task=task or implied_task(model, x, y, target),
+        task=task or implied_task(model, x, y, ColumnOptions.of(target, drop, text)),
         seed=seed,
     )
     options = with_default_length(data.training_options | settings, data.num_examples())

@@ -21,7 +21,8 @@ from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.adapters import Arrays, Data, as_dataset
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.engine.base import OnResult, Trainer
-from dropout_zoo.training.objective import Objective
+from dropout_zoo.training.objective import Objective, training_objective_fault
+from dropout_zoo.training.repeated_warnings import each_warning_once
 from dropout_zoo.training.seeding import seeded_globals
 from dropout_zoo.training.settings import CommonOptions, TrainSettings
 from dropout_zoo.tuning.fit_arguments import (
@@ -167,6 +168,7 @@ class DropoutTuner(BatchTuner):
             overwrite=overwrite,
         )
 
+    @each_warning_once()
     def search(
         self,
         x: Data | Any = None,
@@ -226,6 +228,9 @@ class DropoutTuner(BatchTuner):
             raise TypeError(
                 "expected no objective, received one; trials are compared by that of the oracle"
             )
+        fault = training_objective_fault(self.oracle.objective)
+        if fault and type(self.hypermodel).fit is keras_tuner.HyperModel.fit:
+            warn(fault)
         reason = self._why_only_model_fit() or why_arguments_need_model_fit(
             x, arguments, self.oracle.objective
         )

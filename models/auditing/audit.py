@@ -73,9 +73,10 @@ def _limits(context: AuditContext) -> tuple[str, ...]:
 
 def _limit_of_own_noise(site: DropoutSite) -> str:
     rate = "" if isnan(site.rate) else f" at a rate of {site.rate:g}"
+    fixed = "" if site.is_settable else ", and its rate cannot be set"
     return (
         f"{site.path!r} ({type(site.layer).__name__}) applies dropout or other noise of its own"
-        f"{rate}: the rules do not apply to it, and its rate cannot be set"
+        f"{rate}: the rules do not apply to it{fixed}"
     )
 
 

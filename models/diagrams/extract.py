@@ -120,7 +120,12 @@ def _sites_in(operation: Any, sites: Sequence[DropoutSite]) -> tuple[SiteSpec, .
         return ()
     held = {id(layer) for layer in [operation, *flat_layers(operation)]}
     return tuple(
-        SiteSpec((_printable(site.path),), (site.rate,), site.placement, site.own_noise)
+        SiteSpec(
+            (_printable(site.path),),
+            (site.rate,),
+            site.placement,
+            own_noise=site.own_noise and not site.is_settable,
+        )
         for site in sites
         if id(site.layer) in held
     )

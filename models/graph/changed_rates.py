@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from math import isnan
@@ -38,7 +39,7 @@ def with_rates(
             compiled or not.
         rates: new rate (fraction dropped, in [0, 1)) by site, or by the path of a site, as
             `dropout_sites` returns them; sites that are left out keep their rates. Or one rate for
-            all sites whose rates can be set.
+            all sites whose rates can be set (`DropoutSite.is_settable`).
 
     Returns:
         A new model of plain Keras layers with the same weights, compiled in the same way, with a
@@ -51,6 +52,9 @@ def with_rates(
             without changing another one, the layer learns its rate, or it is a noise layer of the
             user's own.
         TypeError: the model or one of its layers cannot be cloned.
+
+    Warns:
+        UserWarning: one rate was given for all sites, and that of some sites cannot be set.
 
     Example:
         >>> from dropout_zoo.models import build_mlp, dropout_sites, with_rates
@@ -81,17 +85,25 @@ def with_rates(
 
 
 def _check_settable(site: DropoutSite) -> None:
+    if site.is_settable:
+        return
+    remedy = (
+        "read its rate from an attribute such as self.rate in each call, or use "
+        "keras.layers.Dropout, or a layer that calls one, in its place"
+    )
     if site.learned:
-        raise ValueError(
-            f"expected sites whose rates can be set, received {site.path!r}, whose layer "
-            f"learns its rate ({site.rate:.3g} so far); set its initial_rate instead"
-        )
-    if site.own_noise:
-        raise ValueError(
-            f"expected sites whose rates can be set, received {site.path!r}, whose layer "
-            f"({type(site.layer).__name__}) draws its noise itself; use keras.layers.Dropout, or a "
-            "layer that calls one, in its place"
-        )
+        remedy = "set its initial_rate instead"
+    raise ValueError(
+        f"expected sites whose rates can be set, received {_why_not_settable(site)}; {remedy}. One "
+        "rate for all, as in with_rates(model, 0.0), leaves such sites as they are, and "
+        "site.is_settable tells them apart"
+    )
+
+
+def _why_not_settable(site: DropoutSite) -> str:
+    if site.learned:
+        return f"{site.path!r}, whose layer learns its rate ({site.rate:.3g} so far)"
+    return f"{site.path!r}, whose layer ({type(site.layer).__name__}) draws its noise itself"
 
 
 def rates_fixed_in_code(model: keras.Model) -> list[str]:
@@ -145,6 +157,13 @@ def _rates_by_path(
         if not any(site.is_settable for site in sites.values()):
             for site in sites.values():
                 _check_settable(site)
+        kept = [_why_not_settable(site) for site in sites.values() if not site.is_settable]
+        if kept:
+            warnings.warn(
+                f"not every rate can be set to {rate:g}: the model keeps that of "
+                f"{'; and that of '.join(kept)}",
+                stacklevel=3,
+            )
         return {path: rate for path, site in sites.items() if site.is_settable}
     by_path = {
         site.path if isinstance(site, DropoutSite) else site: rate for site, rate in rates.items()
@@ -179,7 +198,8 @@ def _settings(
     again = is_built_again(model)
     composites = []
     for site in changed:
-        if site.owner is site.layer and not (again and type(site.layer) not in LIFTED):
+        own = site.own_noise or (again and type(site.layer) not in LIFTED)
+        if site.owner is site.layer and not own:
             settings[id(site.owner)][(site.argument,)] = wanted[site.path]
         elif site.owner not in composites:
             composites.append(site.owner)
@@ -187,7 +207,7 @@ def _settings(
         names = ", ".join(repr(site.path) for site in sites)
         owner = f"{type(sites[0].owner).__name__} {sites[0].owner.name!r}"
         if holder is None:
-            if any(type(s.layer) not in LIFTED or may_depend_on_rate(model, s) for s in sites):
+            if any(_is_in_config_alone(model, site) for site in sites):
                 raise ValueError(
                     f"expected sites whose rates can be set, received {names}, but no argument "
                     f"of {owner} sets just that rate; add one that get_config() returns"
@@ -202,6 +222,13 @@ def _settings(
             )
         settings[owner_id][path] = rates[0]
     return settings
+
+
+def _is_in_config_alone(model: keras.Model, site: DropoutSite) -> bool:
+    """Whether a rate that is set in a layer itself might not be all that has to change."""
+    if site.own_noise:  # it has been seen to drop at the rate that is set
+        return False
+    return type(site.layer) not in LIFTED or may_depend_on_rate(model, site)
 
 
 def _sites_by_argument(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,7 +17,14 @@ from dropout_zoo.models import keras_internals
 from dropout_zoo.models.graph.builders import builder_of, built_again
 from dropout_zoo.models.graph.compilation import compile_like
 from dropout_zoo.models.graph.equality import read_model
-from dropout_zoo.models.graph.likeness import OR_BUILD, build_like, keep_trainable, not_cloneable
+from dropout_zoo.models.graph.likeness import (
+    OR_BUILD,
+    build_like,
+    dtypes_of_inputs,
+    keep_trainable,
+    not_cloneable,
+    shapes_by_argument,
+)
 from dropout_zoo.models.graph.model_graph import flat_layers, is_own_code, is_plain_model
 from dropout_zoo.models.graph.sites import DROPOUT_FAMILY
 from dropout_zoo.models.layers.seeded_dropout import consume_seed
@@ -259,11 +266,18 @@ def _check_outputs(source: keras.Model, target: keras.Model) -> None:
     subclassed = [each for each in own_models(source) if not is_plain_model(each)]
     if not subclassed or not source.built:
         return
-    inputs = _example_inputs(source)
-    try:
-        expected, received = _outputs(source, inputs), _outputs(target, inputs)
-    except Exception as error:  # the user's own code may raise anything
-        raise not_cloneable(source, "call on random inputs", error) from error
+    compared, failed = None, None
+    for inputs in _example_inputs(source):
+        try:
+            compared = _outputs(source, inputs), _outputs(target, inputs)
+        except Exception as error:  # the user's own code may raise anything
+            failed = failed or error
+        else:
+            break
+    if compared is None:
+        assert failed is not None
+        raise not_cloneable(source, "call on random inputs", failed) from failed
+    expected, received = compared
     pairs = zip(expected, received, strict=True)
     if not all(np.allclose(*pair, rtol=1e-4, atol=1e-6, equal_nan=True) for pair in pairs):
         names = ", ".join(sorted({type(each).__name__ for each in subclassed}))
@@ -294,27 +308,31 @@ def _outputs(model: keras.Model, inputs: dict[str, Any]) -> list[np.ndarray]:
             state.assign(value)
 
 
-def _example_inputs(model: keras.Model) -> dict[str, Any]:
-    """Random inputs of a built model, as the arguments of its call."""
-    random = np.random.default_rng(0)
-
-    def example(shape: Any) -> Any:
-        sizes = [2, *(4 if side is None else side for side in shape[1:])]
-        return keras.ops.convert_to_tensor(random.uniform(size=sizes).astype("float32"))
-
+def _example_inputs(model: keras.Model) -> Iterator[dict[str, Any]]:
+    """Random inputs of a built model, as the arguments of its call, until it takes some."""
     if is_plain_model(model):
-        shapes = keras.tree.map_structure(lambda tensor: tuple(tensor.shape), model.input)
-    else:
-        config = model.get_build_config() or {}
-        if "shapes_dict" in config:
-            named = config["shapes_dict"].items()
-            return {
-                name.removesuffix("_shape"): keras.tree.map_shape_structure(example, shape)
-                for name, shape in named
-            }
-        shapes = config.get("input_shape")
-    first = next(iter(inspect.signature(model.call).parameters))
-    return {first: keras.tree.map_shape_structure(example, shapes)}
+        first = next(iter(inspect.signature(model.call).parameters))
+        random = np.random.default_rng(0)
+        yield {
+            first: keras.tree.map_structure(
+                lambda tensor: _example(tuple(tensor.shape), tensor.dtype, random), model.input
+            )
+        }
+        return
+    shapes = shapes_by_argument(model)
+    for dtypes in dtypes_of_inputs(shapes):
+        random, of = np.random.default_rng(0), iter(dtypes)
+        yield keras.tree.map_shape_structure(
+            lambda shape, of=of, random=random: _example(shape, next(of), random), shapes
+        )
+
+
+def _example(shape: Any, dtype: str, random: np.random.Generator) -> Any:
+    sizes = [2, *(4 if side is None else side for side in shape[1:])]
+    numbers = random.uniform(size=sizes).astype("float32")
+    if dtype == "string":
+        return keras.ops.convert_to_tensor(numbers.astype(str).astype(object), "string")
+    return keras.ops.convert_to_tensor(numbers)
 
 
 def copy_layer_weights(source: keras.Layer, target: keras.Layer) -> None:

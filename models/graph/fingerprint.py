@@ -13,6 +13,7 @@ from typing import Any
 import keras
 
 from dropout_zoo.models.graph.model_graph import flat_layers, read_graph
+from dropout_zoo.models.graph.own_noise import rate_attribute
 from dropout_zoo.models.graph.sites import DROPOUT_FAMILY
 from dropout_zoo.models.layers.drop_connect import DropConnect
 
@@ -138,8 +139,9 @@ def _settings(layer: keras.Layer, rates: bool) -> Any:
         config = _nameless(layer.get_config())
     except NotImplementedError:  # a user's layer that cannot be saved
         return None
-    if not rates and isinstance(layer, (*DROPOUT_FAMILY, DropConnect)):
-        del config["rate"]
+    if not rates:
+        known = isinstance(layer, (*DROPOUT_FAMILY, DropConnect))
+        config.pop("rate" if known else rate_attribute(layer), None)
     return config
 
 

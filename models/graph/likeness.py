@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
+import itertools
 import textwrap
 import warnings
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import keras
 
 from dropout_zoo.models import keras_internals
 from dropout_zoo.models.graph.model_graph import flat_layers
+
+_MOST_MIXED = 6  # inputs of which some may be strings
 
 OR_BUILD = "; or pass the function that builds the model in its place"
 """What users can do about any model that Keras cannot clone."""
@@ -30,8 +36,64 @@ def build_like(model: keras.Model, copy: keras.Model) -> None:
         try:
             copy.build_from_config(model.get_build_config())
         except Exception as error:  # the user's own code may raise anything
-            raise not_cloneable(model, "build_from_config()", error) from error
+            # Keras knows the shapes that a model was built with, and takes them for numbers.
+            if not _is_built_by_strings(model, copy):
+                raise not_cloneable(model, "build_from_config()", error) from error
     copy.built = True  # Keras sets it at the first call only
+
+
+def _is_built_by_strings(model: keras.Model, copy: keras.Model) -> bool:
+    """Build a copy of a subclassed model that takes strings, and return whether that succeeds."""
+    shapes = shapes_by_argument(model)
+    for dtypes in dtypes_of_inputs(shapes):
+        symbols = iter(
+            keras.KerasTensor(shape, dtype)
+            for shape, dtype in zip(_listed(shapes), dtypes, strict=True)
+        )
+        with suppress(Exception):  # the user's own code may raise anything
+            copy(**keras.tree.map_shape_structure(lambda _, of=symbols: next(of), shapes))
+            return True
+    return False
+
+
+def shapes_by_argument(model: keras.Model) -> dict[str, Any]:
+    """Return the shapes of the inputs that a subclassed model was built with.
+
+    Args:
+        model: the model, which is built.
+
+    Returns:
+        Shapes by argument of its call.
+    """
+    config = model.get_build_config() or {}
+    if "shapes_dict" in config:
+        named = config["shapes_dict"].items()
+        return {name.removesuffix("_shape"): shape for name, shape in named}
+    return {next(iter(inspect.signature(model.call).parameters)): config.get("input_shape")}
+
+
+def dtypes_of_inputs(shapes: Any) -> Iterator[tuple[str, ...]]:
+    """Return what the inputs of a subclassed model may be, which Keras does not record.
+
+    Args:
+        shapes: their shapes, in any structure.
+
+    Returns:
+        The types of the inputs in order: numbers first, then all strings, then mixtures of both.
+    """
+    number = len(_listed(shapes))
+    yield ("float32",) * number
+    yield ("string",) * number
+    if number <= _MOST_MIXED:
+        for mixed in itertools.product(("float32", "string"), repeat=number):
+            if len(set(mixed)) == 2:
+                yield mixed
+
+
+def _listed(shapes: Any) -> list[Any]:
+    found: list[Any] = []
+    keras.tree.map_shape_structure(found.append, shapes)
+    return found
 
 
 def keep_trainable(model: keras.Model, copy: keras.Model) -> None:

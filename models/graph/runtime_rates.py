@@ -83,6 +83,9 @@ def set_rates_in_place(model: keras.Model, rates: Mapping[str, float]) -> None:
     """
     changed = [site for site in settable_sites(model) if site.rate != rates[site.path]]
     for site in changed:
+        if site.own_noise:
+            setattr(site.layer, site.argument, rates[site.path])
+            continue
         set_dropout_rate(site.layer, site.argument, rates[site.path])
         for layer in flat_layers(model):
             if isinstance(layer, _ATTENTION) and dropout_of_attention(layer) is site.layer:
@@ -108,6 +111,8 @@ def plain_layer(layer: keras.Layer) -> keras.Layer:
 def why_rates_are_fixed(model: keras.Model) -> str | None:
     """Say why the dropout rates of a model cannot all become variables.
 
+    Rates that layers of the user's own read themselves stay numbers; see `why_rates_are_constants`.
+
     Args:
         model: a Keras model.
 
@@ -115,7 +120,7 @@ def why_rates_are_fixed(model: keras.Model) -> str | None:
         The reason, worded as the end of a sentence; None if they can.
     """
     for site in settable_sites(model):
-        if rate_in_variables(site.layer, site.argument) is not None:
+        if site.own_noise or rate_in_variables(site.layer, site.argument) is not None:
             continue
         if type(site.layer) not in LIFTED:
             if site.argument != "rate":
@@ -123,6 +128,25 @@ def why_rates_are_fixed(model: keras.Model) -> str | None:
             return f"{site.path!r} is a {type(site.layer).__name__}, a custom dropout layer"
         if site.layer is not site.owner and may_depend_on_rate(model, site):
             return f"the layer {site.owner.name!r} may fix the rate of {site.path!r} in its code"
+    return None
+
+
+def why_rates_are_constants(model: keras.Model, rates: Mapping[str, float]) -> str | None:
+    """Say why a model that has been traced cannot be trained at some rates.
+
+    Args:
+        model: the model.
+        rates: rate (fraction dropped) by site path.
+
+    Returns:
+        The reason, worded as the end of a sentence; None if it can be.
+    """
+    for site in settable_sites(model):
+        if site.own_noise and rates[site.path] != site.rate:
+            return (
+                f"{site.path!r} ({type(site.layer).__name__}) reads its rate in its own code, "
+                "which is traced anew for each rate"
+            )
     return None
 
 

@@ -18,7 +18,7 @@ from dropout_zoo.models.graph.model_graph import (
     reached_from,
     read_graph,
 )
-from dropout_zoo.models.graph.own_noise import is_own_noise, rate_of_own_noise
+from dropout_zoo.models.graph.own_noise import is_own_noise, rate_attribute, rate_of_own_noise
 from dropout_zoo.models.layers.concrete_dropout import ConcreteDropout
 from dropout_zoo.models.layers.drop_connect import DropConnect
 from dropout_zoo.models.layers.lifting import rate_in_variables
@@ -73,9 +73,10 @@ class DropoutSite:
         owner: the layer of the model's graph that contains the site: the dropout layer itself, or
             the composite or recurrent layer around it.
         learned: whether the layer learns its rate, so that it cannot be set (`ConcreteDropout`).
-        own_noise: whether the layer is of the user's own and draws its masks or noise itself, so
-            that its rate cannot be set. The rate is that of an attribute such as ``rate`` or
-            ``drop_prob``, or NaN if there is none.
+        own_noise: whether the layer is of the user's own and draws its masks or noise itself. The
+            rate is that of an attribute such as ``rate`` or ``drop_prob``, or NaN if there is none.
+        reads_rate: whether a layer of the user's own reads that attribute in each call, so that its
+            rate can be set.
 
     Example:
         >>> from dropout_zoo.models import build_cnn, dropout_sites
@@ -92,11 +93,12 @@ class DropoutSite:
     owner: keras.Layer = field(repr=False)
     learned: bool = False
     own_noise: bool = False
+    reads_rate: bool = False
 
     @property
     def is_settable(self) -> bool:
         """Whether the rate can be set."""
-        return not self.learned and not self.own_noise
+        return not self.learned and (self.reads_rate or not self.own_noise)
 
 
 def dropout_sites(model: keras.Model) -> list[DropoutSite]:
@@ -109,9 +111,11 @@ def dropout_sites(model: keras.Model) -> list[DropoutSite]:
     `dropout` and `recurrent_dropout` arguments of recurrent layers and the `dropout` of `Attention`
     and `AdditiveAttention`. A layer that is called several times is one site.
 
-    Layers of your own that draw their masks or noise themselves are sites whose rates cannot be
-    set. They are recognised by what they do: they are called on random numbers, and return them
-    unchanged at inference and changed at random in training.
+    Layers of your own that draw their masks or noise themselves are sites as well. They are
+    recognised by what they do: they are called on random numbers, and return them unchanged at
+    inference and changed at random in training. Their rates can be set if they are kept in an
+    attribute such as ``rate`` or ``drop_prob`` that is read in each call: at a rate of 0, the layer
+    has to return its inputs, and at others to drop that fraction of them.
 
     The placement of a site is read from the graph:
 
@@ -145,11 +149,11 @@ def dropout_sites(model: keras.Model) -> list[DropoutSite]:
     """
     if not isinstance(model, keras.Layer):  # a layer holds sites as a model does
         raise TypeError(f"expected a Keras model, received {type(model).__name__}")
-    return _find_sites(model, own_noise=True)
+    return _find_sites(model)
 
 
-def _find_sites(model: keras.Model, *, own_noise: bool) -> list[DropoutSite]:
-    """Find the sites; without layers of the user's own that draw noise, no layer is called."""
+def _find_sites(model: keras.Model, *, fixed_noise: bool = True) -> list[DropoutSite]:
+    """Find the sites, with or without noise layers of the user's own whose rate cannot be set."""
     graph = read_graph(model)
     placements = _Placements(graph) if graph else None
     sites: list[DropoutSite] = []
@@ -157,7 +161,7 @@ def _find_sites(model: keras.Model, *, own_noise: bool) -> list[DropoutSite]:
     for entry in graph.layers if graph else [GraphLayer(model, "", model)]:
         held = list(_with_inner_layers(entry))
         for index, (layer, names, in_recurrence) in enumerate(held):
-            for argument, rate, suffix, own in _dropping(layer, own_noise):
+            for argument, rate, suffix, *own in _dropping(layer, fixed_noise):
                 path = _unique("/".join([*names, *filter(None, [suffix])]), taken)
                 if in_recurrence:
                     placement = "recurrent"
@@ -169,7 +173,7 @@ def _find_sites(model: keras.Model, *, own_noise: bool) -> list[DropoutSite]:
                     placement = _placement_in_order(index, [each.layer for each in held])
                 learned = isinstance(layer, ConcreteDropout)
                 sites.append(
-                    DropoutSite(path, rate, placement, layer, argument, entry.owner, learned, own)
+                    DropoutSite(path, rate, placement, layer, argument, entry.owner, learned, *own)
                 )
     return sites
 
@@ -177,7 +181,8 @@ def _find_sites(model: keras.Model, *, own_noise: bool) -> list[DropoutSite]:
 def settable_sites(model: keras.Model) -> list[DropoutSite]:
     """Find the dropout sites whose rates can be set.
 
-    Those of layers that learn the rate, and of noise layers of the user's own, are left out.
+    Those of layers that learn the rate, and of layers of the user's own that do not read it in each
+    call, are left out.
 
     Args:
         model: any Keras model.
@@ -185,7 +190,7 @@ def settable_sites(model: keras.Model) -> list[DropoutSite]:
     Returns:
         The sites, from input to output.
     """
-    return [site for site in _find_sites(model, own_noise=False) if site.is_settable]
+    return [site for site in _find_sites(model, fixed_noise=False) if site.is_settable]
 
 
 class _Held(NamedTuple):
@@ -218,18 +223,23 @@ class _Dropping(NamedTuple):
     argument: str
     rate: float
     suffix: str
-    own_noise: bool
+    own_noise: bool = False
+    reads_rate: bool = False
 
 
-def _dropping(layer: keras.Layer, own_noise: bool) -> Iterator[_Dropping]:
+def _dropping(layer: keras.Layer, fixed_noise: bool) -> Iterator[_Dropping]:
     """The dropout that a layer applies itself, and what the path of the site adds to its name."""
     arguments = _dropping_arguments(layer)
     for argument in arguments:
         variable = rate_in_variables(layer, argument)
         rate = float(getattr(layer, argument)) if variable is None else variable.rate
-        yield _Dropping(argument, rate, "" if argument == "rate" else argument, False)
-    if own_noise and not arguments and is_own_noise(layer):
-        yield _Dropping(*rate_of_own_noise(layer), "", True)
+        yield _Dropping(argument, rate, "" if argument == "rate" else argument)
+    if arguments:
+        return
+    if name := rate_attribute(layer):
+        yield _Dropping(name, float(getattr(layer, name)), "", own_noise=True, reads_rate=True)
+    elif fixed_noise and is_own_noise(layer):
+        yield _Dropping(*rate_of_own_noise(layer), "", own_noise=True)
 
 
 def _dropping_arguments(layer: keras.Layer) -> list[str]:

@@ -31,6 +31,7 @@ from dropout_zoo.studies.verdicts import OVERFITTING, UNDECIDED, UNDERFITTING, v
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.structures import take
+from dropout_zoo.training.data.table_encoder import without_encoder
 from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.engine.trainer import train_members
 from dropout_zoo.training.members import Member, TrainedMember
@@ -62,7 +63,9 @@ def examine(
     first seed once more. The model itself is not changed, and the test set is not used.
 
     Args:
-        model: a compiled Sequential or Functional model with one input and one output.
+        model: a compiled Sequential or Functional model with one input and one output. Of one that
+            takes the raw columns of a table, such as a `best.keras`, the part behind its encoder is
+            trained.
         dataset: the data; see `as_dataset`.
         num_seeds: number of seeds, at least 1; a verdict needs 2.
         ignore: codes of rules to leave out, such as ``["DZ204"]``.
@@ -94,8 +97,9 @@ def examine(
     check_compiled(
         model, remedy="call model.compile(...) first, or use audit, which trains nothing"
     )
-    obstacle = _obstacle(model)
     data = as_dataset(dataset)
+    measured = model if data.encoder is None else without_encoder(model)
+    obstacle = _obstacle(measured)
     if rules and not obstacle and not model.built:
         model(take(data.train[0], slice(1)))
     read = audit(model, ignore=ignore, select=select)
@@ -104,7 +108,7 @@ def examine(
     if obstacle:
         return AuditReport(read.model_name, read.findings, (*read.limits, obstacle))
     codes = {rule.code for rule in rules}
-    measuring = _MeasuredAudit(model, data, training, num_seeds, codes)
+    measuring = _MeasuredAudit(measured, data, training, num_seeds, codes)
     measuring.run()
     findings = [found for rule in rules for found in rule.findings(measuring.measured)]
     return AuditReport(

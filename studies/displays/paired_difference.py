@@ -9,11 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from dropout_zoo.studies.control_names import one_or_more
 from dropout_zoo.studies.displays.base import Display, Style, draw_seeds, styled
 from dropout_zoo.studies.displays.style import BLACK, BLUE, GRAY, VERMILION
 from dropout_zoo.studies.metric_names import display_names
 from dropout_zoo.studies.result import TrainingStudyResult
-from dropout_zoo.studies.summary_text import one_or_more
 
 
 class DifferenceDisplay(Display):

@@ -13,7 +13,6 @@ from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.studies.defaults import NUM_SEEDS, PREDICTION_BATCH_SIZE
 from dropout_zoo.studies.paired_tests import holm_differences
 from dropout_zoo.studies.plan import (
-    NO_DROPOUT,
     Execution,
     Setting,
     StudyPlan,
@@ -146,7 +145,7 @@ def _measure_units(plan: StudyPlan[StudyResult], execution: Execution) -> StudyR
         versions=versions(),
         conclusions=(
             *failure_sentences(failed),
-            *_conclude(units),
+            *_conclude(units, plan.settings[0].name),
             *length_sentences(trained, parse_objective(plan.training.objective), plan.max_epochs),
         ),
     )
@@ -228,12 +227,13 @@ def _correlation(values: np.ndarray) -> np.ndarray:
     return found
 
 
-def _conclude(units: pd.DataFrame) -> list[str]:
+def _conclude(units: pd.DataFrame, control_name: str) -> list[str]:
     by_seed = units.groupby(["dropout", "seed"], sort=False)[list(MEASURES)].mean()
-    control = by_seed.loc[NO_DROPOUT]
+    control = by_seed.loc[control_name]
+    without = control_name.replace("no dropout", "without dropout")
     sentences = []
     for name in dict.fromkeys(units["dropout"]):
-        if name == NO_DROPOUT:
+        if name == control_name:
             continue
         common = by_seed.loc[name].index.intersection(control.index)
         changes = {
@@ -246,8 +246,7 @@ def _conclude(units: pd.DataFrame) -> list[str]:
         for measure, what in MEASURES.items():
             change, before = found[measure], float(control[measure].mean())
             text = (
-                f"{name}: {what} {before + change.mean:.3g}, compared with {before:.3g} without "
-                "dropout"
+                f"{name}: {what} {before + change.mean:.3g}, compared with {before:.3g} {without}"
             )
             if change.pairs > 1:
                 zero = "" if change.excludes_zero else ", includes 0"

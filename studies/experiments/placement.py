@@ -9,9 +9,9 @@ from typing import Unpack
 from dropout_zoo.models.factory import PLACEMENT_ARGUMENTS, ModelLike, builder_arguments
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.models.guidance import check_rate
+from dropout_zoo.studies.control_names import name_of_control
 from dropout_zoo.studies.defaults import NUM_SEEDS
 from dropout_zoo.studies.plan import (
-    NO_DROPOUT,
     Setting,
     StudyPlan,
     TrainingSetup,
@@ -81,13 +81,16 @@ def plan_placement_sweep(
             f"expected rates for placements of {plain.model.name!r} "
             f"({', '.join(available) or 'none'}), received {', '.join(unknown or wanted)}"
         )
+    nothing = plain.rates(0.0)
+    control = name_of_control(plain.model, nothing)
     compared = [
-        Setting(NO_DROPOUT, {"placement": "none", "layer": PLAIN}, plain.rates(0.0), plain),
-        *_settings(plain, usable, wanted, PLAIN),
+        Setting(control, {"placement": "none", "layer": PLAIN}, nothing, plain),
+        *_settings(plain, usable, wanted, PLAIN, control),
     ]
     if "convolutional" in usable and "conv_dropout" in known:
         spatial_model = build_with(model, data, arguments | {"conv_dropout": "spatial"})
-        compared += _settings(TrainingSetup(spatial_model, data), usable, wanted, SPATIAL)
+        spatial = TrainingSetup(spatial_model, data)
+        compared += _settings(spatial, usable, wanted, SPATIAL, control)
     return StudyPlan(
         kind="placement_sweep",
         dataset=data,
@@ -119,7 +122,11 @@ def placement_sweep() -> None:
 
 
 def _settings(
-    setup: TrainingSetup, placements: Sequence[str], rates: Mapping[str, float], layer: str
+    setup: TrainingSetup,
+    placements: Sequence[str],
+    rates: Mapping[str, float],
+    layer: str,
+    control: str,
 ) -> list[Setting]:
     """One placement at a time, then all; with spatial dropout only those that it changes."""
     groups = {name: [name] for name in placements if layer == PLAIN or name == "convolutional"}
@@ -132,7 +139,7 @@ def _settings(
             {"placement": name, "layer": layer},
             setup.rates({each: rates[each] for each in group}),
             setup,
-            NO_DROPOUT,
+            control,
         )
         for name, group in groups.items()
     ]

@@ -16,7 +16,6 @@ from dropout_zoo.studies.defaults import NUM_SEEDS, PREDICTION_BATCH_SIZE
 from dropout_zoo.studies.experiments.calibration import calibration
 from dropout_zoo.studies.experiments.monte_carlo import monte_carlo, proper_scores, row_entropy
 from dropout_zoo.studies.plan import (
-    NO_DROPOUT,
     Execution,
     Setting,
     StudyPlan,
@@ -114,7 +113,7 @@ def plan_predictive_uncertainty(
         others = [seed for each in _other_members(first, ensemble_size).values() for seed in each]
         factors = {"predictor": _ENSEMBLE_MEMBERS}
         predictors.append(
-            Setting(_ENSEMBLE_MEMBERS, factors, named[NO_DROPOUT], setup, seeds=others)
+            Setting(_ENSEMBLE_MEMBERS, factors, next(iter(named.values())), setup, seeds=others)
         )
     return StudyPlan(
         kind="predictive_uncertainty",
@@ -187,6 +186,8 @@ class _Measurement:
             [corrupt(self.x, kind, level, seed=0) for kind, level in scores.levels]
         )
         outputs: dict[tuple[str, int], np.ndarray] = {}
+        control = plan.settings[0].name
+        without = control.replace("no dropout", "without dropout")
 
         def measure(setting: Setting, trained: TrainedMember) -> Mapping[str, Any]:
             best, seed = trained.model(), trained.member.seed
@@ -194,8 +195,8 @@ class _Measurement:
                 best.predict(inputs, batch_size=PREDICTION_BATCH_SIZE, verbose=0), float
             )
             outputs[setting.name, seed] = scaled
-            if setting.name == NO_DROPOUT:
-                scores.add(NO_DROPOUT, seed, scaled)
+            if setting.name == control:
+                scores.add(control, seed, scaled)
             elif setting.name != _ENSEMBLE_MEMBERS:
                 scores.add(f"{setting.name}, weight scaling", seed, scaled)
                 found = monte_carlo(best, inputs, self.samples, seed=seed)
@@ -205,11 +206,11 @@ class _Measurement:
 
         whole = result_of(plan, train_settings(plan, execution, measure), lambda result: [])
         for seed, others in _other_members(plan.seeds, self.ensemble_size).items():
-            keys = [(NO_DROPOUT, seed), *((_ENSEMBLE_MEMBERS, other) for other in others)]
+            keys = [(control, seed), *((_ENSEMBLE_MEMBERS, other) for other in others)]
             if self.ensemble_size > 1 and all(key in outputs for key in keys):
-                name = f"ensemble of {self.ensemble_size} without dropout"
+                name = f"ensemble of {self.ensemble_size} {without}"
                 scores.add(name, seed, *_averaged([outputs[key] for key in keys]))
-        return _by_predictor(whole, pd.DataFrame(scores.rows))
+        return _by_predictor(whole, pd.DataFrame(scores.rows), control)
 
 
 @dataclass(frozen=True)
@@ -271,7 +272,9 @@ def _other_members(seeds: Sequence[int], ensemble_size: int) -> dict[int, list[i
     }
 
 
-def _by_predictor(whole: TrainingStudyResult, measured: pd.DataFrame) -> TrainingStudyResult:
+def _by_predictor(
+    whole: TrainingStudyResult, measured: pd.DataFrame, control: str
+) -> TrainingStudyResult:
     """One row per predictor, seed and corruption, in place of the learning curves."""
     where = measured["corruption"] + " " + measured["severity"].map("{:g}".format)
     table = measured.assign(
@@ -285,14 +288,16 @@ def _by_predictor(whole: TrainingStudyResult, measured: pd.DataFrame) -> Trainin
     first = ["run", "setting", "corruption", "severity", "predictor", "seed"]
     order = [*first, "status", "reason", "best_epoch", "epoch"]
     table = table[order + [name for name in measured if name not in order]]
-    control = NO_DROPOUT + ", " + where
-    compared = measured["predictor"] != NO_DROPOUT
+    compared = measured["predictor"] != control
     result = replace(
         whole,
         data=table,
         objective=Objective("ece", "min"),
         factors=["corruption", "severity", "predictor"],
-        controls=dict(zip(table["setting"][compared], control[compared], strict=True)),
+        controls={
+            name: f"{control}, {at}"
+            for name, at in zip(table["setting"][compared], where[compared], strict=True)
+        },
     )
     return replace(result, conclusions=tuple(_conclude(result, whole)))
 

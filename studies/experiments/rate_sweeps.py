@@ -11,10 +11,10 @@ import pandas as pd
 from dropout_zoo.models.argument_validation import check_choice
 from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.models.graph.sites import settable_sites
+from dropout_zoo.studies.control_names import name_of_control
 from dropout_zoo.studies.defaults import NUM_SEEDS
 from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.plan import (
-    NO_DROPOUT,
     Setting,
     StudyPlan,
     TrainingSetup,
@@ -110,6 +110,7 @@ def plan_rate_sweep(
         groups = [site.path for site in settable_sites(base.model)]
         sites_of(base.model, "all")
     curves = []
+    control = name_of_control(base.model, base.rates(0.0))
     for group, each in itertools.product(groups, widths):
         series = group if len(widths) == 1 and each == "fixed" else f"{group}, {each} width"
         for rate in swept:
@@ -117,11 +118,11 @@ def plan_rate_sweep(
             if each == "expected" and rate:
                 wider = tuple(round(count / (1 - rate)) for count in start)
                 setup = TrainingSetup(build_with(model, data, {"units": wider}), data)
-            curves.append(_setting(series, group, rate, setup))
+            curves.append(_setting(series, group, rate, setup, control))
     return StudyPlan(
         kind="rate_sweep",
         dataset=data,
-        settings=_with_control(curves, base, len(groups) * len(widths)),
+        settings=_with_control(curves, base, len(groups) * len(widths), control),
         seeds=as_seeds(seeds),
         training=training,
         procedure=train_and_conclude(_conclude),
@@ -195,15 +196,16 @@ def plan_rate_grid(
         )
     grid = check_rates(first_rates, "first_rates"), check_rates(second_rates, "second_rates")
     cells = []
+    control = name_of_control(setup.model, setup.rates(0.0))
     for one, other in itertools.product(*grid):
         rates = rates_at(setup.model, paths[0], one, others="none")
         rates |= dict.fromkeys(paths[1], other)
         factors = {"first_rate": one, "second_rate": other}
         name = f"{first} {rate_text(one)}, {second} {rate_text(other)}"
         cells.append(
-            Setting(name, factors, rates, setup, NO_DROPOUT)
+            Setting(name, factors, rates, setup, control)
             if one or other
-            else Setting(NO_DROPOUT, factors, rates, setup)
+            else Setting(control, factors, rates, setup)
         )
     return StudyPlan(
         kind="rate_grid",
@@ -233,24 +235,25 @@ def rate_grid() -> None:
     """
 
 
-def _setting(series: str, group: str, rate: float, setup: TrainingSetup) -> Setting:
+def _setting(series: str, group: str, rate: float, setup: TrainingSetup, control: str) -> Setting:
     rates = rates_at(setup.model, sites_of(setup.model, group), rate)
     name = f"{series} {rate_text(rate)}"
-    return Setting(name, _factors(series, rate, setup), rates, setup, NO_DROPOUT)
+    return Setting(name, _factors(series, rate, setup), rates, setup, control)
 
 
 def _factors(series: str, rate: float, setup: TrainingSetup) -> dict[str, Any]:
     return {"series": series, "rate": rate, "parameters": setup.model.count_params()}
 
 
-def _with_control(curves: list[Setting], base: TrainingSetup, series: int) -> list[Setting]:
+def _with_control(
+    curves: list[Setting], base: TrainingSetup, series: int, control: str
+) -> list[Setting]:
     """Put the setting without any dropout first, under its own name."""
     nothing = base.rates(0.0)
     first, *others = curves
     if series == 1 and first.rates == nothing:
-        return [Setting(NO_DROPOUT, first.factors, first.rates, first.setup), *others]
-    control = Setting(NO_DROPOUT, _factors(NO_DROPOUT, 0.0, base), nothing, base)
-    return [control, *curves]
+        return [Setting(control, first.factors, first.rates, first.setup), *others]
+    return [Setting(control, _factors(control, 0.0, base), nothing, base), *curves]
 
 
 def _conclude(result: TrainingStudyResult) -> list[str]:

@@ -14,7 +14,6 @@ from dropout_zoo.studies.data.corruption import corrupt
 from dropout_zoo.studies.defaults import NUM_SEEDS
 from dropout_zoo.studies.experiments.classification import predicted_classes, sentences_on
 from dropout_zoo.studies.plan import (
-    NO_DROPOUT,
     Execution,
     Setting,
     StudyPlan,
@@ -112,7 +111,7 @@ def plan_robustness(
             return {}
 
         whole = result_of(plan, train_settings(plan, execution, measure), lambda result: [])
-        return _by_corruption(whole, pd.DataFrame(measured))
+        return _by_corruption(whole, pd.DataFrame(measured), plan.settings[0].name)
 
     return StudyPlan(
         kind="robustness",
@@ -144,7 +143,9 @@ def robustness() -> None:
     """
 
 
-def _by_corruption(whole: TrainingStudyResult, measured: pd.DataFrame) -> TrainingStudyResult:
+def _by_corruption(
+    whole: TrainingStudyResult, measured: pd.DataFrame, control: str
+) -> TrainingStudyResult:
     """One row per run and corruption, in place of the learning curves."""
     scores = whole.scores()
     about = (
@@ -156,8 +157,7 @@ def _by_corruption(whole: TrainingStudyResult, measured: pd.DataFrame) -> Traini
     where = table["corruption"] + " " + table["severity"].map("{:g}".format)
     table.insert(0, "run", range(len(table)))
     table.insert(1, "setting", table["dropout"] + ", " + where)
-    control = NO_DROPOUT + ", " + where
-    compared = table["dropout"] != NO_DROPOUT
+    compared = table["dropout"] != control
     table = table.assign(epoch=table["best_epoch"])
     score = table.pop("corrupted_accuracy")
     result = replace(
@@ -165,7 +165,10 @@ def _by_corruption(whole: TrainingStudyResult, measured: pd.DataFrame) -> Traini
         data=table.assign(corrupted_accuracy=score),
         objective=whole.objective._replace(name="corrupted_accuracy", direction="max"),
         factors=["corruption", "severity", "dropout"],
-        controls=dict(zip(table["setting"][compared], control[compared], strict=True)),
+        controls={
+            name: f"{control}, {at}"
+            for name, at in zip(table["setting"][compared], where[compared], strict=True)
+        },
     )
     conclusions = [
         *failure_sentences(whole.failures()),

@@ -5,20 +5,23 @@ import json
 import os
 from dataclasses import replace
 
+import keras
 import pytest
 from timed_trainers import TimedTrainer, training_clock
 
 from dropout_zoo import studies
 from dropout_zoo.models import build_mlp
 from dropout_zoo.studies import (
+    DifferenceDisplay,
     Execution,
     StudyPlan,
     plan_capacity_sweep,
+    plan_data_size_sweep,
     plan_learning_curves,
     plan_rate_sweep,
     rate_sweep,
 )
-from dropout_zoo.studies.plan import NO_DROPOUT
+from dropout_zoo.studies.control_names import NO_DROPOUT
 from dropout_zoo.studies.run_directory import RunDirectory
 from dropout_zoo.training import TrainSettings
 
@@ -131,3 +134,38 @@ def test_each_model_of_a_sweep_has_its_own_speed(few_digits, monkeypatch):
     assert timed == [8, 24, 32, 40, 56]
     later = replace(plan, followup_runs=plan.num_runs)
     assert later.estimate_seconds() == pytest.approx(2 * sum(each), rel=0.01)
+
+
+class Noise(keras.layers.Layer):
+    """Noise of the user's own, whose rate cannot be set."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.seeds = keras.random.SeedGenerator(0)
+
+    def call(self, x, training=None):
+        return keras.random.dropout(x, 0.25, seed=self.seeds) if training else x
+
+
+def noisy_net():
+    x = keras.layers.Dense(8, "relu")(keras.layers.Flatten()(inputs := keras.Input((28, 28))))
+    x = keras.layers.Dropout(0.3, name="drop")(Noise(name="noise")(x))
+    model = keras.Model(inputs, keras.layers.Dense(10, "softmax")(x))
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def test_a_control_with_noise_that_cannot_be_set_says_so(few_digits):
+    control = "no dropout at the sites that can be set"
+    short = {"seeds": 2, "epochs": 1}
+    swept = rate_sweep(noisy_net(), few_digits, rates=0.5, **short)
+    assert swept.means()["setting"].tolist() == [control, "hidden 0.50"]
+    assert set(swept.gains()["control"]) == {control}
+    assert f"than {control}" in swept.summary() or f"from {control}" in swept.summary()
+    label = DifferenceDisplay.from_result(swept).plot().ax_.get_xlabel()
+    assert f"over {control}" in label
+    sized = plan_data_size_sweep(noisy_net(), few_digits, sizes=[50, 100], seeds=1)
+    assert [each.name for each in sized.settings] == [
+        f"50 examples, {control}", "50 examples, as given",
+        f"100 examples, {control}", "100 examples, as given",
+    ]  # fmt: skip

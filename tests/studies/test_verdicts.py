@@ -17,7 +17,7 @@ from dropout_zoo.studies import (
     verdict,
     verdict_by_setting,
 )
-from dropout_zoo.studies.plan import NO_DROPOUT
+from dropout_zoo.studies.control_names import NO_DROPOUT
 from dropout_zoo.studies.thresholds import Measured
 
 EPOCHS = np.arange(1, 21)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from simulated_races import EPOCHS, LOSS, NONE, SPACE, race_of, trained
 
@@ -143,6 +144,51 @@ def test_without_an_end_of_training_neither_gain_nor_harm_is_claimed_or_ruled_ou
     assert found.kind == "not trained to the end"
     for claim in ("ruled out", "better than", "worse", "No reliable difference", "95% CI"):
         assert claim not in found.sentence
+
+
+def lucky_race(objective, curves):
+    """What is concluded from runs without dropout alone, and a chance level of 0.5."""
+    race = race_of(len(curves), ratio=0.2)
+    choose = np.argmax if objective == ACCURACY else np.argmin
+    best = [int(choose(curve)) for curve in curves]
+    made = [
+        TrainingRecord(
+            NONE,
+            "control",
+            replace(
+                trained({"hidden": 0.0}, float(curve[epoch]), seed, objective),
+                curves=pd.DataFrame(
+                    {"epoch": range(1, len(curve) + 1), objective.name: np.asarray(curve)}
+                ),
+                best_epoch=epoch + 1,
+            ),
+        )
+        for seed, (curve, epoch) in enumerate(zip(curves, best, strict=True))
+    ]
+    table = comparison_table(made, race, objective)
+    chance = Chance(objective, 0.5, "the most frequent class")
+    return answer(table, made, race, objective, SPACE, max_epochs=1000, chance=chance)
+
+
+def test_the_best_of_many_epochs_does_not_beat_chance_by_luck():
+    random = np.random.default_rng(0)
+    kinds, doubts = [], []
+    for _ in range(60):
+        noise = [random.normal(0.5, 0.07, size=random.integers(30, 60)) for _ in range(10)]
+        assert np.mean([curve.max() for curve in noise]) > 0.6  # by luck alone
+        found = lucky_race(ACCURACY, noise)
+        kinds.append(found.kind == "no better than chance")
+        doubts.append("not reliably better than always predicting the" in found.sentence)
+    assert 0.35 < np.mean(kinds) < 0.65  # the mean is as often below the level as above it
+    assert np.mean(np.logical_or(kinds, doubts)) > 0.95
+
+
+def test_a_model_that_has_learned_is_not_doubted():
+    random = np.random.default_rng(0)
+    learned = [random.normal(0.8, 0.07, size=40) for _ in range(10)]
+    assert "always predicting" not in lucky_race(ACCURACY, learned).sentence
+    losses = [0.4 + 0.01 * np.abs(np.arange(40) - 20 + seed) for seed in range(10)]
+    assert "always predicting" not in lucky_race(LOSS, losses).sentence
 
 
 def test_a_model_that_has_learned_nothing_cannot_win():

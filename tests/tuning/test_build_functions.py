@@ -25,12 +25,13 @@ from dropout_zoo.tuning.joint_answer import (
     with_hyperparameters,
     without_rival,
 )
-from dropout_zoo.tuning.race import RIVAL, RaceSettings, comparison_table, run_race
+from dropout_zoo.tuning.race import RaceSettings, comparison_table, run_race
 from dropout_zoo.tuning.recording import RecordingTrainer
 from dropout_zoo.tuning.search import Search, TuningSettings
 from dropout_zoo.tuning.setting import Setting
 
 QUICK = {"rates": [0.2, 0.5], "epochs": 2, "max_trials": 3, "num_seeds": 3, "progress": False}
+RIVAL = "no dropout, tuned"
 QUICK |= {"seed": 5}  # trials of both structures, and a tuned control with other hyperparameters
 
 
@@ -151,7 +152,9 @@ def test_the_line_connects_trials_with_the_same_hyperparameters():
     drawn = {line.get_label(): line for line in display.axes_[0].get_lines()}
     line = drawn["trials that differ in this rate alone"]
     assert line.get_xydata().tolist() == [[0.0, 0.2], [0.2, 0.1]]
-    assert sorted(drawn["trial"].get_xdata()) == [0.0, 0.0, 0.2, 0.3]
+    assert sorted(drawn["trial"].get_xdata()) == [0.2, 0.3]
+    controls = drawn["its control, connected with it"]
+    assert controls.get_xdata().tolist() == [0.0, 0.0]
     plt.close(display.figure_)
 
 
@@ -234,6 +237,65 @@ def weighted_losses(hp):
     return compiled([layers.Dense(4), layers.Dropout(0.5)], loss_weights=weights)
 
 
+class Penalty(layers.Layer):
+    def __init__(self, weight):
+        super().__init__()
+        self.weight, self.dense = weight, layers.Dense(4)
+
+    def call(self, x):
+        outputs = self.dense(x)
+        self.penalize(outputs)
+        return outputs
+
+    def penalize(self, outputs):
+        self.add_loss(self.scale() * keras.ops.mean(outputs**2))
+
+    def scale(self):
+        return self.weight
+
+
+def own_penalty(hp):
+    return compiled([Penalty(hp.Float("weight", 0.1, 1.0)), layers.Dropout(0.5)])
+
+
+def own_loss(hp):
+    power = hp.Choice("power", [1, 2])
+
+    def loss(y_true, y_pred):
+        of_classes = keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+        return of_classes**power
+
+    return compiled([layers.Dense(4), layers.Dropout(0.5)], loss=loss)
+
+
+class OwnLoss(keras.Model):
+    def __init__(self, weight, units):
+        super().__init__()
+        self.weight, self.flatten, self.dense = weight, layers.Flatten(), layers.Dense(units)
+        self.dropout, self.last = layers.Dropout(0.5), layers.Dense(10, "softmax")
+
+    def call(self, x, training=False):
+        return self.last(self.dropout(self.dense(self.flatten(x)), training=training))
+
+    def get_config(self):
+        return {"weight": self.weight, "units": self.dense.units}
+
+    def compute_loss(self, *arguments, **named):
+        return super().compute_loss(*arguments, **named) * self.weight
+
+
+def own_compute_loss(hp):
+    model = OwnLoss(hp.Float("weight", 0.1, 1.0), 4)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+
+def own_code_of_another_width(hp):
+    model = OwnLoss(0.5, hp.Choice("units", [4, 8]))
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+
 def named_like_a_site(hp):
     return compiled([layers.Dense(hp.Choice("drop", [4, 8])), layers.Dropout(0.5, name="drop")])
 
@@ -252,6 +314,9 @@ def failing(hp):
         (penalized, {}, "'l2' changes; choose an objective such as val_accuracy"),
         (penalized_activations, {}, "'l2' changes; choose an objective such as val_accuracy"),
         (weighted_losses, {}, "'weight' changes; choose an objective such as val_accuracy"),
+        (own_penalty, {}, "own code adds, which the hyperparameter 'weight' changes; choose"),
+        (own_loss, {}, "own code adds, which the hyperparameter 'power' changes; choose"),
+        (own_compute_loss, {}, "own code adds, which the hyperparameter 'weight' changes; choose"),
         (named_like_a_site, {}, "received 'drop'; rename them"),
         (failing, {}, "expected failing.hp. to return a Keras model, received ValueError"),
         (OwnFit(), {}, "without a fit of its own, received OwnFit"),
@@ -271,6 +336,10 @@ def test_what_cannot_be_searched_is_refused_before_training(few_digits, function
 def test_penalties_may_be_searched_by_another_objective(few_digits):
     settings = TuningSettings(training=TrainSettings(objective="val_accuracy"))
     assert Search(penalized, few_digits, settings).joint.names == ["l2"]
+
+
+def test_code_that_adds_to_the_loss_may_have_other_hyperparameters(few_digits):
+    assert search(own_code_of_another_width, few_digits).joint.names == ["units"]
 
 
 @pytest.mark.slow
@@ -437,7 +506,7 @@ TUNED = {RIVAL: Setting({"hidden": 0.0}, {"units": 16})}
 
 def raced(*, finalist, tuned, seeds=10, **length):
     """The answer of a race in which no dropout has a loss of 0.5, others as given, and its runs."""
-    race = RaceSettings(NONE, 0, seeds, None, rival=True)
+    race = RaceSettings(NONE, 0, seeds, None, rival=RIVAL)
     losses = {NONE: 0.5, "finalist 1": finalist, RIVAL: tuned}
 
     def train(members):
@@ -450,7 +519,7 @@ def raced(*, finalist, tuned, seeds=10, **length):
 
     records = run_race(CONTROL | FINALIST | TUNED, race, LOSS, train)
     table = comparison_table(records, race, LOSS)
-    found = answer(*without_rival(table, records), race, LOSS, SPACE, max_epochs=20)
+    found = answer(*without_rival(table, records, race), race, LOSS, SPACE, max_epochs=20)
     found = with_hyperparameters(found, records)
     return compared_with_rival(found, table, records, race, LOSS, max_epochs=20), table, records
 
@@ -520,7 +589,7 @@ def test_a_race_that_only_the_tuned_control_completes_compares_nothing(few_digit
 
 
 def test_without_a_tuned_control_the_error_probability_is_not_divided():
-    assert race_of(10).rival is False
+    assert race_of(10).rival is None
     race = RaceSettings(NONE, 0, 10, None)
 
     def made(member):
@@ -533,3 +602,23 @@ def test_without_a_tuned_control_the_error_probability_is_not_divided():
     records = run_race(CONTROL | FINALIST, race, LOSS, train)
     table = comparison_table(records, race, LOSS).set_index("setting")
     assert table.loc["finalist 1", "level"] == 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of KerasTuner's dependencies
+@pytest.mark.filterwarnings("always:Model.fit trains")
+def test_the_same_warning_about_several_models_is_given_once():
+    def build(hp):
+        units = hp.Choice("units", [4, 8])
+        model = keras.Sequential(
+            [keras.Input((4,)), layers.Dense(units), layers.Dropout(0.2), layers.Dense(1)]
+        )
+        model.compile("adam", "mse", run_eagerly=True)
+        return model
+
+    x = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
+    settings = {"rates": 0.2, "max_trials": 2, "num_seeds": 1, "epochs": 1, "progress": False}
+    with pytest.warns(UserWarning) as told:
+        tune(build, x, x[:, 0], **settings)
+    by_fit = [each for each in told if "Model.fit trains the members" in str(each.message)]
+    assert len(by_fit) == 1

@@ -82,6 +82,16 @@ def test_integers_are_quantities_for_one_unit_and_a_loss_that_is_not_for_classes
     assert refusal(model, *data, **arguments).startswith(ACCEPTED)
 
 
+def test_the_labels_of_a_file_are_taken_as_the_loss_takes_them(tmp_path):
+    table, arrays = tmp_path / "table.csv", tmp_path / "arrays.npz"
+    pd.DataFrame(X).add_prefix("x").assign(age=COARSE).to_csv(table, index=False)
+    np.savez(arrays, x=X, y=AGES)
+    assert refusal(net(), table, target="age").startswith(ACCEPTED)
+    assert refusal(net(), str(arrays)).startswith(ACCEPTED)
+    with pytest.raises(DataError, match="nothing"):
+        tune(net(), table, target="nothing", **ONCE)
+
+
 @pytest.mark.parametrize("y", [COARSE - 1.0, np.float32(COARSE[:, None] - 1)])
 def test_floats_are_labels_for_a_loss_that_takes_class_numbers(y):
     assert refusal(net(5, "softmax", "sparse_categorical_crossentropy"), X, y).startswith(ACCEPTED)

@@ -72,3 +72,34 @@ def test_the_title_of_a_panel_names_the_sites_that_share_the_rate():
     ).plot()  # fmt: skip
     plt.close(display.figure_)
     assert [axis.get_title() for axis in display.axes_] == ["a and c", "b and 2 others"]
+
+
+def test_trials_of_other_hyperparameters_are_connected_with_their_controls_alone():
+    trials = pd.DataFrame(
+        {
+            "one": [0.2, 0.0, 0.4, 0.0, 0.3],
+            "two": [0.3, 0.0, 0.5, 0.0, 0.3],
+            "units": ["8", "8", "16", "16", "8"],
+            "score": [0.5, 0.6, 0.9, 0.7, 0.4],
+        }
+    )
+    display = RatesDisplay(
+        trials=trials, panels={"one": ["one"], "two": ["two"]}, controls={}, race=None,
+        best_rates={"one": 0.3, "two": 0.3}, objective=Objective("val_loss", "min"),
+        hyperparameters=["units"],
+    ).plot()  # fmt: skip
+    one, two = (
+        {
+            tuple(line.get_ydata()): (line.get_label(), tuple(line.get_xdata()))
+            for line in axis.lines
+        }
+        for axis in display.axes_
+    )
+    assert one[0.6, 0.5] == ("_pair", (0.0, 0.2)) and one[0.7, 0.9] == ("_pair", (0.0, 0.4))
+    assert two[0.6, 0.4] == ("_pair", (0.0, 0.3))
+    # Means over trials with other hyperparameters would say nothing about the rate.
+    alone = "trials that differ in this rate alone"
+    assert one[0.5, 0.4] == (alone, (0.2, 0.3))
+    assert alone not in {label for label, _ in two.values()}
+    assert not any("mean" in label for label, _ in one.values())
+    plt.close(display.figure_)

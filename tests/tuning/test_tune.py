@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 from keras import layers
 
-from dropout_zoo.models import build_mlp, dropout_sites
+from dropout_zoo.models import ConcreteDropout, build_mlp, dropout_sites
 from dropout_zoo.studies import DifferenceDisplay, generalization_gaps, verdict_by_setting
 from dropout_zoo.training import Dataset, targets_for
 from dropout_zoo.tuning import TuningResult, tune
+from dropout_zoo.tuning.search import Search, TuningSettings
 
 NONE, GIVEN = "no dropout", "as given"
 
@@ -390,17 +391,17 @@ def test_sites_that_are_not_searched_keep_their_rates_in_every_setting(few_digit
 
 
 class OwnDropout(layers.Layer):
-    """Draws its mask itself, so that its rate cannot be set."""
+    """Draws its mask itself by a number that it keeps besides its rate, which cannot be set."""
 
     def __init__(self, rate, **kwargs):
         super().__init__(**kwargs)
-        self.rate, self.seeds = rate, keras.random.SeedGenerator(0)
+        self.rate, self.dropped, self.seeds = rate, rate, keras.random.SeedGenerator(0)
 
     def call(self, x, training=None):
         return keras.random.dropout(x, self.amount(), seed=self.seeds) if training else x
 
     def amount(self):
-        return self.rate
+        return self.dropped
 
 
 class OwnNoise(OwnDropout):
@@ -414,6 +415,38 @@ class OwnNoise(OwnDropout):
 
     def get_config(self):
         return {"name": self.name}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of KerasTuner's dependencies
+@pytest.mark.slow
+def test_a_search_of_hyperparameters_names_its_controls_by_what_they_leave_on(few_digits):
+    def build(hp):
+        x = inputs = keras.Input((28, 28))
+        x = layers.Dense(hp.Choice("units", [4, 8]), "relu")(layers.Flatten()(x))
+        x = layers.Dropout(0.3, name="drop")(OwnNoise(name="noise")(x))
+        model = keras.Model(inputs, layers.Dense(10, "softmax")(x))
+        model.compile("adam", "sparse_categorical_crossentropy")
+        return model
+
+    result = tune(build, few_digits, rates=0.3, max_trials=3, num_seeds=2, epochs=1, progress=False)
+    control = "no dropout at the searched sites"
+    assert result.control == control
+    named = {*result.trials["setting"], *result.finalists["setting"]}
+    without = {name for name in named if "dropout" in name}
+    assert control in without and len(without) > 1
+    assert all(control in name for name in without)
+    assert f"over {control}" in result.plot().race.label
+
+
+def test_a_learned_rate_is_in_every_setting(few_digits):
+    inputs = keras.Input((28, 28))
+    x = layers.Dropout(0.3, name="drop")(layers.Flatten()(inputs))
+    outputs = ConcreteDropout(layers.Dense(10, "softmax"), name="learned")(x)
+    model = keras.Model(inputs, outputs)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    search = Search(model, few_digits, TuningSettings())
+    assert search.control == "no dropout at the searched sites"
+    assert list(search.fixed) == ["learned"]
 
 
 def test_dropout_that_cannot_be_set_is_said_to_be_in_every_setting(few_digits):

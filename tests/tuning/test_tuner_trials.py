@@ -536,3 +536,14 @@ def test_search_with_trains_the_rates_of_any_build(tmp_path):
     tuner = tuner_of(tmp_path, lambda hp: net(hp.Choice("g", [0.1, 0.4])))
     tuner.search_with(trainer)
     assert sorted(rate for r in tuner.results.values() for rate in r.rates.values()) == [0.1, 0.4]
+
+
+@pytest.mark.parametrize("objective", ["loss", ["val_loss", keras_tuner.Objective("mae", "min")]])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of KerasTuner's dependencies
+@pytest.mark.filterwarnings(BY_MODEL_FIT)
+def test_an_objective_that_is_measured_with_dropout_on_is_warned_of(tmp_path, objective):
+    tuner = tuner_of(
+        tmp_path, lambda hp: net(hp.Choice("g", [0.1]), metrics=["mae"]), objective=objective
+    )
+    with pytest.warns(UserWarning, match=r"'(loss|mae)', a metric of the training examples, mea"):
+        tuner.search(DATA)

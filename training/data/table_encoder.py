@@ -86,6 +86,25 @@ class TableEncoder:
         return whole
 
 
+def without_encoder(model: keras.Model) -> keras.Model:
+    """Return the model that was trained, if a model encodes raw columns before it.
+
+    Args:
+        model: any model, such as what `TableEncoder.prepend_to` returned, also after it was saved.
+
+    Returns:
+        The model that takes the features, compiled like the given one; any other model as it is.
+    """
+    from dropout_zoo.models.graph.compilation import compile_like
+
+    layers = model.layers
+    if not any(layer.name.rstrip("_") == _NAME for layer in layers):
+        return model
+    trained = next((layer for layer in layers if layer.name == model.name), model)
+    compile_like(model, trained)
+    return trained
+
+
 def fit_encoder(source: str, train: Array, columns: Columns) -> TableEncoder:
     """Make the encoder of a table from its training set.
 

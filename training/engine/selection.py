@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from dropout_zoo.training.engine.keras_fit import FitEngine
 from dropout_zoo.training.engine.trial_run import Trial, check_engine, trial_by_fit
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.plan import Plan
+from dropout_zoo.training.repeated_warnings import warn_once
 
 
 def start_engine(plan: Plan, options: EngineOptions) -> Engine:
@@ -46,9 +46,7 @@ def start_engine(plan: Plan, options: EngineOptions) -> Engine:
                 if keras.backend.backend() == "jax":
                     _warn_of(options.without_effect({"workers"}), "JAX holds all data in memory")
                 return engine
-    warnings.warn(
-        f"Model.fit trains the members, one after another, because {reason}", stacklevel=4
-    )
+    warn_once(f"Model.fit trains the members, one after another, because {reason}", stacklevel=4)
     _warn_of(options.without_effect(()), "Model.fit trains the members one after another")
     return FitEngine(plan)
 
@@ -69,4 +67,4 @@ def _fast_engine(plan: Plan, options: EngineOptions, trial: Trial | None) -> Eng
 def _warn_of(options: Sequence[str], reason: str) -> None:
     if options:
         named = ", ".join(options)
-        warnings.warn(f"{named} has no effect, because {reason}", stacklevel=5)
+        warn_once(f"{named} has no effect, because {reason}", stacklevel=5)

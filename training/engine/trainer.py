@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Unpack
@@ -25,6 +24,7 @@ from dropout_zoo.training.engine.selection import start_engine
 from dropout_zoo.training.members import Job, Member, TrainedMember, completed_rates
 from dropout_zoo.training.plan import PlanOutline
 from dropout_zoo.training.preparation import make_plan
+from dropout_zoo.training.repeated_warnings import warn_once
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 
@@ -147,7 +147,7 @@ class MemberTrainer:
                 if reason not in self._told:
                     self._told.add(reason)
                     message = f"Model.fit trains members one after another, because {reason}"
-                    warnings.warn(message, stacklevel=5)
+                    warn_once(message, stacklevel=5)
                 result = fit_member(self.plan, job.member, job.rates, job.number, job.callbacks)
                 by_fit[job.number] = result
                 if on_result is not None:

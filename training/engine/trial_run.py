@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dropout_zoo.models.graph.runtime_rates import why_rates_are_fixed
+from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.structures import take
 from dropout_zoo.training.engine.base import Engine, EngineOptions
@@ -110,7 +111,11 @@ def _job(plan: Plan, number: int) -> Job:
     rates = member_rates(plan.model, Member({}, seed=number))
     if why_rates_are_fixed(plan.model) is None:
         shift = _SHIFT * (number + 1)
-        rates = {path: (rate + shift) % _LARGEST for path, rate in rates.items()}
+        rates |= {
+            site.path: (site.rate + shift) % _LARGEST
+            for site in settable_sites(plan.model)
+            if not site.own_noise  # their rates cannot change in an engine
+        }
     return Job(number, Member(rates, seed=number), rates)
 
 

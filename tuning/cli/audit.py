@@ -123,7 +123,7 @@ def audit_command(
         if data is not None:
             dataset = load_data(
                 data, target=target, drop=drop, text=text, image_size=image_size, task=task,
-                split=split, seed=0,
+                split=split, seed=0, model=model,
             )  # fmt: skip
         start_keras()
         from dropout_zoo.models.auditing.audit import audit

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import keras
 
     from dropout_zoo.models.auditing.formatters import SourceLocation
+    from dropout_zoo.training.data.array_checks import Array, Task
     from dropout_zoo.training.data.dataset import Dataset
 
 SUFFIX = ".keras"
@@ -42,14 +43,16 @@ def find_model(text: str, dataset: Dataset | None = None) -> tuple[keras.Model, 
     return resolve_model(text, **data), SourceLocation()
 
 
-def compiled_model(text: str) -> keras.Model | str:
+def compiled_model(text: str, dataset: Dataset) -> keras.Model | str:
     """Return the model that an argument names, if it is a file, and any other argument as it is.
 
     Args:
         text: as for `find_model`.
+        dataset: the data that it is trained on.
 
     Returns:
-        The compiled model of a ``.keras`` file; otherwise the text, which `resolve_model` takes.
+        The compiled model of a ``.keras`` file, without an encoder of the columns of a table, which
+        the dataset has itself; otherwise the text, which `resolve_model` takes.
 
     Raises:
         ValueError: the file does not exist, or holds no compiled model that can be loaded.
@@ -57,6 +60,7 @@ def compiled_model(text: str) -> keras.Model | str:
     if not is_file(text):
         return text
     from dropout_zoo.models.factory import check_compiled
+    from dropout_zoo.training.data.table_encoder import without_encoder
 
     model = _load_file(Path(text))
     check_compiled(
@@ -65,7 +69,37 @@ def compiled_model(text: str) -> keras.Model | str:
         remedy="call model.compile(...) before model.save(...), or give a model with a custom loss "
         "as package.module:function",
     )
-    return model
+    return model if dataset.encoder is None else without_encoder(model)
+
+
+def has_loss(text: str) -> bool:
+    """Return whether an argument names a file or function, whose model has a loss of its own."""
+    return is_file(text) or ":" in text
+
+
+def task_of_labels(labels: Array, text: str) -> Task | None:
+    """Return the task that the loss of a model implies; see `implied_task`.
+
+    Args:
+        labels: numbers.
+        text: a file or function, as for `find_model`.
+
+    Returns:
+        The task; None if the loss implies none, or is known only once there are data or
+        hyperparameters.
+
+    Raises:
+        ValueError: the model, function or file does not exist, or cannot be built or loaded.
+    """
+    from dropout_zoo.models.factory import builder_arguments, call_builder, import_function
+    from dropout_zoo.tuning.build_function import takes_hyperparameters
+    from dropout_zoo.tuning.implied_task import implied_task
+
+    if is_file(text):
+        return implied_task(_load_file(Path(text)), None, labels)
+    if takes_hyperparameters(text) or "adapt_to" in builder_arguments(text):
+        return None
+    return implied_task(call_builder(import_function(text)), None, labels)
 
 
 def is_file(text: str) -> bool:

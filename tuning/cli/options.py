@@ -223,8 +223,9 @@ def load_data(
 ) -> Dataset:
     """Load the data that the options of `data_options` specify.
 
-    For a table, which Keras may have to encode, Keras is started between reading and splitting, so
-    that mistakes in the file or the options are reported at once.
+    For a table, which Keras may have to encode, and for numbers that the loss of a model may take
+    for something else, Keras is started between reading and splitting, so that mistakes in the file
+    or the options are reported at once.
 
     Args:
         data: value of ``--data``.
@@ -235,7 +236,7 @@ def load_data(
         task: value of ``--task``.
         split: value of ``--split``.
         seed: seed of the split.
-        model: as for `start_keras`.
+        model: the argument that names the model, whose loss may imply the task.
 
     Returns:
         The data.
@@ -244,18 +245,30 @@ def load_data(
     from dropout_zoo.training.data.partition import partition
     from dropout_zoo.training.data.table_columns import ColumnOptions
     from dropout_zoo.training.startup import start_keras
+    from dropout_zoo.tuning.cli.model_argument import has_loss, task_of_labels
 
     examples = read_examples(
         data,
         options=ColumnOptions.of(target, drop, text),
         image_size=image_size[0] if image_size and len(image_size) == 1 else image_size,
     )
-    if examples.columns is not None:
+    labels = None if task or examples.class_names else _numbers_of(examples.parts[0].y)
+    if not has_loss(model):
+        labels = None
+    if examples.columns is not None or labels is not None:
         start_keras(model=model)
+    if labels is not None:
+        task = task_of_labels(labels, model)
     return partition(
         examples, split=SPLIT if split is None else split, seed=seed, task=task,
         source=name_of(data),
     )  # fmt: skip
+
+
+def _numbers_of(labels: Any) -> Any:
+    """Return labels if they are an array of numbers; None otherwise."""
+    dtype = getattr(labels, "dtype", None)
+    return labels if dtype is not None and dtype.kind in "iuf" else None
 
 
 def default_model(data: str) -> str:

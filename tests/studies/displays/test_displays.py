@@ -20,8 +20,8 @@ from dropout_zoo.studies import (
     rate_grid,
     rate_sweep,
 )
+from dropout_zoo.studies.control_names import NO_DROPOUT
 from dropout_zoo.studies.displays.style import COLORS, setting_style
-from dropout_zoo.studies.plan import NO_DROPOUT
 from dropout_zoo.training.objective import Objective
 
 RATE_LABEL = "dropout rate (fraction dropped)"

@@ -7,7 +7,7 @@ import pytest
 
 from dropout_zoo.models import build_mlp
 from dropout_zoo.studies import ActivationDisplay, Execution, FeatureDisplay, coadaptation
-from dropout_zoo.studies.plan import NO_DROPOUT
+from dropout_zoo.studies.control_names import NO_DROPOUT
 from dropout_zoo.training.data.targets import with_loss_targets
 
 pytestmark = pytest.mark.slow

@@ -4,7 +4,7 @@ import pytest
 
 from dropout_zoo.models import build_cnn, build_mlp
 from dropout_zoo.studies import Execution, placement_sweep
-from dropout_zoo.studies.plan import NO_DROPOUT
+from dropout_zoo.studies.control_names import NO_DROPOUT
 
 ALONE = Execution(workers=1)
 

@@ -17,7 +17,7 @@ from dropout_zoo.studies import (
     rate_grid,
     rate_sweep,
 )
-from dropout_zoo.studies.plan import NO_DROPOUT
+from dropout_zoo.studies.control_names import NO_DROPOUT
 from dropout_zoo.studies.summary_text import failure_sentences
 from dropout_zoo.training import Member, train_members
 

@@ -12,9 +12,9 @@ from dropout_zoo.studies import (
     rate_size_map,
     rate_width_map,
 )
+from dropout_zoo.studies.control_names import NO_DROPOUT
 from dropout_zoo.studies.data.subsets import with_fewer_examples
 from dropout_zoo.studies.experiments.size_sweeps import check_sizes_of_data
-from dropout_zoo.studies.plan import NO_DROPOUT
 
 ALONE = Execution(workers=1)  # a second worker traces everything a second time
 QUICK = {"epochs": 2, "seeds": 2, "execution": ALONE}

@@ -6,7 +6,13 @@ import pytest
 import tensorflow as tf
 from batch_sources import SOURCES, WEIGHT, Batched, X, Y, generator, tf_data
 
-from dropout_zoo.studies import plan_data_size_sweep, plan_label_noise_sweep, with_fewer_examples
+from dropout_zoo.studies import (
+    plan_data_size_sweep,
+    plan_label_noise_sweep,
+    plan_predictive_uncertainty,
+    plan_robustness,
+    with_fewer_examples,
+)
 from dropout_zoo.training import DataError, as_dataset
 from dropout_zoo.tuning import tune
 
@@ -29,6 +35,17 @@ def test_sources_above_the_limit_are_streamed_and_others_read(kind):
     assert data.stream.repeats and not data.can_be_resplit
     assert "7 batches per epoch, streamed from a" in data.describe()
     assert data.training_options == {"batch_size": 8}
+
+
+def test_pixels_that_are_not_scaled_are_told():
+    pixels = np.random.default_rng(0).integers(0, 255, (50, 4, 4)).astype("uint8")
+    given = {"validation_data": (pixels[:20], Y[:20])}
+    unscaled = as_dataset(Batched(pixels, Y), **given, max_bytes=0)
+    assert unscaled.train[0].max() > 1
+    told = "whose uint8 values reach the model as they are, not scaled to [0, 1]"
+    assert told in unscaled.describe()
+    assert told not in streamed().describe()
+    assert as_dataset(Batched(pixels, Y), **given).train[0].max() <= 1
 
 
 def test_a_function_is_called_for_each_reading():
@@ -165,6 +182,8 @@ def model():
         lambda data: with_fewer_examples(data, 10, seed=0),
         lambda data: plan_label_noise_sweep(model(), data),
         lambda data: plan_data_size_sweep(model(), data),
+        lambda data: plan_robustness(model(), data),
+        lambda data: plan_predictive_uncertainty(model(), data),
     ],
 )
 def test_what_needs_all_examples_is_refused(use):

@@ -17,6 +17,7 @@ from dropout_zoo.training import (
     as_dataset,
     train_members,
 )
+from dropout_zoo.tuning import tune
 
 WORDS = [f"word {'x' * (number % 3)} {number}" for number in range(40)]
 LABELS = np.arange(40) % 2
@@ -128,3 +129,81 @@ def test_columns_of_a_data_frame_are_given_in_a_dict():
         data = as_dataset(x, y, validation_split=0.3)
         scores.append(train_members(model, [Member({}, seed=1)], data, epochs=2)[0].score)
     assert scores[0] == scores[1]
+
+
+class Classifier(keras.Model):
+    """A subclassed model, whose inputs Keras knows by their shapes alone."""
+
+    def __init__(self, words=WORDS):
+        super().__init__()
+        self.vectorize = keras.layers.TextVectorization(output_sequence_length=3, name="words")
+        if words is not None:
+            self.vectorize.adapt(words)
+        self.embed, self.pool = keras.layers.Embedding(60, 4), keras.layers.Flatten()
+        self.dropout, self.last = keras.layers.Dropout(0.3), keras.layers.Dense(2, "softmax")
+
+    def call(self, text, training=False):
+        x = self.pool(self.embed(self.vectorize(text)))
+        return self.last(self.dropout(x, training=training))
+
+
+class WithNumbers(Classifier):
+    def call(self, inputs, training=False):
+        x = self.pool(self.embed(self.vectorize(inputs["text"])))
+        x = keras.ops.concatenate([x, inputs["numbers"]], axis=1)
+        return self.last(self.dropout(x, training=training))
+
+
+def sequential():
+    layers = keras.layers
+    vectorize = layers.TextVectorization(output_sequence_length=3, name="words")
+    embed = [layers.Embedding(60, 4), layers.Flatten(), layers.Dropout(0.2), layers.Dense(2)]
+    return keras.Sequential([keras.Input((), dtype="string"), vectorize, *embed])
+
+
+@pytest.mark.parametrize(
+    ("kind", "later"),
+    [
+        (WithNumbers, True),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in ((Classifier, False), (Classifier, True), (WithNumbers, False))
+        ),
+    ],
+)
+def test_a_subclassed_model_of_strings_is_cloned_and_trained(kind, later):
+    model = kind(None) if later else kind()
+    if later:
+        model.vectorize.adapt(WORDS)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    numbers = np.random.default_rng(0).normal(size=(40, 2)).astype("float32")
+    x = WORDS if kind is Classifier else {"text": np.array(WORDS), "numbers": numbers}
+    data = as_dataset(x, LABELS, validation_split=0.25)
+    first, second = train_members(
+        model, [Member([rate], seed=0) for rate in (0.0, 0.5)], data, epochs=1
+    )
+    assert {first.status, second.status} == {"completed"}
+    assert first.score != second.score
+    vocabulary = model.vectorize.get_vocabulary()
+    assert second.model().vectorize.get_vocabulary() == vocabulary
+
+
+@pytest.mark.parametrize("build", [sequential, lambda: Classifier(None)])
+def test_a_layer_without_a_vocabulary_is_named_before_any_training(build):
+    model = build()
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    with pytest.raises(ValueError, match=r"'words' \(TextVectorization\) without one; call its ad"):
+        train_members(
+            model, [Member([0.2], seed=0)], as_dataset(WORDS, LABELS, validation_split=0.25)
+        )
+    with pytest.raises(ValueError, match=r"'words' \(TextVectorization\) without one; call its ad"):
+        tune(build_compiled(build), WORDS, LABELS, progress=False)
+
+
+def build_compiled(build):
+    def compiled():
+        model = build()
+        model.compile("adam", "sparse_categorical_crossentropy")
+        return model
+
+    return compiled

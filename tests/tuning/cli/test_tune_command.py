@@ -33,6 +33,14 @@ def small():
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
+def years():
+    model = keras.Sequential([
+        keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dropout(0.3),
+        keras.layers.Dense(1),
+    ])
+    model.compile("adam", "mse")
+    return model
+
 def raw():
     return keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten()])
 
@@ -173,6 +181,29 @@ def test_a_model_saved_before_any_training_is_loaded_without_a_warning(here):
     assert "Warning" not in answered.stderr
 
 
+@pytest.mark.parametrize("model", ["own.keras", "function"])
+def test_the_loss_of_a_model_says_that_whole_numbers_are_quantities(here, own, model):
+    rng = np.random.default_rng(0)
+    np.savez("data.npz", x=rng.normal(size=(80, 28, 28)), y=rng.integers(18, 90, 80))
+    net = keras.Sequential(
+        [
+            keras.Input((28, 28)),
+            keras.layers.Flatten(),
+            keras.layers.Dropout(0.2),
+            keras.layers.Dense(1),
+        ]
+    )
+    net.compile("adam", "mse")
+    net.save("own.keras")
+    model = model if model == "own.keras" else f"{own}:years"
+    settings = ["--objective", "val_nothing:max", "--yes", "--out", "run"]
+    answered = run("tune", model, "--data", "data.npz", *settings)
+    # The last check before a search: model, labels and task fit together.
+    assert "expected the objective to be one of" in answered.stderr, answered.stderr
+    refused = run("tune", model, "--data", "data.npz", *settings, "--task", "classification")
+    assert "expected class numbers from 0 to classes - 1" in refused.stderr
+
+
 @pytest.mark.slow
 def test_the_columns_of_a_table_are_passed_unchanged(here):
     irises = load_iris(as_frame=True)
@@ -252,9 +283,15 @@ def test_a_table_with_strings_gives_a_model_that_predicts_from_raw_columns(here)
     alone = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert alone.returncode == 0, alone.stderr
     assert json.loads(alone.stdout.splitlines()[-1]) == pytest.approx(reported, rel=1e-5)
-    refused = run("tune", "run/best.keras", *PEOPLE)
-    assert refused.exit_code == 2
-    assert "given without its encoder: model.get_layer(model.name)" in refused.stderr
+    again = run("tune", "run/best.keras", *PEOPLE, *few, "--num-finalists", "1", "--out", "again")
+    assert again.exit_code == 0, again.output
+    assert table_inputs(keras.saving.load_model("again/best.keras"), test).keys() == columns.keys()
+    audited = run("audit", "run/best.keras", *PEOPLE, "--epochs", "1", "--num-seeds", "1", "--json")
+    assert audited.exit_code == 0, audited.output
+    assert json.loads(audited.stdout)["measurements"]["repeat"]["relative_difference"] == 0
+    swept = run("sweep", "rate", "run/best.keras", *PEOPLE, "--rates", "0.5", "--epochs", "1",
+                "--num-seeds", "1")  # fmt: skip
+    assert swept.exit_code == 0, swept.output
 
 
 @pytest.mark.nightly

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dropout_zoo.models.graph.runtime_rates import with_runtime_rates
+from dropout_zoo.models.graph.runtime_rates import why_rates_are_constants, with_runtime_rates
 from dropout_zoo.models.keras_internals import symbolic_build
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.engine.base import EngineOptions, OnResult
@@ -100,7 +100,9 @@ class PopulationEngine:
 
     def why_not(self, job: Job) -> str | None:
         """Return why the engine cannot train a member; see `Engine.why_not`."""
-        return "the engine on JAX calls no callbacks" if job.callbacks else None
+        if job.callbacks:
+            return "the engine on JAX calls no callbacks"
+        return why_rates_are_constants(self._plan.model, job.rates)
 
     def _next_of_one_split(self, running: int) -> list[Job]:
         """Take the waiting jobs that are trained on the same examples as the running ones."""

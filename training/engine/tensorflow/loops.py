@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import threading
 import time
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from dropout_zoo.models.graph.runtime_rates import why_rates_are_constants
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.engine.base import EngineOptions, OnResult
 from dropout_zoo.training.engine.epoch_loop import Logs, train_epochs
@@ -25,6 +25,7 @@ from dropout_zoo.training.engine.tensorflow.streaming import InMemoryData, Strea
 from dropout_zoo.training.engine.tensorflow.threads import prepare_threads, usable_cores
 from dropout_zoo.training.members import Job, TrainedMember
 from dropout_zoo.training.plan import Plan, Record
+from dropout_zoo.training.repeated_warnings import warn_once
 
 StartWeights = Sequence[np.ndarray]
 LoadedData: TypeAlias = InMemoryData | StreamedData
@@ -67,7 +68,7 @@ class LoopEngine:
     def __init__(self, plan: Plan, options: EngineOptions) -> None:
         self.max_parallel = options.workers or usable_cores()
         if not prepare_threads(self.max_parallel):
-            warnings.warn(_SLOW_THREADS, stacklevel=6)
+            warn_once(_SLOW_THREADS, stacklevel=6)
         self._plan, self._fuse = plan, options.update == "auto"
         self._budget = memory_budget_or_default(options.memory_budget)
         self._data = load_data(plan.examples, self._budget, self.max_parallel)
@@ -107,7 +108,9 @@ class LoopEngine:
 
     def why_not(self, job: Job) -> str | None:
         """Return why the engine cannot train a member; see `Engine.why_not`."""
-        return why_not_between_epochs(job.callbacks)
+        return why_rates_are_constants(self._plan.model, job.rates) or why_not_between_epochs(
+            job.callbacks
+        )
 
     def _examples(self, split: int) -> LoadedData:
         if split == 0:
