@@ -41,27 +41,27 @@ def stored_values(path: Path) -> int:
         with zipfile.ZipFile(path) as archive:
             return _checked(archive, path.stat().st_size)
     except OSError as error:
-        raise ValueError(f"it cannot be read: {error.strerror or error}") from None
+        raise ValueError(f"expected a readable file, received {error.strerror or error}") from None
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise ValueError(f"it is no intact .keras archive: {error}") from None
+        raise ValueError(f"expected an intact .keras archive, received {error}") from None
 
 
 def _checked(archive: zipfile.ZipFile, stored: int) -> int:
     members = {member.filename: member for member in archive.infolist()}
     weights = next((members[name] for name in WEIGHTS if name in members), None)
     if CONFIG not in members or weights is None:
-        raise ValueError(f"it has no {CONFIG}, or no {WEIGHTS[0]}")
+        raise ValueError(f"expected {CONFIG} and {WEIGHTS[0]} in it, received no such archive")
     if members[CONFIG].file_size > LONGEST_CONFIG:
         raise ValueError(
-            f"its configuration has {members[CONFIG].file_size:,} bytes, more than "
-            f"{LONGEST_CONFIG:,}"
+            f"expected a configuration of at most {LONGEST_CONFIG:,} bytes, received "
+            f"{members[CONFIG].file_size:,}"
         )
     _check_expansion(sum(member.file_size for member in members.values()), stored)
     calls = _calls_in(json.loads(archive.read(CONFIG)))
     if calls > MAX_CALLS:
         raise ValueError(
-            f"its layers are called {calls:,} times, counting those in models that are called "
-            f"several times, more than {MAX_CALLS:,}"
+            f"expected at most {MAX_CALLS:,} calls of layers, counting those in models that are "
+            f"called several times, received {calls:,}"
         )
     if weights.filename != WEIGHTS[0]:
         return weights.file_size  # a value takes a byte or more
@@ -98,6 +98,6 @@ def _arrays_of(file: h5py.File) -> list[Any]:
 def _check_expansion(size: int, stored: int) -> None:
     if size > max(SMALL, MAX_EXPANSION * stored):
         raise ValueError(
-            f"its content takes {size:,} bytes, more than {MAX_EXPANSION} times the {stored:,} of "
-            "the file"
+            f"expected content of at most {MAX_EXPANSION} times the {stored:,} bytes of the file, "
+            f"received {size:,} bytes"
         )

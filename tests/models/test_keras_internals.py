@@ -23,6 +23,8 @@ class Block(layers.Layer):
 
 
 def test_variables_beyond_a_limit_are_refused_before_they_are_created():
+    assert callable(keras.Variable._validate_shape)  # is called with the shape of every variable
+
     def never(shape, dtype=None):
         raise AssertionError("was asked for initial values")
 
