@@ -89,7 +89,7 @@ def _load_limited(path: str | Path, compile: bool, limit: int) -> Any:
         except Exception:
             if count.values > limit:
                 raise ValueError(
-                    f"its configuration asks for {count.values:,} parameters or more, far more "
-                    "than its weights hold"
+                    f"expected at most {limit:,} parameters, by the weights in the file, received "
+                    f"a configuration that asks for {count.values:,} or more"
                 ) from None
             raise
