@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 _CONCRETE_FUNCTIONS = "_list_all_concrete_functions"
 
 
+def is_of_tracking(name: str) -> bool:
+    """Whether an attribute of an object is the bookkeeping of checkpoints, and none of its own."""
+    return name.startswith("_self_")
+
+
 def is_traceable(function: Any) -> bool:
     """Whether an object is a `tf.function`; its class has no public name."""
     return hasattr(function, _CONCRETE_FUNCTIONS)

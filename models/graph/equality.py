@@ -23,8 +23,10 @@ from dropout_zoo.models.graph.model_graph import (
     has_fixed_weights,
     is_plain_model,
 )
+from dropout_zoo.models.graph.own_noise import names_in_code
 from dropout_zoo.models.graph.sites import DROPOUT_FAMILY
 from dropout_zoo.models.layers.drop_connect import DropConnect
+from dropout_zoo.models.tensorflow_internals import is_of_tracking
 
 # Packages whose classes and functions are the same for every model of a process.
 _KNOWN_PACKAGES = (
@@ -231,7 +233,7 @@ class _Reader:
         code = function.__code__
         read_globals = {
             name: function.__globals__[name]
-            for name in sorted(_names(code))
+            for name in sorted(names_in_code(code))
             if name in function.__globals__
         }
         given = (enclosed, function.__defaults__, function.__kwdefaults__, vars(function))
@@ -268,7 +270,7 @@ class _Reader:
         held = {
             name: each
             for name, each in vars(value).items()
-            if not name.startswith("_self_")  # the tracking of checkpoints on TensorFlow
+            if not is_of_tracking(name)
             and not (isinstance(value, _WITH_STATE) and (name in bookkeeping or _is_state(each)))
         }
         return [self.read(kind), self._config(value), self.read(dict(sorted(held.items())))]
@@ -347,12 +349,6 @@ def _bookkeeping() -> frozenset[str]:
     return frozenset(name for each in (layer, model, metric, optimizer) for name in vars(each)) | {
         *of_training
     }
-
-
-def _names(code: CodeType) -> set[str]:
-    """The names that may be globals in a function and in those inside it."""
-    inner = (each for each in code.co_consts if isinstance(each, CodeType))
-    return set(code.co_names).union(*map(_names, inner))
 
 
 def _bytecode(code: CodeType) -> Any:

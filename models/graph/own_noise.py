@@ -1,4 +1,4 @@
-"""Layers of the user's own that apply dropout or other noise, recognised by what they do."""
+"""Layers of the user's own that apply dropout or other noise, recognized by what they do."""
 
 from __future__ import annotations
 

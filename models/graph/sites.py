@@ -112,7 +112,7 @@ def dropout_sites(model: keras.Model) -> list[DropoutSite]:
     and `AdditiveAttention`. A layer that is called several times is one site.
 
     Layers of your own that draw their masks or noise themselves are sites as well. They are
-    recognised by what they do: they are called on random numbers, and return them unchanged at
+    recognized by what they do: they are called on random numbers, and return them unchanged at
     inference and changed at random in training. Their rates can be set if they are kept in an
     attribute such as ``rate`` or ``drop_prob`` that is read in each call: at a rate of 0, the layer
     has to return its inputs, and at others to drop that fraction of them.

@@ -34,6 +34,13 @@ def multiplication():
     return traced, factor
 
 
+def test_layers_keep_the_bookkeeping_of_checkpoints_in_attributes_of_one_prefix():
+    layer = keras.layers.Dense(2)
+    layer.held = [1]
+    of_tracking = [name for name in vars(layer) if tensorflow_internals.is_of_tracking(name)]
+    assert "_self_setattr_tracking" in of_tracking and "held" not in of_tracking
+
+
 def test_a_traced_function_lists_its_graphs():
     import tensorflow as tf
 

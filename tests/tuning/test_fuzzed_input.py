@@ -183,12 +183,16 @@ def test_damaged_model_files_load_or_are_refused(good, tmp_path, times):
     assert try_all("keras", times, attempt)["refused"]
 
 
-COMMANDS = ("tune", "sweep", "audit", "show", "list", "--version", "-h", "tun", "")
+COMMANDS = (
+    ("tune",), ("sweep", "rate"), ("sweep", "data-size"), ("sweep", "capacity"), ("sweep",),
+    ("audit",), ("verify",), ("show",), ("list",), ("--version",), ("-h",), ("tun",), ("",),
+)  # fmt: skip
 OPTIONS = (
     "--data", "--target", "--drop", "--text", "--image-size", "--task", "--split", "--oracle",
     "--rates", "--placements", "--max-trials", "--epochs", "--batch-size", "--learning-rate",
     "--patience", "--seed", "--num-seeds", "--budget", "--resume", "--overwrite", "--json",
-    "--dry-run", "--ignore", "--select", "--severity", "--format", "--all-layers", "--axis", "--no",
+    "--dry-run", "--ignore", "--select", "--severity", "--format", "--all-layers", "--sizes",
+    "--no",
 )  # fmt: skip
 
 
@@ -200,7 +204,7 @@ def test_odd_command_lines_are_answered(good, tmp_path, monkeypatch, times):
     words = [word for word in words if "\0" not in word]  # no system passes on what follows
 
     def attempt(rng):
-        line = [COMMANDS[rng.integers(len(COMMANDS))]]
+        line = list(COMMANDS[rng.integers(len(COMMANDS))])
         for _ in range(rng.integers(0, 5)):
             pool = OPTIONS if rng.random() < 0.5 else words
             line.append(str(pool[rng.integers(len(pool))]))

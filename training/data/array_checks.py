@@ -110,7 +110,7 @@ def check_features(name: str, x: Array) -> Array:
     if holds_strings(x):
         if _are_numbers(x):
             raise DataError(
-                f"{name}: expected numbers, received {describe_dtype(x)} that all are numbers; "
+                f"{name}: expected numbers, received numbers stored as {describe_dtype(x)}; "
                 "convert them with x.astype(float), or give them in a dict, as in {'ids': x}"
             )
         return check_strings(name, x)

@@ -46,5 +46,5 @@ def check_expansion(name: str, size: int, stored: int) -> None:
     if size > max(SMALL, MAX_EXPANSION * stored):
         raise DataError(
             f"{name}: expected at most {MAX_EXPANSION} times its size in the file, {stored:,} "
-            f"bytes, in memory, received {size:,}; save it without compression if it is meant so"
+            f"bytes, in memory, received {size:,}; save it without compression if that is intended"
         )

@@ -29,8 +29,8 @@ def numbers_of(where: str, column: pd.Series) -> Array:
     if broken.any():
         raise DataError(
             f"{where}: expected numbers, received {_first(column, broken)}, one of "
-            f"{broken.sum():,} values that are none; correct them, leave the fields empty if the "
-            "values are missing, or leave out the column with drop (--drop)"
+            f"{broken.sum():,} values that are not numbers; correct them, leave the "
+            "fields empty if the values are missing, or leave out the column with drop (--drop)"
         )
     with np.errstate(over="ignore"):
         array: Array = numbers.to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32)

@@ -162,7 +162,7 @@ def tune_command(
     MODEL is a registered model (see `dropout-zoo list`); package.module:function, a function
     without required arguments that returns a compiled Keras model; or a .keras file of a compiled
     model. The hyperparameters of a function that takes those of KerasTuner are searched together
-    with the rates. Without MODEL, a table is learned by tabular_mlp, and other data by mlp, with
+    with the rates. Without MODEL, tabular_mlp is trained on a table, and mlp on other data, with
     dropout on its input too. Without MODEL and --data, tune runs an example: mlp on noisy_digits,
     at a learning rate of 0.002.
 

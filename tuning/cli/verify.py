@@ -18,8 +18,8 @@ def verify_command(run: Path) -> None:
     RUN is the directory of a run of tune or sweep. The files are compared with the checksums that
     the run wrote, and so are the training runs that an interrupted run has finished.
 
-    Exit status: 0 all is whole, 1 something is missing or damaged, with a line for each, 2 RUN is
-    not the directory of a run.
+    Exit status: 0 every file is intact, 1 something is missing or damaged, with a line for each, 2
+    RUN is not the directory of a run.
     """
     from dropout_zoo.studies.verification import verify_run
 

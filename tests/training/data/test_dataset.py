@@ -139,7 +139,7 @@ NAN = np.where(np.arange(60).reshape(20, 3) == 13, np.nan, X)
     [
         ({"x": NAN}, "arrays: train x: .*NaN or infinite.* 1 of 20 .* example 4"),
         ({"x": X.astype(np.float64) * 1e300}, "train x: .*infinite"),
-        ({"x": X.astype(str)}, "train x: expected numbers, received strings"),
+        ({"x": X.astype(str)}, "train x: expected numbers, received numbers stored as strings"),
         ({"x": X.astype(object)}, "train x: expected numbers, received Python objects"),
         ({"x": X + 1j}, "train x: expected numbers, received complex"),
         ({"x": X[:, 0]}, "train x: expected shape"),

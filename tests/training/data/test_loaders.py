@@ -254,7 +254,7 @@ NAN = np.where(np.arange(120).reshape(40, 3) == 13, np.nan, X)
         ({"x": NAN, "y": Y}, "x: .*NaN .* example 4"),
         ({"x": np.full_like(X, np.inf), "y": Y}, "x: .*infinite"),
         ({"x": X, "y": np.where(Y, np.nan, X[:, 0])}, "y: .*NaN"),
-        ({"x": X.astype(str), "y": Y}, "x: expected numbers, received strings"),
+        ({"x": X.astype(str), "y": Y}, "x: expected numbers, received numbers stored as strings"),
         ({"x": X, "y": Y.astype(str)}, "y: .*numbers stored as strings"),
         ({"x": X.astype(object), "y": Y}, "x: .*pickled Python objects"),
         ({"x": X, "y": Y.astype(object)}, "y: .*pickled Python objects"),

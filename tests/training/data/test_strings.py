@@ -79,7 +79,10 @@ def test_other_strings_have_another_fingerprint():
         (pd.Series([np.nan, *WORDS[1:]]), "received a missing value in example 0"),
         ([*WORDS[:-1], 3.5], "received 3.5 in example 39"),
         ([b"\xff", *WORDS[1:]], "expected strings in UTF-8, received others in example 0"),
-        (np.arange(40).astype(str), r"expected numbers, received strings .* x.astype\(float\)"),
+        (
+            np.arange(40).astype(str),
+            r"expected numbers, received numbers stored as strings .* x.astype\(float\)",
+        ),
     ],
 )
 def test_what_is_not_a_string_is_named(x, message):
