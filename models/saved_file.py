@@ -57,7 +57,13 @@ def _checked(archive: zipfile.ZipFile, stored: int) -> int:
             f"{members[CONFIG].file_size:,}"
         )
     _check_expansion(sum(member.file_size for member in members.values()), stored)
-    calls = _calls_in(json.loads(archive.read(CONFIG)))
+    config = json.loads(archive.read(CONFIG))
+    name = _called_on_constants(config)
+    if name is not None:
+        raise ValueError(
+            f"expected layers that are called on tensors, received {name} on constants"
+        )
+    calls = _calls_in(config)
     if calls > MAX_CALLS:
         raise ValueError(
             f"expected at most {MAX_CALLS:,} calls of layers, counting those in models that are "
@@ -81,6 +87,24 @@ def _calls_in(layer: Any) -> int:
     calls = layer.get("inbound_nodes")
     times = len(calls) if isinstance(calls, list) else 1
     return max(1, times) * max(1, sum(_calls_in(each) for each in inner if each is not None))
+
+
+def _called_on_constants(layer: Any) -> str | None:
+    """Return the name of a layer that is called on constants alone: loading would compute it."""
+    if not isinstance(layer, dict):
+        return None
+    nodes = layer.get("inbound_nodes")
+    for node in nodes if isinstance(nodes, list) else ():
+        text = json.dumps(node)
+        if '"__tensor__"' in text and '"__keras_tensor__"' not in text:
+            return repr(layer.get("name"))
+    config = layer.get("config")
+    layers = config.get("layers") if isinstance(config, dict) else None
+    inner = [
+        *(layers if isinstance(layers, list) else []),
+        isinstance(config, dict) and config.get("layer"),
+    ]
+    return next((name for each in inner if (name := _called_on_constants(each)) is not None), None)
 
 
 def _arrays_of(file: h5py.File) -> list[Any]:

@@ -16,6 +16,7 @@ from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.result import StudyResult
 from dropout_zoo.studies.run_directory import claim_directory
+from dropout_zoo.studies.run_record import PLAN
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.array_checks import DataError
 from dropout_zoo.training.data.dataset import Dataset
@@ -32,7 +33,6 @@ Measure = Callable[["Setting", TrainedMember], Mapping[str, Any]]
 
 Result = TypeVar("Result", bound=StudyResult)
 
-_PLAN_FILE = "plan.json"
 _SETTINGS_SHOWN = 20
 _TIMED_SETUPS = 5  # for an estimate: each takes seconds
 
@@ -325,7 +325,7 @@ class StudyPlan(Generic[Result]):
         if execution.directory is None:
             return self.procedure(self, execution)
         description = self.describe() | {"versions": versions()}
-        with claim_directory(execution.directory, _PLAN_FILE, description):
+        with claim_directory(execution.directory, PLAN, description):
             return self.procedure(self, execution)
 
 

@@ -120,6 +120,7 @@ class RunDirectory:
     def __exit__(self, *raised: object) -> None:
         done = self.complete or self._discarded
         if self._discarded:
+            self._state.clear(keep_lock=True)  # without settings, what it holds is of no run
             self._remove(SETTINGS)
         if done:  # while the lock is held, so that no other run finds half of it
             self._state.clear(keep_lock=False)
@@ -199,11 +200,17 @@ class RunDirectory:
 
     def _check_only_a_run(self, found: Sequence[str], may_exist: bool) -> None:
         """Check that the directory holds nothing, or a run if there may be one."""
-        strange = [name for name in found if name not in (*self._files, MANIFEST, STATE)]
+        own = (*self._files, MANIFEST, STATE)
+        strange = [name for name in found if name not in own or self._is_folder(name)]
         if STATE in found and not strange:
             self._state.check()
         if SETTINGS not in found:  # written first: without it, nothing there belongs to a run
             started = STATE in found and not strange and self._state.just_started
+            if STATE in found and not (strange or started):
+                raise ValueError(
+                    f"expected {SETTINGS} with the settings of the run in {self.path}, received "
+                    "none, so that it cannot be continued; choose another directory (--out)"
+                )
             strange = [name for name in found if not (name == STATE and started)]
         if strange or (found and not may_exist):
             raise ValueError(
@@ -213,6 +220,10 @@ class RunDirectory:
                    "a run; resume=True (--resume) continues it, overwrite=True (--overwrite) "
                    "removes it")
             )  # fmt: skip
+
+    def _is_folder(self, name: str) -> bool:
+        path = self.path / name
+        return name != STATE and path.is_dir() and not path.is_symlink()
 
     def _remove(self, *names: str) -> None:
         for name in names:

@@ -13,6 +13,7 @@ SETTINGS = "search.json"
 OUTCOME = "outcome.json"
 MANIFEST = "manifest.json"
 STATE = "state"
+PLAN = "plan.json"  # of a study, which several of its runs share
 ENDED_BY_BUDGET = "ended_by_budget"
 """Key of an outcome that is true if time ended the run, which can be resumed."""
 _FORMAT = "format"
@@ -110,7 +111,7 @@ def manifest_faults(directory: Path, names: Sequence[str] | None = None) -> list
         content = unsealed(_read_json(directory / MANIFEST, "manifest of a run"))
     except DamagedFileError:
         content = None
-    if content is None:
+    if content is None or not isinstance(content.get("files"), dict):
         return [f"{MANIFEST}: damaged"]
     files = {name: of for name, of in content["files"].items() if names is None or name in names}
     faults = {name: file_fault(directory / name, expected) for name, expected in files.items()}
@@ -156,6 +157,8 @@ def differences(there: Any, here: Any, path: str = "") -> Iterator[str]:
 
 
 def _read_json(path: Path, what: str) -> Any:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise _damaged(path, what, "it is no file")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

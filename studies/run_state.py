@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import fnmatch
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +24,7 @@ class RunState:
     Args:
         path: the directory.
         names: patterns of the paths of the files that the run writes there, with slashes. A star
-            stands for any part of a name.
+            stands for any part of a name, and ``#`` for a number.
     """
 
     def __init__(self, path: Path, names: Sequence[str]) -> None:
@@ -32,7 +32,10 @@ class RunState:
         own = (LOCK, HOLDER, f"{UNFINISHED}*/*", *names)
         folders = {"/".join(name.split("/")[:-1]) for name in own}
         unfinished = (f"{folder}/{UNFINISHED}*".lstrip("/") for folder in folders)
-        self._patterns = [pattern.split("/") for pattern in (*own, *unfinished)]
+        self._patterns = [
+            [re.compile(_as_expression(part)) for part in pattern.split("/")]
+            for pattern in (*own, *unfinished)
+        ]
 
     def check_is_own(self) -> None:
         """Check that the directory, if there is one, is where it seems to be.
@@ -64,8 +67,7 @@ class RunState:
     def just_started(self) -> bool:
         """Whether a run that had only just started has left it: nothing in it needs settings."""
         names = [entry.name for entry in self.path.iterdir()]
-        held = LOCK in names or HOLDER in names
-        return held or all(name.startswith(UNFINISHED) for name in names)
+        return all(name in (LOCK, HOLDER) or name.startswith(UNFINISHED) for name in names)
 
     @property
     def has_results(self) -> bool:
@@ -113,6 +115,12 @@ class RunState:
     def _matches(self, parts: tuple[str, ...], *, whole: bool) -> bool:
         return any(
             (len(pattern) == len(parts) if whole else len(pattern) > len(parts))
-            and all(map(fnmatch.fnmatchcase, parts, pattern))
+            and all(
+                expression.fullmatch(part) for expression, part in zip(pattern, parts, strict=False)
+            )
             for pattern in self._patterns
         )
+
+
+def _as_expression(pattern: str) -> str:
+    return re.escape(pattern).replace(r"\*", ".*").replace(r"\#", "[0-9]+")

@@ -6,12 +6,15 @@ from pathlib import Path
 
 from dropout_zoo.studies.run_record import (
     MANIFEST,
+    OUTCOME,
+    PLAN,
     SETTINGS,
     STATE,
     DamagedFileError,
     manifest_faults,
     read_settings,
 )
+from dropout_zoo.studies.run_state import RunState
 from dropout_zoo.training.journal_records import read_records
 
 
@@ -53,11 +56,19 @@ def verify_run(directory: str | Path) -> list[str]:
             f"expected the directory of a run, received {path}, which has no {SETTINGS}"
         )
     faults = manifest_faults(path) if ended else []
+    if not ended and (path / OUTCOME).exists():  # written before the manifest
+        faults.append(f"{MANIFEST}: missing")
+    RunState(path / STATE, ()).check_is_own()
     if not any(fault.startswith(f"{SETTINGS}:") for fault in faults):
         try:
             read_settings(path / SETTINGS)
         except DamagedFileError:
             faults.append(f"{SETTINGS}: damaged")
+    for plan in sorted((path / STATE).glob(f"**/{PLAN}")):
+        try:
+            read_settings(plan)
+        except DamagedFileError:
+            faults.append(f"{plan.relative_to(path).as_posix()}: damaged")
     for journal in sorted((path / STATE).glob("**/*.jsonl")):
         place = journal.parent.relative_to(path).as_posix()
         faults += [f"{place}/{fault}" for fault in read_records(journal).faults]

@@ -20,10 +20,12 @@ class JournalRecords:
     Attributes:
         whole: the records that are as they were written, with their weights, by key.
         faults: one line per record that is not, with its place in the file.
+        is_cut: whether the last line was cut short, by a process that was killed as it wrote.
     """
 
     whole: dict[str, dict[str, Any]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    is_cut: bool = False
 
 
 def append_record(path: Path, record: Mapping[str, Any], checkpoint: Path | None) -> dict[str, Any]:
@@ -64,8 +66,9 @@ def read_records(path: Path) -> JournalRecords:
     Raises:
         OSError: it cannot be read.
     """
-    journal = JournalRecords()
-    for number, record in _lines(path):
+    content = path.read_bytes() if path.is_file() else b""
+    journal = JournalRecords(is_cut=not content.rstrip().endswith(b"}") and bool(content.strip()))
+    for number, record in _lines(content):
         place = f"{path.name}, line {number}"
         if record is None:
             journal.faults.append(f"{place}: damaged")
@@ -104,16 +107,22 @@ def recorded_seconds(path: Path) -> float:
     Returns:
         Seconds; 0 if there is no such file.
     """
-    return sum((float(record["elapsed"]) for _, record in _lines(path) if record), start=0.0)
-
-
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
-    """The records of a journal with the numbers of their lines; None for a damaged one."""
     content = path.read_bytes() if path.is_file() else b""
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        if not line.endswith(b"}"):  # empty, or cut short
-            continue
+    return sum((float(record["elapsed"]) for _, record in _lines(content) if record), start=0.0)
+
+
+def _lines(content: bytes) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    """The records of a journal with the numbers of their lines; None for a damaged one.
+
+    Empty lines, and a last one that was cut short, are left out.
+    """
+    lines = [
+        (number, line) for number, line in enumerate(content.split(b"\n"), start=1) if line.strip()
+    ]
+    for number, line in lines:
+        if number == lines[-1][0] and not line.rstrip().endswith(b"}"):
+            return
         try:
             yield number, unsealed(json.loads(line))
-        except ValueError:
+        except (ValueError, RecursionError):
             yield number, None

@@ -11,5 +11,5 @@ FILES = (BEST_MODEL, BEST_WEIGHTS, TRIALS, FINALISTS, RACE, CURVES, PLOT)
 NEEDED = tuple(name for name in FILES if name != PLOT)
 """Those from which the result is read."""
 JOURNAL = "journal.jsonl"  # in the state directory, which goes when the run is complete
-STATE_FILES = (JOURNAL, "weights-*/*.npz", "weights-*/*/*.npz", "oracle/trial_*/*.npz")
+STATE_FILES = (JOURNAL, "weights-#/*.npz", "weights-#/*/*.npz", "oracle/trial_*/*.npz")
 """Patterns of the files in the state directory."""

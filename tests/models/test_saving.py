@@ -101,6 +101,29 @@ def changed(saved, tmp_path):
     return write
 
 
+def test_layers_that_loading_would_compute_are_refused(tmp_path):
+    inputs = keras.Input((1,))
+    repeated = keras.layers.RepeatVector(3)(inputs)
+    outputs = keras.layers.Dense(2)(keras.layers.Flatten()(repeated))
+    keras.Model(inputs, outputs).save(tmp_path / "saved.keras")
+    with zipfile.ZipFile(tmp_path / "saved.keras") as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(content["config.json"])
+    layers = config["config"]["layers"]
+    eager = json.loads(json.dumps(next(e for e in layers if e["class_name"] == "RepeatVector")))
+    eager["config"]["name"] = eager["name"] = "eager"
+    eager["config"]["n"] = 10**9
+    constant = {"class_name": "__tensor__", "config": {"value": [[1.0]], "dtype": "float32"}}
+    eager["inbound_nodes"] = [{"args": [constant], "kwargs": {}}]
+    layers.append(eager)
+    with zipfile.ZipFile(tmp_path / "changed.keras", "w") as archive:
+        for name, value in (content | {"config.json": json.dumps(config).encode()}).items():
+            archive.writestr(name, value)
+    before = peak_memory()
+    refused("received 'eager' on constants", tmp_path / "changed.keras")
+    assert peak_memory() - before < 100_000_000
+
+
 @pytest.mark.parametrize("units", [40_000_000, 400_000_000, 10**12, 10**30])
 def test_a_configuration_that_asks_for_more_than_the_weights_hold_is_refused(changed, units):
     def widen(layers):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import stat
 import warnings
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 
 from dropout_zoo.models import build_mlp
 from dropout_zoo.studies import Execution, rate_sweep, verify_run
+from dropout_zoo.training.journal_records import append_record, read_records, rewrite_records
 from dropout_zoo.tuning import TuningResult, search_run, tune
 from dropout_zoo.tuning.cli.main import main
 
@@ -112,6 +114,75 @@ def test_damaged_lines_of_the_journal_are_trained_again(few_digits, complete, in
     assert sum("2 finished training runs" in each for each in told) == 1
     pd.testing.assert_frame_equal(scores(result), scores(complete))
     assert not (interrupted / "state").exists()
+
+
+def test_only_a_last_line_may_be_cut_short(few_digits, interrupted):
+    journal = interrupted / "state" / "journal.jsonl"
+    content = journal.read_bytes()
+    journal.write_bytes(content + b'\n{"key": "half')
+    assert verify_run(interrupted) == []
+    for damaged in (content.replace(b"}\n", b"]\n", 1), b"[" * 100_000 + b"}\n" + content):
+        journal.write_bytes(damaged)
+        [fault] = verify_run(interrupted)
+        assert re.fullmatch(r"state/journal\.jsonl, line \d: damaged", fault)
+    journal.write_bytes(content.replace(b"\n", b"\r\n"))  # by an editor on Windows
+    assert verify_run(interrupted) == []
+
+
+def test_what_is_appended_after_a_line_that_was_cut_short_is_read(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    for key in "ab":
+        append_record(path, {"key": key}, None)
+    path.write_bytes(path.read_bytes() + b'\n{"key": "c')
+    found = read_records(path)
+    assert found.is_cut and list(found.whole) == ["a", "b"] and not found.faults
+    rewrite_records(path, found.whole.values())
+    append_record(path, {"key": "d"}, None)
+    found = read_records(path)
+    assert list(found.whole) == ["a", "b", "d"] and not (found.is_cut or found.faults)
+
+
+@pytest.mark.parametrize("how", ["resume", "overwrite"])
+def test_a_run_without_its_settings_is_refused_with_all_that_it_has(few_digits, interrupted, how):
+    (interrupted / "search.json").unlink()
+    before = sorted(interrupted.rglob("*"))
+    with pytest.raises(ValueError, match=r"expected search\.json with the settings of the run"):
+        tune(model(), few_digits, **QUICK, directory=interrupted, **{how: True})
+    assert sorted(interrupted.rglob("*")) == before
+
+
+@pytest.mark.parametrize("how", ["resume", "overwrite"])
+def test_a_copy_of_the_weights_is_left_alone(few_digits, interrupted, how):
+    copied = interrupted / "state" / "weights-1-backup"
+    shutil.copytree(interrupted / "state" / "weights-1", copied)
+    with pytest.raises(ValueError, match=r"received .*weights-1-backup"):
+        tune(model(), few_digits, **QUICK, directory=interrupted, **{how: True})
+    assert len(list(copied.iterdir())) == RUNS
+
+
+def test_a_directory_with_the_name_of_a_result_is_refused_before_anything_is_lost(few_digits, run):
+    (run / "trials.csv").unlink()
+    (run / "trials.csv").mkdir()
+    before = sorted(run.rglob("*"))
+    with pytest.raises(ValueError, match=r"which contains trials\.csv"):
+        tune(model(), few_digits, **QUICK, directory=run, overwrite=True)
+    assert sorted(run.rglob("*")) == before
+
+
+def test_a_missing_or_foreign_manifest_is_a_fault(run):
+    shutil.copy(run / "search.json", run / "manifest.json")
+    assert verify_run(run) == ["manifest.json: damaged"]
+    (run / "manifest.json").unlink()
+    assert verify_run(run) == ["manifest.json: missing"]
+
+
+@pytest.mark.posix
+def test_a_pipe_in_place_of_the_settings_is_not_waited_for(few_digits, run):
+    (run / "search.json").unlink()
+    os.mkfifo(run / "search.json")
+    with pytest.raises(ValueError, match="it is no file"):
+        tune(model(), few_digits, **QUICK, directory=run, overwrite=True)
+    assert "search.json: missing" in verify_run(run)
 
 
 @pytest.mark.slow

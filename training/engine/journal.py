@@ -163,5 +163,6 @@ def _whole_records(path: Path) -> dict[str, dict[str, Any]]:
             f"restored and will be trained again: {shown}{f' and {more} more' * (more > 0)}",
             stacklevel=2,
         )
+    if journal.faults or journal.is_cut:  # what is appended is then a line of its own
         rewrite_records(path, journal.whole.values())
     return journal.whole

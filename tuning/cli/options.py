@@ -32,8 +32,8 @@ _NAME_SHOWN = 60  # characters in the name of a directory, of which systems allo
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class NewDirectory(click.Path):
-    """A directory to write into, which has a name."""
+class NamedDirectory(click.Path):
+    """A directory, which has a name."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
@@ -146,7 +146,7 @@ def run_options(noun: str) -> Callable[[Command], Command]:
         noun: what the command runs, such as ``"sweep"``.
     """
     options = (
-        click.option("--out", type=NewDirectory(), help=f"New directory for the {noun}."),
+        click.option("--out", type=NamedDirectory(), help=f"New directory for the {noun}."),
         click.option(
             "--resume", is_flag=True, help=f"Continue the {noun} in --out, if there is one."
         ),

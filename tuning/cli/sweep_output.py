@@ -12,12 +12,13 @@ from dropout_zoo.studies.displays.paired_difference import DifferenceDisplay
 from dropout_zoo.studies.displays.rate_curve import RateCurveDisplay
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.run_directory import RunDirectory
+from dropout_zoo.studies.run_record import PLAN
 
 STUDY, TABLE, SUMMARY, PLOT = "study.parquet", "settings.csv", "summary.txt", "plot.png"
 OUTPUTS = (STUDY, TABLE, SUMMARY, PLOT)
 RUNS = "runs"  # the directory of the study's training runs, in the state directory
 STATE_FILES = (
-    f"{RUNS}/plan.json", f"{RUNS}/runs-*.jsonl", f"{RUNS}/weights-*/*.npz", f"{RUNS}/state/lock",
+    f"{RUNS}/{PLAN}", f"{RUNS}/runs-*.jsonl", f"{RUNS}/weights-*-#/*.npz", f"{RUNS}/state/lock",
     f"{RUNS}/state/holder",
 )  # fmt: skip
 """Patterns of the files in the state directory."""

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
-from dropout_zoo.tuning.cli.options import FAILED, reporting_errors
+from dropout_zoo.tuning.cli.options import FAILED, NamedDirectory, reporting_errors
+from dropout_zoo.tuning.cli.terminal import echo
 
 
 @click.command("verify")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=NamedDirectory())
 def verify_command(run: Path) -> None:
     """Check that no file in the directory RUN is missing or damaged.
 
@@ -26,7 +27,7 @@ def verify_command(run: Path) -> None:
     with reporting_errors():
         faults = verify_run(run)
     for fault in faults:
-        click.echo(fault)
+        echo(fault)
     if faults:
         sys.exit(FAILED)
-    click.echo(f"{run}: nothing is missing or damaged.")
+    echo(f"{run}: nothing is missing or damaged.")
