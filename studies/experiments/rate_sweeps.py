@@ -12,7 +12,7 @@ from dropout_zoo.models.argument_validation import check_choice
 from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.studies.control_names import name_of_control
-from dropout_zoo.studies.defaults import NUM_SEEDS
+from dropout_zoo.studies.defaults import NUM_SEEDS, SWEPT_RATES
 from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.plan import (
     Setting,
@@ -40,9 +40,6 @@ from dropout_zoo.studies.summary_text import (
 from dropout_zoo.studies.verdicts import verdict_by_setting
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
-
-SWEPT_RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Rates of a validation curve: the range of Srivastava et al. 2014, Fig. 9."""
 
 WIDTHS = ("fixed", "expected")
 EACH = "each"

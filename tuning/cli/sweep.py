@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dropout_zoo.studies.defaults import NUM_SEEDS
+from dropout_zoo.studies.defaults import NUM_SEEDS, SWEPT_RATES
 from dropout_zoo.training.defaults import EPOCHS, OBJECTIVE
 from dropout_zoo.training.startup import start_keras
 from dropout_zoo.tuning.cli.comma_lists import integers, names, numbers, widths
@@ -71,12 +71,13 @@ def _study_options(objective: str = OBJECTIVE) -> Callable[[Command], Command]:
     return add
 
 
-_RATES = click.option(
-    "--rates",
-    type=numbers,
-    metavar="R,R,...",
-    help="Rates to train with, in addition to no dropout.",
-)
+def _rates_option(default: str) -> Callable[[Command], Command]:
+    return click.option(
+        "--rates",
+        type=numbers,
+        metavar="R,R,...",
+        help=f"Rates to train with, in addition to no dropout.  [default: {default}]",
+    )
 
 
 @click.group("sweep")
@@ -95,7 +96,7 @@ def sweep_command() -> None:
 
 
 @sweep_command.command("rate")
-@_RATES
+@_rates_option(",".join(map(str, SWEPT_RATES[1:])))
 @click.option(
     "--sites",
     metavar="SITES",
@@ -109,8 +110,13 @@ def rate_command(rates: list[float] | None, sites: str | None, **common: Any) ->
 
 
 @sweep_command.command("data-size")
-@click.option("--sizes", type=integers, metavar="N,N,...", help="Numbers of training examples.")
-@_RATES
+@click.option(
+    "--sizes",
+    type=integers,
+    metavar="N,N,...",
+    help="Numbers of training examples.  [default: 100 to all, about a factor of 3 apart]",
+)
+@_rates_option("those of the model")
 @click.option(
     "--sites",
     metavar="SITES",
@@ -130,9 +136,10 @@ def data_size_command(
     "--units",
     type=widths,
     metavar="N,N-N,...",
-    help="Widths of the hidden layers of each model.",
+    help="Widths of the hidden layers of each model.  [default: the model's own times 1/8 to 4, "
+    "and with half and twice as many layers]",
 )
-@_RATES
+@_rates_option("0.5")
 @_study_options()
 def capacity_command(
     units: list[list[int]] | None, rates: list[float] | None, **common: Any
