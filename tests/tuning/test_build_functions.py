@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from click.testing import CliRunner
 from keras import layers
 from simulated_races import LOSS, NONE, SPACE, race_of, trained
@@ -109,6 +110,15 @@ def test_hyperparameters_that_keep_their_defaults_are_named(few_digits):
         "Keeps its default, because it has no effect on the model: batch_size."
     )
     assert search(build, few_digits).joint.note.endswith("alone: rate_0, rate_1.")
+
+
+def test_a_hyperparameter_that_own_code_hides_is_searched(few_digits):
+    def traced(hp):
+        factor = hp.Choice("factor", [1.0, 50.0])
+        return compiled([layers.Lambda(tf.function(lambda x: x * factor)), layers.Dropout(0.5)])
+
+    models = search(traced, few_digits).joint
+    assert (models.names, models.note) == (["factor"], "")
 
 
 def test_a_hyperparameter_is_searched_that_has_an_effect_beside_others_alone(few_digits):
