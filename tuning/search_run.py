@@ -220,7 +220,7 @@ class _Run:
         fresh = search.settings.training.initial_weights == "fresh"
         if fresh and search.joint is None and was_trained(search.model):
             say(
-                "The model has been trained before. Its weights are drawn anew for each seed, except "
+                "The model was trained before. Its weights are drawn anew for each seed, except "
                 "those of frozen layers; initial_weights='keep' starts from its own."
             )
         if search.joint is not None:

@@ -73,7 +73,7 @@ def test_a_dry_run_shows_errors_of_the_audit_apart_from_its_output(tmp_path, mon
 @pytest.mark.slow
 def test_a_search_says_that_the_weights_of_a_trained_model_are_drawn_anew(few_digits, capsys):
     model = net()
-    told = "The model has been trained before. Its weights are drawn anew for each seed"
+    told = "The model was trained before. Its weights are drawn anew for each seed"
     tune(model, few_digits, **QUICK)
     assert told not in capsys.readouterr().err
     model.fit(*few_digits.train, epochs=1, verbose=0)
