@@ -121,6 +121,24 @@ def test_a_hyperparameter_that_own_code_hides_is_searched(few_digits):
     assert (models.names, models.note) == (["factor"], "")
 
 
+class TimesItsFactor(layers.Layer):
+    factor = 1.0
+
+    def call(self, x):
+        return x * self.factor
+
+
+def test_a_build_function_that_changes_earlier_models_is_warned_of(few_digits):
+    def through_the_class(hp):
+        TimesItsFactor.factor = hp.Choice("factor", [1.0, 50.0])
+        return compiled(
+            [TimesItsFactor(), layers.Dense(hp.Int("units", 4, 8)), layers.Dropout(0.5)]
+        )
+
+    with pytest.warns(UserWarning, match="changes what the code of models that it built before"):
+        search(through_the_class, few_digits)
+
+
 def test_a_hyperparameter_is_searched_that_has_an_effect_beside_others_alone(few_digits):
     def dependent(hp):
         strength, kind = hp.Float("strength", 0.1, 0.9), hp.Choice("kind", ["dropout", "noise"])
