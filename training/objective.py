@@ -18,6 +18,7 @@ _LARGER_IS_BETTER = (
     "sensitivity_at_specificity", "specificity_at_sensitivity", "precision_at_recall",
     "recall_at_precision", "concordance_correlation", "pearson_correlation",
 )  # fmt: skip
+_COUNTED = ("true_positives",)  # of those above, the only one that can exceed 1
 _SMALLER_IS_BETTER = (
     "loss", "error", "mse", "mae", "mape", "msle", "rmse", "crossentropy", "hinge", "logcosh",
     "log_cosh", "poisson", "divergence", "false_positives", "false_negatives",
@@ -56,6 +57,13 @@ class Objective(NamedTuple):
     def gain(self, value: float, over: float) -> float:
         """Return by how much a value improves on another; negative if it is worse."""
         return over - value if self.direction == "min" else value - over
+
+    def largest_gain(self, over: float) -> float:
+        """Return by how much any value can improve on another; infinity if it is not known."""
+        bounded = self.direction == "max" and self.name.endswith(_LARGER_IS_BETTER)
+        if not bounded or self.name.endswith(_COUNTED) or over > 1:  # such as percentages
+            return math.inf
+        return 1 - over
 
 
 def parse_objective(text: str | Objective) -> Objective:

@@ -216,11 +216,14 @@ def _compared(
             f"{rival['mean']:.4g} ({on})"
             + ("" if objective.name == "val_loss" else "; try the objective val_loss")
         )
+    of_control = float(by_name.loc[race.control, "mean"])
+    largest = max(others["high"])
+    ruled_out = largest < objective.largest_gain(over=of_control)
     return NO_DIFFERENCE, (
         f"No reliable difference: {rates}{comma} compared with {race.control}, {objective.name} "
-        f"{rival['mean']:.4g} compared with {by_name.loc[race.control, 'mean']:.4g}, gain "
-        f"{two_digits(rival['gain'])} ({interval_text(rival)} includes 0; {on}). A gain above "
-        f"{two_digits(max(others['high']))} is ruled out"
+        f"{rival['mean']:.4g} compared with {of_control:.4g}, gain "
+        f"{two_digits(rival['gain'])} ({interval_text(rival)} includes 0; {on})"
+        + (f". A gain above {two_digits(largest)} is ruled out" if ruled_out else "")
     )
 
 

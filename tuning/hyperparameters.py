@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -111,6 +112,14 @@ def explore(build: Build, objective: Objective) -> Explored:
     contexts = models.values
     for each in found.left_out():
         _compare_beside(contexts, each, models, found)
+    if models.changes_earlier:
+        warnings.warn(
+            "the build function changes what the code of models that it built before refers to, "
+            "such as a global variable or an attribute of a class: all are trained with the "
+            "value that was set last, whatever their hyperparameters; give such a value to the "
+            "layer as an argument",
+            stacklevel=2,
+        )
     return found.result(models.seen)
 
 
@@ -136,8 +145,11 @@ class _Models:
 
     def __init__(self, build: Build) -> None:
         self._build = build
-        self._seen = {"{}": _Seen.of(build({}))}
+        first = build({})
+        self._first = first[0]
+        self._seen = {"{}": _Seen.of(first)}
         self.exhausted = False
+        self.changes_earlier = False
 
     @property
     def seen(self) -> list[_Seen]:
@@ -160,7 +172,16 @@ class _Models:
                 self._seen[key] = _Seen.of(self._build(values))
             except Exception:  # the trials with these values will fail
                 return None
+            finally:
+                self._look_back()
         return self._seen[key]
+
+    def _look_back(self) -> None:
+        """Note whether the latest build has changed what the code of the first model refers to."""
+        before = self._seen["{}"].reading
+        if before is not None and before.can_change and not self.changes_earlier:
+            now = _read(self._first)
+            self.changes_earlier = now is None or not before.equals(now)
 
 
 class _Found:

@@ -48,6 +48,7 @@ from dropout_zoo.tuning.screening import (
 from dropout_zoo.tuning.search import Search
 from dropout_zoo.tuning.setting import Setting
 from dropout_zoo.tuning.trial_tables import curves_table, scores_table
+from dropout_zoo.tuning.trial_trainers import was_trained
 
 
 @each_warning_once()
@@ -216,6 +217,12 @@ class _Run:
         say(search.dataset.describe())
         for error in audit_errors(search.model):
             say(error)
+        fresh = search.settings.training.initial_weights == "fresh"
+        if fresh and search.joint is None and was_trained(search.model):
+            say(
+                "The model was trained before. Its weights are drawn anew for each seed, except "
+                "those of frozen layers; initial_weights='keep' starts from its own."
+            )
         if search.joint is not None:
             say(
                 f"Searched with the dropout rates: {', '.join(search.joint.names)}. Sites with the "

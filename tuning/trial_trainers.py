@@ -94,7 +94,7 @@ class TrialTrainers:
         """
         if not is_plain_model(model):
             return _only_model_fit(f"{type(model).__name__} is a subclassed model without a graph")
-        if model.compiled and _was_trained(model):
+        if model.compiled and was_trained(model):
             return _only_model_fit("its build function has already trained the model")
         reading = read_model(model, rates=False, weights=self._weights)
         trainer = self._shared.pop(reading.digest, None)
@@ -133,10 +133,11 @@ def new_trainer(
     return MemberTrainer(model, data, settings, keep_state=True, directory=directory)
 
 
-def _only_model_fit(reason: str) -> AssignedTrainer:
-    return AssignedTrainer(None, reason=reason)
-
-
-def _was_trained(model: keras.Model) -> bool:
+def was_trained(model: keras.Model) -> bool:
+    """Return whether the optimizer of a compiled model has updated its weights."""
     optimizer = model.optimizer
     return bool(optimizer is not None and optimizer.built and int(optimizer.iterations) > 0)
+
+
+def _only_model_fit(reason: str) -> AssignedTrainer:
+    return AssignedTrainer(None, reason=reason)

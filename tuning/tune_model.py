@@ -85,6 +85,9 @@ def tune(
             compiled model. Give the function where Keras cannot clone the model: it then builds
             the copies too, and only the weights of the best model are saved. Or a function with one
             required argument, the hyperparameters of KerasTuner, or a `keras_tuner.HyperModel`.
+            Initial weights are drawn anew for each seed, except those of frozen and adapted
+            layers; ``initial_weights="keep"`` starts all runs from the model's own weights, such
+            as pretrained ones.
         x: inputs, as an array, nested lists or a data frame, several in a dict or list; or a
             source of batches such as `tf.data.Dataset`; or a `Dataset`, or a name or path for
             `load_dataset`. If no validation data are given, validation and test sets are split off

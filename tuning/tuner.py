@@ -60,9 +60,10 @@ class DropoutTuner(BatchTuner):
     model with parts that cannot be compared, such as a loss with its own state, is trained alone.
     `Model.fit` trains the trials one after another, as in `keras_tuner.Tuner`, with a warning that
     says why: with callbacks other than `EarlyStopping` on the objective; with several objectives;
-    with data that are not arrays, or without validation data where the objective needs none; if the
-    hypermodel defines its own `fit`, or the tuner overrides a hook such as `on_epoch_end`; and for
-    models that cannot be cloned. If a subclass overrides `run_trial`, that runs every trial.
+    with data that are not arrays, such as a `tf.data.Dataset`, or without validation data where the
+    objective needs none; if the hypermodel defines its own `fit`, or the tuner overrides a hook
+    such as `on_epoch_end`; and for subclassed models and others that cannot be cloned. If a
+    subclass overrides `run_trial`, that runs every trial.
 
     Args:
         oracle: any oracle of KerasTuner; it chooses the settings to try. Bayesian optimization is

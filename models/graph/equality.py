@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
@@ -33,6 +34,8 @@ _KNOWN_PACKAGES = (
     "_thread", "builtins", "collections", "dropout_zoo", "functools", "inspect", "jax", "jaxlib",
     "keras", "numpy", "operator", "tensorflow", "threading", "torch", "weakref",
 )  # fmt: skip
+# Those whose objects may call user-defined code without being user-defined.
+_PACKAGES_THAT_WRAP = ("functools", "jax", "jaxlib", "numpy", "operator", "tensorflow", "torch")
 _WITH_STATE = (keras.Layer, keras.metrics.Metric, keras.optimizers.Optimizer)
 _OF_KERAS = (
     keras.losses.Loss, keras.initializers.Initializer, keras.regularizers.Regularizer,
@@ -200,10 +203,11 @@ class _Reader:
             return ["module", value.__name__]
         if isinstance(value, np.dtype) or type(value).__name__ == "DType":
             return ["dtype", repr(value)]
-        if isinstance(value, np.ufunc):
+        if isinstance(value, np.ufunc) and not _is_users_ufunc(value):
             return ["function", "numpy", value.__name__]
         if isinstance(value, FunctionType | BuiltinFunctionType | type) and not _is_own(value):
-            return ["known", value.__module__, value.__qualname__]
+            enclosed = _enclosed(value) if _is_made_from_another(value) else []
+            return ["known", value.__module__, value.__qualname__, self.read(enclosed)]
         if isinstance(value, FunctionType):
             return self._function(value)
         if isinstance(value, type):
@@ -224,18 +228,18 @@ class _Reader:
 
     def _function(self, function: FunctionType) -> Any:
         self.has_own_code = True
-        enclosed = []
-        for cell in function.__closure__ or ():
-            try:
-                enclosed.append(cell.cell_contents)
-            except ValueError:  # a cell without a value yet
-                enclosed.append(None)
+        enclosed = _enclosed(function)
         code = function.__code__
+        names = sorted(names_in_code(code))
         read_globals = {
-            name: function.__globals__[name]
-            for name in sorted(names_in_code(code))
-            if name in function.__globals__
+            name: function.__globals__[name] for name in names if name in function.__globals__
         }
+        for name, module in list(read_globals.items()):
+            if isinstance(module, ModuleType) and _is_own_module(module):
+                held = {
+                    f"{name}.{each}": vars(module)[each] for each in names if each in vars(module)
+                }
+                read_globals |= {each: value for each, value in held.items() if not _is_code(value)}
         given = (enclosed, function.__defaults__, function.__kwdefaults__, vars(function))
         # Constants that a function encloses are those of the call that made it.
         self.can_change |= not all(map(_is_code, read_globals.values())) or any(
@@ -246,6 +250,7 @@ class _Reader:
     def _class(self, kind: type) -> Any:
         self.has_own_code = True
         members = {name: value for name, value in vars(kind).items() if name not in _OF_PYTHON}
+        self.can_change |= any(_is_data(name, value) for name, value in members.items())
         return ["class", kind.__qualname__, self.read(kind.__bases__), self.read(members)]
 
     def _object(self, value: Any) -> Any:
@@ -263,7 +268,13 @@ class _Reader:
         if not _is_own(kind):
             if kind.__module__.partition(".")[0] not in ("keras", "dropout_zoo"):
                 return self._unreadable(value)
-            held = {name: each for name, each in vars(value).items() if _holds_own(each)}
+            kept_by_keras = _bookkeeping()
+            held = {
+                name: each
+                for name, each in vars(value).items()
+                if _holds_own(each)
+                or (name not in kept_by_keras and not is_of_tracking(name) and _wraps(each))
+            }
             return [kind.__qualname__, self._config(value), self.read(held)]
         self.can_change |= not isinstance(value, (*_WITH_STATE, *_OF_KERAS))
         bookkeeping = _bookkeeping()
@@ -296,13 +307,37 @@ class _Reader:
         return [self.read(config), self.read(extra)]
 
 
+def _enclosed(function: Any) -> list[Any]:
+    enclosed = []
+    for cell in function.__closure__ or ():
+        try:
+            enclosed.append(cell.cell_contents)
+        except ValueError:  # a cell without a value yet
+            enclosed.append(None)
+    return enclosed
+
+
 def _shape(value: Any) -> list[Any]:
     return [list(value.shape), str(value.dtype)]
 
 
 def _is_own(code: Any) -> bool:
     """Whether a class or function is user-defined."""
-    return (getattr(code, "__module__", None) or "").partition(".")[0] not in _KNOWN_PACKAGES
+    return _package(code) not in _KNOWN_PACKAGES
+
+
+def _is_users_ufunc(function: np.ufunc) -> bool:
+    """Whether a function of arrays is not NumPy's, but made by `np.frompyfunc`, say."""
+    return vars(np).get(function.__name__) is not function
+
+
+def _is_own_module(module: ModuleType) -> bool:
+    package = module.__name__.partition(".")[0]
+    return package not in _KNOWN_PACKAGES and package not in sys.stdlib_module_names
+
+
+def _package(code: Any) -> str:
+    return (getattr(code, "__module__", None) or "").partition(".")[0]
 
 
 def _is_code(value: Any) -> bool:
@@ -321,6 +356,35 @@ def _holds_own(value: Any) -> bool:
     if isinstance(value, functools.partial | MethodType):
         return _holds_own(value.func if isinstance(value, functools.partial) else value.__func__)
     return _is_own(value if isinstance(value, FunctionType | type) else type(value))
+
+
+def _wraps(value: Any) -> bool:
+    """Whether an attribute holds a callable that may wrap user-defined code, as `tf.function`."""
+    if isinstance(value, Mapping):
+        return any(map(_wraps, value.values()))
+    if isinstance(value, list | tuple | set):
+        return any(map(_wraps, value))
+    if isinstance(value, functools.partial):
+        return True
+    if isinstance(value, MethodType):
+        return _wraps(value.__func__) or _wraps(value.__self__)
+    if isinstance(value, FunctionType):
+        return _is_made_from_another(value)
+    return callable(value) and _package(type(value)) in _PACKAGES_THAT_WRAP
+
+
+def _is_made_from_another(value: Any) -> bool:
+    """Whether a function of a known package may enclose a user-defined one."""
+    return (
+        isinstance(value, FunctionType)
+        and bool(value.__closure__)
+        and "<locals>" in value.__qualname__
+    )
+
+
+def _is_data(name: str, value: Any) -> bool:
+    """Whether a member of a class is data, which `build` may change, rather than code."""
+    return not (name.startswith("__") or callable(value) or hasattr(type(value), "__get__"))
 
 
 def _is_state(value: Any) -> bool:

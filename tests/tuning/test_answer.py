@@ -104,6 +104,23 @@ def test_a_difference_within_noise_is_no_gain_and_larger_gains_are_ruled_out():
     assert " is ruled out." in found.sentence
 
 
+@pytest.mark.parametrize(
+    ("name", "scores", "told"),
+    [
+        ("val_accuracy", 0.9, True),
+        ("val_accuracy", 0.995, False),
+        ("val_accuracy", 90.0, True),
+        ("val_true_positives", 0.995, True),
+        ("val_score", 0.995, True),
+    ],
+)
+def test_only_a_gain_that_is_possible_is_ruled_out(name, scores, told):
+    scores = {NONE: scores + NOISE / 2, "at 40": scores - NOISE / 2}
+    found = concluded(Objective(name, "max"), scores)
+    assert found.kind == "no reliable difference"
+    assert ("A gain above" in found.sentence) == told
+
+
 def test_no_dropout_is_best_only_where_all_others_are_reliably_worse():
     better = {NONE: 0.9 + NOISE, "at 20": 0.8 - NOISE}
     found = concluded(ACCURACY, better)

@@ -1,4 +1,4 @@
-"""A search says what the audit finds wrong with its model, before it trains."""
+"""A search says before it trains what the audit finds wrong, and what becomes of the weights."""
 
 import keras
 import pytest
@@ -68,3 +68,16 @@ def test_a_dry_run_shows_errors_of_the_audit_apart_from_its_output(tmp_path, mon
     assert answered.exit_code == 0, answered.output
     assert FINDING in answered.stderr
     assert "Audit error" not in answered.stdout
+
+
+@pytest.mark.slow
+def test_a_search_says_that_the_weights_of_a_trained_model_are_drawn_anew(few_digits, capsys):
+    model = net()
+    told = "The model was trained before. Its weights are drawn anew for each seed"
+    tune(model, few_digits, **QUICK)
+    assert told not in capsys.readouterr().err
+    model.fit(*few_digits.train, epochs=1, verbose=0)
+    tune(model, few_digits, initial_weights="keep", **QUICK)
+    assert told not in capsys.readouterr().err
+    tune(model, few_digits, **QUICK)
+    assert told in capsys.readouterr().err

@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from click.testing import CliRunner
 from keras import layers
 from simulated_races import LOSS, NONE, SPACE, race_of, trained
@@ -109,6 +110,33 @@ def test_hyperparameters_that_keep_their_defaults_are_named(few_digits):
         "Keeps its default, because it has no effect on the model: batch_size."
     )
     assert search(build, few_digits).joint.note.endswith("alone: rate_0, rate_1.")
+
+
+def test_a_hyperparameter_that_own_code_hides_is_searched(few_digits):
+    def traced(hp):
+        factor = hp.Choice("factor", [1.0, 50.0])
+        return compiled([layers.Lambda(tf.function(lambda x: x * factor)), layers.Dropout(0.5)])
+
+    models = search(traced, few_digits).joint
+    assert (models.names, models.note) == (["factor"], "")
+
+
+class TimesItsFactor(layers.Layer):
+    factor = 1.0
+
+    def call(self, x):
+        return x * self.factor
+
+
+def test_a_build_function_that_changes_earlier_models_is_warned_of(few_digits):
+    def through_the_class(hp):
+        TimesItsFactor.factor = hp.Choice("factor", [1.0, 50.0])
+        return compiled(
+            [TimesItsFactor(), layers.Dense(hp.Int("units", 4, 8)), layers.Dropout(0.5)]
+        )
+
+    with pytest.warns(UserWarning, match="changes what the code of models that it built before"):
+        search(through_the_class, few_digits)
 
 
 def test_a_hyperparameter_is_searched_that_has_an_effect_beside_others_alone(few_digits):

@@ -8,6 +8,7 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers, ops
 from keras_tuner import oracles
 from nets import Scaled
@@ -101,6 +102,8 @@ DIFFERENT = {
     "loss": lambda g: {"loss": Scaled(g)},
     "tensor": lambda g: {"loss": enclosing(g)},
     "lambda": lambda g: {"inner": [layers.Lambda(times(ops.convert_to_tensor(g)))]},
+    "traced": lambda g: {"inner": [layers.Lambda(tf.function(times(g)))]},
+    "traced activation": lambda g: {"inner": [layers.Dense(4, tf.function(times(g)))]},
     "schedule": lambda g: {"optimizer": keras.optimizers.SGD(Falling(g))},
     "metric": lambda g: {"metrics": [Shifted(g)]},
 }
@@ -132,10 +135,17 @@ def scaled_by_a_global(y_true, y_pred):
     return factor_of_all * ops.mean((y_true - y_pred) ** 2, axis=-1)
 
 
+class TimesItsFactor(layers.Layer):
+    factor = 1.0
+
+    def call(self, x):
+        return x * self.factor
+
+
 class WithState(keras_tuner.HyperModel):
     """A hypermodel whose later builds change what the loss or a layer of earlier models reads."""
 
-    others = ("self", "dict", "global", "layer")
+    others = ("self", "dict", "global", "layer", "class")
     factor = 1.0
 
     def __init__(self, part):
@@ -145,7 +155,9 @@ class WithState(keras_tuner.HyperModel):
 
     def build(self, hp):
         global factor_of_all
-        self.factor = factor_of_all = self.factors["g"] = hp.Choice("g", [1.0, 100.0])
+        self.factor = factor_of_all = TimesItsFactor.factor = self.factors["g"] = hp.Choice(
+            "g", [1.0, 100.0]
+        )
         factors = self.factors
         return {
             "method": lambda: net(loss=self.scaled),
@@ -153,6 +165,7 @@ class WithState(keras_tuner.HyperModel):
             "dict": lambda: net(loss=lambda t, p: factors["g"] * ops.mean((t - p) ** 2, axis=-1)),
             "global": lambda: net(loss=scaled_by_a_global),
             "layer": lambda: net(inner=[layers.Lambda(lambda x: x * self.factor)]),
+            "class": lambda: net(inner=[TimesItsFactor()]),
         }[self.part]()
 
     def scaled(self, y_true, y_pred):

@@ -1,10 +1,13 @@
 """Models are equal only where it can be shown."""
 
 import functools
+import operator
+from types import ModuleType
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers, ops
 from nets import Scaled
 
@@ -12,6 +15,8 @@ from dropout_zoo.models import build_lstm, build_mlp, build_transformer, with_ra
 from dropout_zoo.models.graph.equality import read_model
 from dropout_zoo.models.keras_internals import fresh_names
 from dropout_zoo.training.seeding import seeded_globals
+
+constants = ModuleType("constants")
 
 
 def net(*inner, rate=0.2, **compiled):
@@ -138,6 +143,55 @@ def test_unreadable_objects_equal_only_themselves():
     assert one.unread == (held,)
     assert one.equals(same)
     assert not one.equals(other)
+
+
+WRAPPED = {
+    "tf.function": tf.function,
+    "recompute_grad": tf.recompute_grad,
+    "custom_gradient": lambda f: tf.custom_gradient(lambda x: (f(x), lambda dy: dy)),
+    "lru_cache": functools.lru_cache(None),
+    "itemgetter": lambda f: operator.itemgetter(slice(None, 2)),
+    "vectorize": np.vectorize,
+    "frompyfunc": lambda f: np.frompyfunc(f, 1, 1),
+    "method of tf.function": lambda f: tf.function(f).__call__,
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
+def test_a_callable_that_hides_what_it_wraps_is_unread(wrap):
+    one, other = (net(layers.Lambda(lambda x: x)) for _ in range(2))
+    for factor, model in enumerate((one, other)):
+        model.layers[3].function = wrap(lambda x, factor=factor: x * factor)
+    readings = [read_model(model, weights="fixed") for model in (one, other)]
+    assert all(reading.unread for reading in readings)
+    assert not readings[0].equals(readings[1])
+
+
+def test_an_activation_that_hides_what_it_wraps_is_unread():
+    readings = [
+        read_model(net(layers.Dense(2, tf.function(lambda x, g=g: x * g))), weights="fixed")
+        for g in (1.0, 2.0)
+    ]
+    assert all(reading.unread for reading in readings)
+    assert not readings[0].equals(readings[1])
+
+
+def test_data_that_a_module_of_the_user_holds_are_read():
+    readings = []
+    for constants.factor in (1.0, 2.0):
+        readings.append(read(lambda _: net(layers.Lambda(lambda x: x * constants.factor)), None))
+    assert all(reading.can_change for reading in readings)
+    assert not readings[0].equals(readings[1])
+
+
+def test_data_that_a_class_holds_can_change():
+    class Times(layers.Layer):
+        def call(self, x):
+            return x
+
+    assert not read_model(net(Times())).can_change
+    Times.factor = 2.0
+    assert read_model(net(Times())).can_change
 
 
 @pytest.mark.parametrize(
