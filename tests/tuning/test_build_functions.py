@@ -438,9 +438,9 @@ def test_a_result_is_loaded_as_it_was(result):
     drawn = [display.axes_[0].get_lines() for display in (result.plot(), loaded.plot())]
     for one, other in zip(*drawn, strict=True):
         np.testing.assert_allclose(one.get_xydata(), other.get_xydata())
-    dots = next(line for line in drawn[0] if line.get_label() == "trial")
-    assert len(dots.get_xdata()) == 6  # controls are drawn at a rate of 0
-    assert list(dots.get_xdata()).count(0.0) == 3
+    dots = {line.get_label(): list(line.get_xdata()) for line in drawn[0]}
+    assert len(dots["trial"]) == 3 and 0.0 not in dots["trial"]
+    assert dots["its control, connected with it"] == [0.0] * 3
 
 
 @pytest.mark.slow
