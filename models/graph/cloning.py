@@ -120,8 +120,17 @@ def _cloned_graph(
                 f"methods{OR_BUILD}"
             )
     create_all_weights(clone)
+    _check_same_layers(model, clone)
     keep_trainable(model, clone)
     return clone
+
+
+def _check_same_layers(model: keras.Model, clone: keras.Model) -> None:
+    if len(flat_layers(clone)) != len(flat_layers(model)):
+        raise TypeError(
+            f"expected a model that Keras can clone, received {model.name!r}, whose clone has "
+            f"other layers, as where a custom layer holds one that is used elsewhere too{OR_BUILD}"
+        )
 
 
 def is_built_again(model: keras.Model) -> bool:
