@@ -15,7 +15,7 @@ import numpy as np
 
 from dropout_zoo.models.graph.builders import builder_of, remember_builder
 from dropout_zoo.models.graph.changed_rates import with_rates
-from dropout_zoo.models.graph.model_graph import is_plain_model
+from dropout_zoo.models.graph.model_graph import has_own_code, is_plain_model
 from dropout_zoo.models.registry import model_entry
 
 ModelLike: TypeAlias = keras.Model | str | Callable[..., keras.Model]
@@ -76,9 +76,10 @@ def resolve_model(
         )
     check_compiled(model)
     if not model.built and input_shape is not None:
-        if is_plain_model(model) and builder_of(model) is None:
+        if is_plain_model(model) and builder_of(model) is None and not has_own_code(model):
             model = with_rates(model, {})  # the caller's stays as it is
-        # A subclassed model is built by its first call only.
+        # A subclassed model is built by its first call only, and custom layers cannot be compared
+        # with their copies before.
         model(_example(input_shape, adapt_to))
     return model
 

@@ -14,8 +14,8 @@ import numpy as np
 from dropout_zoo.models.factory import check_compiled
 from dropout_zoo.models.graph.builders import builder_of, remember_builder
 from dropout_zoo.models.graph.changed_rates import with_rates
-from dropout_zoo.models.graph.cloning import is_built_again, own_models, why_not_cloneable
-from dropout_zoo.models.graph.model_graph import flat_layers, is_own_code, is_plain_model
+from dropout_zoo.models.graph.cloning import is_built_again, why_not_cloneable
+from dropout_zoo.models.graph.model_graph import flat_layers, has_own_code, is_plain_model
 from dropout_zoo.models.graph.runtime_rates import runtime_rates
 from dropout_zoo.models.keras_internals import learning_rate_of
 from dropout_zoo.training.data.keras_inputs import as_keras_inputs
@@ -130,8 +130,8 @@ def _check_streamed(dataset: Dataset, settings: TrainSettings) -> None:
 
 
 def _check_cloneable(model: keras.Model) -> None:
-    """Check that a subclassed model can be cloned: in others, only cloning itself shows it."""
-    if own_models(model) and not is_built_again(model):
+    """Check that a model of the user's own code is computed in the same way by its clones."""
+    if has_own_code(model) and not is_built_again(model):
         reason = why_not_cloneable(model)
         if reason is not None:
             raise TypeError(reason)
@@ -162,7 +162,7 @@ def _built_with(build: Callable[[], keras.Model], learning_rate: float) -> keras
 def _warn_of_fixed_weights(plan: Plan) -> None:
     """Say which initial weights the code of a model fixes, so that members share them."""
     model = plan.model
-    if not any(map(is_own_code, [model, *flat_layers(model)])):
+    if not has_own_code(model):
         return  # seeds in configurations do not count
     fixed = [
         weight.path
@@ -184,8 +184,8 @@ def _warn_of_fixed_weights(plan: Plan) -> None:
 def built(model: keras.Model, dataset: Dataset) -> keras.Model:
     """Return a model that has been called on an example of the data, unless it is built already.
 
-    A caller's Sequential model stays as it is, and a copy is built. A subclassed model cannot be
-    copied before it is built.
+    A caller's Sequential model of Keras's layers stays as it is, and a copy is built. A copy of one
+    with code of the user's own cannot be compared with it before it is built.
 
     Raises:
         ValueError: the call fails.
@@ -193,7 +193,7 @@ def built(model: keras.Model, dataset: Dataset) -> keras.Model:
     _check_vocabularies(model)
     if model.built:
         return model
-    if is_plain_model(model) and builder_of(model) is None:
+    if is_plain_model(model) and builder_of(model) is None and not has_own_code(model):
         model = with_rates(model, {})
     x = take(dataset.train[0], slice(1))
     try:

@@ -12,7 +12,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from dropout_zoo.models.graph.cloning import clone_model, cloned_layer, copy_layer_weights
+from dropout_zoo.models.graph.cloning import (
+    clone_model,
+    cloned_layer,
+    copy_layer_weights,
+    layer_config,
+)
 from dropout_zoo.models.graph.model_graph import flat_layers, has_fixed_weights
 from dropout_zoo.models.keras_internals import (
     global_seed_generator,
@@ -155,7 +160,7 @@ def _seed_globals(seed: int) -> None:
 
 
 def _layer_without_seeds(layer: keras.Layer) -> keras.Layer:
-    config = layer.get_config()
+    config = layer_config(layer)
     if not _drop_initializer_seeds(config):
         return cloned_layer(layer)
     return type(layer).from_config(config)

@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 
 import keras
 
+from dropout_zoo.models.graph.example_calls import create_all_weights
 from dropout_zoo.models.graph.likeness import build_like, keep_trainable
 from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.keras_internals import compile_arguments, fresh_names
@@ -53,6 +54,9 @@ def built_again(model: keras.Model, build: Callable[[], keras.Model]) -> keras.M
         )
     if model.built and not copy.built:
         build_like(model, copy)
+    for each in (model, copy):
+        create_all_weights(each)  # layers inside may exist from then on only
+    layers, copied = ([each, *flat_layers(each)] for each in (model, copy))
     if list(map(_kind, layers)) != list(map(_kind, copied)):
         raise TypeError(
             "expected a function that returns the same model at each call, received one that "

@@ -6,6 +6,7 @@ import inspect
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,17 +18,26 @@ from dropout_zoo.models import keras_internals
 from dropout_zoo.models.graph.builders import builder_of, built_again
 from dropout_zoo.models.graph.compilation import compile_like
 from dropout_zoo.models.graph.equality import read_model
+from dropout_zoo.models.graph.example_calls import (
+    create_all_weights,
+    example_inputs,
+    outputs_at_inference,
+)
 from dropout_zoo.models.graph.likeness import (
     OR_BUILD,
     build_like,
-    dtypes_of_inputs,
     keep_trainable,
     not_cloneable,
-    shapes_by_argument,
 )
-from dropout_zoo.models.graph.model_graph import flat_layers, is_own_code, is_plain_model
-from dropout_zoo.models.graph.sites import DROPOUT_FAMILY
+from dropout_zoo.models.graph.model_graph import (
+    flat_layers,
+    has_own_code,
+    is_own_code,
+    is_plain_model,
+)
+from dropout_zoo.models.graph.sites import DROPOUT_FAMILY, dropout_sites
 from dropout_zoo.models.layers.seeded_dropout import consume_seed
+from dropout_zoo.models.random_state import random_states_restored
 
 ConfigPath = tuple[Any, ...]  # keys and indices, outermost first
 
@@ -55,9 +65,22 @@ def clone_model(
         copy = built_again(model, build)
         _BUILT_AGAIN[copy] = True
         return copy
-    if not is_plain_model(model):
-        return _cloned_subclass(model, clone_layer)
-    return _cloned_graph(model, clone_layer)
+    with _refused_in_one_line(model):
+        create_all_weights(model)
+        if not is_plain_model(model):
+            return _cloned_subclass(model, clone_layer)
+        return _cloned_graph(model, clone_layer)
+
+
+@contextmanager
+def _refused_in_one_line(model: keras.Model) -> Iterator[None]:
+    """Turn whatever Keras and the user's own code raise into the error for such models."""
+    try:
+        yield
+    except Exception as error:  # the user's own code may raise anything
+        if isinstance(error, TypeError) and "\n" not in str(error):
+            raise  # it says what cannot be cloned
+        raise not_cloneable(model, "clone", error) from error
 
 
 def _cloned_graph(
@@ -96,8 +119,18 @@ def _cloned_graph(
                 f"subclass that Keras clones as a plain {type(new).__name__}, which loses its own "
                 f"methods{OR_BUILD}"
             )
+    create_all_weights(clone)
+    _check_same_layers(model, clone)
     keep_trainable(model, clone)
     return clone
+
+
+def _check_same_layers(model: keras.Model, clone: keras.Model) -> None:
+    if len(flat_layers(clone)) != len(flat_layers(model)):
+        raise TypeError(
+            f"expected a model that Keras can clone, received {model.name!r}, whose clone has "
+            f"other layers, as where a custom layer holds one that is used elsewhere too{OR_BUILD}"
+        )
 
 
 def is_built_again(model: keras.Model) -> bool:
@@ -111,7 +144,11 @@ def is_built_again(model: keras.Model) -> bool:
         return False
     if model not in _BUILT_AGAIN:
         _BUILT_AGAIN[model] = False  # while it is tried
-        _BUILT_AGAIN[model] = why_not_cloneable(model) is not None
+        found = why_not_cloneable(model) is not None
+        if not model.built and has_own_code(model):  # it could not be called beside its clone
+            del _BUILT_AGAIN[model]
+            return found
+        _BUILT_AGAIN[model] = found
     return _BUILT_AGAIN[model]
 
 
@@ -163,6 +200,7 @@ def _cloned_subclass(
     clone = clone_layer(model)
     if model.built:
         build_like(model, clone)
+        create_all_weights(clone)
     shapes = [[weight.shape for weight in each.weights] for each in (model, clone)]
     if shapes[0] != shapes[1]:
         raise TypeError(
@@ -250,89 +288,109 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
         source: the model to copy from.
         target: a clone of it; its dropout layers may be of a different class.
     """
+    with _refused_in_one_line(source):
+        _copy_all_weights(source, target)
+        _check_outputs(source, target)
+
+
+def _copy_all_weights(source: keras.Model, target: keras.Model) -> None:
     if not is_plain_model(source):  # it may have weights of its own
         copy_layer_weights(source, target)
     for old, new in zip(flat_layers(source), flat_layers(target), strict=True):
         copy_layer_weights(old, new)
-    _check_outputs(source, target)
 
 
 def _check_outputs(source: keras.Model, target: keras.Model) -> None:
     """Check that a clone computes what its original computes, where that is not certain.
 
-    Keras records the arguments of layers that have no `get_config`, but not those of subclassed
-    models: for these, it returns the defaults.
+    A custom layer may leave arguments out of its configuration, and for subclassed models without
+    `get_config`, Keras returns the defaults. Attributes that are set later are in neither.
     """
-    subclassed = [each for each in own_models(source) if not is_plain_model(each)]
-    if not subclassed or not source.built:
+    if not source.built or not has_own_code(source):
+        return
+    attributes = [_plain_attributes(layer) for layer in _own_layers(source)]
+    if _CHECKED.get(source) == attributes:
         return
     compared, failed = None, None
-    for inputs in _example_inputs(source):
+    for inputs in example_inputs(source):
         try:
-            compared = _outputs(source, inputs), _outputs(target, inputs)
+            compared = inputs, outputs_at_inference(source, inputs)
         except Exception as error:  # the user's own code may raise anything
             failed = failed or error
         else:
             break
-    if compared is None:
-        assert failed is not None
+    if compared is not None:
+        if not _computes(target, *compared):
+            _refuse_other_outputs(source, *compared)
+    elif failed is not None and not all(map(is_plain_model, own_models(source))):
         raise not_cloneable(source, "call on random inputs", failed) from failed
-    expected, received = compared
-    pairs = zip(expected, received, strict=True)
-    if not all(np.allclose(*pair, rtol=1e-4, atol=1e-6, equal_nan=True) for pair in pairs):
-        names = ", ".join(sorted({type(each).__name__ for each in subclassed}))
-        raise TypeError(
-            f"expected a model that Keras can clone, received {source.name!r}, whose clone "
-            f"computes other outputs; let get_config() of {names} return all arguments of "
-            f"__init__, and set no attributes later{OR_BUILD}"
-        )
+    _CHECKED[source] = attributes
 
 
-def _outputs(model: keras.Model, inputs: dict[str, Any]) -> list[np.ndarray]:
-    """The outputs of a model, in which random numbers are the same as in its clone.
+_CHECKED: WeakKeyDictionary[keras.Model, list[dict[str, Any]]] = WeakKeyDictionary()
 
-    The sampling layer of a variational autoencoder, for example, draws some at inference too.
-    """
-    numbered = [
-        (number, generator.state)
-        for number, layer in enumerate([model, *flat_layers(model)])
-        for generator in keras_internals.seed_generators(layer)
-    ]
-    before = [keras.ops.convert_to_numpy(state) for _, state in numbered]
-    for number, state in numbered:
-        state.assign([number, 0])
+
+def _computes(
+    model: keras.Model, inputs: dict[str, Any], expected: list[Any], seed: int = 0
+) -> bool:
     try:
-        return [keras.ops.convert_to_numpy(each) for each in keras.tree.flatten(model(**inputs))]
-    finally:
-        for (_, state), value in zip(numbered, before, strict=True):
-            state.assign(value)
+        received = outputs_at_inference(model, inputs, seed)
+    except Exception as error:  # the user's own code may raise anything
+        raise not_cloneable(model, "call on random inputs", error) from error
+    return len(received) == len(expected) and all(
+        one.shape == other.shape and np.allclose(one, other, rtol=1e-4, atol=1e-6, equal_nan=True)
+        for one, other in zip(received, expected, strict=True)
+    )
 
 
-def _example_inputs(model: keras.Model) -> Iterator[dict[str, Any]]:
-    """Random inputs of a built model, as the arguments of its call, until it takes some."""
-    if is_plain_model(model):
-        first = next(iter(inspect.signature(model.call).parameters))
-        random = np.random.default_rng(0)
-        yield {
-            first: keras.tree.map_structure(
-                lambda tensor: _example(tuple(tensor.shape), tensor.dtype, random), model.input
-            )
-        }
+def _refuse_other_outputs(source: keras.Model, inputs: dict[str, Any], expected: list[Any]) -> None:
+    """Raise an error if a clone at the same rates computes other outputs than its original."""
+    if not _computes(source, inputs, expected):
+        return  # its outputs differ from one call to the next
+    with random_states_restored():  # dropout that is always on depends on the rates
+        clone = clone_model(source, cloned_layer)
+        _copy_all_weights(source, clone)
+    if _computes(clone, inputs, expected):
         return
-    shapes = shapes_by_argument(model)
-    for dtypes in dtypes_of_inputs(shapes):
-        random, of = np.random.default_rng(0), iter(dtypes)
-        yield keras.tree.map_shape_structure(
-            lambda shape, of=of, random=random: _example(shape, next(of), random), shapes
-        )
+    rates = [[site.rate for site in dropout_sites(each)] for each in (source, clone)]
+    if rates[0] != rates[1] and not _computes(source, inputs, expected, seed=1):
+        return  # rates that were set in the layers themselves act at inference
+    changed = list(_changed_attributes(source, clone))
+    own = {type(layer).__name__ for layer, _ in changed} or {
+        type(layer).__name__ for layer in _own_layers(source) if not is_plain_model(layer)
+    }
+    details = "".join(f" ({text})" for _, text in changed[:1])
+    raise TypeError(
+        f"expected a model that Keras can clone, received {source.name!r}, whose clone "
+        f"computes other outputs; let get_config() of {', '.join(sorted(own))} return all "
+        f"arguments of __init__, and set no attributes later{details}{OR_BUILD}"
+    )
 
 
-def _example(shape: Any, dtype: str, random: np.random.Generator) -> Any:
-    sizes = [2, *(4 if side is None else side for side in shape[1:])]
-    numbers = random.uniform(size=sizes).astype("float32")
-    if dtype == "string":
-        return keras.ops.convert_to_tensor(numbers.astype(str).astype(object), "string")
-    return keras.ops.convert_to_tensor(numbers)
+def _own_layers(model: keras.Model) -> list[keras.Layer]:
+    return [layer for layer in [model, *flat_layers(model)] if is_own_code(layer)]
+
+
+def _plain_attributes(layer: keras.Layer) -> dict[str, Any]:
+    """The attributes of a layer that are numbers or text."""
+    return {
+        name: value
+        for name, value in vars(layer).items()
+        if type(value) in (bool, int, float, str) and not name.startswith("_") and name != "built"
+    }
+
+
+def _changed_attributes(
+    source: keras.Model, clone: keras.Model
+) -> Iterator[tuple[keras.Layer, str]]:
+    """The layers of the user's own of which a clone has another attribute, and what it has."""
+    for old, new in zip(_own_layers(source), _own_layers(clone), strict=True):
+        kept = _plain_attributes(new)
+        for name, value in _plain_attributes(old).items():
+            if kept.get(name) != value:
+                given = f"{kept[name]!r}" if name in kept else "nothing"
+                yield old, f"{name} of {old.name!r} is {value!r}, and {given} in the clone"
+                break
 
 
 def copy_layer_weights(source: keras.Layer, target: keras.Layer) -> None:

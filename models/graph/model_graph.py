@@ -153,6 +153,11 @@ def is_own_code(layer: keras.Layer) -> bool:
     return type(layer).__module__.partition(".")[0] not in ("keras", "dropout_zoo")
 
 
+def has_own_code(model: keras.Model) -> bool:
+    """Whether a model or a layer inside it is of a class of the user's own."""
+    return any(map(is_own_code, [model, *flat_layers(model)]))
+
+
 def has_fixed_weights(layer: keras.Layer) -> bool:
     """Whether a layer keeps its weights where fresh ones are drawn: it is frozen or adapted."""
     return not layer.trainable or hasattr(layer, "adapt")
