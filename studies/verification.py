@@ -56,8 +56,8 @@ def verify_run(directory: str | Path) -> list[str]:
             f"expected the directory of a run, received {path}, which has no {SETTINGS}"
         )
     faults = manifest_faults(path) if ended else []
-    if not ended and (path / OUTCOME).exists():  # written before the manifest
-        faults.append(f"{MANIFEST}: missing")
+    if not ended and (path / OUTCOME).exists() and not (path / STATE).exists():
+        faults.append(f"{MANIFEST}: missing")  # it is written before the state goes
     RunState(path / STATE, ()).check_is_own()
     if not any(fault.startswith(f"{SETTINGS}:") for fault in faults):
         try:

@@ -22,7 +22,7 @@ from dropout_zoo.studies import StudyResult
 from dropout_zoo.studies.run_record import read_settings, settings_record
 from dropout_zoo.training import Member, MemberTrainer, TrainSettings
 from dropout_zoo.training.engine.journal import JournaledTrainer
-from dropout_zoo.tuning import TuningResult, search_run, tune
+from dropout_zoo.tuning import TuningResult, tune
 
 QUICK = {"rates": [0.2, 0.5], "epochs": 1, "num_finalists": 1, "num_seeds": 2, "progress": False}
 
@@ -288,27 +288,6 @@ def test_a_damaged_outcome_is_named_and_left_alone(few_digits, run, content):
         with pytest.raises(ValueError, match=r"as it wrote them, received outcome\.json"):
             read()
     assert (run / "outcome.json").read_bytes() == content
-
-
-@pytest.mark.slow
-def test_a_journal_without_its_settings_is_not_resumed(few_digits, tmp_path, monkeypatch):
-    cut_off = tmp_path / "cut-off"
-
-    def fail(result, folder):
-        raise InterruptedError("cut off")
-
-    with monkeypatch.context() as patched, pytest.raises(InterruptedError):
-        patched.setattr(search_run, "_write", fail)
-        tune(model(), few_digits, **QUICK, directory=cut_off)
-    assert (cut_off / "state" / "journal.jsonl").stat().st_size
-    for name in ("search.json", "trials.csv", "finalists.csv"):
-        (cut_off / name).unlink()
-    other = QUICK | {"batch_size": 8}
-    result = tune(model(), few_digits, **other, directory=cut_off, resume=True)
-    whole = tune(model(), few_digits, **other)
-    pd.testing.assert_frame_equal(
-        result.trials.drop(columns="seconds"), whole.trials.drop(columns="seconds")
-    )
 
 
 @pytest.mark.slow
