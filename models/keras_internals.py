@@ -53,21 +53,28 @@ def limited_variables(limit: int) -> Iterator[VariableCount]:
     Yields:
         The count of the values.
     """
-    count, thread, validate = VariableCount(limit), threading.get_ident(), Variable._validate_shape
+    count, thread = VariableCount(limit), threading.get_ident()
+    with _LIMITING:  # two threads would restore each other's method
+        validate = Variable._validate_shape
 
-    def counted(self: Any, shape: Any) -> Any:
-        checked = validate(self, shape)
-        if threading.get_ident() == thread:
-            count.values += math.prod(checked)
-            if count.values > limit:
-                raise ValueError(f"expected at most {limit:,} values, received {count.values:,}")
-        return checked
+        def counted(self: Any, shape: Any) -> Any:
+            checked = validate(self, shape)
+            if threading.get_ident() == thread:
+                count.values += math.prod(checked)
+                if count.values > limit:
+                    raise ValueError(
+                        f"expected at most {limit:,} values, received {count.values:,}"
+                    )
+            return checked
 
-    Variable._validate_shape = counted
-    try:
-        yield count
-    finally:
-        Variable._validate_shape = validate
+        Variable._validate_shape = counted
+        try:
+            yield count
+        finally:
+            Variable._validate_shape = validate
+
+
+_LIMITING = threading.RLock()
 
 
 def direct_layers(layer: keras.Layer) -> list[keras.Layer]:

@@ -1,9 +1,9 @@
-"""The random states that a process shares, set back after something has drawn from them."""
+"""States that a call may change, set back after it: those that a process shares, and variables."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import keras
@@ -23,3 +23,21 @@ def random_states_restored() -> Iterator[None]:
         global_seed_generator().state.assign(keras_state)
         random.setstate(python_state)
         np.random.set_state(numpy_state)
+
+
+@contextmanager
+def variables_restored(variables: Sequence[keras.Variable]) -> Iterator[None]:
+    """Set variables, such as statistics and the states of seed generators, back at the end.
+
+    Args:
+        variables: the variables.
+
+    Yields:
+        Nothing.
+    """
+    before = [(variable, keras.ops.convert_to_numpy(variable)) for variable in variables]
+    try:
+        yield
+    finally:
+        for variable, value in before:
+            variable.assign(value)

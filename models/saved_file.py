@@ -77,34 +77,33 @@ def _checked(archive: zipfile.ZipFile, stored: int) -> int:
         return sum(array.size for array in arrays)
 
 
-def _calls_in(layer: Any) -> int:
-    """Count the calls of layers in a configuration; they multiply where models are nested."""
+def _inner_layers(layer: Any) -> list[Any]:
+    """The configurations of the layers inside a layer."""
     config = layer.get("config") if isinstance(layer, dict) else None
     if not isinstance(config, dict):
-        return 1
+        return []
     layers = config.get("layers")
-    inner = [*(layers if isinstance(layers, list) else []), config.get("layer")]
-    calls = layer.get("inbound_nodes")
-    times = len(calls) if isinstance(calls, list) else 1
-    return max(1, times) * max(1, sum(_calls_in(each) for each in inner if each is not None))
+    found = [*(layers if isinstance(layers, list) else []), config.get("layer")]
+    return [each for each in found if each is not None]
+
+
+def _calls_of(layer: Any) -> list[Any]:
+    calls = layer.get("inbound_nodes") if isinstance(layer, dict) else None
+    return calls if isinstance(calls, list) else []
+
+
+def _calls_in(layer: Any) -> int:
+    """Count the calls of layers in a configuration; they multiply where models are nested."""
+    return max(1, len(_calls_of(layer))) * max(1, sum(map(_calls_in, _inner_layers(layer))))
 
 
 def _called_on_constants(layer: Any) -> str | None:
     """Return the name of a layer that is called on constants alone: loading would compute it."""
-    if not isinstance(layer, dict):
-        return None
-    nodes = layer.get("inbound_nodes")
-    for node in nodes if isinstance(nodes, list) else ():
-        text = json.dumps(node)
-        if '"__tensor__"' in text and '"__keras_tensor__"' not in text:
+    for call in map(json.dumps, _calls_of(layer)):
+        if '"__tensor__"' in call and '"__keras_tensor__"' not in call:
             return repr(layer.get("name"))
-    config = layer.get("config")
-    layers = config.get("layers") if isinstance(config, dict) else None
-    inner = [
-        *(layers if isinstance(layers, list) else []),
-        isinstance(config, dict) and config.get("layer"),
-    ]
-    return next((name for each in inner if (name := _called_on_constants(each)) is not None), None)
+    names = map(_called_on_constants, _inner_layers(layer))
+    return next((name for name in names if name is not None), None)
 
 
 def _arrays_of(file: h5py.File) -> list[Any]:

@@ -86,7 +86,8 @@ class RunDirectory:
                     f"expected the settings of the run in {path}, received other settings:\n  "
                     + "\n  ".join(different)
                 )
-        if MANIFEST in found and not self._overwrite:
+        ended = MANIFEST in found or (OUTCOME in found and STATE not in found)
+        if ended and not self._overwrite:
             if self._state.has_results:  # all files are written again
                 self._damaged = bool(manifest_faults(path))
             else:

@@ -107,6 +107,8 @@ def manifest_faults(directory: Path, names: Sequence[str] | None = None) -> list
     Returns:
         One line per file that is missing or damaged; the manifest may be one of them.
     """
+    if not (directory / MANIFEST).exists():
+        return [f"{MANIFEST}: missing"]
     try:
         content = unsealed(_read_json(directory / MANIFEST, "manifest of a run"))
     except DamagedFileError:
@@ -158,7 +160,7 @@ def differences(there: Any, here: Any, path: str = "") -> Iterator[str]:
 
 def _read_json(path: Path, what: str) -> Any:
     if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise _damaged(path, what, "it is no file")
+        raise _damaged(path, what, "it is not a file")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -55,9 +55,9 @@ def verify_run(directory: str | Path) -> list[str]:
         raise ValueError(
             f"expected the directory of a run, received {path}, which has no {SETTINGS}"
         )
-    faults = manifest_faults(path) if ended else []
-    if not ended and (path / OUTCOME).exists() and not (path / STATE).exists():
-        faults.append(f"{MANIFEST}: missing")  # it is written before the state goes
+    # The manifest is written after the outcome, and before the state goes.
+    complete = ended or ((path / OUTCOME).exists() and not (path / STATE).exists())
+    faults = manifest_faults(path) if complete else []
     RunState(path / STATE, ()).check_is_own()
     if not any(fault.startswith(f"{SETTINGS}:") for fault in faults):
         try:

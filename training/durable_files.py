@@ -43,7 +43,8 @@ def replacing(path: Path, folder: Path | None = None) -> Iterator[Path]:
             os.replace(temporary, path)
             sync_folder(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what raised already names the file
+            temporary.unlink()
 
 
 def append_line(path: Path, line: str) -> None:

@@ -18,7 +18,7 @@ _LARGER_IS_BETTER = (
     "sensitivity_at_specificity", "specificity_at_sensitivity", "precision_at_recall",
     "recall_at_precision", "concordance_correlation", "pearson_correlation",
 )  # fmt: skip
-_COUNTED = ("true_positives",)  # of those above, the only one that can exceed 1
+_COUNTED = ("true_positives", "true_negatives")  # of those above, the ones that can exceed 1
 _SMALLER_IS_BETTER = (
     "loss", "error", "mse", "mae", "mape", "msle", "rmse", "crossentropy", "hinge", "logcosh",
     "log_cosh", "poisson", "divergence", "false_positives", "false_negatives",

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +15,7 @@ import keras
 import numpy as np
 import pandas as pd
 
+from dropout_zoo.models.graph.sites import DropoutSite, settable_sites
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.array_checks import Pair
 from dropout_zoo.training.data.keras_inputs import as_keras_inputs
@@ -74,12 +76,14 @@ class PlanOutline(NamedTuple):
         settings: how the members are trained.
         objective: what determines which epoch is the best.
         folder: the temporary directory of the checkpoints, if it is one.
+        rates: rate (fraction dropped) of the model itself by path of the sites that can be set.
     """
 
     model: keras.Model
     settings: TrainSettings
     objective: Objective
     folder: tempfile.TemporaryDirectory[str] | None
+    rates: Mapping[str, float]
 
 
 @dataclass
@@ -112,7 +116,13 @@ class Plan:
     @property
     def outline(self) -> PlanOutline:
         """What results refer to."""
-        return PlanOutline(self.model, self.settings, self.objective, self.folder)
+        rates = {site.path: site.rate for site in self.sites}
+        return PlanOutline(self.model, self.settings, self.objective, self.folder, rates)
+
+    @cached_property
+    def sites(self) -> list[DropoutSite]:
+        """The sites of the model whose rates can be set."""
+        return settable_sites(self.model)
 
     @property
     def objective(self) -> Objective:

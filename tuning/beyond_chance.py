@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -55,12 +54,12 @@ def beyond_chance(
     scores = _at_epochs_of_others(curves, chance) if by_others else [float(s) for s in at_best]
     of_chance = [chance.by_split.get(run.member.split, chance.value) for run in runs]
     compared = gains({race.control: of_chance, _MODEL: scores}, race, chance.objective)
-    interval = compared.get(_MODEL, {})
+    interval = compared[_MODEL]
     return BeyondChance(
         float(np.mean(scores)),
         "each run at the epoch that is best for the others" if by_others else "",
-        interval.get("low", math.nan),
-        interval.get("high", math.nan),
+        interval["low"],
+        interval["high"],
     )
 
 

@@ -10,7 +10,8 @@ import keras
 
 from dropout_zoo.models.graph.fingerprint import function_fingerprint
 from dropout_zoo.models.graph.model_graph import flat_layers
-from dropout_zoo.models.graph.own_noise import names_in_code, own_classes
+from dropout_zoo.models.graph.own_noise import own_classes
+from dropout_zoo.models.graph.user_code import names_in_code
 
 _OF_MODELS = ("compute_loss", "test_step", "train_step")
 _PLAIN = (bool, int, float, str)
@@ -23,9 +24,10 @@ def own_losses(model: keras.Model) -> list[Any]:
         model: a compiled model.
 
     Returns:
-        For each layer that calls `add_loss`, for a `compute_loss` of the model's own, and for each
-        loss function of the user's: the code, the values that it encloses, and the attributes that
-        it reads. The values of two models differ if their losses may measure different things.
+        For each layer that calls `add_loss`, for a `compute_loss`, `train_step` or `test_step` of
+        the model's own, and for each loss function of the user's: the code, the values that it
+        encloses, and the attributes that it reads. The values of two models differ if their losses
+        may measure different things.
     """
     losses = [each for each in keras.tree.flatten(model.loss) if inspect.isfunction(each)]
     told: list[Any] = [function_fingerprint(each) for each in losses]

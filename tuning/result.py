@@ -162,7 +162,8 @@ class TuningResult:
         search = read_settings(path / SETTINGS)
         if not (path / MANIFEST).is_file():
             raise ValueError(
-                f"expected the directory of a complete run, received {path}, whose run is not"
+                f"expected the directory of a complete run, received {path}, whose run has not "
+                "finished"
             )
         check_whole(path, [*run_files.NEEDED, SETTINGS, OUTCOME])
         outcome = read_outcome(path)

@@ -9,7 +9,13 @@ from typing import NamedTuple
 import keras
 
 from dropout_zoo.models.auditing.predicates import changes_features, is_activation, is_addition
-from dropout_zoo.models.graph.model_graph import Graph, GraphCall, flat_layers, read_graph
+from dropout_zoo.models.graph.model_graph import (
+    Graph,
+    GraphCall,
+    flat_layers,
+    reached_from,
+    read_graph,
+)
 from dropout_zoo.models.graph.sites import (
     DROPPING_DENSE,
     DropoutSite,
@@ -102,7 +108,7 @@ class AuditContext:
 
     def joins_residual(self, call: GraphCall) -> bool:
         """Whether the outputs of a call are added to a tensor that does not depend on them."""
-        own = {id(each) for each in [call, *descendants(call)]}
+        own = {id(call)} | reached_from([call], _feeds)
         additions = after(call, is_addition, self.computes_no_features)
         return any(
             all(id(source) not in own for source in sources)
@@ -154,18 +160,6 @@ def before(call: GraphCall, wanted: Wanted, through: Wanted | None = None) -> li
 def after(call: GraphCall, wanted: Wanted, through: Wanted | None = None) -> list[GraphCall]:
     """The nearest calls after a call that meet a condition; see `before`."""
     return _first(call, wanted, through, _feeds)
-
-
-def descendants(call: GraphCall) -> list[GraphCall]:
-    """Every call that depends on the outputs of a call."""
-    seen: dict[int, GraphCall] = {}
-    waiting = list(call.feeds)
-    while waiting:
-        found = waiting.pop()
-        if id(found) not in seen:
-            seen[id(found)] = found
-            waiting.extend(found.feeds)
-    return list(seen.values())
 
 
 def _is_output(call: GraphCall) -> bool:

@@ -50,7 +50,7 @@ def with_rates(
     Raises:
         ValueError: a path is not that of a site, a rate is out of range, a rate cannot be set
             without changing another one, the layer learns its rate, or it is a noise layer of the
-            user's own.
+            user's own that does not read its rate in each call.
         TypeError: the model or one of its layers cannot be cloned.
 
     Warns:
@@ -157,7 +157,11 @@ def _rates_by_path(
         if not any(site.is_settable for site in sites.values()):
             for site in sites.values():
                 _check_settable(site)
-        kept = [_why_not_settable(site) for site in sites.values() if not site.is_settable]
+        kept = [
+            _why_not_settable(site)
+            for site in sites.values()
+            if not site.is_settable and site.rate != rate
+        ]
         if kept:
             warnings.warn(
                 f"not every rate can be set to {rate:g}: the model keeps that of "

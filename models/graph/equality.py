@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
@@ -24,18 +23,22 @@ from dropout_zoo.models.graph.model_graph import (
     has_fixed_weights,
     is_plain_model,
 )
-from dropout_zoo.models.graph.own_noise import names_in_code
 from dropout_zoo.models.graph.sites import DROPOUT_FAMILY
+from dropout_zoo.models.graph.user_code import (
+    enclosed_values,
+    holds_own,
+    is_code,
+    is_data,
+    is_made_from_another,
+    is_own,
+    is_own_module,
+    is_users_ufunc,
+    names_in_code,
+    wraps,
+)
 from dropout_zoo.models.layers.drop_connect import DropConnect
 from dropout_zoo.models.tensorflow_internals import is_of_tracking
 
-# Packages whose classes and functions are the same for every model of a process.
-_KNOWN_PACKAGES = (
-    "_thread", "builtins", "collections", "dropout_zoo", "functools", "inspect", "jax", "jaxlib",
-    "keras", "numpy", "operator", "tensorflow", "threading", "torch", "weakref",
-)  # fmt: skip
-# Those whose objects may call user-defined code without being user-defined.
-_PACKAGES_THAT_WRAP = ("functools", "jax", "jaxlib", "numpy", "operator", "tensorflow", "torch")
 _WITH_STATE = (keras.Layer, keras.metrics.Metric, keras.optimizers.Optimizer)
 _OF_KERAS = (
     keras.losses.Loss, keras.initializers.Initializer, keras.regularizers.Regularizer,
@@ -203,10 +206,10 @@ class _Reader:
             return ["module", value.__name__]
         if isinstance(value, np.dtype) or type(value).__name__ == "DType":
             return ["dtype", repr(value)]
-        if isinstance(value, np.ufunc) and not _is_users_ufunc(value):
+        if isinstance(value, np.ufunc) and not is_users_ufunc(value):
             return ["function", "numpy", value.__name__]
-        if isinstance(value, FunctionType | BuiltinFunctionType | type) and not _is_own(value):
-            enclosed = _enclosed(value) if _is_made_from_another(value) else []
+        if isinstance(value, FunctionType | BuiltinFunctionType | type) and not is_own(value):
+            enclosed = enclosed_values(value) if is_made_from_another(value) else []
             return ["known", value.__module__, value.__qualname__, self.read(enclosed)]
         if isinstance(value, FunctionType):
             return self._function(value)
@@ -228,21 +231,21 @@ class _Reader:
 
     def _function(self, function: FunctionType) -> Any:
         self.has_own_code = True
-        enclosed = _enclosed(function)
+        enclosed = enclosed_values(function)
         code = function.__code__
         names = sorted(names_in_code(code))
         read_globals = {
             name: function.__globals__[name] for name in names if name in function.__globals__
         }
         for name, module in list(read_globals.items()):
-            if isinstance(module, ModuleType) and _is_own_module(module):
+            if isinstance(module, ModuleType) and is_own_module(module):
                 held = {
                     f"{name}.{each}": vars(module)[each] for each in names if each in vars(module)
                 }
-                read_globals |= {each: value for each, value in held.items() if not _is_code(value)}
+                read_globals |= {each: value for each, value in held.items() if not is_code(value)}
         given = (enclosed, function.__defaults__, function.__kwdefaults__, vars(function))
         # Constants that a function encloses are those of the call that made it.
-        self.can_change |= not all(map(_is_code, read_globals.values())) or any(
+        self.can_change |= not all(map(is_code, read_globals.values())) or any(
             isinstance(value, Mapping | list | set) for value in enclosed
         )
         return ["function", _bytecode(code), self.read(read_globals), *map(self.read, given)]
@@ -250,7 +253,7 @@ class _Reader:
     def _class(self, kind: type) -> Any:
         self.has_own_code = True
         members = {name: value for name, value in vars(kind).items() if name not in _OF_PYTHON}
-        self.can_change |= any(_is_data(name, value) for name, value in members.items())
+        self.can_change |= any(is_data(name, value) for name, value in members.items())
         return ["class", kind.__qualname__, self.read(kind.__bases__), self.read(members)]
 
     def _object(self, value: Any) -> Any:
@@ -265,15 +268,15 @@ class _Reader:
         kind = type(value)
         if not hasattr(value, "__dict__"):
             return self._unreadable(value)
-        if not _is_own(kind):
+        if not is_own(kind):
             if kind.__module__.partition(".")[0] not in ("keras", "dropout_zoo"):
                 return self._unreadable(value)
             kept_by_keras = _bookkeeping()
             held = {
                 name: each
                 for name, each in vars(value).items()
-                if _holds_own(each)
-                or (name not in kept_by_keras and not is_of_tracking(name) and _wraps(each))
+                if holds_own(each)
+                or (name not in kept_by_keras and not is_of_tracking(name) and wraps(each))
             }
             return [kind.__qualname__, self._config(value), self.read(held)]
         self.can_change |= not isinstance(value, (*_WITH_STATE, *_OF_KERAS))
@@ -296,7 +299,7 @@ class _Reader:
         try:
             config = dict(value.get_config())
         except Exception:  # a user's object that cannot be saved; its attributes are read
-            return None if _is_own(type(value)) else self._unreadable(value)
+            return None if is_own(type(value)) else self._unreadable(value)
         if not self._rates and isinstance(value, (*DROPOUT_FAMILY, DropConnect)):
             config.pop("rate", None)
         if isinstance(value, keras.Layer | keras.optimizers.Optimizer):
@@ -307,84 +310,8 @@ class _Reader:
         return [self.read(config), self.read(extra)]
 
 
-def _enclosed(function: Any) -> list[Any]:
-    enclosed = []
-    for cell in function.__closure__ or ():
-        try:
-            enclosed.append(cell.cell_contents)
-        except ValueError:  # a cell without a value yet
-            enclosed.append(None)
-    return enclosed
-
-
 def _shape(value: Any) -> list[Any]:
     return [list(value.shape), str(value.dtype)]
-
-
-def _is_own(code: Any) -> bool:
-    """Whether a class or function is user-defined."""
-    return _package(code) not in _KNOWN_PACKAGES
-
-
-def _is_users_ufunc(function: np.ufunc) -> bool:
-    """Whether a function of arrays is not NumPy's, but made by `np.frompyfunc`, say."""
-    return vars(np).get(function.__name__) is not function
-
-
-def _is_own_module(module: ModuleType) -> bool:
-    package = module.__name__.partition(".")[0]
-    return package not in _KNOWN_PACKAGES and package not in sys.stdlib_module_names
-
-
-def _package(code: Any) -> str:
-    return (getattr(code, "__module__", None) or "").partition(".")[0]
-
-
-def _is_code(value: Any) -> bool:
-    """Whether a global is a module, class or function, which programs do not change."""
-    return isinstance(value, ModuleType | type | FunctionType | BuiltinFunctionType | np.ufunc)
-
-
-def _holds_own(value: Any) -> bool:
-    """Whether an attribute of a Keras object holds user-defined code or objects."""
-    if isinstance(value, Mapping):
-        return any(map(_holds_own, value.values()))
-    if isinstance(value, list | tuple | set):
-        return any(map(_holds_own, value))
-    if isinstance(value, keras.Layer):
-        return False  # read as a layer of the model
-    if isinstance(value, functools.partial | MethodType):
-        return _holds_own(value.func if isinstance(value, functools.partial) else value.__func__)
-    return _is_own(value if isinstance(value, FunctionType | type) else type(value))
-
-
-def _wraps(value: Any) -> bool:
-    """Whether an attribute holds a callable that may wrap user-defined code, as `tf.function`."""
-    if isinstance(value, Mapping):
-        return any(map(_wraps, value.values()))
-    if isinstance(value, list | tuple | set):
-        return any(map(_wraps, value))
-    if isinstance(value, functools.partial):
-        return True
-    if isinstance(value, MethodType):
-        return _wraps(value.__func__) or _wraps(value.__self__)
-    if isinstance(value, FunctionType):
-        return _is_made_from_another(value)
-    return callable(value) and _package(type(value)) in _PACKAGES_THAT_WRAP
-
-
-def _is_made_from_another(value: Any) -> bool:
-    """Whether a function of a known package may enclose a user-defined one."""
-    return (
-        isinstance(value, FunctionType)
-        and bool(value.__closure__)
-        and "<locals>" in value.__qualname__
-    )
-
-
-def _is_data(name: str, value: Any) -> bool:
-    """Whether a member of a class is data, which `build` may change, rather than code."""
-    return not (name.startswith("__") or callable(value) or hasattr(type(value), "__get__"))
 
 
 def _is_state(value: Any) -> bool:

@@ -6,7 +6,6 @@ import inspect
 import random
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -15,7 +14,7 @@ import numpy as np
 from dropout_zoo.models import keras_internals
 from dropout_zoo.models.graph.likeness import dtypes_of_inputs, shapes_by_argument
 from dropout_zoo.models.graph.model_graph import flat_layers, has_own_code, is_plain_model
-from dropout_zoo.models.random_state import random_states_restored
+from dropout_zoo.models.random_state import random_states_restored, variables_restored
 
 _OPEN_LENGTHS = (4, 32, 128)  # of axes whose length is open: the code of a layer may need a few
 
@@ -69,7 +68,11 @@ def outputs_at_inference(model: keras.Model, inputs: dict[str, Any], seed: int =
     Returns:
         One array per output.
     """
-    with random_states_restored(), _variables_restored(model), warnings.catch_warnings():
+    with (
+        random_states_restored(),
+        variables_restored(model.non_trainable_variables),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")  # of the user's own code, which warns by itself
         random.seed(seed)
         np.random.seed(seed)
@@ -100,17 +103,6 @@ def create_all_weights(model: keras.Model) -> None:
             except Exception:  # the user's own code may raise anything
                 continue
             return
-
-
-@contextmanager
-def _variables_restored(model: keras.Model) -> Iterator[None]:
-    """Set what a call may change back: statistics, states and seed generators."""
-    before = [(each, keras.ops.convert_to_numpy(each)) for each in model.non_trainable_variables]
-    try:
-        yield
-    finally:
-        for variable, value in before:
-            variable.assign(value)
 
 
 def _example(shape: Any, dtype: str, draw: np.random.Generator, open_length: int) -> Any:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from numbers import Real
-from types import CodeType
 from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
 
 from dropout_zoo.models.graph.model_graph import is_own_code
+from dropout_zoo.models.graph.user_code import names_in_code
 from dropout_zoo.models.keras_internals import direct_layers, seed_generators
-from dropout_zoo.models.random_state import random_states_restored
+from dropout_zoo.models.random_state import random_states_restored, variables_restored
 
 _Shape = tuple[int | None, ...]
 
@@ -52,7 +51,7 @@ def is_own_noise(layer: keras.Layer) -> bool:
     shape = _shape_if_may_draw(layer)
     if shape is None:
         return False
-    with random_states_restored(), _variables_restored(layer):
+    with random_states_restored(), variables_restored(layer.variables):
         try:
             return _is_noise_on(layer, _inputs(shape))
         except Exception:  # the user's own code may raise anything
@@ -126,12 +125,6 @@ def own_classes(layer: keras.Layer) -> list[type]:
     ]
 
 
-def names_in_code(code: CodeType) -> set[str]:
-    """The names of variables, attributes and modules in a function, and in those inside it."""
-    inner = [each for each in code.co_consts if isinstance(each, CodeType)]
-    return set(code.co_names).union(*map(names_in_code, inner))
-
-
 def _is_rate(layer: keras.Layer, name: str) -> bool:
     value = getattr(layer, name, None)
     return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < 1
@@ -165,7 +158,7 @@ def _shape_if_may_draw(layer: keras.Layer) -> _Shape | None:
 def _drops_at_rate(layer: keras.Layer, name: str, shape: _Shape) -> bool:
     """Whether what a layer does to its inputs follows from an attribute."""
     before = getattr(layer, name)
-    with random_states_restored(), _variables_restored(layer):
+    with random_states_restored(), variables_restored(layer.variables):
         try:
             x = _inputs(shape)
             if not np.array_equal(_called(layer, x, training=False), x):
@@ -214,14 +207,3 @@ def _is_noise_on(layer: keras.Layer, x: np.ndarray) -> bool:
 def _called(layer: keras.Layer, x: np.ndarray, *, training: bool) -> np.ndarray:
     outputs = layer(keras.ops.convert_to_tensor(x), training=training)
     return np.asarray(keras.ops.convert_to_numpy(outputs), "float32")
-
-
-@contextmanager
-def _variables_restored(layer: keras.Layer) -> Iterator[None]:
-    """Set the variables of a layer, those of its seed generators included, back."""
-    values = [keras.ops.convert_to_numpy(variable) for variable in layer.variables]
-    try:
-        yield
-    finally:
-        for variable, value in zip(layer.variables, values, strict=True):
-            variable.assign(value)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import keras
 
 from dropout_zoo.models.graph.cloning import clone_model, cloned_layer, copy_weights
 from dropout_zoo.models.graph.compilation import compile_like
 from dropout_zoo.models.graph.model_graph import flat_layers, is_own_code
-from dropout_zoo.models.graph.own_noise import names_in_code, own_classes
+from dropout_zoo.models.graph.own_noise import own_classes
 from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites, settable_sites
+from dropout_zoo.models.graph.user_code import names_in_code
 from dropout_zoo.models.keras_internals import (
     apply_dropout_at_any_rate,
     dropout_of_attention,
@@ -131,17 +132,17 @@ def why_rates_are_fixed(model: keras.Model) -> str | None:
     return None
 
 
-def why_rates_are_constants(model: keras.Model, rates: Mapping[str, float]) -> str | None:
+def why_rates_are_constants(sites: Iterable[DropoutSite], rates: Mapping[str, float]) -> str | None:
     """Say why a model that has been traced cannot be trained at some rates.
 
     Args:
-        model: the model.
+        sites: its sites whose rates can be set.
         rates: rate (fraction dropped) by site path.
 
     Returns:
         The reason, worded as the end of a sentence; None if it can be.
     """
-    for site in settable_sites(model):
+    for site in sites:
         if site.own_noise and rates[site.path] != site.rate:
             return (
                 f"{site.path!r} ({type(site.layer).__name__}) reads its rate in its own code, "

@@ -269,10 +269,11 @@ class _Placements:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.computing = [each for each in graph.operations() if computes_features(each)]
-        self.kinds = {id(each): _last_kind(each) for each in graph.operations()}
+        operations = graph.operations()
+        self.computing = [each for each in operations if computes_features(each)]
+        self.kinds = {id(each): _last_kind(each) for each in operations}
         self.convolutional = [
-            each for each in graph.operations() if self.kinds[id(each)] == "convolutional"
+            each for each in operations if self.kinds[id(each)] == "convolutional"
         ]
         self.calls = Counter(id(call.operation) for call in graph.calls)
         self._of_others = self._searched(self.computing, self.convolutional)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dropout_zoo.models.factory import ModelLike
+from dropout_zoo.studies.control_names import without_dropout
 from dropout_zoo.studies.defaults import NUM_SEEDS, PREDICTION_BATCH_SIZE
 from dropout_zoo.studies.paired_tests import holm_differences
 from dropout_zoo.studies.plan import (
@@ -230,7 +231,7 @@ def _correlation(values: np.ndarray) -> np.ndarray:
 def _conclude(units: pd.DataFrame, control_name: str) -> list[str]:
     by_seed = units.groupby(["dropout", "seed"], sort=False)[list(MEASURES)].mean()
     control = by_seed.loc[control_name]
-    without = control_name.replace("no dropout", "without dropout")
+    without = without_dropout(control_name)
     sentences = []
     for name in dict.fromkeys(units["dropout"]):
         if name == control_name:

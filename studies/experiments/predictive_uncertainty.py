@@ -11,6 +11,7 @@ import pandas as pd
 
 from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.factory import ModelLike
+from dropout_zoo.studies.control_names import without_dropout
 from dropout_zoo.studies.data.corruption import corrupt
 from dropout_zoo.studies.defaults import NUM_SEEDS, PREDICTION_BATCH_SIZE
 from dropout_zoo.studies.experiments.calibration import calibration
@@ -187,7 +188,7 @@ class _Measurement:
         )
         outputs: dict[tuple[str, int], np.ndarray] = {}
         control = plan.settings[0].name
-        without = control.replace("no dropout", "without dropout")
+        without = without_dropout(control)
 
         def measure(setting: Setting, trained: TrainedMember) -> Mapping[str, Any]:
             best, seed = trained.model(), trained.member.seed

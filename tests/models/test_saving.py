@@ -3,6 +3,7 @@
 import ast
 import io
 import json
+import re
 import subprocess
 import sys
 import warnings
@@ -69,16 +70,16 @@ def test_an_unknown_class_is_named(tmp_path):
     keras.Sequential([keras.Input((2,)), Stranger()]).save(tmp_path / "strange.keras")
     registered = keras.saving.get_custom_objects()
     del registered["elsewhere>Stranger"]
-    refused("Stranger", tmp_path / "strange.keras")
+    assert "Stranger" in refusal_of(tmp_path / "strange.keras")
 
 
-def refused(message, path):
-    """Check that a file is refused in one line that names it and says what to do."""
-    with pytest.raises(ValueError, match=message) as caught:
+def refusal_of(path):
+    """The message with which a file is refused, in one line that names it and says what to do."""
+    with pytest.raises(ValueError, match=r"save it again with model\.save") as caught:
         load_saved_model(path)
     assert str(caught.value).isprintable()
     assert path.name in str(caught.value)
-    assert "save it again with model.save" in str(caught.value)
+    return str(caught.value)
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_layers_that_loading_would_compute_are_refused(tmp_path):
         for name, value in (content | {"config.json": json.dumps(config).encode()}).items():
             archive.writestr(name, value)
     before = peak_memory()
-    refused("received 'eager' on constants", tmp_path / "changed.keras")
+    assert "received 'eager' on constants" in refusal_of(tmp_path / "changed.keras")
     assert peak_memory() - before < 100_000_000
 
 
@@ -131,7 +132,9 @@ def test_a_configuration_that_asks_for_more_than_the_weights_hold_is_refused(cha
         dense["config"]["units"] = units
 
     before = peak_memory()
-    refused("expected at most .* parameters, by the weights in the file", changed(widen))
+    assert re.search(
+        "expected at most .* parameters, by the weights in the file", refusal_of(changed(widen))
+    )
     assert peak_memory() - before < 100_000_000
 
 
@@ -151,7 +154,10 @@ def weights_with(saved, shape, **options):
 
 def test_weights_that_declare_more_than_the_file_holds_are_refused(saved, changed):
     large = weights_with(saved, (30_000, 30_000), chunks=(100, 100))
-    refused("expected content of at most .*, received 3,600,.* bytes", changed(members=large))
+    assert re.search(
+        "expected content of at most .*, received 3,600,.* bytes",
+        refusal_of(changed(members=large)),
+    )
 
 
 def test_models_that_are_nested_to_call_their_layers_a_million_times_are_refused(tmp_path):
@@ -161,27 +167,33 @@ def test_models_that_are_nested_to_call_their_layers_a_million_times_are_refused
         inputs = keras.Input((2,))
         model = keras.Model(inputs, model(model(inputs)), name=f"depth_{depth}")
     model.save(tmp_path / "nested.keras")
-    refused("calls of layers, .* received 3,145,727", tmp_path / "nested.keras")
+    assert re.search(
+        "calls of layers, .* received 3,145,727", refusal_of(tmp_path / "nested.keras")
+    )
 
 
 def test_members_that_unpack_to_too_much_are_refused(changed):
-    refused("expected content of at most", changed(members={"assets/a": bytes(300_000_000)}))
-    refused(
-        "expected a configuration of at most", changed(members={"config.json": bytes(40_000_000)})
+    assert "expected content of at most" in refusal_of(
+        changed(members={"assets/a": bytes(300_000_000)})
+    )
+    assert "expected a configuration of at most" in refusal_of(
+        changed(members={"config.json": bytes(40_000_000)})
     )
 
 
 def test_a_file_without_weights_or_in_pieces_is_refused(changed, saved, tmp_path):
-    refused("file signature not found", changed(members={"model.weights.h5": b"?"}))
-    refused("Expecting value", changed(members={"config.json": b"?"}))
-    refused("recursion", changed(members={"config.json": b"[" * 100_000}))
+    assert "file signature not found" in refusal_of(changed(members={"model.weights.h5": b"?"}))
+    assert "Expecting value" in refusal_of(changed(members={"config.json": b"?"}))
+    assert "recursion" in refusal_of(changed(members={"config.json": b"[" * 100_000}))
     content = saved.read_bytes()
     (tmp_path / "half.keras").write_bytes(content[: len(content) // 2])
-    refused("expected an intact .keras archive", tmp_path / "half.keras")
+    assert "expected an intact .keras archive" in refusal_of(tmp_path / "half.keras")
     with zipfile.ZipFile(tmp_path / "other.keras", "w") as archive:
         archive.writestr("a", "b")
-    refused("expected config.json and model.weights.h5 in it", tmp_path / "other.keras")
-    refused("expected a readable file, received No such file", tmp_path / "missing.keras")
+    assert "expected config.json and model.weights.h5 in it" in refusal_of(tmp_path / "other.keras")
+    assert "expected a readable file, received No such file" in refusal_of(
+        tmp_path / "missing.keras"
+    )
 
 
 def test_a_model_with_several_variables_of_the_optimizer_for_each_weight_loads(tmp_path):

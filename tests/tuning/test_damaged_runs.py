@@ -169,18 +169,22 @@ def test_a_directory_with_the_name_of_a_result_is_refused_before_anything_is_los
     assert sorted(run.rglob("*")) == before
 
 
-def test_a_missing_or_foreign_manifest_is_a_fault(run):
+def test_a_missing_or_foreign_manifest_is_a_fault(few_digits, run):
     shutil.copy(run / "search.json", run / "manifest.json")
     assert verify_run(run) == ["manifest.json: damaged"]
     (run / "manifest.json").unlink()
     assert verify_run(run) == ["manifest.json: missing"]
+    before = {path: path.read_bytes() for path in run.iterdir()}
+    with pytest.raises(ValueError, match=r"received manifest\.json: missing"):
+        tune(model(), few_digits, **QUICK, directory=run, resume=True)
+    assert {path: path.read_bytes() for path in run.iterdir()} == before
 
 
 @pytest.mark.posix
 def test_a_pipe_in_place_of_the_settings_is_not_waited_for(few_digits, run):
     (run / "search.json").unlink()
     os.mkfifo(run / "search.json")
-    with pytest.raises(ValueError, match="it is no file"):
+    with pytest.raises(ValueError, match="it is not a file"):
         tune(model(), few_digits, **QUICK, directory=run, overwrite=True)
     assert "search.json: missing" in verify_run(run)
 

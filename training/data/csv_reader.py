@@ -18,14 +18,14 @@ def read_csv(path: Path, *, max_bytes: int) -> pd.DataFrame:
     """Read a table of comma-separated values, whose first line names the columns.
 
     Args:
-        path: The file, in UTF-8.
-        max_bytes: Largest size of the file, in bytes.
+        path: the file, in UTF-8.
+        max_bytes: largest size of the file, in bytes.
 
     Returns:
         One row per example.
 
     Raises:
-        DataError: The file is too large or is no such table, or a row has more or fewer fields
+        DataError: the file is too large or is no such table, or a row has more or fewer fields
             than there are columns.
     """
     try:

@@ -28,16 +28,16 @@ def read_npz(path: Path, *, max_bytes: int) -> RawExamples:
     """Read an array archive; pickled objects are never loaded.
 
     Args:
-        path: A `.npz` file with `x_train`, `y_train`, `x_test` and `y_test`, as Keras lays out
+        path: a `.npz` file with `x_train`, `y_train`, `x_test` and `y_test`, as Keras lays out
             its datasets, with `x_val` and `y_val` besides or instead of the last two, or with `x`
             and `y`. Other arrays in it are not read.
-        max_bytes: Largest size of the arrays, uncompressed, in bytes.
+        max_bytes: largest size of the arrays, uncompressed, in bytes.
 
     Returns:
         One part, or those of the file.
 
     Raises:
-        DataError: The file is damaged, pickled or too large, or has another layout.
+        DataError: the file is damaged, pickled or too large, or has another layout.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,15 +27,15 @@ def read_parquet(path: Path, *, drop: Sequence[str] = (), max_bytes: int) -> pd.
     the columns are read: strings as references to their different values, a few rows at a time.
 
     Args:
-        path: The file.
-        drop: Names of columns that are not read.
-        max_bytes: Largest size of the table in memory, in bytes.
+        path: the file.
+        drop: names of columns that are not read.
+        max_bytes: largest size of the table in memory, in bytes.
 
     Returns:
         One row per example. Columns that are not read have no values.
 
     Raises:
-        DataError: The file is damaged or too large, or a column has lists or other nested values.
+        DataError: the file is damaged or too large, or a column has lists or other nested values.
     """
     try:
         from pyarrow.parquet import ParquetFile
@@ -50,12 +50,12 @@ def read_parquet(path: Path, *, drop: Sequence[str] = (), max_bytes: int) -> pd.
             check_names(str(path), file.schema_arrow.names)
             kept = [field for field in fields if field.name not in drop]
             _check_types(path, kept)
-            _check_declared_size(path, file.metadata, [field.name for field in kept], max_bytes)
+            _check_declared_size(path, file.metadata, {field.name for field in kept}, max_bytes)
             strings = [field.name for field in kept if _is_text(field.type)]
             with ParquetFile(path, read_dictionary=strings) as folded:
                 table = _read_counting(folded, file, kept, _Meter(path, max_bytes))
         # What is not read has a column without values, so that options may name it.
-        unread = [field.name for field in fields if field not in kept]
+        unread = [field.name for field in fields if field.name in drop]
         return table.to_pandas().assign(**dict.fromkeys(unread))
     except DataError:
         raise
@@ -100,7 +100,7 @@ def _check_types(path: Path, fields: Sequence[pa.Field]) -> None:
 
 
 def _check_declared_size(
-    path: Path, metadata: FileMetaData, kept: Sequence[str], max_bytes: int
+    path: Path, metadata: FileMetaData, kept: Set[str], max_bytes: int
 ) -> None:
     """Check what the metadata say before anything is decoded."""
     columns = [
@@ -141,10 +141,10 @@ def _read_counting(
     """Read columns one after another, and stop as soon as they are too large in memory.
 
     Args:
-        folded: The file, from which strings are read as references to their different values.
-        unfolded: The file, from which they are read as they are.
-        fields: The columns.
-        meter: Counts the size.
+        folded: the file, from which strings are read as references to their different values.
+        unfolded: the file, from which they are read as they are.
+        fields: the columns.
+        meter: counts the size.
     """
     import pyarrow as pa
 

@@ -18,9 +18,9 @@ def check_size(name: str, size: int, max_bytes: int) -> None:
     """Check that data are not too large.
 
     Args:
-        name: Name of the data, for the message.
-        size: Size in bytes, uncompressed.
-        max_bytes: Largest size allowed, in bytes.
+        name: name of the data, for the message.
+        size: size in bytes, uncompressed.
+        max_bytes: largest size allowed, in bytes.
 
     Raises:
         DataError: `size` is larger than `max_bytes`.
@@ -32,19 +32,20 @@ def check_size(name: str, size: int, max_bytes: int) -> None:
         )
 
 
-def check_expansion(name: str, size: int, stored: int) -> None:
+def check_expansion(name: str, size: int, stored: int, most: int = MAX_EXPANSION) -> None:
     """Check that a small file does not take a lot of memory, as only repeated values can.
 
     Args:
-        name: Name of the data, for the message.
-        size: Size in memory, in bytes.
-        stored: Size in the file, in bytes.
+        name: name of the data, for the message.
+        size: size in memory, in bytes.
+        stored: size in the file, in bytes.
+        most: how many times that size it may have, above `SMALL`.
 
     Raises:
-        DataError: `size` is larger than `SMALL`, and than `MAX_EXPANSION` times `stored`.
+        DataError: `size` is larger than `SMALL`, and than `most` times `stored`.
     """
-    if size > max(SMALL, MAX_EXPANSION * stored):
+    if size > max(SMALL, most * stored):
         raise DataError(
-            f"{name}: expected at most {MAX_EXPANSION} times its size in the file, {stored:,} "
+            f"{name}: expected at most {most:,} times its size in the file, {stored:,} "
             f"bytes, in memory, received {size:,}; save it without compression if that is intended"
         )

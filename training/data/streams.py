@@ -23,7 +23,7 @@ class Stream:
         num_batches: number of batches of an epoch.
         repeats: whether its first batches were the same when they were read again. If not, members
             do not see the same examples.
-        has_bytes: Whether inputs are `uint8`, which are scaled to [0, 1] in memory, but not here.
+        has_bytes: whether inputs are `uint8`, which are scaled to [0, 1] in memory, but not here.
     """
 
     source: Source

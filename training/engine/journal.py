@@ -15,7 +15,7 @@ import pandas as pd
 from dropout_zoo.models.wording import count_of
 from dropout_zoo.training.engine.base import PlannedTrainer
 from dropout_zoo.training.journal_records import append_record, read_records, rewrite_records
-from dropout_zoo.training.members import Member, TrainedMember, member_rates
+from dropout_zoo.training.members import Member, TrainedMember, completed_rates
 
 _FAULTS_SHOWN = 3
 
@@ -107,7 +107,7 @@ class JournaledTrainer:
     def _key(self, member: Member) -> str:
         """Everything that determines the result of a training run, as text."""
         plan = self._trainer.outline_of(member)
-        rates = member_rates(plan.model, member)
+        rates = completed_rates(plan.rates, member)
         epochs = member.epochs or plan.settings.epochs
         key = [list(rates.items()), member.seed, member.initial_epoch, epochs]
         if member.split:
@@ -138,7 +138,7 @@ class JournaledTrainer:
         checkpoint = record["checkpoint"]
         return TrainedMember(
             member=member,
-            rates=member_rates(plan.model, member),
+            rates=completed_rates(plan.rates, member),
             status=record["status"],
             reason=record["reason"],
             curves=pd.DataFrame(record["curves"]),
@@ -163,6 +163,8 @@ def _whole_records(path: Path) -> dict[str, dict[str, Any]]:
             f"restored and will be trained again: {shown}{f' and {more} more' * (more > 0)}",
             stacklevel=2,
         )
-    if journal.faults or journal.is_cut:  # what is appended is then a line of its own
+    if (
+        journal.faults or journal.is_cut
+    ):  # once another follows it, a cut line would count as damaged
         rewrite_records(path, journal.whole.values())
     return journal.whole

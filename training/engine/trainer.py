@@ -12,7 +12,6 @@ import keras
 
 from dropout_zoo.models.factory import ModelLike, resolve_model
 from dropout_zoo.models.graph.runtime_rates import why_rates_are_fixed
-from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.durable_files import make_folder
@@ -103,7 +102,6 @@ class MemberTrainer:
         self._numbers = itertools.count(max(used, default=-1) + 1)
         self._callbacks = CallbackSource(settings.callbacks)
         self._fixed = why_rates_are_fixed(self.plan.model)
-        self._rates = {site.path: site.rate for site in settable_sites(self.plan.model)}
         self._engine: Engine | None = None
         self._told: set[str] = set()  # why `Model.fit` trained members in its place
 
@@ -208,7 +206,7 @@ class MemberTrainer:
                 "expected members that start from the beginning, received one that continues with "
                 "callbacks, whose state the earlier run has not kept; train all epochs in one run"
             )
-        rates = completed_rates(self._rates, member)
+        rates = completed_rates(self.plan.outline.rates, member)
         callbacks = self._callbacks.callbacks_of(member)
         return Job(next(self._numbers), member, rates, callbacks)
 

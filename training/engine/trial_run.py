@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from dropout_zoo.models.graph.runtime_rates import why_rates_are_fixed
-from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.structures import take
 from dropout_zoo.training.engine.base import Engine, EngineOptions
 from dropout_zoo.training.engine.jobs import JobSource
 from dropout_zoo.training.engine.keras_fit import FitEngine
-from dropout_zoo.training.members import Job, Member, TrainedMember, member_rates
+from dropout_zoo.training.members import Job, Member, TrainedMember
 from dropout_zoo.training.plan import Plan
 
 _EPOCHS = 2
@@ -108,12 +107,12 @@ def check_engine(trial: Trial, start: Callable[[Plan, EngineOptions], Engine]) -
 
 def _job(plan: Plan, number: int) -> Job:
     """A member whose rates are not those of the model, unless its code fixes them."""
-    rates = member_rates(plan.model, Member({}, seed=number))
+    rates = {site.path: site.rate for site in plan.sites}
     if why_rates_are_fixed(plan.model) is None:
         shift = _SHIFT * (number + 1)
         rates |= {
             site.path: (site.rate + shift) % _LARGEST
-            for site in settable_sites(plan.model)
+            for site in plan.sites
             if not site.own_noise  # their rates cannot change in an engine
         }
     return Job(number, Member(rates, seed=number), rates)

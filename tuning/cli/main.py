@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from contextlib import suppress
@@ -15,20 +16,30 @@ from dropout_zoo.tuning.cli.list import list_command
 from dropout_zoo.tuning.cli.options import FAILED
 from dropout_zoo.tuning.cli.show import show_command
 from dropout_zoo.tuning.cli.sweep import sweep_command
+from dropout_zoo.tuning.cli.terminal import echo
 from dropout_zoo.tuning.cli.tune import tune_command
 from dropout_zoo.tuning.cli.verify import verify_command
 from dropout_zoo.tuning.cli.version import print_versions
 
 
 class _Program(click.Group):
-    """A group that reports what its commands cannot print."""
+    """A group that reports what its commands cannot print, and shows no terminal escapes."""
 
     def main(self, *args: Any, **settings: Any) -> Any:
         """Run a command, and end the program."""
         _open_standard_streams()
         try:
             try:
-                return super().main(*args, **settings)
+                status = super().main(*args, **{**settings, "standalone_mode": False})
+                sys.exit(status if isinstance(status, int) else 0)
+            except click.ClickException as error:  # it repeats words of the command line
+                message = io.StringIO()
+                error.show(message)
+                echo(message.getvalue().rstrip("\n"), err=True)
+                sys.exit(error.exit_code)
+            except click.Abort:
+                click.echo("Aborted!", err=True)
+                sys.exit(FAILED)
             finally:
                 if sys.stdout is not None:
                     sys.stdout.flush()
@@ -42,13 +53,13 @@ class _Program(click.Group):
 def _discard_output() -> None:
     """Let what cannot be written go nowhere, or the interpreter would try again at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    with suppress(OSError):  # it is no real file, in a test
+    with suppress(OSError):  # in a test, it is not a real file
         os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
 
 
 def _open_standard_streams() -> None:
-    """Open those that are closed, whose numbers the next files would get, and their output."""
+    """Open those that are closed, whose numbers the next files would get."""
     for number in range(3):
         try:
             os.fstat(number)

@@ -297,7 +297,8 @@ def _run(
             try:
                 result = plan.run(execution)
             except Exception:
-                if not progress.done:
+                # Not by what this attempt has done: an earlier one may have finished runs.
+                if not any(runs.glob("runs-*.jsonl")):
                     directory.discard()
                 raise
         seconds = earlier + time.perf_counter() - started

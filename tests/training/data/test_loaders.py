@@ -738,9 +738,14 @@ def test_small_files_of_large_images_are_refused_before_they_are_decoded(tmp_pat
         (tmp_path / name).mkdir()
         for number in range(5):
             Image.new("L", (5000, 2000)).save(tmp_path / name / f"{number}.png")
-    assert refused("expected at most 500 times its size in the file", tmp_path)
+    assert refused("expected at most 2,000 times its size in the file", tmp_path)
     dataset = load_dataset(tmp_path, image_size=8)
     assert dataset.input_shape == (8, 8)
+
+
+def test_small_images_may_be_enlarged(tmp_path):
+    root = save_images(tmp_path / "set", number=15)
+    assert load_dataset(root, image_size=1500).input_shape[:2] == (1500, 1500)
 
 
 def test_names_do_not_reach_a_terminal_as_escapes(tmp_path):

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from dropout_zoo.studies import StudyResult
 from dropout_zoo.studies.experiments.methods import MORE_DATA, NO_METHOD, methods_for
+from dropout_zoo.tuning.cli import sweep_output
 from dropout_zoo.tuning.cli.main import main
 
 FILES = {
@@ -224,6 +225,21 @@ def test_a_sweep_that_ignores_interrupts_is_ended_by_sigterm_and_resumed(here):
     assert "To continue, run the same command with --resume --out run" in error
     resumed = run(*arguments, "--resume", "--json")
     assert resumed.exit_code == 0, resumed.output
+
+
+def test_a_resumed_sweep_that_cannot_begin_keeps_what_was_trained(here, monkeypatch):
+    arguments = ["rate", "mlp", "--data", "data.npz", "--rates", "0.2", "--epochs", "1",
+                 "--num-seeds", "1", "--out", "run"]  # fmt: skip
+    with monkeypatch.context() as patched:
+        patched.setattr(sweep_output, "write_sweep", lambda *_: sys.exit(1))  # as if killed there
+        assert run(*arguments).exit_code == 1
+    runs = here / "run" / "state" / "runs"
+    (runs / "plan.json").write_text("{}")
+    before = {path: path.read_bytes() for path in runs.rglob("*.*") if path.is_file()}
+    assert any(path.suffix == ".jsonl" for path in before)
+    refused = run(*arguments, "--resume")
+    assert refused.exit_code == 2 and "plan.json" in refused.stderr
+    assert {path: path.read_bytes() for path in before} == before
 
 
 @pytest.mark.slow

@@ -102,7 +102,7 @@ class PopulationEngine:
         """Return why the engine cannot train a member; see `Engine.why_not`."""
         if job.callbacks:
             return "the engine on JAX calls no callbacks"
-        return why_rates_are_constants(self._plan.model, job.rates)
+        return why_rates_are_constants(self._plan.sites, job.rates)
 
     def _next_of_one_split(self, running: int) -> list[Job]:
         """Take the waiting jobs that are trained on the same examples as the running ones."""

@@ -108,7 +108,7 @@ class LoopEngine:
 
     def why_not(self, job: Job) -> str | None:
         """Return why the engine cannot train a member; see `Engine.why_not`."""
-        return why_rates_are_constants(self._plan.model, job.rates) or why_not_between_epochs(
+        return why_rates_are_constants(self._plan.sites, job.rates) or why_not_between_epochs(
             job.callbacks
         )
 
