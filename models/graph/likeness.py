@@ -32,7 +32,8 @@ def build_like(model: keras.Model, copy: keras.Model) -> None:
         TypeError: the model's own code fails.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # Keras only warns where it cannot build the model
+        # Keras only warns where it cannot build the model.
+        warnings.filterwarnings("error", "Model .* cannot be built automatically")
         try:
             copy.build_from_config(model.get_build_config())
         except Exception as error:  # the user's own code may raise anything

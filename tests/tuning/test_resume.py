@@ -126,7 +126,7 @@ def kill_sweeps_and_compare(folder: Path, kills: int) -> list[str]:
 )
 @pytest.mark.posix
 def test_killed_at_any_moment_it_resumes_to_the_same_answer(tmp_path, compare, kills):
-    assert len(compare(tmp_path, kills)) > 1, "runs that were compared"
+    assert compare(tmp_path, kills), "no run was compared"
 
 
 @pytest.mark.nightly

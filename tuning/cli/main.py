@@ -26,7 +26,9 @@ class _Program(click.Group):
     """A group that reports what its commands cannot print, and shows no terminal escapes."""
 
     def main(self, *args: Any, **settings: Any) -> Any:
-        """Run a command, and end the program."""
+        """Run a command and, unless `standalone_mode` is False, end the program."""
+        if not settings.get("standalone_mode", True):
+            return super().main(*args, **settings)
         _open_standard_streams()
         try:
             try:

@@ -1,6 +1,7 @@
 """`with_rates`: the same model with different rates, and nothing else changed."""
 
 import gc
+import warnings
 import weakref
 
 import keras
@@ -526,6 +527,21 @@ def test_weights_of_a_subclassed_model_itself_are_kept():
     for copy in (with_rates(model, 0.2), with_runtime_rates(model)):
         np.testing.assert_array_equal(copy.mean, np.full(8, 5.0))
         np.testing.assert_array_equal(copy.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
+class Warns(Centered):
+    """Warns in its code, as of something that will be removed."""
+
+    def call(self, x, training=False):
+        warnings.warn("this model has a successor", FutureWarning, stacklevel=2)
+        return super().call(x, training=training)
+
+
+@pytest.mark.filterwarnings("ignore:this model has a successor")
+def test_a_model_whose_code_warns_can_be_cloned():
+    model = built(Warns())
+    copy = with_rates(model, 0.2)
+    np.testing.assert_array_equal(copy.predict(X, verbose=0), model.predict(X, verbose=0))
 
 
 class Rescaled(layers.Layer):

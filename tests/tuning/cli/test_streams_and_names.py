@@ -129,4 +129,4 @@ def test_a_run_without_standard_streams_is_whole(tmp_path):
     run = tmp_path / "run"
     ran = program(f"dropout-zoo {' '.join(SWEEP)} --out {run} <&- >&- 2>&-")
     assert ran.returncode == 0
-    assert main(["verify", str(run)], standalone_mode=False) is None
+    assert CliRunner().invoke(main, ["verify", str(run)]).exit_code == 0
