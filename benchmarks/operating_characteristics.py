@@ -25,7 +25,7 @@ from dropout_zoo.studies.sequential_tests import (
     num_splits,
     paired_estimate,
 )
-from dropout_zoo.tuning.screening import SCREENED_PER_FINALIST, SCREENING_SEEDS
+from dropout_zoo.tuning.race.screening import SCREENED_PER_FINALIST, SCREENING_SEEDS
 
 HERE = Path(__file__).parent
 # Best validation loss of the documented MLP on the digits: 4 settings, 8 splits x 4 seeds each,

@@ -90,7 +90,7 @@ def one_line(row: Mapping[str, Any]) -> str:
 
 def print_estimates(jobs: Sequence[BenchmarkJob], mnist: str | None) -> None:
     """Print how long each model takes, from its last run or else from a few epochs of training."""
-    from dropout_zoo.tuning.progress import duration
+    from dropout_zoo.tuning.records.progress import duration
 
     known, total = read_rows(), 0.0
     for job in jobs:

@@ -111,7 +111,7 @@ def score(
     from dropout_zoo.training.engine.journal import JournaledTrainer
     from dropout_zoo.training.engine.trainer import MemberTrainer
     from dropout_zoo.training.members import Member
-    from dropout_zoo.tuning.run_files import JOURNAL, STATE_FILES
+    from dropout_zoo.tuning.results.run_files import JOURNAL, STATE_FILES
 
     default = {site.path: site.rate for site in dropout_sites(model)}
     rates = {"none": dict.fromkeys(default, 0.0), "default": default, "tuned": tuned}

@@ -4,7 +4,7 @@ import pandas as pd
 
 from dropout_zoo.training import Member, Objective, TrainedMember
 from dropout_zoo.tuning import SearchSpace
-from dropout_zoo.tuning.race import RaceSettings
+from dropout_zoo.tuning.race.race import RaceSettings
 
 LOSS = Objective("val_loss", "min")
 NONE = "no dropout"

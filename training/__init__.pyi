@@ -3,7 +3,7 @@ from .data.adapters import as_dataset
 from .data.dataset import DataError, Dataset
 from .data.loaders import load_dataset
 from .data.synthetic_text import make_topics
-from .data.table_columns import table_inputs
+from .data.tables.columns import table_inputs
 from .data.targets import targets_for
 from .engine.tensorflow.threads import prepare_threads
 from .engine.trainer import MemberTrainer, train_members

@@ -38,7 +38,7 @@ from dropout_zoo.training.seeding import batch_order, fresh_weights
 from dropout_zoo.training.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from dropout_zoo.training.data.streams import Stream
+    from dropout_zoo.training.data.sources.streams import Stream
 
 _EVALUATION_BATCH_SIZE = 256  # large enough for the kernels, small enough for the caches
 _SEEDS_CACHED = 16  # seeds whose initial weights stay in memory

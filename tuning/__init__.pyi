@@ -1,8 +1,8 @@
-from .rates_display import RatesDisplay
-from .result import TuningResult
+from .results.rates_display import RatesDisplay
+from .results.result import TuningResult
 from .space import DropoutHyperModel, SearchSpace, search_space
 from .tune_model import tune
-from .tuner import DropoutTuner
+from .tuners.tuner import DropoutTuner
 
 __all__ = [
     "DropoutHyperModel",

@@ -12,7 +12,7 @@ import pandas as pd
 from dropout_zoo.models.factory import ModelLike, builder_arguments, resolve_model
 from dropout_zoo.training.data.array_checks import Array, Task
 from dropout_zoo.training.data.loaders import NAMED_SETS, read_examples
-from dropout_zoo.training.data.table_columns import ColumnOptions
+from dropout_zoo.training.data.tables.columns import ColumnOptions
 from dropout_zoo.training.data.targets import task_of_loss
 
 NO_OPTIONS = ColumnOptions.of(None, (), ())

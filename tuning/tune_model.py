@@ -10,17 +10,17 @@ import pandas as pd
 
 from dropout_zoo.training.data.adapters import Arrays, Data, as_dataset
 from dropout_zoo.training.data.array_checks import Task
-from dropout_zoo.training.data.table_columns import ColumnOptions
+from dropout_zoo.training.data.tables.columns import ColumnOptions
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 from dropout_zoo.tuning.budget import Budget, Duration
-from dropout_zoo.tuning.build_function import Tunable, takes_hyperparameters
+from dropout_zoo.tuning.build_functions.build_function import Tunable, takes_hyperparameters
 from dropout_zoo.tuning.defaults import NUM_FINALISTS, NUM_SEEDS, SEED
 from dropout_zoo.tuning.implied_task import implied_task, with_known_loss
-from dropout_zoo.tuning.result import TuningResult
-from dropout_zoo.tuning.search import Search, TuningSettings
-from dropout_zoo.tuning.search_run import run_search
+from dropout_zoo.tuning.results.result import TuningResult
+from dropout_zoo.tuning.search.search import Search, TuningSettings
+from dropout_zoo.tuning.search.search_run import run_search
+from dropout_zoo.tuning.search.training_length import with_default_length
 from dropout_zoo.tuning.space import Rates
-from dropout_zoo.tuning.training_length import with_default_length
 
 
 def tune(

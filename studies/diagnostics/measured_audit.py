@@ -31,7 +31,7 @@ from dropout_zoo.studies.verdicts import OVERFITTING, UNDECIDED, UNDERFITTING, v
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.structures import take
-from dropout_zoo.training.data.table_encoder import without_encoder
+from dropout_zoo.training.data.tables.encoder import without_encoder
 from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.engine.trainer import train_members
 from dropout_zoo.training.members import Member, TrainedMember

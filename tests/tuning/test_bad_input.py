@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dropout_zoo.models import list_models
 from dropout_zoo.training import DataError, Dataset, TrainSettings, load_dataset
 from dropout_zoo.tuning.cli.main import main
-from dropout_zoo.tuning.search import Search, TuningSettings
+from dropout_zoo.tuning.search.search import Search, TuningSettings
 
 LONGEST_MESSAGE = 6  # lines
 CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

@@ -15,8 +15,9 @@ from click.testing import CliRunner
 from dropout_zoo.models import build_mlp
 from dropout_zoo.studies import Execution, rate_sweep, verify_run
 from dropout_zoo.training.journal_records import append_record, read_records, rewrite_records
-from dropout_zoo.tuning import TuningResult, search_run, tune
+from dropout_zoo.tuning import TuningResult, tune
 from dropout_zoo.tuning.cli.main import main
+from dropout_zoo.tuning.search import search_run
 
 QUICK = {"rates": [0.2, 0.5], "epochs": 1, "num_finalists": 1, "num_seeds": 2, "progress": False}
 RUNS = 4 + 3 * 2 + 2 * 2

@@ -11,12 +11,13 @@ from keras_tuner import oracles
 from simulated_races import EPOCHS, LOSS, NONE, SPACE, race_of, trained
 
 from dropout_zoo.models import build_mlp
-from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner, TuningResult, search_run, tune
-from dropout_zoo.tuning.answer import answer
-from dropout_zoo.tuning.race import comparison_table, run_race
-from dropout_zoo.tuning.screening import best_so_far, screen
+from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner, TuningResult, tune
+from dropout_zoo.tuning.race.race import comparison_table, run_race
+from dropout_zoo.tuning.race.screening import best_so_far, screen
+from dropout_zoo.tuning.records.trial_tables import TrainingRecord
+from dropout_zoo.tuning.results.answer import answer
+from dropout_zoo.tuning.search import search_run
 from dropout_zoo.tuning.setting import Setting
-from dropout_zoo.tuning.trial_tables import TrainingRecord
 
 QUICK = {"rates": [0.2, 0.5], "epochs": 1, "num_finalists": 1, "progress": False}
 FINALIST = {"finalist 1": Setting({"hidden": 0.4})}

@@ -13,8 +13,8 @@ from dropout_zoo.training import Objective, TrainSettings, load_dataset
 from dropout_zoo.training.engine.timing import TrainingSpeed
 from dropout_zoo.tuning import DropoutHyperModel, search_space
 from dropout_zoo.tuning.defaults import ORACLES
-from dropout_zoo.tuning.oracles import default_oracle, make_oracle, trial_limit
-from dropout_zoo.tuning.search import Search, TuningSettings
+from dropout_zoo.tuning.search.search import Search, TuningSettings
+from dropout_zoo.tuning.tuners.oracles import default_oracle, make_oracle, trial_limit
 
 LOSS = Objective("val_loss", "min")
 
@@ -134,7 +134,7 @@ def test_searches_of_registered_models_are_short_enough(name, few_digits, monkey
     assert search.num_runs < 120
     timed = []
     monkeypatch.setattr(
-        "dropout_zoo.tuning.search.measure_speed",
+        "dropout_zoo.tuning.search.search.measure_speed",
         lambda trainer, members: timed.append(len(members)) or TrainingSpeed(0, 0, 1, 1),
     )
     assert search.estimate_seconds() == search.num_runs

@@ -13,7 +13,7 @@ from dropout_zoo.models import ConcreteDropout, build_mlp, dropout_sites
 from dropout_zoo.studies import DifferenceDisplay, generalization_gaps, verdict_by_setting
 from dropout_zoo.training import Dataset, targets_for
 from dropout_zoo.tuning import TuningResult, tune
-from dropout_zoo.tuning.search import Search, TuningSettings
+from dropout_zoo.tuning.search.search import Search, TuningSettings
 
 NONE, GIVEN = "no dropout", "as given"
 

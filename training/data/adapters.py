@@ -17,15 +17,6 @@ from dropout_zoo.training.data.array_checks import (
     Task,
     check_weight,
 )
-from dropout_zoo.training.data.batches import (
-    MAX_BYTES,
-    Batches,
-    ChangingError,
-    Source,
-    TooLargeError,
-    read_batches,
-    source_of,
-)
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.loaders import load_dataset
 from dropout_zoo.training.data.part_adapters import (
@@ -37,9 +28,18 @@ from dropout_zoo.training.data.part_adapters import (
     split_off_last_rows,
 )
 from dropout_zoo.training.data.partition import partition
-from dropout_zoo.training.data.streams import open_stream
+from dropout_zoo.training.data.sources.batches import (
+    MAX_BYTES,
+    Batches,
+    ChangingError,
+    Source,
+    TooLargeError,
+    read_batches,
+    source_of,
+)
+from dropout_zoo.training.data.sources.streams import open_stream
 from dropout_zoo.training.data.structures import num_examples
-from dropout_zoo.training.data.table_columns import (
+from dropout_zoo.training.data.tables.columns import (
     ColumnOptions,
 )
 

@@ -48,7 +48,7 @@ class RawPart(NamedTuple):
     """Inputs and targets as they were read, with their names for error messages.
 
     For a custom task, `x` and `y` may be structures of arrays. The inputs of a table are a
-    structured array with one field per column; see `table_columns`.
+    structured array with one field per column; see `tables.columns`.
     """
 
     x_name: str

@@ -21,8 +21,8 @@ from dropout_zoo.training.data.array_checks import (
 from dropout_zoo.training.data.arrays_fingerprint import arrays_fingerprint
 from dropout_zoo.training.data.class_counts import describe_counts, missing_classes
 from dropout_zoo.training.data.example_checks import as_part, check_examples, copied_pair
+from dropout_zoo.training.data.sources.streams import Stream
 from dropout_zoo.training.data.split import split_arrays, stratified_sample
-from dropout_zoo.training.data.streams import Stream
 from dropout_zoo.training.data.structures import (
     Structure,
     arrays_of,
@@ -37,7 +37,7 @@ from dropout_zoo.training.data.structures import (
 if TYPE_CHECKING:
     import keras
 
-    from dropout_zoo.training.data.table_encoder import TableEncoder
+    from dropout_zoo.training.data.tables.encoder import TableEncoder
 
 __all__ = ["DataError", "Dataset", "split_arrays"]
 

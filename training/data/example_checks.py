@@ -25,7 +25,7 @@ from dropout_zoo.training.data.structures import (
     num_examples,
     shapes_of,
 )
-from dropout_zoo.training.data.table_columns import is_table
+from dropout_zoo.training.data.tables.columns import is_table
 
 
 def as_part(name: str, pair: Any) -> RawPart:

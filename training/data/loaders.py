@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from dropout_zoo.training.data.array_checks import DataError, RawExamples, RawPart, Task, is_integer
-from dropout_zoo.training.data.batches import MAX_BYTES
-from dropout_zoo.training.data.csv_reader import read_csv
 from dropout_zoo.training.data.dataset import Dataset
-from dropout_zoo.training.data.image_folder import read_image_folder
-from dropout_zoo.training.data.npz_reader import read_npz
-from dropout_zoo.training.data.parquet_reader import read_parquet
 from dropout_zoo.training.data.partition import partition
+from dropout_zoo.training.data.readers.csv_reader import read_csv
+from dropout_zoo.training.data.readers.image_folder import read_image_folder
+from dropout_zoo.training.data.readers.npz_reader import read_npz
+from dropout_zoo.training.data.readers.parquet_reader import read_parquet
+from dropout_zoo.training.data.sources.batches import MAX_BYTES
 from dropout_zoo.training.data.synthetic_text import make_topics
-from dropout_zoo.training.data.table_columns import ColumnOptions, table_part
+from dropout_zoo.training.data.tables.columns import ColumnOptions, table_part
 from dropout_zoo.training.defaults import SPLIT
 
 KERAS_SETS = ("mnist", "fashion_mnist", "cifar10")

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from dropout_zoo.training.data.array_checks import Array, Columns, DataError, RawPart, Task
-from dropout_zoo.training.data.batches import read_batches, source_of
+from dropout_zoo.training.data.sources.batches import read_batches, source_of
 from dropout_zoo.training.data.structures import Structure, is_structure, num_examples, take
-from dropout_zoo.training.data.table_columns import (
+from dropout_zoo.training.data.tables.columns import (
     ColumnOptions,
     feature_columns,
     table_part,

@@ -13,7 +13,7 @@ from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.runtime_rates import with_runtime_rates
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.keras_inputs import as_keras_inputs
-from dropout_zoo.training.data.streams import Stream
+from dropout_zoo.training.data.sources.streams import Stream
 from dropout_zoo.training.data.structures import take
 from dropout_zoo.training.engine.base import OnResult
 from dropout_zoo.training.engine.epoch_loop import Logs, MemberEpochs, train_epochs

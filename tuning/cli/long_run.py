@@ -13,7 +13,7 @@ from dropout_zoo.tuning.cli.options import INTERRUPTED
 from dropout_zoo.tuning.cli.terminal import echo
 
 if TYPE_CHECKING:
-    from dropout_zoo.tuning.search import Search
+    from dropout_zoo.tuning.search.search import Search
 
 LONG = 15 * 60
 """Seconds above which a search is only started after a question."""
@@ -39,7 +39,7 @@ def confirm_long_run(search: Search) -> None:
     if budget <= LONG:
         return
     from dropout_zoo.training.engine.eligibility import why_only_model_fit
-    from dropout_zoo.tuning.progress import duration
+    from dropout_zoo.tuning.records.progress import duration
 
     search.trainer(None)  # raises a clear error if model, data and objective do not fit
     if why_only_model_fit(search.model) is None and rough_seconds(search) <= LONG:

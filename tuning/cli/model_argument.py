@@ -60,7 +60,7 @@ def compiled_model(text: str, dataset: Dataset) -> keras.Model | str:
     if not is_file(text):
         return text
     from dropout_zoo.models.factory import check_compiled
-    from dropout_zoo.training.data.table_encoder import without_encoder
+    from dropout_zoo.training.data.tables.encoder import without_encoder
 
     model = _load_file(Path(text))
     check_compiled(
@@ -92,7 +92,7 @@ def task_of_labels(labels: Array, text: str) -> Task | None:
         ValueError: the model, function or file does not exist, or cannot be built or loaded.
     """
     from dropout_zoo.models.factory import builder_arguments, call_builder, import_function
-    from dropout_zoo.tuning.build_function import takes_hyperparameters
+    from dropout_zoo.tuning.build_functions.build_function import takes_hyperparameters
     from dropout_zoo.tuning.implied_task import implied_task
 
     if is_file(text):

@@ -243,7 +243,7 @@ def load_data(
     """
     from dropout_zoo.training.data.loaders import name_of, read_examples
     from dropout_zoo.training.data.partition import partition
-    from dropout_zoo.training.data.table_columns import ColumnOptions
+    from dropout_zoo.training.data.tables.columns import ColumnOptions
     from dropout_zoo.training.startup import start_keras
     from dropout_zoo.tuning.cli.model_argument import has_loss, task_of_labels
 

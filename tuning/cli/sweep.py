@@ -269,7 +269,7 @@ def _run(
     from dropout_zoo.training.objective import parse_objective
     from dropout_zoo.training.provenance import versions
     from dropout_zoo.tuning.cli.sweep_output import OUTPUTS, RUNS, STATE_FILES, SUMMARY, write_sweep
-    from dropout_zoo.tuning.progress import Progress
+    from dropout_zoo.tuning.records.progress import Progress
 
     plan.check()  # before anything is written
     description = plan.describe() | {"versions": versions()}
@@ -306,7 +306,7 @@ def _run(
 
 
 def _print_dry_run(plan: StudyPlan[TrainingStudyResult], as_json: bool) -> None:
-    from dropout_zoo.tuning.progress import duration
+    from dropout_zoo.tuning.records.progress import duration
 
     echo(ESTIMATING, err=True)
     seconds = plan.estimate_seconds()

@@ -43,7 +43,7 @@ from dropout_zoo.tuning.defaults import (
 )
 
 if TYPE_CHECKING:
-    from dropout_zoo.tuning.search import Search
+    from dropout_zoo.tuning.search.search import Search
 
 
 @click.command("tune")
@@ -192,9 +192,9 @@ def tune_command(
         )
         start_keras(model=model)
         from dropout_zoo.training.settings import TrainSettings
-        from dropout_zoo.tuning.search import Search, TuningSettings
-        from dropout_zoo.tuning.search_run import run_search
-        from dropout_zoo.tuning.training_length import with_default_length
+        from dropout_zoo.tuning.search.search import Search, TuningSettings
+        from dropout_zoo.tuning.search.search_run import run_search
+        from dropout_zoo.tuning.search.training_length import with_default_length
 
         training = {
             "epochs": epochs,
@@ -241,7 +241,7 @@ def tune_command(
 
 
 def _print_dry_run(search: Search, as_json: bool) -> None:
-    from dropout_zoo.tuning.audit_errors import audit_errors
+    from dropout_zoo.tuning.search.audit_errors import audit_errors
 
     for error in audit_errors(search.model):
         echo(error, err=True)
@@ -255,7 +255,7 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
     if as_json:
         echo(json.dumps(description, indent=2))
         return
-    from dropout_zoo.tuning.progress import duration
+    from dropout_zoo.tuning.records.progress import duration
 
     print_table(
         ["searched site", "rates to try"],

@@ -14,7 +14,7 @@ from dropout_zoo.studies import Execution, capacity_sweep
 from dropout_zoo.training import Dataset, Member, targets_for, train_members
 from dropout_zoo.training.data.split import split_arrays
 from dropout_zoo.training.engine.eligibility import why_only_model_fit
-from dropout_zoo.tuning.search import Search, TuningSettings
+from dropout_zoo.tuning.search.search import Search, TuningSettings
 
 FAMILIES = ("MLP", "CNN", "wide ResNet", "autoencoder")
 ENTRIES = [name for name in list_models() if model_entry(name).family in FAMILIES]

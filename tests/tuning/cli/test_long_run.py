@@ -6,10 +6,10 @@ from click.testing import CliRunner
 
 from dropout_zoo.models import build_mlp
 from dropout_zoo.training import Dataset
-from dropout_zoo.tuning import search_run
 from dropout_zoo.tuning.cli import long_run
 from dropout_zoo.tuning.cli.main import main
-from dropout_zoo.tuning.search import Search, TuningSettings
+from dropout_zoo.tuning.search import search_run
+from dropout_zoo.tuning.search.search import Search, TuningSettings
 
 TUNE = ["tune", "--rates", "0.2", "--epochs", "1", "--num-finalists", "1", "--num-seeds", "1"]
 

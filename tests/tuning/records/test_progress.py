@@ -1,0 +1,79 @@
+"""Progress: how many are done, the best so far, and a time left that is right after a resume."""
+
+import math
+import time
+
+import pytest
+
+from dropout_zoo.training import Objective
+from dropout_zoo.tuning.records.progress import SECONDS_BETWEEN_LINES, Progress, duration
+
+
+class Finished:
+    """Stands for a trained member where only its score counts."""
+
+    def __init__(self, score):
+        self.score = score
+
+
+LOSS = Objective("val_loss", "min")
+
+
+def test_lines_show_progress_and_the_best_score(capsys):
+    with Progress(3, LOSS) as progress:
+        progress.phase("search")
+        for score in (0.5, 0.3, 0.4):
+            progress.result(Finished(score))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("search: 1 of 3 training runs, best val_loss 0.5, ")
+    assert lines[-1].startswith("search: 3 of 3 training runs, best val_loss 0.3, 0 s left")
+
+
+def test_many_results_print_few_lines(capsys):
+    started = time.monotonic()
+    with Progress(5000, LOSS) as progress:
+        progress.phase("search")
+        for _ in range(5000):
+            progress.result(Finished(0.5))
+    elapsed = time.monotonic() - started
+    lines = capsys.readouterr().err.splitlines()
+    assert 2 <= len(lines) <= 3 + elapsed / SECONDS_BETWEEN_LINES
+
+
+def test_failed_runs_are_never_the_best(capsys):
+    with Progress(2, LOSS) as progress:
+        progress.phase("search")
+        progress.result(Finished(math.nan))
+        progress.result(Finished(math.nan))
+    assert "best" not in capsys.readouterr().err
+
+
+def test_the_time_left_does_not_count_what_was_restored(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr("dropout_zoo.tuning.records.progress.time.monotonic", lambda: now[0])
+    with Progress(100, LOSS) as progress:
+        progress.phase("search")
+        for _ in range(80):
+            progress.restored(Finished(0.5))
+        now[0] = 30.0  # one training run of 30 s: the 19 that are left take as long each
+        progress.result(Finished(0.5))
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .endswith("81 of 100 training runs, best val_loss 0.5, 9 min 30 s left")
+    )
+
+
+def test_nothing_is_printed_if_progress_is_off(capsys):
+    with Progress(1, LOSS, show=False) as progress:
+        progress.phase("search")
+        progress.say("hello")
+        progress.result(Finished(0.5))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (59, "59 s"), (200, "3 min 20 s"), (7300, "2 h 1 min")]
+)
+def test_durations_are_readable(seconds, text):
+    assert duration(seconds) == text

@@ -1,0 +1,1 @@
+"""Sources that yield batches: read into memory, or streamed."""

@@ -1,0 +1,1 @@
+"""Tables: what their columns are, their values, and the encoder of a model's inputs."""

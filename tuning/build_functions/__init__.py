@@ -1,0 +1,1 @@
+"""Functions that build a model from hyperparameters, searched together with rates."""

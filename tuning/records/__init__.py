@@ -1,0 +1,1 @@
+"""The training runs of a search: kept and shown as they finish, and as tables."""

@@ -1,0 +1,116 @@
+"""Races the finalists of a search against no dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dropout_zoo.training.members import Member, TrainedMember
+from dropout_zoo.tuning.race.race import MIN_SEEDS, first_seeds, run_race
+from dropout_zoo.tuning.records.progress import Progress
+from dropout_zoo.tuning.records.recording import RecordingTrainer
+from dropout_zoo.tuning.records.trial_tables import TrainingRecord
+from dropout_zoo.tuning.search.finalist_search import FinalistSearch
+from dropout_zoo.tuning.search.search import Search
+from dropout_zoo.tuning.setting import Setting
+
+RACE = "race"
+
+
+class FinalistRace:
+    """The race of a search, and what it has found.
+
+    Args:
+        search: the search.
+        trainer: trains and keeps the training runs.
+        progress: shows them.
+
+    Attributes:
+        plan: how the settings are compared.
+        arms: the settings that race, by name.
+        records: the training runs that are compared; none until the race has ended.
+    """
+
+    def __init__(self, search: Search, trainer: RecordingTrainer, progress: Progress) -> None:
+        self.search = search
+        self.trainer = trainer
+        self.progress = progress
+        self.plan = search.race
+        self.arms: dict[str, Setting] = {}
+        self.records: list[TrainingRecord] = []
+
+    def run(self, found: FinalistSearch) -> None:
+        """Train finalists and control on the same new seeds until the answer is clear.
+
+        Args:
+            found: the finalists, and what may replace them.
+        """
+        search, failed = self.search, list[TrainingRecord]()
+        ranked, count = list(found.candidates.items()), search.settings.num_finalists
+        self.trainer.phase("race", RACE)
+        if search.joint is None:
+            self.arms = {
+                search.control: search.without(Setting(search.given)),
+                **dict(ranked[:count]),
+            }
+            self.records = self._raced(dict(ranked[count:]), found)
+            return
+        for name, finalist in ranked:  # each has a control with its hyperparameters
+            control = search.without(finalist)
+            self.arms = {search.control: control, name: finalist}
+            self.plan = search.race
+            rival = found.rival
+            if rival is not None and rival != control:
+                self.plan = search.race.with_rival()
+                self.arms[str(self.plan.rival)] = rival
+            self.records = [*self._raced({}, found), *failed]
+            lost = {each.setting for each in self.records if each.result.status != "completed"}
+            if name not in lost or search.control in lost:
+                return
+            failed += [each for each in self.records if each.setting == name]
+
+    def cut_off(self, candidates: Mapping[str, Setting]) -> None:
+        """Take what has finished when time ended.
+
+        Args:
+            candidates: the finalists by name, and the settings that may replace them.
+        """
+        search = self.search
+        finished = [
+            each for each in self.trainer.records if each.role == RACE and self._races(each)
+        ]
+        failed = {each.setting for each in finished if each.result.status != "completed"}
+        if search.control in failed:  # then no gain can be measured
+            self.records = [
+                each._replace(role="control" if self.plan.is_control(each.setting) else "finalist")
+                for each in finished
+            ]
+            return
+        racing = candidates if search.joint is None else self.arms
+        others = [name for name in racing if name not in failed and not self.plan.is_control(name)]
+        arms = [search.control, *others[: search.settings.num_finalists]]
+        results = [each.result for each in finished]
+        raced = first_seeds(arms, self.plan, results)
+        rival = str(self.plan.rival)
+        with_rival = first_seeds([*arms, rival], self.plan, results)
+        if len(with_rival) * len(arms) == len(raced) * (len(arms) + 1):  # it has kept pace
+            arms, raced = [*arms, rival], with_rival
+        if len(raced) >= MIN_SEEDS * len(arms):
+            self.records = raced + [
+                each._replace(role="finalist") for each in finished if each.setting in failed
+            ]
+
+    def _raced(self, reserve: Mapping[str, Setting], found: FinalistSearch) -> list[TrainingRecord]:
+        """Train the settings that race, and those that replace what fails."""
+        search, raced = self.search, set[str | None](self.arms)
+
+        def train(members: list[Member]) -> list[TrainedMember]:
+            raced.update(member.label for member in members)  # those that replace others as well
+            self.progress.set_total(len(found.records) + len(raced) * search.race.looks[-1])
+            return self.trainer.train(members)
+
+        return run_race(self.arms, self.plan, search.objective, train, reserve)
+
+    def _races(self, record: TrainingRecord) -> bool:
+        """Whether a run is one of the settings that race, and not of a finalist that failed."""
+        given = self.search.joint is None
+        return given or self.arms.get(record.setting) == Setting.of(record.result)
