@@ -58,14 +58,11 @@ def plan_coadaptation(
     """Plan the study of `coadaptation`.
 
     Args:
-        model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
-            function that returns a compiled model. The activation of its first dense layer must be
-            0 at 0, such as relu.
+        model: a compiled model, or what builds one; see `learning_curves`. The
+            activation of its first dense layer must be 0 at 0, such as relu.
         dataset: the data; see `as_dataset`.
-        rates: what is compared with no dropout: a rate (fraction dropped, in [0, 1)) for all of
-            `sites`, rates by site path, or None for the model's own rates.
-        sites: where a single rate applies: ``"all"``, a placement such as ``"hidden"``, or the
-            path of a site; the other sites keep their rates.
+        rates: what is compared with no dropout; see `learning_curves`.
+        sites: where a single rate applies; see `learning_curves`.
         examples: number of validation examples on which the units are measured; all where there
             are fewer.
         seeds: number of seeds, or the seeds.

@@ -44,15 +44,12 @@ def plan_label_noise_sweep(
     """Plan the study of `label_noise_sweep`.
 
     Args:
-        model: a compiled classifier, a registered name, ``"package.module:function"``, or a
-            function that returns a compiled classifier.
+        model: a compiled classifier, or what builds one; see `learning_curves`.
         dataset: a classification; see `as_dataset`.
         noise: shares of the training labels that are made wrong, in [0, 1); the same labels for
             every setting and seed.
-        rates: what is compared with no dropout: a rate (fraction dropped, in [0, 1)) for all of
-            `sites`, rates by site path, or None for the model's own rates.
-        sites: where a single rate applies: ``"all"``, a placement such as ``"hidden"``, or the
-            path of a site; the other sites keep their rates.
+        rates: what is compared with no dropout; see `learning_curves`.
+        sites: where a single rate applies; see `learning_curves`.
         seeds: number of seeds, or the seeds.
         **settings: how each model is trained; see `TrainSettings`.
 

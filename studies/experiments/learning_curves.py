@@ -99,13 +99,10 @@ def plan_epoch_sweep(
     """Plan the study of `epoch_sweep`.
 
     Args:
-        model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
-            function that returns a compiled model.
+        model: a compiled model, or what builds one; see `learning_curves`.
         dataset: the data; see `as_dataset`.
-        rates: what is compared with no dropout: a rate (fraction dropped, in [0, 1)) for all of
-            `sites`, rates by site path, or None for the model's own rates.
-        sites: where a single rate applies: ``"all"``, a placement such as ``"hidden"``, or the
-            path of a site; the other sites keep their rates.
+        rates: what is compared with no dropout; see `learning_curves`.
+        sites: where a single rate applies; see `learning_curves`.
         seeds: number of seeds, or the seeds.
         **settings: how each model is trained; see `TrainSettings`. The default is 100 epochs.
 

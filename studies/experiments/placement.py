@@ -43,9 +43,8 @@ def plan_placement_sweep(
     """Plan the study of `placement_sweep`.
 
     Args:
-        model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
-            function that returns a compiled model. Builders with the arguments ``input_rate`` and
-            ``conv_rates`` are built with these placements.
+        model: a compiled model, or what builds one; see `learning_curves`. Builders
+            with the arguments ``input_rate`` and ``conv_rates`` are built with these placements.
         dataset: the data; see `as_dataset`.
         rates: rate (fraction dropped, in [0, 1)) by placement, where it differs from the default:
             input 0.2, convolutional 0.25, recurrent 0.25, hidden 0.5.

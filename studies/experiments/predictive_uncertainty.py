@@ -59,17 +59,13 @@ def plan_predictive_uncertainty(
     """Plan the study of `predictive_uncertainty`.
 
     Args:
-        model: a compiled classifier, a registered name, ``"package.module:function"``, or a
-            function that returns a compiled classifier. Its output is one probability per class.
+        model: a compiled classifier, or what builds one; see `learning_curves`. Its
+            output is one probability per class.
         dataset: a classification with a test set; see `as_dataset`.
-        levels: levels by corruption: standard deviation of ``"gaussian noise"``, relative to the
-            largest input value; share of ``"missing pixels"``, which are set to 0; angle of the
-            ``"rotation"`` of images in degrees. A level of 0 leaves the inputs clean. None for 0,
-            0.1, 0.2, 0.3, 0.5 of ``"gaussian noise"``.
-        rates: what is compared with no dropout: a rate (fraction dropped, in [0, 1)) for all of
-            `sites`, rates by site path, or None for the model's own rates.
-        sites: where a single rate applies: ``"all"``, a placement such as ``"hidden"``, or the
-            path of a site; the other sites keep their rates.
+        levels: levels by corruption; see `corrupt`. A level of 0 leaves the inputs clean. None for
+            0, 0.1, 0.2, 0.3, 0.5 of ``"gaussian noise"``.
+        rates: what is compared with no dropout; see `learning_curves`.
+        sites: where a single rate applies; see `learning_curves`.
         samples: number of passes with dropout on that are averaged.
         ensemble_size: number of nets in an ensemble; no two ensembles share a net. 1 for no
             ensemble.

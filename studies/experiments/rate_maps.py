@@ -110,16 +110,13 @@ def plan_rate_size_map(
     """Plan the study of `rate_size_map`.
 
     Args:
-        model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
-            function that returns a compiled model.
+        model: a compiled model, or what builds one; see `learning_curves`.
         dataset: the data; see `as_dataset`.
         sizes: numbers of training examples; None for 100 to all, about a factor of 3 apart.
         rates: rates (fractions dropped, in [0, 1)) at `sites`; 0 is added.
         sites: ``"all"``, a placement, or a path; the other sites have no dropout.
-        subsets: ``"fresh"`` draws other examples for each seed, so that the intervals cover this
-            choice; ``"shared"`` draws the same for all seeds, which takes less time.
-        max_epoch_factor: smaller sets are trained for more epochs so that they get as many updates
-            as the full set; the number of epochs grows by at most this factor; at least 1.
+        subsets: ``"fresh"`` or ``"shared"`` examples; see `data_size_sweep`.
+        max_epoch_factor: limit of the epochs on smaller sets; see `data_size_sweep`.
         seeds: number of seeds, or the seeds.
         **settings: how each model is trained; see `TrainSettings`. The epochs are those of the
             training runs on all examples.

@@ -48,16 +48,12 @@ def plan_robustness(
     """Plan the study of `robustness`.
 
     Args:
-        model: a compiled classifier, a registered name, ``"package.module:function"``, or a
-            function that returns a compiled classifier.
+        model: a compiled classifier, or what builds one; see `learning_curves`.
         dataset: a classification; see `as_dataset`.
-        levels: levels by corruption: standard deviation of ``"gaussian noise"``, relative to the
-            largest input value; share of ``"missing pixels"``, which are set to 0; angle of the
-            ``"rotation"`` of images in degrees. None for 0, 0.1, 0.2, 0.3, 0.5 of the first two.
-        rates: what is compared with no dropout: a rate (fraction dropped, in [0, 1)) for all of
-            `sites`, rates by site path, or None for the model's own rates.
-        sites: where a single rate applies: ``"all"``, a placement such as ``"hidden"``, or the
-            path of a site; the other sites keep their rates.
+        levels: levels by corruption; see `corrupt`. None for 0, 0.1, 0.2, 0.3, 0.5 of
+            ``"gaussian noise"`` and ``"missing pixels"``.
+        rates: what is compared with no dropout; see `learning_curves`.
+        sites: where a single rate applies; see `learning_curves`.
         seeds: number of seeds, or the seeds.
         **settings: how each model is trained; see `TrainSettings`.
 

@@ -56,14 +56,11 @@ def plan_data_size_sweep(
     """Plan the study of `data_size_sweep`.
 
     Args:
-        model: a compiled Keras model, a registered name, ``"package.module:function"``, or a
-            function that returns a compiled model.
+        model: a compiled model, or what builds one; see `learning_curves`.
         dataset: the data; see `as_dataset`.
         sizes: numbers of training examples; None for 100 to all, about a factor of 3 apart.
-        rates: what is compared with no dropout: a rate (fraction dropped, in [0, 1)) for all of
-            `sites`, rates by site path, or None for the model's own rates.
-        sites: where a single rate applies: ``"all"``, a placement such as ``"hidden"``, or the
-            path of a site; the other sites keep their rates.
+        rates: what is compared with no dropout; see `learning_curves`.
+        sites: where a single rate applies; see `learning_curves`.
         subsets: ``"fresh"`` draws other examples for each seed, so that the intervals cover this
             choice; ``"shared"`` draws the same for all seeds, which takes less time.
         max_epoch_factor: smaller sets are trained for more epochs so that they get as many updates
