@@ -32,10 +32,10 @@ class BenchmarkJob:
         epochs: number of epochs per training run.
         train: number of training examples, drawn from those available; None for all.
         validation: number of validation examples, likewise.
-        seeds: number of seeds on which each setting is trained and tested.
+        num_seeds: number of seeds on which each setting is trained and tested.
         trials: number of trials of the search that comes first, on another seed.
-        final_seeds: number of seeds on which the search trains its finalist and no dropout before
-            it chooses the rates.
+        num_race_seeds: number of seeds on which the search trains its finalist and no dropout
+            before it chooses the rates.
         rates: rates that the search tries at each site; None for those of the guidance.
         batch_size: batch size.
         task: ``"reconstruction"`` where the input is the target, otherwise None.
@@ -46,9 +46,9 @@ class BenchmarkJob:
     epochs: int = 10
     train: int | None = 3000
     validation: int | None = 1000
-    seeds: int = 3
+    num_seeds: int = 3
     trials: int = 3
-    final_seeds: int = 1
+    num_race_seeds: int = 1
     rates: tuple[float, ...] | None = None
     batch_size: int = 128
     task: str | None = None
@@ -56,26 +56,26 @@ class BenchmarkJob:
     @property
     def num_runs(self) -> int:
         """Largest number of training runs: the search, its controls and finalist, and all seeds."""
-        return self.trials + 2 + 3 * 2 + 2 * self.final_seeds + 3 * self.seeds
+        return self.trials + 2 + 3 * 2 + 2 * self.num_race_seeds + 3 * self.num_seeds
 
     def quick(self) -> BenchmarkJob:
         """Return a short rehearsal of the same job."""
-        return replace(self, epochs=1, train=200, validation=200, seeds=2, trials=2)
+        return replace(self, epochs=1, train=200, validation=200, num_seeds=2, trials=2)
 
 
 JOBS = (
     BenchmarkJob("mlp", epochs=15, train=10_000, validation=2000, trials=10,
-                 final_seeds=2, seeds=5),
-    BenchmarkJob("cnn", epochs=5, train=4000, validation=2000, trials=4, final_seeds=2),
+                 num_race_seeds=2, num_seeds=5),
+    BenchmarkJob("cnn", epochs=5, train=4000, validation=2000, trials=4, num_race_seeds=2),
     BenchmarkJob("srivastava_800x2_logistic", epochs=10, train=3000),
     BenchmarkJob("srivastava_1024x3_logistic", epochs=8, train=3000),
     BenchmarkJob("srivastava_1024x3", epochs=8, train=3000),
     BenchmarkJob("srivastava_1024_1024_2048", epochs=8, train=3000),
     BenchmarkJob("goodfellow_maxout_240x2", epochs=8, train=3000),
-    BenchmarkJob("autoencoder", train=5000, trials=5, final_seeds=2, seeds=5,
+    BenchmarkJob("autoencoder", train=5000, trials=5, num_race_seeds=2, num_seeds=5,
                  task="reconstruction"),
     BenchmarkJob("tabular_mlp", "breast_cancer", epochs=30, train=None, validation=None, trials=10,
-                 final_seeds=2, seeds=5, rates=LOW_RATES, batch_size=32),
+                 num_race_seeds=2, num_seeds=5, rates=LOW_RATES, batch_size=32),
     BenchmarkJob("lstm", "topics", epochs=8, train=None, validation=None, batch_size=64),
     BenchmarkJob("transformer", "topics", epochs=10, train=None, validation=None, batch_size=64,
                  rates=LOW_RATES),

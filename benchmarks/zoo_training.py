@@ -64,7 +64,7 @@ def row_of(job: BenchmarkJob, mnist: str | None, runs: Path | None) -> dict[str,
             patience=None,
             batch_size=job.batch_size,
             objective=objective_of(job),
-            num_seeds=job.final_seeds,
+            num_seeds=job.num_race_seeds,
             directory=folder / "tune",
             resume=True,
         )
@@ -224,7 +224,7 @@ def compared(
 
 def seeds_of(job: BenchmarkJob) -> list[int]:
     """Seeds of every setting, none of them used by the search, whose seeds start at 0."""
-    return list(range(FIRST_SEED, FIRST_SEED + job.seeds))
+    return list(range(FIRST_SEED, FIRST_SEED + job.num_seeds))
 
 
 def objective_of(job: BenchmarkJob) -> str:

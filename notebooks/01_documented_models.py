@@ -313,8 +313,8 @@ display(
 # %%
 epochs = 20 if full else 8
 runs = {
-    name: learning_curves(name, data, rates=[None], seeds=seeds, epochs=length)
-    for name, seeds, length in (
+    name: learning_curves(name, data, rates=[None], num_seeds=num_seeds, epochs=length)
+    for name, num_seeds, length in (
         ("mlp", 5 if full else 3, epochs),
         ("cnn", 3 if full else 2, 2 * epochs // 5),
     )

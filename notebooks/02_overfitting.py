@@ -57,7 +57,7 @@ source = os.environ.get("DROPOUT_ZOO_MNIST", "digits") if full else "digits"
 large = source != "digits"
 data = load_dataset(source, split=(0.80, 0.05, 0.15) if large else (0.70, 0.15, 0.15))
 few = with_fewer_examples(data, 1000 if large else 300, seed=0)
-seeds = 5 if full else 2
+num_seeds = 5 if full else 2
 print(f"Profile {profile}. {few.describe()}")
 
 # %% [markdown]
@@ -70,15 +70,15 @@ print(f"Profile {profile}. {few.describe()}")
 
 # %%
 sizes = data_size_sweep(
-    "mlp", with_fewer_examples(data, 20_000 if large else 1000, seed=0), seeds=seeds,
+    "mlp", with_fewer_examples(data, 20_000 if large else 1000, seed=0), num_seeds=num_seeds,
     sizes=[100, 500, 1000, 5000, 20_000] if large else [100, 300, 1000],
     epochs=6 if full else 4, max_epoch_factor=10, subsets="fresh" if full else "shared",
 )  # fmt: skip
 widths = [(8,), (32,), (128,), (512,), (2048,)] if full else [(8,), (512,)]
-capacity = capacity_sweep("mlp", few, units=widths, seeds=seeds, epochs=30 if full else 15)
-long = epoch_sweep("mlp", few, seeds=seeds, epochs=100 if full else 40)
+capacity = capacity_sweep("mlp", few, units=widths, num_seeds=num_seeds, epochs=30 if full else 15)
+long = epoch_sweep("mlp", few, num_seeds=num_seeds, epochs=100 if full else 40)
 noise = label_noise_sweep(
-    "mlp", few, noise=[0.0, 0.1, 0.2, 0.4] if full else [0.0, 0.2, 0.4], seeds=seeds,
+    "mlp", few, noise=[0.0, 0.1, 0.2, 0.4] if full else [0.0, 0.2, 0.4], num_seeds=num_seeds,
     epochs=50 if full else 25,
 )  # fmt: skip
 
@@ -132,8 +132,8 @@ lines.append(
     f"{100 * known[share, 'no dropout']:.1f}% of them are memorized; that is {change(found[:3])}."
 )
 lines.append(
-    f"- Intervals: Student's t over {seeds} paired seeds. The first three are corrected by Holm's "
-    "method for all settings of their sweep; the last is a 95% interval."
+    f"- Intervals: Student's t over {num_seeds} paired seeds. The first three are corrected by "
+    "Holm's method for all settings of their sweep; the last is a 95% interval."
 )
 display(Markdown("\n".join(lines)))
 

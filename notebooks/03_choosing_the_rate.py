@@ -68,9 +68,9 @@ print(f"Profile {profile}. {data.describe()}")
 # on the validation set; the dotted line is the training loss measured with dropout off.
 
 # %%
-epochs, seeds = (20, 5) if full else (10, 3)
+epochs, num_seeds = (20, 5) if full else (10, 3)
 rates = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9] if full else [0.0, 0.3, 0.6, 0.9]
-sweep = rate_sweep("mlp", data, sites="hidden", rates=rates, seeds=seeds, epochs=epochs)
+sweep = rate_sweep("mlp", data, sites="hidden", rates=rates, num_seeds=num_seeds, epochs=epochs)
 
 
 # %%
@@ -188,7 +188,7 @@ for rate in (min(settings), max(settings)):
 site_rates = [0.0, 0.1, 0.2, 0.5, 0.8] if full else [0.0, 0.3]
 without = build_mlp(input_shape=data.input_shape, input_rate=0.0, hidden_rates=0.0)
 sites = rate_sweep(
-    without, data, sites="each", rates=site_rates, seeds=3 if full else 2, epochs=epochs
+    without, data, sites="each", rates=site_rates, num_seeds=3 if full else 2, epochs=epochs
 )
 show_curve(sites)
 show_conclusions(sites)
@@ -204,7 +204,7 @@ show_conclusions(sites)
 # %%
 widths = rate_sweep(
     "mlp", data, rates=[0.0, 0.2, 0.4, 0.6, 0.8] if full else [0.0, 0.8],
-    width=("fixed", "expected"), seeds=3 if full else 2, epochs=epochs,
+    width=("fixed", "expected"), num_seeds=3 if full else 2, epochs=epochs,
 )  # fmt: skip
 show_curve(widths, "error")
 show_conclusions(widths)
@@ -217,7 +217,7 @@ show_conclusions(widths)
 
 # %%
 grid = rate_grid(
-    "mlp", data, first="input", second="hidden", seeds=3 if full else 2, epochs=epochs,
+    "mlp", data, first="input", second="hidden", num_seeds=3 if full else 2, epochs=epochs,
     first_rates=[0.0, 0.1, 0.2] if full else [0.0, 0.2],
     second_rates=[0.0, 0.2, 0.4, 0.5] if full else [0.0, 0.3],
 )  # fmt: skip

@@ -77,7 +77,7 @@ race = compare_methods(
         "L2", "dropout", "dropout + L2", "batch norm then dropout", "dropout then batch norm",
         "flips", "more data",
     ],
-    epochs=30 if full else 8, seeds=5 if full else 2, num_tuning_seeds=2 if full else 1,
+    epochs=30 if full else 8, num_seeds=5 if full else 2, num_tuning_seeds=2 if full else 1,
 )  # fmt: skip
 
 # %%
@@ -248,7 +248,7 @@ def small_cnn(
 
 images = with_fewer_examples(target, 500 if large else 100, seed=0)
 placements = placement_sweep(
-    small_cnn if full else "mlp", images, seeds=3 if full else 2, epochs=15 if full else 3,
+    small_cnn if full else "mlp", images, num_seeds=3 if full else 2, epochs=15 if full else 3,
     objective="val_accuracy",
 )  # fmt: skip
 DifferenceDisplay.from_result(placements).plot()

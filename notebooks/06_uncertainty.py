@@ -66,7 +66,7 @@ source = os.environ.get("DROPOUT_ZOO_MNIST", "digits") if full else "digits"
 large = source != "digits"
 data = load_dataset(source, split=(0.80, 0.05, 0.15) if large else (0.70, 0.15, 0.15))
 few = with_fewer_examples(data, 2000 if large else 500, seed=0)
-seeds, epochs, samples = (5, 20, 50) if full else (2, 10, 20)
+num_seeds, epochs, samples = (5, 20, 50) if full else (2, 10, 20)
 print(f"Profile {profile}. {few.describe()}")
 
 # %% [markdown]
@@ -82,7 +82,7 @@ print(f"Profile {profile}. {few.describe()}")
 
 # %%
 study = predictive_uncertainty(
-    "mlp", few, samples=samples, ensemble_size=5 if full else 3, seeds=seeds, epochs=epochs,
+    "mlp", few, samples=samples, ensemble_size=5 if full else 3, num_seeds=num_seeds, epochs=epochs,
     examples=1000 if full else 200,
     levels={
         "rotation": [0, 15, 30, 45, 60, 90] if full else [0, 30, 60],
@@ -201,7 +201,7 @@ for claim, (other, metric) in claims.items():
     by_seed = clean.pivot(index="seed", columns="predictor", values=metric)
     pairs[claim] = by_seed[average], by_seed[other]
 lower = {claim: other - one for claim, (one, other) in pairs.items()}
-for claim, less in holm_differences(lower, [0.0] * seeds).items():
+for claim, less in holm_differences(lower, [0.0] * num_seeds).items():
     one, other = pairs[claim]
     ends, word = (less.low, less.high), "better"
     if less.mean < 0:  # the interval is that of the number shown
@@ -281,7 +281,7 @@ seen, unseen = split_classes(few, [0, 1, 2, 3, 4, 5, 6, 7])
 known, new = (part.test[0][: 1000 if full else 100] for part in (seen, unseen))
 inputs, is_new = np.concatenate([known, new]), np.repeat([0, 1], [len(known), len(new)])
 rows = []
-for without, with_dropout in trained_pairs(seen, range(seeds)):
+for without, with_dropout in trained_pairs(seen, range(num_seeds)):
     crowd = monte_carlo(with_dropout, inputs, samples)
     scaled = with_dropout.predict(inputs, verbose=0)
     signs = {
@@ -323,7 +323,7 @@ for name, gain in gains.items():
 # %%
 units = coadaptation(
     build_mlp(input_shape=few.input_shape, units=(256,) if full else (32,), hidden_rates=0.5),
-    few, seeds=3 if full else 2, epochs=epochs,
+    few, num_seeds=3 if full else 2, epochs=epochs,
 )  # fmt: skip
 ActivationDisplay.from_result(units).plot()
 plt.show()

@@ -56,7 +56,7 @@ class Execution:
         >>> seeds = []
         >>> execution = Execution(on_result=lambda trained: seeds.append(trained.member.seed))
         >>> study = rate_sweep(
-        ...     "mlp", "digits", rates=[0.5], epochs=1, seeds=1, execution=execution
+        ...     "mlp", "digits", rates=[0.5], epochs=1, num_seeds=1, execution=execution
         ... )
         >>> seeds
         [0, 0]
@@ -143,7 +143,7 @@ class StudyPlan(Generic[Result]):
 
     Example:
         >>> from dropout_zoo.studies import plan_rate_sweep
-        >>> plan = plan_rate_sweep("mlp", "digits", rates=[0.2, 0.5], epochs=1, seeds=2)
+        >>> plan = plan_rate_sweep("mlp", "digits", rates=[0.2, 0.5], epochs=1, num_seeds=2)
         >>> plan.num_runs
         6
         >>> print(plan)
@@ -355,25 +355,11 @@ def as_classification(dataset: Data) -> Dataset:
     return data
 
 
-def as_seeds(seeds: int | Sequence[int]) -> list[int]:
-    """Return the seeds of a study.
-
-    Args:
-        seeds: how many, for 0, 1, 2, ...; or the seeds themselves, integers >= 0.
-
-    Returns:
-        The seeds.
+def as_seeds(num_seeds: int) -> list[int]:
+    """Return the seeds of a study: 0, 1, 2, ...
 
     Raises:
-        ValueError: there is no seed, one is not an integer, or one occurs twice.
+        ValueError: the number is not a whole number of at least 1.
     """
-    if not isinstance(seeds, Sequence):
-        check_count(seeds, "seeds")
-        return list(range(seeds))
-    for seed in seeds:
-        check_count(seed, "each of seeds", minimum=0)
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise ValueError(
-            f"expected a number of seeds, or distinct whole numbers, received {list(seeds)}"
-        )
-    return [int(seed) for seed in seeds]
+    check_count(num_seeds, "num_seeds")
+    return list(range(num_seeds))

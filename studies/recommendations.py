@@ -11,7 +11,7 @@ from dropout_zoo.studies.thresholds import Measured
 def next_steps(
     label: str,
     measured: Mapping[str, Measured],
-    seeds: int,
+    num_seeds: int,
     rate: float | None = None,
     best_rate: float | None = None,
 ) -> list[str]:
@@ -20,7 +20,7 @@ def next_steps(
     Args:
         label: label of the verdict.
         measured: its measured quantities by name.
-        seeds: number of seeds.
+        num_seeds: number of seeds.
         rate: dropout rate of the setting; None if it is unknown.
         best_rate: rate with the lowest validation loss in the same sweep; None if it is unknown.
 
@@ -32,7 +32,7 @@ def next_steps(
     if label == "underfitting":
         return _against_underfitting(measured, rate, best_rate)
     if label == "undecided":
-        if seeds == 1:
+        if num_seeds == 1:
             return ["train on more seeds: a single seed gives no confidence interval"]
         wide = [name for name, value in measured.items() if not (value.above or value.below)]
         reason = (
@@ -42,7 +42,8 @@ def next_steps(
             else f"the confidence interval of the {wide[0]} includes its threshold"
         )
         return [
-            f"train on more than {seeds} seeds, or measure on more validation examples: {reason}"
+            f"train on more than {num_seeds} seeds, or measure on more validation examples: "
+            f"{reason}"
         ]
     return []
 

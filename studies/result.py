@@ -136,7 +136,7 @@ class TrainingStudyResult(StudyResult):
 
     Example:
         >>> from dropout_zoo.studies import rate_sweep
-        >>> study = rate_sweep("mlp", "digits", rates=(0.5,), epochs=1, seeds=2)
+        >>> study = rate_sweep("mlp", "digits", rates=(0.5,), epochs=1, num_seeds=2)
         >>> study.means()["setting"].tolist()
         ['no dropout', 'hidden 0.50']
         >>> study.gains()[["setting", "control", "pairs"]].to_dict("records")

@@ -40,7 +40,7 @@ class Estimate(NamedTuple):
     error: np.ndarray
     df: int
 
-    def allowing_for_steps(self, step: float, seeds: int) -> Estimate:
+    def allowing_for_steps(self, step: float, num_seeds: int) -> Estimate:
         """Return the estimate with the variance that rounding the scores to steps hides.
 
         Scores such as accuracies, of a few validation examples, may be equal on all seeds although
@@ -50,12 +50,12 @@ class Estimate(NamedTuple):
 
         Args:
             step: the step of the scores, as `score_step` finds it.
-            seeds: number of differences.
+            num_seeds: number of seeds, of which each has a difference.
 
         Returns:
             The estimate.
         """
-        rounding = step**2 / 6 / seeds
+        rounding = step**2 / 6 / num_seeds
         return self._replace(error=np.sqrt(self.error**2 + rounding))
 
     def half_width(self, alpha: float) -> np.ndarray:
@@ -138,11 +138,11 @@ def looks_over_splits(num_seeds: int) -> list[int]:
     return [look for look in looks_until(last) if whole_splits(look, splits) == look]
 
 
-def whole_splits(seeds: int, splits: int) -> int:
+def whole_splits(num_seeds: int, splits: int) -> int:
     """Return how many of the first seeds spread evenly over the splits that they use.
 
     Args:
-        seeds: number of seeds.
+        num_seeds: number of seeds.
         splits: number of splits.
 
     Returns:
@@ -152,7 +152,7 @@ def whole_splits(seeds: int, splits: int) -> int:
         >>> whole_splits(14, 20), whole_splits(34, 20), whole_splits(40, 20)
         (14, 20, 40)
     """
-    return seeds if seeds <= splits else seeds - seeds % splits
+    return num_seeds if num_seeds <= splits else num_seeds - num_seeds % splits
 
 
 def alpha_of_look(looks: Sequence[int], number: int, level: float = DEFAULT_LEVEL) -> float:

@@ -33,7 +33,7 @@ class Verdict:
         measured: the measured quantities by name: ``gap``, ``rise``, ``fall``, and with a
             reference ``deficit`` and ``advantage``.
         next_steps: what to try next, one sentence each.
-        seeds: number of seeds with finite losses.
+        num_seeds: number of seeds with finite losses.
 
     Example:
         >>> from dropout_zoo.studies import Verdict
@@ -45,7 +45,7 @@ class Verdict:
     sentence: str
     measured: Mapping[str, Measured] = field(default_factory=dict)
     next_steps: Sequence[str] = ()
-    seeds: int = 0
+    num_seeds: int = 0
 
 
 def verdict(
@@ -116,7 +116,7 @@ def verdict(
                 UNDECIDED,
                 f"undecided: {lost} of {total} seeds failed ({reasons}).",
                 next_steps=("fix the cause of the failures, and run the study again",),
-                seeds=len(sound),
+                num_seeds=len(sound),
             )
         return Verdict(
             DIVERGED,
@@ -124,7 +124,7 @@ def verdict(
             next_steps=(
                 "lower the learning rate, or clip the gradient (clipnorm) in the optimizer",
             ),
-            seeds=len(sound),
+            num_seeds=len(sound),
         )
     finite = curves[curves["seed"].isin(sound)]
     measured = _measure(finite, limits, level, examples)
@@ -165,7 +165,7 @@ def verdict_by_setting(
 
     Example:
         >>> from dropout_zoo.studies import rate_sweep, verdict_by_setting
-        >>> study = rate_sweep("mlp", "digits", rates=(0.5,), epochs=1, seeds=2)
+        >>> study = rate_sweep("mlp", "digits", rates=(0.5,), epochs=1, num_seeds=2)
         >>> list(verdict_by_setting(study))
         ['no dropout', 'hidden 0.50']
     """
@@ -343,7 +343,7 @@ _NAMES = {
 }
 
 
-def _sentence(label: str, measured: Mapping[str, Measured], seeds: int, lost: int) -> str:
+def _sentence(label: str, measured: Mapping[str, Measured], num_seeds: int, lost: int) -> str:
     numbers = "; ".join(f"{_NAMES[name]} {value}" for name, value in measured.items())
-    text = f"{label}: {numbers}; {count_of(seeds, 'seed')}"
+    text = f"{label}: {numbers}; {count_of(num_seeds, 'seed')}"
     return f"{text}; {count_of(lost, 'more seed')} diverged or failed." if lost else f"{text}."

@@ -58,7 +58,7 @@ class FactorCurveDisplay(CurveDisplay):
 
     Example:
         >>> from dropout_zoo.studies import FactorCurveDisplay, data_size_sweep
-        >>> study = data_size_sweep("mlp", "digits", sizes=(50, 100), epochs=1, seeds=2)
+        >>> study = data_size_sweep("mlp", "digits", sizes=(50, 100), epochs=1, num_seeds=2)
         >>> display = FactorCurveDisplay.from_result(study).plot()
         >>> display.ax_.get_xlabel()
         'training examples'

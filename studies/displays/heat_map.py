@@ -33,7 +33,7 @@ class HeatMapDisplay(Display):
     Example:
         >>> from dropout_zoo.studies import HeatMapDisplay, rate_grid
         >>> study = rate_grid(
-        ...     "mlp", "digits", first_rates=(0.2,), second_rates=(0.5,), epochs=1, seeds=1
+        ...     "mlp", "digits", first_rates=(0.2,), second_rates=(0.5,), epochs=1, num_seeds=1
         ... )
         >>> display = HeatMapDisplay.from_result(study).plot()
         >>> display.values.shape  # each with no dropout beside its rates

@@ -46,7 +46,7 @@ class LearningCurveDisplay(Display):
 
     Example:
         >>> from dropout_zoo.studies import LearningCurveDisplay, learning_curves
-        >>> study = learning_curves("mlp", "digits", epochs=2, seeds=2)
+        >>> study = learning_curves("mlp", "digits", epochs=2, num_seeds=2)
         >>> display = LearningCurveDisplay.from_result(study, metrics=["loss"]).plot()
         >>> display.ax_.get_ylabel()
         'loss'

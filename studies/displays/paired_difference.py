@@ -29,7 +29,7 @@ class DifferenceDisplay(Display):
 
     Example:
         >>> from dropout_zoo.studies import DifferenceDisplay, placement_sweep
-        >>> study = placement_sweep("mlp", "digits", epochs=1, seeds=2)
+        >>> study = placement_sweep("mlp", "digits", epochs=1, num_seeds=2)
         >>> display = DifferenceDisplay.from_result(study).plot()
         >>> len(display.ax_.get_yticklabels()) == len(study.gains())
         True

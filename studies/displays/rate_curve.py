@@ -48,7 +48,7 @@ class RateCurveDisplay(CurveDisplay):
 
     Example:
         >>> from dropout_zoo.studies import RateCurveDisplay, rate_sweep
-        >>> study = rate_sweep("mlp", "digits", rates=(0.5,), epochs=1, seeds=2)
+        >>> study = rate_sweep("mlp", "digits", rates=(0.5,), epochs=1, num_seeds=2)
         >>> display = RateCurveDisplay.from_result(study).plot(line_kw={"linewidth": 3})
         >>> display.ax_.get_xlabel()
         'dropout rate (fraction dropped)'

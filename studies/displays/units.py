@@ -26,7 +26,7 @@ class FeatureDisplay(Display):
     Example:
         >>> from dropout_zoo.models import build_mlp
         >>> from dropout_zoo.studies import FeatureDisplay, coadaptation
-        >>> study = coadaptation(build_mlp(units=(16,), hidden_rates=0.5), epochs=1, seeds=1)
+        >>> study = coadaptation(build_mlp(units=(16,), hidden_rates=0.5), epochs=1, num_seeds=1)
         >>> display = FeatureDisplay.from_result(study, units=4).plot()
         >>> [axis.get_title() for axis in display.axes_]
         ['no dropout: 4 units', 'as given: 4 units']
@@ -112,7 +112,7 @@ class ActivationDisplay(Display):
     Example:
         >>> from dropout_zoo.models import build_mlp
         >>> from dropout_zoo.studies import ActivationDisplay, coadaptation
-        >>> study = coadaptation(build_mlp(units=(16,), hidden_rates=0.5), epochs=1, seeds=1)
+        >>> study = coadaptation(build_mlp(units=(16,), hidden_rates=0.5), epochs=1, num_seeds=1)
         >>> display = ActivationDisplay.from_result(study).plot()
         >>> [axis.get_xlabel() for axis in display.axes_]
         ['mean activation of a unit', 'activation']

@@ -52,7 +52,7 @@ def plan_coadaptation(
     rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
     examples: int = 500,
-    seeds: int | Sequence[int] = NUM_SEEDS,
+    num_seeds: int = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[StudyResult]:
     """Plan the study of `coadaptation`.
@@ -65,7 +65,7 @@ def plan_coadaptation(
         sites: where a single rate applies; see `learning_curves`.
         examples: number of validation examples on which the units are measured; all where there
             are fewer.
-        seeds: number of seeds, or the seeds.
+        num_seeds: number of seeds of each setting.
         **settings: how each model is trained; see `TrainSettings`. The best epoch is measured.
 
     Returns:
@@ -76,7 +76,7 @@ def plan_coadaptation(
 
     Example:
         >>> from dropout_zoo.studies import plan_coadaptation
-        >>> plan_coadaptation("mlp", "digits", seeds=3).num_runs
+        >>> plan_coadaptation("mlp", "digits", num_seeds=3).num_runs
         6
     """
     data = as_dataset(dataset)
@@ -87,7 +87,7 @@ def plan_coadaptation(
         kind="coadaptation",
         dataset=data,
         settings=with_and_without_dropout(setup, rates, sites),
-        seeds=as_seeds(seeds),
+        seeds=as_seeds(num_seeds),
         training=training,
         procedure=_measure_units,
         arguments={"sites": sites, "examples": examples},
@@ -110,7 +110,7 @@ def coadaptation() -> None:
 
     Example:
         >>> from dropout_zoo.studies import coadaptation
-        >>> study = coadaptation("mlp", "digits", examples=20, epochs=1, seeds=1)
+        >>> study = coadaptation("mlp", "digits", examples=20, epochs=1, num_seeds=1)
         >>> len(study.data)
         256
     """

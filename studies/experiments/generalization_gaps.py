@@ -33,7 +33,7 @@ def generalization_gaps(result: TrainingStudyResult) -> TrainingStudyResult:
 
     Example:
         >>> from dropout_zoo.studies import generalization_gaps, learning_curves
-        >>> study = learning_curves("mlp", "digits", epochs=1, seeds=1)
+        >>> study = learning_curves("mlp", "digits", epochs=1, num_seeds=1)
         >>> generalization_gaps(study).objective.name
         'gap'
     """

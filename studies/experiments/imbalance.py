@@ -35,7 +35,7 @@ def plan_imbalance_sweep(
     ratios: Sequence[int] = (1, 10, 100),
     rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
-    seeds: int | Sequence[int] = NUM_SEEDS,
+    num_seeds: int = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `imbalance_sweep`.
@@ -47,7 +47,7 @@ def plan_imbalance_sweep(
         ratios: one training example of the class in this many is kept; 1 keeps all.
         rates: what is compared with no dropout; see `learning_curves`.
         sites: where a single rate applies; see `learning_curves`.
-        seeds: number of seeds, or the seeds.
+        num_seeds: number of seeds of each setting.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
@@ -58,7 +58,7 @@ def plan_imbalance_sweep(
 
     Example:
         >>> from dropout_zoo.studies import plan_imbalance_sweep
-        >>> plan_imbalance_sweep("mlp", "digits", ratios=[1, 10], seeds=3).num_runs
+        >>> plan_imbalance_sweep("mlp", "digits", ratios=[1, 10], num_seeds=3).num_runs
         12
     """
     data = as_classification(dataset)
@@ -93,7 +93,7 @@ def plan_imbalance_sweep(
                 factors={"imbalance": ratio},
             )
         ],
-        seeds=as_seeds(seeds),
+        seeds=as_seeds(num_seeds),
         training=training,
         procedure=train_and_conclude(_conclude, measure),
         arguments={"sites": sites, "rare_class": rare_class},
@@ -110,7 +110,7 @@ def imbalance_sweep() -> None:
 
     Example:
         >>> from dropout_zoo.studies import imbalance_sweep
-        >>> study = imbalance_sweep("mlp", "digits", ratios=[10], epochs=1, seeds=1)
+        >>> study = imbalance_sweep("mlp", "digits", ratios=[10], epochs=1, num_seeds=1)
         >>> study.means("rare_recall")["setting"].tolist()
         ['10:1, no dropout', '10:1, as given']
     """

@@ -38,7 +38,7 @@ def plan_label_noise_sweep(
     noise: Sequence[float] = (0.0, 0.1, 0.2, 0.4),
     rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
-    seeds: int | Sequence[int] = NUM_SEEDS,
+    num_seeds: int = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `label_noise_sweep`.
@@ -50,7 +50,7 @@ def plan_label_noise_sweep(
             every setting and seed.
         rates: what is compared with no dropout; see `learning_curves`.
         sites: where a single rate applies; see `learning_curves`.
-        seeds: number of seeds, or the seeds.
+        num_seeds: number of seeds of each setting.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
@@ -61,7 +61,7 @@ def plan_label_noise_sweep(
 
     Example:
         >>> from dropout_zoo.studies import plan_label_noise_sweep
-        >>> plan_label_noise_sweep("mlp", "digits", noise=[0, 0.2], seeds=3).num_runs
+        >>> plan_label_noise_sweep("mlp", "digits", noise=[0, 0.2], num_seeds=3).num_runs
         12
     """
     data = as_classification(dataset)
@@ -94,7 +94,7 @@ def plan_label_noise_sweep(
                 factors={"noise": share},
             )
         ],
-        seeds=as_seeds(seeds),
+        seeds=as_seeds(num_seeds),
         training=training,
         procedure=train_and_conclude(_conclude, measure),
         arguments={"sites": sites},
@@ -113,7 +113,7 @@ def label_noise_sweep() -> None:
 
     Example:
         >>> from dropout_zoo.studies import label_noise_sweep
-        >>> study = label_noise_sweep("mlp", "digits", noise=[0.2], epochs=1, seeds=1)
+        >>> study = label_noise_sweep("mlp", "digits", noise=[0.2], epochs=1, num_seeds=1)
         >>> study.means("memorized")["setting"].tolist()
         ['20% wrong labels, no dropout', '20% wrong labels, as given']
     """

@@ -28,7 +28,7 @@ def plan_learning_curves(
     *,
     rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
-    seeds: int | Sequence[int] = NUM_SEEDS,
+    num_seeds: int = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `learning_curves`.
@@ -41,7 +41,7 @@ def plan_learning_curves(
             `sites`, rates by site path, or None for the model's own rates.
         sites: where a single rate applies: ``"all"``, a placement such as ``"hidden"``, or the
             path of a site; the other sites keep their rates.
-        seeds: number of seeds, or the seeds.
+        num_seeds: number of seeds of each setting.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
@@ -52,7 +52,7 @@ def plan_learning_curves(
 
     Example:
         >>> from dropout_zoo.studies import plan_learning_curves
-        >>> plan_learning_curves("mlp", "digits", rates=[0.2, 0.5], seeds=3).num_runs
+        >>> plan_learning_curves("mlp", "digits", rates=[0.2, 0.5], num_seeds=3).num_runs
         9
     """
     data = as_dataset(dataset)
@@ -62,7 +62,7 @@ def plan_learning_curves(
         kind="learning_curves",
         dataset=data,
         settings=with_and_without_dropout(setup, rates, sites),
-        seeds=as_seeds(seeds),
+        seeds=as_seeds(num_seeds),
         training=training,
         procedure=train_and_conclude(_conclude),
         arguments={"sites": sites},
@@ -81,7 +81,7 @@ def learning_curves() -> None:
 
     Example:
         >>> from dropout_zoo.studies import learning_curves
-        >>> study = learning_curves("mlp", "digits", rates=[0.5], epochs=1, seeds=1)
+        >>> study = learning_curves("mlp", "digits", rates=[0.5], epochs=1, num_seeds=1)
         >>> study.scores()["setting"].tolist()
         ['no dropout', 'rate 0.50']
     """
@@ -93,7 +93,7 @@ def plan_epoch_sweep(
     *,
     rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
-    seeds: int | Sequence[int] = NUM_SEEDS,
+    num_seeds: int = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `epoch_sweep`.
@@ -103,7 +103,7 @@ def plan_epoch_sweep(
         dataset: the data; see `as_dataset`.
         rates: what is compared with no dropout; see `learning_curves`.
         sites: where a single rate applies; see `learning_curves`.
-        seeds: number of seeds, or the seeds.
+        num_seeds: number of seeds of each setting.
         **settings: how each model is trained; see `TrainSettings`. The default is 100 epochs.
 
     Returns:
@@ -114,12 +114,14 @@ def plan_epoch_sweep(
 
     Example:
         >>> from dropout_zoo.studies import plan_epoch_sweep
-        >>> plan_epoch_sweep("mlp", "digits", seeds=3).num_runs
+        >>> plan_epoch_sweep("mlp", "digits", num_seeds=3).num_runs
         6
     """
     options: TrainOptions = {"epochs": 100, **settings}
     TrainSettings.from_options(options, epoch_sweep)  # which names what is wrong
-    plan = plan_learning_curves(model, dataset, rates=rates, sites=sites, seeds=seeds, **options)
+    plan = plan_learning_curves(
+        model, dataset, rates=rates, sites=sites, num_seeds=num_seeds, **options
+    )
     return replace(plan, kind="epoch_sweep", procedure=train_and_conclude(_conclude_turns))
 
 
@@ -132,7 +134,7 @@ def epoch_sweep() -> None:
 
     Example:
         >>> from dropout_zoo.studies import epoch_sweep
-        >>> study = epoch_sweep("mlp", "digits", epochs=2, seeds=1)
+        >>> study = epoch_sweep("mlp", "digits", epochs=2, num_seeds=1)
         >>> study.means("best_epoch")["setting"].tolist()
         ['no dropout', 'as given']
     """

@@ -57,7 +57,7 @@ def plan_compare_methods(
     transfer: Dataset | None = None,
     folds: int | None = None,
     num_tuning_seeds: int = 2,
-    seeds: int | Sequence[int] = NUM_SEEDS,
+    num_seeds: int = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `compare_methods`.
@@ -78,7 +78,7 @@ def plan_compare_methods(
             is not a method against overfitting, and as folds share training examples, intervals
             come out too narrow (Bengio and Grandvalet 2004, JMLR 5:1089-1105).
         num_tuning_seeds: number of seeds on which each option of each method is tried.
-        seeds: number of seeds of the race, or the seeds.
+        num_seeds: number of seeds of the race.
         **settings: how each model is trained; see `TrainSettings`. `epochs` is the number for
             training without any method. The default objective is the validation accuracy, or
             ``"val_mae"`` for a regression: the loss of L1 and L2 includes their penalty.
@@ -91,7 +91,7 @@ def plan_compare_methods(
 
     Example:
         >>> from dropout_zoo.studies import plan_compare_methods
-        >>> plan = plan_compare_methods("mlp", "digits", methods=["dropout"], seeds=3)
+        >>> plan = plan_compare_methods("mlp", "digits", methods=["dropout"], num_seeds=3)
         >>> plan.num_runs, plan.followup_runs
         (14, 6)
     """
@@ -121,7 +121,7 @@ def plan_compare_methods(
         factors = {"method": method, "option": each.label}
         compared.append(Setting(name, factors, setup.rates({"hidden": each.rate}), setup))
         tried[name] = each
-    race_seeds = as_seeds(seeds) if folds is None else list(range(folds))
+    race_seeds = as_seeds(num_seeds) if folds is None else list(range(folds))
     return StudyPlan(
         kind="compare_methods",
         dataset=data,
@@ -156,7 +156,7 @@ def compare_methods() -> None:
     Example:
         >>> from dropout_zoo.studies import compare_methods
         >>> study = compare_methods(
-        ...     "mlp", "digits", methods=["dropout"], num_tuning_seeds=1, epochs=1, seeds=1
+        ...     "mlp", "digits", methods=["dropout"], num_tuning_seeds=1, epochs=1, num_seeds=1
         ... )
         >>> study.means()["setting"].tolist()
         ['no method', 'dropout']

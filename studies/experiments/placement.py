@@ -37,7 +37,7 @@ def plan_placement_sweep(
     dataset: Data = "digits",
     *,
     rates: Mapping[str, float] | None = None,
-    seeds: int | Sequence[int] = NUM_SEEDS,
+    num_seeds: int = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `placement_sweep`.
@@ -48,7 +48,7 @@ def plan_placement_sweep(
         dataset: the data; see `as_dataset`.
         rates: rate (fraction dropped, in [0, 1)) by placement, where it differs from the default:
             input 0.2, convolutional 0.25, recurrent 0.25, hidden 0.5.
-        seeds: number of seeds, or the seeds.
+        num_seeds: number of seeds of each setting.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
@@ -60,7 +60,7 @@ def plan_placement_sweep(
 
     Example:
         >>> from dropout_zoo.studies import plan_placement_sweep
-        >>> plan_placement_sweep("mlp", "digits", seeds=3).num_runs
+        >>> plan_placement_sweep("mlp", "digits", num_seeds=3).num_runs
         12
     """
     data = as_dataset(dataset)
@@ -94,7 +94,7 @@ def plan_placement_sweep(
         kind="placement_sweep",
         dataset=data,
         settings=compared,
-        seeds=as_seeds(seeds),
+        seeds=as_seeds(num_seeds),
         training=training,
         procedure=train_and_conclude(_conclude),
         arguments={"rates": {name: wanted[name] for name in usable}},
@@ -114,7 +114,7 @@ def placement_sweep() -> None:
 
     Example:
         >>> from dropout_zoo.studies import placement_sweep
-        >>> study = placement_sweep("mlp", "digits", epochs=1, seeds=1)
+        >>> study = placement_sweep("mlp", "digits", epochs=1, num_seeds=1)
         >>> study.means()["setting"].tolist()
         ['no dropout', 'input', 'dense only', 'all']
     """

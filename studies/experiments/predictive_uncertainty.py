@@ -53,7 +53,7 @@ def plan_predictive_uncertainty(
     samples: int = 50,
     ensemble_size: int = 5,
     examples: int = 1000,
-    seeds: int | Sequence[int] = NUM_SEEDS,
+    num_seeds: int = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `predictive_uncertainty`.
@@ -71,7 +71,7 @@ def plan_predictive_uncertainty(
             ensemble.
         examples: number of test examples on which the predictors are measured; all where there
             are fewer.
-        seeds: number of seeds, or the seeds.
+        num_seeds: number of seeds of each setting.
         **settings: how each model is trained; see `TrainSettings`. The best epoch is measured.
 
     Returns:
@@ -82,7 +82,7 @@ def plan_predictive_uncertainty(
 
     Example:
         >>> from dropout_zoo.studies import plan_predictive_uncertainty
-        >>> plan_predictive_uncertainty("mlp", "digits", ensemble_size=2, seeds=3).num_runs
+        >>> plan_predictive_uncertainty("mlp", "digits", ensemble_size=2, num_seeds=3).num_runs
         9
     """
     data = as_classification(dataset)
@@ -105,7 +105,7 @@ def plan_predictive_uncertainty(
     setup = TrainingSetup(model_with_sites(model, data, [sites]), data)
     named = named_rates(setup.model, rates, sites)
     predictors = [Setting(name, {"predictor": name}, each, setup) for name, each in named.items()]
-    first = as_seeds(seeds)
+    first = as_seeds(num_seeds)
     if ensemble_size > 1:
         others = [seed for each in _other_members(first, ensemble_size).values() for seed in each]
         factors = {"predictor": _ENSEMBLE_MEMBERS}
@@ -148,7 +148,7 @@ def predictive_uncertainty() -> None:
         >>> from dropout_zoo.studies import predictive_uncertainty
         >>> study = predictive_uncertainty(
         ...     "mlp", "digits", levels={"gaussian noise": [0]}, samples=2, ensemble_size=1,
-        ...     examples=20, epochs=1, seeds=1,
+        ...     examples=20, epochs=1, num_seeds=1,
         ... )
         >>> study.data["predictor"].tolist()
         ['no dropout', 'as given, weight scaling', 'as given, 2 passes']

@@ -33,7 +33,7 @@ def plan_rate_width_map(
     widths: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0),
     rates: float | Sequence[float] = MAP_RATES,
     units: Sequence[int] | None = None,
-    seeds: int | Sequence[int] = NUM_SEEDS_OF_MAPS,
+    num_seeds: int = NUM_SEEDS_OF_MAPS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `rate_width_map`.
@@ -44,7 +44,7 @@ def plan_rate_width_map(
         widths: factors on the widths of the hidden layers, larger than 0.
         rates: rates (fractions dropped, in [0, 1)) at all hidden sites; 0 is added.
         units: widths at a factor of 1; None for the builder's own.
-        seeds: number of seeds, or the seeds.
+        num_seeds: number of seeds of each setting.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
@@ -55,7 +55,7 @@ def plan_rate_width_map(
 
     Example:
         >>> from dropout_zoo.studies import plan_rate_width_map
-        >>> plan_rate_width_map("mlp", "digits", widths=[0.5, 1], rates=[0.5], seeds=3).num_runs
+        >>> plan_rate_width_map("mlp", "digits", widths=[0.5, 1], rates=[0.5], num_seeds=3).num_runs
         12
     """
     data = as_dataset(dataset)
@@ -73,7 +73,7 @@ def plan_rate_width_map(
         kind="rate_width_map",
         dataset=data,
         settings=cells,
-        seeds=as_seeds(seeds),
+        seeds=as_seeds(num_seeds),
         training=training,
         procedure=train_and_conclude(partial(_conclude_map, "width")),
         arguments={"units": list(start)},
@@ -89,7 +89,9 @@ def rate_width_map() -> None:
 
     Example:
         >>> from dropout_zoo.studies import rate_width_map
-        >>> study = rate_width_map("mlp", "digits", widths=[0.25], rates=[0.5], epochs=1, seeds=1)
+        >>> study = rate_width_map(
+        ...     "mlp", "digits", widths=[0.25], rates=[0.5], epochs=1, num_seeds=1
+        ... )
         >>> study.means()["setting"].tolist()
         ['width x 0.25, no dropout', 'width x 0.25, rate 0.50']
     """
@@ -104,7 +106,7 @@ def plan_rate_size_map(
     sites: str = "hidden",
     subsets: str = "shared",
     max_epoch_factor: float = 5.0,
-    seeds: int | Sequence[int] = NUM_SEEDS_OF_MAPS,
+    num_seeds: int = NUM_SEEDS_OF_MAPS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `rate_size_map`.
@@ -117,7 +119,7 @@ def plan_rate_size_map(
         sites: ``"all"``, a placement, or a path; the other sites have no dropout.
         subsets: ``"fresh"`` or ``"shared"`` examples; see `data_size_sweep`.
         max_epoch_factor: limit of the epochs on smaller sets; see `data_size_sweep`.
-        seeds: number of seeds, or the seeds.
+        num_seeds: number of seeds of each setting.
         **settings: how each model is trained; see `TrainSettings`. The epochs are those of the
             training runs on all examples.
 
@@ -129,7 +131,7 @@ def plan_rate_size_map(
 
     Example:
         >>> from dropout_zoo.studies import plan_rate_size_map
-        >>> plan_rate_size_map("mlp", "digits", sizes=[100, 200], rates=[0.5], seeds=3).num_runs
+        >>> plan_rate_size_map("mlp", "digits", sizes=[100, 200], rates=[0.5], num_seeds=3).num_runs
         12
     """
     data = as_dataset(dataset)
@@ -141,7 +143,7 @@ def plan_rate_size_map(
         sites=sites,
         subsets=subsets,
         max_epoch_factor=max_epoch_factor,
-        seeds=seeds,
+        num_seeds=num_seeds,
         training=TrainSettings.from_options(data.training_options | settings, rate_size_map),
         settings_of=partial(over_rates, rates=rates, sites=sites, others="none"),
         conclude=partial(_conclude_map, "examples"),
@@ -157,7 +159,7 @@ def rate_size_map() -> None:
 
     Example:
         >>> from dropout_zoo.studies import rate_size_map
-        >>> study = rate_size_map("mlp", "digits", sizes=[100], rates=[0.5], epochs=1, seeds=1)
+        >>> study = rate_size_map("mlp", "digits", sizes=[100], rates=[0.5], epochs=1, num_seeds=1)
         >>> study.means()["setting"].tolist()
         ['100 examples, no dropout', '100 examples, rate 0.50']
     """

@@ -54,7 +54,7 @@ def plan_rate_sweep(
     rates: float | Sequence[float] = SWEPT_RATES,
     width: str | Sequence[str] = "fixed",
     units: Sequence[int] | None = None,
-    seeds: int | Sequence[int] = NUM_SEEDS,
+    num_seeds: int = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `rate_sweep`.
@@ -72,7 +72,7 @@ def plan_rate_sweep(
             (Srivastava et al. 2014, Fig. 9b), and needs `sites` to be ``"hidden"`` or ``"all"``.
             A sequence of both compares them.
         units: widths of the hidden layers at a rate of 0; None for the model's own.
-        seeds: number of seeds, or the seeds.
+        num_seeds: number of seeds of each setting.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
@@ -83,7 +83,7 @@ def plan_rate_sweep(
 
     Example:
         >>> from dropout_zoo.studies import plan_rate_sweep
-        >>> plan_rate_sweep("mlp", "digits", rates=[0.2, 0.5], seeds=3).num_runs
+        >>> plan_rate_sweep("mlp", "digits", rates=[0.2, 0.5], num_seeds=3).num_runs
         9
     """
     data = as_dataset(dataset)
@@ -120,7 +120,7 @@ def plan_rate_sweep(
         kind="rate_sweep",
         dataset=data,
         settings=_with_control(curves, base, len(groups) * len(widths), control),
-        seeds=as_seeds(seeds),
+        seeds=as_seeds(num_seeds),
         training=training,
         procedure=train_and_conclude(_conclude),
         arguments={"sites": sites, "rates": swept, "width": widths, "units": list(start) or None},
@@ -138,7 +138,7 @@ def rate_sweep() -> None:
 
     Example:
         >>> from dropout_zoo.studies import rate_sweep
-        >>> study = rate_sweep("mlp", "digits", rates=[0.2, 0.5], epochs=1, seeds=1)
+        >>> study = rate_sweep("mlp", "digits", rates=[0.2, 0.5], epochs=1, num_seeds=1)
         >>> study.means()["setting"].tolist()
         ['no dropout', 'hidden 0.20', 'hidden 0.50']
     """
@@ -152,7 +152,7 @@ def plan_rate_grid(
     second: str = "hidden",
     first_rates: float | Sequence[float] = (0.0, 0.1, 0.2, 0.3),
     second_rates: float | Sequence[float] = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8),
-    seeds: int | Sequence[int] = NUM_SEEDS,
+    num_seeds: int = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `rate_grid`.
@@ -166,7 +166,7 @@ def plan_rate_grid(
         second: placement or path of the second group.
         first_rates: rates of the first group (fractions dropped, in [0, 1)); 0 is added.
         second_rates: rates of the second group.
-        seeds: number of seeds, or the seeds.
+        num_seeds: number of seeds of each setting.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
@@ -178,7 +178,9 @@ def plan_rate_grid(
 
     Example:
         >>> from dropout_zoo.studies import plan_rate_grid
-        >>> plan = plan_rate_grid("mlp", "digits", first_rates=[0.2], second_rates=[0.5], seeds=3)
+        >>> plan = plan_rate_grid(
+        ...     "mlp", "digits", first_rates=[0.2], second_rates=[0.5], num_seeds=3
+        ... )
         >>> plan.num_runs
         12
     """
@@ -208,7 +210,7 @@ def plan_rate_grid(
         kind="rate_grid",
         dataset=data,
         settings=cells,
-        seeds=as_seeds(seeds),
+        seeds=as_seeds(num_seeds),
         training=training,
         procedure=train_and_conclude(_conclude_grid),
         arguments={"first": first, "second": second},
@@ -225,7 +227,7 @@ def rate_grid() -> None:
     Example:
         >>> from dropout_zoo.studies import rate_grid
         >>> study = rate_grid(
-        ...     "mlp", "digits", first_rates=[0.2], second_rates=[0.5], epochs=1, seeds=1
+        ...     "mlp", "digits", first_rates=[0.2], second_rates=[0.5], epochs=1, num_seeds=1
         ... )
         >>> study.means()["setting"].tolist()[2:]
         ['input 0.20, hidden 0.00', 'input 0.20, hidden 0.50']

@@ -42,7 +42,7 @@ def plan_robustness(
     levels: Mapping[str, Sequence[float]] | None = None,
     rates: RateSpec | Sequence[RateSpec] = (None,),
     sites: str = "hidden",
-    seeds: int | Sequence[int] = NUM_SEEDS,
+    num_seeds: int = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `robustness`.
@@ -54,7 +54,7 @@ def plan_robustness(
             ``"gaussian noise"`` and ``"missing pixels"``.
         rates: what is compared with no dropout; see `learning_curves`.
         sites: where a single rate applies; see `learning_curves`.
-        seeds: number of seeds, or the seeds.
+        num_seeds: number of seeds of each setting.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
@@ -65,7 +65,7 @@ def plan_robustness(
 
     Example:
         >>> from dropout_zoo.studies import plan_robustness
-        >>> plan_robustness("mlp", "digits", seeds=3).num_runs
+        >>> plan_robustness("mlp", "digits", num_seeds=3).num_runs
         6
     """
     data = as_classification(dataset)
@@ -113,7 +113,7 @@ def plan_robustness(
         kind="robustness",
         dataset=data,
         settings=with_and_without_dropout(setup, rates, sites),
-        seeds=as_seeds(seeds),
+        seeds=as_seeds(num_seeds),
         training=training,
         procedure=procedure,
         arguments={
@@ -133,7 +133,7 @@ def robustness() -> None:
 
     Example:
         >>> from dropout_zoo.studies import robustness
-        >>> study = robustness("mlp", "digits", levels={"rotation": [30]}, epochs=1, seeds=1)
+        >>> study = robustness("mlp", "digits", levels={"rotation": [30]}, epochs=1, num_seeds=1)
         >>> study.means()["setting"].tolist()
         ['no dropout, rotation 30', 'as given, rotation 30']
     """

@@ -50,7 +50,7 @@ def plan_data_size_sweep(
     sites: str = "hidden",
     subsets: str = "fresh",
     max_epoch_factor: float = 5.0,
-    seeds: int | Sequence[int] = NUM_SEEDS,
+    num_seeds: int = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `data_size_sweep`.
@@ -65,7 +65,7 @@ def plan_data_size_sweep(
             choice; ``"shared"`` draws the same for all seeds, which takes less time.
         max_epoch_factor: smaller sets are trained for more epochs so that they get as many updates
             as the full set; the number of epochs grows by at most this factor; at least 1.
-        seeds: number of seeds, or the seeds.
+        num_seeds: number of seeds of each setting.
         **settings: how each model is trained; see `TrainSettings`. The epochs are those of the
             training runs on all examples.
 
@@ -77,7 +77,7 @@ def plan_data_size_sweep(
 
     Example:
         >>> from dropout_zoo.studies import plan_data_size_sweep
-        >>> plan_data_size_sweep("mlp", "digits", sizes=[100, 200], seeds=3).num_runs
+        >>> plan_data_size_sweep("mlp", "digits", sizes=[100, 200], num_seeds=3).num_runs
         12
     """
     data = as_dataset(dataset)
@@ -89,7 +89,7 @@ def plan_data_size_sweep(
         sites=sites,
         subsets=subsets,
         max_epoch_factor=max_epoch_factor,
-        seeds=seeds,
+        num_seeds=num_seeds,
         training=TrainSettings.from_options(data.training_options | settings, data_size_sweep),
         settings_of=partial(with_and_without_dropout, rates=rates, sites=sites),
         conclude=_conclude_pairs,
@@ -108,7 +108,7 @@ def data_size_sweep() -> None:
 
     Example:
         >>> from dropout_zoo.studies import data_size_sweep
-        >>> study = data_size_sweep("mlp", "digits", sizes=[100], epochs=1, seeds=1)
+        >>> study = data_size_sweep("mlp", "digits", sizes=[100], epochs=1, num_seeds=1)
         >>> study.means()["setting"].tolist()
         ['100 examples, no dropout', '100 examples, as given']
     """
@@ -120,7 +120,7 @@ def plan_capacity_sweep(
     *,
     units: Sequence[Sequence[int]] | None = None,
     rates: float | Sequence[float] = (0.5,),
-    seeds: int | Sequence[int] = NUM_SEEDS,
+    num_seeds: int = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the study of `capacity_sweep`.
@@ -132,7 +132,7 @@ def plan_capacity_sweep(
             for an eighth to four times the builder's own widths, and for half and twice as many
             layers.
         rates: rates (fractions dropped, in [0, 1)) at all hidden sites; 0 is added.
-        seeds: number of seeds, or the seeds.
+        num_seeds: number of seeds of each setting.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
@@ -143,7 +143,7 @@ def plan_capacity_sweep(
 
     Example:
         >>> from dropout_zoo.studies import plan_capacity_sweep
-        >>> plan_capacity_sweep("mlp", "digits", units=[(32,), (64, 32)], seeds=3).num_runs
+        >>> plan_capacity_sweep("mlp", "digits", units=[(32,), (64, 32)], num_seeds=3).num_runs
         12
     """
     data = as_dataset(dataset)
@@ -165,7 +165,7 @@ def plan_capacity_sweep(
         kind="capacity_sweep",
         dataset=data,
         settings=found,
-        seeds=as_seeds(seeds),
+        seeds=as_seeds(num_seeds),
         training=training,
         procedure=train_and_conclude(_conclude_pairs),
         arguments={"units": [list(each) for each in widths]},
@@ -181,7 +181,7 @@ def capacity_sweep() -> None:
 
     Example:
         >>> from dropout_zoo.studies import capacity_sweep
-        >>> study = capacity_sweep("mlp", "digits", units=[(16,)], epochs=1, seeds=1)
+        >>> study = capacity_sweep("mlp", "digits", units=[(16,)], epochs=1, num_seeds=1)
         >>> study.means()["setting"].tolist()
         ['16 units, no dropout', '16 units, rate 0.50']
     """
@@ -196,7 +196,7 @@ def plan_by_size(
     sites: str,
     subsets: str,
     max_epoch_factor: float,
-    seeds: int | Sequence[int],
+    num_seeds: int,
     training: TrainSettings,
     settings_of: Callable[..., list[Setting]],
     conclude: Conclude,
@@ -211,7 +211,7 @@ def plan_by_size(
         sites: the sites of the settings.
         subsets: how the examples are drawn.
         max_epoch_factor: limit of the factor by which small sets get more epochs.
-        seeds: number of seeds, or the seeds.
+        num_seeds: number of seeds of each setting.
         training: how each model is trained.
         settings_of: returns the settings of a `TrainingSetup`, called with `level`, `factors` and
             `seeds` as well.
@@ -222,7 +222,7 @@ def plan_by_size(
     """
     built = model_with_sites(model, data, [sites])
     counts = check_sizes_of_data(sizes, data)
-    all_seeds = as_seeds(seeds)
+    all_seeds = as_seeds(num_seeds)
     return StudyPlan(
         kind=kind,
         dataset=data,

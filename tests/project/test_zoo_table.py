@@ -72,7 +72,7 @@ def test_every_registered_model_has_a_work_or_a_reason(programs):
 @pytest.mark.slow
 def test_a_work_is_trained_scored_and_not_trained_again(programs, tmp_path):
     job = programs["zoo_jobs"].BenchmarkJob(
-        "mlp", "digits", epochs=2, train=150, validation=90, seeds=2, trials=2, batch_size=32
+        "mlp", "digits", epochs=2, train=150, validation=90, num_seeds=2, trials=2, batch_size=32
     )
     row_of = programs["zoo_training"].row_of
     row = row_of(job, None, tmp_path)

@@ -32,7 +32,7 @@ PLANNED = [name.removeprefix("plan_") for name in studies.__all__ if name.starts
 @pytest.fixture(scope="module")
 def plan(few_digits):
     model = build_mlp(units=(8,), hidden_rates=0.5)
-    return plan_rate_sweep(model, few_digits, rates=(0.2, 0.5), epochs=1, seeds=2)
+    return plan_rate_sweep(model, few_digits, rates=(0.2, 0.5), epochs=1, num_seeds=2)
 
 
 def test_a_plan_says_what_will_be_trained(plan):
@@ -60,7 +60,7 @@ def test_a_long_plan_is_cut_short_in_its_summary(plan):
 def test_running_a_plan_is_running_the_study(plan, few_digits):
     planned = plan.run(ALONE)
     model = plan.settings[0].setup.model
-    run = rate_sweep(model, few_digits, rates=(0.2, 0.5), epochs=1, seeds=2, execution=ALONE)
+    run = rate_sweep(model, few_digits, rates=(0.2, 0.5), epochs=1, num_seeds=2, execution=ALONE)
     names = ["setting", "seed", "val_loss"]
     assert run.data[names].equals(planned.data[names])
     assert run.settings == planned.settings == plan.describe()
@@ -119,7 +119,7 @@ def test_a_plan_takes_no_execution(few_digits):
 def test_each_model_of_a_sweep_has_its_own_speed(few_digits, monkeypatch):
     clock = training_clock(monkeypatch)
     widths = [(8, 8), (16, 16), (24, 24), (32, 32), (40, 40), (48, 48), (56, 56)]
-    plan = plan_capacity_sweep("mlp", few_digits, units=widths, epochs=10, seeds=2)
+    plan = plan_capacity_sweep("mlp", few_digits, units=widths, epochs=10, num_seeds=2)
     timed = []
 
     def trainer_of(plan, setup, *others):
@@ -157,14 +157,14 @@ def noisy_net():
 
 def test_a_control_with_noise_that_cannot_be_set_says_so(few_digits):
     control = "no dropout at the sites that can be set"
-    short = {"seeds": 2, "epochs": 1}
+    short = {"num_seeds": 2, "epochs": 1}
     swept = rate_sweep(noisy_net(), few_digits, rates=0.5, **short)
     assert swept.means()["setting"].tolist() == [control, "hidden 0.50"]
     assert set(swept.gains()["control"]) == {control}
     assert f"No setting has a better mean than {control}" in swept.summary()
     label = DifferenceDisplay.from_result(swept).plot().ax_.get_xlabel()
     assert f"over {control}" in label
-    sized = plan_data_size_sweep(noisy_net(), few_digits, sizes=[50, 100], seeds=1)
+    sized = plan_data_size_sweep(noisy_net(), few_digits, sizes=[50, 100], num_seeds=1)
     assert [each.name for each in sized.settings] == [
         f"50 examples, {control}", "50 examples, as given",
         f"100 examples, {control}", "100 examples, as given",

@@ -84,7 +84,7 @@ def test_settings_may_have_lengths_of_their_own():
 @pytest.fixture(scope="module")
 def short(few_digits):
     model = build_mlp(units=(8,), hidden_rates=(0.5,))
-    return rate_sweep(model, few_digits, rates=[0.5], epochs=2, seeds=2, execution=ALONE)
+    return rate_sweep(model, few_digits, rates=[0.5], epochs=2, num_seeds=2, execution=ALONE)
 
 
 def test_a_study_that_was_too_short_says_so_after_its_comparison(short, tmp_path):
@@ -104,7 +104,7 @@ def test_a_study_that_was_too_short_says_so_after_its_comparison(short, tmp_path
 def test_a_study_whose_runs_stopped_early_is_not_reported_as_untrained(few_digits):
     model = build_mlp(units=(8,), hidden_rates=(0.5,))
     result = rate_sweep(
-        model, few_digits, rates=[0.5], epochs=200, patience=1, batch_size=8, seeds=1,
+        model, few_digits, rates=[0.5], epochs=200, patience=1, batch_size=8, num_seeds=1,
         execution=ALONE,
     )  # fmt: skip
     assert (result.scores()["best_epoch"] < 180).all()
@@ -114,7 +114,9 @@ def test_a_study_whose_runs_stopped_early_is_not_reported_as_untrained(few_digit
 @pytest.mark.slow
 def test_smaller_data_are_judged_by_the_epochs_that_they_were_given(few_digits):
     model = build_mlp(units=(8,), hidden_rates=(0.5,))
-    result = data_size_sweep(model, few_digits, sizes=[50, 150], epochs=2, seeds=2, execution=ALONE)
+    result = data_size_sweep(
+        model, few_digits, sizes=[50, 150], epochs=2, num_seeds=2, execution=ALONE
+    )
     assert result.settings["epochs"] == {
         "50 examples, no dropout": 6, "50 examples, as given": 6,
         "150 examples, no dropout": 2, "150 examples, as given": 2,
@@ -125,7 +127,7 @@ def test_smaller_data_are_judged_by_the_epochs_that_they_were_given(few_digits):
 @pytest.mark.slow
 def test_methods_that_are_scored_at_their_last_epoch_are_judged_by_their_best(few_digits):
     result = compare_methods(
-        "mlp", few_digits, methods=["early stopping"], epochs=30, batch_size=8, seeds=2,
+        "mlp", few_digits, methods=["early stopping"], epochs=30, batch_size=8, num_seeds=2,
         num_tuning_seeds=1, objective="val_loss", execution=ALONE,
     )  # fmt: skip
     none = result.curves("no method")
@@ -139,5 +141,5 @@ def test_methods_that_are_scored_at_their_last_epoch_are_judged_by_their_best(fe
 @pytest.mark.slow
 def test_a_study_without_learning_curves_says_so_as_well(few_digits):
     model = build_mlp(units=(4,), hidden_rates=(0.5,))
-    result = coadaptation(model, few_digits, epochs=1, seeds=2, execution=ALONE)
+    result = coadaptation(model, few_digits, epochs=1, num_seeds=2, execution=ALONE)
     assert "last tenth of 1 epoch in all runs of every setting" in result.summary()

@@ -162,7 +162,7 @@ def test_next_steps_do_not_contradict_the_sweep():
 def test_in_a_sweep_the_best_rate_is_the_reference(few_digits):
     model = build_mlp(units=(32,), hidden_rates=(0.5,))
     result = rate_sweep(
-        model, few_digits, rates=(0.2, 0.95), epochs=15, seeds=3, execution=Execution(workers=1)
+        model, few_digits, rates=(0.2, 0.95), epochs=15, num_seeds=3, execution=Execution(workers=1)
     )
     best = result.means("val_loss").set_index("setting")["mean"].idxmin()
     found = verdict_by_setting(result)
@@ -187,7 +187,7 @@ def test_missing_columns_are_named():
 def test_real_runs_get_the_expected_verdicts(few_digits):
     model = build_mlp(units=(32,), hidden_rates=(0.5,))
     result = learning_curves(
-        model, few_digits, rates=(0.95,), epochs=20, seeds=3, execution=Execution(workers=1)
+        model, few_digits, rates=(0.95,), epochs=20, num_seeds=3, execution=Execution(workers=1)
     )
     found = verdict_by_setting(result)
     assert set(found) == {NO_DROPOUT, "rate 0.95"}

@@ -34,7 +34,7 @@ def test_functions_with_settings_take_those_of_training():
     ("options", "words"),
     [
         ({"epoch": 3}, "received 'epoch'; did you mean 'epochs'?"),
-        ({"seed": 3}, "an argument of rate_sweep.* received 'seed'; did you mean 'seeds'?"),
+        ({"seeds": 3}, "an argument of rate_sweep.* received 'seeds'; did you mean 'num_seeds'?"),
         ({"xyz": 3}, "received 'xyz'; settings: epochs, batch_size, learning_rate"),
     ],
 )

@@ -58,7 +58,7 @@ def test_a_result_without_a_test_set_says_so_and_is_saved(model, tmp_path):
 @pytest.mark.slow
 def test_studies_and_members_take_what_tune_takes(model):
     few = {"epochs": 1}
-    study = rate_sweep(model, (FRAME, pd.Series(Y)), rates=0.5, seeds=1, **few)
+    study = rate_sweep(model, (FRAME, pd.Series(Y)), rates=0.5, num_seeds=1, **few)
     assert study.means()["setting"].tolist() == ["no dropout", "hidden 0.50"]
     [trained] = train_members(model, [Member([0.2], 0)], (X.tolist(), Y.tolist()), epochs=1)
     assert trained.status == "completed"
@@ -68,4 +68,4 @@ def test_studies_and_members_take_what_tune_takes(model):
 def test_a_study_that_needs_a_test_set_says_so(model):
     data = as_dataset(X, Y, validation_split=0.2)
     with pytest.raises(ValueError, match="expected data with a test set"):
-        predictive_uncertainty(model, data, epochs=1, seeds=1)
+        predictive_uncertainty(model, data, epochs=1, num_seeds=1)

@@ -343,7 +343,7 @@ def test_files_have_the_permissions_that_the_umask_leaves(few_digits, tmp_path):
 def test_the_runs_of_a_study_are_checked_too(few_digits, tmp_path):
     def sweep():
         return rate_sweep(
-            model(), few_digits, rates=[0.5], epochs=1, seeds=2,
+            model(), few_digits, rates=[0.5], epochs=1, num_seeds=2,
             execution=Execution(directory=tmp_path / "study"),
         )  # fmt: skip
 

@@ -142,8 +142,8 @@ def traced(root: Path, run) -> Tracer:
 def test_a_study_is_resumed_after_any_power_failure(few_digits, tmp_path, every):
     def sweep(root):
         return rate_sweep(
-            build_mlp(units=(4,), hidden_rates=(0.4,)), few_digits, rates=[0.5], epochs=1, seeds=1,
-            execution=Execution(directory=root / "study", workers=1),
+            build_mlp(units=(4,), hidden_rates=(0.4,)), few_digits, rates=[0.5], epochs=1,
+            num_seeds=1, execution=Execution(directory=root / "study", workers=1),
         ).data.drop(columns="seconds")  # fmt: skip
 
     expected = sweep(tmp_path)

@@ -52,7 +52,7 @@ def test_a_search_on_an_endless_source_is_resumed_with_the_answer_of_one_run(tmp
 def test_a_study_trains_on_a_source_with_random_augmentation():
     with pytest.warns(UserWarning, match="it yields other examples each time"):
         data = as_dataset(Batched(X, Y, flips=True), validation_data=VALIDATION)
-    study = rate_sweep(model(), data, sites="all", rates=[0.5], seeds=2, epochs=1)
+    study = rate_sweep(model(), data, sites="all", rates=[0.5], num_seeds=2, epochs=1)
     assert len(study.data) == 4 and study.data["val_loss"].notna().all()
 
 

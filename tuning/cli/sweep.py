@@ -217,7 +217,7 @@ def _sweep(
         plan = _plan_of(kind)(
             known,
             dataset,
-            seeds=num_seeds,
+            num_seeds=num_seeds,
             epochs=epochs,
             batch_size=batch_size,
             patience=patience,

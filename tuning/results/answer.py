@@ -287,11 +287,11 @@ def interval_text(row: Mapping[str, float] | pd.Series[float], sign: int = 1) ->
     return f"95% CI {two_digits(low)} to {two_digits(high)}"
 
 
-def _splits(race: RaceSettings, seeds: int) -> str:
+def _splits(race: RaceSettings, num_seeds: int) -> str:
     if race.validation_ratio is None:
         on = "this split of the data"
         return on if race.same_examples else f"{on}, each run on random examples of its own"
-    return f"{min(seeds, race.splits)} splits of the data"
+    return f"{min(num_seeds, race.splits)} splits of the data"
 
 
 def _described(

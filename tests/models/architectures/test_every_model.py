@@ -140,7 +140,7 @@ def test_a_sweep_of_the_width_of_a_variant_keeps_its_other_arguments(few_digits)
         few_digits,
         units=[(8, 8), (16, 8)],
         epochs=1,
-        seeds=1,
+        num_seeds=1,
         execution=Execution(workers=1),
     )
     assert set(result.data["units"]) == {"8-8", "16-8"}

@@ -25,7 +25,7 @@ from dropout_zoo.studies.displays.style import COLORS, setting_style
 from dropout_zoo.training.objective import Objective
 
 RATE_LABEL = "dropout rate (fraction dropped)"
-QUICK = {"epochs": 2, "seeds": 2, "execution": Execution(workers=1)}
+QUICK = {"epochs": 2, "num_seeds": 2, "execution": Execution(workers=1)}
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def sweep(model, few_digits):
-    return rate_sweep(model, few_digits, rates=(0.3, 0.95), epochs=4, seeds=3)
+    return rate_sweep(model, few_digits, rates=(0.3, 0.95), epochs=4, num_seeds=3)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_the_error_is_drawn_in_percent(sweep):
 def test_a_control_outside_the_curve_is_a_horizontal_line(few_digits):
     two = build_mlp(units=(8, 8), hidden_rates=0.3)
     result = rate_sweep(
-        two, few_digits, sites="each", rates=(0.5,), epochs=1, seeds=1,
+        two, few_digits, sites="each", rates=(0.5,), epochs=1, num_seeds=1,
         execution=Execution(workers=1),
     )  # fmt: skip
     drawn = lines(RateCurveDisplay.from_result(result).plot().ax_)

@@ -17,7 +17,7 @@ ALONE = Execution(workers=1)
 
 @pytest.fixture(scope="module")
 def units(model, few_digits):
-    return coadaptation(model, few_digits, epochs=8, seeds=2, execution=ALONE)
+    return coadaptation(model, few_digits, epochs=8, num_seeds=2, execution=ALONE)
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ def sometimes_lost():
     ],
 )
 def test_seeds_that_diverge_are_reported_and_left_out(sometimes_lost, few_digits, study):
-    result = study(sometimes_lost, few_digits, epochs=2, seeds=6, execution=ALONE)
+    result = study(sometimes_lost, few_digits, epochs=2, num_seeds=6, execution=ALONE)
     assert "did not complete" in result.summary()
     if study in (epoch_sweep, label_noise_sweep):
         scores = result.scores()

@@ -19,7 +19,7 @@ from dropout_zoo.studies import (
 def sweep(few_digits):
     return data_size_sweep(
         build_mlp(units=(16,), hidden_rates=(0.5,)), few_digits, sizes=[60, 150],
-        subsets="shared", epochs=4, seeds=3, execution=Execution(workers=1),
+        subsets="shared", epochs=4, num_seeds=3, execution=Execution(workers=1),
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ def test_a_rare_class_is_made_rare_and_found_less_often(few_digits, model):
     assert after[3] == max(1, round(before[3] / 10))
     np.testing.assert_array_equal(np.delete(after, 3), np.delete(before, 3))
     result = imbalance_sweep(
-        model, few_digits, rare_class=3, ratios=(1, 100), rates=(0.5,), epochs=15, seeds=2,
+        model, few_digits, rare_class=3, ratios=(1, 100), rates=(0.5,), epochs=15, num_seeds=2,
         execution=ALONE,
     )  # fmt: skip
     recall = result.means("rare_recall").set_index("setting")["mean"]
@@ -32,15 +32,15 @@ def test_a_rare_class_is_made_rare_and_found_less_often(few_digits, model):
 
 
 def test_a_ratio_given_twice_is_trained_once(model, few_digits):
-    once = plan_imbalance_sweep(model, few_digits, ratios=(10,), seeds=2)
-    assert plan_imbalance_sweep(model, few_digits, ratios=(10, 10), seeds=2).num_runs == (
+    once = plan_imbalance_sweep(model, few_digits, ratios=(10,), num_seeds=2)
+    assert plan_imbalance_sweep(model, few_digits, ratios=(10, 10), num_seeds=2).num_runs == (
         once.num_runs
     )
 
 
 @pytest.mark.slow
 def test_another_rare_class_is_another_study(model, few_digits, tmp_path):
-    settings = {"ratios": (10,), "epochs": 1, "seeds": 2}
+    settings = {"ratios": (10,), "epochs": 1, "num_seeds": 2}
     execution = Execution(directory=tmp_path / "study", workers=1)
     imbalance_sweep(model, few_digits, rare_class=0, **settings, execution=execution)
     with pytest.raises(ValueError, match="expected a directory of the same study"):

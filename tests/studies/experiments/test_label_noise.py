@@ -15,7 +15,7 @@ ALONE = Execution(workers=1)
 def test_wrong_labels_are_memorized_without_dropout(few_digits):
     result = label_noise_sweep(
         build_mlp(units=(128,), hidden_rates=0.5), few_digits, noise=(0.0, 0.4), rates=(0.8,),
-        epochs=100, seeds=2, execution=ALONE,
+        epochs=100, num_seeds=2, execution=ALONE,
     )  # fmt: skip
     means = {
         metric: result.means(metric).set_index("setting")["mean"]
@@ -43,7 +43,7 @@ def test_wrong_labels_are_memorized_without_dropout(few_digits):
 @pytest.mark.slow
 def test_similar_rates_and_noise_levels_are_different_settings(model, few_digits):
     result = label_noise_sweep(
-        model, few_digits, noise=(0.101, 0.104), rates=(0.12, 0.125), epochs=1, seeds=1,
+        model, few_digits, noise=(0.101, 0.104), rates=(0.12, 0.125), epochs=1, num_seeds=1,
         execution=ALONE,
     )  # fmt: skip
     assert list(dict.fromkeys(result.data["setting"])) == [

@@ -36,7 +36,7 @@ def race(few_digits):
     return compare_methods(
         small, few_digits,
         methods=["L2", "dropout", "early stopping", "more data", "smaller model"],
-        epochs=3, seeds=3, num_tuning_seeds=1, execution=ALONE,
+        epochs=3, num_seeds=3, num_tuning_seeds=1, execution=ALONE,
     )  # fmt: skip
 
 
@@ -120,7 +120,7 @@ def test_every_documented_method_exists():
 def test_the_whole_list_runs_in_one_race(digits):
     target, others = split_classes(digits, [5, 6, 7, 8, 9])
     result = compare_methods(
-        "mlp", target, examples=100, transfer=others, epochs=2, seeds=2, num_tuning_seeds=1
+        "mlp", target, examples=100, transfer=others, epochs=2, num_seeds=2, num_tuning_seeds=1
     )
     every = {*methods_for((128, 64), is_image=True), "more data", "transfer"}
     scores = result.scores()
@@ -151,8 +151,8 @@ def test_transfer_brings_the_hidden_layers_of_other_classes(few_digits):
     np.testing.assert_array_equal(model.get_layer("classifier").bias.numpy(), 0)
     assert model.count_params() == fresh.count_params()
     raced = compare_methods(
-        small, target, methods=["transfer"], transfer=source, epochs=1, seeds=1, num_tuning_seeds=1,
-        execution=ALONE,
+        small, target, methods=["transfer"], transfer=source, epochs=1, num_seeds=1,
+        num_tuning_seeds=1, execution=ALONE,
     )  # fmt: skip
     assert list(raced.scores()["setting"]) == [NO_METHOD, "transfer"]
     with pytest.raises(ValueError, match="at least 2 of the 10 classes"):
@@ -203,7 +203,7 @@ def test_builders_may_add_dropout_only_on_request(few_digits):
         model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         return model
 
-    settings = {"epochs": 1, "seeds": 2, "num_tuning_seeds": 1, "execution": ALONE}
+    settings = {"epochs": 1, "num_seeds": 2, "num_tuning_seeds": 1, "execution": ALONE}
     result = compare_methods(bare, few_digits, methods=["dropout"], **settings)
     rates = result.data.groupby("setting")["rate/late"].first()
     assert rates[NO_METHOD] == 0.0
@@ -225,7 +225,7 @@ def test_the_control_turns_off_the_defaults_of_the_builder(few_digits):
         return small((8,), kernel_regularizer, max_norm, None, input_shape, num_classes)
 
     compare_methods(
-        held, few_digits, methods=["L2", "max-norm"], epochs=1, seeds=2, num_tuning_seeds=1,
+        held, few_digits, methods=["L2", "max-norm"], epochs=1, num_seeds=2, num_tuning_seeds=1,
         execution=ALONE,
     )  # fmt: skip
     assert (None, False) in seen

@@ -29,7 +29,7 @@ def image_digits(few_digits):
 
 @pytest.mark.slow
 def test_placements_differ_only_in_their_rates(image_digits):
-    result = placement_sweep(small_cnn, image_digits, epochs=1, seeds=1, execution=ALONE)
+    result = placement_sweep(small_cnn, image_digits, epochs=1, num_seeds=1, execution=ALONE)
     scores = result.scores().set_index("setting")
     rates = scores.filter(regex="^rate/")
     assert list(scores.index) == [
@@ -50,7 +50,7 @@ def test_placements_differ_only_in_their_rates(image_digits):
 def test_a_given_model_is_compared_at_its_placements(few_digits):
     model = build_mlp(units=(8,), hidden_rates=0.5, input_rate=0.1)
     result = placement_sweep(
-        model, few_digits, rates={"input": 0.3}, epochs=1, seeds=1, execution=ALONE
+        model, few_digits, rates={"input": 0.3}, epochs=1, num_seeds=1, execution=ALONE
     )
     assert list(result.scores()["setting"]) == [NO_DROPOUT, "input", "dense only", "all"]
     assert result.scores()["rate/input_dropout"].tolist() == [0, 0.3, 0, 0.3]

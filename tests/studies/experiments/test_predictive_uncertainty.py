@@ -32,7 +32,7 @@ def model():
 @pytest.fixture(scope="module")
 def study(model, few_digits):
     return predictive_uncertainty(
-        model, few_digits, levels=LEVELS, samples=8, ensemble_size=3, seeds=2, epochs=3,
+        model, few_digits, levels=LEVELS, samples=8, ensemble_size=3, num_seeds=2, epochs=3,
         execution=ALONE,
     )  # fmt: skip
 
@@ -108,8 +108,9 @@ def test_levels_that_do_not_exist_are_refused_before_any_training(model, few_dig
 @pytest.mark.slow
 def test_without_an_ensemble_no_extra_models_are_trained(model, few_digits):
     plan = plan_predictive_uncertainty(
-        model, few_digits, levels={"rotation": (0,)}, samples=2, ensemble_size=1, seeds=1, epochs=1
-    )
+        model, few_digits, levels={"rotation": (0,)}, samples=2, ensemble_size=1, num_seeds=1,
+        epochs=1,
+    )  # fmt: skip
     assert plan.num_runs == 2
     found = plan.run(ALONE)
     assert set(found.data["predictor"]) == {

@@ -22,8 +22,8 @@ from dropout_zoo.studies.summary_text import failure_sentences
 from dropout_zoo.training import Member, train_members
 
 ALONE = Execution(workers=1)  # a second worker traces everything a second time
-SMALL = {"epochs": 2, "seeds": 2, "execution": ALONE}
-ONE = {"epochs": 1, "seeds": 1, "execution": ALONE}
+SMALL = {"epochs": 2, "num_seeds": 2, "execution": ALONE}
+ONE = {"epochs": 1, "num_seeds": 1, "execution": ALONE}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def sweep(model, few_digits):
-    return rate_sweep(model, few_digits, rates=(0.5, 0.9), epochs=3, seeds=3, execution=ALONE)
+    return rate_sweep(model, few_digits, rates=(0.5, 0.9), epochs=3, num_seeds=3, execution=ALONE)
 
 
 def test_a_sweep_trains_every_rate_and_the_control_on_every_seed(sweep):
@@ -111,9 +111,7 @@ def test_a_result_records_its_origin_and_is_reproducible(sweep, model, few_digit
         "hidden_1_dropout": 0.9, "hidden_2_dropout": 0.9,
     }  # fmt: skip
     assert sweep.versions["keras"] == keras.__version__
-    again = rate_sweep(
-        model, few_digits, rates=(0.5, 0.9), epochs=3, seeds=[0, 1, 2], execution=ALONE
-    )
+    again = rate_sweep(model, few_digits, rates=(0.5, 0.9), epochs=3, num_seeds=3, execution=ALONE)
     pd.testing.assert_frame_equal(
         again.data.drop(columns="seconds"), sweep.data.drop(columns="seconds")
     )
@@ -198,7 +196,7 @@ def test_finished_runs_are_not_repeated(sweep, model, few_digits, tmp_path):
         if len(finished) == 2:
             raise StopError
 
-    arguments = {"rates": (0.5, 0.9), "epochs": 3, "seeds": 3}  # those of the whole sweep
+    arguments = {"rates": (0.5, 0.9), "epochs": 3, "num_seeds": 3}  # those of the whole sweep
     with pytest.raises(StopError):
         rate_sweep(
             model, few_digits, **arguments,
@@ -224,8 +222,7 @@ def test_finished_runs_are_not_repeated(sweep, model, few_digits, tmp_path):
         ({"sites": "kitchen"}, "expected sites to be 'all', a placement or a path"),
         ({"width": "wide"}, "expected width to be one of"),
         ({"width": "expected", "sites": "input"}, "expected sites to be 'hidden' or 'all' when"),
-        ({"seeds": 0}, "seeds to be a whole number of at least 1"),
-        ({"seeds": [1, 1]}, "distinct whole numbers"),
+        ({"num_seeds": 0}, "seeds to be a whole number of at least 1"),
         ({"batch_size": 0}, "batch_size to be a whole number"),
         ({"epochs": 0}, "epochs to be a whole number"),
     ],

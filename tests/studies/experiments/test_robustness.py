@@ -12,7 +12,7 @@ ALONE = Execution(workers=1)
 def test_robustness_measures_one_training_run_at_every_level(few_digits, model):
     result = robustness(
         model, few_digits, levels={"gaussian noise": (0, 0.8), "missing pixels": (0.5,)},
-        epochs=15, seeds=2, execution=ALONE,
+        epochs=15, num_seeds=2, execution=ALONE,
     )  # fmt: skip
     scores = result.scores()
     assert len(scores) == 2 * 2 * 3

@@ -18,8 +18,8 @@ from dropout_zoo.studies.data.subsets import with_fewer_examples
 from dropout_zoo.studies.experiments.size_sweeps import check_sizes_of_data
 
 ALONE = Execution(workers=1)  # a second worker traces everything a second time
-QUICK = {"epochs": 2, "seeds": 2, "execution": ALONE}
-ONE = {"epochs": 1, "seeds": 1, "execution": ALONE}
+QUICK = {"epochs": 2, "num_seeds": 2, "execution": ALONE}
+ONE = {"epochs": 1, "num_seeds": 1, "execution": ALONE}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_small_sets_get_as_many_updates_up_to_a_limit(by_size, model, few_digits
     lengths = by_size.data.groupby("examples")["epoch"].max()
     assert lengths.to_dict() == {30: 10, 150: 2}
     capped = data_size_sweep(
-        model, few_digits, sizes=(30,), max_epoch_factor=2, epochs=2, seeds=1, execution=ALONE
+        model, few_digits, sizes=(30,), max_epoch_factor=2, epochs=2, num_seeds=1, execution=ALONE
     )
     assert capped.data["epoch"].max() == 4
 
@@ -75,7 +75,7 @@ def test_fresh_subsets_differ_by_seed_and_shared_ones_do_not(model, few_digits):
             sizes=(30,),
             subsets=subsets,
             max_epoch_factor=1,
-            **ONE | {"seeds": [0, 1]},
+            **ONE | {"num_seeds": 2},
         )
         for subsets in ("fresh", "shared")
     }
@@ -122,7 +122,7 @@ def test_capacity_takes_a_custom_builder_and_names_missing_arguments(few_digits,
 
 
 def test_an_epoch_sweep_says_when_validation_turns(model, few_digits):
-    result = epoch_sweep(model, few_digits, epochs=3, seeds=2, execution=ALONE)
+    result = epoch_sweep(model, few_digits, epochs=3, num_seeds=2, execution=ALONE)
     for name in (NO_DROPOUT, "as given"):
         curves = result.curves(name)
         turns = curves.loc[curves.groupby("seed")["val_loss"].idxmin(), "epoch"]
@@ -132,7 +132,7 @@ def test_an_epoch_sweep_says_when_validation_turns(model, few_digits):
 
 def test_an_epoch_sweep_whose_validation_never_turns_says_so(few_digits):
     slow = build_mlp(units=(8,), hidden_rates=0.3, optimizer=keras.optimizers.SGD(1e-4))
-    summary = epoch_sweep(slow, few_digits, epochs=3, seeds=2, execution=ALONE).summary()
+    summary = epoch_sweep(slow, few_digits, epochs=3, num_seeds=2, execution=ALONE).summary()
     assert "best at epoch 3.0 on average" in summary
     assert "which is the last one: it may still improve" in summary
 

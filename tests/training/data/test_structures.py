@@ -124,7 +124,7 @@ def test_identifiers_that_float32_would_merge_are_refused():
 
 def test_studies_take_several_inputs():
     model, x, y, _ = two_inputs()
-    assert plan_rate_sweep(model, as_dataset(x, y), rates=[0.2], seeds=3).num_runs == 9
+    assert plan_rate_sweep(model, as_dataset(x, y), rates=[0.2], num_seeds=3).num_runs == 9
 
 
 def test_the_order_of_keys_does_not_matter():
