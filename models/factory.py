@@ -76,11 +76,24 @@ def resolve_model(
         )
     check_compiled(model)
     if not model.built and input_shape is not None:
-        if is_plain_model(model) and builder_of(model) is None and not has_own_code(model):
-            model = with_rates(model, {})  # the caller's stays as it is
-        # A subclassed model is built by its first call only, and custom layers cannot be compared
-        # with their copies before.
+        model = copy_to_build(model)
         model(_example(input_shape, adapt_to))
+    return model
+
+
+def copy_to_build(model: keras.Model) -> keras.Model:
+    """Return what is built in place of a model that is not built yet: a copy, if there can be one.
+
+    Args:
+        model: a model that has not been called.
+
+    Returns:
+        A copy of a model of Keras's layers, so that the caller's stays as it is. Others are
+        returned as they are: a subclassed model is built by its first call only, and custom layers
+        cannot be compared with their copies before.
+    """
+    if is_plain_model(model) and builder_of(model) is None and not has_own_code(model):
+        return with_rates(model, {})
     return model
 
 

@@ -20,6 +20,7 @@ from dropout_zoo.studies.control_names import name_of_control
 from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.plan import Setting, TrainingSetup
 from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.tables.encoder import without_encoder
 
 RateSpec = float | Mapping[str, float] | None
 """A rate for all sites of a study, rates by site path, or None for the model's own rates."""
@@ -48,7 +49,7 @@ def model_with_sites(model: ModelLike, dataset: Dataset, groups: Iterable[str]) 
             **dataset.builder_arguments,
             placements=[group for group in groups if group in PLACEMENT_ARGUMENTS],
         )
-    return resolve_variant(model, {}, **dataset.builder_arguments)
+    return build_with(model, dataset, {})
 
 
 def sites_of(model: keras.Model, group: str) -> list[str]:
@@ -249,12 +250,12 @@ def build_with(model: ModelLike, dataset: Dataset, arguments: Mapping[str, Any])
     The rates are set for each run; the builder's own might not fit the new number of layers.
 
     Args:
-        model: a registered name or a builder function.
+        model: a registered name or a builder function; without `arguments` also a built model.
         dataset: the data, for the shape of the inputs and the number of classes.
         arguments: arguments of the builder that differ from its defaults.
 
     Returns:
-        A compiled model.
+        A compiled model, without layers that encode the raw columns of these data.
 
     Raises:
         ValueError: the builder does not have an argument, or the model has no builder.
@@ -262,7 +263,8 @@ def build_with(model: ModelLike, dataset: Dataset, arguments: Mapping[str, Any])
     known = builder_arguments(model)
     hidden = [name for name in PLACEMENT_ARGUMENTS["hidden"] if name in known]
     rates = dict.fromkeys(hidden, 0.0) if arguments else {}
-    return resolve_variant(model, rates | dict(arguments), **dataset.builder_arguments)
+    resolved = resolve_variant(model, rates | dict(arguments), **dataset.builder_arguments)
+    return without_encoder(resolved, dataset.encoder)
 
 
 def units_of(model: ModelLike, units: Sequence[int] | None) -> tuple[int, ...]:

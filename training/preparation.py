@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from dropout_zoo.models.factory import check_compiled
+from dropout_zoo.models.factory import check_compiled, copy_to_build
 from dropout_zoo.models.graph.builders import builder_of, remember_builder
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.cloning import is_built_again, why_not_cloneable
-from dropout_zoo.models.graph.model_graph import flat_layers, has_own_code, is_plain_model
+from dropout_zoo.models.graph.model_graph import flat_layers, has_own_code
 from dropout_zoo.models.graph.runtime_rates import runtime_rates
 from dropout_zoo.models.keras_internals import learning_rate_of
 from dropout_zoo.training.data.keras_inputs import as_keras_inputs
@@ -184,8 +184,7 @@ def _warn_of_fixed_weights(plan: Plan) -> None:
 def built(model: keras.Model, dataset: Dataset) -> keras.Model:
     """Return a model that has been called on an example of the data, unless it is built already.
 
-    A caller's Sequential model of Keras's layers stays as it is, and a copy is built. A copy of one
-    with code of the user's own cannot be compared with it before it is built.
+    A caller's model is not changed if it can be copied before it is built; see `copy_to_build`.
 
     Raises:
         ValueError: the call fails.
@@ -193,8 +192,7 @@ def built(model: keras.Model, dataset: Dataset) -> keras.Model:
     _check_vocabularies(model)
     if model.built:
         return model
-    if is_plain_model(model) and builder_of(model) is None and not has_own_code(model):
-        model = with_rates(model, {})
+    model = copy_to_build(model)
     x = take(dataset.train[0], slice(1))
     try:
         model(as_keras_inputs(x))

@@ -98,8 +98,9 @@ def examine(
         model, remedy="call model.compile(...) first, or use audit, which trains nothing"
     )
     data = as_dataset(dataset)
-    measured = model if data.encoder is None else without_encoder(model)
-    obstacle = _obstacle(measured)
+    measured = without_encoder(model, data.encoder)
+    prefix = "" if measured is model else f"{measured.name}/"  # of its sites in `model`
+    obstacle = _obstacle(measured, prefix)
     if rules and not obstacle and not model.built:
         model(take(data.train[0], slice(1)))
     read = audit(model, ignore=ignore, select=select)
@@ -108,7 +109,7 @@ def examine(
     if obstacle:
         return AuditReport(read.model_name, read.findings, (*read.limits, obstacle))
     codes = {rule.code for rule in rules}
-    measuring = _MeasuredAudit(measured, data, training, num_seeds, codes)
+    measuring = _MeasuredAudit(measured, prefix, data, training, num_seeds, codes)
     measuring.run()
     findings = [found for rule in rules for found in rule.findings(measuring.measured)]
     return AuditReport(
@@ -119,7 +120,7 @@ def examine(
     )
 
 
-def _obstacle(model: keras.Model) -> str | None:
+def _obstacle(model: keras.Model, prefix: str) -> str | None:
     """Why nothing can be measured, as a sentence; None if everything can."""
     if not is_plain_model(model):
         return f"{type(model).__name__} is a subclassed model: nothing was measured"
@@ -136,7 +137,7 @@ def _obstacle(model: keras.Model) -> str | None:
             )
     for site in dropout_sites(model):
         if not site.own_noise and not 0 <= site.rate < 1:
-            return f"{site.path!r} has a rate of {site.rate:g}: nothing was measured"
+            return f"{prefix + site.path!r} has a rate of {site.rate:g}: nothing was measured"
     return None
 
 
@@ -146,12 +147,13 @@ class _MeasuredAudit:
     def __init__(
         self,
         model: keras.Model,
+        prefix: str,
         dataset: Dataset,
         training: TrainOptions,
         num_seeds: int,
         codes: set[str],
     ) -> None:
-        self.model, self.dataset, self.codes = model, dataset, codes
+        self.model, self.prefix, self.dataset, self.codes = model, prefix, dataset, codes
         self.training, self.epochs, self.num_seeds = training, training["epochs"], num_seeds
         self.sites = [site for site in dropout_sites(model) if not site.own_noise]
         self.measured = Measurements()
@@ -234,7 +236,10 @@ class _MeasuredAudit:
                 self.measured.metrics.append(self._metric(member, switch, sample))
             ratios.append(variance_ratios(switch, take(sample[0], slice(_EXAMPLES))))
         self.measured.variance_ratios = {
-            path: (norm, float(np.mean([each[path][1] for each in ratios if path in each])))
+            self.prefix + path: (
+                norm and self.prefix + norm,
+                float(np.mean([each[path][1] for each in ratios if path in each])),
+            )
             for path, (norm, _) in ratios[0].items()
         }
         if self.measured.metrics:

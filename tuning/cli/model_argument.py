@@ -43,16 +43,14 @@ def find_model(text: str, dataset: Dataset | None = None) -> tuple[keras.Model, 
     return resolve_model(text, **data), SourceLocation()
 
 
-def compiled_model(text: str, dataset: Dataset) -> keras.Model | str:
+def compiled_model(text: str) -> keras.Model | str:
     """Return the model that an argument names, if it is a file, and any other argument as it is.
 
     Args:
         text: as for `find_model`.
-        dataset: the data that it is trained on.
 
     Returns:
-        The compiled model of a ``.keras`` file, without an encoder of the columns of a table, which
-        the dataset has itself; otherwise the text, which `resolve_model` takes.
+        The compiled model of a ``.keras`` file; otherwise the text, which `resolve_model` takes.
 
     Raises:
         ValueError: the file does not exist, or holds no compiled model that can be loaded.
@@ -60,7 +58,6 @@ def compiled_model(text: str, dataset: Dataset) -> keras.Model | str:
     if not is_file(text):
         return text
     from dropout_zoo.models.factory import check_compiled
-    from dropout_zoo.training.data.tables.encoder import without_encoder
 
     model = _load_file(Path(text))
     check_compiled(
@@ -69,7 +66,7 @@ def compiled_model(text: str, dataset: Dataset) -> keras.Model | str:
         remedy="call model.compile(...) before model.save(...), or give a model with a custom loss "
         "as package.module:function",
     )
-    return model if dataset.encoder is None else without_encoder(model)
+    return model
 
 
 def has_loss(text: str) -> bool:

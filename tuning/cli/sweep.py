@@ -212,10 +212,9 @@ def _sweep(
             split=split, seed=data_seed, model=model,
         )  # fmt: skip
         start_keras(model=model)
-        known = compiled_model(model, dataset)
         given = ranges | {"objective": objective, "learning_rate": learning_rate}
         plan = _plan_of(kind)(
-            known,
+            compiled_model(model),
             dataset,
             num_seeds=num_seeds,
             epochs=epochs,

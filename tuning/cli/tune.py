@@ -216,7 +216,7 @@ def tune_command(
             seed=seed,
             training=TrainSettings(**with_default_length(training, dataset.num_examples())),
         )
-        search = Search(compiled_model(model, dataset), dataset, settings, limit)
+        search = Search(compiled_model(model), dataset, settings, limit)
         if dry_run:
             _print_dry_run(search, as_json)
             return

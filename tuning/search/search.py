@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from dropout_zoo.models.argument_validation import check_count, finite_or_none
 from dropout_zoo.models.factory import resolve_model
 from dropout_zoo.models.graph.sites import dropout_sites, settable_sites
@@ -101,12 +99,10 @@ class Search:
         function = build_function(model, dataset)
         self.joint: BuiltModels | None = None
         if function is None:
-            if isinstance(model, keras.Model) and dataset.encoder is not None:
-                model = without_encoder(model)
             resolved = resolve_model(
                 model, **dataset.builder_arguments, placements=settings.placements or ()
             )
-            self.model = built(resolved, dataset)
+            self.model = built(without_encoder(resolved, dataset.encoder), dataset)
             self.hypermodel = DropoutHyperModel(
                 self.model, settings.rates, settings.placements, training.initial_weights
             )

@@ -5,6 +5,7 @@ import re
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from keras import layers
 
@@ -14,7 +15,7 @@ from dropout_zoo.studies import examine
 from dropout_zoo.studies.diagnostics.dropout_switch import DropoutSwitch
 from dropout_zoo.studies.diagnostics.output_checks import are_probabilities, expects_logits
 from dropout_zoo.studies.diagnostics.variance_shift import variance_ratios
-from dropout_zoo.training import Dataset
+from dropout_zoo.training import Dataset, as_dataset
 
 MEASURED = [code for code, rule in RULES.items() if rule.measured]
 TRAINED = {"DZ303", "DZ304", "DZ305", "DZ306", "DZ307"}  # their rules train the model several times
@@ -176,6 +177,22 @@ def test_tokens_are_not_scaled():
         model = keras.Model(words, layers.Dense(1, activation)(x))
         model.compile("adam", "binary_crossentropy")
         assert are_probabilities(model, np.full((4, 5), 6, "int32")) is expected
+
+
+@pytest.mark.slow
+def test_a_model_for_raw_columns_has_one_name_for_each_site():
+    table = pd.DataFrame({"age": range(20, 60), "job": ["nurse", "cook", None, "cook"] * 10})
+    data = as_dataset(table.assign(income=["low", "high"] * 20), target="income")
+    inner = [layers.Dense(8), layers.Dropout(0.5), layers.BatchNormalization()]
+    model = keras.Sequential([keras.Input(data.input_shape), *inner, layers.Dense(2, "softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    best = data.model_for_raw_columns(model)
+    report = examine(best, data, epochs=1, num_seeds=1, select=["DZ102", "DZ304"])
+    (site,) = dropout_sites(best)
+    assert {finding.code: finding.site for finding in report} == {
+        "DZ102": site.path, "DZ304": site.path,
+    }  # fmt: skip
+    assert set(report.measurements["variance_ratio"]) == {site.path}
 
 
 def test_alpha_dropout_keeps_the_variance_and_plain_dropout_does_not():

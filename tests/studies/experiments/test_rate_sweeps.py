@@ -14,12 +14,13 @@ from dropout_zoo.studies import (
     Execution,
     StudyResult,
     learning_curves,
+    plan_rate_sweep,
     rate_grid,
     rate_sweep,
 )
 from dropout_zoo.studies.control_names import NO_DROPOUT
 from dropout_zoo.studies.summary_text import failure_sentences
-from dropout_zoo.training import Member, train_members
+from dropout_zoo.training import Member, as_dataset, train_members
 
 ALONE = Execution(workers=1)  # a second worker traces everything a second time
 SMALL = {"epochs": 2, "num_seeds": 2, "execution": ALONE}
@@ -117,6 +118,17 @@ def test_a_result_records_its_origin_and_is_reproducible(sweep, model, few_digit
     )
     assert again.summary() == sweep.summary()
     assert [site.rate for site in dropout_sites(model)] == [0.4, 0.3], "the model is left alone"
+
+
+def test_a_model_for_raw_columns_is_swept_as_the_model_that_was_trained(tmp_path):
+    people = pd.DataFrame({"age": range(20, 60), "job": ["nurse", "cook", None, "cook"] * 10})
+    data = as_dataset(people.assign(income=["low", "high"] * 20), target="income")
+    model = build_mlp(input_shape=data.input_shape, num_classes=2, units=(4,), hidden_rates=(0.5,))
+    data.model_for_raw_columns(model).save(tmp_path / "best.keras")
+    best = keras.saving.load_model(tmp_path / "best.keras")
+    of_best, of_model = (plan_rate_sweep(each, data, rates=0.3) for each in (best, model))
+    assert of_best.describe()["settings"] == of_model.describe()["settings"]
+    of_best.check()
 
 
 def test_varying_one_site_leaves_the_others_unchanged(model, few_digits):

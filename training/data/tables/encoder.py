@@ -86,11 +86,12 @@ class TableEncoder:
         return whole
 
 
-def without_encoder(model: keras.Model) -> keras.Model:
-    """Return the model that was trained, if a model encodes raw columns before it.
+def without_encoder(model: keras.Model, encoder: TableEncoder | None) -> keras.Model:
+    """Return the model that is trained on data, if a model encodes raw columns before it.
 
     Args:
         model: any model, such as what `TableEncoder.prepend_to` returned, also after it was saved.
+        encoder: that of the data; None if they are given to the model as they are.
 
     Returns:
         The model that takes the features, compiled like the given one; any other model as it is.
@@ -98,7 +99,7 @@ def without_encoder(model: keras.Model) -> keras.Model:
     from dropout_zoo.models.graph.compilation import compile_like
 
     layers = model.layers
-    if not any(layer.name.rstrip("_") == _NAME for layer in layers):
+    if encoder is None or not any(layer.name.rstrip("_") == _NAME for layer in layers):
         return model
     trained = next((layer for layer in layers if layer.name == model.name), model)
     compile_like(model, trained)
