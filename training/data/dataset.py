@@ -213,18 +213,15 @@ class Dataset:
                 f"{type(self.train[0]).__name__} of arrays; give the targets as y"
             )
         parts = {name: (x, x.reshape(len(x), -1)) for name, (x, _) in self.parts().items()}
-        return Dataset(
+        return replace(
+            self,
             train=parts["train"],
             validation=parts["validation"],
             test=parts.get("test"),
             task="reconstruction",
-            source=self.source,
-            sample_weight=self.sample_weight,
-            validation_weight=self.validation_weight,
-            validation_drawn=self.validation_drawn,
-            batch_size=self.batch_size,
-            columns=self.columns,
-            encoder=self.encoder,
+            num_classes=None,
+            class_names=None,
+            target_shape=(),
         )
 
     def model_for_raw_columns(self, model: keras.Model) -> keras.Model:
