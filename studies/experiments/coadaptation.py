@@ -65,7 +65,7 @@ def plan_coadaptation(
         sites: where a single rate applies; see `learning_curves`.
         examples: number of validation examples on which the units are measured; all where there
             are fewer.
-        num_seeds: number of seeds of each setting.
+        num_seeds: number of seeds on which each setting is trained.
         **settings: how each model is trained; see `TrainSettings`. The best epoch is measured.
 
     Returns:

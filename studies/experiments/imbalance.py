@@ -47,7 +47,7 @@ def plan_imbalance_sweep(
         ratios: one training example of the class in this many is kept; 1 keeps all.
         rates: what is compared with no dropout; see `learning_curves`.
         sites: where a single rate applies; see `learning_curves`.
-        num_seeds: number of seeds of each setting.
+        num_seeds: number of seeds on which each setting is trained.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:

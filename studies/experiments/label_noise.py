@@ -50,7 +50,7 @@ def plan_label_noise_sweep(
             every setting and seed.
         rates: what is compared with no dropout; see `learning_curves`.
         sites: where a single rate applies; see `learning_curves`.
-        num_seeds: number of seeds of each setting.
+        num_seeds: number of seeds on which each setting is trained.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:

@@ -41,7 +41,7 @@ def plan_learning_curves(
             `sites`, rates by site path, or None for the model's own rates.
         sites: where a single rate applies: ``"all"``, a placement such as ``"hidden"``, or the
             path of a site; the other sites keep their rates.
-        num_seeds: number of seeds of each setting.
+        num_seeds: number of seeds on which each setting is trained.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
@@ -103,7 +103,7 @@ def plan_epoch_sweep(
         dataset: the data; see `as_dataset`.
         rates: what is compared with no dropout; see `learning_curves`.
         sites: where a single rate applies; see `learning_curves`.
-        num_seeds: number of seeds of each setting.
+        num_seeds: number of seeds on which each setting is trained.
         **settings: how each model is trained; see `TrainSettings`. The default is 100 epochs.
 
     Returns:

@@ -48,7 +48,7 @@ def plan_placement_sweep(
         dataset: the data; see `as_dataset`.
         rates: rate (fraction dropped, in [0, 1)) by placement, where it differs from the default:
             input 0.2, convolutional 0.25, recurrent 0.25, hidden 0.5.
-        num_seeds: number of seeds of each setting.
+        num_seeds: number of seeds on which each setting is trained.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:

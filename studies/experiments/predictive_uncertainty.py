@@ -71,7 +71,7 @@ def plan_predictive_uncertainty(
             ensemble.
         examples: number of test examples on which the predictors are measured; all where there
             are fewer.
-        num_seeds: number of seeds of each setting.
+        num_seeds: number of seeds on which each setting is trained.
         **settings: how each model is trained; see `TrainSettings`. The best epoch is measured.
 
     Returns:

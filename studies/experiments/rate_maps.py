@@ -44,7 +44,7 @@ def plan_rate_width_map(
         widths: factors on the widths of the hidden layers, larger than 0.
         rates: rates (fractions dropped, in [0, 1)) at all hidden sites; 0 is added.
         units: widths at a factor of 1; None for the builder's own.
-        num_seeds: number of seeds of each setting.
+        num_seeds: number of seeds on which each setting is trained.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
@@ -119,7 +119,7 @@ def plan_rate_size_map(
         sites: ``"all"``, a placement, or a path; the other sites have no dropout.
         subsets: ``"fresh"`` or ``"shared"`` examples; see `data_size_sweep`.
         max_epoch_factor: limit of the epochs on smaller sets; see `data_size_sweep`.
-        num_seeds: number of seeds of each setting.
+        num_seeds: number of seeds on which each setting is trained.
         **settings: how each model is trained; see `TrainSettings`. The epochs are those of the
             training runs on all examples.
 

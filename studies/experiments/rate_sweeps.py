@@ -72,7 +72,7 @@ def plan_rate_sweep(
             (Srivastava et al. 2014, Fig. 9b), and needs `sites` to be ``"hidden"`` or ``"all"``.
             A sequence of both compares them.
         units: widths of the hidden layers at a rate of 0; None for the model's own.
-        num_seeds: number of seeds of each setting.
+        num_seeds: number of seeds on which each setting is trained.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
@@ -166,7 +166,7 @@ def plan_rate_grid(
         second: placement or path of the second group.
         first_rates: rates of the first group (fractions dropped, in [0, 1)); 0 is added.
         second_rates: rates of the second group.
-        num_seeds: number of seeds of each setting.
+        num_seeds: number of seeds on which each setting is trained.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:

@@ -54,7 +54,7 @@ def plan_robustness(
             ``"gaussian noise"`` and ``"missing pixels"``.
         rates: what is compared with no dropout; see `learning_curves`.
         sites: where a single rate applies; see `learning_curves`.
-        num_seeds: number of seeds of each setting.
+        num_seeds: number of seeds on which each setting is trained.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:

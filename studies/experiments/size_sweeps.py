@@ -65,7 +65,7 @@ def plan_data_size_sweep(
             choice; ``"shared"`` draws the same for all seeds, which takes less time.
         max_epoch_factor: smaller sets are trained for more epochs so that they get as many updates
             as the full set; the number of epochs grows by at most this factor; at least 1.
-        num_seeds: number of seeds of each setting.
+        num_seeds: number of seeds on which each setting is trained.
         **settings: how each model is trained; see `TrainSettings`. The epochs are those of the
             training runs on all examples.
 
@@ -132,7 +132,7 @@ def plan_capacity_sweep(
             for an eighth to four times the builder's own widths, and for half and twice as many
             layers.
         rates: rates (fractions dropped, in [0, 1)) at all hidden sites; 0 is added.
-        num_seeds: number of seeds of each setting.
+        num_seeds: number of seeds on which each setting is trained.
         **settings: how each model is trained; see `TrainSettings`.
 
     Returns:
@@ -211,7 +211,7 @@ def plan_by_size(
         sites: the sites of the settings.
         subsets: how the examples are drawn.
         max_epoch_factor: limit of the factor by which small sets get more epochs.
-        num_seeds: number of seeds of each setting.
+        num_seeds: number of seeds on which each setting is trained.
         training: how each model is trained.
         settings_of: returns the settings of a `TrainingSetup`, called with `level`, `factors` and
             `seeds` as well.
