@@ -359,7 +359,7 @@ def _label(measured: Mapping[str, Measured]) -> str:
         return OVER_REGULARIZED if fits else UNDERFITTING
     if not rise.above and _may_be_held_back(measured):
         return UNDECIDED  # more dropout or less: the remedies are opposite
-    if rise.above or (gap.above and fall.below):
+    if rise.above or (gap.above and not fall.above):
         return OVERFITTING
     if not gap.above and error is not None and error.above:
         return UNDERFITTING
