@@ -172,11 +172,11 @@ plt.show()
 show(size_gaps)
 
 # %% [markdown]
-# The verdict on each setting compares four measurements with thresholds: the gap (in accuracy, at
-# the end of training), the rise of the validation loss after its minimum, its fall at the end, and
-# how far training and validation fall short of the same setting without dropout (`deficit`, and
-# `advantage` where validation is better). If an interval includes its threshold, the verdict is
-# "undecided".
+# The verdict on each setting compares measurements with thresholds: the gap (in accuracy, at the
+# end of training), the rise of the validation loss after its minimum, its fall at the end, the
+# training error, and how far training and validation fall short of the same setting without
+# dropout (`deficit`, and `advantage` where validation is better). If an interval includes its
+# threshold, the verdict is "undecided".
 
 # %%
 show_verdicts(sizes)

@@ -154,10 +154,10 @@ plt.show()
 #
 # The verdict on each rate rests on measured quantities alone, with dropout off: the gap between
 # training and validation accuracy at the end, the rise of the validation loss after its minimum,
-# its fall at the end, and how far training and validation fall short of the best rate (`deficit`
-# and, where validation is better, `advantage`, in units of the validation loss). The best rate
-# itself is compared with no dropout. If an interval includes its threshold, the verdict is
-# "undecided".
+# its fall at the end, the training error, and how far training and validation fall short of the
+# best of the other rates (`deficit` and, where validation is better, `advantage`, in units of the
+# validation loss), which is chosen for each seed on the remaining seeds. If an interval includes
+# its threshold, the verdict is "undecided".
 
 # %%
 table = pd.DataFrame(

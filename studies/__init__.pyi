@@ -39,7 +39,12 @@ from .experiments.size_sweeps import (
     plan_capacity_sweep,
     plan_data_size_sweep,
 )
-from .paired_tests import PairedDifference, holm_differences, paired_difference
+from .paired_tests import (
+    PairedDifference,
+    holm_differences,
+    may_be_best,
+    paired_difference,
+)
 from .plan import Execution, StudyPlan
 from .result import StudyResult, TrainingStudyResult
 from .thresholds import Thresholds
@@ -78,6 +83,7 @@ __all__ = [
     "imbalance_sweep",
     "label_noise_sweep",
     "learning_curves",
+    "may_be_best",
     "monte_carlo",
     "monte_carlo_convergence",
     "paired_difference",

@@ -7,21 +7,23 @@ from collections.abc import Iterable
 import pandas as pd
 
 
-def accuracy_name(columns: Iterable[object]) -> str | None:
-    """Find the accuracy among the columns of learning curves.
+def accuracy_names(columns: Iterable[object]) -> list[str]:
+    """Find the accuracies among the columns of learning curves.
 
     Args:
         columns: names of columns, with the prefixes ``train_`` and ``val_``.
 
     Returns:
-        Its name without prefix; None where no accuracy was measured.
+        Their names without prefix; several for a model with several outputs.
     """
     names = [str(column) for column in columns]
-    for name in names:
-        # Keras names accuracies by their kind: binary_accuracy, sparse_categorical_accuracy.
-        if name.endswith(("accuracy", "acc")) and f"val_{name}" in names:
-            return name
-    return None
+    # Keras names accuracies by their kind: binary_accuracy, sparse_categorical_accuracy.
+    return [name for name in names if name.endswith(("accuracy", "acc")) and f"val_{name}" in names]
+
+
+def accuracy_name(columns: Iterable[object]) -> str | None:
+    """Find the first accuracy among the columns of learning curves; None where there is none."""
+    return next(iter(accuracy_names(columns)), None)
 
 
 def display_names(metric: str) -> tuple[str, str]:

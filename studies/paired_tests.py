@@ -141,6 +141,54 @@ def holm_differences(
     return {name: corrected[name] for name in values}
 
 
+def may_be_best(
+    values: Mapping[str, Sequence[float]], direction: str, level: float = DEFAULT_LEVEL
+) -> list[str]:
+    """Select the settings that may be the best: no other one is reliably better.
+
+    Hsu's comparison with the best (1984, The Annals of Statistics 12:1136-1144), with paired
+    differences and Bonferroni's correction: a setting is left out where one of the others is better
+    than it in a one-sided test at ``(1 - level)`` divided by the number of others. The truly best
+    setting is among those returned with a probability of at least `level`, although it is not
+    known which one that is.
+
+    Args:
+        values: one value per pair, such as one per seed, by name of the setting; NaN where there is
+            none.
+        direction: ``"min"`` or ``"max"``: which values are better.
+        level: confidence level, in (0, 1).
+
+    Returns:
+        Their names, in the order given; all of them with a single pair.
+
+    Example:
+        >>> from dropout_zoo.studies import may_be_best
+        >>> losses = {
+        ...     "rate 0.0": [0.34, 0.35, 0.36, 0.33],
+        ...     "rate 0.2": [0.27, 0.29, 0.28, 0.26],
+        ...     "rate 0.3": [0.28, 0.27, 0.29, 0.27],
+        ... }
+        >>> may_be_best(losses, "min")
+        ['rate 0.2', 'rate 0.3']
+    """
+    sign = 1.0 if direction == "max" else -1.0
+    scores = {name: sign * np.asarray(given, float) for name, given in values.items()}
+    # The lower end of an interval of this level is a one-sided test's.
+    each = 1 - 2 * (1 - level) / max(len(scores) - 1, 1)
+    return [
+        name
+        for name, own in scores.items()
+        if not any(_is_better(other, own, each) for other in scores.values() if other is not own)
+    ]
+
+
+def _is_better(values: np.ndarray, baseline: np.ndarray, level: float) -> bool:
+    both = np.isfinite(values) & np.isfinite(baseline)
+    if both.sum() < 2:
+        return False
+    return paired_difference(values[both].tolist(), baseline[both].tolist(), level).low > 0
+
+
 def t_half_width(values: Sequence[float], level: float) -> float:
     """Compute half the width of Student's confidence interval of a mean.
 

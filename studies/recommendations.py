@@ -31,21 +31,50 @@ def next_steps(
         return _against_overfitting(measured, rate, best_rate)
     if label == "underfitting":
         return _against_underfitting(measured, rate, best_rate)
+    if label == "over-regularized":
+        return [_held_back(measured, rate, best_rate)]
     if label == "undecided":
         if num_seeds == 1:
             return ["train on more seeds: a single seed gives no confidence interval"]
-        wide = [name for name, value in measured.items() if not (value.above or value.below)]
-        reason = (
-            f"the confidence intervals of the {', '.join(wide[:-1])} and {wide[-1]} include their "
-            "thresholds"
-            if len(wide) > 1
-            else f"the confidence interval of the {wide[0]} includes its threshold"
-        )
+        reason = why_undecided(measured, seeds)
+        if _still_falls_with_a_gap(measured):
+            return [f"train longer: {reason}"]
         return [
             f"train on more than {num_seeds} seeds, or measure on more validation examples: "
             f"{reason}"
         ]
     return []
+
+
+def why_undecided(measured: Mapping[str, Measured], seeds: int) -> str:
+    """Say what keeps a verdict from being decided.
+
+    Args:
+        measured: its measured quantities by name.
+        seeds: number of seeds.
+
+    Returns:
+        Part of a sentence.
+    """
+    if seeds == 1:
+        return "a single seed gives no confidence interval"
+    if _still_falls_with_a_gap(measured):
+        return "the validation loss still falls, so the gap at the end of training is not known"
+    wide = [
+        name.replace("_", " ")
+        for name, value in measured.items()
+        if not (value.above or value.below)
+    ]
+    if len(wide) == 1:
+        return f"the confidence interval of the {wide[0]} includes its threshold"
+    return (
+        f"the confidence intervals of the {', '.join(wide[:-1])} and {wide[-1]} include their "
+        "thresholds"
+    )
+
+
+def _still_falls_with_a_gap(measured: Mapping[str, Measured]) -> bool:
+    return measured["gap"].above and measured["fall"].above
 
 
 def _against_overfitting(
@@ -85,17 +114,32 @@ def _against_underfitting(
     measured: Mapping[str, Measured], rate: float | None, best_rate: float | None
 ) -> list[str]:
     gap, fall = measured["gap"], measured["fall"]
-    lower = "lower the dropout rate" if rate else "widen the model"
-    if rate is not None and best_rate is not None and rate > best_rate:
-        lower += f" to {rate_text(best_rate)}, the best here"
     if fall.above:
         return [
             f"the validation loss still falls at the end, by {fall.mean:.1%}, and the gap is "
-            f"{gap.mean:.3g}: train longer, or {lower}"
+            f"{gap.mean:.3g}: train longer, or {_lower(rate, best_rate)}"
         ]
-    # Only a comparison with a reference leads here.
+    if "deficit" in measured and measured["deficit"].above and measured["advantage"].below:
+        return [_held_back(measured, rate, best_rate)]
+    larger = f"{_lower(rate, best_rate)}, or widen the model" if rate else "widen the model"
     return [
+        f"{measured['train_error'].mean:.0%} of the training examples are misclassified with "
+        f"dropout off: {larger}, unless that many labels are wrong"
+    ]
+
+
+def _held_back(
+    measured: Mapping[str, Measured], rate: float | None, best_rate: float | None
+) -> str:
+    return (
         "with dropout off, the training loss exceeds the reference by "
         f"{measured['deficit'].mean:.0%} of the validation loss, and validation is no better: "
-        f"{lower}"
-    ]
+        f"{_lower(rate, best_rate)}"
+    )
+
+
+def _lower(rate: float | None, best_rate: float | None) -> str:
+    lower = "lower the dropout rate" if rate else "widen the model"
+    if rate is not None and best_rate is not None and rate > best_rate:
+        lower += f" to {rate_text(best_rate)}, the best here"
+    return lower

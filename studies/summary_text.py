@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pandas as pd
 
 from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.control_names import one_or_more
-from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL, PairedDifference
+from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL, PairedDifference, may_be_best
 from dropout_zoo.studies.result import GAIN_COLUMNS, TrainingStudyResult
 from dropout_zoo.studies.training_ends import length_sentences
 from dropout_zoo.training.objective import Objective
@@ -34,26 +34,23 @@ def ranked(means: pd.DataFrame, objective: Objective) -> pd.DataFrame:
     return known.sort_values("mean", ascending=objective.direction == "min", kind="stable")
 
 
-def within_one_standard_error(means: pd.DataFrame, objective: Objective) -> pd.DataFrame:
-    """Select the settings within one standard error of the best one.
-
-    The rule of Breiman et al. 1984 (Hastie et al. 2009, The Elements of Statistical Learning,
-    Section 7.10): a setting within one standard error of the best mean may be as good.
+def settings_that_may_be_best(
+    result: TrainingStudyResult, settings: Iterable[str], objective: Objective | None = None
+) -> list[str]:
+    """Select, among some settings of a study, those that may be the best: see `may_be_best`.
 
     Args:
-        means: from `TrainingStudyResult.means`.
-        objective: what they are judged by.
+        result: the result.
+        settings: their names.
+        objective: what they are judged by; None for the study's own objective.
 
     Returns:
-        The rows within one standard error, best first; only the best one if it has a single seed.
+        Their names, in the order given.
     """
-    order = ranked(means, objective)
-    if order.empty:
-        return order
-    best = order.iloc[0]
-    error = 0.0 if math.isnan(best["error"]) else best["error"]
-    worse_by = (order["mean"] - best["mean"]).abs()
-    return order[worse_by <= error]
+    objective = objective or result.objective
+    table = result.scores().pivot_table(index="seed", columns="setting", values=objective.name)
+    values = {name: table[name].tolist() for name in settings if name in table}
+    return may_be_best(values, objective.direction)
 
 
 def best_sentence(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -> str:

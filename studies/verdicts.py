@@ -1,4 +1,4 @@
-"""Verdicts on learning curves: underfitting, balanced, overfitting, diverged, or undecided."""
+"""Verdicts on learning curves: underfitting, over-regularized, balanced, overfitting, ..."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ import pandas as pd
 from scipy import stats
 
 from dropout_zoo.models.wording import count_of
-from dropout_zoo.studies.metric_names import accuracy_name
+from dropout_zoo.studies.metric_names import accuracy_names
 from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL, t_half_width
-from dropout_zoo.studies.recommendations import next_steps
+from dropout_zoo.studies.recommendations import next_steps, why_undecided
 from dropout_zoo.studies.result import TrainingStudyResult
+from dropout_zoo.studies.summary_text import ranked
 from dropout_zoo.studies.thresholds import Measured, Thresholds
+from dropout_zoo.training.objective import Objective
 
-UNDERFITTING, BALANCED, OVERFITTING, DIVERGED, UNDECIDED = (
-    "underfitting", "balanced", "overfitting", "diverged", "undecided",
+UNDERFITTING, OVER_REGULARIZED, BALANCED, OVERFITTING, DIVERGED, UNDECIDED = (
+    "underfitting", "over-regularized", "balanced", "overfitting", "diverged", "undecided",
 )  # fmt: skip
+
+
+_VALIDATION_LOSS = Objective("val_loss", "min")
 
 
 @dataclass(frozen=True)
@@ -27,11 +32,11 @@ class Verdict:
     """The diagnosis of the learning curves of one setting.
 
     Attributes:
-        label: ``"underfitting"``, ``"balanced"``, ``"overfitting"``, ``"diverged"`` or
-            ``"undecided"``.
+        label: ``"underfitting"``, ``"over-regularized"``, ``"balanced"``, ``"overfitting"``,
+            ``"diverged"`` or ``"undecided"``.
         sentence: the label with the numbers it is based on.
-        measured: the measured quantities by name: ``gap``, ``rise``, ``fall``, and with a
-            reference ``deficit`` and ``advantage``.
+        measured: the measured quantities by name: ``gap``, ``rise``, ``fall``, ``train_error``
+            where an accuracy was measured, and with a reference ``deficit`` and ``advantage``.
         next_steps: what to try next, one sentence each.
         num_seeds: number of seeds with finite losses.
 
@@ -64,14 +69,18 @@ def verdict(
     dropout off, their gap, and the trend of the validation loss before and after its minimum,
     each with Student's confidence interval over the seeds. In this order, a setting
 
-    - underfits if its training loss is above that of the reference, without any advantage on the
-      validation set;
-    - overfits if its gap or rise is above the threshold;
-    - underfits if gap and rise are below their thresholds, but the validation loss still falls at
-      the end;
-    - is balanced if all are below their thresholds.
+    - is held back if its training loss is above that of the reference, without any advantage on
+      the validation set: it underfits if its training error is high (without an accuracy: if its
+      gap is not), and is over-regularized otherwise;
+    - overfits if the validation loss rises after its minimum, or if the gap is wide and the
+      validation loss no longer falls at the end;
+    - underfits if the training error is high and the gap is not wide, whatever the reference, or
+      if the gap is small and the validation loss still falls at the end;
+    - is balanced if everything is below its threshold.
 
-    It is undecided if an interval includes its threshold.
+    It is undecided if an interval includes its threshold; if the training loss is above that of the
+    reference and it is open whether that has an advantage; or if the gap is wide but the validation
+    loss still falls, since the gap at the end of training is not known then.
 
     Args:
         curves: one row per epoch and seed: ``seed``, ``epoch``, ``train_loss`` (dropout off),
@@ -131,9 +140,12 @@ def verdict(
     if reference is not None:
         measured |= _against(finite, reference, limits, level)
     label = UNDECIDED if len(sound) == 1 else _label(measured)
+    named = label
+    if label == UNDECIDED:
+        named += f", because {why_undecided(measured, len(sound))}"
     return Verdict(
         label,
-        _sentence(label, measured, len(sound), lost),
+        _sentence(named, measured, len(sound), lost),
         measured,
         tuple(next_steps(label, measured, len(sound), rate, best_rate)),
         len(sound),
@@ -148,9 +160,9 @@ def verdict_by_setting(
 ) -> dict[str, Verdict]:
     """Compute the verdict on every setting of a study.
 
-    The reference of a setting is its control. In the result of `rate_sweep` it is the rate with
-    the lowest validation loss, except for that rate itself: a higher rate underfits if its
-    training loss is higher and its validation loss no lower.
+    The reference of a setting is its control. In the result of `rate_sweep` it is, for each seed,
+    the other rate with the lowest validation loss on the remaining seeds: what was chosen on some
+    seeds is compared on another.
 
     Args:
         result: the study.
@@ -176,17 +188,19 @@ def verdict_by_setting(
         )
     verdicts = {}
     examples = result.settings["data"]["examples"]["validation"]
-    best = _best_by_series(result)
+    sweeps = _settings_by_series(result)
     for name in dict.fromkeys(result.data["setting"]):
         curves = result.curves(name)
         control = result.controls.get(name)
+        reference = None if control is None else result.curves(control)
         best_rate = None
-        if name in best:
-            best_name, best_rate = best[name]
-            control = control if name == best_name else best_name
+        if name in sweeps:
+            reference = _best_of_others(result, name, sweeps[name])
+            best = ranked(result.means("val_loss"), _VALIDATION_LOSS)
+            best_rate = float(best[best["setting"].isin(sweeps[name])]["rate"].iloc[0])
         verdicts[name] = verdict(
             curves,
-            reference=None if control is None else result.curves(control),
+            reference=reference,
             rate=_rate(curves) if best_rate is None else float(curves["rate"].iloc[0]),
             best_rate=best_rate,
             examples=examples,
@@ -202,18 +216,28 @@ def _rate(curves: pd.DataFrame) -> float | None:
     return float(rates.iloc[0].max()) if rates.shape[1] else None
 
 
-def _best_by_series(result: TrainingStudyResult) -> dict[str, tuple[str, float]]:
-    """For each setting of a rate sweep, the best setting of its series, and that one's rate."""
+def _settings_by_series(result: TrainingStudyResult) -> dict[str, list[str]]:
+    """For each setting of a rate sweep, those of its series, if there are others."""
     if result.kind != "rate_sweep":
         return {}
-    found = {}
     means = result.means("val_loss")
+    found = {}
     for _, group in means[means["mean"].notna()].groupby("series"):
-        best = group.loc[group["mean"].idxmin()]
         if len(group) > 1:
-            for name in group["setting"]:
-                found[str(name)] = str(best["setting"]), float(best["rate"])
+            found |= {str(name): list(group["setting"]) for name in group["setting"]}
     return found
+
+
+def _best_of_others(result: TrainingStudyResult, name: str, series: Sequence[str]) -> pd.DataFrame:
+    """For each seed, the curves of the other setting that is best on the remaining seeds."""
+    others = result.scores().query("setting in @series and setting != @name")
+    losses = others.pivot_table(index="seed", columns="setting", values="val_loss")
+    chosen = []
+    for seed in losses.index:
+        remaining = losses.drop(index=seed) if len(losses) > 1 else losses
+        curves = result.curves(str(remaining.mean().idxmin()))
+        chosen.append(curves[curves["seed"] == seed])
+    return pd.concat(chosen, ignore_index=True)
 
 
 def _check_columns(curves: pd.DataFrame) -> None:
@@ -254,14 +278,16 @@ def _ends(group: pd.DataFrame, window: float) -> tuple[pd.DataFrame, pd.DataFram
 def _measure(
     curves: pd.DataFrame, limits: Thresholds, level: float, examples: int | None
 ) -> dict[str, Measured]:
-    accuracy = accuracy_name(curves.columns)
-    gaps, rises, falls, hits = [], [], [], []
+    accuracies = accuracy_names(curves.columns)
+    gaps, rises, falls, hits, misses = [], [], [], [], []
     for _, group in curves.groupby("seed"):
         last, before = _ends(group, limits.window)
         train, validation = last["train_loss"].mean(), last["val_loss"].mean()
-        if accuracy:
-            hits.append(last[f"val_{accuracy}"].mean())
-            gaps.append(last[f"train_{accuracy}"].mean() - hits[-1])
+        if accuracies:
+            hits.append(_mean_over_outputs(last, "val", accuracies))
+            fitted = _mean_over_outputs(last, "train", accuracies)
+            misses.append(1 - fitted)
+            gaps.append(fitted - hits[-1])
         else:
             gaps.append((validation - train) / max(abs(validation), 1e-12))
         # Averaged like the end of the curve: the lowest single epoch is too low by chance.
@@ -274,11 +300,19 @@ def _measure(
     if examples and hits:
         share = float(np.clip(np.mean(hits), 0, 1))
         sampling_error = math.sqrt(share * (1 - share) / examples)
-    return {
-        "gap": _interval(gaps, limits.gap if accuracy else limits.loss_gap, level, sampling_error),
+    wide = limits.gap if accuracies else limits.loss_gap
+    measured = {
+        "gap": _interval(gaps, wide, level, sampling_error),
         "rise": _interval(rises, limits.rise, level),
         "fall": _interval(falls, limits.fall, level),
     }
+    if misses:
+        measured["train_error"] = _interval(misses, limits.train_error, level)
+    return measured
+
+
+def _mean_over_outputs(epochs: pd.DataFrame, part: str, accuracies: Sequence[str]) -> float:
+    return float(epochs[[f"{part}_{name}" for name in accuracies]].to_numpy(float).mean())
 
 
 def _against(
@@ -319,31 +353,49 @@ def _interval(
 
 def _label(measured: Mapping[str, Measured]) -> str:
     gap, rise, fall = measured["gap"], measured["rise"], measured["fall"]
-    deficit, advantage = measured.get("deficit"), measured.get("advantage")
-    unclear = False
-    if deficit is not None and advantage is not None:
-        if deficit.above and advantage.below:
-            return UNDERFITTING
-        unclear = not deficit.below and not advantage.above
-    if gap.above or rise.above:
+    error = measured.get("train_error")
+    if _is_held_back(measured):
+        fits = gap.above if error is None else not error.above
+        return OVER_REGULARIZED if fits else UNDERFITTING
+    if not rise.above and _may_be_held_back(measured):
+        return UNDECIDED  # more dropout or less: the remedies are opposite
+    if rise.above or (gap.above and not fall.above):
         return OVERFITTING
-    if not (gap.below and rise.below):
-        return UNDECIDED
-    if fall.above:
+    if not gap.above and error is not None and error.above:
         return UNDERFITTING
-    return BALANCED if fall.below and not unclear else UNDECIDED
+    if gap.below and fall.above:
+        return UNDERFITTING
+    return BALANCED if _is_at_rest(measured) else UNDECIDED
+
+
+def _is_held_back(measured: Mapping[str, Measured]) -> bool:
+    return "deficit" in measured and measured["deficit"].above and measured["advantage"].below
+
+
+def _may_be_held_back(measured: Mapping[str, Measured]) -> bool:
+    return "deficit" in measured and measured["deficit"].above and not measured["advantage"].above
+
+
+def _is_at_rest(measured: Mapping[str, Measured]) -> bool:
+    """Whether all is below its threshold; a reference matters only if it does better."""
+    compared = {"deficit", "advantage"} & measured.keys()
+    unclear = compared and not (measured["deficit"].below or measured["advantage"].above)
+    return not unclear and all(
+        value.below for name, value in measured.items() if name not in compared
+    )
 
 
 _NAMES = {
     "gap": "gap between training and validation (dropout off)",
     "rise": "rise of the validation loss after its minimum",
     "fall": "fall of the validation loss at the end",
+    "train_error": "training error (dropout off)",
     "deficit": "excess of the training loss over the reference",
     "advantage": "improvement of the lowest validation loss over the reference",
 }
 
 
-def _sentence(label: str, measured: Mapping[str, Measured], num_seeds: int, lost: int) -> str:
+def _sentence(named: str, measured: Mapping[str, Measured], num_seeds: int, lost: int) -> str:
     numbers = "; ".join(f"{_NAMES[name]} {value}" for name, value in measured.items())
-    text = f"{label}: {numbers}; {count_of(num_seeds, 'seed')}"
+    text = f"{named}: {numbers}; {count_of(num_seeds, 'seed')}"
     return f"{text}; {count_of(lost, 'more seed')} diverged or failed." if lost else f"{text}."

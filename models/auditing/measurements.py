@@ -46,8 +46,8 @@ class Measurements:
         metrics: one metric per seed.
         variance_ratios: by path of a site, the path of the batch normalization after it and the
             variance of its inputs in training, divided by that at inference.
-        verdict: ``"overfitting"``, or ``"underfitting"`` if the training loss is worse than that of
-            the control without dropout.
+        verdict: ``"overfitting"``, or ``"underfitting"`` or ``"over-regularized"`` if the training
+            loss is worse than that of the control without dropout.
         sentence: the verdict in words.
         verdict_numbers: the numbers that it is based on.
         advice: what to do about it.

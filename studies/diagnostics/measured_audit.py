@@ -27,7 +27,13 @@ from dropout_zoo.studies.diagnostics.output_checks import (
     is_always_one,
 )
 from dropout_zoo.studies.diagnostics.variance_shift import variance_ratios
-from dropout_zoo.studies.verdicts import OVERFITTING, UNDECIDED, UNDERFITTING, verdict
+from dropout_zoo.studies.verdicts import (
+    OVER_REGULARIZED,
+    OVERFITTING,
+    UNDECIDED,
+    UNDERFITTING,
+    verdict,
+)
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.structures import take
@@ -278,14 +284,14 @@ class _MeasuredAudit:
         # Dropout slows training down: until the control has converged it is too early to judge.
         fall = verdict(_curves(control or own)).measured.get("fall")
         ended = self.epochs > 1 and fall is not None and fall.mean <= fall.threshold
-        held_back = found.label == UNDERFITTING and "deficit" in above
+        held_back = found.label in (UNDERFITTING, OVER_REGULARIZED) and "deficit" in above
         if found.label == OVERFITTING or (held_back and ended):
             reasons = [f"{_MEASURED[name]} {above[name]}" for name in _MEASURED if name in above]
             self.measured.verdict = found.label
             self.measured.sentence = f"{found.label}: {'; '.join(reasons)}"
             self.measured.verdict_numbers = numbers
             self.measured.advice = "; ".join(found.next_steps)
-        elif found.label in (UNDERFITTING, UNDECIDED):
+        elif found.label in (UNDERFITTING, OVER_REGULARIZED, UNDECIDED):
             # The short training may be the cause, rather than the model.
             trained = f"{count_of(self.epochs, 'epoch')} on {count_of(self.num_seeds, 'seed')}"
             self.limits.append(

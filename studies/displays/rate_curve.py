@@ -11,7 +11,15 @@ from matplotlib.axes import Axes
 
 from dropout_zoo.studies.displays.base import CurveDisplay, CurveStyles, means_over_seeds
 from dropout_zoo.studies.displays.matplotlib_internals import SecondaryAxis
-from dropout_zoo.studies.displays.style import BLACK, GRAY, ORANGE, SKY, setting_style
+from dropout_zoo.studies.displays.style import (
+    BLACK,
+    GRAY,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    SKY,
+    setting_style,
+)
 from dropout_zoo.studies.metric_names import (
     accuracy_name,
     axis_label,
@@ -20,21 +28,32 @@ from dropout_zoo.studies.metric_names import (
     split_part,
 )
 from dropout_zoo.studies.result import TrainingStudyResult
-from dropout_zoo.studies.summary_text import ranked, within_one_standard_error
+from dropout_zoo.studies.summary_text import ranked, settings_that_may_be_best
 from dropout_zoo.studies.thresholds import Thresholds
-from dropout_zoo.studies.verdicts import OVERFITTING, UNDERFITTING, verdict_by_setting
+from dropout_zoo.studies.verdicts import (
+    BALANCED,
+    OVER_REGULARIZED,
+    OVERFITTING,
+    UNDERFITTING,
+    verdict_by_setting,
+)
 
-SHADES = {OVERFITTING: (ORANGE, "//"), UNDERFITTING: (SKY, "..")}
-"""Color and hatch of the rates at which a model over- or underfits."""
+SHADES = {
+    OVERFITTING: (ORANGE, "//"),
+    BALANCED: (GREEN, ""),
+    OVER_REGULARIZED: (PURPLE, "--"),
+    UNDERFITTING: (SKY, ".."),
+}
+"""Color and hatch of the rates with each verdict."""
 
 
 class RateCurveDisplay(CurveDisplay):
     """A metric at the best epoch against the dropout rate.
 
     Each line is the mean over the seeds; the band is one standard deviation, the dots are the
-    seeds. Marked are the best rate, the rates within one standard error of it, and the rates at
-    which the model over- or underfits. `plot` also sets ``keep_axis_``, the twin axis of keep
-    probabilities.
+    seeds. Marked are the best rate, the range of the rates that may be the best (see
+    `may_be_best`), and the verdicts on the rates. `plot` also sets ``keep_axis_``, the twin axis
+    of keep probabilities.
 
     Args:
         points: one row per run: ``series`` (the line it belongs to), ``x`` (the rate) and
@@ -43,7 +62,7 @@ class RateCurveDisplay(CurveDisplay):
         ylabel: label of the vertical axis.
         optimum: rate with the best mean.
         series: the series that contains the optimum; its verdicts are shaded.
-        one_standard_error: smallest and largest rate within one standard error of the optimum.
+        may_be_best: smallest and largest rate that may be the best.
         labels: verdict by rate, for that series.
 
     Example:
@@ -68,14 +87,14 @@ class RateCurveDisplay(CurveDisplay):
         ylabel: str,
         optimum: float,
         series: str,
-        one_standard_error: tuple[float, float],
+        may_be_best: tuple[float, float],
         labels: Mapping[float, str],
     ) -> None:
         super().__init__(points=points, ylabel=ylabel)
         self.training = means_over_seeds(training)
         self.optimum = optimum
         self.series = series
-        self.one_standard_error = one_standard_error
+        self.may_be_best = may_be_best
         self.labels = dict(labels)
 
     @classmethod
@@ -108,7 +127,8 @@ class RateCurveDisplay(CurveDisplay):
         means = result.means(name)
         best = ranked(means, objective).iloc[0]
         series = means[means["series"] == best["series"]]
-        alike = within_one_standard_error(series, objective)["rate"]
+        names = settings_that_may_be_best(result, series["setting"], objective)
+        alike = series[series["setting"].isin(names)]["rate"]
         verdicts = verdict_by_setting(result, thresholds=thresholds)
         scores = result.scores()
         training = f"train_{split_part(name)[1]}"
@@ -118,7 +138,7 @@ class RateCurveDisplay(CurveDisplay):
             ylabel=axis_label(name),
             optimum=float(best["rate"]),
             series=str(best["series"]),
-            one_standard_error=(float(alike.min()), float(alike.max())),
+            may_be_best=(float(alike.min()), float(alike.max())),
             labels={
                 float(row.rate): verdicts[str(row.setting)].label for row in series.itertuples()
             },
@@ -154,13 +174,13 @@ class RateCurveDisplay(CurveDisplay):
             self.optimum, color=GRAY, linestyle="-.", zorder=1,
             label=f"{prefix}best rate {rate_text(self.optimum)}",
         )  # fmt: skip
-        low, high = self.one_standard_error
-        span = "no other rate" if low == high else f"{rate_text(low)} to {rate_text(high)}"
+        low, high = self.may_be_best
+        span = "it alone" if low == high else f"{rate_text(low)} to {rate_text(high)}"
         # Drawn along the bottom: shades already fill the height.
         axis.plot(
             [low, high], [0.02, 0.02], color=GRAY, linewidth=5, solid_capstyle="butt",
             transform=axis.get_xaxis_transform(), marker="|", markersize=12, markeredgewidth=2,
-            label=f"{prefix}within one standard error: {span}",
+            label=f"{prefix}may be the best: {span}",
         )  # fmt: skip
         named: set[str] = set()
         for (left, right), label in _spans(self.labels):

@@ -35,7 +35,7 @@ from dropout_zoo.studies.summary_text import (
     basis_sentences,
     best_sentence,
     ranked,
-    within_one_standard_error,
+    settings_that_may_be_best,
 )
 from dropout_zoo.studies.verdicts import verdict_by_setting
 from dropout_zoo.training.data.adapters import Data, as_dataset
@@ -270,16 +270,17 @@ def _curve_sentences(series: str, means: pd.DataFrame, result: TrainingStudyResu
     if order.empty:
         return []
     best = float(order.iloc[0]["rate"])
-    alike = sorted(within_one_standard_error(means, result.objective)["rate"])
+    names = settings_that_may_be_best(result, means["setting"])
+    alike = sorted(means[means["setting"].isin(names)]["rate"])
     extreme = "lowest" if result.objective.direction == "min" else "highest"
     sentences = [
         f"{series}: the mean {result.objective.name} is {extreme} at rate {rate_text(best)}; "
-        f"rates within one standard error of it: {', '.join(map(rate_text, alike))}."
+        f"rates that may be the best: {', '.join(map(rate_text, alike))}."
     ]
-    if best == max(means["rate"]):
+    if max(means["rate"]) in alike:
         sentences.append(
-            f"{series}: the best rate, {rate_text(best)}, is the largest that was tried; a larger "
-            "one may do better."
+            f"{series}: {rate_text(max(alike))}, the largest rate that was tried, may be the best; "
+            "a larger one may do better."
         )
     return sentences
 
@@ -292,6 +293,6 @@ def _verdict_sentences(result: TrainingStudyResult) -> list[str]:
 
 
 def _conclude_grid(result: TrainingStudyResult) -> list[str]:
-    alike = within_one_standard_error(result.means(), result.objective)["setting"]
-    sentences = [best_sentence(result), f"Within one standard error of it: {'; '.join(alike)}."]
+    alike = settings_that_may_be_best(result, result.means()["setting"])
+    sentences = [best_sentence(result), f"May be the best: {'; '.join(alike)}."]
     return [*sentences, *basis_sentences(result)]

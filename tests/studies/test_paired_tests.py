@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from dropout_zoo.studies import holm_differences, paired_difference
+from dropout_zoo.studies import holm_differences, may_be_best, paired_difference
 
 VALUES = [0.31, 0.28, 0.35, 0.30, 0.33]
 BASELINE = [0.36, 0.30, 0.36, 0.37, 0.35]
@@ -139,3 +139,24 @@ def test_holm_is_never_less_conservative_than_a_single_test(differences):
             assert found[name].excludes_zero == (found[name].p_value < 0.05)
         assert found[name].low <= plain.low
         assert found[name].high >= plain.high
+
+
+def test_the_truly_best_setting_is_nearly_always_among_those_that_may_be_the_best():
+    random = np.random.default_rng(0)
+    means = {"a": 0.0, "b": 0.0, "c": 0.5, "d": 3.0}
+    kept, sizes = 0, []
+    for _ in range(400):
+        shared = random.normal(size=6)  # of the seed, the same for all settings
+        values = {name: mean + shared + random.normal(size=6) for name, mean in means.items()}
+        found = may_be_best(values, "min")
+        kept += "a" in found
+        sizes.append(len(found))
+    assert kept / 400 >= 0.95
+    assert 2 <= np.mean(sizes) < 3.5, "what is far worse is left out"
+
+
+def test_what_may_be_the_best_depends_on_the_direction_and_on_common_seeds():
+    values = {"low": [1.0, 1.1, 0.9, 1.0], "high": [2.0, 2.1, 1.9, math.nan]}
+    assert may_be_best(values, "min") == ["low"]
+    assert may_be_best(values, "max") == ["high"]
+    assert may_be_best({"low": [1.0], "high": [2.0]}, "min") == ["low", "high"]

@@ -1,6 +1,9 @@
 """Verdicts: the label follows from the numbers, and there is none where they do not separate."""
 
+import importlib
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -77,14 +80,65 @@ def test_a_loss_that_still_falls_is_underfitting():
     assert "train longer, or lower the dropout rate" in found.next_steps[0]
 
 
-def test_training_held_back_without_advantage_is_underfitting():
+def test_training_held_back_without_advantage_is_over_regularized_or_underfitting():
     control = curves(FLAT * 0.5, FLAT)
-    found = verdict(curves(FLAT, FLAT * 1.2), reference=control, rate=0.8)
-    assert found.label == "underfitting"
+    found = verdict(curves(FLAT, FLAT * 1.2, gap=0.06), reference=control, rate=0.8)
+    assert found.label == "over-regularized", "5% of the training examples are misclassified"
     assert found.measured["deficit"].above
+    assert found.next_steps[0].endswith("lower the dropout rate")
+    worse = curves(FLAT, FLAT * 1.2, train_accuracy=0.8, val_accuracy=0.79)
+    assert verdict(worse, reference=control, rate=0.8).label == "underfitting"
+    losses = ["seed", "epoch", "train_loss", "val_loss"]
+    without = verdict(curves(FLAT, FLAT * 1.2)[losses], reference=control[losses])
+    assert without.label == "underfitting", "no gap, so nothing was overfitted"
     # The same training loss with a better validation loss is what dropout is for.
     better = verdict(curves(FLAT * 0.75, FLAT * 0.8), reference=control, rate=0.5)
     assert better.label == "balanced"
+
+
+def test_a_high_training_error_is_underfitting_without_any_reference():
+    small = curves(FLAT, FLAT, train_accuracy=0.6, val_accuracy=0.59)
+    for reference in (None, small):
+        found = verdict(small, reference=reference, rate=0.0)
+        assert found.label == "underfitting"
+    assert found.next_steps == (
+        "40% of the training examples are misclassified with dropout off: widen the model, unless "
+        "that many labels are wrong",
+    )
+    assert verdict(small.assign(val_accuracy=0.5)).label == "overfitting"
+
+
+def test_a_wide_gap_is_not_judged_while_the_loss_still_falls():
+    found = verdict(curves(FALLING, FALLING, gap=0.06))
+    assert found.label == "undecided"
+    assert found.sentence.startswith("undecided, because the validation loss still falls")
+    assert found.next_steps[0].startswith("train longer: ")
+
+
+def test_whether_dropout_held_training_back_may_be_undecided():
+    control = curves(FLAT * 0.5, FLAT, gap=0.06)
+    unsure = curves(FLAT, FLAT, gap=0.06, noise=0.01)
+    found = verdict(unsure, reference=control, rate=0.5)
+    assert found.label == "undecided"
+    assert "the confidence interval of the advantage includes its threshold" in found.sentence
+
+
+def test_the_accuracies_of_several_outputs_are_averaged():
+    both = curves(FLAT, FLAT, gap=0.06).rename(columns=lambda name: name.replace("acc", "a_acc"))
+    second = {"b_accuracy": 0.9, "train_b_accuracy": 0.95, "val_b_accuracy": 0.95}
+    found = verdict(both.assign(**second))
+    assert found.measured["gap"].mean == pytest.approx(0.03, abs=0.002)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_verdicts_on_known_regimes_are_right_or_say_why_not(seeds, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    regimes = importlib.import_module("verdict_regimes")
+    found = pd.DataFrame([regimes.judge(regime, seeds, 20) for regime in regimes.REGIMES])
+    assert (found["right"] + found["undecided"]).mean() >= 0.9
+    assert found["wrong"].mean() < 0.03
+    assert found["right"].mean() > 0.7
 
 
 def test_a_small_gap_at_rest_is_balanced():
@@ -176,6 +230,24 @@ def test_in_a_sweep_the_best_rate_is_the_reference(few_digits):
     ]
     assert found["hidden 0.95"].measured["deficit"].mean == pytest.approx(deficit.mean())
     assert found["hidden 0.95"].label == "underfitting"
+
+
+def test_the_reference_on_a_seed_is_chosen_on_the_other_seeds(few_digits):
+    model = build_mlp(units=(8,), hidden_rates=(0.5,))
+    result = rate_sweep(
+        model, few_digits, rates=(0.3, 0.6), epochs=1, num_seeds=3, execution=Execution(workers=1)
+    )
+    losses = {  # by seed; seed 0 alone would choose another reference than seeds 1 and 2
+        NO_DROPOUT: (0.1, 0.6, 0.6), "hidden 0.30": (0.5, 0.4, 0.4), "hidden 0.60": (0.9, 0.9, 0.9)
+    }  # fmt: skip
+    data = result.data.copy()
+    for name, values in losses.items():
+        for seed, value in enumerate(values):
+            data.loc[(data["setting"] == name) & (data["seed"] == seed), "val_loss"] = value
+    found = verdict_by_setting(replace(result, data=data))
+    # On seed 0 with hidden 0.30, on seeds 1 and 2 with no dropout (0.35 against 0.45 elsewhere).
+    expected = np.mean([(0.5 - 0.9) / 0.5, (0.6 - 0.9) / 0.6, (0.6 - 0.9) / 0.6])
+    assert found["hidden 0.60"].measured["advantage"].mean == pytest.approx(expected, rel=1e-5)
 
 
 def test_missing_columns_are_named():

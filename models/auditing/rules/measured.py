@@ -217,10 +217,11 @@ def overfits(measured: Measurements) -> Iterator[Fault]:
 @rule(
     "DZ306",
     "warning",
-    "the model underfits with these rates",
+    "these rates hold training back without any gain",
     why="The training loss, measured with dropout off, is worse than that of the same model "
-    "without dropout, and the validation loss is no better: the rates are too high for this model "
-    "and data, or training is too short for them.",
+    "without dropout, and the validation loss is no better: the model underfits or is "
+    "over-regularized. The rates are too high for this model and data, or training is too short "
+    "for them.",
     source="dropout_zoo.studies.verdict, paired with a control without dropout",
     bad="""
 model = keras.Sequential([
@@ -244,8 +245,8 @@ model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy")
 """,
 )
 def underfits(measured: Measurements) -> Iterator[Fault]:
-    """The studies' verdict is underfitting, in comparison with the control."""
-    if measured.verdict == "underfitting":
+    """The verdict is underfitting or over-regularized, in comparison with the control."""
+    if measured.verdict in ("underfitting", "over-regularized"):
         yield _by_verdict(measured)
 
 

@@ -42,7 +42,7 @@ MADE = {
     },
     "RateCurveDisplay": {
         "points": POINTS, "training": POINTS, "ylabel": "loss", "optimum": 0.2, "series": "a",
-        "one_standard_error": (0.2, 0.5), "labels": {0.2: "overfitting", 0.5: "balanced"},
+        "may_be_best": (0.2, 0.5), "labels": {0.2: "overfitting", 0.5: "balanced"},
     },
     "RatesDisplay": {
         "trials": TRIALS, "panels": {"site": ["site"]}, "controls": {"no dropout": 1.5},

@@ -71,7 +71,7 @@ def test_the_rate_curve_shows_mean_seeds_training_and_optimum(sweep):
     np.testing.assert_allclose(training.get_ydata(), scores.groupby("rate")["train_loss"].mean())
     assert training.get_linestyle() == ":"
     assert drawn[f"best rate {mean.idxmin():.2f}"].get_xdata()[0] == mean.idxmin()
-    assert any(label.startswith("within one standard error: ") for label in drawn)
+    assert any(label.startswith("may be the best: ") for label in drawn)
     assert axis.get_xlabel() == RATE_LABEL
     assert axis.get_ylabel() == "validation loss at the best epoch"
     assert len(axis.collections) >= 1, "the band"
@@ -87,15 +87,17 @@ def test_the_rate_curve_shades_what_the_verdicts_say(sweep):
     display = RateCurveDisplay.from_result(sweep)
     assert display.labels[0.95] == "underfitting"
     axis = display.plot().ax_
-    shades = {patch.get_label(): patch for patch in axis.patches}
-    shade = shades["underfitting"]
+    shade = axis.patches[-1]
+    assert shade.get_label().lstrip("_") == "underfitting"
     left = shade.get_x()
     assert left <= 0.95 <= left + shade.get_width()
     assert left == pytest.approx((0.3 + 0.95) / 2)
     assert shade.get_hatch(), "never color alone"
     display = RateCurveDisplay.from_result(sweep)
     display.labels = {0.0: "overfitting", 0.3: "balanced", 0.95: "undecided"}
-    assert [patch.get_label() for patch in display.plot().ax_.patches] == ["overfitting"]
+    shaded = display.plot().ax_.patches
+    assert [patch.get_label() for patch in shaded] == ["overfitting", "balanced"]
+    assert shaded[0].get_hatch() != shaded[1].get_hatch()
 
 
 def test_the_error_is_drawn_in_percent(sweep):
@@ -230,7 +232,7 @@ def test_marks_name_their_series_if_there_are_several(few_digits):
     )  # fmt: skip
     display = RateCurveDisplay.from_result(result).plot()
     assert display.series in ("hidden_1_dropout", "hidden_2_dropout", NO_DROPOUT)
-    marked = [text for text in legend(display.ax_) if "best rate" in text or "standard" in text]
+    marked = [text for text in legend(display.ax_) if "best rate" in text or "may be" in text]
     assert len(marked) == 2
     assert all(text.startswith(f"{display.series}: ") for text in marked)
 

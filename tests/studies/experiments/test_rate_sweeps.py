@@ -85,7 +85,7 @@ def test_the_summary_names_the_best_setting_and_its_uncertainty(sweep):
     assert best in text.splitlines()[0]
     assert "3 seeds" in text
     assert "Holm" in text
-    assert "within one standard error" in text
+    assert "rates that may be the best: " in text
 
 
 def test_parquet_files_are_complete_and_readable_by_others(sweep, tmp_path):
