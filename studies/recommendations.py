@@ -36,7 +36,7 @@ def next_steps(
     if label == "undecided":
         if num_seeds == 1:
             return ["train on more seeds: a single seed gives no confidence interval"]
-        reason = why_undecided(measured, seeds)
+        reason = why_undecided(measured, num_seeds)
         if _still_falls_with_a_gap(measured):
             return [f"train longer: {reason}"]
         return [
@@ -46,17 +46,17 @@ def next_steps(
     return []
 
 
-def why_undecided(measured: Mapping[str, Measured], seeds: int) -> str:
+def why_undecided(measured: Mapping[str, Measured], num_seeds: int) -> str:
     """Say what keeps a verdict from being decided.
 
     Args:
         measured: its measured quantities by name.
-        seeds: number of seeds.
+        num_seeds: number of seeds.
 
     Returns:
         Part of a sentence.
     """
-    if seeds == 1:
+    if num_seeds == 1:
         return "a single seed gives no confidence interval"
     if _still_falls_with_a_gap(measured):
         return "the validation loss still falls, so the gap at the end of training is not known"
