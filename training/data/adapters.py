@@ -91,7 +91,8 @@ def as_dataset(
     autoencoder, the inputs are the targets. Targets of any other shape, such as several per
     example, masks and labels of sequences, are given to the loss as they are; so are targets in
     dicts, lists or tuples of arrays, for models with several outputs. They are split at random
-    without regard to classes.
+    without regard to classes, and so are inputs without `y`, for a model whose own code computes
+    its loss: by `add_loss`, or a `compute_loss` or `train_step`.
 
     Strings in data frames and tables are categories, and values may be missing. Such columns are
     encoded as numbers by Keras layers, which are adapted to the training set alone:
@@ -104,15 +105,17 @@ def as_dataset(
             data frame; a dict or list of arrays for a model with several inputs; a pair `(x, y)`;
             a pair `((x, y), (x_test, y_test))`, as `keras.datasets` load them; a
             `tf.data.Dataset`, `keras.utils.PyDataset`, PyTorch `DataLoader` or generator of
-            batches `(x, y)` or `(x, y, sample_weight)`, or a function that returns a new one; a
-            `Dataset`; or a name or path for `load_dataset`.
-        y: labels or targets, one per example; a dict or list of them for several outputs.
-        validation_data: pair `(x, y)` or triple `(x, y, sample_weight)` to validate on, or a
-            source of batches; with `target`, a data frame.
+            batches `x`, `(x, y)` or `(x, y, sample_weight)`, or a function that returns a new one;
+            a `Dataset`; or a name or path for `load_dataset`. Two inputs without `y` are given in a
+            dict, or as `((a, b), None)`, because a list or tuple of two is a pair.
+        y: labels or targets, one per example; a dict or list of them for several outputs; None
+            if the model needs none.
+        validation_data: pair `(x, y)` or triple `(x, y, sample_weight)` to validate on, a source of
+            batches or, without `y`, `x` alone; with `target`, a data frame.
         validation_split: fraction of the examples to validate on, in (0, 1). As in `Model.fit`,
             these are the last rows, so that sorted examples must be shuffled beforehand.
-        test_data: pair `(x, y)` of the test set, or a source of batches; with `target`, a data
-            frame.
+        test_data: pair `(x, y)` of the test set, a source of batches or, without `y`, `x` alone;
+            with `target`, a data frame.
         sample_weight: weights of the examples in `x`, 0 or larger. As in `Model.fit`, what is
             split off as a validation set keeps its weights; the test set has none.
         steps_per_epoch: number of batches of an epoch, as in `Model.fit`: the next epoch continues
@@ -237,7 +240,7 @@ def _check_nothing_besides(
     if unused:
         raise ValueError(
             f"expected no {', '.join(unused)} together with a {source.kind}, which has "
-            "batches (x, y) or (x, y, sample_weight), received both"
+            "batches x, (x, y) or (x, y, sample_weight), received both"
         )
 
 
@@ -296,13 +299,16 @@ def _streamed(
 
 
 def _unpacked(x: Any, test_data: Any) -> tuple[Any, Any, Any]:
-    """Unpack `(x, y)`, or `((x, y), (x_test, y_test))` of two tuples."""
-    if not isinstance(x, (tuple, list)) or len(x) != 2:
-        received = f"{type(x).__name__} alone" + (f" of {len(x)}" if isinstance(x, tuple) else "")
+    """Unpack `(x, y)`, `((x, y), (x_test, y_test))` of two tuples, or `(x,)`."""
+    if isinstance(x, tuple) and len(x) == 1:
+        return x[0], None, test_data
+    if not isinstance(x, (tuple, list)) or (isinstance(x, list) and len(x) != 2):
         check_type(ARRAYS, x)
+        return x, None, test_data
+    if len(x) != 2:
         raise ValueError(
-            "expected x and y, a pair (x, y), or a data frame and the name of its target column, "
-            f"received {received}"
+            "expected x, x and y, a pair (x, y), or a data frame and the name of its target "
+            f"column, received a tuple of {len(x)}; give several inputs in a dict"
         )
     first, second = x
     if test_data is None and all(isinstance(each, tuple) and len(each) == 2 for each in x):

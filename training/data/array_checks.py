@@ -13,7 +13,7 @@ from dropout_zoo.models.wording import one_line
 
 Array = NDArray[Any]
 _LARGEST_EXACT = 2**24
-Pair = tuple[Any, Any]  # (x, y): arrays, or for a custom task structures of arrays
+Pair = tuple[Any, Any]  # (x, y): arrays, or for a custom task structures of arrays; y may be None
 Task = Literal["classification", "regression", "reconstruction", "custom"]
 Kind = Literal["numbers", "categories", "text"]
 IF_QUANTITIES = (
@@ -47,8 +47,8 @@ class DataError(ValueError):
 class RawPart(NamedTuple):
     """Inputs and targets as they were read, with their names for error messages.
 
-    For a custom task, `x` and `y` may be structures of arrays. The inputs of a table are a
-    structured array with one field per column; see `table_columns`.
+    For a custom task, `x` and `y` may be structures of arrays, and `y` may be None. The inputs of a
+    table are a structured array with one field per column; see `table_columns`.
     """
 
     x_name: str
