@@ -100,7 +100,7 @@ def tune(
         validation_split: fraction of the examples to validate on; the last rows, as in
             `Model.fit`.
         test_data: pair ``(x, y)`` or, without `y`, ``x`` alone, on which the winner is evaluated.
-        sample_weight: weights of the examples in `x`.
+        sample_weight: weights of the examples in `x`, or of the steps of each; see `as_dataset`.
         steps_per_epoch: number of batches of an epoch, for sources of batches; see `as_dataset`.
         target: target column of a data frame or a table.
         drop: columns of a data frame or a table that are left out, one name or several.

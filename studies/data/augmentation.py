@@ -56,7 +56,7 @@ def with_augmented_copies(dataset: Dataset, kind: str, copies: int, seed: int) -
         if dataset.task == "reconstruction"
         else map_arrays(lambda array: np.concatenate([array] * (copies + 1)), y),
         f"{copies} copies ({kind}), seed {seed}",
-        None if weight is None else np.tile(weight, copies + 1),
+        None if weight is None else np.concatenate([weight] * (copies + 1)),
     )
 
 

@@ -38,7 +38,7 @@ from dropout_zoo.training.data.part_adapters import (
 )
 from dropout_zoo.training.data.partition import partition
 from dropout_zoo.training.data.streams import open_stream
-from dropout_zoo.training.data.structures import num_examples
+from dropout_zoo.training.data.structures import num_examples, shape_of_one
 from dropout_zoo.training.data.table_columns import (
     ColumnOptions,
 )
@@ -116,8 +116,10 @@ def as_dataset(
             these are the last rows, so that sorted examples must be shuffled beforehand.
         test_data: pair `(x, y)` of the test set, a source of batches or, without `y`, `x` alone;
             with `target`, a data frame.
-        sample_weight: weights of the examples in `x`, 0 or larger. As in `Model.fit`, what is
-            split off as a validation set keeps its weights; the test set has none.
+        sample_weight: weights of the examples in `x`, 0 or larger, of shape `(examples,)`; or
+            `(examples, steps)`, where the loss of the model is computed for each step. As in
+            `Model.fit`, what is split off as a validation set keeps its weights; the test set has
+            none.
         steps_per_epoch: number of batches of an epoch, as in `Model.fit`: the next epoch continues
             where the last one ended. Infinite sources need it; for arrays an epoch is all of them.
         target: target column, if `x` is a data frame with it or the path of a table. Integers in
@@ -179,7 +181,10 @@ def as_dataset(
         given, validation = split_off_last_rows(given, validation_split)
         if sample_weight is not None:
             counts = [num_examples(each.part.x) for each in (given, validation)]
-            weight = check_weight(f"{ARRAYS}: sample_weight", sample_weight, sum(counts))
+            one_target = shape_of_one(given.part.y)
+            weight = check_weight(
+                f"{ARRAYS}: sample_weight", sample_weight, sum(counts), one_target
+            )
             sample_weight, validation_weight = np.split(weight, counts[:1])
     if test_data is not None:
         test = adapt_test_part(test_data, options, columns)

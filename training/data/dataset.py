@@ -30,6 +30,7 @@ from dropout_zoo.training.data.structures import (
     map_arrays,
     named_arrays,
     num_examples,
+    shape_of_one,
     shapes_of,
     take,
 )
@@ -63,7 +64,8 @@ class Dataset:
         num_classes: number of classes; None for other tasks.
         class_names: names in the order of the class numbers, or None.
         source: where the data come from, such as `digits` or a file name.
-        sample_weight: weights of the training examples, float32 of shape `(examples,)`, or None.
+        sample_weight: weights of the training examples, float32 of shape `(examples,)`, or
+            `(examples, steps)` for targets with steps; None if there are none.
         validation_weight: weights of the validation examples, of the same form. With them, the
             metrics on the training sample are weighted too.
         validation_drawn: whether the validation set was drawn at random, so that another one may
@@ -110,6 +112,14 @@ class Dataset:
     def __post_init__(self) -> None:
         for array in self._arrays():
             array.setflags(write=False)
+        weights = [w for w in (self.sample_weight, self.validation_weight) if w is not None]
+        if len({weight.shape[1:] for weight in weights}) > 1:
+            raise DataError(
+                f"{self.source}: expected weights of one form for training and validation "
+                f"examples, received {weights[0].shape[1:]} for each training example and "
+                f"{weights[1].shape[1:]} for each validation example; give both one number per "
+                "example, or one per step"
+            )
 
     @classmethod
     def from_arrays(
@@ -136,7 +146,8 @@ class Dataset:
                 arrays. None in place of the labels if there are none.
             validation: pair of the same form.
             test: pair of the same form; None if there is no test set.
-            sample_weight: weights of the training examples, 0 or larger, shape `(examples,)`.
+            sample_weight: weights of the training examples, 0 or larger, of shape `(examples,)`;
+                or `(examples, steps)` for targets of shape `(examples, steps, ...)`.
             validation_weight: weights of the validation examples.
             class_names: names in the order of the class numbers.
             task: `"classification"` or `"regression"`; `"custom"` to give `y` to the loss as it is;
@@ -159,8 +170,10 @@ class Dataset:
         pairs, targets = check_examples(examples, task=task)
         owned = [copied_pair(pair, part) for pair, part in zip(pairs, parts, strict=True)]
         weights = [
-            None if given is None else check_weight(f"{source}: {name}", given, num_examples(x))
-            for name, given, (x, _) in (
+            None
+            if given is None
+            else check_weight(f"{source}: {name}", given, num_examples(x), shape_of_one(y))
+            for name, given, (x, y) in (
                 ("sample_weight", sample_weight, owned[0]),
                 ("validation_weight", validation_weight, owned[1]),
             )

@@ -18,7 +18,7 @@ from dropout_zoo.training.data.array_checks import (
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.example_checks import check_examples, copied_pair
 from dropout_zoo.training.data.split import split_arrays
-from dropout_zoo.training.data.structures import num_examples, take
+from dropout_zoo.training.data.structures import num_examples, shape_of_one, take
 from dropout_zoo.training.data.table_columns import describe_columns, is_table, with_plain_arrays
 from dropout_zoo.training.data.table_encoder import fit_encoder
 from dropout_zoo.training.defaults import SPLIT
@@ -123,4 +123,4 @@ def _check_weight(name: str, weight: Any, examples: Pair) -> Array:
             f"{name}: expected no weights of examples without y, since Model.fit does not use "
             "them, received some; let the model multiply its loss by them"
         )
-    return check_weight(name, weight, num_examples(x))
+    return check_weight(name, weight, num_examples(x), shape_of_one(y))

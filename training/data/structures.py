@@ -110,6 +110,11 @@ def shapes_of(structure: Structure) -> Structure:
     return map_arrays(lambda array: tuple(array.shape[1:]), structure)
 
 
+def shape_of_one(structure: Structure) -> tuple[int, ...]:
+    """Return the shape of one example of an array; that of a number where there are several."""
+    return () if structure is None or is_structure(structure) else tuple(structure.shape[1:])
+
+
 def check_structure(
     name: str, structure: Structure, *, examples: int | None = None, strings: bool = False
 ) -> Structure:

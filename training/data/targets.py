@@ -49,7 +49,7 @@ def task_of_loss(model: keras.Model) -> Task | None:
     """
     if not model.compiled or not isinstance(model.loss, str | Callable):
         return None
-    loss, shape = _loss_function(model), _output_shape(model)
+    loss, shape = loss_function(model), _output_shape(model)
     if loss in SPARSE_LOSSES:
         return "classification"
     if loss in (*ONE_HOT_LOSSES, *BINARY_LOSSES):
@@ -90,7 +90,7 @@ def targets_for(model: keras.Model, y: Array, num_classes: int | None) -> Array:
 
 
 def _targets_for(model: keras.Model, shape: Any, y: Array, num_classes: int | None) -> Array:
-    loss = _loss_function(model)
+    loss = loss_function(model)
     y = _check_values(y, num_classes)
     units = _output_units(shape)
     if num_classes is None:
@@ -138,10 +138,10 @@ def with_loss_targets(model: keras.Model, part: Pair, dataset: Dataset) -> Pair:
         if not own_code and model.loss is not None:
             _check_custom_targets(model, shape, y)
         return x, y
-    if model.loss is None or (own_code and _loss_function(model) not in ONE_HOT_LOSSES):
+    if model.loss is None or (own_code and loss_function(model) not in ONE_HOT_LOSSES):
         return x, _as_given(dataset, y)
     targets = _targets_for(model, shape, y, dataset.num_classes)
-    if dataset.num_classes is not None and targets.ndim == 1 and _is_custom(_loss_function(model)):
+    if dataset.num_classes is not None and targets.ndim == 1 and _is_custom(loss_function(model)):
         targets = _as_given(dataset, y)
     return x, targets
 
@@ -171,7 +171,7 @@ def describe_given_labels(model: keras.Model, dataset: Dataset) -> str:
     """
     if dataset.train[1] is None:
         return "; no y was given, which a loss or metric may need"
-    if dataset.num_classes is None or model.loss is None or not _is_custom(_loss_function(model)):
+    if dataset.num_classes is None or model.loss is None or not _is_custom(loss_function(model)):
         return ""
     if dataset.target_shape in ((), (1,)):
         form, other = "integers", "one-hot rows, pass keras.utils.to_categorical(y)"
@@ -215,7 +215,7 @@ def _rank(shape: Any) -> int | None:
 
 def _check_custom_targets(model: keras.Model, shape: Any, y: Structure) -> None:
     """Refuse targets whose shape the loss would silently broadcast to that of the output."""
-    if is_structure(y) or _rank(shape) != y.ndim or _loss_function(model) in SPARSE_LOSSES:
+    if is_structure(y) or _rank(shape) != y.ndim or loss_function(model) in SPARSE_LOSSES:
         return
     if any(side not in (None, given) for side, given in zip(shape[1:], y.shape[1:], strict=True)):
         raise ValueError(
@@ -267,7 +267,12 @@ def _check_class_units(
     )
 
 
-def _loss_function(model: keras.Model) -> Callable[..., Any]:
+def loss_function(model: keras.Model) -> Callable[..., Any]:
+    """Return the function of a model's only loss, which returns a value for each example or step.
+
+    Raises:
+        ValueError: the model has no loss, or several.
+    """
     if not model.compiled or model.loss is None:
         raise ValueError(
             "model: expected a compiled model with a loss, received one without; "
