@@ -171,7 +171,7 @@ def as_dataset(
     given = adapt_part(_TRAIN, x, y, options)
     columns = given.columns
     validation = test = validation_weight = None
-    if validation_data is not None and validation_split is not None:
+    if validation_data is not None and validation_split:  # 0 is the default of `Model.fit`
         raise ValueError("expected validation_data or validation_split, received both")
     if validation_data is not None:
         validation, validation_weight = adapt_pair(

@@ -142,7 +142,10 @@ def split_off_last_rows(given: GivenPart, share: float) -> tuple[GivenPart, Give
         ValueError: the fraction is not in (0, 1), or leaves one part without examples.
     """
     if not isinstance(share, (float, np.floating)) or not 0 < share < 1:
-        raise ValueError(f"expected validation_split to be in (0, 1); received {share!r}")
+        raise ValueError(
+            f"expected validation_split to be in (0, 1); received {share!r}; leave it out for a "
+            "validation set that is drawn at random, or pass validation_data"
+        )
     (x_name, x, y_name, y), task, columns = given
     count = num_examples(x)
     kept = math.floor(count * (1 - share))
