@@ -1,5 +1,8 @@
 """Models that need no targets: members are what `Model.fit(x)` makes of them."""
 
+from pathlib import Path
+
+import backends
 import keras
 import numpy as np
 import pytest
@@ -198,3 +201,27 @@ def test_a_model_without_a_loss_takes_targets_as_they_are():
     data = as_dataset(X, Y, validation_split=0.2)
     (trained,) = train_members(autoencoder(), [Member([0.4], seed=3)], data, epochs=1)
     assert trained.status == "completed"
+
+
+FOLDERS = Path(__file__).parent, Path(backends.__file__).parent
+ON_JAX = """
+import sys
+
+sys.path += sys.argv[1:]
+import numpy as np
+from test_without_targets import X, autoencoder
+from dropout_zoo.training import Member, MemberTrainer, TrainSettings, as_dataset
+from dropout_zoo.training.engine.keras_fit import fit_member
+
+data = as_dataset(X, validation_split=0.2)
+trainer = MemberTrainer(autoencoder(), data, TrainSettings(epochs=2, batch_size=8))
+(trained,) = trainer.train([Member([0.4], seed=3)])
+fitted = fit_member(trainer.plan, Member([0.4], seed=3), {"drop": 0.4}, 99)
+np.testing.assert_allclose(trained.curves, fitted.curves, rtol=1e-5)
+print("all is well")
+"""
+
+
+@pytest.mark.slow
+def test_the_engine_on_jax_trains_without_targets():
+    assert backends.last_words("jax", "-c", ON_JAX, *FOLDERS) == backends.WELL
