@@ -63,7 +63,7 @@ class Examples:
     sample: tuple[Structure, ...]
 
     def training_data(self) -> tuple[Structure, ...]:
-        """Return what a training step takes: inputs, targets and, if there are any, weights."""
+        """Return inputs, targets (None if there are none) and, if there are any, weights."""
         weight = () if self.sample_weight is None else (self.sample_weight,)
         return (*self.train, *weight)
 
@@ -143,7 +143,7 @@ class Plan:
 
     def one_example(self) -> Structure:
         """Return one training example as `Model.fit` passes it on, to build metrics with."""
-        return as_input(take(self.examples.training_data(), slice(1)))
+        return as_input(as_batch(take(self.examples.training_data(), slice(1))))
 
     def examples_of(self, split: int) -> Examples:
         """Return the examples of a member with this split."""
@@ -199,6 +199,18 @@ def evaluate(
         **arguments,
     )
     return measured
+
+
+def as_batch(examples: tuple[Structure, ...]) -> Structure:
+    """Return examples in the form in which `Model.fit` gives them to a step of training.
+
+    Args:
+        examples: inputs, targets or None and, if there are any, weights.
+
+    Returns:
+        The same in a tuple; without targets, the inputs alone.
+    """
+    return keras.utils.pack_x_y_sample_weight(*examples)
 
 
 def as_input(structure: Structure) -> Structure:

@@ -17,6 +17,7 @@ from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.cloning import is_built_again, why_not_cloneable
 from dropout_zoo.models.graph.model_graph import flat_layers, has_own_code
 from dropout_zoo.models.graph.runtime_rates import runtime_rates
+from dropout_zoo.models.graph.training_methods import IN_STEPS, overridden_method
 from dropout_zoo.models.keras_internals import learning_rate_of
 from dropout_zoo.training.data.keras_inputs import as_keras_inputs
 from dropout_zoo.training.data.structures import (
@@ -26,7 +27,11 @@ from dropout_zoo.training.data.structures import (
     shapes_of,
     take,
 )
-from dropout_zoo.training.data.targets import describe_given_labels, with_loss_targets
+from dropout_zoo.training.data.targets import (
+    describe_given_labels,
+    loss_function,
+    with_loss_targets,
+)
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.objective import (
     Objective,
@@ -92,6 +97,7 @@ def make_plan(
             sample=sample,
         )
 
+    _check_weights_of_steps(model, dataset)
     examples = examples_of(dataset)
     hint = describe_given_labels(model, dataset)
     if dataset.encoder is not None:
@@ -116,6 +122,28 @@ def make_plan(
     if settings.initial_weights == "fresh":
         _warn_of_fixed_weights(plan)
     return plan
+
+
+def _check_weights_of_steps(model: keras.Model, dataset: Dataset) -> None:
+    """Check that the loss has a value for each weight; Keras would broadcast one to the other."""
+    weights = [w for w in (dataset.sample_weight, dataset.validation_weight) if w is not None]
+    own_code = overridden_method(model, IN_STEPS) is not None
+    if not weights or weights[0].ndim == 1 or model.loss is None or own_code:
+        return
+    one = slice(1)
+    x, y = with_loss_targets(model, take(dataset.train, one), dataset)
+    loss = loss_function(model)
+    try:
+        unreduced = loss.call if isinstance(loss, keras.losses.Loss) else loss
+        values = unreduced(keras.ops.convert_to_tensor(y), model(as_keras_inputs(x)))
+    except Exception:  # the user's own code may raise anything, which the first evaluation reports
+        return
+    if tuple(values.shape) != weights[0][one].shape:
+        expected = ", ".join(map(str, ("examples", *values.shape[1:])))
+        raise ValueError(
+            f"expected weights of shape ({expected}), one for each value of the loss of "
+            f"{model.name!r}, received {weights[0].shape}"
+        )
 
 
 def _check_streamed(dataset: Dataset, settings: TrainSettings) -> None:

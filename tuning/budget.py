@@ -12,11 +12,12 @@ Duration: TypeAlias = str | float
 """A text such as ``"10m"``, ``"90s"`` or ``"1h30m"``, or a number of seconds."""
 
 SHARE_OF_THE_END = 0.05
-SHORTEST_END, LONGEST_END = 4.0, 60.0
+SHARE_OF_THE_START = 0.25
+SHORTEST_END, LONGEST_END = 2.0, 60.0
 """The end of a run, after its last training run, in seconds: the evaluation on the test set, the
-picture and the files. It takes 1 to 4 seconds where the model is small, depending on what else the
-machine does, and longer the longer the training runs are. Of a very small budget, half is left for
-training."""
+picture and the files. It takes 1 to 2 seconds where the model is small, about a fifth of the time
+that Keras takes to start, however busy the machine is; and longer the longer the training runs are.
+Of a very small budget, half is left for training."""
 
 _UNITS = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
 _SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
@@ -66,7 +67,8 @@ class Budget:
     @property
     def training_seconds(self) -> float:
         """The part of the time after which no training run continues."""
-        end = min(LONGEST_END, max(SHORTEST_END, SHARE_OF_THE_END * self.seconds))
+        shares = SHARE_OF_THE_END * self.seconds, SHARE_OF_THE_START * self.spent
+        end = min(LONGEST_END, max(SHORTEST_END, *shares))
         remaining = self.seconds - self.spent
         return max(0.0, remaining - min(end, remaining / 2))
 

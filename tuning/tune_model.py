@@ -93,13 +93,14 @@ def tune(
             `load_dataset`. If no validation data are given, validation and test sets are split off
             at random; see `as_dataset`, which takes the same arguments.
         y: labels or targets, one per example; several in a dict or list. They may be of any shape
-            that the loss of the model takes.
-        validation_data: pair ``(x, y)``, triple ``(x, y, sample_weight)`` or source of batches to
-            validate on.
+            that the loss of the model takes. None for a model that is compiled without a loss,
+            because its own code computes one.
+        validation_data: pair ``(x, y)``, triple ``(x, y, sample_weight)``, source of batches or,
+            without `y`, ``x`` alone to validate on.
         validation_split: fraction of the examples to validate on; the last rows, as in
             `Model.fit`.
-        test_data: pair ``(x, y)`` on which the winner is evaluated.
-        sample_weight: weights of the examples in `x`.
+        test_data: pair ``(x, y)`` or, without `y`, ``x`` alone, on which the winner is evaluated.
+        sample_weight: weights of the examples in `x`, or of the steps of each; see `as_dataset`.
         steps_per_epoch: number of batches of an epoch, for sources of batches; see `as_dataset`.
         target: target column of a data frame or a table.
         drop: columns of a data frame or a table that are left out, one name or several.

@@ -31,7 +31,7 @@ def check_outputs(
     A custom layer may leave arguments out of its configuration, and for subclassed models without
     `get_config`, Keras returns the defaults. Attributes that are set later are in neither. Models
     without code of the user's own are not called, nor is one whose attributes are those of the
-    last check.
+    last check. Of a model that is not built, numbers and text in attributes are compared.
 
     Args:
         source: the original.
@@ -41,7 +41,10 @@ def check_outputs(
     Raises:
         TypeError: the clone computes something else, or a model cannot be called.
     """
-    if not source.built or not has_own_code(source):
+    if not has_own_code(source):
+        return
+    if not source.built:
+        _check_attributes(source, clone_again)
         return
     attributes = [_plain_attributes(layer) for layer in _own_layers(source)]
     if _CHECKED.get(source) == attributes:
@@ -60,6 +63,19 @@ def check_outputs(
     elif failed is not None and not all(map(is_plain_model, own_models(source))):
         raise not_cloneable(source, "call on random inputs", failed) from failed
     _CHECKED[source] = attributes
+
+
+def _check_attributes(source: keras.Model, clone_again: Callable[[], keras.Model]) -> None:
+    """Check the settings in a clone of a model that cannot be called yet."""
+    changed = list(_changed_attributes(source, clone_again()))
+    if changed:
+        layer, text = changed[0]
+        raise TypeError(
+            f"expected a model that Keras can clone, received {source.name!r}, whose clone has "
+            f"other settings ({text}); let get_config() of {type(layer).__name__} return all "
+            "arguments of __init__ and set no attributes later, build the model first, so that "
+            f"its outputs can be compared{OR_BUILD}"
+        )
 
 
 def _computes(

@@ -28,9 +28,11 @@ from dropout_zoo.models.graph.likeness import (
 from dropout_zoo.models.graph.model_graph import (
     flat_layers,
     has_own_code,
+    is_own_code,
     is_plain_model,
 )
 from dropout_zoo.models.graph.sites import DROPOUT_FAMILY
+from dropout_zoo.models.graph.user_code import wraps
 from dropout_zoo.models.layers.seeded_dropout import consume_seed
 
 ConfigPath = tuple[Any, ...]  # keys and indices, outermost first
@@ -219,6 +221,9 @@ def cloned_layer(
             **keras.Layer.get_config(layer),
         )
     config = layer_config(layer)
+    if not is_own_code(layer):
+        # Of a tf.function, Keras writes only the name down, from which it cannot be found again.
+        config |= {key: each for key, each in vars(layer).items() if key in config and wraps(each)}
     if settings:
         config = _with_numbers(config, settings)
     left_out = _not_taken(layer, config)

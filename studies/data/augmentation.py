@@ -12,6 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 from dropout_zoo.models.argument_validation import check_choice
 from dropout_zoo.studies.data.subsets import with_training_part
 from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.data.structures import map_arrays
 
 AUGMENTATIONS = ("shift and rotate", "flip")
 _SHIFT, _ANGLE = 2.0, 12.0  # pixels of 28, and degrees: a digit remains the same digit
@@ -53,9 +54,9 @@ def with_augmented_copies(dataset: Dataset, kind: str, copies: int, seed: int) -
         changed,
         changed.reshape(len(changed), -1)
         if dataset.task == "reconstruction"
-        else np.concatenate([y] * (copies + 1)),
+        else map_arrays(lambda array: np.concatenate([array] * (copies + 1)), y),
         f"{copies} copies ({kind}), seed {seed}",
-        None if weight is None else np.tile(weight, copies + 1),
+        None if weight is None else np.concatenate([weight] * (copies + 1)),
     )
 
 

@@ -63,7 +63,7 @@ def with_fewer_examples(dataset: Dataset, examples: int, seed: int) -> Dataset:
     x, y = dataset.train
     if examples >= dataset.num_examples():
         return dataset
-    index = stratified_sample(dataset.groups(y), examples, seed=seed)
+    index = stratified_sample(dataset.groups(dataset.train), examples, seed=seed)
     weight = None if dataset.sample_weight is None else dataset.sample_weight[index]
     return with_training_part(
         dataset, take(x, index), take(y, index), f"{examples} examples, seed {seed}", weight
@@ -82,7 +82,7 @@ def fold_of(dataset: Dataset, folds: int, number: int) -> Dataset:
         The data, without weights of the training examples.
     """
     both = dataset.train_and_validation()
-    groups = dataset.groups(both[1])
+    groups = dataset.groups(both)
     maker = KFold if dataset.num_classes is None else StratifiedKFold
     splits = maker(folds, shuffle=True, random_state=0).split(groups, groups)
     train, validation = list(splits)[number]

@@ -54,8 +54,13 @@ def check_the_same(result, expected):
 def test_the_time_before_the_search_counts_and_half_of_a_small_rest_is_for_training():
     assert Budget(600).training_seconds == 570
     assert Budget(600, spent=100).training_seconds == 470
-    assert Budget(5).training_seconds == 2.5
+    assert Budget(3).training_seconds == 1.5
     assert Budget(30, spent=40).training_seconds == 0
+
+
+def test_the_end_is_reserved_for_what_follows_the_training_and_no_more():
+    assert Budget(20, spent=6).training_seconds == 12  # 2 s on a machine that does nothing else
+    assert Budget(60, spent=20).training_seconds == 35  # longer where the start was slow
 
 
 @pytest.mark.parametrize(

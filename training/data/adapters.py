@@ -38,7 +38,7 @@ from dropout_zoo.training.data.sources.batches import (
     source_of,
 )
 from dropout_zoo.training.data.sources.streams import open_stream
-from dropout_zoo.training.data.structures import num_examples
+from dropout_zoo.training.data.structures import num_examples, shape_of_one
 from dropout_zoo.training.data.tables.columns import (
     ColumnOptions,
 )
@@ -91,7 +91,8 @@ def as_dataset(
     autoencoder, the inputs are the targets. Targets of any other shape, such as several per
     example, masks and labels of sequences, are given to the loss as they are; so are targets in
     dicts, lists or tuples of arrays, for models with several outputs. They are split at random
-    without regard to classes.
+    without regard to classes, and so are inputs without `y`, for a model whose own code computes
+    its loss: by `add_loss`, or a `compute_loss` or `train_step`.
 
     Strings in data frames and tables are categories, and values may be missing. Such columns are
     encoded as numbers by Keras layers, which are adapted to the training set alone:
@@ -104,17 +105,21 @@ def as_dataset(
             data frame; a dict or list of arrays for a model with several inputs; a pair `(x, y)`;
             a pair `((x, y), (x_test, y_test))`, as `keras.datasets` load them; a
             `tf.data.Dataset`, `keras.utils.PyDataset`, PyTorch `DataLoader` or generator of
-            batches `(x, y)` or `(x, y, sample_weight)`, or a function that returns a new one; a
-            `Dataset`; or a name or path for `load_dataset`.
-        y: labels or targets, one per example; a dict or list of them for several outputs.
-        validation_data: pair `(x, y)` or triple `(x, y, sample_weight)` to validate on, or a
-            source of batches; with `target`, a data frame.
+            batches `x`, `(x, y)` or `(x, y, sample_weight)`, or a function that returns a new one;
+            a `Dataset`; or a name or path for `load_dataset`. Two inputs without `y` are given in a
+            dict, or as `((a, b), None)`, because a list or tuple of two is a pair.
+        y: labels or targets, one per example; a dict or list of them for several outputs; None
+            if the model needs none.
+        validation_data: pair `(x, y)` or triple `(x, y, sample_weight)` to validate on, a source of
+            batches or, without `y`, `x` alone; with `target`, a data frame.
         validation_split: fraction of the examples to validate on, in (0, 1). As in `Model.fit`,
             these are the last rows, so that sorted examples must be shuffled beforehand.
-        test_data: pair `(x, y)` of the test set, or a source of batches; with `target`, a data
-            frame.
-        sample_weight: weights of the examples in `x`, 0 or larger. As in `Model.fit`, what is
-            split off as a validation set keeps its weights; the test set has none.
+        test_data: pair `(x, y)` of the test set, a source of batches or, without `y`, `x` alone;
+            with `target`, a data frame.
+        sample_weight: weights of the examples in `x`, 0 or larger, of shape `(examples,)`; or
+            `(examples, steps)`, where the loss of the model is computed for each step. As in
+            `Model.fit`, what is split off as a validation set keeps its weights; the test set has
+            none.
         steps_per_epoch: number of batches of an epoch, as in `Model.fit`: the next epoch continues
             where the last one ended. Infinite sources need it; for arrays an epoch is all of them.
         target: target column, if `x` is a data frame with it or the path of a table. Integers in
@@ -166,7 +171,7 @@ def as_dataset(
     given = adapt_part(_TRAIN, x, y, options)
     columns = given.columns
     validation = test = validation_weight = None
-    if validation_data is not None and validation_split is not None:
+    if validation_data is not None and validation_split:  # 0 is the default of `Model.fit`
         raise ValueError("expected validation_data or validation_split, received both")
     if validation_data is not None:
         validation, validation_weight = adapt_pair(
@@ -176,7 +181,10 @@ def as_dataset(
         given, validation = split_off_last_rows(given, validation_split)
         if sample_weight is not None:
             counts = [num_examples(each.part.x) for each in (given, validation)]
-            weight = check_weight(f"{ARRAYS}: sample_weight", sample_weight, sum(counts))
+            one_target = shape_of_one(given.part.y)
+            weight = check_weight(
+                f"{ARRAYS}: sample_weight", sample_weight, sum(counts), one_target
+            )
             sample_weight, validation_weight = np.split(weight, counts[:1])
     if test_data is not None:
         test = adapt_test_part(test_data, options, columns)
@@ -237,7 +245,7 @@ def _check_nothing_besides(
     if unused:
         raise ValueError(
             f"expected no {', '.join(unused)} together with a {source.kind}, which has "
-            "batches (x, y) or (x, y, sample_weight), received both"
+            "batches x, (x, y) or (x, y, sample_weight), received both"
         )
 
 
@@ -296,13 +304,16 @@ def _streamed(
 
 
 def _unpacked(x: Any, test_data: Any) -> tuple[Any, Any, Any]:
-    """Unpack `(x, y)`, or `((x, y), (x_test, y_test))` of two tuples."""
-    if not isinstance(x, (tuple, list)) or len(x) != 2:
-        received = f"{type(x).__name__} alone" + (f" of {len(x)}" if isinstance(x, tuple) else "")
+    """Unpack `(x, y)`, `((x, y), (x_test, y_test))` of two tuples, or `(x,)`."""
+    if isinstance(x, tuple) and len(x) == 1:
+        return x[0], None, test_data
+    if not isinstance(x, (tuple, list)) or (isinstance(x, list) and len(x) != 2):
         check_type(ARRAYS, x)
+        return x, None, test_data
+    if len(x) != 2:
         raise ValueError(
-            "expected x and y, a pair (x, y), or a data frame and the name of its target column, "
-            f"received {received}"
+            "expected x, x and y, a pair (x, y), or a data frame and the name of its target "
+            f"column, received a tuple of {len(x)}; give several inputs in a dict"
         )
     first, second = x
     if test_data is None and all(isinstance(each, tuple) and len(each) == 2 for each in x):

@@ -13,7 +13,7 @@ from dropout_zoo.models.wording import one_line
 
 Array = NDArray[Any]
 _LARGEST_EXACT = 2**24
-Pair = tuple[Any, Any]  # (x, y): arrays, or for a custom task structures of arrays
+Pair = tuple[Any, Any]  # (x, y): arrays, or for a custom task structures of arrays; y may be None
 Task = Literal["classification", "regression", "reconstruction", "custom"]
 Kind = Literal["numbers", "categories", "text"]
 IF_QUANTITIES = (
@@ -47,8 +47,8 @@ class DataError(ValueError):
 class RawPart(NamedTuple):
     """Inputs and targets as they were read, with their names for error messages.
 
-    For a custom task, `x` and `y` may be structures of arrays. The inputs of a table are a
-    structured array with one field per column; see `tables.columns`.
+    For a custom task, `x` and `y` may be structures of arrays, and `y` may be None. The inputs of a
+    table are a structured array with one field per column; see `tables.columns`.
     """
 
     x_name: str
@@ -239,20 +239,24 @@ def check_finite(name: str, values: NDArray[np.float32]) -> None:
         )
 
 
-def check_weight(name: str, weight: Any, examples: int) -> NDArray[np.float32]:
+def check_weight(
+    name: str, weight: Any, examples: int, target_shape: tuple[int, ...] = ()
+) -> NDArray[np.float32]:
     """Convert the weights of the training examples to float32 numbers.
 
     Args:
         name: name of the weights, for the message.
-        weight: numbers of shape `(examples,)`.
+        weight: numbers of shape `(examples,)`; or, for targets of shape `(examples, steps, ...)`,
+            `(examples, steps)` and so on.
         examples: number of training examples.
+        target_shape: shape of the targets of one example.
 
     Returns:
         A new float32 array.
 
     Raises:
-        DataError: there is not one weight per example, or the weights are not finite, all 0, or
-            one is negative.
+        DataError: there is not one weight per example or step, or the weights are not finite, all
+            0, or one is negative.
     """
     if isinstance(weight, Mapping):
         raise DataError(
@@ -260,10 +264,12 @@ def check_weight(name: str, weight: Any, examples: int) -> NDArray[np.float32]:
             "whole outputs are weighted by loss_weights of compile"
         )
     given = np.asarray(weight)
-    if given.dtype.kind not in "biuf" or given.shape != (examples,):
+    shapes = [(examples, *target_shape[:axes]) for axes in range(len(target_shape) + 1)]
+    if given.dtype.kind not in "biuf" or given.shape not in shapes:
         raise DataError(
-            f"{name}: expected numbers of shape ({examples},), one for each training example, "
-            f"received {given.dtype} {given.shape}"
+            f"{name}: expected numbers of shape {' or '.join(map(str, shapes))}, one for each "
+            f"training example{' or part of its target' if target_shape else ''}, received "
+            f"{given.dtype} {given.shape}"
         )
     with np.errstate(over="ignore"):
         checked = np.array(given, dtype=np.float32)

@@ -30,6 +30,7 @@ from dropout_zoo.training.data.structures import (
     map_arrays,
     named_arrays,
     num_examples,
+    shape_of_one,
     shapes_of,
     take,
 )
@@ -54,7 +55,8 @@ class Dataset:
         train: pair `(x, y)`: float32 inputs of shape `(examples, ...)`, or strings in an array of
             objects, and int32 labels from 0 or float32 targets of shape `(examples,)`; for a
             reconstruction, the inputs flattened to `(examples, features)`. For a custom task,
-            arrays of any shape, or dicts, lists and tuples of arrays. All arrays become read-only.
+            arrays of any shape, or dicts, lists and tuples of arrays; or None in place of the
+            targets, where there are none. All arrays become read-only.
         validation: pair of the same form.
         test: pair of the same form, or None if there is no test set.
         task: `"classification"`, `"regression"` or `"reconstruction"`; or `"custom"`, where the
@@ -62,7 +64,8 @@ class Dataset:
         num_classes: number of classes; None for other tasks.
         class_names: names in the order of the class numbers, or None.
         source: where the data come from, such as `digits` or a file name.
-        sample_weight: weights of the training examples, float32 of shape `(examples,)`, or None.
+        sample_weight: weights of the training examples, float32 of shape `(examples,)`, or
+            `(examples, steps)` for targets with steps; None if there are none.
         validation_weight: weights of the validation examples, of the same form. With them, the
             metrics on the training sample are weighted too.
         validation_drawn: whether the validation set was drawn at random, so that another one may
@@ -109,6 +112,14 @@ class Dataset:
     def __post_init__(self) -> None:
         for array in self._arrays():
             array.setflags(write=False)
+        weights = [w for w in (self.sample_weight, self.validation_weight) if w is not None]
+        if len({weight.shape[1:] for weight in weights}) > 1:
+            raise DataError(
+                f"{self.source}: expected weights of one form for training and validation "
+                f"examples, received {weights[0].shape[1:]} for each training example and "
+                f"{weights[1].shape[1:]} for each validation example; give both one number per "
+                "example, or one per step"
+            )
 
     @classmethod
     def from_arrays(
@@ -132,10 +143,11 @@ class Dataset:
                 booleans, strings and one-hot rows are classes; floats are targets of a
                 regression. Targets of any other shape, and those of several outputs, are given
                 to the loss as they are. Several inputs or outputs are dicts, lists or tuples of
-                arrays.
+                arrays. None in place of the labels if there are none.
             validation: pair of the same form.
             test: pair of the same form; None if there is no test set.
-            sample_weight: weights of the training examples, 0 or larger, shape `(examples,)`.
+            sample_weight: weights of the training examples, 0 or larger, of shape `(examples,)`;
+                or `(examples, steps)` for targets of shape `(examples, steps, ...)`.
             validation_weight: weights of the validation examples.
             class_names: names in the order of the class numbers.
             task: `"classification"` or `"regression"`; `"custom"` to give `y` to the loss as it is;
@@ -158,8 +170,10 @@ class Dataset:
         pairs, targets = check_examples(examples, task=task)
         owned = [copied_pair(pair, part) for pair, part in zip(pairs, parts, strict=True)]
         weights = [
-            None if given is None else check_weight(f"{source}: {name}", given, num_examples(x))
-            for name, given, (x, _) in (
+            None
+            if given is None
+            else check_weight(f"{source}: {name}", given, num_examples(x), shape_of_one(y))
+            for name, given, (x, y) in (
                 ("sample_weight", sample_weight, owned[0]),
                 ("validation_weight", validation_weight, owned[1]),
             )
@@ -313,18 +327,19 @@ class Dataset:
             raise ValueError(f"size: expected a positive integer, 'all' or None, received {size!r}")
         if size >= num_examples(self.train[0]):
             return slice(None)
-        return stratified_sample(self.groups(self.train[1]), int(size), seed=seed)
+        return stratified_sample(self.groups(self.train), int(size), seed=seed)
 
-    def groups(self, y: Structure) -> Array:
+    def groups(self, examples: Pair) -> Array:
         """Return the numbers of the groups that random draws keep the proportions of.
 
         Args:
-            y: targets of examples of this dataset.
+            examples: pair `(x, y)` of examples of this dataset.
 
         Returns:
             The classes, of shape `(examples,)`; for other tasks, 0 for each example.
         """
-        return np.zeros(num_examples(y), np.int32) if self.num_classes is None else y
+        x, y = examples
+        return np.zeros(num_examples(x), np.int32) if self.num_classes is None else y
 
     def _check_sample(self, size: int | str) -> None:
         read = num_examples(self.train[0])
@@ -392,8 +407,9 @@ class Dataset:
         if self.sample_weight is not None and self.validation_weight is not None:
             weight = np.concatenate([self.sample_weight, self.validation_weight])
         x, y = self.train_and_validation()
-        chosen = np.zeros(num_examples(y), bool)
-        chosen[stratified_sample(self.groups(y), self.num_examples("validation"), seed=seed)] = True
+        size = self.num_examples("validation")
+        chosen = np.zeros(num_examples(x), bool)
+        chosen[stratified_sample(self.groups((x, y)), size, seed=seed)] = True
         return replace(
             self,
             train=(take(x, ~chosen), take(y, ~chosen)),
@@ -427,7 +443,8 @@ class Dataset:
         inputs = "inputs" if is_structure(self.train[0]) else "input"
         lines = [f"{self.source}: {self.task}{classes}, {inputs} {self.input_shape}"]
         if self.task == "custom":
-            lines[0] += f", targets {shapes_of(self.train[1])}"
+            targets = shapes_of(self.train[1])
+            lines[0] += ", no targets" if targets is None else f", targets {targets}"
         lines += [f"  {note}" for note in self.columns]
         counts = self.class_counts()
         for name in self.parts():

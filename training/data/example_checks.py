@@ -41,10 +41,14 @@ def as_part(name: str, pair: Any) -> RawPart:
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise DataError(f"{name}: expected a pair (x, y), received {type(pair).__name__}")
     try:
-        x, y = (each if is_structure(each) else np.asarray(each) for each in pair)
+        x, y = (each if _is_kept(each) else np.asarray(each) for each in pair)
     except ValueError as error:
         raise DataError(f"{name}: expected arrays, received nested lists: {error}") from None
     return RawPart(f"{name} x", x, f"{name} y", y)
+
+
+def _is_kept(given: Any) -> bool:
+    return given is None or is_structure(given)
 
 
 def check_examples(
@@ -68,7 +72,8 @@ def check_examples(
             f"task: expected 'classification', 'regression', 'custom' or None, received {task!r}"
         )
     task = task or examples.task
-    if task is None and not all(map(_has_labels, examples.parts)):
+    without_targets = _are_without_targets(examples.parts, task)
+    if task is None and not without_targets and not all(map(_has_labels, examples.parts)):
         task = "custom"
     first = examples.parts[0]
     inputs = []
@@ -81,6 +86,8 @@ def check_examples(
                 f"{part.x_name}: expected {first.x.dtype} as in {first.x_name}, "
                 f"received {part.x.dtype}"
             )
+    if without_targets:
+        return [(x, None) for x in inputs], Targets((None,) * len(inputs), "custom", None, None)
     if task == "custom":
         targets = _check_custom(examples.parts, [num_examples(x) for x in inputs])
         return list(zip(inputs, targets.parts, strict=True)), targets
@@ -98,6 +105,21 @@ def check_examples(
         numbered=examples.numbered,
     )
     return list(zip(inputs, targets.parts, strict=True)), targets
+
+
+def _are_without_targets(parts: Sequence[RawPart], task: Task | None) -> bool:
+    """Whether the parts are inputs alone, which all of them or none must be."""
+    first = parts[0]
+    for part in parts:
+        if (part.y is None) != (first.y is None):
+            expected, received = (
+                ("none, as train has none", "some") if first.y is None
+                else ("targets, as train has some", "none")
+            )  # fmt: skip
+            raise DataError(f"{part.y_name}: expected {expected}, received {received}")
+    if first.y is None and task in ("classification", "regression"):
+        raise ValueError(f"expected y for the task {task!r}, received x alone; pass y")
+    return first.y is None
 
 
 def _has_labels(part: RawPart) -> bool:

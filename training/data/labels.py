@@ -23,7 +23,7 @@ LONGEST_LABEL = 1000
 class Targets(NamedTuple):
     """Checked labels or targets of every part, and their task."""
 
-    parts: tuple[Array, ...]
+    parts: tuple[Array | None, ...]
     task: Task
     num_classes: int | None
     class_names: list[str] | None

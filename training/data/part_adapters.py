@@ -37,8 +37,8 @@ def adapt_pair(
 
     Args:
         name: name of the part, for messages.
-        data: what was given for it: a pair, a triple with weights, a source of batches or, with a
-            target column, a data frame.
+        data: what was given for it: a pair, a triple with weights, inputs alone, a source of
+            batches or, with a target column, a data frame.
         options: what is said about the columns of a table.
         columns: the columns of the training set, if it is a table.
 
@@ -53,13 +53,19 @@ def adapt_pair(
     if source is not None:
         x, y, weight, _ = read_batches(name, source)
         return adapt_part(name, x, y, options, columns), weight
-    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
-        form = "a pair (x, y), or a triple with weights"
+    given = data if isinstance(data, (tuple, list)) else (data,)
+    alone = len(given) == 1 and target is None and _is_data(given[0])
+    if len(given) not in (2, 3) and not alone:
+        form = "a pair (x, y), a triple with weights, or x alone where there are no targets"
         if target is not None:
             form = "a data frame with the target column"
         raise DataError(f"{name}: expected {form}, received {type(data).__name__}")
-    x, y, *weights = data
-    return adapt_part(name, x, y, options, columns), weights[0] if weights else None
+    x, y, weight = [*given, None, None][:3]
+    return adapt_part(name, x, y, options, columns), weight
+
+
+def _is_data(value: Any) -> bool:
+    return isinstance(value, dict) or hasattr(value, "__array__")
 
 
 def adapt_test_part(data: Any, options: ColumnOptions, columns: Columns | None) -> GivenPart:
@@ -90,7 +96,7 @@ def adapt_part(
     Args:
         name: name of the part, for messages.
         x: the inputs, or a data frame with the target column.
-        y: the targets; None where they are in `x`.
+        y: the targets; None where they are in `x`, or there are none.
         options: what is said about the columns of a table.
         columns: the columns of the training set, if this is another part of a table.
 
@@ -118,7 +124,7 @@ def adapt_part(
         raise ValueError(
             f"expected {options.given()[0]} with a data frame, received {type(x).__name__}"
         )
-    x, y = _structure(x_name, x, y), _structure(y_name, y, x)
+    x, y = _structure(x_name, x, y), None if y is None else _structure(y_name, y, x)
     return GivenPart(RawPart(x_name, x, y_name, y), task, columns)
 
 
@@ -136,7 +142,10 @@ def split_off_last_rows(given: GivenPart, share: float) -> tuple[GivenPart, Give
         ValueError: the fraction is not in (0, 1), or leaves one part without examples.
     """
     if not isinstance(share, (float, np.floating)) or not 0 < share < 1:
-        raise ValueError(f"expected validation_split to be in (0, 1); received {share!r}")
+        raise ValueError(
+            f"expected validation_split to be in (0, 1); received {share!r}; leave it out for a "
+            "validation set that is drawn at random, or pass validation_data"
+        )
     (x_name, x, y_name, y), task, columns = given
     count = num_examples(x)
     kept = math.floor(count * (1 - share))

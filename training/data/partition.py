@@ -7,11 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from dropout_zoo.training.data.array_checks import Array, RawExamples, Task, check_weight
+from dropout_zoo.training.data.array_checks import (
+    Array,
+    DataError,
+    Pair,
+    RawExamples,
+    Task,
+    check_weight,
+)
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.example_checks import check_examples, copied_pair
 from dropout_zoo.training.data.split import split_arrays
-from dropout_zoo.training.data.structures import num_examples, take
+from dropout_zoo.training.data.structures import num_examples, shape_of_one, take
 from dropout_zoo.training.data.tables.columns import describe_columns, is_table, with_plain_arrays
 from dropout_zoo.training.data.tables.encoder import fit_encoder
 from dropout_zoo.training.defaults import SPLIT
@@ -63,10 +70,9 @@ def partition(
     count = num_examples(x)
     weights: list[Array | None] = [None, None]
     if sample_weight is not None:
-        weights[0] = check_weight(f"{source}: sample_weight", sample_weight, count)
+        weights[0] = _check_weight(f"{source}: sample_weight", sample_weight, given[0])
     if validation_weight is not None:
-        size = num_examples(given[1][0])
-        weights[1] = check_weight(f"{source}: validation_weight", validation_weight, size)
+        weights[1] = _check_weight(f"{source}: validation_weight", validation_weight, given[1])
     if examples.validation:
         parts = given
     else:
@@ -107,3 +113,14 @@ def partition(
         target_shape=targets.given_shape,
     )
     return dataset.as_reconstruction() if reconstruct else dataset
+
+
+def _check_weight(name: str, weight: Any, examples: Pair) -> Array:
+    """Check weights of examples, which have to have targets."""
+    x, y = examples
+    if y is None:
+        raise DataError(
+            f"{name}: expected no weights of examples without y, since Model.fit does not use "
+            "them, received some; let the model multiply its loss by them"
+        )
+    return check_weight(name, weight, num_examples(x), shape_of_one(y))

@@ -18,7 +18,7 @@ from dropout_zoo.training.data.array_checks import (
 
 Structure: TypeAlias = Any
 """An array, or a dict, list or tuple of structures; the first axis of each array is that of the
-examples."""
+examples. Targets that there are none of are None, which has no arrays."""
 
 
 def is_structure(value: Any) -> bool:
@@ -52,6 +52,8 @@ def map_arrays(function: Callable[..., Any], *structures: Structure) -> Structur
         A structure of that form with the results.
     """
     first = structures[0]
+    if first is None:
+        return None
     if isinstance(first, dict):
         return {key: map_arrays(function, *(s[key] for s in structures)) for key in first}
     if isinstance(first, (list, tuple)):
@@ -81,7 +83,7 @@ def named_arrays(name: str, structure: Structure) -> Iterator[tuple[str, Array]]
     elif isinstance(structure, (list, tuple)):
         for number, each in enumerate(structure):
             yield from named_arrays(f"{name}[{number}]", each)
-    else:
+    elif structure is not None:
         yield name, structure
 
 
@@ -106,6 +108,11 @@ def take(structure: Structure, index: Any) -> Structure:
 def shapes_of(structure: Structure) -> Structure:
     """Return the shape of one example: a tuple for an array, else a structure of tuples."""
     return map_arrays(lambda array: tuple(array.shape[1:]), structure)
+
+
+def shape_of_one(structure: Structure) -> tuple[int, ...]:
+    """Return the shape of one example of an array; that of a number where there are several."""
+    return () if structure is None or is_structure(structure) else tuple(structure.shape[1:])
 
 
 def check_structure(

@@ -49,7 +49,7 @@ def task_of_loss(model: keras.Model) -> Task | None:
     """
     if not model.compiled or not isinstance(model.loss, str | Callable):
         return None
-    loss, shape = _loss_function(model), _output_shape(model)
+    loss, shape = loss_function(model), _output_shape(model)
     if loss in SPARSE_LOSSES:
         return "classification"
     if loss in (*ONE_HOT_LOSSES, *BINARY_LOSSES):
@@ -90,7 +90,7 @@ def targets_for(model: keras.Model, y: Array, num_classes: int | None) -> Array:
 
 
 def _targets_for(model: keras.Model, shape: Any, y: Array, num_classes: int | None) -> Array:
-    loss = _loss_function(model)
+    loss = loss_function(model)
     y = _check_values(y, num_classes)
     units = _output_units(shape)
     if num_classes is None:
@@ -117,9 +117,10 @@ def with_loss_targets(model: keras.Model, part: Pair, dataset: Dataset) -> Pair:
         dataset: the dataset, which knows the task. Targets of a custom task stay as they are.
             Models with a loss or training code of their own receive labels as they were given,
             unless their loss takes one-hot rows, or a model without such code has one output unit.
+            So do models without a loss.
 
     Returns:
-        Pair of the inputs, and the targets as the loss takes them.
+        Pair of the inputs, and the targets as the loss takes them; None where there are none.
 
     Raises:
         ValueError: the model does not fit the data.
@@ -129,29 +130,48 @@ def with_loss_targets(model: keras.Model, part: Pair, dataset: Dataset) -> Pair:
     if dataset.task == "reconstruction" and _rank(shape) == x.ndim:
         y = x  # as it is, where the model does not flatten it
     own_code = overridden_method(model, IN_STEPS) is not None
-    if dataset.task == "custom" or y is x:
+    if y is None:
         if not own_code:
+            _check_no_loss(model)
+        return x, None
+    if dataset.task == "custom" or y is x:
+        if not own_code and model.loss is not None:
             _check_custom_targets(model, shape, y)
         return x, y
-    if own_code and (model.loss is None or _loss_function(model) not in ONE_HOT_LOSSES):
+    if model.loss is None or (own_code and loss_function(model) not in ONE_HOT_LOSSES):
         return x, _as_given(dataset, y)
     targets = _targets_for(model, shape, y, dataset.num_classes)
-    if dataset.num_classes is not None and targets.ndim == 1 and _is_custom(_loss_function(model)):
+    if dataset.num_classes is not None and targets.ndim == 1 and _is_custom(loss_function(model)):
         targets = _as_given(dataset, y)
     return x, targets
 
 
+def _check_no_loss(model: keras.Model) -> None:
+    if model.loss is not None:
+        losses_given = ", ".join(
+            str(getattr(each, "name", None) or getattr(each, "__name__", each))
+            for each in keras.tree.flatten(model.loss)
+        )
+        raise ValueError(
+            f"expected y, which the loss of {model.name!r} ({losses_given}) needs, received x "
+            "alone; pass y (target, for a column of a data frame), or compile the model without a "
+            "loss if its own code computes one"
+        )
+
+
 def describe_given_labels(model: keras.Model, dataset: Dataset) -> str:
-    """Say in which form a custom loss receives labels, for the message where it fails on them.
+    """Say in which form the model receives labels, for the message where it fails on them.
 
     Args:
         model: a compiled model.
         dataset: the dataset.
 
     Returns:
-        The end of a sentence; empty for other losses and tasks.
+        The end of a sentence; empty for losses of Keras, and other tasks.
     """
-    if dataset.num_classes is None or model.loss is None or not _is_custom(_loss_function(model)):
+    if dataset.train[1] is None:
+        return "; no y was given, which a loss or metric may need"
+    if dataset.num_classes is None or model.loss is None or not _is_custom(loss_function(model)):
         return ""
     if dataset.target_shape in ((), (1,)):
         form, other = "integers", "one-hot rows, pass keras.utils.to_categorical(y)"
@@ -195,7 +215,7 @@ def _rank(shape: Any) -> int | None:
 
 def _check_custom_targets(model: keras.Model, shape: Any, y: Structure) -> None:
     """Refuse targets whose shape the loss would silently broadcast to that of the output."""
-    if is_structure(y) or _rank(shape) != y.ndim or _loss_function(model) in SPARSE_LOSSES:
+    if is_structure(y) or _rank(shape) != y.ndim or loss_function(model) in SPARSE_LOSSES:
         return
     if any(side not in (None, given) for side, given in zip(shape[1:], y.shape[1:], strict=True)):
         raise ValueError(
@@ -247,7 +267,12 @@ def _check_class_units(
     )
 
 
-def _loss_function(model: keras.Model) -> Callable[..., Any]:
+def loss_function(model: keras.Model) -> Callable[..., Any]:
+    """Return the function of a model's only loss, which returns a value for each example or step.
+
+    Raises:
+        ValueError: the model has no loss, or several.
+    """
     if not model.compiled or model.loss is None:
         raise ValueError(
             "model: expected a compiled model with a loss, received one without; "

@@ -89,8 +89,8 @@ def explore(build: Build, objective: Objective) -> Explored:
         The hyperparameters.
 
     Raises:
-        ValueError: there is none, one has the name of a column or of a site, or one changes how the
-            objective is measured.
+        ValueError: there is none, one has the name of a column or of a site, one changes how the
+            objective is measured, or the same values give different models.
     """
     models, found = _Models(build), _Found(objective)
     waiting = deque[Mapping[str, Any]]([{}])
@@ -112,6 +112,7 @@ def explore(build: Build, objective: Objective) -> Explored:
     contexts = models.values
     for each in found.left_out():
         _compare_beside(contexts, each, models, found)
+    models.check_same_again()
     if models.changes_earlier:
         warnings.warn(
             "the build function changes what the code of models that it built before refers to, "
@@ -175,6 +176,20 @@ class _Models:
             finally:
                 self._look_back()
         return self._seen[key]
+
+    def check_same_again(self) -> None:
+        """Check that the same values give the same model, after others have been built.
+
+        Raises:
+            ValueError: they do not.
+        """
+        if _Seen.of(self._build({})).fingerprint != self._seen["{}"].fingerprint:
+            raise ValueError(
+                "expected a build function that returns the same model for the same "
+                "hyperparameters, received one whose model with the defaults was different the "
+                "second time, as where it counts its calls; let the model depend on "
+                "hyperparameters alone"
+            )
 
     def _look_back(self) -> None:
         """Note whether the latest build has changed what the code of the first model refers to."""

@@ -79,7 +79,7 @@ def _chance_on(model: keras.Model, dataset: Dataset, objective: Objective) -> Ch
     train, validation = dataset.train[1], dataset.validation[1]
     if dataset.sample_weight is not None or dataset.validation_weight is not None:
         return None  # the constant that is best depends on the weights, and the metric may
-    if is_structure(train):
+    if train is None or is_structure(train):
         return None
     if dataset.num_classes is not None:
         counts = np.bincount(train, minlength=dataset.num_classes)

@@ -46,7 +46,7 @@ def why_arguments_need_model_fit(
         if x is not None and not arrays and not isinstance(x, str | Path):
             return f"the examples are a {type(x).__name__}, not arrays"
         validated = {"validation_data", "validation_split"} & set(arguments)
-        if not validated and not objective.name.startswith("val_"):
+        if not validated and not needs_validation(objective):
             return "there are no validation data"
     callbacks = arguments.get("callbacks") or ()
     if callable(callbacks):
@@ -63,6 +63,12 @@ def why_arguments_need_model_fit(
          if name in of_fit and name not in known),
         None,
     )  # fmt: skip
+
+
+def needs_validation(objective: keras_tuner.Objective) -> bool:
+    """Return whether an objective, or one of several, is measured on validation data."""
+    objectives = getattr(objective, "objectives", [objective])
+    return any(each.name.startswith("val_") for each in objectives)
 
 
 def members_settings(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from dropout_zoo.tuning.space import DropoutHyperModel
 from dropout_zoo.tuning.tuners.fit_arguments import (
     members_settings,
     model_fit_arguments,
+    needs_validation,
     why_arguments_need_model_fit,
 )
 from dropout_zoo.tuning.tuners.trial_batches import BatchTuner, warn
@@ -193,7 +194,8 @@ class DropoutTuner(BatchTuner):
             validation_data: pair `(x, y)` of the validation set.
             validation_split: alternatively, the fraction of the examples, in (0, 1), at the end
                 of the arrays that is used for validation, as in `Model.fit`. Without either,
-                15% are drawn at random for it, and 15% for a test set, which is not used.
+                15% are drawn at random for it, and 15% for a test set, which is not used. 0, the
+                default of `Model.fit`, is taken where no validation set has to be split off.
             sample_weight: weights of the training examples.
             callbacks: callbacks, copied for each trial. `EarlyStopping` on the objective becomes
                 the patience of the members; with any others, `Model.fit` trains.
@@ -219,6 +221,8 @@ class DropoutTuner(BatchTuner):
             "callbacks": callbacks,
             "verbose": verbose,
         }
+        if validation_split == 0 and not needs_validation(self.oracle.objective):
+            del given["validation_split"]  # which is the default of `Model.fit`
         arguments = {name: value for name, value in given.items() if value is not None} | settings
         positional = [*(value for value in (x, y) if value is not None), *fit_args]
         self.oracle.verbose = 0 if verbose is None else verbose

@@ -7,6 +7,7 @@ import weakref
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras import Input, layers, ops
@@ -951,3 +952,11 @@ def test_rates_set_inside_attention_are_kept_when_the_layers_become_plain_again(
     plain = with_rates(lifted, {"block_1_attention_dropout": 0.5})
     assert [site.rate for site in dropout_sites(plain)] == [0.0, 0.1, 0.5, 0.3]
     assert {type(site.layer) for site in dropout_sites(plain)} == {layers.Dropout}
+
+
+def test_activations_that_keras_cannot_write_down_are_kept():
+    tripled = tf.function(lambda x: 3 * x)
+    model = keras.Sequential([Input((8,)), layers.Dense(4, tripled), layers.Dropout(0.2)])
+    clone = with_rates(model, 0.4)
+    assert [site.rate for site in dropout_sites(clone)] == [0.4]
+    np.testing.assert_array_equal(clone(X), model(X))

@@ -139,6 +139,18 @@ def test_a_build_function_that_changes_earlier_models_is_warned_of(few_digits):
         search(through_the_class, few_digits)
 
 
+def test_a_build_function_that_depends_on_more_than_hyperparameters_is_refused(few_digits):
+    calls = []
+
+    def counting(hp):
+        calls.append(hp)
+        activation = hp.Choice("activation", ["relu", "tanh"])
+        return compiled([layers.Dense(4 + len(calls), activation), layers.Dropout(0.5)])
+
+    with pytest.raises(ValueError, match="same model for the same hyperparameters, received one"):
+        search(counting, few_digits)
+
+
 def test_a_hyperparameter_is_searched_that_has_an_effect_beside_others_alone(few_digits):
     def dependent(hp):
         strength, kind = hp.Float("strength", 0.1, 0.9), hp.Choice("kind", ["dropout", "noise"])

@@ -330,6 +330,10 @@ def test_a_validation_split_is_as_in_keras(few_digits, tmp_path):
     given.search(x[:kept], y[:kept], validation_data=(x[kept:], y[kept:]), epochs=1)
     scores = [[t.score for t in tuner.oracle.trials.values()] for tuner in (split, given)]
     assert scores[0] == scores[1]
+    for nothing in (0, 0.0):
+        words = rf"in \(0, 1\); received {nothing}; leave it out .* or pass validation_data"
+        with pytest.raises(ValueError, match=words):
+            split.search(x, y, validation_split=nothing, epochs=1)
     with pytest.raises(ValueError, match=r"validation_split to be in \(0, 1\); received 1.0"):
         split.search(x, y, validation_split=1.0)
 
@@ -342,3 +346,16 @@ def test_class_weights_are_used(few_digits, tmp_path):
         tuner.search(few_digits, epochs=1, class_weight=weights)
         scores.append(tuner.oracle.get_best_trials()[0].score)
     assert scores[0] != scores[1]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:expected a metric of the validation set:UserWarning")
+@pytest.mark.filterwarnings("ignore:Model.fit trains the trials:UserWarning")
+def test_a_validation_split_of_0_is_that_of_keras(few_digits, tmp_path):
+    x, y = few_digits.train
+    with_data = make(tmp_path / "with", grid())
+    with_data.search(x, y, validation_data=few_digits.validation, validation_split=0.0, epochs=1)
+    assert len(with_data.get_best_models()) == 1
+    without = make(tmp_path / "without", oracles.GridSearchOracle("loss"))
+    without.search(x, keras.utils.to_categorical(y, 10), validation_split=0, epochs=1)
+    assert len(without.get_best_models()) == 1

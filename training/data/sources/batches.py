@@ -40,7 +40,7 @@ class Batches(NamedTuple):
 
     Attributes:
         x: inputs.
-        y: targets.
+        y: targets, or None.
         sample_weight: weight of each example, or None.
         batch_size: number of examples of the first batch, which is the largest.
     """
@@ -155,7 +155,7 @@ def read_batches(name: str, source: Source, *, max_bytes: int = MAX_BYTES) -> Ba
 
     Args:
         name: name of the source, for messages.
-        source: a finite source of batches `(x, y)` or `(x, y, sample_weight)`.
+        source: a finite source of batches `x`, `(x, y)` or `(x, y, sample_weight)`.
         max_bytes: size up to which it is read.
 
     Returns:
@@ -164,7 +164,7 @@ def read_batches(name: str, source: Source, *, max_bytes: int = MAX_BYTES) -> Ba
     Raises:
         TooLargeError: it is larger than `max_bytes`.
         ChangingError: it yields different examples each time.
-        DataError: it is infinite, or has no targets or no batches.
+        DataError: it is infinite, or has no batches.
     """
     kind = source.kind
     if source.is_infinite:
@@ -196,7 +196,7 @@ def read_batches(name: str, source: Source, *, max_bytes: int = MAX_BYTES) -> Ba
 
 
 def checked_batches(name: str, source: Source) -> Iterator[tuple[Structure, ...]]:
-    """Yield the batches of a source as arrays `(x, y)` or `(x, y, sample_weight)`.
+    """Yield the batches of a source as arrays `(x, y)` or `(x, y, sample_weight)`; `y` may be None.
 
     Args:
         name: name of the source, for messages.
@@ -241,16 +241,15 @@ def joined(
 
 
 def _checked(name: str, kind: str, batch: Any) -> tuple[Structure, ...]:
-    if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
-        received = type(batch).__name__
-        if isinstance(batch, (tuple, list)):
-            received += f" of {len(batch)}"
+    given = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
+    if not 1 <= len(given) <= 3:
         raise DataError(
-            f"{name}: expected batches (x, y) or (x, y, sample_weight), received a {received}"
+            f"{name}: expected batches x, (x, y) or (x, y, sample_weight), received a "
+            f"{type(batch).__name__} of {len(given)}"
         )
-    if batch[-1] is None:  # no weights
-        batch = batch[:2]
-    arrays = tuple(map_arrays(lambda given: _as_array(name, given), each) for each in batch)
+    x, y, weight = [*given, None, None][:3]
+    given = (x, y) if weight is None else (x, y, weight)
+    arrays = tuple(map_arrays(lambda array: _as_array(name, array), each) for each in given)
     if any(array.dtype.kind == "O" and not holds_strings(array) for array in arrays_of(arrays)):
         raise DataError(
             f"{name}: expected batches of numbers or strings in arrays of one shape, received "

@@ -15,7 +15,7 @@ import numpy as np
 from dropout_zoo.training.data.structures import Structure, map_arrays, num_examples
 from dropout_zoo.training.engine.interrupts import check_interrupt
 from dropout_zoo.training.engine.jax.program_memory import peak_bytes
-from dropout_zoo.training.plan import Examples, Plan, as_input
+from dropout_zoo.training.plan import Examples, Plan, as_batch, as_input
 
 _SECONDS_PER_CALL = 0.5  # Python handles no signal during a call of JAX
 
@@ -51,8 +51,8 @@ class VectorizedEpochs:
             examples: examples of the same shapes as before.
         """
         self._data = [
-            map_arrays(jnp.asarray, as_input(arrays))
-            for arrays in (examples.training_data(), examples.sample, examples.validation)
+            map_arrays(jnp.asarray, as_input(as_batch(part)))
+            for part in (examples.training_data(), examples.sample, examples.validation)
         ]
 
     def current(self) -> State:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from dropout_zoo.training.data.structures import Structure, map_arrays, num_examples, take
-from dropout_zoo.training.plan import Examples, as_input, input_bytes
+from dropout_zoo.training.plan import Examples, as_batch, as_input, input_bytes
 
 _BLOCK_BYTES = 16 * 2**20  # larger blocks do not make streaming faster
 _BLOCKS_PER_LOOP = 3  # one in use, one waiting, one being gathered
@@ -155,9 +155,9 @@ def load_data(examples: Examples, budget: int, loops: int) -> InMemoryData | Str
         The source of the loops' examples.
     """
     parts: dict[str, Structure] = {
-        "train": examples.training_data(),
-        "sample": examples.sample,
-        "validation": examples.validation,
+        "train": as_batch(examples.training_data()),
+        "sample": as_batch(examples.sample),
+        "validation": as_batch(examples.validation),
     }
     if sum(map(input_bytes, parts.values())) <= budget:
         return InMemoryData(parts)

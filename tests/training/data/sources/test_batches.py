@@ -41,7 +41,10 @@ def test_shuffled_sources_are_taken():
     [
         (lambda: tf_data(X, Y).batch(8).repeat(), "expected a finite tf.data.Dataset"),
         (lambda: tf_data(X, Y), "a tf.data.Dataset of single examples has to be batched"),
-        (lambda: tf_data(X).batch(8), r"expected batches \(x, y\) .*received a tuple of 1"),
+        (
+            lambda: ((X[:8], Y[:8], WEIGHT[:8], Y[:8]) for _ in range(1)),
+            r"expected batches x, \(x, y\) .*received a tuple of 4",
+        ),
         (
             lambda: ((np.array([[1], [2, 3]], dtype=object), Y[:2]) for _ in range(1)),
             "expected batches of numbers or strings .* received other Python objects",
