@@ -24,13 +24,14 @@ class JournaledTrainer:
     """Trains members like another trainer and appends each to a journal as it finishes.
 
     Members that the journal has already are restored from it. An incomplete last record, left by a
-    killed process, is ignored, and its member is trained again. So is a record that is damaged, or
-    whose weights are, with a warning.
+    killed process, is ignored, and its member is trained again. So is a record that is damaged or
+    missing, or whose weights are, with a warning.
 
     Args:
         trainer: trains the members that the journal does not have.
         path: the journal, a file of JSON lines; created if missing. Paths of checkpoints in it
-            are relative to its directory.
+            are relative to its directory. The checkpoints of each attempt are in a numbered folder
+            beside it; see `weights_folder`.
         on_restored: called with each result that is restored from the journal.
 
     Attributes:
@@ -159,12 +160,11 @@ def _whole_records(path: Path) -> dict[str, dict[str, Any]]:
         shown = "; ".join(journal.faults[:_FAULTS_SHOWN])
         more = len(journal.faults) - _FAULTS_SHOWN
         warnings.warn(
-            f"{count_of(len(journal.faults), 'finished training run')} in {path.parent} cannot be "
+            f"{count_of(journal.num_lost, 'finished training run')} in {path.parent} cannot be "
             f"restored and will be trained again: {shown}{f' and {more} more' * (more > 0)}",
             stacklevel=2,
         )
-    if (
-        journal.faults or journal.is_cut
-    ):  # once another follows it, a cut line would count as damaged
-        rewrite_records(path, journal.whole.values())
+    # Once another follows it, a cut line would count as damaged, and so would weights without one.
+    if journal.faults or journal.is_cut or journal.unlisted:
+        rewrite_records(path, journal)
     return journal.whole
