@@ -74,7 +74,7 @@ def journals_in(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def append_record(path: Path, record: Mapping[str, Any], checkpoint: Path | None) -> dict[str, Any]:
+def append_record(path: Path, record: Mapping[str, Any], checkpoint: Path | None) -> None:
     """Append a record to a journal.
 
     Args:
@@ -83,9 +83,6 @@ def append_record(path: Path, record: Mapping[str, Any], checkpoint: Path | None
         checkpoint: file with the weights that belong to it, in a folder beside the journal, which
             is on disk already.
 
-    Returns:
-        The record, with path and checksum of the ``checkpoint``.
-
     Raises:
         OSError: the journal cannot be written, or the weights cannot be read.
     """
@@ -93,9 +90,7 @@ def append_record(path: Path, record: Mapping[str, Any], checkpoint: Path | None
     if checkpoint is not None:
         relative = Path(os.path.relpath(checkpoint, path.parent))
         weights = {"path": relative.as_posix(), **file_checksum(checkpoint)}
-    written = {**record, "checkpoint": weights}
-    append_line(path, json.dumps(sealed(written)))
-    return written
+    append_line(path, json.dumps(sealed({**record, "checkpoint": weights})))
 
 
 def read_records(path: Path) -> JournalRecords:
