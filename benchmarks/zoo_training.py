@@ -110,6 +110,7 @@ def score(
     from dropout_zoo.studies.run_record import read_outcome
     from dropout_zoo.training.engine.journal import JournaledTrainer
     from dropout_zoo.training.engine.trainer import MemberTrainer
+    from dropout_zoo.training.journal_records import weights_folder
     from dropout_zoo.training.members import Member
     from dropout_zoo.tuning.results.run_files import JOURNAL, STATE_FILES
 
@@ -123,7 +124,7 @@ def score(
             model,
             dataset,
             train_settings_of(job),
-            directory=unused_directory(folder.state / "weights"),
+            directory=unused_directory(weights_folder(folder.state / JOURNAL)),
         )
         # Settings with equal rates, for example where tuning chose no dropout, are trained once.
         unique = {json.dumps(each): each for each in rates.values()}

@@ -15,6 +15,7 @@ from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.run_directory import unused_directory
 from dropout_zoo.training.engine.base import Trainer
 from dropout_zoo.training.engine.journal import JournaledTrainer
+from dropout_zoo.training.journal_records import weights_folder
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import parse_objective
 from dropout_zoo.training.provenance import versions
@@ -120,12 +121,12 @@ def train_settings(
 def _trainer(
     plan: StudyPlan[Any], setup: TrainingSetup, execution: Execution, name: str, temporary: Path
 ) -> Trainer:
-    kept = execution.directory
-    directory = temporary if kept is None else unused_directory(kept / f"weights-{name}")
+    if execution.directory is None:
+        return plan.trainer(setup, temporary, execution.workers)
+    journal = execution.directory / f"runs-{name}.jsonl"
+    directory = unused_directory(weights_folder(journal))
     trainer = plan.trainer(setup, directory, execution.workers)
-    if kept is None:
-        return trainer
-    return JournaledTrainer(trainer, kept / f"runs-{name}.jsonl", execution.on_restored)
+    return JournaledTrainer(trainer, journal, execution.on_restored)
 
 
 def training_rows(

@@ -15,7 +15,7 @@ from dropout_zoo.studies.run_record import (
     read_settings,
 )
 from dropout_zoo.studies.run_state import RunState
-from dropout_zoo.training.journal_records import read_records
+from dropout_zoo.training.journal_records import journals_in, read_records
 
 
 def verify_run(directory: str | Path) -> list[str]:
@@ -69,7 +69,7 @@ def verify_run(directory: str | Path) -> list[str]:
             read_settings(plan)
         except DamagedFileError:
             faults.append(f"{plan.relative_to(path).as_posix()}: damaged")
-    for journal in sorted((path / STATE).glob("**/*.jsonl")):
+    for journal in journals_in(path / STATE):
         place = journal.parent.relative_to(path).as_posix()
         faults += [f"{place}/{fault}" for fault in read_records(journal).faults]
     return faults

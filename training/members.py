@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,7 @@ class TrainedMember:
         objective: the metric that determines the best epoch.
         best_epoch: epoch with the best objective, from 1; 0 if no epoch was finished.
         score: the objective at that epoch.
+        best_metrics: all values of the curves at that epoch, by name.
         seconds: duration of the training run.
         checkpoint: file with the weights of the best epoch; None if no epoch was finished.
 
@@ -142,6 +144,15 @@ class TrainedMember:
         return cls(
             member, rates, "failed", reason, pd.DataFrame(), objective, 0, worst, 0.0, None, None
         )
+
+    @property
+    def best_metrics(self) -> dict[str, Any]:
+        """The values of the curves at the best epoch, by name."""
+        # Of a copy, because pandas would keep an index and a view of each column.
+        values: dict[str, Any] = (
+            self.curves.copy().set_index("epoch").loc[self.best_epoch].to_dict()
+        )
+        return values
 
     def model(self) -> keras.Model:
         """Build the plain Keras model with the member's rates and the weights of its best epoch.
@@ -236,3 +247,31 @@ def completed_rates(sites: Mapping[str, float], member: Member) -> dict[str, flo
             f"{', '.join(map(repr, unknown))}"
         )
     return {**sites, **{path: check_rate(rate, path) for path, rate in given.items()}}
+
+
+def as_curves(rows: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """Return learning curves as a table.
+
+    The tables of the members of a search share their labels, which would otherwise take more memory
+    than the curves.
+
+    Args:
+        rows: the values of each epoch by name, or those of all epochs.
+
+    Returns:
+        The table.
+    """
+    table = pd.DataFrame(rows)
+    table.columns = _column_labels(tuple(table.columns))
+    table.index = _row_labels(len(table))
+    return table
+
+
+@lru_cache(maxsize=32)
+def _column_labels(names: tuple[str, ...]) -> pd.Index:
+    return pd.Index(names)
+
+
+@lru_cache(maxsize=32)
+def _row_labels(count: int) -> pd.Index:
+    return pd.RangeIndex(count)

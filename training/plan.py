@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 import numpy as np
-import pandas as pd
 
 from dropout_zoo.models.graph.sites import DropoutSite, settable_sites
 from dropout_zoo.training.checkpoint import Checkpoint
@@ -27,7 +26,7 @@ from dropout_zoo.training.data.structures import (
     take,
 )
 from dropout_zoo.training.failure_reasons import reason_of
-from dropout_zoo.training.members import Member, TrainedMember
+from dropout_zoo.training.members import Member, TrainedMember, as_curves
 from dropout_zoo.training.objective import (
     BestEpoch,
     Objective,
@@ -319,7 +318,7 @@ class Record:
             rates=self.rates,
             status=self.status,
             reason=self.reason,
-            curves=pd.DataFrame(self.rows),
+            curves=as_curves(self.rows),
             objective=self.plan.objective,
             best_epoch=self.best.epoch,
             score=self.best.value,

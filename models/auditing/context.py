@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import NamedTuple
 
@@ -24,6 +24,8 @@ from dropout_zoo.models.graph.sites import (
 )
 
 Wanted = Callable[[GraphCall], bool]
+_Search = tuple[Wanted, Wanted | None, Callable[[GraphCall], list[GraphCall]]]
+"""What is wanted, what to search beyond, and which calls are next to a call."""
 
 
 class PlacedSite(NamedTuple):
@@ -102,19 +104,14 @@ class AuditContext:
         """Whether a call is an activation function, or computes features from weights."""
         return is_activation(call) or self.computes_features(call)
 
-    def computing_after(self, call: GraphCall) -> list[GraphCall]:
-        """The nearest calls after a call that compute features from weights."""
+    def computing_after(self, call: GraphCall) -> Iterator[GraphCall]:
+        """Find the nearest calls after a call that compute features from weights."""
         return after(call, self.computes_features)
 
     def joins_residual(self, call: GraphCall) -> bool:
         """Whether the outputs of a call are added to a tensor that does not depend on them."""
-        own = {id(call)} | reached_from([call], _feeds)
         additions = after(call, is_addition, self.computes_no_features)
-        return any(
-            all(id(source) not in own for source in sources)
-            for addition in additions
-            for sources in addition.received
-        )
+        return any(_adds_to_another(addition, call) for addition in additions)
 
     def decides_by_example(self, placed: PlacedSite) -> bool:
         """Whether a site keeps or drops whole examples, as stochastic depth does."""
@@ -127,9 +124,9 @@ class AuditContext:
 
     def is_output(self, placed: PlacedSite) -> bool:
         """Whether the outputs of a site reach nothing but the outputs of the model."""
-        if after(placed.call, changes_features):
+        if any_after(placed.call, changes_features):
             return False
-        return placed.call.is_output or bool(after(placed.call, _is_output))
+        return placed.call.is_output or any_after(placed.call, _is_output)
 
 
 def mask_shape(placed: PlacedSite) -> tuple[int | None, ...] | None:
@@ -143,23 +140,40 @@ def mask_shape(placed: PlacedSite) -> tuple[int | None, ...] | None:
     return tuple(1 if index and shape[index] == 1 else size for index, size in enumerate(filled))
 
 
-def before(call: GraphCall, wanted: Wanted, through: Wanted | None = None) -> list[GraphCall]:
-    """The nearest calls before a call that meet a condition.
+def before(call: GraphCall, wanted: Wanted, through: Wanted | None = None) -> Iterator[GraphCall]:
+    """Find the nearest calls before a call that meet a condition.
 
     Args:
         call: where to start.
         wanted: the condition, a function with a name: what is found on the way is remembered by it.
         through: condition for the other calls to search beyond, likewise; None for all.
 
-    Returns:
+    Yields:
         The calls found, nearest first.
     """
-    return _first(call, wanted, through, _fed_by)
+    return _nearest(call, (wanted, through, _fed_by))
 
 
-def after(call: GraphCall, wanted: Wanted, through: Wanted | None = None) -> list[GraphCall]:
-    """The nearest calls after a call that meet a condition; see `before`."""
-    return _first(call, wanted, through, _feeds)
+def after(call: GraphCall, wanted: Wanted, through: Wanted | None = None) -> Iterator[GraphCall]:
+    """Find the nearest calls after a call that meet a condition; see `before`."""
+    return _nearest(call, (wanted, through, _feeds))
+
+
+def any_before(call: GraphCall, wanted: Wanted, through: Wanted | None = None) -> bool:
+    """Whether there is a call before a call that meets a condition; see `before`."""
+    return next(before(call, wanted, through), None) is not None
+
+
+def any_after(call: GraphCall, wanted: Wanted, through: Wanted | None = None) -> bool:
+    """Whether there is a call after a call that meets a condition; see `before`."""
+    return next(after(call, wanted, through), None) is not None
+
+
+def _adds_to_another(addition: GraphCall, call: GraphCall) -> bool:
+    """Whether an addition after a call has an input that does not depend on that call."""
+    place = addition.place
+    own = {id(call)} | reached_from([call], _feeds, lambda reached: reached.place < place)
+    return any(all(id(source) not in own for source in each) for each in addition.received)
 
 
 def _is_output(call: GraphCall) -> bool:
@@ -174,46 +188,46 @@ def _feeds(call: GraphCall) -> list[GraphCall]:
     return call.feeds
 
 
-def _first(
-    start: GraphCall,
-    wanted: Wanted,
-    through: Wanted | None,
-    neighbors: Callable[[GraphCall], list[GraphCall]],
-) -> list[GraphCall]:
-    found, seen, waiting = [], {id(start)}, list(neighbors(start))
+def _nearest(start: GraphCall, search: _Search) -> Iterator[GraphCall]:
+    wanted, _, neighbors = search
+    seen, waiting = {id(start)}, list(neighbors(start))
     for nearest in waiting:  # breadth first: the list grows during the loop
-        call = _end_of_run(nearest, wanted, through, neighbors)
-        if id(call) in seen:
+        call = _next_choice(nearest, search)
+        if call is None or id(call) in seen:
             continue
         seen.add(id(call))
         if wanted(call):
-            found.append(call)
-        elif through is None or through(call):
+            yield call
+        else:
             waiting.extend(neighbors(call))
-    return found
 
 
-def _end_of_run(
-    call: GraphCall,
-    wanted: Wanted,
-    through: Wanted | None,
-    neighbors: Callable[[GraphCall], list[GraphCall]],
-) -> GraphCall:
+def _next_choice(start: GraphCall, search: _Search) -> GraphCall | None:
     """Return where a search gets from a call before it finds something or has to choose.
 
     Searches by the same functions that begin elsewhere take the same way: it is remembered.
+
+    Returns:
+        What is found, or the call from which several ways lead to something; None if none does.
     """
-    search, run = (wanted, through, neighbors), []
-    while search not in call.ends_of_runs:
-        following = neighbors(call)
-        if wanted(call) or len(following) != 1 or not (through is None or through(call)):
-            break
-        run.append(call)
-        call = following[0]
-    end = call.ends_of_runs.get(search, call)
-    for passed in run:
-        passed.ends_of_runs[search] = end
-    return end
+    wanted, through, neighbors = search
+    waiting = [start]
+    while waiting:
+        call = waiting[-1]
+        if search not in call.next_choices:
+            following: list[GraphCall] = []
+            if not wanted(call) and (through is None or through(call)):
+                following = neighbors(call)
+            unknown = [each for each in following if search not in each.next_choices]
+            if unknown:
+                waiting += unknown
+                continue
+            ends = {each.next_choices[search] for each in following} - {None}
+            if wanted(call) or len(ends) > 1:
+                ends = {call}
+            call.next_choices[search] = next(iter(ends), None)
+        waiting.pop()
+    return start.next_choices[search]
 
 
 def _wrapped(layer: keras.Layer) -> keras.Layer | None:

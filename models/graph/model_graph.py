@@ -64,7 +64,9 @@ class GraphCall:
             built.
         feeds: the calls that use its outputs.
         is_output: whether its outputs are outputs of the model.
-        ends_of_runs: by search, where the run of calls that begins here and has no branch leads.
+        place: its place in the order of computation.
+        next_choices: by search, the call that it finds from here, or at which it has to choose;
+            None if it finds nothing.
     """
 
     operation: Any
@@ -77,7 +79,8 @@ class GraphCall:
     produced: list[tuple[int | None, ...]] = field(default_factory=list)
     feeds: list[GraphCall] = field(default_factory=list)
     is_output: bool = False
-    ends_of_runs: dict[Any, GraphCall] = field(default_factory=dict)
+    place: int = 0
+    next_choices: dict[Any, GraphCall | None] = field(default_factory=dict)
 
     @cached_property
     def fed_by(self) -> list[GraphCall]:
@@ -121,15 +124,17 @@ def is_plain_model(layer: Any) -> bool:
 
 def inner_layers(layer: keras.Layer) -> list[tuple[str, keras.Layer]]:
     """The layers that a layer contains, each with the name of the attribute that holds it."""
-    named: dict[int, str] = {}
-    for attribute, value in keras_internals.layer_attributes(layer).items():
-        for name, inner in _layers_in(value, attribute.strip("_")):
-            named.setdefault(id(inner), name)
     inner = [
         each
         for each in keras_internals.direct_layers(layer)
         if not isinstance(each, keras.layers.InputLayer)
     ]
+    if not inner:  # most layers; their attributes may hold much else
+        return []
+    named: dict[int, str] = {}
+    for attribute, value in keras_internals.layer_attributes(layer).items():
+        for name, held in _layers_in(value, attribute.strip("_")):
+            named.setdefault(id(held), name)
     return [(named.get(id(each), f"layers_{index}"), each) for index, each in enumerate(inner)]
 
 
@@ -274,6 +279,7 @@ def _add(entry: GraphLayer, call: GraphCall, received: list[list[GraphCall]], gr
     if isinstance(operation, keras.Layer) and id(operation) not in graph.known:
         graph.known.add(id(operation))
         graph.layers.append(entry)
+    call.place = len(graph.calls)
     graph.calls.append(call)
     call.received = [[source for source in calls if not _is_input(source)] for calls in received]
     given = (source.operation for calls in received for source in calls if _is_input(source))

@@ -53,7 +53,7 @@ def _passes_shift_on(call: GraphCall) -> bool:
 
 
 def _receiver(context: AuditContext, placed: PlacedSite) -> GraphCall | None:
-    norms = after(placed.call, is_batch_norm, keeps_features)
+    norms = list(after(placed.call, is_batch_norm, keeps_features))
     if not norms:
         steps = after(placed.call, _passes_shift_on, keeps_features)
         norms = [norm for step in steps for norm in after(step, is_batch_norm, keeps_features)]

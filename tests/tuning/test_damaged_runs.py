@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from dropout_zoo.models import build_mlp
 from dropout_zoo.studies import Execution, rate_sweep, verify_run
+from dropout_zoo.training.engine.journal import JournaledTrainer
 from dropout_zoo.training.journal_records import append_record, read_records, rewrite_records
 from dropout_zoo.tuning import TuningResult, tune
 from dropout_zoo.tuning.cli.main import main
@@ -137,10 +138,47 @@ def test_what_is_appended_after_a_line_that_was_cut_short_is_read(tmp_path):
     path.write_bytes(path.read_bytes() + b'\n{"key": "c')
     found = read_records(path)
     assert found.is_cut and list(found.whole) == ["a", "b"] and not found.faults
-    rewrite_records(path, found.whole.values())
+    rewrite_records(path, found)
     append_record(path, {"key": "d"}, None)
     found = read_records(path)
     assert list(found.whole) == ["a", "b", "d"] and not (found.is_cut or found.faults)
+
+
+@pytest.mark.parametrize(
+    ("damage", "fault"),
+    [
+        ("deleted", f"missing: {RUNS} files of weights have no line in it"),
+        ("emptied", f"damaged: {RUNS} files of weights have no line in it"),
+        ("cut between lines", f"damaged: {RUNS - 2} files of weights have no line in it"),
+    ],
+)
+def test_a_journal_without_the_lines_of_its_weights_is_named(
+    few_digits, complete, interrupted, damage, fault
+):
+    journal = interrupted / "state" / "journal.jsonl"
+    if damage == "deleted":
+        journal.unlink()
+    elif damage == "emptied":
+        journal.write_bytes(b"")
+    else:
+        journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:4]))
+    assert verify_run(interrupted) == [f"state/journal.jsonl: {fault}"]
+    result, told = resume(few_digits, interrupted)
+    [line] = [each for each in told if "will be trained again" in each]
+    assert line.endswith(f": journal.jsonl: {fault}")
+    assert line.startswith(f"{fault.split()[1]} finished training runs in")
+    pd.testing.assert_frame_equal(scores(result), scores(complete))
+
+
+def test_weights_that_a_kill_left_without_their_line_are_no_damage(interrupted):
+    for attempt in range(1, 4):  # each time the run is resumed, there may be one more
+        left = interrupted / "state" / f"weights-{attempt}" / "900000.npz"
+        left.parent.mkdir(exist_ok=True)
+        left.write_bytes(b"weights")
+        assert verify_run(interrupted) == []
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            JournaledTrainer(None, interrupted / "state" / "journal.jsonl")
 
 
 @pytest.mark.parametrize("how", ["resume", "overwrite"])
@@ -193,6 +231,8 @@ def test_a_pipe_in_place_of_the_settings_is_not_waited_for(few_digits, run):
 @pytest.mark.slow
 def test_damage_that_was_repaired_is_not_told_again(few_digits, interrupted, monkeypatch):
     weights(interrupted)[0].write_bytes(b"")
+    journal = interrupted / "state" / "journal.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-6]))
     monkeypatch.setattr(search_run, "_write", lambda result, folder: None)
     _, told = resume(few_digits, interrupted)
     assert any("will be trained again" in each for each in told)

@@ -6,16 +6,16 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
-import pandas as pd
 
 from dropout_zoo.models.wording import count_of
 from dropout_zoo.training.engine.base import PlannedTrainer
 from dropout_zoo.training.journal_records import append_record, read_records, rewrite_records
-from dropout_zoo.training.members import Member, TrainedMember, completed_rates
+from dropout_zoo.training.members import Member, TrainedMember, as_curves, completed_rates
 
 _FAULTS_SHOWN = 3
 
@@ -24,13 +24,14 @@ class JournaledTrainer:
     """Trains members like another trainer and appends each to a journal as it finishes.
 
     Members that the journal has already are restored from it. An incomplete last record, left by a
-    killed process, is ignored, and its member is trained again. So is a record that is damaged, or
-    whose weights are, with a warning.
+    killed process, is ignored, and its member is trained again. So is a record that is damaged or
+    missing, or whose weights are, with a warning.
 
     Args:
         trainer: trains the members that the journal does not have.
         path: the journal, a file of JSON lines; created if missing. Paths of checkpoints in it
-            are relative to its directory.
+            are relative to its directory. The checkpoints of each attempt are in a numbered folder
+            beside it; see `weights_folder`.
         on_restored: called with each result that is restored from the journal.
 
     Attributes:
@@ -49,7 +50,7 @@ class JournaledTrainer:
         self._path = path
         self._on_restored = on_restored
         self._records = _whole_records(path)
-        self._to_restore = set(self._records)
+        self._trained: dict[str, TrainedMember] = {}  # and those of the journal, once asked for
         self.restored = len(self._records)
         self.restored_seconds = 0.0
         self._last = time.perf_counter()
@@ -76,7 +77,7 @@ class JournaledTrainer:
         missing = {
             key: member
             for key, member in zip(keys, members, strict=True)
-            if key not in self._records
+            if key not in self._records and key not in self._trained
         }
 
         def finished(trained: TrainedMember) -> None:
@@ -85,13 +86,10 @@ class JournaledTrainer:
                 on_result(trained)
 
         restored = {
-            key: self._restore(member, self._records[key])
+            key: self._restored(member, key)
             for member, key in zip(members, keys, strict=True)
-            if key in self._records
+            if key not in missing
         }
-        for key in restored.keys() & self._to_restore:
-            self.restored_seconds += self._records[key]["elapsed"]
-            self._to_restore.remove(key)
         for trained in restored.values():
             if self._on_restored is not None:
                 self._on_restored(trained)
@@ -124,14 +122,22 @@ class JournaledTrainer:
             "key": self._key(trained.member),
             "status": trained.status,
             "reason": trained.reason,
-            "curves": trained.curves.to_dict("list"),
+            "curves": trained.curves.copy().to_dict("list"),  # it would keep a view of each column
             "best_epoch": trained.best_epoch,
             "score": trained.score,
             "seconds": trained.seconds,
             "elapsed": now - self._last,  # since the last result: their sum is that of the attempt
         }
-        self._records[record["key"]] = append_record(self._path, record, trained.checkpoint)
+        append_record(self._path, record, trained.checkpoint)
+        self._trained[record["key"]] = trained
         self._last = now
+
+    def _restored(self, member: Member, key: str) -> TrainedMember:
+        record = self._records.pop(key, None)
+        if record is not None:
+            self.restored_seconds += record["elapsed"]
+            self._trained[key] = self._restore(member, record)
+        return replace(self._trained[key], member=member)
 
     def _restore(self, member: Member, record: dict[str, Any]) -> TrainedMember:
         plan = self._trainer.outline_of(member)
@@ -141,7 +147,7 @@ class JournaledTrainer:
             rates=completed_rates(plan.rates, member),
             status=record["status"],
             reason=record["reason"],
-            curves=pd.DataFrame(record["curves"]),
+            curves=as_curves(record["curves"]),
             objective=plan.objective,
             best_epoch=record["best_epoch"],
             score=record["score"],
@@ -159,12 +165,11 @@ def _whole_records(path: Path) -> dict[str, dict[str, Any]]:
         shown = "; ".join(journal.faults[:_FAULTS_SHOWN])
         more = len(journal.faults) - _FAULTS_SHOWN
         warnings.warn(
-            f"{count_of(len(journal.faults), 'finished training run')} in {path.parent} cannot be "
+            f"{count_of(journal.num_lost, 'finished training run')} in {path.parent} cannot be "
             f"restored and will be trained again: {shown}{f' and {more} more' * (more > 0)}",
             stacklevel=2,
         )
-    if (
-        journal.faults or journal.is_cut
-    ):  # once another follows it, a cut line would count as damaged
-        rewrite_records(path, journal.whole.values())
+    # Once another follows it, a cut line would count as damaged, and so would weights without one.
+    if journal.faults or journal.is_cut or journal.unlisted:
+        rewrite_records(path, journal)
     return journal.whole

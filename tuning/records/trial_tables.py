@@ -134,5 +134,5 @@ def _row(record: TrainingRecord) -> dict[str, object]:
         "epochs": len(result.curves),
     }
     if result.best_epoch:
-        row |= result.curves.set_index("epoch").loc[result.best_epoch].to_dict()
+        row |= result.best_metrics
     return row | {"seconds": result.seconds}

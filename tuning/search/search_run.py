@@ -19,6 +19,7 @@ from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.run_directory import RunDirectory, unused_directory
 from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.engine.interrupts import OutOfTimeError, TimeLimit
+from dropout_zoo.training.journal_records import weights_folder
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import as_columns
 from dropout_zoo.training.plan import evaluate
@@ -100,8 +101,9 @@ def run_search(
         if folder.complete:
             watched.say(f"The run in {directory} is complete.")
             return TuningResult.load(directory)
-        trainer = search.trainer(unused_directory(folder.state / "weights"))
-        recording = RecordingTrainer(trainer, folder.state / run_files.JOURNAL, watched)
+        journal = folder.state / run_files.JOURNAL
+        trainer = search.trainer(unused_directory(weights_folder(journal)))
+        recording = RecordingTrainer(trainer, journal, watched)
         try:
             result = _Run(search, folder, recording, watched).result(limit, temporary)
         except Exception:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -237,14 +237,18 @@ class BatchTuner(ModelFitTuner):
         if best.checkpoint is not None and best.checkpoint != kept:
             shutil.copyfile(best.checkpoint, kept)
         self.results[trial.trial_id] = best
-        rows = [each.curves.set_index("epoch").loc[each.best_epoch] for each in executions]
+        rows = [each.best_metrics for each in executions]
         metrics: dict[str, Any] = {
-            name: float(np.mean([row[name] for row in rows])) for name in rows[0].index
+            name: float(np.mean([row[name] for row in rows])) for name in self._reported(rows[0])
         }
         step = int(np.mean([each.best_epoch for each in executions]))
         self.oracle.update_trial(trial.trial_id, metrics, step=step)
         trial.status = TrialStatus.COMPLETED
         self.on_trial_end(trial)
+
+    def _reported(self, metrics: Iterable[str]) -> Iterable[str]:
+        """The metrics that the oracle is told."""
+        return metrics
 
     def _keep_checkpoint(
         self, trial: Trial, execution: int, result: TrainedMember

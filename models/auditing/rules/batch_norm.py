@@ -131,12 +131,12 @@ def dropout_one_layer_before_batch_norm(context: AuditContext) -> Iterator[Fault
         if id(placed.call) in direct:
             continue
         for step in after(placed.call, _attenuates, keeps_features):
-            norms = after(step, is_batch_norm, keeps_features)
-            if norms:
+            norm = next(after(step, is_batch_norm, keeps_features), None)
+            if norm is not None:
                 yield Fault(
                     placed.site.path,
                     f"{placed.site.path!r} shifts the variance of the inputs of "
-                    f"{norms[0].path!r}, through {step.path!r}",
+                    f"{norm.path!r}, through {step.path!r}",
                     f"move the dropout after the last batch normalization, or measure the shift: "
                     f'examine(model, dataset, select=["DZ304"])  # {placed.site.path}',
                 )
@@ -156,7 +156,8 @@ def _shifting(context: AuditContext) -> list[PlacedSite]:
 
 def _before_batch_norm(context: AuditContext) -> Iterator[tuple[PlacedSite, GraphCall]]:
     for placed in _shifting(context):
-        for norm in after(placed.call, is_batch_norm, keeps_features)[:1]:
+        norm = next(after(placed.call, is_batch_norm, keeps_features), None)
+        if norm is not None:
             yield placed, norm
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import keras
 
-from dropout_zoo.models.auditing.context import AuditContext, PlacedSite, before
+from dropout_zoo.models.auditing.context import AuditContext, PlacedSite, any_before
 from dropout_zoo.models.auditing.predicates import function_name
 from dropout_zoo.models.auditing.rules.base import Fault, list_paths, rule
 from dropout_zoo.models.graph.model_graph import GraphCall, flat_layers
@@ -60,7 +60,7 @@ def frozen_base_still_drops(context: AuditContext) -> Iterator[Fault]:
         if layer.trainable or not 0 < placed.site.rate < 1 or _is_trainable(call.operation):
             continue
         # In a GAN the frozen discriminator comes after the trained part: its dropout is wanted.
-        if not before(call, _calls_trainable):
+        if not any_before(call, _calls_trainable):
             frozen = [model for model in call.models if not model.trainable]
             groups[frozen[0].name if frozen else placed.site.path].append(placed)
     for name, group in groups.items():

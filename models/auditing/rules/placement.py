@@ -55,10 +55,9 @@ def dropout_on_output(context: AuditContext) -> Iterator[Fault]:
     for placed in context.dropping:
         if not context.is_output(placed):
             continue
-        last = before(placed.call, context.computes_features)
-        name = last[0].path if last else "the input"
-        if last and (context.model.compiled or _are_predictions(placed.call)):
-            path = placed.site.path
+        last = next(before(placed.call, context.computes_features), None)
+        if last is not None and (context.model.compiled or _are_predictions(placed.call)):
+            path, name = placed.site.path, last.path
             yield Fault(
                 path,
                 f"{path!r} drops outputs of the model, after its last layer {name!r}",

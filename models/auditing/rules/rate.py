@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import keras
 
-from dropout_zoo.models.auditing.context import AuditContext, PlacedSite, before
+from dropout_zoo.models.auditing.context import AuditContext, PlacedSite, any_before
 from dropout_zoo.models.auditing.predicates import is_attention, is_embedding
 from dropout_zoo.models.auditing.rules.base import Fault, rule
 from dropout_zoo.models.auditing.traced_rates import is_among, traced_rates
@@ -186,9 +186,8 @@ def _has_guidance(context: AuditContext, placed: PlacedSite) -> bool:
     site, call = placed.site, placed.call
     if site.placement == "input":
         # The guidance is for real-valued inputs; dropout of embeddings is word dropout.
-        embedded = before(call, is_embedding)
-        return not embedded
-    if before(call, is_attention):
+        return not any_before(call, is_embedding)
+    if any_before(call, is_attention):
         return False
     is_vector = context.graph.input_ranks.get(id(call.operation), 2) <= 1
     return site.placement == "hidden" and is_vector and not context.joins_residual(call)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import keras
 
 from dropout_zoo.models import keras_internals
-from dropout_zoo.models.auditing.context import AuditContext, PlacedSite, mask_shape
+from dropout_zoo.models.auditing.context import AuditContext, PlacedSite, any_after, mask_shape
 from dropout_zoo.models.auditing.predicates import NORMALIZATIONS
 from dropout_zoo.models.auditing.rules.base import Fault, rule
 from dropout_zoo.models.graph.model_graph import flat_layers
@@ -119,7 +119,9 @@ def big_net_without_dropout(context: AuditContext) -> Iterator[Fault]:
     for call in context.graph.calls:
         layer = call.operation
         on_vectors = bool(call.shapes) and len(call.shapes[0]) == 2
-        hidden = isinstance(layer, keras.layers.Dense) and bool(context.computing_after(call))
+        hidden = isinstance(layer, keras.layers.Dense) and any_after(
+            call, context.computes_features
+        )
         if hidden and on_vectors and layer.trainable:
             dense[id(layer)] = layer
     weights = sum(int(layer.kernel.shape[0] * layer.kernel.shape[1]) for layer in dense.values())

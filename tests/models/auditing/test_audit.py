@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import keras
@@ -555,21 +554,3 @@ def test_audit_is_the_function_and_not_a_module():
     )
     assert ran.returncode == 0, ran.stderr
     assert callable(dropout_zoo.models.audit)
-
-
-@pytest.mark.slow
-def test_the_time_of_an_audit_grows_with_the_number_of_layers():
-    def seconds(count):
-        inputs = x = keras.Input((8,))
-        for _ in range(count // 2):  # dropout that no other layer separates: the longest searches
-            x = keras.layers.Dropout(0.3)(x)
-        for _ in range(count // 8):
-            y = keras.layers.Dense(8)(keras.layers.LayerNormalization()(x))
-            x = keras.layers.Add()([x, keras.layers.Dropout(0.1)(y)])
-        model = keras.Model(inputs, keras.layers.Dense(2)(x))
-        started = time.process_time()
-        audit(model)
-        return time.process_time() - started
-
-    seconds(100)
-    assert seconds(900) < 3 * 9 * max(0.05, seconds(100))
