@@ -221,7 +221,7 @@ def _settings_by_series(result: TrainingStudyResult) -> dict[str, list[str]]:
     if result.kind != "rate_sweep":
         return {}
     means = result.means("val_loss")
-    found = {}
+    found: dict[str, list[str]] = {}
     for _, group in means[means["mean"].notna()].groupby("series"):
         if len(group) > 1:
             found |= {str(name): list(group["setting"]) for name in group["setting"]}
