@@ -1,0 +1,86 @@
+"""The outcome of a claim: its verdict and the effects that it rests on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dropout_zoo.studies.paired_tests import PairedDifference
+
+SUPPORTED = "supported"
+CONTRADICTED = "contradicted"
+NO_DIFFERENCE = "no reliable difference"
+UNDECIDED = "undecided"
+NOT_COMPARABLE = "not comparable"
+NOT_TESTED = "not tested"
+
+VERDICTS = {
+    SUPPORTED: "the intervals of all effects lie on the side that the claim states",
+    CONTRADICTED: "the interval of an effect lies on the other side",
+    NO_DIFFERENCE: "the interval of an effect includes 0, or the effect is smaller than what counts",
+    UNDECIDED: "the claim is that two things are equal, and an interval reaches beyond the margin",
+    NOT_COMPARABLE: "training runs failed, or had not ended",
+    NOT_TESTED: "there is no stored result",
+}
+"""What each verdict means."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One comparison of a claim.
+
+    Attributes:
+        label: what is compared.
+        unit: the metric with its unit.
+        difference: its mean over the seeds, with the interval.
+        by_seed: its value on each seed.
+
+    Example:
+        >>> from dropout_zoo.studies import get_claim
+        >>> effect = get_claim("narrows-the-gap").stored_outcome().effects[0]
+        >>> len(effect.by_seed) == effect.difference.pairs
+        True
+    """
+
+    label: str
+    unit: str
+    difference: PairedDifference
+    by_seed: Sequence[float]
+
+    def __str__(self) -> str:
+        found = self.difference
+        text = f"{self.label}: {_shown(found.mean)} {self.unit}"
+        if math.isnan(found.low):
+            return f"{text} (no interval)"
+        level = f"{100 * found.level:.3g}% CI"
+        return f"{text} ({level} {_shown(found.low)} to {_shown(found.high)}, {found.pairs} seeds)"
+
+
+@dataclass(frozen=True)
+class ClaimOutcome:
+    """What the test of a claim found.
+
+    Attributes:
+        verdict: one of ``"supported"``, ``"contradicted"``, ``"no reliable difference"``,
+            ``"undecided"``, ``"not comparable"`` and ``"not tested"``.
+        why: the reason, in a sentence.
+        effects: the comparisons that it rests on; none where nothing could be compared.
+
+    Example:
+        >>> from dropout_zoo.studies import get_claim
+        >>> outcome = get_claim("inference-is-the-identity").stored_outcome()
+        >>> outcome.verdict
+        'supported'
+    """
+
+    verdict: str
+    why: str
+    effects: Sequence[Effect] = ()
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.verdict}: {self.why}", *map(str, self.effects)])
+
+
+def _shown(value: float) -> str:
+    return f"{0.0 if abs(value) < 1e-12 else value:+.3g}"
