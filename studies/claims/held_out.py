@@ -5,9 +5,10 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from dropout_zoo.studies.defaults import PREDICTION_BATCH_SIZE
 from dropout_zoo.studies.experiments.monte_carlo import proper_scores
 from dropout_zoo.training.data.dataset import Dataset
+
+_BATCH_SIZE = 1000
 
 
 def held_out_scores(model: keras.Model, data: Dataset) -> dict[str, float]:
@@ -37,5 +38,9 @@ def predictions(model: keras.Model, x: np.ndarray) -> np.ndarray:
     Returns:
         Outputs, float64.
     """
-    outputs = model.predict(x, batch_size=PREDICTION_BATCH_SIZE, verbose=0)
-    return np.asarray(outputs, dtype=float)
+    # Called eagerly: `predict` would trace each model anew, which takes longer than these calls.
+    parts = [
+        keras.ops.convert_to_numpy(model(x[begin : begin + _BATCH_SIZE], training=False))
+        for begin in range(0, len(x), _BATCH_SIZE)
+    ]
+    return np.concatenate(parts).astype(float)

@@ -160,4 +160,4 @@ def _test_examples(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _activations(model: keras.Model, output: keras.KerasTensor, x: np.ndarray) -> np.ndarray:
-    return predictions(keras.Model(model.inputs, output), x).astype("float32")
+    return predictions(keras.Model(model.inputs[0], output), x).astype("float32")
