@@ -217,7 +217,9 @@ CLAIMS = (
         source=f"{TUTORIAL}: dropout helps with imbalanced data (no number)",
         experiment=IMBALANCE,
         criterion=Difference(
-            "rare_recall_error", LOWER, [versus("rare class, hidden 0.50", "rare class, no dropout")]
+            "rare_recall_error",
+            LOWER,
+            [versus("rare class, hidden 0.50", "rare class, no dropout")],
         ),
     ),
 )

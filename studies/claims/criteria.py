@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -71,26 +71,41 @@ def change_of_effect(label: str, more: tuple[str, str], less: tuple[str, str]) -
 
 
 class Criterion(ABC):
-    """What counts as support for a claim."""
+    """What counts as support for a claim.
+
+    Attributes:
+        metric: what is compared.
+        direction: the side of 0 on which its effects are as claimed, `HIGHER` or `LOWER`.
+    """
+
+    metric: str
+    direction: int
 
     @property
-    @abstractmethod
     def settings(self) -> Sequence[str]:
         """Names of the settings that it compares."""
+        return list(dict.fromkeys(self._compared()))
+
+    def judge(self, runs: pd.DataFrame) -> ClaimOutcome:
+        """Judge a claim by training runs that can be compared.
+
+        Args:
+            runs: one row per run, with ``setting``, ``seed`` and the metric; also of settings that
+                it does not compare.
+
+        Returns:
+            The outcome.
+        """
+        return self._judge(runs[runs["setting"].isin(self.settings)])
 
     @abstractmethod
     def __str__(self) -> str: ...
 
     @abstractmethod
-    def judge(self, runs: pd.DataFrame) -> ClaimOutcome:
-        """Judge a claim by training runs that can be compared.
+    def _compared(self) -> Iterable[str]: ...
 
-        Args:
-            runs: one row per run, with ``setting``, ``seed`` and the metric.
-
-        Returns:
-            The outcome.
-        """
+    @abstractmethod
+    def _judge(self, runs: pd.DataFrame) -> ClaimOutcome: ...
 
 
 @dataclass(frozen=True)
@@ -109,8 +124,7 @@ class Difference(Criterion):
     contrasts: Sequence[Contrast]
     at_least: float = 0.0
 
-    @property
-    def settings(self) -> Sequence[str]:
+    def _compared(self) -> Iterable[str]:
         return _settings_of(self.contrasts)
 
     def __str__(self) -> str:
@@ -124,7 +138,7 @@ class Difference(Criterion):
             text += f", and the mean is at least {self.at_least:g} away from it"
         return text
 
-    def judge(self, runs: pd.DataFrame) -> ClaimOutcome:
+    def _judge(self, runs: pd.DataFrame) -> ClaimOutcome:
         effects = _effects(self.contrasts, runs, self.metric)
         found = [_oriented(each, self.direction) for each in effects]
         if any(high < 0 for _, _, high in found):
@@ -158,9 +172,9 @@ class Equality(Criterion):
     metric: str
     margin: float
     contrasts: Sequence[Contrast]
+    direction: int = field(default=HIGHER, init=False)
 
-    @property
-    def settings(self) -> Sequence[str]:
+    def _compared(self) -> Iterable[str]:
         return _settings_of(self.contrasts)
 
     def __str__(self) -> str:
@@ -169,7 +183,7 @@ class Equality(Criterion):
             f"-{self.margin:g} and {self.margin:g}"
         )
 
-    def judge(self, runs: pd.DataFrame) -> ClaimOutcome:
+    def _judge(self, runs: pd.DataFrame) -> ClaimOutcome:
         effects = _effects(self.contrasts, runs, self.metric)
         ends = [(each.difference.low, each.difference.high) for each in effects]
         if all(-self.margin <= low and high <= self.margin for low, high in ends):
@@ -199,10 +213,10 @@ class BestRateWithin(Criterion):
     rates: Mapping[float, str]
     low: float
     high: float
+    direction: int = field(default=LOWER, init=False)
 
-    @property
-    def settings(self) -> Sequence[str]:
-        return list(self.rates.values())
+    def _compared(self) -> Iterable[str]:
+        return self.rates.values()
 
     def __str__(self) -> str:
         return (
@@ -211,7 +225,7 @@ class BestRateWithin(Criterion):
             "half than every rate outside (Holm-adjusted)"
         )
 
-    def judge(self, runs: pd.DataFrame) -> ClaimOutcome:
+    def _judge(self, runs: pd.DataFrame) -> ClaimOutcome:
         seeds = sorted(runs["seed"].unique())
         half = len(seeds) // 2
         choosing, testing = (runs[runs["seed"].isin(s)] for s in (seeds[:half], seeds[half:]))
@@ -246,9 +260,9 @@ class BestRateShift(Criterion):
     label: str
     first: Mapping[float, str]
     second: Mapping[float, str]
+    direction: int = field(default=HIGHER, init=False)
 
-    @property
-    def settings(self) -> Sequence[str]:
+    def _compared(self) -> Iterable[str]:
         return [*self.first.values(), *self.second.values()]
 
     def __str__(self) -> str:
@@ -257,7 +271,7 @@ class BestRateShift(Criterion):
             "interval lies above 0"
         )
 
-    def judge(self, runs: pd.DataFrame) -> ClaimOutcome:
+    def _judge(self, runs: pd.DataFrame) -> ClaimOutcome:
         table = runs.pivot(index="seed", columns="setting", values=self.metric)
         best = [
             [{name: rate for rate, name in rates.items()}[name] for name in _lowest(table, rates)]

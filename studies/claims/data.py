@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 MNIST = "DROPOUT_ZOO_MNIST"
 """Environment variable that names an `mnist.npz`, which is downloaded where it is not set."""
 
-_MNIST_SPLIT = (0.885, 0.015, 0.1)  # 59,000 to draw from and 1,000 to validate on; the test is given
+_MNIST_SPLIT = (
+    0.885,
+    0.015,
+    0.1,
+)  # 59,000 to draw from and 1,000 to validate on; the test is given
 
 
 def mnist(examples: int) -> Callable[[int], Dataset]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import keras
 
-    from dropout_zoo.studies.claims.record import ExperimentRecord
-    from dropout_zoo.studies.plan import Execution, StudyPlan
-    from dropout_zoo.studies.result import TrainingStudyResult
     from dropout_zoo.training.data.dataset import Dataset
     from dropout_zoo.training.schedules import RateSchedule
 
@@ -76,32 +73,3 @@ class Experiment:
     model: str = "mlp"
     arguments: Mapping[str, Any] = field(default_factory=dict)
     measure: MeasureModel | None = None
-
-    def plan(self, seeds: int | Sequence[int] | None = None) -> StudyPlan[TrainingStudyResult]:
-        """Plan its training runs.
-
-        Args:
-            seeds: number of seeds, or the seeds; None for its own.
-
-        Returns:
-            The plan.
-        """
-        from dropout_zoo.studies.claims.planning import plan_experiment
-
-        return plan_experiment(self, self.seeds if seeds is None else seeds)
-
-    def run(
-        self, seeds: int | Sequence[int] | None = None, execution: Execution | None = None
-    ) -> ExperimentRecord:
-        """Train everything.
-
-        Args:
-            seeds: number of seeds, or the seeds; None for its own.
-            execution: where and how it is run.
-
-        Returns:
-            What was measured.
-        """
-        from dropout_zoo.studies.claims.recording import record_of
-
-        return record_of(self, self.plan(seeds), execution)

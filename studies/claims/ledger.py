@@ -18,7 +18,7 @@ from dropout_zoo.studies.claims.claim import Claim
 
 _TOPICS = (overfitting, causes, regularizers, convolutional, schedules, averaging, reconstruction)
 
-_CLAIMS = {claim.name: claim for topic in _TOPICS for claim in topic.CLAIMS}
+_CLAIMS: dict[str, Claim] = {claim.name: claim for topic in _TOPICS for claim in topic.CLAIMS}
 
 
 def list_claims() -> Sequence[Claim]:

@@ -20,7 +20,7 @@ METRICS = {
     "gap": "validation loss minus training loss after the last epoch, dropout off",
     "error_gap": "validation error minus training error after the last epoch, dropout off "
     "(percentage points)",
-    "rare_recall_error": "share of the rare class that is missed in the test set (percentage points)",
+    "rare_recall_error": "share of the rare class missed in the test set (percentage points)",
     "noise_increase": "test error added by Gaussian noise (percentage points)",
     "missing_increase": "test error added by missing pixels (percentage points)",
     "scaling_minus_mc_50": "test error of weight scaling minus that of 50 averaged passes "

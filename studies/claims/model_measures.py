@@ -81,7 +81,9 @@ def corrupted_inputs(model: keras.Model, data: Dataset) -> dict[str, float]:
     clean = proper_scores(predictions(model, x), y)["error"]
     levels = {"noise": ("gaussian noise", 0.3), "missing": ("missing pixels", 0.5)}
     return {
-        f"{name}_increase": proper_scores(predictions(model, corrupt(x, *level, seed=0)), y)["error"]
+        f"{name}_increase": proper_scores(predictions(model, corrupt(x, *level, seed=0)), y)[
+            "error"
+        ]
         - clean
         for name, level in levels.items()
     }

@@ -18,8 +18,8 @@ NOT_TESTED = "not tested"
 VERDICTS = {
     SUPPORTED: "the intervals of all effects lie on the side that the claim states",
     CONTRADICTED: "the interval of an effect lies on the other side",
-    NO_DIFFERENCE: "the interval of an effect includes 0, or the effect is smaller than what counts",
-    UNDECIDED: "the claim is that two things are equal, and an interval reaches beyond the margin",
+    NO_DIFFERENCE: "the interval of an effect includes 0, or the effect is smaller than it must be",
+    UNDECIDED: "the claim is that something is 0, and an interval reaches beyond its margin",
     NOT_COMPARABLE: "training runs failed, or had not ended",
     NOT_TESTED: "there is no stored result",
 }
@@ -35,12 +35,6 @@ class Effect:
         unit: the metric with its unit.
         difference: its mean over the seeds, with the interval.
         by_seed: its value on each seed.
-
-    Example:
-        >>> from dropout_zoo.studies import get_claim
-        >>> effect = get_claim("narrows-the-gap").stored_outcome().effects[0]
-        >>> len(effect.by_seed) == effect.difference.pairs
-        True
     """
 
     label: str
@@ -50,7 +44,7 @@ class Effect:
 
     def __str__(self) -> str:
         found = self.difference
-        text = f"{self.label}: {_shown(found.mean)} {self.unit}"
+        text = f"{self.label}: {_shown(found.mean)}"
         if math.isnan(found.low):
             return f"{text} (no interval)"
         level = f"{100 * found.level:.3g}% CI"
@@ -69,9 +63,11 @@ class ClaimOutcome:
 
     Example:
         >>> from dropout_zoo.studies import get_claim
-        >>> outcome = get_claim("inference-is-the-identity").stored_outcome()
+        >>> outcome = get_claim("slows-training").stored_outcome()
         >>> outcome.verdict
         'supported'
+        >>> print(outcome.why)
+        the interval lies above 0
     """
 
     verdict: str
@@ -79,7 +75,10 @@ class ClaimOutcome:
     effects: Sequence[Effect] = ()
 
     def __str__(self) -> str:
-        return "\n".join([f"{self.verdict}: {self.why}", *map(str, self.effects)])
+        lines = [f"{self.verdict}: {self.why}"]
+        if self.effects:
+            lines.append(f"{self.effects[0].unit}:")
+        return "\n".join([*lines, *(f"  {effect}" for effect in self.effects)])
 
 
 def _shown(value: float) -> str:

@@ -95,9 +95,7 @@ CLAIMS = (
         statement="An input rate of 0.20 added to a hidden rate of 0.50 lowers the test error.",
         source=f"{SRIVASTAVA}, Appendix A.4: keep 0.8 of real-valued inputs",
         experiment=RATES,
-        criterion=Difference(
-            "test_error", LOWER, [versus("input 0.20, hidden 0.50", HALF)]
-        ),
+        criterion=Difference("test_error", LOWER, [versus("input 0.20, hidden 0.50", HALF)]),
     ),
     Claim(
         name="slows-training",

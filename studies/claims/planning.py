@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
+from dropout_zoo.studies.claims.experiment import Arm, Experiment
 from dropout_zoo.studies.claims.held_out import held_out_scores
 from dropout_zoo.studies.plan import Setting, StudyPlan, TrainingSetup, as_seeds
 from dropout_zoo.studies.result import TrainingStudyResult
@@ -16,23 +17,20 @@ from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.settings import TrainSettings
 
-if TYPE_CHECKING:
-    from dropout_zoo.studies.claims.experiment import Arm, Experiment
-
 
 def plan_experiment(
-    experiment: Experiment, seeds: int | Sequence[int]
+    experiment: Experiment, seeds: int | Sequence[int] | None = None
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the training runs of an experiment.
 
     Args:
         experiment: what is trained.
-        seeds: number of seeds, or the seeds.
+        seeds: number of seeds, or the seeds; None for those of the experiment.
 
     Returns:
         The plan; its result has no conclusions, which are those of the claims.
     """
-    all_seeds = as_seeds(seeds)
+    all_seeds = as_seeds(experiment.seeds if seeds is None else seeds)
     setups = _Setups(experiment)
     settings = [
         Setting(

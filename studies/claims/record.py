@@ -36,7 +36,7 @@ class ExperimentRecord:
     runs: pd.DataFrame
 
     def write(self, path: Path) -> None:
-        """Write it as JSON, a row of the table per line."""
+        """Write it as JSON, one row of the table per line, so that changes can be read."""
         about = {
             "experiment": self.experiment,
             "definition": dict(self.definition),
@@ -45,9 +45,10 @@ class ExperimentRecord:
             "cpu_minutes": round(self.cpu_minutes, 2),
             "columns": list(self.runs.columns),
         }
+        lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in about.items()]
         rows = [json.dumps([_short(v) for v in row]) for row in self.runs.to_numpy(object)]
-        text = json.dumps(about, indent=1).removesuffix("\n}")
-        path.write_text(text + ',\n "runs": [\n  ' + ",\n  ".join(rows) + "\n ]\n}\n")
+        lines.append('"runs": [\n' + ",\n".join(rows) + "\n]")
+        path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
     @classmethod
     def read(cls, text: str) -> Self:
