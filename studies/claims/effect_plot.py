@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 import pandas as pd
 
 from dropout_zoo.studies.claims.claim import Claim
@@ -28,5 +30,7 @@ def effect_display(claim: Claim, outcome: ClaimOutcome) -> DifferenceDisplay:
         pairs += [{"setting": effect.label, "gain": sign * value} for value in effect.by_seed]
     side = "right is as claimed" if sign > 0 else "sign reversed, right is as claimed"
     return DifferenceDisplay(
-        gains=pd.DataFrame(gains), pairs=pd.DataFrame(pairs), label=f"{effect.unit}\n({side})"
+        gains=pd.DataFrame(gains),
+        pairs=pd.DataFrame(pairs),
+        label=fill(f"{effect.unit}; {side}", 70),
     )
