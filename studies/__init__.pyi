@@ -1,3 +1,6 @@
+from .claims.claim import Claim
+from .claims.ledger import get_claim, list_claims
+from .claims.outcome import ClaimOutcome
 from .data.augmentation import split_classes
 from .data.corruption import corrupt
 from .data.subsets import with_fewer_examples
@@ -54,6 +57,8 @@ from .verification import verify_run
 __all__ = [
     "ActivationDisplay",
     "Calibration",
+    "Claim",
+    "ClaimOutcome",
     "DifferenceDisplay",
     "Execution",
     "FactorCurveDisplay",
@@ -79,10 +84,12 @@ __all__ = [
     "epoch_sweep",
     "examine",
     "generalization_gaps",
+    "get_claim",
     "holm_differences",
     "imbalance_sweep",
     "label_noise_sweep",
     "learning_curves",
+    "list_claims",
     "may_be_best",
     "monte_carlo",
     "monte_carlo_convergence",

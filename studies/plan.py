@@ -26,6 +26,7 @@ from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.provenance import as_json, describe_data, describe_model, versions
 from dropout_zoo.training.repeated_warnings import each_warning_once
+from dropout_zoo.training.schedules import RateSchedule
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 Measure = Callable[["Setting", TrainedMember], Mapping[str, Any]]
@@ -112,6 +113,7 @@ class Setting:
         setup: model and data.
         control: name of the setting that it is compared with; None for no comparison.
         seeds: its seeds, if they differ from the study's.
+        schedule: schedule of the rates over the epochs; None for constant rates.
     """
 
     name: str
@@ -120,10 +122,11 @@ class Setting:
     setup: TrainingSetup
     control: str | None = None
     seeds: Sequence[int] | None = None
+    schedule: RateSchedule | None = None
 
     def training_key(self, seed: int) -> tuple[Any, ...]:
         """Return the key of a training run within a setup: settings may share training runs."""
-        return tuple(sorted(self.rates.items())), seed
+        return tuple(sorted(self.rates.items())), self.schedule, seed
 
 
 @dataclass(frozen=True)
@@ -205,7 +208,9 @@ class StudyPlan(Generic[Result]):
         for setting in self.settings:
             if setting.setup is setup:
                 for seed in setting.seeds or self.seeds:
-                    member = Member(setting.rates, seed, label=setting.name)
+                    member = Member(
+                        setting.rates, seed, label=setting.name, schedule=setting.schedule
+                    )
                     members.setdefault(setting.training_key(seed), member)
         return members
 
@@ -233,12 +238,18 @@ class StudyPlan(Generic[Result]):
         Returns:
             Plain data, which JSON can hold.
         """
+        schedules = {
+            each.name: keras.saving.serialize_keras_object(each.schedule)
+            for each in self.settings
+            if each.schedule is not None
+        }
         return {
             "study": self.kind,
             "arguments": as_json(self.arguments),
             "seeds": list(self.seeds),
             "training": self.training.describe(),
             "settings": {each.name: dict(each.rates) for each in self.settings},
+            **({"schedules": schedules} if schedules else {}),
             "epochs": self.max_epochs,
             "models": [
                 describe_model(setup.model, setup.settings(self.training).initial_weights)

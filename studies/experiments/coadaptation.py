@@ -203,7 +203,7 @@ def _units(model: keras.Model, x: Structure, targets: Structure) -> tuple[pd.Dat
             "ablation": added,
             "mean_activation": values.mean(axis=0),
             "active_share": (values > 0).mean(axis=0),
-            "correlation": _correlation(values),
+            "correlation": mean_correlation(values),
             "feature": [weights.tolist() for weights in kernel.T],
         }
     )
@@ -214,8 +214,15 @@ def _loss(model: keras.Model, x: np.ndarray, targets: np.ndarray) -> float:
     return float(model.test_on_batch(x, targets, return_dict=True)["loss"])
 
 
-def _correlation(values: np.ndarray) -> np.ndarray:
-    """Mean absolute correlation of each unit with the others; NaN for constant units."""
+def mean_correlation(values: np.ndarray) -> np.ndarray:
+    """Compute the mean absolute correlation of each unit with the others.
+
+    Args:
+        values: activations, shape `(examples, units)`.
+
+    Returns:
+        One value per unit; NaN for constant units.
+    """
     spread = values.std(axis=0)
     varying = spread > 0
     found = np.full(values.shape[1], np.nan)

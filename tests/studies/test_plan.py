@@ -23,7 +23,7 @@ from dropout_zoo.studies import (
 )
 from dropout_zoo.studies.control_names import NO_DROPOUT
 from dropout_zoo.studies.run_directory import RunDirectory
-from dropout_zoo.training import TrainSettings
+from dropout_zoo.training import EarlyDropout, TrainSettings
 
 ALONE = Execution(workers=1)
 PLANNED = [name.removeprefix("plan_") for name in studies.__all__ if name.startswith("plan_")]
@@ -54,6 +54,17 @@ def test_a_plan_says_what_will_be_trained(plan):
 def test_a_long_plan_is_cut_short_in_its_summary(plan):
     many = [replace(plan.settings[0], name=f"setting {number}") for number in range(25)]
     assert replace(plan, settings=many).summary().splitlines()[-1] == "  ... and 5 more"
+
+
+def test_settings_that_differ_in_their_schedule_are_other_training_runs(plan):
+    constant = plan.settings[-1]
+    early = replace(constant, name="early", schedule=EarlyDropout(epochs=1))
+    both = replace(plan, settings=[constant, early])
+    assert both.num_runs == 4
+    members = both.runs_on(constant.setup).values()
+    assert [member.schedule for member in members] == [None, None, *[EarlyDropout(epochs=1)] * 2]
+    assert list(both.describe()["schedules"]) == ["early"]
+    assert "schedules" not in plan.describe()
 
 
 @pytest.mark.slow

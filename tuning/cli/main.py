@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from dropout_zoo.tuning.cli.audit import audit_command
+from dropout_zoo.tuning.cli.claims import claims_command
 from dropout_zoo.tuning.cli.list import list_command
 from dropout_zoo.tuning.cli.options import FAILED
 from dropout_zoo.tuning.cli.show import show_command
@@ -87,6 +88,7 @@ def main() -> None:
 
 for _command in (
     audit_command,
+    claims_command,
     list_command,
     show_command,
     sweep_command,

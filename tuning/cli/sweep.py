@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -261,47 +260,14 @@ def _run(
     Returns:
         The outcome as plain data, and the summary.
     """
-    from dropout_zoo.studies.plan import Execution
-    from dropout_zoo.studies.run_directory import RunDirectory
-    from dropout_zoo.studies.run_record import read_outcome
-    from dropout_zoo.training.journal_records import recorded_seconds
-    from dropout_zoo.training.objective import parse_objective
-    from dropout_zoo.training.provenance import versions
-    from dropout_zoo.tuning.cli.sweep_output import OUTPUTS, RUNS, STATE_FILES, SUMMARY, write_sweep
-    from dropout_zoo.tuning.records.progress import Progress
+    from dropout_zoo.tuning.cli.study_run import run_study
+    from dropout_zoo.tuning.cli.sweep_output import OUTPUTS, SUMMARY, write_sweep
 
-    plan.check()  # before anything is written
-    description = plan.describe() | {"versions": versions()}
-    with RunDirectory(
-        path,
-        description,
-        files=OUTPUTS,
-        state_files=STATE_FILES,
-        resume=resume,
-        overwrite=overwrite,
-    ) as directory:
-        if directory.complete:
-            outcome = read_outcome(path)
-            return outcome, (path / SUMMARY).read_text().rstrip("\n")
-        started = time.perf_counter()
-        runs = directory.state / RUNS
-        earlier = sum(map(recorded_seconds, runs.glob("runs-*.jsonl")))
-        with Progress(plan.num_runs, parse_objective(plan.training.objective)) as progress:
-            progress.phase(plan.kind.replace("_", " "))
-            execution = Execution(
-                directory=runs,
-                on_result=progress.result,
-                on_restored=progress.restored,
-            )
-            try:
-                result = plan.run(execution)
-            except Exception:
-                # Not by what this attempt has done: an earlier one may have finished runs.
-                if not any(runs.glob("runs-*.jsonl")):
-                    directory.discard()
-                raise
-        seconds = earlier + time.perf_counter() - started
-        return write_sweep(result, directory, progress.done, seconds)
+    outcome = run_study(
+        plan, path, name=plan.kind.replace("_", " "), files=OUTPUTS, write=write_sweep,
+        resume=resume, overwrite=overwrite,
+    )  # fmt: skip
+    return outcome, (path / SUMMARY).read_text().rstrip("\n")
 
 
 def _print_dry_run(plan: StudyPlan[TrainingStudyResult], as_json: bool) -> None:

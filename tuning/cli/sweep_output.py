@@ -12,22 +12,15 @@ from dropout_zoo.studies.displays.paired_difference import DifferenceDisplay
 from dropout_zoo.studies.displays.rate_curve import RateCurveDisplay
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.run_directory import RunDirectory
-from dropout_zoo.studies.run_record import PLAN
 
 STUDY, TABLE, SUMMARY, PLOT = "study.parquet", "settings.csv", "summary.txt", "plot.png"
 OUTPUTS = (STUDY, TABLE, SUMMARY, PLOT)
-RUNS = "runs"  # the directory of the study's training runs, in the state directory
-STATE_FILES = (
-    f"{RUNS}/{PLAN}", f"{RUNS}/runs-*.jsonl", f"{RUNS}/weights-*-#/*.npz", f"{RUNS}/state/lock",
-    f"{RUNS}/state/holder",
-)  # fmt: skip
-"""Patterns of the files in the state directory."""
 
 
 def write_sweep(
     result: TrainingStudyResult, folder: RunDirectory, num_runs: int, seconds: float
-) -> tuple[dict[str, Any], str]:
-    """Write the table, plot, summary and outcome of a study, the outcome last.
+) -> dict[str, Any]:
+    """Write the table, plot and summary of a study.
 
     Args:
         result: the study.
@@ -36,7 +29,7 @@ def write_sweep(
         seconds: how long they took.
 
     Returns:
-        The outcome as plain data, and the summary.
+        The outcome as plain data.
     """
     table = _settings_table(result)
     figure = _figure(result)
@@ -57,8 +50,7 @@ def write_sweep(
     folder.write_with(SUMMARY, lambda path: path.write_text(result.summary() + "\n"))
     folder.write_figure(PLOT, figure)
     plt.close(figure)
-    folder.write_outcome(outcome)
-    return outcome, result.summary()
+    return outcome
 
 
 def _settings_table(result: TrainingStudyResult) -> Any:

@@ -1,0 +1,139 @@
+"""Claims about model averaging, the formula, robustness and co-adaptation, on the same nets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from dropout_zoo.studies.claims.claim import Claim
+from dropout_zoo.studies.claims.criteria import LOWER, Contrast, Difference, Equality, versus
+from dropout_zoo.studies.claims.data import mnist
+from dropout_zoo.studies.claims.experiment import Arm, Experiment, hidden
+from dropout_zoo.studies.claims.sources import SRIVASTAVA, TUTORIAL
+
+if TYPE_CHECKING:
+    import keras
+
+    from dropout_zoo.training.data.dataset import Dataset
+
+
+def _measure(model: keras.Model, data: Dataset) -> Mapping[str, float]:
+    from dropout_zoo.studies.claims.model_measures import of_a_classifier
+
+    return of_a_classifier(model, data)
+
+
+NONE, HALF, BOTH = "no dropout", "hidden 0.50", "input 0.20, hidden 0.50"
+
+MEASURED = Experiment(
+    name="mnist-1000-measured",
+    description="1,000 MNIST examples, 784-256-256-10 relu, Adam, batch size 64, up to 80 epochs "
+    "(1,280 updates), stopped after 20 epochs without improvement; measured on 2,000 test examples",
+    data=mnist(1000),
+    arguments={"units": (256, 256), "input_rate": 0.0},
+    arms={NONE: Arm(), HALF: Arm(hidden(0.5)), BOTH: Arm(hidden(0.5, input=0.2))},
+    training={"epochs": 80, "batch_size": 64, "patience": 20},
+    seeds=6,
+    measure=_measure,
+)
+
+_ONE = [Contrast(HALF, {HALF: 1.0})]
+_EACH = [*_ONE, Contrast(BOTH, {BOTH: 1.0})]
+_ADDED = (
+    "The setting with an input rate was added to the check after the first run, because a rate of "
+    "0.50 scales by 2, which is exact in any arithmetic."
+)
+
+CLAIMS = (
+    Claim(
+        name="inference-is-the-identity",
+        topic="The formula",
+        statement="At inference, a dropout layer returns its input.",
+        source=f"{TUTORIAL}; Keras's documentation of Dropout",
+        experiment=MEASURED,
+        criterion=Equality("inference_change", 0.0, _EACH),
+        note=_ADDED,
+    ),
+    Claim(
+        name="training-scales-by-1-over-keep",
+        topic="The formula",
+        statement="In training, what is kept is multiplied by 1 / (1 - rate).",
+        source=f"{TUTORIAL}, whose formula puts the mask inside the activation",
+        experiment=MEASURED,
+        criterion=Equality("kept_scale_error", 1e-6, _EACH),
+        note=_ADDED,
+    ),
+    Claim(
+        name="weight-scaling-equals-50-passes",
+        topic="Model averaging",
+        statement="Weight scaling has the test error of an average of 50 passes with dropout on.",
+        source=f"{SRIVASTAVA}, Fig. 11: equal at about 50 passes",
+        experiment=MEASURED,
+        criterion=Equality("scaling_minus_mc_50", 0.5, _ONE),
+    ),
+    Claim(
+        name="fifty-passes-lower-the-loss",
+        topic="Model averaging",
+        statement="An average of 50 passes has a lower test loss than weight scaling.",
+        source=f"{SRIVASTAVA}, Fig. 11: slightly better beyond 50 passes, by error",
+        experiment=MEASURED,
+        criterion=Difference("mc_50_minus_scaling_loss", LOWER, _ONE),
+    ),
+    Claim(
+        name="weight-scaling-beats-one-pass",
+        topic="Model averaging",
+        statement="Weight scaling has a lower test error than a single pass with dropout on.",
+        source=f"{SRIVASTAVA}, Fig. 11: the error falls with the number of passes",
+        experiment=MEASURED,
+        criterion=Difference("scaling_minus_mc_1", LOWER, _ONE),
+    ),
+    Claim(
+        name="robust-to-missing-inputs",
+        topic="Robustness",
+        statement="Hidden dropout reduces the error that missing pixels add.",
+        source=f"{TUTORIAL}: resilient to incomplete data (no number, no source)",
+        experiment=MEASURED,
+        criterion=Difference("missing_increase", LOWER, [versus(HALF, NONE)]),
+    ),
+    Claim(
+        name="input-dropout-robust-to-missing-inputs",
+        topic="Robustness",
+        statement="Input dropout, added to hidden dropout, reduces the error that missing pixels "
+        "add.",
+        source=f"{TUTORIAL}: resilient to incomplete data (no number, no source)",
+        experiment=MEASURED,
+        criterion=Difference("missing_increase", LOWER, [versus(BOTH, HALF)]),
+    ),
+    Claim(
+        name="robust-to-noise",
+        topic="Robustness",
+        statement="Hidden dropout reduces the error that Gaussian noise on the inputs adds.",
+        source=f"{TUTORIAL}: resilient to noisy data (no number, no source)",
+        experiment=MEASURED,
+        criterion=Difference("noise_increase", LOWER, [versus(HALF, NONE)]),
+    ),
+    Claim(
+        name="sparser-activations",
+        topic="Co-adaptation",
+        statement="With hidden dropout, a smaller share of the hidden units is active.",
+        source=f"{SRIVASTAVA}, Section 7.2: activations become sparse (256-unit autoencoder)",
+        experiment=MEASURED,
+        criterion=Difference("active_share", LOWER, [versus(HALF, NONE)]),
+    ),
+    Claim(
+        name="less-correlated-units",
+        topic="Co-adaptation",
+        statement="With hidden dropout, hidden units are less correlated.",
+        source=f"{TUTORIAL}: dropout breaks co-adaptation (no number)",
+        experiment=MEASURED,
+        criterion=Difference("correlation", LOWER, [versus(HALF, NONE)]),
+    ),
+    Claim(
+        name="less-dependent-on-units",
+        topic="Co-adaptation",
+        statement="With hidden dropout, removing a quarter of the hidden units adds less error.",
+        source=f"{TUTORIAL}: neurons do not rely on others (no number)",
+        experiment=MEASURED,
+        criterion=Difference("ablation_increase", LOWER, [versus(HALF, NONE)]),
+    ),
+)

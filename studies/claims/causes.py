@@ -1,0 +1,225 @@
+"""Claims about the causes of overfitting: few data, large nets, wrong labels, rare classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from dropout_zoo.studies.claims.claim import Claim
+from dropout_zoo.studies.claims.criteria import (
+    HIGHER,
+    LOWER,
+    BestRateShift,
+    Difference,
+    change_of_effect,
+    versus,
+)
+from dropout_zoo.studies.claims.data import mnist, rare_class, wrong_labels
+from dropout_zoo.studies.claims.experiment import Arm, Experiment, hidden
+from dropout_zoo.studies.claims.sources import ARPIT, MIGNACCO, SRIVASTAVA, TUTORIAL
+
+if TYPE_CHECKING:
+    import keras
+
+    from dropout_zoo.training.data.dataset import Dataset
+
+
+def _rare_recall(model: keras.Model, data: Dataset) -> Mapping[str, float]:
+    from dropout_zoo.studies.claims.model_measures import rare_recall
+
+    return rare_recall(model, data)
+
+
+def _by_size(examples: int, epochs: int) -> Experiment:
+    """With as many updates at the most, 3,200, at each number of examples."""
+    return Experiment(
+        name=f"mnist-{examples}",
+        description=f"{examples:,} MNIST examples, 784-256-256-10 relu, Adam, batch size 64, up to "
+        f"{epochs} epochs (about 3,200 updates), stopped after a fifth of them without improvement",
+        data=mnist(examples),
+        arguments={"units": (256, 256)},
+        arms={"no dropout": Arm(), "hidden 0.50": Arm(hidden(0.5))},
+        training={"epochs": epochs, "batch_size": 64, "patience": epochs // 5},
+        seeds=6,
+    )
+
+
+SIZES = {500: _by_size(500, 400), 1000: _by_size(1000, 200), 5000: _by_size(5000, 40)}
+
+WIDTHS = Experiment(
+    name="mnist-1000-widths",
+    description="1,000 MNIST examples, 784-32-32-10 and 784-512-512-10 relu, Adam, batch size 64, "
+    "60 epochs (960 updates)",
+    data=mnist(1000),
+    arms={
+        f"{width} units, {name}": Arm(hidden(rate), {"units": (width, width)})
+        for width in (32, 512)
+        for name, rate in (("no dropout", 0.0), ("hidden 0.50", 0.5))
+    },
+    training={"epochs": 60, "batch_size": 64},
+    seeds=6,
+)
+
+_SHARES = {"right labels": 0.0, "40% wrong labels": 0.4}
+_NOISE_RATES = (0.0, 0.25, 0.5, 0.75)
+
+LABELS = Experiment(
+    name="mnist-1000-wrong-labels",
+    description="1,000 MNIST examples with right labels, or 40% of them wrong (those of the "
+    "validation and test set are right), 784-256-256-10 relu, Adam, batch size 64, 80 epochs "
+    "(1,280 updates)",
+    data=mnist(1000),
+    arguments={"units": (256, 256)},
+    arms={
+        f"{labels}, hidden {rate:.2f}": Arm(
+            hidden(rate), change=wrong_labels(share) if share else None
+        )
+        for labels, share in _SHARES.items()
+        for rate in _NOISE_RATES
+    },
+    training={"epochs": 80, "batch_size": 64},
+    seeds=6,
+)
+
+
+def _noise_arms(labels: str) -> dict[float, str]:
+    return {rate: f"{labels}, hidden {rate:.2f}" for rate in _NOISE_RATES}
+
+
+def _noise_pair(labels: str) -> tuple[str, str]:
+    return f"{labels}, hidden 0.50", f"{labels}, hidden 0.00"
+
+
+IMBALANCE = Experiment(
+    name="mnist-1000-rare-class",
+    description="1,000 MNIST examples, or those of class 0 reduced to one in 20, 784-256-256-10 "
+    "relu, Adam, batch size 64, 60 epochs (960 updates)",
+    data=mnist(1000),
+    arguments={"units": (256, 256)},
+    arms={
+        f"{classes}, {name}": Arm(hidden(rate), change=rare_class(20) if rare else None)
+        for classes, rare in (("balanced", False), ("rare class", True))
+        for name, rate in (("no dropout", 0.0), ("hidden 0.50", 0.5))
+    },
+    training={"epochs": 60, "batch_size": 64},
+    seeds=6,
+    measure=_rare_recall,
+)
+
+CLAIMS = (
+    *(
+        Claim(
+            name=f"lowers-the-error-at-{examples}",
+            topic="Data size",
+            statement=f"With {examples:,} examples, dropout lowers the test error.",
+            source=f"{SRIVASTAVA}, Fig. 10: {found}",
+            experiment=experiment,
+            criterion=Difference("test_error", LOWER, [versus("hidden 0.50", "no dropout")]),
+        )
+        for (examples, experiment), found in zip(
+            SIZES.items(), ("no gain at 500", "a gain at 1,000", "a gain at 5,000"), strict=True
+        )
+    ),
+    Claim(
+        name="wider-nets-overfit-more",
+        topic="Causes of overfitting",
+        statement="Without dropout, the validation loss of a wider net rises more.",
+        source=f"{TUTORIAL}: complex models overfit (no number)",
+        experiment=WIDTHS,
+        criterion=Difference(
+            "rise", HIGHER, [versus("512 units, no dropout", "32 units, no dropout")]
+        ),
+    ),
+    Claim(
+        name="wider-nets-gain-more",
+        topic="Causes of overfitting",
+        statement="A wider net gains more test error from dropout than a narrow one.",
+        source=f"{SRIVASTAVA}, Appendix A.1: a net with dropout should be larger by 1 / (1 - rate)",
+        experiment=WIDTHS,
+        criterion=Difference(
+            "test_error",
+            LOWER,
+            [
+                change_of_effect(
+                    "effect of dropout at 512 units minus that at 32",
+                    ("512 units, hidden 0.50", "512 units, no dropout"),
+                    ("32 units, hidden 0.50", "32 units, no dropout"),
+                )
+            ],
+        ),
+    ),
+    Claim(
+        name="wrong-labels-cause-overfitting",
+        topic="Causes of overfitting",
+        statement="Without dropout, the validation loss rises more where 40% of the labels are "
+        "wrong.",
+        source=f"{TUTORIAL}: noisy data cause overfitting (no number)",
+        experiment=LABELS,
+        criterion=Difference(
+            "rise", HIGHER, [versus("40% wrong labels, hidden 0.00", "right labels, hidden 0.00")]
+        ),
+    ),
+    Claim(
+        name="wrong-labels-gain-more",
+        topic="Causes of overfitting",
+        statement="Dropout lowers the test loss more where 40% of the labels are wrong.",
+        source=f"{TUTORIAL}: resilient to noisy data (no number)",
+        experiment=LABELS,
+        criterion=Difference(
+            "test_loss",
+            LOWER,
+            [
+                change_of_effect(
+                    "effect of dropout with 40% wrong labels minus that with right ones",
+                    _noise_pair("40% wrong labels"),
+                    _noise_pair("right labels"),
+                )
+            ],
+        ),
+    ),
+    Claim(
+        name="hinders-memorizing",
+        topic="Causes of overfitting",
+        statement="With dropout, fewer of the partly wrong labels are fitted by the last epoch.",
+        source=f"{ARPIT}: dropout hinders memorizing wrong labels",
+        experiment=LABELS,
+        criterion=Difference(
+            "last_train_error", HIGHER, [versus(*_noise_pair("40% wrong labels"))]
+        ),
+    ),
+    Claim(
+        name="wrong-labels-want-a-higher-rate",
+        topic="The rate",
+        statement="The rate with the lowest test loss is higher where 40% of the labels are wrong.",
+        source=f"{MIGNACCO}: the best rate rises with label noise (theory, two-layer nets)",
+        experiment=LABELS,
+        criterion=BestRateShift(
+            "test_loss",
+            "best rate with 40% wrong labels minus that with right ones",
+            _noise_arms("right labels"),
+            _noise_arms("40% wrong labels"),
+        ),
+    ),
+    Claim(
+        name="imbalance-causes-overfitting",
+        topic="Causes of overfitting",
+        statement="Without dropout, the validation loss rises more where one class is rare.",
+        source=f"{TUTORIAL}: imbalanced data cause overfitting (no number)",
+        experiment=IMBALANCE,
+        criterion=Difference(
+            "rise", HIGHER, [versus("rare class, no dropout", "balanced, no dropout")]
+        ),
+    ),
+    Claim(
+        name="helps-a-rare-class",
+        topic="Causes of overfitting",
+        statement="Dropout lowers the share of a rare class that is missed.",
+        source=f"{TUTORIAL}: dropout helps with imbalanced data (no number)",
+        experiment=IMBALANCE,
+        criterion=Difference(
+            "rare_recall_error",
+            LOWER,
+            [versus("rare class, hidden 0.50", "rare class, no dropout")],
+        ),
+    ),
+)

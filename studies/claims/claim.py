@@ -1,0 +1,104 @@
+"""A claim about dropout in a form that can be tested, and its test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dropout_zoo.models.wording import listed
+from dropout_zoo.studies.claims.criteria import Criterion
+from dropout_zoo.studies.claims.experiment import Experiment
+from dropout_zoo.studies.claims.outcome import NOT_COMPARABLE, NOT_TESTED, ClaimOutcome
+from dropout_zoo.studies.claims.record import ExperimentRecord
+from dropout_zoo.studies.training_ends import TOLERATED_SHARE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dropout_zoo.studies.plan import Execution
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim about dropout, with everything that its test needs fixed beforehand.
+
+    Attributes:
+        name: its name on the command line.
+        topic: the heading under which it is listed.
+        statement: the claim in one sentence.
+        source: where it is made, with the number given there.
+        experiment: what is trained; claims may share it.
+        criterion: what counts as support.
+        trained_to_the_end: whether runs that had not ended make the claim undecidable; False only
+            for claims about short trainings.
+        note: what a reader should know about its definition.
+
+    Example:
+        >>> from dropout_zoo.studies import get_claim
+        >>> claim = get_claim("input-dropout-helps")
+        >>> claim.statement
+        'An input rate of 0.20 added to a hidden rate of 0.50 lowers the test error.'
+        >>> claim.stored_outcome().verdict
+        'supported'
+    """
+
+    name: str
+    topic: str
+    statement: str
+    source: str
+    experiment: Experiment
+    criterion: Criterion
+    trained_to_the_end: bool = True
+    note: str = ""
+
+    def run(
+        self, seeds: int | Sequence[int] | None = None, execution: Execution | None = None
+    ) -> ClaimOutcome:
+        """Train what it needs and judge it.
+
+        Args:
+            seeds: number of seeds, or the seeds; None for those of the experiment.
+            execution: where and how it is run.
+
+        Returns:
+            The outcome.
+
+        Raises:
+            ValueError: there are fewer than two seeds.
+            RuntimeError: every training run failed.
+        """
+        from dropout_zoo.studies.claims.running import run_experiment
+
+        return self.judge(run_experiment(self.experiment, seeds, execution).runs)
+
+    def judge(self, runs: pd.DataFrame) -> ClaimOutcome:
+        """Judge it by training runs of its experiment.
+
+        Args:
+            runs: the `runs` of its record.
+
+        Returns:
+            The outcome; no effects where the runs cannot be compared.
+        """
+        compared = runs[runs["setting"].isin(self.criterion.settings)]
+        failed = compared.loc[compared["status"] != "completed", "setting"].unique()
+        if len(failed):
+            return ClaimOutcome(NOT_COMPARABLE, f"training runs failed: {listed(list(failed))}")
+        if self.trained_to_the_end:
+            ended = compared["ended"].astype(bool).groupby(compared["setting"], sort=False).mean()
+            cut_off = [str(name) for name, share in ended.items() if 1 - share > TOLERATED_SHARE]
+            if cut_off:
+                return ClaimOutcome(NOT_COMPARABLE, f"not trained to the end: {listed(cut_off)}")
+        return self.criterion.judge(compared)
+
+    def stored_outcome(self) -> ClaimOutcome:
+        """Judge it by the results that come with the package.
+
+        Returns:
+            The outcome.
+        """
+        record = ExperimentRecord.stored(self.experiment.name)
+        if record is None:
+            return ClaimOutcome(NOT_TESTED, "there is no stored result")
+        return self.judge(record.runs)

@@ -1,0 +1,316 @@
+"""What counts as support for a claim: rules that judge a table with one row per training run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from dropout_zoo.models.wording import listed
+from dropout_zoo.studies.claims.metrics import unit_of
+from dropout_zoo.studies.claims.outcome import (
+    CONTRADICTED,
+    NO_DIFFERENCE,
+    SUPPORTED,
+    UNDECIDED,
+    ClaimOutcome,
+    Effect,
+)
+from dropout_zoo.studies.metric_names import rate_text
+from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL, holm_differences
+
+HIGHER, LOWER = 1, -1
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A weighted sum of a metric over settings, one value per seed.
+
+    Attributes:
+        label: what it compares.
+        weights: weight of each setting.
+    """
+
+    label: str
+    weights: Mapping[str, float]
+
+    def values(self, runs: pd.DataFrame, metric: str) -> list[float]:
+        """Return its value on each seed.
+
+        Args:
+            runs: one row per run, with ``setting``, ``seed`` and the metric.
+            metric: the column.
+
+        Returns:
+            The values, by increasing seed.
+        """
+        table = runs.pivot(index="seed", columns="setting", values=metric)
+        total = sum(weight * table[name] for name, weight in self.weights.items())
+        return [float(value) for value in total]
+
+
+def versus(setting: str, control: str) -> Contrast:
+    """Compare a setting with its control."""
+    return Contrast(f"{setting} minus {control}", {setting: 1.0, control: -1.0})
+
+
+def change_of_effect(label: str, more: tuple[str, str], less: tuple[str, str]) -> Contrast:
+    """Compare the effect of dropout in two situations.
+
+    Args:
+        label: what is compared.
+        more: the setting and its control in the first situation.
+        less: those in the second one.
+    """
+    (treated, control), (other_treated, other_control) = more, less
+    weights = {treated: 1.0, control: -1.0, other_treated: -1.0, other_control: 1.0}
+    return Contrast(label, weights)
+
+
+class Criterion(ABC):
+    """What counts as support for a claim.
+
+    Attributes:
+        metric: what is compared.
+        direction: the side of 0 on which its effects are as claimed, `HIGHER` or `LOWER`.
+    """
+
+    metric: str
+    direction: int
+
+    @property
+    def settings(self) -> Sequence[str]:
+        """Names of the settings that it compares."""
+        return list(dict.fromkeys(self._compared()))
+
+    def judge(self, runs: pd.DataFrame) -> ClaimOutcome:
+        """Judge a claim by training runs that can be compared.
+
+        Args:
+            runs: one row per run, with ``setting``, ``seed`` and the metric; also of settings that
+                it does not compare.
+
+        Returns:
+            The outcome.
+        """
+        return self._judge(runs[runs["setting"].isin(self.settings)])
+
+    @abstractmethod
+    def __str__(self) -> str: ...
+
+    @abstractmethod
+    def _compared(self) -> Iterable[str]: ...
+
+    @abstractmethod
+    def _judge(self, runs: pd.DataFrame) -> ClaimOutcome: ...
+
+
+@dataclass(frozen=True)
+class Difference(Criterion):
+    """Each contrast differs from 0 in the direction stated, Holm-adjusted where there are several.
+
+    Attributes:
+        metric: what is compared.
+        direction: `HIGHER` or `LOWER`.
+        contrasts: the comparisons.
+        at_least: the smallest difference that matters, in the unit of the metric.
+    """
+
+    metric: str
+    direction: int
+    contrasts: Sequence[Contrast]
+    at_least: float = 0.0
+
+    def _compared(self) -> Iterable[str]:
+        return _settings_of(self.contrasts)
+
+    def __str__(self) -> str:
+        side = "above" if self.direction == HIGHER else "below"
+        several = len(self.contrasts) > 1
+        text = (
+            f"{unit_of(self.metric)}: {_labels(self.contrasts)}; the "
+            f"{'Holm-adjusted intervals lie' if several else '95% interval lies'} {side} 0"
+        )
+        if self.at_least:
+            text += f", and the mean is at least {self.at_least:g} away from it"
+        return text
+
+    def _judge(self, runs: pd.DataFrame) -> ClaimOutcome:
+        effects = _effects(self.contrasts, runs, self.metric)
+        found = [_oriented(each, self.direction) for each in effects]
+        if any(high < 0 for _, _, high in found):
+            opposite = [e.label for e, (_, _, high) in zip(effects, found, strict=True) if high < 0]
+            return ClaimOutcome(CONTRADICTED, f"opposite: {listed(opposite)}", effects)
+        unclear = [e.label for e, (_, low, _) in zip(effects, found, strict=True) if not low > 0]
+        if unclear:
+            why = f"the interval includes 0: {listed(unclear)}"
+            if self.at_least and all(high < self.at_least for _, _, high in found):
+                why += f"; a difference of {self.at_least:g} or more is excluded"
+            return ClaimOutcome(NO_DIFFERENCE, why, effects)
+        small = [e.label for e, (m, _, _) in zip(effects, found, strict=True) if m < self.at_least]
+        if small:
+            why = f"the sign is as stated, the size below {self.at_least:g}: {listed(small)}"
+            return ClaimOutcome(NO_DIFFERENCE, why, effects)
+        side = "above" if self.direction == HIGHER else "below"
+        which = "the interval lies" if len(effects) == 1 else "all intervals lie"
+        return ClaimOutcome(SUPPORTED, f"{which} {side} 0", effects)
+
+
+@dataclass(frozen=True)
+class Equality(Criterion):
+    """Each contrast is 0 within a margin: its interval lies inside.
+
+    Attributes:
+        metric: what is compared.
+        margin: the largest difference that does not matter, in the unit of the metric.
+        contrasts: the comparisons.
+    """
+
+    metric: str
+    margin: float
+    contrasts: Sequence[Contrast]
+    direction: int = field(default=HIGHER, init=False)
+
+    def _compared(self) -> Iterable[str]:
+        return _settings_of(self.contrasts)
+
+    def __str__(self) -> str:
+        return (
+            f"{unit_of(self.metric)}: {_labels(self.contrasts)}; the interval lies within "
+            f"-{self.margin:g} and {self.margin:g}"
+        )
+
+    def _judge(self, runs: pd.DataFrame) -> ClaimOutcome:
+        effects = _effects(self.contrasts, runs, self.metric)
+        ends = [(each.difference.low, each.difference.high) for each in effects]
+        if all(-self.margin <= low and high <= self.margin for low, high in ends):
+            return ClaimOutcome(SUPPORTED, f"within {self.margin:g} of 0", effects)
+        if any(low > self.margin or high < -self.margin for low, high in ends):
+            return ClaimOutcome(CONTRADICTED, f"more than {self.margin:g} from 0", effects)
+        why = f"the interval reaches beyond {self.margin:g}"
+        return ClaimOutcome(UNDECIDED, why, effects)
+
+
+@dataclass(frozen=True)
+class BestRateWithin(Criterion):
+    """The best rate lies in a range.
+
+    On the first half of the seeds the best rate inside the range is chosen; on the others it is
+    compared with every rate outside, Holm-adjusted. The claim is supported if it is better than all
+    of them, and contradicted if the best rate outside, chosen likewise, is better than all inside.
+
+    Attributes:
+        metric: what is compared; lower is better.
+        rates: name of the setting by rate.
+        low: lower end of the range.
+        high: upper end.
+    """
+
+    metric: str
+    rates: Mapping[float, str]
+    low: float
+    high: float
+    direction: int = field(default=LOWER, init=False)
+
+    def _compared(self) -> Iterable[str]:
+        return self.rates.values()
+
+    def __str__(self) -> str:
+        return (
+            f"{unit_of(self.metric)}: the best rate of {rate_text(self.low)} to "
+            f"{rate_text(self.high)}, chosen on the first half of the seeds, is lower on the other "
+            "half than every rate outside (Holm-adjusted)"
+        )
+
+    def _judge(self, runs: pd.DataFrame) -> ClaimOutcome:
+        seeds = sorted(runs["seed"].unique())
+        half = len(seeds) // 2
+        choosing, testing = (runs[runs["seed"].isin(s)] for s in (seeds[:half], seeds[half:]))
+        inside = [name for rate, name in self.rates.items() if self.low <= rate <= self.high]
+        outside = [name for rate, name in self.rates.items() if not self.low <= rate <= self.high]
+        means = choosing.groupby("setting")[self.metric].mean()
+        best, rival = str(means[inside].idxmin()), str(means[outside].idxmin())
+        effects = _effects([versus(best, name) for name in outside], testing, self.metric)
+        if all(each.difference.high < 0 for each in effects):
+            why = f"{best}, chosen on {half} seeds, is better than every rate outside on the others"
+            return ClaimOutcome(SUPPORTED, why, effects)
+        against = _effects([versus(rival, name) for name in inside], testing, self.metric)
+        if all(each.difference.high < 0 for each in against):
+            why = f"{rival}, chosen on {half} seeds, is better than every rate inside on the others"
+            return ClaimOutcome(CONTRADICTED, why, against)
+        alike = [each.label for each in effects if not each.difference.high < 0]
+        return ClaimOutcome(NO_DIFFERENCE, f"the interval includes 0: {listed(alike)}", effects)
+
+
+@dataclass(frozen=True)
+class BestRateShift(Criterion):
+    """The best rate of each seed is higher in one situation than in another.
+
+    Attributes:
+        metric: what determines the best rate; lower is better.
+        label: what is compared.
+        first: name of the setting by rate, in the first situation.
+        second: the same, in the situation that is to have the higher rate.
+    """
+
+    metric: str
+    label: str
+    first: Mapping[float, str]
+    second: Mapping[float, str]
+    direction: int = field(default=HIGHER, init=False)
+
+    def _compared(self) -> Iterable[str]:
+        return [*self.first.values(), *self.second.values()]
+
+    def __str__(self) -> str:
+        return (
+            f"the rate with the lowest {unit_of(self.metric)} on each seed: {self.label}; the 95% "
+            "interval lies above 0"
+        )
+
+    def _judge(self, runs: pd.DataFrame) -> ClaimOutcome:
+        table = runs.pivot(index="seed", columns="setting", values=self.metric)
+        best = [
+            [{name: rate for rate, name in rates.items()}[name] for name in _lowest(table, rates)]
+            for rates in (self.first, self.second)
+        ]
+        values = list(np.subtract(best[1], best[0]))
+        [effect] = _effects_of({self.label: values}, "rate")
+        found = effect.difference
+        if found.low > 0:
+            return ClaimOutcome(SUPPORTED, "the interval lies above 0", [effect])
+        if found.high < 0:
+            return ClaimOutcome(CONTRADICTED, "the interval lies below 0", [effect])
+        return ClaimOutcome(NO_DIFFERENCE, "the interval includes 0", [effect])
+
+
+def _lowest(table: pd.DataFrame, rates: Mapping[float, str]) -> Iterator[str]:
+    return iter(table[list(rates.values())].idxmin(axis=1))
+
+
+def _settings_of(contrasts: Sequence[Contrast]) -> list[str]:
+    return list(dict.fromkeys(name for each in contrasts for name in each.weights))
+
+
+def _labels(contrasts: Sequence[Contrast]) -> str:
+    return "; ".join(each.label for each in contrasts)
+
+
+def _oriented(effect: Effect, direction: int) -> tuple[float, float, float]:
+    """Mean, low and high, where the claim states that they are above 0."""
+    mean, low, high = effect.difference[:3]
+    return (mean, low, high) if direction == HIGHER else (-mean, -high, -low)
+
+
+def _effects(contrasts: Sequence[Contrast], runs: pd.DataFrame, metric: str) -> list[Effect]:
+    values = {each.label: each.values(runs, metric) for each in contrasts}
+    return _effects_of(values, unit_of(metric))
+
+
+def _effects_of(values: Mapping[str, list[float]], unit: str) -> list[Effect]:
+    seeds = len(next(iter(values.values())))
+    found = holm_differences(values, [0.0] * seeds, DEFAULT_LEVEL)
+    return [Effect(label, unit, found[label], tuple(each)) for label, each in values.items()]

@@ -1,0 +1,36 @@
+"""The picture of a claim: its effects with their intervals, and the seeds as dots."""
+
+from __future__ import annotations
+
+from textwrap import fill
+
+import pandas as pd
+
+from dropout_zoo.studies.claims.claim import Claim
+from dropout_zoo.studies.claims.outcome import ClaimOutcome
+from dropout_zoo.studies.displays.paired_difference import DifferenceDisplay
+
+
+def effect_display(claim: Claim, outcome: ClaimOutcome) -> DifferenceDisplay:
+    """Return the picture of a claim's effects.
+
+    Args:
+        claim: the claim.
+        outcome: its outcome, which has effects.
+
+    Returns:
+        The display, not yet drawn. Effects to the right of 0 are as the claim states.
+    """
+    sign = claim.criterion.direction
+    gains, pairs = [], []
+    for effect in outcome.effects:
+        mean, low, high = (sign * value for value in effect.difference[:3])
+        ends = {"low": min(low, high), "high": max(low, high)}
+        gains.append({"setting": effect.label, "control": "", "gain": mean, **ends})
+        pairs += [{"setting": effect.label, "gain": sign * value} for value in effect.by_seed]
+    side = "right is as claimed" if sign > 0 else "sign reversed, right is as claimed"
+    return DifferenceDisplay(
+        gains=pd.DataFrame(gains),
+        pairs=pd.DataFrame(pairs),
+        label=fill(f"{effect.unit}; {side}", 70),
+    )

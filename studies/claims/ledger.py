@@ -1,0 +1,62 @@
+"""The ledger: all claims by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dropout_zoo.models.argument_validation import did_you_mean
+from dropout_zoo.studies.claims import (
+    averaging,
+    causes,
+    convolutional,
+    overfitting,
+    reconstruction,
+    regularizers,
+    schedules,
+)
+from dropout_zoo.studies.claims.claim import Claim
+
+_TOPICS = (overfitting, causes, regularizers, convolutional, schedules, averaging, reconstruction)
+
+_CLAIMS: dict[str, Claim] = {claim.name: claim for topic in _TOPICS for claim in topic.CLAIMS}
+
+
+def list_claims() -> Sequence[Claim]:
+    """List the claims about dropout that can be tested.
+
+    Returns:
+        The claims, by topic.
+
+    Example:
+        >>> from dropout_zoo.studies import list_claims
+        >>> claims = list_claims()
+        >>> claims[0].name
+        'lowers-the-rise'
+    """
+    topics = list(dict.fromkeys(claim.topic for claim in _CLAIMS.values()))
+    return sorted(_CLAIMS.values(), key=lambda claim: topics.index(claim.topic))
+
+
+def get_claim(name: str) -> Claim:
+    """Find a claim by its name.
+
+    Args:
+        name: its name.
+
+    Returns:
+        The claim.
+
+    Raises:
+        ValueError: there is no such claim.
+
+    Example:
+        >>> from dropout_zoo.studies import get_claim
+        >>> get_claim("narrows-the-gap").statement
+        'Dropout reduces the gap between validation and training error.'
+    """
+    if name not in _CLAIMS:
+        raise ValueError(
+            f"expected the name of a claim, received {name!r}{did_you_mean(name, _CLAIMS)}; "
+            "`dropout-zoo claims` lists them"
+        )
+    return _CLAIMS[name]

@@ -1,0 +1,41 @@
+"""Networks of the claims that no registered builder makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+
+
+def noisy_mlp(
+    input_shape: Sequence[int] = (28, 28), num_classes: int = 10, noise: str = "Dropout"
+) -> keras.Sequential:
+    """Build an MLP of two hidden layers of 256 units with a kind of noise after each.
+
+    Args:
+        input_shape: shape of one example.
+        num_classes: number of classes.
+        noise: class of the layers in `keras.layers`, such as ``"GaussianDropout"``.
+
+    Returns:
+        A compiled model.
+    """
+    layer = getattr(keras.layers, noise)
+    stages = [
+        stage
+        for number in (1, 2)
+        for stage in (
+            keras.layers.Dense(256, "relu", name=f"hidden_{number}"),
+            layer(0.5, name=f"hidden_{number}_dropout"),
+        )
+    ]
+    model = keras.Sequential(
+        [
+            keras.Input(input_shape),
+            keras.layers.Flatten(),
+            *stages,
+            keras.layers.Dense(num_classes, "softmax", name="classifier"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model

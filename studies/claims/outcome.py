@@ -1,0 +1,85 @@
+"""The outcome of a claim: its verdict and the effects that it rests on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dropout_zoo.studies.paired_tests import PairedDifference
+
+SUPPORTED = "supported"
+CONTRADICTED = "contradicted"
+NO_DIFFERENCE = "no reliable difference"
+UNDECIDED = "undecided"
+NOT_COMPARABLE = "not comparable"
+NOT_TESTED = "not tested"
+
+VERDICTS = {
+    SUPPORTED: "the intervals of all effects lie on the side that the claim states",
+    CONTRADICTED: "the interval of an effect lies on the other side",
+    NO_DIFFERENCE: "the interval of an effect includes 0, or the effect is smaller than it must be",
+    UNDECIDED: "the claim is that something is 0, and an interval reaches beyond its margin",
+    NOT_COMPARABLE: "training runs failed, or had not ended",
+    NOT_TESTED: "there is no stored result",
+}
+"""What each verdict means."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One comparison of a claim.
+
+    Attributes:
+        label: what is compared.
+        unit: the metric with its unit.
+        difference: its mean over the seeds, with the interval.
+        by_seed: its value on each seed.
+    """
+
+    label: str
+    unit: str
+    difference: PairedDifference
+    by_seed: Sequence[float]
+
+    def __str__(self) -> str:
+        found = self.difference
+        text = f"{self.label}: {_shown(found.mean)}"
+        if math.isnan(found.low):
+            return f"{text} (no interval)"
+        level = f"{100 * found.level:.3g}% CI"
+        return f"{text} ({level} {_shown(found.low)} to {_shown(found.high)}, {found.pairs} seeds)"
+
+
+@dataclass(frozen=True)
+class ClaimOutcome:
+    """What the test of a claim found.
+
+    Attributes:
+        verdict: one of ``"supported"``, ``"contradicted"``, ``"no reliable difference"``,
+            ``"undecided"``, ``"not comparable"`` and ``"not tested"``.
+        why: the reason, in a sentence.
+        effects: the comparisons that it rests on; none where nothing could be compared.
+
+    Example:
+        >>> from dropout_zoo.studies import get_claim
+        >>> outcome = get_claim("slows-training").stored_outcome()
+        >>> outcome.verdict
+        'supported'
+        >>> print(outcome.why)
+        the interval lies above 0
+    """
+
+    verdict: str
+    why: str
+    effects: Sequence[Effect] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.verdict}: {self.why}"]
+        if self.effects:
+            lines.append(f"{self.effects[0].unit}:")
+        return "\n".join([*lines, *(f"  {effect}" for effect in self.effects)])
+
+
+def _shown(value: float) -> str:
+    return f"{0.0 if abs(value) < 1e-12 else value:+.3g}"

@@ -1,0 +1,108 @@
+"""Claims about overfitting on few examples, and about the rate."""
+
+from __future__ import annotations
+
+from dropout_zoo.studies.claims.claim import Claim
+from dropout_zoo.studies.claims.criteria import (
+    HIGHER,
+    LOWER,
+    BestRateWithin,
+    Difference,
+    versus,
+)
+from dropout_zoo.studies.claims.data import mnist
+from dropout_zoo.studies.claims.experiment import Arm, Experiment, hidden
+from dropout_zoo.studies.claims.sources import SRIVASTAVA, TUTORIAL
+
+NONE, HALF = "no dropout", "hidden 0.50"
+_RATES = {0.0: NONE, **{r: f"hidden {r:.2f}" for r in (0.1, 0.2, 0.35, 0.5, 0.65, 0.8)}}
+
+RATES = Experiment(
+    name="mnist-1000-rates",
+    description="1,000 MNIST examples, 784-256-256-10 relu, Adam, batch size 32, 60 epochs (1,920 "
+    "updates); rates of both hidden layers, and of the input",
+    data=mnist(1000),
+    arguments={"units": (256, 256), "input_rate": 0.0},
+    arms={
+        **{name: Arm(hidden(rate)) for rate, name in _RATES.items()},
+        "input 0.20": Arm(hidden(0.0, input=0.2)),
+        "input 0.20, hidden 0.50": Arm(hidden(0.5, input=0.2)),
+    },
+    training={"epochs": 60, "batch_size": 32},
+)
+
+
+CLAIMS = (
+    Claim(
+        name="lowers-the-rise",
+        topic="Overfitting",
+        statement="Dropout reduces the rise of the validation loss after its minimum.",
+        source=f"{TUTORIAL}: dropout prevents overfitting (no number)",
+        experiment=RATES,
+        criterion=Difference("rise", LOWER, [versus(HALF, NONE)]),
+    ),
+    Claim(
+        name="narrows-the-gap",
+        topic="Overfitting",
+        statement="Dropout reduces the gap between validation and training error.",
+        source=f"{TUTORIAL}: dropout narrows the gap (no number)",
+        experiment=RATES,
+        criterion=Difference("error_gap", LOWER, [versus(HALF, NONE)]),
+    ),
+    Claim(
+        name="adds-to-early-stopping",
+        topic="Overfitting",
+        statement="With early stopping, dropout still lowers the test loss.",
+        source=f"{TUTORIAL}: dropout and early stopping complement each other (no number)",
+        experiment=RATES,
+        criterion=Difference("test_loss", LOWER, [versus(HALF, NONE)]),
+    ),
+    Claim(
+        name="too-high-a-rate-underfits",
+        topic="The rate",
+        statement="The training loss, measured with dropout off, rises with the rate.",
+        source=f"{SRIVASTAVA}, Fig. 9a: the training error rises with the rate",
+        experiment=RATES,
+        criterion=Difference(
+            "last_train_loss",
+            HIGHER,
+            [
+                versus("hidden 0.50", "hidden 0.20"),
+                versus("hidden 0.65", "hidden 0.50"),
+                versus("hidden 0.80", "hidden 0.65"),
+            ],
+        ),
+    ),
+    Claim(
+        name="rate-0.8-is-too-high",
+        topic="The rate",
+        statement="A hidden rate of 0.8 has a higher test error than 0.5.",
+        source=f"{SRIVASTAVA}, Fig. 9a: the error rises sharply beyond a rate of 0.6",
+        experiment=RATES,
+        criterion=Difference("test_error", HIGHER, [versus("hidden 0.80", HALF)]),
+    ),
+    Claim(
+        name="best-rate-within-0.2-to-0.5",
+        topic="The rate",
+        statement="The hidden rate with the lowest test loss lies between 0.20 and 0.50.",
+        source=f"{SRIVASTAVA}, Appendix A.4: keep 0.5 to 0.8 of the hidden units",
+        experiment=RATES,
+        criterion=BestRateWithin("test_loss", _RATES, 0.2, 0.5),
+    ),
+    Claim(
+        name="input-dropout-helps",
+        topic="The rate",
+        statement="An input rate of 0.20 added to a hidden rate of 0.50 lowers the test error.",
+        source=f"{SRIVASTAVA}, Appendix A.4: keep 0.8 of real-valued inputs",
+        experiment=RATES,
+        criterion=Difference("test_error", LOWER, [versus("input 0.20, hidden 0.50", HALF)]),
+    ),
+    Claim(
+        name="slows-training",
+        topic="The rate",
+        statement="With dropout, the best epoch comes at least twice as late.",
+        source=f"{SRIVASTAVA}, Section 10: training takes 2 to 3 times longer",
+        experiment=RATES,
+        criterion=Difference("log2_best_epoch", HIGHER, [versus(HALF, NONE)], at_least=1.0),
+    ),
+)

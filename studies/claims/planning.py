@@ -1,0 +1,105 @@
+"""The plan of an experiment: each seed draws data of its own, which all settings share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from dropout_zoo.studies.claims.experiment import Arm, Experiment
+from dropout_zoo.studies.claims.held_out import held_out_scores
+from dropout_zoo.studies.plan import Setting, StudyPlan, TrainingSetup, as_seeds
+from dropout_zoo.studies.result import TrainingStudyResult
+from dropout_zoo.studies.runner import train_and_conclude
+from dropout_zoo.studies.site_groups import build_with
+from dropout_zoo.training.data.dataset import Dataset
+from dropout_zoo.training.members import TrainedMember
+from dropout_zoo.training.settings import TrainSettings
+
+
+def plan_experiment(
+    experiment: Experiment, seeds: int | Sequence[int] | None = None
+) -> StudyPlan[TrainingStudyResult]:
+    """Plan the training runs of an experiment.
+
+    Args:
+        experiment: what is trained.
+        seeds: number of seeds, or the seeds; None for those of the experiment.
+
+    Returns:
+        The plan; its result has no conclusions, which are those of the claims.
+    """
+    all_seeds = as_seeds(experiment.seeds if seeds is None else seeds)
+    setups = _Setups(experiment)
+    settings = [
+        Setting(
+            name,
+            {"arm": name},
+            setup.rates(arm.rates),
+            setup,
+            seeds=[seed],
+            schedule=None if arm.schedule is None else arm.schedule(),
+        )
+        for seed in all_seeds
+        for name, arm in experiment.arms.items()
+        for setup in [setups.of(arm, seed)]
+    ]
+
+    def measure(setting: Setting, trained: TrainedMember) -> Mapping[str, Any]:
+        model, data = trained.model(), setups.data(trained.member.seed)
+        further = experiment.measure(model, data) if experiment.measure else {}
+        return {**held_out_scores(model, data), **further}
+
+    return StudyPlan(
+        kind="claim",
+        dataset=setups.data(all_seeds[0]),
+        settings=settings,
+        seeds=all_seeds,
+        training=TrainSettings.from_options(experiment.training),
+        procedure=train_and_conclude(lambda result: [], measure),
+        arguments={"experiment": experiment.name},
+    )
+
+
+class _Setups:
+    """Models and data of an experiment, each made once; settings that share them share a trainer.
+
+    Args:
+        experiment: what is trained.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment = experiment
+        self._data: dict[int, Dataset] = {}
+        self._models: list[tuple[Any, keras.Model]] = []
+        self._setups: list[tuple[Any, TrainingSetup]] = []
+
+    def data(self, seed: int) -> Dataset:
+        """Return the data of a seed, as no setting has changed them."""
+        if seed not in self._data:
+            self._data[seed] = self._experiment.data(seed)
+        return self._data[seed]
+
+    def of(self, arm: Arm, seed: int) -> TrainingSetup:
+        """Return the setup of a setting on a seed."""
+        model = self._model(arm, seed)
+        key = model, arm.change, dict(arm.training), seed
+        for known, setup in self._setups:
+            if known == key:
+                return setup
+        data = self.data(seed)
+        part = data if arm.change is None else arm.change(data, seed)
+        setup = TrainingSetup(model, part, dict(arm.training))  # type: ignore[arg-type]
+        self._setups.append((key, setup))
+        return setup
+
+    def _model(self, arm: Arm, seed: int) -> keras.Model:
+        # A list, because arguments may hold what cannot be hashed.
+        key = arm.model or self._experiment.model, {**self._experiment.arguments, **arm.arguments}
+        for known, model in self._models:
+            if known == key:
+                return model
+        model = build_with(key[0], self.data(seed), key[1])
+        self._models.append((key, model))
+        return model

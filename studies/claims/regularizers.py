@@ -1,0 +1,138 @@
+"""Claims about dropout beside and together with other regularizers, and about its variants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dropout_zoo.studies.claims.claim import Claim
+from dropout_zoo.studies.claims.criteria import HIGHER, LOWER, Difference, versus
+from dropout_zoo.studies.claims.data import mnist
+from dropout_zoo.studies.claims.experiment import Arm, Experiment, hidden
+from dropout_zoo.studies.claims.sources import GARBIN, LI, SRIVASTAVA
+
+NONE, DROPOUT = "no dropout", "dropout"
+
+_TRAINING = {"epochs": 100, "batch_size": 64, "patience": 25}
+_LENGTH = (
+    "784-256-256-10 relu, Adam, batch size 64, up to 100 epochs (1,600 updates), stopped after 25 "
+    "epochs without improvement; hidden rate 0.50"
+)
+
+
+def _l2(strength: float) -> dict[str, Any]:
+    regularizer = {"class_name": "L2", "config": {"l2": strength}}
+    return {"kernel_regularizer": regularizer}
+
+
+PENALTIES = Experiment(
+    name="mnist-1000-penalties",
+    description=f"1,000 MNIST examples, {_LENGTH}; the best epoch is that of the validation "
+    "accuracy, because the loss includes the penalty",
+    data=mnist(1000),
+    arguments={"units": (256, 256)},
+    arms={
+        f"{method}{dropout}": Arm(hidden(rate), arguments)
+        for method, arguments in (
+            ("L2 1e-4", _l2(1e-4)),
+            ("L2 1e-3", _l2(1e-3)),
+            ("max-norm 2", {"max_norm": 2.0}),
+        )
+        for dropout, rate in (("", 0.0), (" + dropout", 0.5))
+    }
+    | {NONE: Arm(), DROPOUT: Arm(hidden(0.5))},
+    training={**_TRAINING, "objective": "val_accuracy"},
+    seeds=6,
+)
+
+BATCH_NORM = Experiment(
+    name="mnist-1000-batch-norm",
+    description=f"1,000 MNIST examples, {_LENGTH}; batch norm after each hidden layer",
+    data=mnist(1000),
+    arguments={"units": (256, 256)},
+    arms={
+        NONE: Arm(),
+        DROPOUT: Arm(hidden(0.5)),
+        "batch norm": Arm(hidden(0.0), {"batch_norm": "before_dropout"}),
+        "batch norm then dropout": Arm(hidden(0.5), {"batch_norm": "before_dropout"}),
+        "dropout then batch norm": Arm(hidden(0.5), {"batch_norm": "after_dropout"}),
+    },
+    training=_TRAINING,
+    seeds=6,
+)
+
+GAUSSIAN = Experiment(
+    name="mnist-1000-gaussian",
+    description=f"1,000 MNIST examples, {_LENGTH}",
+    data=mnist(1000),
+    arms={
+        "Bernoulli": Arm(hidden(0.5), {"noise": "Dropout"}),
+        "Gaussian": Arm(hidden(0.5), {"noise": "GaussianDropout"}),
+        NONE: Arm(hidden(0.0), {"noise": "Dropout"}),
+    },
+    training=_TRAINING,
+    model="dropout_zoo.studies.claims.nets:noisy_mlp",
+    seeds=6,
+)
+
+CLAIMS = (
+    Claim(
+        name="beats-l2",
+        topic="Other regularizers",
+        statement="Dropout has a lower test error than L2 of either strength.",
+        source=f"{SRIVASTAVA}, Table 9: L2 1.62%, dropout + L2 1.25%",
+        experiment=PENALTIES,
+        criterion=Difference(
+            "test_error", LOWER, [versus(DROPOUT, "L2 1e-4"), versus(DROPOUT, "L2 1e-3")]
+        ),
+    ),
+    Claim(
+        name="adds-to-l2",
+        topic="Other regularizers",
+        statement="Dropout lowers the test error of a net with L2 1e-4.",
+        source=f"{SRIVASTAVA}, Table 9: L2 1.62%, dropout + L2 1.25%",
+        experiment=PENALTIES,
+        criterion=Difference("test_error", LOWER, [versus("L2 1e-4 + dropout", "L2 1e-4")]),
+    ),
+    Claim(
+        name="beats-max-norm",
+        topic="Other regularizers",
+        statement="Dropout with max-norm has a lower test error than max-norm alone.",
+        source=f"{SRIVASTAVA}, Table 9: max-norm 1.35%, dropout + max-norm 1.05%",
+        experiment=PENALTIES,
+        criterion=Difference("test_error", LOWER, [versus("max-norm 2 + dropout", "max-norm 2")]),
+    ),
+    Claim(
+        name="max-norm-adds-to-dropout",
+        topic="Other regularizers",
+        statement="Max-norm lowers the test error of a net with dropout.",
+        source=f"{SRIVASTAVA}, Table 2: dropout 1.25%, with max-norm 1.06%",
+        experiment=PENALTIES,
+        criterion=Difference("test_error", LOWER, [versus("max-norm 2 + dropout", DROPOUT)]),
+    ),
+    Claim(
+        name="batch-norm-does-not-add",
+        topic="Other regularizers",
+        statement="Batch norm and dropout together have a higher test error than dropout alone.",
+        source=f"{GARBIN}: in dense nets, often worse than dropout alone",
+        experiment=BATCH_NORM,
+        criterion=Difference("test_error", HIGHER, [versus("batch norm then dropout", DROPOUT)]),
+    ),
+    Claim(
+        name="dropout-before-batch-norm-harms",
+        topic="Other regularizers",
+        statement="Dropout before batch norm has a higher test error than after it.",
+        source=f"{LI}: the variance shifts between training and test (DenseNet: 77.42% to 68.55%)",
+        experiment=BATCH_NORM,
+        criterion=Difference(
+            "test_error", HIGHER, [versus("dropout then batch norm", "batch norm then dropout")]
+        ),
+    ),
+    Claim(
+        name="gaussian-beats-bernoulli",
+        topic="Variants",
+        statement="Gaussian dropout has a lower test error than dropout at the same rate.",
+        source=f"{SRIVASTAVA}, Table 10: 1.08% and 0.95%",
+        experiment=GAUSSIAN,
+        criterion=Difference("test_error", LOWER, [versus("Gaussian", "Bernoulli")]),
+    ),
+)

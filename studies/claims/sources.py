@@ -1,0 +1,10 @@
+"""The sources of the claims, as they are cited."""
+
+SRIVASTAVA = "Srivastava et al. 2014"
+TUTORIAL = "the tutorial that this project reproduces"
+ARPIT = "Arpit et al. 2017"
+LI = "Li et al. 2018, arXiv:1801.05134"
+GARBIN = "Garbin et al. 2020"
+LIU_2023 = "Liu et al. 2023, arXiv:2303.01500"
+LIU_2025 = "Liu, Bauer and Manning 2025, arXiv:2505.24788"
+MIGNACCO = "Mignacco and Mori 2025, arXiv:2505.07792"
