@@ -127,6 +127,22 @@ def check_sizes(sizes: Any, name: str, example: str, min_length: int = 0) -> tup
     return tuple(int(size) for size in values)
 
 
+def as_names(given: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the names that an argument holds, where one may be given without a list around it.
+
+    Args:
+        given: one name or several.
+
+    Returns:
+        The names.
+
+    Example:
+        >>> as_names("hidden"), as_names(["input", "hidden"])
+        (('hidden',), ('input', 'hidden'))
+    """
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
 def plain_values(values: Any) -> Any:
     """Convert NumPy arrays and numbers to Python's; return anything else unchanged."""
     return values.tolist() if hasattr(values, "tolist") else values

@@ -11,6 +11,7 @@ from types import MappingProxyType
 import keras
 import keras_tuner
 
+from dropout_zoo.models.argument_validation import as_names
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
 from dropout_zoo.models.guidance import SEARCHED_RATES, check_rate, listed_rates
@@ -153,7 +154,7 @@ class SearchSpace:
 def search_space(
     model: keras.Model,
     rates: Rates | None = None,
-    placements: Iterable[str] | None = None,
+    placements: str | Iterable[str] | None = None,
     *,
     largest_grid: int = LARGEST_GRID,
 ) -> SearchSpace:
@@ -170,7 +171,7 @@ def search_space(
         model: a Keras model.
         rates: a rate (fraction dropped) or several to try instead, at every searched site or by
             site path. A site that is named is searched whatever its placement.
-        placements: search only sites with these placements.
+        placements: search only sites with these placements, one name or several.
         largest_grid: number of settings up to which every site has a rate of its own; 0 for none.
 
     Returns:
@@ -233,7 +234,7 @@ class DropoutHyperModel(keras_tuner.HyperModel):
     Args:
         model: a compiled Keras model; it is not changed.
         rates: rates to try; see `search_space`.
-        placements: search only sites with these placements.
+        placements: search only sites with these placements, one name or several.
         initial_weights: ``"fresh"`` to draw new weights for each build, except those of frozen
             and adapted layers; ``"keep"`` for the weights of the model.
 
@@ -257,7 +258,7 @@ class DropoutHyperModel(keras_tuner.HyperModel):
         self,
         model: keras.Model,
         rates: Rates | None = None,
-        placements: Iterable[str] | None = None,
+        placements: str | Iterable[str] | None = None,
         initial_weights: str = INITIAL_WEIGHTS[0],
     ) -> None:
         super().__init__(name=model.name)
@@ -345,10 +346,10 @@ def _no_site_error(sites: Sequence[DropoutSite], wanted: Iterable[str]) -> Value
     )
 
 
-def _wanted_placements(placements: Iterable[str] | None) -> set[str]:
+def _wanted_placements(placements: str | Iterable[str] | None) -> set[str]:
     if placements is None:
         return set(PLACEMENTS) - {"output"}
-    wanted = set(placements)
+    wanted = set(as_names(placements))
     unknown = wanted - set(PLACEMENTS)
     if unknown or not wanted:
         raise ValueError(

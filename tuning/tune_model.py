@@ -8,6 +8,7 @@ from typing import Unpack
 
 import pandas as pd
 
+from dropout_zoo.models.argument_validation import as_names
 from dropout_zoo.training.data.adapters import Arrays, Data, as_dataset
 from dropout_zoo.training.data.array_checks import Task
 from dropout_zoo.training.data.tables.columns import ColumnOptions
@@ -39,7 +40,7 @@ def tune(
     task: Task | None = None,
     oracle: str | None = None,
     rates: Rates | None = None,
-    placements: Iterable[str] | None = None,
+    placements: str | Iterable[str] | None = None,
     max_trials: int | None = None,
     num_seeds: int = NUM_SEEDS,
     num_finalists: int = NUM_FINALISTS,
@@ -117,8 +118,8 @@ def tune(
             0.10, or 0.60 and 0.70, are tried too, beyond the guidance. Where a rate for each site
             makes more than 50 settings, sites with the same placement share one, unless rates are
             given by site path. With other hyperparameters, they always share one.
-        placements: search only sites with these placements. A registered model gets dropout
-            layers at those placements where it has none.
+        placements: search only sites with these placements, one name or several. A registered model
+            gets dropout layers at those placements where it has none.
         max_trials: maximum number of trials; None for the whole grid, or 20 with random search and
             Bayesian optimization. Not allowed with Hyperband, whose brackets fix the number. With
             other hyperparameters, each trial is two training runs.
@@ -202,7 +203,7 @@ def tune(
     tuning = TuningSettings(
         oracle=oracle,
         rates=rates,
-        placements=None if placements is None else tuple(placements),
+        placements=None if placements is None else as_names(placements),
         max_trials=max_trials,
         num_seeds=num_seeds,
         num_finalists=num_finalists,

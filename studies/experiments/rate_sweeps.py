@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 import pandas as pd
 
-from dropout_zoo.models.argument_validation import check_choice
+from dropout_zoo.models.argument_validation import as_names, check_choice
 from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.studies.control_names import name_of_control
@@ -88,7 +88,7 @@ def plan_rate_sweep(
     """
     data = as_dataset(dataset)
     training = TrainSettings.from_options(data.training_options | settings, rate_sweep)
-    widths = [width] if isinstance(width, str) else list(width)
+    widths = as_names(width)
     for each in widths:
         check_choice(each, WIDTHS, "width")
     swept = check_rates(rates)

@@ -76,6 +76,7 @@ def test_input_sites_are_searched_like_hidden_ones_and_output_sites_are_not():
     )
     assert dict(search_space(model).choices) == {"in": SEARCHED_RATES, "mid": SEARCHED_RATES}
     assert list(search_space(model, placements=["input"]).choices) == ["in"]
+    assert list(search_space(model, placements="input").choices) == ["in"]
     assert dict(search_space(model, rates={"out": [0.1, 0.3]}).choices)["out"] == (0.1, 0.3)
 
 
