@@ -120,7 +120,7 @@ def train_settings(
 def _trainer(
     plan: StudyPlan[Any], setup: TrainingSetup, execution: Execution, name: str, temporary: Path
 ) -> Trainer:
-    kept = execution.directory
+    kept = None if execution.directory is None else Path(execution.directory)
     directory = temporary if kept is None else unused_directory(kept / f"weights-{name}")
     trainer = plan.trainer(setup, directory, execution.workers)
     if kept is None:
