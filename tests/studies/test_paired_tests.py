@@ -139,3 +139,15 @@ def test_holm_is_never_less_conservative_than_a_single_test(differences):
             assert found[name].excludes_zero == (found[name].p_value < 0.05)
         assert found[name].low <= plain.low
         assert found[name].high >= plain.high
+
+
+@pytest.mark.parametrize("level", [95, 0, 1])
+def test_a_confidence_level_out_of_range_is_refused(level):
+    for compared in (
+        paired_difference,
+        lambda *values: holm_differences({"a": values[0]}, *values[1:]),
+    ):
+        with pytest.raises(
+            ValueError, match=r"expected level to be a number in \(0, 1\), received"
+        ):
+            compared(VALUES, BASELINE, level)
