@@ -295,6 +295,22 @@ def describe_dtype(array: Array) -> str:
     return f"{word} ({array.dtype})" if word else f"values of type {array.dtype}"
 
 
+def check_sample_size(size: object, name: str) -> None:
+    """Check a number of training examples to measure.
+
+    Args:
+        size: a positive integer, ``"all"``, or None for the size of the validation set.
+        name: name of the argument in the message.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if size not in (None, "all") and (not is_integer(size) or int(size) < 1):  # type: ignore[call-overload]
+        raise ValueError(
+            f"expected {name} to be a whole number of at least 1, 'all' or None, received {size!r}"
+        )
+
+
 def is_integer(value: object) -> bool:
     """Return whether a value is an integer of Python or NumPy, and not a boolean.
 
