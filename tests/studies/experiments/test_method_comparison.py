@@ -101,6 +101,9 @@ def test_methods_that_do_not_fit_are_refused(few_digits):
 
     with pytest.raises(ValueError, match="expected methods that fit model and data"):
         compare_methods(plain, few_digits, methods=["L2"])
+    for wrong, right in {"dropuot": "dropout", "L3": "L[12]", "max norm": "max-norm"}.items():
+        with pytest.raises(ValueError, match=rf"received '{wrong}'; did you mean '{right}'\?"):
+            compare_methods(small, few_digits, methods=[wrong])
 
 
 def test_every_documented_method_exists():
