@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from dropout_zoo.models.argument_validation import check_choice
 from dropout_zoo.training.data.array_checks import (
     DataError,
     Pair,
@@ -63,10 +64,8 @@ def check_examples(
         DataError: an array is not valid or does not fit the others.
         ValueError: `task` is unknown.
     """
-    if task not in (None, "classification", "regression", "custom"):
-        raise ValueError(
-            f"task: expected 'classification', 'regression', 'custom' or None, received {task!r}"
-        )
+    if task is not None:
+        check_choice(task, get_args(Task), "task")
     task = task or examples.task
     if task is None and not all(map(_has_labels, examples.parts)):
         task = "custom"

@@ -52,8 +52,8 @@ def partition(
     """
     if len(split) not in (2, 3):
         raise ValueError(
-            "split: expected three fractions (train, validation, test), or two for no test set, "
-            f"received {split}"
+            "expected split to be three fractions (train, validation, test), or two for no test "
+            f"set, received {split}"
         )
     reconstruct = task == "reconstruction"
     examples = with_plain_arrays(examples)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dropout_zoo.models.wording import object_of
 from dropout_zoo.training.data.array_checks import (
     Array,
     DataError,
@@ -242,11 +243,11 @@ def joined(
 
 def _checked(name: str, kind: str, batch: Any) -> tuple[Structure, ...]:
     if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
-        received = type(batch).__name__
+        received = object_of(batch)
         if isinstance(batch, (tuple, list)):
-            received += f" of {len(batch)}"
+            received = f"a {type(batch).__name__} of {len(batch)}"
         raise DataError(
-            f"{name}: expected batches (x, y) or (x, y, sample_weight), received a {received}"
+            f"{name}: expected batches (x, y) or (x, y, sample_weight), received {received}"
         )
     if batch[-1] is None:  # no weights
         batch = batch[:2]
