@@ -15,6 +15,7 @@ from dropout_zoo.models.argument_validation import as_names
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
 from dropout_zoo.models.guidance import SEARCHED_RATES, check_rate, listed_rates
+from dropout_zoo.models.wording import listed
 from dropout_zoo.training.defaults import INITIAL_WEIGHTS
 from dropout_zoo.training.seeding import fresh_weights
 from dropout_zoo.tuning.defaults import LARGEST_GRID
@@ -326,8 +327,8 @@ def _space(
 def _no_site_error(sites: Sequence[DropoutSite], wanted: Iterable[str]) -> ValueError:
     """Return the error to raise where there is nothing to search."""
     received = ", ".join(
-        f"{site.path} ({site.placement}{', a learned rate' * site.learned}"
-        f"{', noise of its own that cannot be set' * (not site.is_settable and site.own_noise)})"
+        f"{site.path} ({site.placement}{', a rate that is learned' * site.learned}"
+        f"{', noise whose rate cannot be set' * (not site.is_settable and site.own_noise)})"
         for site in sites
     )
     remedy = (
@@ -341,8 +342,8 @@ def _no_site_error(sites: Sequence[DropoutSite], wanted: Iterable[str]) -> Value
             f"placements=[{site.placement!r}] (--placements {site.placement})"
         )
     return ValueError(
-        f"expected a dropout site with placement {' or '.join(sorted(wanted))}, received "
-        f"{received or 'a model without any'}; {remedy}"
+        f"expected a dropout site whose placement is {listed(sorted(wanted), 'or')}, received "
+        f"{f'these sites alone: {received}' if received else 'a model without any'}; {remedy}"
     )
 
 
