@@ -18,9 +18,7 @@ from dropout_zoo.models.guidance import SEARCHED_RATES, check_rate, listed_rates
 from dropout_zoo.models.wording import listed
 from dropout_zoo.training.defaults import INITIAL_WEIGHTS
 from dropout_zoo.training.seeding import fresh_weights
-from dropout_zoo.tuning.defaults import LARGEST_GRID
-
-PLACEMENTS = ("input", "hidden", "convolutional", "recurrent", "output")
+from dropout_zoo.tuning.defaults import LARGEST_GRID, PLACEMENTS
 
 BELOW_RANGE, ABOVE_RANGE = (0.10, 0.05), (0.60, 0.70)
 """Rates beyond the default range, tried where the best trial lies on its edge."""

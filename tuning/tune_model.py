@@ -10,9 +10,9 @@ import pandas as pd
 
 from dropout_zoo.models.argument_validation import as_names
 from dropout_zoo.training.data.adapters import Arrays, Data, as_dataset
-from dropout_zoo.training.data.array_checks import Task
 from dropout_zoo.training.data.tables.columns import ColumnOptions
-from dropout_zoo.training.settings import TrainOptions, TrainSettings
+from dropout_zoo.training.defaults import Task
+from dropout_zoo.training.settings import TrainOptions
 from dropout_zoo.tuning.budget import Budget, Duration
 from dropout_zoo.tuning.build_functions.build_function import Tunable, takes_hyperparameters
 from dropout_zoo.tuning.defaults import NUM_FINALISTS, NUM_SEEDS, SEED
@@ -20,7 +20,7 @@ from dropout_zoo.tuning.implied_task import implied_task, with_known_loss
 from dropout_zoo.tuning.results.result import TuningResult
 from dropout_zoo.tuning.search.search import Search, TuningSettings
 from dropout_zoo.tuning.search.search_run import run_search
-from dropout_zoo.tuning.search.training_length import with_default_length
+from dropout_zoo.tuning.search.training_length import default_settings
 from dropout_zoo.tuning.space import Rates
 
 
@@ -199,7 +199,6 @@ def tune(
         task=task or implied_task(model, x, y, ColumnOptions.of(target, drop, text)),
         seed=seed,
     )
-    options = with_default_length(data.training_options | settings, data.num_examples())
     tuning = TuningSettings(
         oracle=oracle,
         rates=rates,
@@ -209,7 +208,7 @@ def tune(
         num_finalists=num_finalists,
         resplit=resplit,
         seed=seed,
-        training=TrainSettings.from_options(options, tune),
+        training=default_settings(data, settings, tune),
     )
     search = Search(model, data, tuning, limit)
     return run_search(

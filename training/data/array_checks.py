@@ -10,11 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dropout_zoo.models.wording import one_line
+from dropout_zoo.training.defaults import Task
 
 Array = NDArray[Any]
 _LARGEST_EXACT = 2**24
 Pair = tuple[Any, Any]  # (x, y): arrays, or for a custom task structures of arrays
-Task = Literal["classification", "regression", "reconstruction", "custom"]
 Kind = Literal["numbers", "categories", "text"]
 IF_QUANTITIES = (
     "if the integers are quantities, pass floats, as in y.astype(float), or set the task to "

@@ -14,7 +14,6 @@ from dropout_zoo.training.data.array_checks import (
     DataError,
     Pair,
     RawExamples,
-    Task,
     check_sample_size,
     check_weight,
     is_integer,
@@ -34,6 +33,7 @@ from dropout_zoo.training.data.structures import (
     shapes_of,
     take,
 )
+from dropout_zoo.training.defaults import Task
 
 if TYPE_CHECKING:
     import keras

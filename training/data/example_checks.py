@@ -13,7 +13,6 @@ from dropout_zoo.training.data.array_checks import (
     Pair,
     RawExamples,
     RawPart,
-    Task,
     check_features,
     copy_if_shared,
 )
@@ -27,6 +26,7 @@ from dropout_zoo.training.data.structures import (
     shapes_of,
 )
 from dropout_zoo.training.data.tables.columns import is_table
+from dropout_zoo.training.defaults import Task
 
 
 def as_part(name: str, pair: Any) -> RawPart:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dropout_zoo.models.argument_validation import check_count, did_you_mean
-from dropout_zoo.training.data.array_checks import DataError, RawExamples, RawPart, Task
+from dropout_zoo.training.data.array_checks import DataError, RawExamples, RawPart
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.partition import partition
 from dropout_zoo.training.data.readers.csv_reader import read_csv
@@ -19,7 +19,7 @@ from dropout_zoo.training.data.readers.parquet_reader import read_parquet
 from dropout_zoo.training.data.sources.batches import MAX_BYTES
 from dropout_zoo.training.data.synthetic_text import make_topics
 from dropout_zoo.training.data.tables.columns import ColumnOptions, table_part
-from dropout_zoo.training.defaults import SPLIT
+from dropout_zoo.training.defaults import SPLIT, Task
 
 KERAS_SETS = ("mnist", "fashion_mnist", "cifar10")
 NAMED_SETS = ("digits", "noisy_digits", "topics", *KERAS_SETS)

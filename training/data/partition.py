@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from dropout_zoo.training.data.array_checks import Array, RawExamples, Task, check_weight
+from dropout_zoo.training.data.array_checks import Array, RawExamples, check_weight
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.example_checks import check_examples, copied_pair
 from dropout_zoo.training.data.split import split_arrays
 from dropout_zoo.training.data.structures import num_examples, take
 from dropout_zoo.training.data.tables.columns import describe_columns, is_table, with_plain_arrays
 from dropout_zoo.training.data.tables.encoder import fit_encoder
-from dropout_zoo.training.defaults import SPLIT
+from dropout_zoo.training.defaults import SPLIT, Task
 
 
 def partition(

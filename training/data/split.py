@@ -10,15 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from dropout_zoo.training.data.array_checks import (
-    IF_QUANTITIES,
-    Array,
-    DataError,
-    Pair,
-    Task,
-    is_integer,
-)
-from dropout_zoo.training.defaults import SPLIT
+from dropout_zoo.training.data.array_checks import IF_QUANTITIES, Array, DataError, Pair, is_integer
+from dropout_zoo.training.defaults import SPLIT, Task
 
 
 def split_arrays(

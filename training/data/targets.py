@@ -12,9 +12,10 @@ from keras import losses
 
 from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.graph.training_methods import IN_STEPS, overridden_method
-from dropout_zoo.training.data.array_checks import IF_QUANTITIES, Array, Pair, Task, is_integer
+from dropout_zoo.training.data.array_checks import IF_QUANTITIES, Array, Pair, is_integer
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.structures import Structure, arrays_of, is_structure, take
+from dropout_zoo.training.defaults import Task
 
 # Keras builds each of its loss classes around one of these functions and keeps it as `fn`.
 SPARSE_LOSSES = (losses.sparse_categorical_crossentropy, losses.circle)

@@ -24,7 +24,6 @@ from dropout_zoo.training.data.array_checks import (
     Kind,
     RawExamples,
     RawPart,
-    Task,
 )
 from dropout_zoo.training.data.tables.values import (
     as_numbers,
@@ -32,6 +31,7 @@ from dropout_zoo.training.data.tables.values import (
     refuse_dates,
     strings_of,
 )
+from dropout_zoo.training.defaults import Task
 
 if TYPE_CHECKING:
     import keras
