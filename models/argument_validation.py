@@ -73,9 +73,30 @@ def check_fraction(value: Any, name: str) -> float:
     Raises:
         ValueError: the value is not a number in [0, 1].
     """
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    if not number or not 0 <= value <= 1:
+    if not _is_number(value) or not 0 <= value <= 1:
         raise ValueError(f"expected {name} to be a number in [0, 1], received {value!r}")
+    return float(value)
+
+
+def check_level(value: Any, name: str = "level") -> float:
+    """Validate a confidence level.
+
+    Args:
+        value: a number in (0, 1).
+        name: name of the argument in the message.
+
+    Returns:
+        The level as a float.
+
+    Raises:
+        ValueError: the value is not a number in (0, 1).
+    """
+    if not _is_number(value) or not 0 < value < 1:
+        percent = _is_number(value) and 1 < value < 100
+        raise ValueError(
+            f"expected {name} to be a number in (0, 1), received {value!r}"
+            f"{f'; for {value:g}% write {value / 100:g}' if percent else ''}"
+        )
     return float(value)
 
 
@@ -92,10 +113,31 @@ def check_positive(value: Any, name: str) -> float:
     Raises:
         ValueError: the value is not a finite number above 0.
     """
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    if not number or not 0 < value < math.inf:
+    if not _is_number(value) or not 0 < value < math.inf:
         raise ValueError(f"expected {name} to be a number above 0, received {value!r}")
     return float(value)
+
+
+def check_not_negative(value: Any, name: str) -> float:
+    """Validate a number that is 0 or larger.
+
+    Args:
+        value: a finite number of at least 0.
+        name: name of the argument in the message.
+
+    Returns:
+        The number as a float.
+
+    Raises:
+        ValueError: the value is not a finite number of at least 0.
+    """
+    if not _is_number(value) or not 0 <= value < math.inf:
+        raise ValueError(f"expected {name} to be a number of at least 0, received {value!r}")
+    return float(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def check_sizes(sizes: Any, name: str, example: str, min_length: int = 0) -> tuple[int, ...]:
@@ -125,6 +167,22 @@ def check_sizes(sizes: Any, name: str, example: str, min_length: int = 0) -> tup
             f"received {sizes!r}"
         )
     return tuple(int(size) for size in values)
+
+
+def as_names(given: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the names that an argument holds, where one may be given without a list around it.
+
+    Args:
+        given: one name or several.
+
+    Returns:
+        The names.
+
+    Example:
+        >>> as_names("hidden"), as_names(["input", "hidden"])
+        (('hidden',), ('input', 'hidden'))
+    """
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def plain_values(values: Any) -> Any:

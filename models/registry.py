@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import importlib
 import inspect
@@ -13,7 +12,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ParamSpec
 
-from dropout_zoo.models.wording import listed
+from dropout_zoo.models.argument_validation import did_you_mean
 
 if TYPE_CHECKING:
     import keras
@@ -213,7 +212,7 @@ def model_entry(name: str) -> ModelEntry:
         The entry.
 
     Raises:
-        ValueError: there is no such model; the message suggests similar names, if any.
+        ValueError: there is no such model; the message suggests a similar name, if there is one.
 
     Example:
         >>> from dropout_zoo.models import model_entry
@@ -222,14 +221,10 @@ def model_entry(name: str) -> ModelEntry:
     """
     _load_builders()
     if name not in _entries:
-        near = difflib.get_close_matches(str(name).lower(), _entries, n=3, cutoff=0.4)
+        hint = did_you_mean(str(name), _entries)
         raise ValueError(
-            f"expected the name of a registered model, received {name!r}; "
-            + (
-                f"did you mean {listed([repr(each) for each in near], 'or')}?"
-                if near
-                else "`dropout-zoo list` or list_models() lists all names"
-            )
+            f"expected the name of a registered model, received {name!r}"
+            f"{hint or '; `dropout-zoo list` or list_models() lists all names'}"
         )
     return _entries[name]
 
@@ -245,7 +240,7 @@ def create_model(name: str, /, **arguments: Any) -> keras.Model:
         The model that the builder returns.
 
     Raises:
-        ValueError: there is no such model; the message suggests similar names, if any.
+        ValueError: there is no such model; the message suggests a similar name, if there is one.
         TypeError: the builder has no argument of that name.
 
     Example:

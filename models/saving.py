@@ -10,7 +10,7 @@ import keras
 
 from dropout_zoo.models.keras_internals import limited_variables
 from dropout_zoo.models.saved_file import stored_values
-from dropout_zoo.models.wording import one_line
+from dropout_zoo.models.wording import object_of, one_line
 
 LONGEST_REASON = 400
 """Characters of what Keras says about a file."""
@@ -67,7 +67,7 @@ def load_saved_model(path: str | Path, *, compile: bool = True) -> keras.Model:
         limit = SPARE_VALUES + MAX_VALUES_PER_STORED * stored_values(Path(path))
         model = _load_limited(path, compile, limit)
         if not isinstance(model, keras.Model):
-            raise ValueError(f"expected a model in it, received a {type(model).__name__}")
+            raise ValueError(f"expected a model in it, received {object_of(model)}")
     except Exception as error:  # the contents of the file may raise anything
         # Keras puts the configuration of all enclosing layers before the reason.
         reason = str(error).rpartition("Exception encountered: ")[2]

@@ -40,6 +40,22 @@ def listed(items: Sequence[str], word: str = "and") -> str:
     return f"{', '.join(first)} {word} {last}" if first else last
 
 
+def object_of(value: object) -> str:
+    """Describe a value by its type, in a message about a value of the wrong type.
+
+    Args:
+        value: any value.
+
+    Returns:
+        Text such as ``"an object of type int"``, right for any name of a type.
+
+    Example:
+        >>> object_of(3)
+        'an object of type int'
+    """
+    return f"an object of type {type(value).__name__}"
+
+
 def two_digits(number: float) -> str:
     """Write a number with two significant digits, and all digits of a whole part.
 

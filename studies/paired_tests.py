@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from dropout_zoo.models.argument_validation import check_level
+
 DEFAULT_LEVEL = 0.95
 
 
@@ -58,7 +60,7 @@ def paired_difference(
         The difference ``values - baseline``.
 
     Raises:
-        ValueError: the two differ in length, or are empty.
+        ValueError: the two differ in length, or are empty, or the level is out of range.
 
     Example:
         >>> from dropout_zoo.studies import paired_difference
@@ -68,6 +70,7 @@ def paired_difference(
         >>> gain.excludes_zero
         True
     """
+    check_level(level)
     if len(values) != len(baseline) or not len(values):
         raise ValueError(
             f"expected as many values as baseline values (at least one of each), received "
@@ -111,7 +114,8 @@ def holm_differences(
         The differences by name, in the order given.
 
     Raises:
-        ValueError: values and baseline differ in length, or are empty.
+        ValueError: values and baseline differ in length, or are empty, or the level is out of
+            range.
 
     Example:
         >>> from dropout_zoo.studies import holm_differences
@@ -198,5 +202,9 @@ def t_half_width(values: Sequence[float], level: float) -> float:
 
     Returns:
         The half-width; 0 where all values are equal.
+
+    Raises:
+        ValueError: the level is out of range.
     """
+    check_level(level)
     return float(stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values))

@@ -13,7 +13,7 @@ import numpy as np
 
 from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.graph.sites import settable_sites
-from dropout_zoo.models.wording import count_of
+from dropout_zoo.models.wording import count_of, object_of
 from dropout_zoo.studies.result import StudyResult
 from dropout_zoo.studies.run_directory import claim_directory
 from dropout_zoo.studies.run_record import PLAN
@@ -63,10 +63,14 @@ class Execution:
         [0, 0]
     """
 
-    directory: Path | None = None
+    directory: str | Path | None = None
     on_result: Callable[[TrainedMember], None] | None = None
     on_restored: Callable[[TrainedMember], None] | None = None
     workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.directory is not None:
+            object.__setattr__(self, "directory", Path(self.directory))
 
 
 @dataclass(frozen=True, eq=False)
@@ -330,13 +334,19 @@ class StudyPlan(Generic[Result]):
         Raises:
             ValueError: model and data do not fit, or the directory is in use or holds another
                 study.
+            TypeError: `execution` is not an `Execution`.
             RuntimeError: every training run failed.
         """
-        execution = execution or Execution()
+        execution = Execution() if execution is None else execution
+        if not isinstance(execution, Execution):
+            raise TypeError(
+                f"expected an Execution, received {object_of(execution)}; pass "
+                "Execution(directory=...)"
+            )
         if execution.directory is None:
             return self.procedure(self, execution)
         description = self.describe() | {"versions": versions()}
-        with claim_directory(execution.directory, PLAN, description):
+        with claim_directory(Path(execution.directory), PLAN, description):
             return self.procedure(self, execution)
 
 

@@ -87,17 +87,11 @@ class StudyResult:
             a `TrainingStudyResult` where models were trained.
 
         Raises:
-            ValueError: the file was not written by `to_parquet`, or by that of another class.
+            FileNotFoundError: there is no such file.
+            ValueError: the file was not written by `to_parquet`, or by that of another class, or is
+                damaged.
         """
-        table = pq.read_table(path)
-        described = (table.schema.metadata or {}).get(_METADATA)
-        if described is None:
-            raise ValueError(
-                f"expected a file written by StudyResult.to_parquet, received {path}, a Parquet "
-                "file without the settings of a study"
-            )
-        content = json.loads(described)
-        content["data"] = table.to_pandas()
+        content = _read_parquet(path)
         trained = "objective" in content
         fits = content["kind"] == cls.made_by if cls.made_by else trained or cls is StudyResult
         if not fits:
@@ -311,6 +305,27 @@ class TrainingStudyResult(StudyResult):
             "factors": list(self.factors),
             "controls": dict(self.controls),
         }
+
+
+def _read_parquet(path: str | Path) -> dict[str, Any]:
+    """Return the fields of the result in a file, with its table as ``data``."""
+    try:
+        table = pq.read_table(path)
+        content = json.loads((table.schema.metadata or {}).get(_METADATA, "null"))
+        data = table.to_pandas()
+    except (FileNotFoundError, PermissionError):
+        raise
+    except Exception as error:  # of damaged files, Arrow and pandas may raise anything
+        raise ValueError(
+            "expected a file written by StudyResult.to_parquet, received "
+            f"{path}, a damaged file or another format: {error}"
+        ) from None
+    if not isinstance(content, dict) or "kind" not in content:
+        raise ValueError(
+            "expected a file written by StudyResult.to_parquet, received "
+            f"{path}, a Parquet file without the settings of a study"
+        )
+    return content | {"data": data}
 
 
 def _holm_of_differences(differences: Mapping[str, list[float]], level: float) -> dict[str, Any]:

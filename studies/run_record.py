@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dropout_zoo.models.wording import object_of
 from dropout_zoo.training.checksums import file_checksum, file_fault, sealed, unsealed
 
 SETTINGS = "search.json"
@@ -78,7 +79,7 @@ def read_outcome(directory: Path) -> dict[str, Any]:
     outcome = _read_json(path, "outcome of a run")
     if not isinstance(outcome, dict):
         raise _damaged(
-            path, "outcome of a run", f"expected an object, received a {type(outcome).__name__}"
+            path, "outcome of a run", f"expected an object, received {object_of(outcome)}"
         )
     return outcome
 

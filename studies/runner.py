@@ -123,7 +123,7 @@ def _trainer(
 ) -> Trainer:
     if execution.directory is None:
         return plan.trainer(setup, temporary, execution.workers)
-    journal = execution.directory / f"runs-{name}.jsonl"
+    journal = Path(execution.directory) / f"runs-{name}.jsonl"
     directory = unused_directory(weights_folder(journal))
     trainer = plan.trainer(setup, directory, execution.workers)
     return JournaledTrainer(trainer, journal, execution.on_restored)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from dropout_zoo.models.argument_validation import check_fraction, check_not_negative
+
 _ROUNDING = 1e-6  # a few roundings of 32-bit numbers, as shares of a loss
 
 
@@ -36,6 +38,9 @@ class Thresholds:
         diverged: share of seeds with a non-finite loss at which a setting counts as diverged. At
             0.5, a single run is as likely to be lost as not.
 
+    Raises:
+        ValueError: a threshold is not a number of at least 0, or a share is above 1.
+
     Example:
         >>> from dropout_zoo.studies import Thresholds
         >>> strict = Thresholds(gap=0.01)
@@ -51,6 +56,12 @@ class Thresholds:
     train_error: float = 0.10
     window: float = 0.20
     diverged: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("gap", "loss_gap", "rise", "fall", "deficit"):
+            check_not_negative(getattr(self, name), name)
+        for name in ("window", "diverged"):
+            check_fraction(getattr(self, name), name)
 
 
 @dataclass(frozen=True)

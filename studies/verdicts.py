@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from dropout_zoo.models.argument_validation import check_level
 from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.metric_names import accuracy_names
 from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL, t_half_width
@@ -113,6 +114,7 @@ def verdict(
         >>> found.next_steps[1]
         'stop training when the validation loss stops improving (set `patience`)'
     """
+    check_level(level)
     limits = thresholds or Thresholds()
     _check_columns(curves)
     sound = _finite_seeds(curves)

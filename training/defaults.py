@@ -1,4 +1,12 @@
-"""Defaults of data and training. The command line shows them, so nothing is imported here."""
+"""Choices and defaults of data and training.
+
+The command line shows them, so nothing large is imported here.
+"""
+
+from typing import Literal
+
+Task = Literal["classification", "regression", "reconstruction", "custom"]
+"""What a model predicts; a custom task gives the targets to the loss as they are."""
 
 EPOCHS = 20
 BATCH_SIZE = 32

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import pandas as pd
 
+from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.models.guidance import check_rate
@@ -40,6 +41,10 @@ class Member:
         hyperparameters: values, by name, with which a build function has made the model; none where
             the model is given.
 
+    Raises:
+        ValueError: the seed is not a whole number of at least 0.
+        TypeError: `schedule` is not a schedule.
+
     Example:
         >>> from dropout_zoo.training import EarlyDropout, Member
         >>> Member({"hidden_1_dropout": 0.3}, seed=1).seed
@@ -59,6 +64,7 @@ class Member:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
+        check_count(self.seed, "seed", minimum=0)
         if self.schedule is not None:
             check_schedule(self.schedule)
 

@@ -12,10 +12,13 @@ import keras
 from dropout_zoo.models.argument_validation import (
     check_choice,
     check_count,
+    check_not_negative,
     check_positive,
     did_you_mean,
 )
 from dropout_zoo.models.graph.fingerprint import function_fingerprint
+from dropout_zoo.models.wording import object_of
+from dropout_zoo.training.data.array_checks import check_sample_size
 from dropout_zoo.training.defaults import BATCH_SIZE, EPOCHS, INITIAL_WEIGHTS, OBJECTIVE
 from dropout_zoo.training.members import Member
 from dropout_zoo.training.objective import Objective, parse_objective
@@ -66,7 +69,7 @@ class TrainSettings:
 
     Raises:
         ValueError: a setting is out of range.
-        TypeError: `callbacks` is not a function.
+        TypeError: `callbacks` is not a function, or `class_weight` not a dict.
 
     Example:
         >>> from dropout_zoo.training import TrainSettings
@@ -98,22 +101,12 @@ class TrainSettings:
             check_count(self.patience, "patience")
         check_choice(self.initial_weights, INITIAL_WEIGHTS, "initial_weights")
         check_choice(self.order, ORDERS, "order")
+        check_sample_size(self.training_sample, "training_sample")
+        if self.class_weight is not None:
+            _check_class_weight(self.class_weight)
         parse_objective(self.objective)
-        if self.callbacks is not None and not callable(self.callbacks):
-            raise TypeError(
-                "expected callbacks to be a function that makes those of each member, such as "
-                "callbacks=lambda member: [keras.callbacks.EarlyStopping(patience=3)], received "
-                f"a {type(self.callbacks).__name__}, whose state all members would share"
-            )
         if self.callbacks is not None:
-            try:
-                inspect.signature(self.callbacks).bind("member")
-            except TypeError:
-                raise TypeError(
-                    "expected callbacks to be a function of the member, such as callbacks=lambda "
-                    "member: [...], received a function that takes "
-                    f"{inspect.signature(self.callbacks)}"
-                ) from None
+            _check_callbacks(self.callbacks)
 
     @classmethod
     def from_options(
@@ -156,6 +149,33 @@ class TrainSettings:
         if self.callbacks is not None:
             described["callbacks"] = function_fingerprint(self.callbacks)
         return described | {"objective": f"{objective.name}:{objective.direction}"}
+
+
+def _check_class_weight(weights: object) -> None:
+    if not isinstance(weights, Mapping):
+        raise TypeError(
+            "expected class_weight to be a dict of weights by class number, such as {1: 2.0}, "
+            f"received {object_of(weights)}"
+        )
+    for number, weight in weights.items():
+        check_count(number, "each key of class_weight", minimum=0)
+        check_not_negative(weight, f"class_weight[{number}]")
+
+
+def _check_callbacks(callbacks: object) -> None:
+    if not callable(callbacks):
+        raise TypeError(
+            "expected callbacks to be a function that makes those of each member, such as "
+            "callbacks=lambda member: [keras.callbacks.EarlyStopping(patience=3)], received "
+            f"{object_of(callbacks)}, whose state all members would share"
+        )
+    try:
+        inspect.signature(callbacks).bind("member")
+    except TypeError:
+        raise TypeError(
+            "expected callbacks to be a function of the member, such as callbacks=lambda "
+            f"member: [...], received a function that takes {inspect.signature(callbacks)}"
+        ) from None
 
 
 class CommonOptions(TypedDict, total=False):

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from dropout_zoo.models.factory import ModelLike, builder_arguments, resolve_model
-from dropout_zoo.training.data.array_checks import Array, Task
+from dropout_zoo.training.data.array_checks import Array
 from dropout_zoo.training.data.loaders import NAMED_SETS, read_examples
 from dropout_zoo.training.data.tables.columns import ColumnOptions
 from dropout_zoo.training.data.targets import task_of_loss
+from dropout_zoo.training.defaults import Task
 
 NO_OPTIONS = ColumnOptions.of(None, (), ())
 

@@ -11,14 +11,14 @@ from types import MappingProxyType
 import keras
 import keras_tuner
 
+from dropout_zoo.models.argument_validation import as_names
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
 from dropout_zoo.models.guidance import SEARCHED_RATES, check_rate, listed_rates
+from dropout_zoo.models.wording import listed
 from dropout_zoo.training.defaults import INITIAL_WEIGHTS
 from dropout_zoo.training.seeding import fresh_weights
-from dropout_zoo.tuning.defaults import LARGEST_GRID
-
-PLACEMENTS = ("input", "hidden", "convolutional", "recurrent", "output")
+from dropout_zoo.tuning.defaults import LARGEST_GRID, PLACEMENTS
 
 BELOW_RANGE, ABOVE_RANGE = (0.10, 0.05), (0.60, 0.70)
 """Rates beyond the default range, tried where the best trial lies on its edge."""
@@ -153,7 +153,7 @@ class SearchSpace:
 def search_space(
     model: keras.Model,
     rates: Rates | None = None,
-    placements: Iterable[str] | None = None,
+    placements: str | Iterable[str] | None = None,
     *,
     largest_grid: int = LARGEST_GRID,
 ) -> SearchSpace:
@@ -170,7 +170,7 @@ def search_space(
         model: a Keras model.
         rates: a rate (fraction dropped) or several to try instead, at every searched site or by
             site path. A site that is named is searched whatever its placement.
-        placements: search only sites with these placements.
+        placements: search only sites with these placements, one name or several.
         largest_grid: number of settings up to which every site has a rate of its own; 0 for none.
 
     Returns:
@@ -233,7 +233,7 @@ class DropoutHyperModel(keras_tuner.HyperModel):
     Args:
         model: a compiled Keras model; it is not changed.
         rates: rates to try; see `search_space`.
-        placements: search only sites with these placements.
+        placements: search only sites with these placements, one name or several.
         initial_weights: ``"fresh"`` to draw new weights for each build, except those of frozen
             and adapted layers; ``"keep"`` for the weights of the model.
 
@@ -257,7 +257,7 @@ class DropoutHyperModel(keras_tuner.HyperModel):
         self,
         model: keras.Model,
         rates: Rates | None = None,
-        placements: Iterable[str] | None = None,
+        placements: str | Iterable[str] | None = None,
         initial_weights: str = INITIAL_WEIGHTS[0],
     ) -> None:
         super().__init__(name=model.name)
@@ -325,8 +325,8 @@ def _space(
 def _no_site_error(sites: Sequence[DropoutSite], wanted: Iterable[str]) -> ValueError:
     """Return the error to raise where there is nothing to search."""
     received = ", ".join(
-        f"{site.path} ({site.placement}{', a learned rate' * site.learned}"
-        f"{', noise of its own that cannot be set' * (not site.is_settable and site.own_noise)})"
+        f"{site.path} ({site.placement}{', a rate that is learned' * site.learned}"
+        f"{', noise whose rate cannot be set' * (not site.is_settable and site.own_noise)})"
         for site in sites
     )
     remedy = (
@@ -340,15 +340,15 @@ def _no_site_error(sites: Sequence[DropoutSite], wanted: Iterable[str]) -> Value
             f"placements=[{site.placement!r}] (--placements {site.placement})"
         )
     return ValueError(
-        f"expected a dropout site with placement {' or '.join(sorted(wanted))}, received "
-        f"{received or 'a model without any'}; {remedy}"
+        f"expected a dropout site whose placement is {listed(sorted(wanted), 'or')}, received "
+        f"{f'these sites alone: {received}' if received else 'a model without any'}; {remedy}"
     )
 
 
-def _wanted_placements(placements: Iterable[str] | None) -> set[str]:
+def _wanted_placements(placements: str | Iterable[str] | None) -> set[str]:
     if placements is None:
         return set(PLACEMENTS) - {"output"}
-    wanted = set(placements)
+    wanted = set(as_names(placements))
     unknown = wanted - set(PLACEMENTS)
     if unknown or not wanted:
         raise ValueError(

@@ -8,10 +8,11 @@ from typing import Unpack
 
 import pandas as pd
 
+from dropout_zoo.models.argument_validation import as_names
 from dropout_zoo.training.data.adapters import Arrays, Data, as_dataset
-from dropout_zoo.training.data.array_checks import Task
 from dropout_zoo.training.data.tables.columns import ColumnOptions
-from dropout_zoo.training.settings import TrainOptions, TrainSettings
+from dropout_zoo.training.defaults import Task
+from dropout_zoo.training.settings import TrainOptions
 from dropout_zoo.tuning.budget import Budget, Duration
 from dropout_zoo.tuning.build_functions.build_function import Tunable, takes_hyperparameters
 from dropout_zoo.tuning.defaults import NUM_FINALISTS, NUM_SEEDS, SEED
@@ -19,7 +20,7 @@ from dropout_zoo.tuning.implied_task import implied_task, with_known_loss
 from dropout_zoo.tuning.results.result import TuningResult
 from dropout_zoo.tuning.search.search import Search, TuningSettings
 from dropout_zoo.tuning.search.search_run import run_search
-from dropout_zoo.tuning.search.training_length import with_default_length
+from dropout_zoo.tuning.search.training_length import default_settings
 from dropout_zoo.tuning.space import Rates
 
 
@@ -39,7 +40,7 @@ def tune(
     task: Task | None = None,
     oracle: str | None = None,
     rates: Rates | None = None,
-    placements: Iterable[str] | None = None,
+    placements: str | Iterable[str] | None = None,
     max_trials: int | None = None,
     num_seeds: int = NUM_SEEDS,
     num_finalists: int = NUM_FINALISTS,
@@ -118,8 +119,8 @@ def tune(
             0.10, or 0.60 and 0.70, are tried too, beyond the guidance. Where a rate for each site
             makes more than 50 settings, sites with the same placement share one, unless rates are
             given by site path. With other hyperparameters, they always share one.
-        placements: search only sites with these placements. A registered model gets dropout
-            layers at those placements where it has none.
+        placements: search only sites with these placements, one name or several. A registered model
+            gets dropout layers at those placements where it has none.
         max_trials: maximum number of trials; None for the whole grid, or 20 with random search and
             Bayesian optimization. Not allowed with Hyperband, whose brackets fix the number. With
             other hyperparameters, each trial is two training runs.
@@ -199,17 +200,16 @@ def tune(
         task=task or implied_task(model, x, y, ColumnOptions.of(target, drop, text)),
         seed=seed,
     )
-    options = with_default_length(data.training_options | settings, data.num_examples())
     tuning = TuningSettings(
         oracle=oracle,
         rates=rates,
-        placements=None if placements is None else tuple(placements),
+        placements=None if placements is None else as_names(placements),
         max_trials=max_trials,
         num_seeds=num_seeds,
         num_finalists=num_finalists,
         resplit=resplit,
         seed=seed,
-        training=TrainSettings.from_options(options, tune),
+        training=default_settings(data, settings, tune),
     )
     search = Search(model, data, tuning, limit)
     return run_search(

@@ -11,6 +11,7 @@ from dropout_zoo.models.auditing.context import AuditContext
 from dropout_zoo.models.auditing.report import AuditReport, Finding, sorted_findings
 from dropout_zoo.models.auditing.rules import RULES
 from dropout_zoo.models.auditing.rules.base import chosen_rules
+from dropout_zoo.models.graph.model_graph import check_is_model
 from dropout_zoo.models.graph.sites import DropoutSite
 
 __all__ = ["AuditReport", "Finding", "audit"]
@@ -51,11 +52,7 @@ def audit(
         ...     print(finding.code, finding.message)
         DZ202 'drop' drops 80%; did you mean to keep 80%, with a rate of 0.2?
     """
-    if not isinstance(model, keras.Model):
-        raise TypeError(
-            f"expected a Keras model, received {type(model).__name__}; load a file with "
-            "keras.saving.load_model, or call the function that builds the model"
-        )
+    check_is_model(model)
     rules = [rule for rule in chosen_rules(RULES, ignore, select) if not rule.measured]
     context = AuditContext(model)
     findings = [finding for rule in rules for finding in rule.findings(context)]

@@ -9,6 +9,7 @@ from dropout_zoo.models.diagrams.extract import extract_spec
 from dropout_zoo.models.diagrams.spec import DiagramSpec
 from dropout_zoo.models.diagrams.svg import svg_document
 from dropout_zoo.models.diagrams.text import text_lines
+from dropout_zoo.models.graph.model_graph import check_is_model
 
 
 class ModelDiagram:
@@ -87,8 +88,7 @@ def diagram(model: keras.Model, *, collapse: bool | None = None) -> ModelDiagram
         >>> print(shown.text(60, ascii_only=True).splitlines()[0])
         mlp: 25,450 parameters, 1 dropout site (#)
     """
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"expected a Keras model, received {type(model).__name__}")
+    check_is_model(model)
     spec = extract_spec(model)
     if len(spec.layers) > COLLAPSE_ABOVE if collapse is None else collapse:
         spec = collapse_repeats(spec)

@@ -20,6 +20,22 @@ _READ_INDICES = (
 )
 
 
+def check_is_model(model: object) -> None:
+    """Check that an argument is a Keras model.
+
+    Args:
+        model: the argument.
+
+    Raises:
+        TypeError: it is something else, such as the path of a file.
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            f"expected a Keras model, received {type(model).__name__}; load a file with "
+            "keras.saving.load_model, or call the function that builds the model"
+        )
+
+
 class GraphLayer(NamedTuple):
     """A layer in an unfolded graph.
 

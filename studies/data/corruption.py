@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from scipy import ndimage
 
-from dropout_zoo.models.argument_validation import check_choice
+from dropout_zoo.models.argument_validation import check_choice, check_not_negative, did_you_mean
 from dropout_zoo.models.guidance import check_rate
 from dropout_zoo.studies.data.subsets import with_training_part
 from dropout_zoo.training.data.dataset import Dataset
@@ -83,7 +85,8 @@ def corrupt(x: np.ndarray, kind: str, level: float, seed: int) -> np.ndarray:
         >>> corrupt(x, "gaussian noise", 0.1, seed=0).shape
         (2, 4, 4)
     """
-    check_choice(kind, CORRUPTIONS, "levels")
+    check_choice(kind, CORRUPTIONS, "kind")
+    _check_level(kind, level, "level")
     if kind == "rotation":
         if x.ndim not in (3, 4):
             raise ValueError(
@@ -94,11 +97,31 @@ def corrupt(x: np.ndarray, kind: str, level: float, seed: int) -> np.ndarray:
         return rotated
     rng = np.random.default_rng(seed)
     if kind == "missing pixels":
-        share = check_rate(level, f"levels[{kind!r}]")
         # The pixels that a smaller level removes are among those that a larger one removes.
-        return x * (rng.random(x.shape, dtype=np.float32) >= share)
-    if not level >= 0:
-        raise ValueError(f"expected levels[{kind!r}] to be at least 0, received {level!r}")
+        return x * (rng.random(x.shape, dtype=np.float32) >= level)
     noise = rng.standard_normal(x.shape, dtype=np.float32)
     noisy: np.ndarray = x + np.float32(level * np.abs(x).max()) * noise
     return noisy
+
+
+def check_levels(levels: Mapping[str, Sequence[float]]) -> None:
+    """Check the levels of a study of corrupted inputs, by kind of corruption.
+
+    Raises:
+        ValueError: there is no such corruption, or a level is out of range.
+    """
+    for kind, each in levels.items():
+        if kind not in CORRUPTIONS:
+            raise ValueError(
+                f"expected levels of corruptions ({', '.join(map(repr, CORRUPTIONS))}), received "
+                f"{kind!r}{did_you_mean(str(kind), CORRUPTIONS)}"
+            )
+        for level in each:
+            _check_level(kind, level, f"levels[{kind!r}]")
+
+
+def _check_level(kind: str, level: float, name: str) -> None:
+    if kind == "missing pixels":
+        check_rate(level, name)
+    elif kind == "gaussian noise":
+        check_not_negative(level, name)

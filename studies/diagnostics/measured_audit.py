@@ -16,7 +16,7 @@ from dropout_zoo.models.auditing.report import AuditReport, sorted_findings
 from dropout_zoo.models.auditing.rules import RULES
 from dropout_zoo.models.auditing.rules.base import chosen_rules
 from dropout_zoo.models.factory import check_compiled
-from dropout_zoo.models.graph.model_graph import is_plain_model
+from dropout_zoo.models.graph.model_graph import check_is_model, is_plain_model
 from dropout_zoo.models.graph.sites import dropout_sites
 from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.diagnostics.defaults import EPOCHS, NUM_SEEDS
@@ -86,6 +86,7 @@ def examine(
     Raises:
         ValueError: a setting is out of range, a code is unknown, the model is not compiled, or its
             input does not fit the data.
+        TypeError: `model` is not a Keras model.
 
     Example:
         >>> from dropout_zoo.models import build_mlp
@@ -95,6 +96,7 @@ def examine(
         >>> list(report)  # probabilities, as the loss expects
         []
     """
+    check_is_model(model)
     training: TrainOptions = {"epochs": EPOCHS, **settings}
     TrainSettings.from_options(training, examine)
     check_count(num_seeds, "num_seeds")

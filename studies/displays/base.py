@@ -17,6 +17,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from dropout_zoo.models.wording import listed, object_of
 from dropout_zoo.studies.displays.matplotlib_internals import SecondaryAxis
 from dropout_zoo.studies.displays.style import RATE_AXIS
 from dropout_zoo.studies.result import StudyResult, TrainingStudyResult
@@ -78,12 +79,12 @@ class Display(ABC):
         kind = getattr(result, "kind", None)
         if cls.studies:
             fits = kind in cls.studies
-            wanted = " or ".join(cls.studies)
+            wanted = listed(cls.studies, "or")
         else:
             fits = isinstance(result, TrainingStudyResult)
             wanted = "a study that trains models"
         if not fits:
-            received = f"that of {kind}" if kind else f"a {type(result).__name__}"
+            received = f"that of {kind}" if kind else object_of(result)
             raise ValueError(f"expected the result of {wanted}, received {received}")
 
     def _start(

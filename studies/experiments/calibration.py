@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from dropout_zoo.models.argument_validation import check_count
+from dropout_zoo.models.argument_validation import check_count, check_level
 from dropout_zoo.models.wording import count_of
 from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL
 from dropout_zoo.studies.result import StudyResult
@@ -73,7 +73,7 @@ def calibration(
         The calibration.
 
     Raises:
-        ValueError: the shapes do not match.
+        ValueError: the shapes do not match, or an argument is out of range.
 
     Example:
         >>> from dropout_zoo.studies import calibration
@@ -84,6 +84,7 @@ def calibration(
         Expected calibration error 0.400 over 1 bin; mean confidence 0.400 above the accuracy.
     """
     check_count(bins, "bins")
+    check_level(level)
     probabilities, y = np.asarray(probabilities, float), np.asarray(y)
     if probabilities.ndim != 2 or probabilities.shape[1] < 2 or y.shape != probabilities.shape[:1]:
         raise ValueError(

@@ -11,7 +11,7 @@ import pandas as pd
 
 from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.studies.control_names import without_dropout
-from dropout_zoo.studies.defaults import NUM_SEEDS, PREDICTION_BATCH_SIZE
+from dropout_zoo.studies.defaults import NUM_SEEDS, PREDICTION_BATCH_SIZE, SITES
 from dropout_zoo.studies.paired_tests import holm_differences
 from dropout_zoo.studies.plan import (
     Execution,
@@ -50,7 +50,7 @@ def plan_coadaptation(
     dataset: Data = "digits",
     *,
     rates: RateSpec | Sequence[RateSpec] = (None,),
-    sites: str = "hidden",
+    sites: str = SITES,
     examples: int = 500,
     num_seeds: int = NUM_SEEDS,
     **settings: Unpack[TrainOptions],

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.studies.data.corruption import with_rare_class
-from dropout_zoo.studies.defaults import NUM_SEEDS
+from dropout_zoo.studies.defaults import NUM_SEEDS, SITES
 from dropout_zoo.studies.experiments.classification import predicted_classes, sentences_on
 from dropout_zoo.studies.plan import (
     Setting,
@@ -34,7 +34,7 @@ def plan_imbalance_sweep(
     rare_class: int = 0,
     ratios: Sequence[int] = (1, 10, 100),
     rates: RateSpec | Sequence[RateSpec] = (None,),
-    sites: str = "hidden",
+    sites: str = SITES,
     num_seeds: int = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:

@@ -11,7 +11,7 @@ import numpy as np
 from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.models.guidance import check_rate
 from dropout_zoo.studies.data.corruption import with_wrong_labels
-from dropout_zoo.studies.defaults import NUM_SEEDS
+from dropout_zoo.studies.defaults import NUM_SEEDS, SITES
 from dropout_zoo.studies.experiments.classification import predicted_classes, sentences_on
 from dropout_zoo.studies.plan import (
     Setting,
@@ -37,7 +37,7 @@ def plan_label_noise_sweep(
     *,
     noise: Sequence[float] = (0.0, 0.1, 0.2, 0.4),
     rates: RateSpec | Sequence[RateSpec] = (None,),
-    sites: str = "hidden",
+    sites: str = SITES,
     num_seeds: int = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:

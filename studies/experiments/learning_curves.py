@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dropout_zoo.models.factory import ModelLike
-from dropout_zoo.studies.defaults import NUM_SEEDS
+from dropout_zoo.studies.defaults import NUM_SEEDS, SITES
 from dropout_zoo.studies.plan import StudyPlan, TrainingSetup, as_seeds
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import train_and_conclude
@@ -27,7 +27,7 @@ def plan_learning_curves(
     dataset: Data = "digits",
     *,
     rates: RateSpec | Sequence[RateSpec] = (None,),
-    sites: str = "hidden",
+    sites: str = SITES,
     num_seeds: int = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
@@ -92,7 +92,7 @@ def plan_epoch_sweep(
     dataset: Data = "digits",
     *,
     rates: RateSpec | Sequence[RateSpec] = (None,),
-    sites: str = "hidden",
+    sites: str = SITES,
     num_seeds: int = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:

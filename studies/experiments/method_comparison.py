@@ -11,7 +11,7 @@ from typing import Any, Unpack
 
 import pandas as pd
 
-from dropout_zoo.models.argument_validation import check_count, finite_or_none
+from dropout_zoo.models.argument_validation import check_count, did_you_mean, finite_or_none
 from dropout_zoo.models.factory import PLACEMENT_ARGUMENTS, ModelLike, builder_arguments
 from dropout_zoo.models.graph.model_graph import reads_indices
 from dropout_zoo.models.graph.sites import settable_sites
@@ -205,6 +205,8 @@ def _candidates(
         raise ValueError(
             f"expected methods that fit model and data ({', '.join(found)}), received "
             f"{', '.join(map(repr, unknown))}"
+            # Half of a name such as 'L3' is similar to 'L2'.
+            f"{did_you_mean(str(unknown[0]), found, cutoff=0.5)}"
         )
     return {NO_METHOD: found[NO_METHOD]} | {name: found[name] for name in wanted}
 

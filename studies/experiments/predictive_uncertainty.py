@@ -12,8 +12,8 @@ import pandas as pd
 from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.studies.control_names import without_dropout
-from dropout_zoo.studies.data.corruption import corrupt
-from dropout_zoo.studies.defaults import NUM_SEEDS, PREDICTION_BATCH_SIZE
+from dropout_zoo.studies.data.corruption import check_levels, corrupt
+from dropout_zoo.studies.defaults import NUM_SEEDS, PREDICTION_BATCH_SIZE, SITES
 from dropout_zoo.studies.experiments.calibration import calibration
 from dropout_zoo.studies.experiments.monte_carlo import monte_carlo, proper_scores, row_entropy
 from dropout_zoo.studies.plan import (
@@ -49,7 +49,7 @@ def plan_predictive_uncertainty(
     *,
     levels: Mapping[str, Sequence[float]] | None = None,
     rates: RateSpec | Sequence[RateSpec] = (None,),
-    sites: str = "hidden",
+    sites: str = SITES,
     samples: int = 50,
     ensemble_size: int = 5,
     examples: int = 1000,
@@ -96,7 +96,8 @@ def plan_predictive_uncertainty(
     check_count(samples, "samples")
     check_count(ensemble_size, "ensemble_size")
     wanted = levels or {"gaussian noise": (0.0, 0.1, 0.2, 0.3, 0.5)}
-    for kind, each in wanted.items():  # what does not exist is found before any training
+    check_levels(wanted)
+    for kind, each in wanted.items():  # what does not fit is found before any training
         for level in each:
             corrupt(data.test[0][:1], kind, level, seed=0)
     measurement = _Measurement(

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Unpack
 
 from dropout_zoo.models.factory import ModelLike
-from dropout_zoo.studies.defaults import NUM_SEEDS_OF_MAPS
+from dropout_zoo.studies.defaults import NUM_SEEDS_OF_MAPS, SITES
 from dropout_zoo.studies.experiments.size_sweeps import plan_by_size
 from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.plan import (
@@ -103,7 +103,7 @@ def plan_rate_size_map(
     *,
     sizes: Sequence[int] | None = None,
     rates: float | Sequence[float] = MAP_RATES,
-    sites: str = "hidden",
+    sites: str = SITES,
     subsets: str = "shared",
     max_epoch_factor: float = 5.0,
     num_seeds: int = NUM_SEEDS_OF_MAPS,

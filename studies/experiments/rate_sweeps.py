@@ -8,11 +8,11 @@ from typing import Any, Unpack
 
 import pandas as pd
 
-from dropout_zoo.models.argument_validation import check_choice
+from dropout_zoo.models.argument_validation import as_names, check_choice
 from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.studies.control_names import name_of_control
-from dropout_zoo.studies.defaults import NUM_SEEDS, SWEPT_RATES
+from dropout_zoo.studies.defaults import NUM_SEEDS, SITES, SWEPT_RATES
 from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.plan import (
     Setting,
@@ -50,7 +50,7 @@ def plan_rate_sweep(
     model: ModelLike,
     dataset: Data = "digits",
     *,
-    sites: str = "hidden",
+    sites: str = SITES,
     rates: float | Sequence[float] = SWEPT_RATES,
     width: str | Sequence[str] = "fixed",
     units: Sequence[int] | None = None,
@@ -88,7 +88,7 @@ def plan_rate_sweep(
     """
     data = as_dataset(dataset)
     training = TrainSettings.from_options(data.training_options | settings, rate_sweep)
-    widths = [width] if isinstance(width, str) else list(width)
+    widths = as_names(width)
     for each in widths:
         check_choice(each, WIDTHS, "width")
     swept = check_rates(rates)

@@ -10,8 +10,8 @@ import pandas as pd
 
 from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.models.graph.model_graph import reads_indices
-from dropout_zoo.studies.data.corruption import corrupt
-from dropout_zoo.studies.defaults import NUM_SEEDS
+from dropout_zoo.studies.data.corruption import check_levels, corrupt
+from dropout_zoo.studies.defaults import NUM_SEEDS, SITES
 from dropout_zoo.studies.experiments.classification import predicted_classes, sentences_on
 from dropout_zoo.studies.plan import (
     Execution,
@@ -41,7 +41,7 @@ def plan_robustness(
     *,
     levels: Mapping[str, Sequence[float]] | None = None,
     rates: RateSpec | Sequence[RateSpec] = (None,),
-    sites: str = "hidden",
+    sites: str = SITES,
     num_seeds: int = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
@@ -73,6 +73,7 @@ def plan_robustness(
     wanted = levels or dict.fromkeys(
         ("gaussian noise", "missing pixels"), (0.0, 0.1, 0.2, 0.3, 0.5)
     )
+    check_levels(wanted)
     x, y = data.validation
     inputs = {
         (kind, float(level)): corrupt(x, kind, level, seed=0)

@@ -12,7 +12,7 @@ import numpy as np
 from dropout_zoo.models.argument_validation import check_choice, check_count
 from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.studies.data.subsets import with_fewer_examples
-from dropout_zoo.studies.defaults import NUM_SEEDS
+from dropout_zoo.studies.defaults import CAPACITY_RATES, NUM_SEEDS, SITES, WIDTH_FACTORS
 from dropout_zoo.studies.plan import (
     Setting,
     StudyPlan,
@@ -47,7 +47,7 @@ def plan_data_size_sweep(
     *,
     sizes: Sequence[int] | None = None,
     rates: RateSpec | Sequence[RateSpec] = (None,),
-    sites: str = "hidden",
+    sites: str = SITES,
     subsets: str = "fresh",
     max_epoch_factor: float = 5.0,
     num_seeds: int = NUM_SEEDS,
@@ -119,7 +119,7 @@ def plan_capacity_sweep(
     dataset: Data = "digits",
     *,
     units: Sequence[Sequence[int]] | None = None,
-    rates: float | Sequence[float] = (0.5,),
+    rates: float | Sequence[float] = CAPACITY_RATES,
     num_seeds: int = NUM_SEEDS,
     **settings: Unpack[TrainOptions],
 ) -> StudyPlan[TrainingStudyResult]:
@@ -320,10 +320,7 @@ def setups_by_size(
 
 
 def _default_widths(units: tuple[int, ...]) -> list[tuple[int, ...]]:
-    wider = [
-        tuple(max(1, round(count * factor)) for count in units)
-        for factor in (0.125, 0.25, 0.5, 1, 2, 4)
-    ]
+    wider = [tuple(max(1, round(count * factor)) for count in units) for factor in WIDTH_FACTORS]
     return list(dict.fromkeys([*wider, units[: max(1, len(units) // 2)], units + units]))
 
 

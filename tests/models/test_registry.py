@@ -239,3 +239,8 @@ def test_the_package_exports_what_its_stub_lists():
         assert getattr(models, name) is not None
     with pytest.raises(AttributeError):
         models.no_such_name  # noqa: B018
+
+
+def test_a_name_like_no_other_is_not_corrected():
+    with pytest.raises(ValueError, match=r"received 'nope'; `dropout-zoo list` or list_models"):
+        create_model("nope")

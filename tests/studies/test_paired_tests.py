@@ -160,3 +160,15 @@ def test_what_may_be_the_best_depends_on_the_direction_and_on_common_seeds():
     assert may_be_best(values, "min") == ["low"]
     assert may_be_best(values, "max") == ["high"]
     assert may_be_best({"low": [1.0], "high": [2.0]}, "min") == ["low", "high"]
+
+
+@pytest.mark.parametrize("level", [95, 0, 1])
+def test_a_confidence_level_out_of_range_is_refused(level):
+    for compared in (
+        paired_difference,
+        lambda *values: holm_differences({"a": values[0]}, *values[1:]),
+    ):
+        with pytest.raises(
+            ValueError, match=r"expected level to be a number in \(0, 1\), received"
+        ):
+            compared(VALUES, BASELINE, level)

@@ -180,3 +180,12 @@ def test_a_control_with_noise_that_cannot_be_set_says_so(few_digits):
         f"50 examples, {control}", "50 examples, as given",
         f"100 examples, {control}", "100 examples, as given",
     ]  # fmt: skip
+
+
+def test_the_directory_of_an_execution_may_be_a_string(tmp_path):
+    assert Execution(directory=str(tmp_path)) == Execution(directory=tmp_path)
+
+
+def test_anything_but_an_execution_is_refused(plan):
+    with pytest.raises(TypeError, match=r"an object of type str; pass Execution\(directory"):
+        plan.run("runs")

@@ -285,3 +285,12 @@ def test_failed_runs_are_reported_as_failed():
 def test_rounding_errors_are_shown_as_zero():
     assert str(Measured(2.98e-08, -3e-09, 6e-08, 0.05)) == "0 (CI 0 to 0, threshold 0.05)"
     assert str(Measured(0.012, math.nan, math.nan, 0.05)) == "0.012 (single seed, threshold 0.05)"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("gap", -1), ("loss_gap", "wide"), ("rise", math.nan), ("window", 5), ("diverged", 1.5)],
+)  # fmt: skip
+def test_thresholds_out_of_range_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"expected {name} to be a number"):
+        Thresholds(**{name: value})

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dropout_zoo import studies
-from dropout_zoo.training import Objective, TrainSettings, train_members
+from dropout_zoo.training import Member, Objective, TrainSettings, train_members
 from dropout_zoo.training.settings import TrainOptions
 from dropout_zoo.tuning import tune
 
@@ -55,3 +55,30 @@ def test_the_record_is_plain_and_complete():
     assert described["objective"] == "val_score:max"
     assert described["class_weight"] == {"2": 0.5}
     assert TrainSettings().describe()["objective"] == "val_loss:min"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"training_sample": "al"}, "expected training_sample to be .*'all'.*, received 'al'"),
+        ({"training_sample": 0}, "expected training_sample to be"),
+        ({"training_sample": True}, "expected training_sample to be"),
+        ({"class_weight": [1, 2]}, "expected class_weight to be a dict .*, received"),
+        (
+            {"class_weight": {"cat": 2}},
+            "each key of class_weight to be .*, received 'cat'",
+        ),
+        ({"class_weight": {0: -1}}, r"expected class_weight\[0\] to be .*, received -1"),
+        ({"class_weight": {0: "heavy"}}, r"expected class_weight\[0\] to be .*, received 'heavy'"),
+        ({"callbacks": 3}, "received an object of type int, whose state"),
+    ],
+)
+def test_settings_of_the_wrong_type_are_refused_by_name(settings, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        TrainSettings(**settings)
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, None, "one"])
+def test_a_member_needs_a_seed(seed):
+    with pytest.raises(ValueError, match="expected seed to be a whole number of at least 0"):
+        Member({}, seed)

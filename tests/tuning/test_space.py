@@ -76,6 +76,7 @@ def test_input_sites_are_searched_like_hidden_ones_and_output_sites_are_not():
     )
     assert dict(search_space(model).choices) == {"in": SEARCHED_RATES, "mid": SEARCHED_RATES}
     assert list(search_space(model, placements=["input"]).choices) == ["in"]
+    assert list(search_space(model, placements="input").choices) == ["in"]
     assert dict(search_space(model, rates={"out": [0.1, 0.3]}).choices)["out"] == (0.1, 0.3)
 
 
@@ -152,8 +153,12 @@ def test_a_model_without_dropout_has_nothing_to_search():
     last = keras.Sequential([keras.Input((4,)), layers.Dense(2), layers.Dropout(0.2, name="last")])
     with pytest.raises(ValueError, match=r"last \(output\); .*pass rates=\{'last': \[0.2, 0.5\]\}"):
         search_space(last)
-    with pytest.raises(ValueError, match=r"hidden_1_dropout \(hidden\)"):
-        search_space(build_cnn(), placements=["input"])
+    with pytest.raises(
+        ValueError,
+        match=r"whose placement is input or output, received these sites alone: hidden_1_dropout "
+        r"\(hidden\); to search",
+    ):
+        search_space(build_cnn(), placements=["output", "input"])
 
 
 def test_sites_that_one_argument_sets_are_searched_together():

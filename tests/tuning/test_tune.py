@@ -246,7 +246,7 @@ def test_placements_add_dropout_to_a_registered_model(few_digits):
         "num_finalists": 1,
         "epochs": 1,
     }
-    result = tune("mlp", few_digits, **settings, placements=["input"])
+    result = tune("mlp", few_digits, **settings, placements="input")
     assert dict(result.space.choices) == {"input_dropout": (0.2, 0.3, 0.4, 0.5)}
     without = result.trials.set_index("setting").loc[result.control]
     assert without["input_dropout"] == 0

@@ -11,12 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from dropout_zoo.training.data.array_checks import (
-    DataError,
-    RawExamples,
-    Task,
-    check_weight,
-)
+from dropout_zoo.training.data.array_checks import DataError, RawExamples, check_weight
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.loaders import load_dataset
 from dropout_zoo.training.data.part_adapters import (
@@ -42,6 +37,7 @@ from dropout_zoo.training.data.structures import num_examples, shape_of_one
 from dropout_zoo.training.data.tables.columns import (
     ColumnOptions,
 )
+from dropout_zoo.training.defaults import Task
 
 Arrays: TypeAlias = np.ndarray | Sequence[Any] | Mapping[str, Any] | pd.DataFrame | pd.Series
 """Inputs or targets, one row per example; several of them in a list, tuple or dict."""

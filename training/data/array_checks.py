@@ -10,11 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dropout_zoo.models.wording import one_line
+from dropout_zoo.training.defaults import Task
 
 Array = NDArray[Any]
 _LARGEST_EXACT = 2**24
 Pair = tuple[Any, Any]  # (x, y): arrays, or for a custom task structures of arrays; y may be None
-Task = Literal["classification", "regression", "reconstruction", "custom"]
 Kind = Literal["numbers", "categories", "text"]
 IF_QUANTITIES = (
     "if the integers are quantities, pass floats, as in y.astype(float), or set the task to "
@@ -299,6 +299,22 @@ def describe_dtype(array: Array) -> str:
     words = {"U": "strings", "S": "byte strings", "O": "Python objects", "c": "complex numbers"}
     word = words.get(array.dtype.kind)
     return f"{word} ({array.dtype})" if word else f"values of type {array.dtype}"
+
+
+def check_sample_size(size: object, name: str) -> None:
+    """Check a number of training examples to measure.
+
+    Args:
+        size: a positive integer, ``"all"``, or None for the size of the validation set.
+        name: name of the argument in the message.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if size not in (None, "all") and (not is_integer(size) or int(size) < 1):  # type: ignore[call-overload]
+        raise ValueError(
+            f"expected {name} to be a whole number of at least 1, 'all' or None, received {size!r}"
+        )
 
 
 def is_integer(value: object) -> bool:

@@ -14,7 +14,7 @@ from dropout_zoo.training.data.array_checks import (
     DataError,
     Pair,
     RawExamples,
-    Task,
+    check_sample_size,
     check_weight,
     is_integer,
 )
@@ -34,6 +34,7 @@ from dropout_zoo.training.data.structures import (
     shapes_of,
     take,
 )
+from dropout_zoo.training.defaults import Task
 
 if TYPE_CHECKING:
     import keras
@@ -317,15 +318,14 @@ class Dataset:
         Returns:
             What `train` is indexed by.
         """
+        check_sample_size(size, "size")
         if self.stream is not None and size is not None:
             self._check_sample(size)
         if size is None:
             size = self.num_examples("validation")
         if size == "all":
             return slice(None)
-        if isinstance(size, str) or not is_integer(size) or size < 1:
-            raise ValueError(f"size: expected a positive integer, 'all' or None, received {size!r}")
-        if size >= num_examples(self.train[0]):
+        if int(size) >= num_examples(self.train[0]):
             return slice(None)
         return stratified_sample(self.groups(self.train), int(size), seed=seed)
 

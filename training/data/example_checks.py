@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from dropout_zoo.models.argument_validation import check_choice
 from dropout_zoo.training.data.array_checks import (
     DataError,
     Pair,
     RawExamples,
     RawPart,
-    Task,
     check_features,
     copy_if_shared,
 )
@@ -26,6 +26,7 @@ from dropout_zoo.training.data.structures import (
     shapes_of,
 )
 from dropout_zoo.training.data.tables.columns import is_table
+from dropout_zoo.training.defaults import Task
 
 
 def as_part(name: str, pair: Any) -> RawPart:
@@ -67,10 +68,8 @@ def check_examples(
         DataError: an array is not valid or does not fit the others.
         ValueError: `task` is unknown.
     """
-    if task not in (None, "classification", "regression", "custom"):
-        raise ValueError(
-            f"task: expected 'classification', 'regression', 'custom' or None, received {task!r}"
-        )
+    if task is not None:
+        check_choice(task, get_args(Task), "task")
     task = task or examples.task
     without_targets = _are_without_targets(examples.parts, task)
     if task is None and not without_targets and not all(map(_has_labels, examples.parts)):

@@ -11,10 +11,10 @@ from dropout_zoo.training.data.array_checks import (
     IF_QUANTITIES,
     Array,
     DataError,
-    Task,
     check_finite,
     describe_dtype,
 )
+from dropout_zoo.training.defaults import Task
 
 MAX_INTEGER_CLASSES = 100
 LONGEST_LABEL = 1000

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dropout_zoo.training.data.array_checks import DataError, RawExamples, RawPart, Task, is_integer
+from dropout_zoo.models.argument_validation import check_count, did_you_mean
+from dropout_zoo.training.data.array_checks import DataError, RawExamples, RawPart
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.partition import partition
 from dropout_zoo.training.data.readers.csv_reader import read_csv
@@ -18,7 +19,7 @@ from dropout_zoo.training.data.readers.parquet_reader import read_parquet
 from dropout_zoo.training.data.sources.batches import MAX_BYTES
 from dropout_zoo.training.data.synthetic_text import make_topics
 from dropout_zoo.training.data.tables.columns import ColumnOptions, table_part
-from dropout_zoo.training.defaults import SPLIT
+from dropout_zoo.training.defaults import SPLIT, Task
 
 KERAS_SETS = ("mnist", "fashion_mnist", "cifar10")
 NAMED_SETS = ("digits", "noisy_digits", "topics", *KERAS_SETS)
@@ -115,8 +116,7 @@ def read_examples(
     max_bytes: int = MAX_BYTES,
 ) -> RawExamples:
     """Read a source without splitting it; the arguments are those of `load_dataset`."""
-    if not is_integer(max_bytes) or max_bytes < 1:
-        raise ValueError(f"max_bytes: expected a positive integer, received {max_bytes!r}")
+    check_count(max_bytes, "max_bytes")
     path = Path(source)
     try:
         is_folder = source not in NAMED_SETS and path.is_dir()
@@ -138,7 +138,10 @@ def read_examples(
         return read_image_folder(path, image_size=image_size, max_bytes=max_bytes)
     if not is_file:
         fault = "something that is not a regular file" if path.exists() else "no such file"
-        raise DataError(f"{source}: expected {', '.join(NAMED_SETS)}, or {PATHS}; received {fault}")
+        raise DataError(
+            f"{source}: expected {', '.join(NAMED_SETS)}, or {PATHS}; received {fault}"
+            f"{did_you_mean(str(source), NAMED_SETS)}"
+        )
     if names_table(source):
         return _read_table(path, options, max_bytes)
     if path.suffix.lower() == ".npz":

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from dropout_zoo.training.data.array_checks import Array, Columns, DataError, RawPart, Task
+from dropout_zoo.training.data.array_checks import Array, Columns, DataError, RawPart
 from dropout_zoo.training.data.sources.batches import read_batches, source_of
 from dropout_zoo.training.data.structures import Structure, is_structure, num_examples, take
 from dropout_zoo.training.data.tables.columns import (
@@ -17,6 +17,7 @@ from dropout_zoo.training.data.tables.columns import (
     table_part,
     target_column,
 )
+from dropout_zoo.training.defaults import Task
 
 ARRAYS = "arrays"
 """The name of data that have no name of their own, for messages."""

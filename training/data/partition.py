@@ -12,7 +12,6 @@ from dropout_zoo.training.data.array_checks import (
     DataError,
     Pair,
     RawExamples,
-    Task,
     check_weight,
 )
 from dropout_zoo.training.data.dataset import Dataset
@@ -21,7 +20,7 @@ from dropout_zoo.training.data.split import split_arrays
 from dropout_zoo.training.data.structures import num_examples, shape_of_one, take
 from dropout_zoo.training.data.tables.columns import describe_columns, is_table, with_plain_arrays
 from dropout_zoo.training.data.tables.encoder import fit_encoder
-from dropout_zoo.training.defaults import SPLIT
+from dropout_zoo.training.defaults import SPLIT, Task
 
 
 def partition(
@@ -59,8 +58,8 @@ def partition(
     """
     if len(split) not in (2, 3):
         raise ValueError(
-            "split: expected three fractions (train, validation, test), or two for no test set, "
-            f"received {split}"
+            "expected split to be three fractions (train, validation, test), or two for no test "
+            f"set, received {split}"
         )
     reconstruct = task == "reconstruction"
     examples = with_plain_arrays(examples)

@@ -10,15 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from dropout_zoo.training.data.array_checks import (
-    IF_QUANTITIES,
-    Array,
-    DataError,
-    Pair,
-    Task,
-    is_integer,
-)
-from dropout_zoo.training.defaults import SPLIT
+from dropout_zoo.training.data.array_checks import IF_QUANTITIES, Array, DataError, Pair, is_integer
+from dropout_zoo.training.defaults import SPLIT, Task
 
 
 def split_arrays(
@@ -124,10 +117,10 @@ def _check_split(fractions: Sequence[float], seed: int) -> None:
         or abs(math.fsum(fractions) - 1) > 1e-6
     ):
         raise ValueError(
-            f"split: expected fractions larger than 0 that add up to 1, received {fractions}"
+            f"expected split to be fractions larger than 0 that add up to 1, received {fractions}"
         )
     if not is_integer(seed) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed: expected an integer from 0 to 2**32 - 1, received {seed!r}")
+        raise ValueError(f"expected seed to be an integer from 0 to 2**32 - 1, received {seed!r}")
 
 
 def _part_sizes(total: int, fractions: Sequence[float], least: int) -> list[int]:

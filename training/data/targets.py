@@ -10,10 +10,12 @@ import keras
 import numpy as np
 from keras import losses
 
+from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.graph.training_methods import IN_STEPS, overridden_method
-from dropout_zoo.training.data.array_checks import IF_QUANTITIES, Array, Pair, Task, is_integer
+from dropout_zoo.training.data.array_checks import IF_QUANTITIES, Array, Pair, is_integer
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.structures import Structure, arrays_of, is_structure, take
+from dropout_zoo.training.defaults import Task
 
 # Keras builds each of its loss classes around one of these functions and keeps it as `fn`.
 SPARSE_LOSSES = (losses.sparse_categorical_crossentropy, losses.circle)
@@ -219,7 +221,7 @@ def _check_custom_targets(model: keras.Model, shape: Any, y: Structure) -> None:
         return
     if any(side not in (None, given) for side, given in zip(shape[1:], y.shape[1:], strict=True)):
         raise ValueError(
-            f"model: expected outputs of shape {('examples', *y.shape[1:])}, as the targets, "
+            f"expected outputs of shape {('examples', *y.shape[1:])}, as the targets, "
             f"received {('examples', *shape[1:])}; change the last layer, or the targets"
         )
 
@@ -242,7 +244,7 @@ def _units_implied(model: keras.Model, loss: Callable[..., Any], num_classes: in
     """Number of output units that a loss implies, for a model without a known output shape."""
     if loss not in (*SPARSE_LOSSES, *ONE_HOT_LOSSES, *BINARY_LOSSES):
         raise ValueError(
-            "model: expected a model whose output shape is known before it is called, received "
+            "expected a model whose output shape is known before it is called, received "
             f"{type(model).__name__}; build it as a functional or Sequential model"
         )
     return 1 if loss in BINARY_LOSSES and num_classes == 2 else num_classes
@@ -262,7 +264,7 @@ def _check_class_units(
     if _is_as_wide(model, units):
         remedies.append("or set the task to reconstruction")
     raise ValueError(
-        f"model: expected {num_classes} output units, one for each class"
+        f"expected {num_classes} output units, one for each class"
         f"{' (or 1 for both)' if one_fits else ''}, received {units}; {', '.join(remedies)}"
     )
 
@@ -275,7 +277,7 @@ def loss_function(model: keras.Model) -> Callable[..., Any]:
     """
     if not model.compiled or model.loss is None:
         raise ValueError(
-            "model: expected a compiled model with a loss, received one without; "
+            "expected a compiled model with a loss, received one without; "
             "call model.compile(optimizer, loss)"
         )
     loss = model.loss
@@ -283,7 +285,7 @@ def loss_function(model: keras.Model) -> Callable[..., Any]:
         entries = list(loss.values()) if isinstance(loss, dict) else list(loss)
         if len(entries) != 1:
             raise ValueError(
-                f"model: expected one output and one loss for one label or target per example, "
+                f"expected one output and one loss for one label or target per example, "
                 f"received {len(entries)} losses; give the targets as a dict or list with one "
                 "array for each output"
             )
@@ -296,14 +298,13 @@ def loss_function(model: keras.Model) -> Callable[..., Any]:
 def _check_values(y: Array, num_classes: int | None) -> Array:
     y = np.asarray(y)
     if y.ndim != 1 and (num_classes is not None or y.ndim != 2):
-        raise ValueError(f"y: expected shape (examples,), received {y.shape}")
+        raise ValueError(f"expected y of shape (examples,), received {y.shape}")
     if num_classes is None:
         return y
-    if not is_integer(num_classes) or num_classes < 2:
-        raise ValueError(f"num_classes: expected an integer from 2, received {num_classes!r}")
+    check_count(num_classes, "num_classes", minimum=2)
     if y.dtype.kind not in "iu" or (y.size and not 0 <= y.min() <= y.max() < num_classes):
         raise ValueError(
-            f"y: expected integer labels from 0 to {num_classes - 1}, received {y.dtype} "
+            f"expected integer labels from 0 to {num_classes - 1}, received {y.dtype} "
             f"from {y.min()} to {y.max()}"
         )
     return y
@@ -315,13 +316,13 @@ def _output_units(shape: Any) -> int | None:
         return None
     if isinstance(shape, dict) or not _is_shape(shape):
         raise ValueError(
-            f"model: expected one output of shape (batch, units) for one label or target per "
+            f"expected one output of shape (batch, units) for one label or target per "
             f"example, received {shape}; give the targets as a dict or list with one array for "
             "each output"
         )
     if len(shape) != 2 or shape[1] is None:
         raise ValueError(
-            f"model: expected one output of shape (batch, units) for one label or target per "
+            f"expected one output of shape (batch, units) for one label or target per "
             f"example, received {shape}; end the model with Flatten and Dense, or give targets of "
             "the shape of the output"
         )
@@ -337,25 +338,25 @@ def _is_as_wide(model: keras.Model, units: int) -> bool:
 def _regression_targets(loss: Callable[..., Any], y: Array, units: int | None) -> Array:
     if loss in (*SPARSE_LOSSES, *ONE_HOT_LOSSES):
         raise ValueError(
-            f"model: expected a loss for a regression, such as mse, received "
+            f"expected a loss for a regression, such as mse, received "
             f"{getattr(loss, '__name__', loss)}, which is for classes; floats are targets of a "
             "regression: for classes, pass integers, as in y.astype(int)"
         )
     if y.ndim == 2:
         if units not in (None, y.shape[1]):
             raise ValueError(
-                f"model: expected {y.shape[1]} output units, one for each feature to reconstruct, "
+                f"expected {y.shape[1]} output units, one for each feature to reconstruct, "
                 f"received {units}; take a model that reproduces its input, such as "
                 "'autoencoder', or set another task"
             )
     elif units not in (None, 1):
         raise ValueError(
-            f"model: expected 1 output unit for one target per example, received {units}; change "
+            f"expected 1 output unit for one target per example, received {units}; change "
             f"the last layer to one unit, or give targets of shape (examples, {units})"
         )
     if loss in BINARY_LOSSES and y.size and not 0 <= y.min() <= y.max() <= 1:
         raise ValueError(
-            f"y: expected targets from 0 to 1 for {loss.__name__}, received {y.min()} to "
+            f"expected targets from 0 to 1 for {loss.__name__}, received {y.min()} to "
             f"{y.max()}; use a loss such as mse"
         )
     return y.astype(np.float32).reshape(len(y), -1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import keras
@@ -118,13 +118,13 @@ class BuiltModels:
         function: BuildFunction,
         dataset: Dataset,
         rates: Rates | None,
-        placements: Iterable[str] | None,
+        placements: str | Sequence[str] | None,
         objective: Objective,
     ) -> None:
         self._function = function
         self._dataset = dataset
         self._rates = rates
-        self._placements = None if placements is None else tuple(placements)
+        self._placements = placements
         self._models: dict[str, keras.Model] = {}
         self._used: dict[str, dict[str, Any]] = {}
         self._check_default()

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     import keras
 
     from dropout_zoo.models.auditing.formatters import SourceLocation
-    from dropout_zoo.training.data.array_checks import Array, Task
+    from dropout_zoo.training.data.array_checks import Array
     from dropout_zoo.training.data.dataset import Dataset
+    from dropout_zoo.training.defaults import Task
 
 SUFFIX = ".keras"
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar, get_args
 
 import click
 
 from dropout_zoo.models.wording import one_line
-from dropout_zoo.training.defaults import BATCH_SIZE, SPLIT
+from dropout_zoo.training.defaults import BATCH_SIZE, SPLIT, Task
 from dropout_zoo.tuning.cli.comma_lists import integers, numbers
 from dropout_zoo.tuning.cli.terminal import echo, plain
 from dropout_zoo.tuning.defaults import MAX_UPDATES
@@ -91,7 +91,7 @@ def data_options(
         ),
         click.option(
             "--task",
-            type=click.Choice(["classification", "regression", "reconstruction"]),
+            type=click.Choice([task for task in get_args(Task) if task != "custom"]),
             help="What the model predicts; in reconstruction, the input is also the target.",
         ),
         click.option(

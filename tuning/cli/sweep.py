@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dropout_zoo.studies.defaults import NUM_SEEDS, SWEPT_RATES
+from dropout_zoo.studies.defaults import (
+    CAPACITY_RATES,
+    METHODS,
+    NUM_SEEDS,
+    SITES,
+    SWEPT_RATES,
+    WIDTH_FACTORS,
+)
 from dropout_zoo.training.defaults import EPOCHS, OBJECTIVE
 from dropout_zoo.training.startup import start_keras
 from dropout_zoo.tuning.cli.comma_lists import integers, names, numbers, widths
@@ -100,7 +107,7 @@ def sweep_command() -> None:
     "--sites",
     metavar="SITES",
     help="Sites whose rate varies: all, each (one at a time), a placement, or the path of a site."
-    "  [default: hidden]",
+    f"  [default: {SITES}]",
 )
 @_study_options()
 def rate_command(rates: list[float] | None, sites: str | None, **common: Any) -> None:
@@ -120,7 +127,7 @@ def rate_command(rates: list[float] | None, sites: str | None, **common: Any) ->
     "--sites",
     metavar="SITES",
     help="Sites at which dropout is applied: all, a placement, or the path of a site."
-    "  [default: hidden]",
+    f"  [default: {SITES}]",
 )
 @_study_options()
 def data_size_command(
@@ -135,10 +142,10 @@ def data_size_command(
     "--units",
     type=widths,
     metavar="N,N-N,...",
-    help="Widths of the hidden layers of each model.  [default: the model's own times 1/8 to 4, "
-    "and with half and twice as many layers]",
+    help="Widths of the hidden layers of each model.  [default: the model's own times "
+    f"{min(WIDTH_FACTORS):g} to {max(WIDTH_FACTORS):g}, and with half and twice as many layers]",
 )
-@_rates_option("0.5")
+@_rates_option(",".join(map(str, CAPACITY_RATES)))
 @_study_options()
 def capacity_command(
     units: list[list[int]] | None, rates: list[float] | None, **common: Any
@@ -162,9 +169,7 @@ def placement_command(**common: Any) -> None:
     "--methods",
     type=names,
     metavar="M,M,...",
-    help="Methods to compare, in addition to no method: L1, L2, L1 + L2, max-norm, dropout, "
-    "dropout + L2, dropout + max-norm, batch norm, batch norm then dropout, dropout then batch "
-    "norm, early stopping, synthetic data, augmentation, flips, smaller model, more data."
+    help=f"Methods to compare, in addition to no method: {', '.join(METHODS)}."
     "  [default: all that MODEL and the data allow]",
 )
 @_study_options(objective="val_accuracy, or val_mae for regression")

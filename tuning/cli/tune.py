@@ -14,8 +14,8 @@ from dropout_zoo.models.guidance import SEARCHED_RATES
 from dropout_zoo.training.defaults import INITIAL_WEIGHTS, OBJECTIVE
 from dropout_zoo.training.startup import start_keras
 from dropout_zoo.tuning.budget import Budget
-from dropout_zoo.tuning.cli.comma_lists import numbers
-from dropout_zoo.tuning.cli.long_run import confirm_long_run
+from dropout_zoo.tuning.cli.comma_lists import names, numbers
+from dropout_zoo.tuning.cli.long_run import LONG, confirm_long_run
 from dropout_zoo.tuning.cli.model_argument import compiled_model
 from dropout_zoo.tuning.cli.options import (
     ESTIMATING,
@@ -39,6 +39,7 @@ from dropout_zoo.tuning.defaults import (
     NUM_SEEDS,
     ORACLES,
     PATIENCE_UPDATES,
+    PLACEMENTS,
     SEED,
 )
 
@@ -66,8 +67,9 @@ if TYPE_CHECKING:
 @click.option(
     "--placements",
     metavar="P,P,...",
-    help="Search only these placements: input, hidden, convolutional, recurrent, output. A "
-    "registered model gets dropout layers where it has none.",
+    type=names,
+    help=f"Search only these placements: {', '.join(PLACEMENTS)}. A registered "
+    "model gets dropout layers where it has none.",
 )
 @click.option(
     "--max-trials",
@@ -125,7 +127,9 @@ if TYPE_CHECKING:
     "then is reported; --resume continues the search.  [default: no limit]",
 )
 @run_options("run")
-@click.option("--yes", is_flag=True, help="Start without asking, even if it takes over 15 minutes.")
+@click.option(
+    "--yes", is_flag=True, help=f"Start without asking, even if it takes over {LONG // 60} minutes."
+)
 def tune_command(
     model: str | None,
     data: str | None,
@@ -137,7 +141,7 @@ def tune_command(
     split: list[float] | None,
     oracle: str | None,
     rates: list[float] | None,
-    placements: str | None,
+    placements: list[str] | None,
     max_trials: int | None,
     epochs: int | None,
     batch_size: int,
@@ -174,7 +178,7 @@ def tune_command(
             data = "noisy_digits"
             learning_rate = 0.002 if learning_rate is None else learning_rate
         model = default_model(data)
-        placements = placements or ("input,hidden" if model == "mlp" else None)
+        placements = placements or (["input", "hidden"] if model == "mlp" else None)
     started = time.monotonic()
     with reporting_errors():
         check_run_options(out, resume, overwrite)
@@ -191,10 +195,9 @@ def tune_command(
             model=model,
         )
         start_keras(model=model)
-        from dropout_zoo.training.settings import TrainSettings
         from dropout_zoo.tuning.search.search import Search, TuningSettings
         from dropout_zoo.tuning.search.search_run import run_search
-        from dropout_zoo.tuning.search.training_length import with_default_length
+        from dropout_zoo.tuning.search.training_length import default_settings
 
         training = {
             "epochs": epochs,
@@ -208,13 +211,13 @@ def tune_command(
         settings = TuningSettings(
             oracle=oracle,
             rates=rates,
-            placements=None if placements is None else placements.split(","),
+            placements=placements,
             max_trials=max_trials,
             num_seeds=num_seeds,
             num_finalists=num_finalists,
             resplit=resplit,
             seed=seed,
-            training=TrainSettings(**with_default_length(training, dataset.num_examples())),
+            training=default_settings(dataset, training),
         )
         search = Search(compiled_model(model), dataset, settings, limit)
         if dry_run:

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import keras_tuner
 
+from dropout_zoo.models.wording import object_of
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.keras_inputs import as_keras_inputs
 from dropout_zoo.training.data.structures import is_structure
@@ -44,7 +45,7 @@ def why_arguments_need_model_fit(
     if not isinstance(x, Dataset):
         arrays = hasattr(x, "shape") or is_structure(x)
         if x is not None and not arrays and not isinstance(x, str | Path):
-            return f"the examples are a {type(x).__name__}, not arrays"
+            return f"the examples are {object_of(x)}, not arrays"
         validated = {"validation_data", "validation_split"} & set(arguments)
         if not validated and not needs_validation(objective):
             return "there are no validation data"

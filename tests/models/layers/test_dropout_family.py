@@ -153,7 +153,7 @@ def test_a_learned_rate_is_neither_set_nor_searched():
     with pytest.raises(ValueError, match=r"by site path \(drop\), received 'last'"):
         search_space(model, rates={"last": [0.1]})
     alone = keras.Sequential([keras.Input((4,)), ConcreteDropout(layers.Dense(2), name="only")])
-    with pytest.raises(ValueError, match=r"only \(input, a learned rate\)"):
+    with pytest.raises(ValueError, match=r"only \(input, a rate that is learned\)"):
         search_space(alone)
 
 

@@ -23,8 +23,19 @@ def test_corruptions_have_the_size_asked_for(few_digits):
     lost = (missing == 0)[x > 0]
     assert lost.mean() == pytest.approx(0.4, abs=0.02)
     np.testing.assert_array_equal(missing[missing > 0], x[missing > 0])
-    with pytest.raises(ValueError, match="expected levels to be one of"):
-        corrupt(x, "fog", 0.1, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "level", "words"),
+    [
+        ("fog", 0.1, "expected kind to be one of"),
+        ("gaussian noise", -0.1, "expected level to be a number of at least 0"),
+        ("missing pixels", 1.5, "expected level to be"),
+    ],
+)
+def test_corruptions_that_do_not_exist_are_refused(kind, level, words):
+    with pytest.raises(ValueError, match=words):
+        corrupt(np.ones((1, 4, 4), "float32"), kind, level, seed=0)
 
 
 def test_rotation_turns_images_counterclockwise():

@@ -326,6 +326,8 @@ def test_wrong_use_is_refused(few_digits):
     narrow.compile("adam", "sparse_categorical_crossentropy")
     with pytest.raises(ValueError, match=r"takes inputs of shape \(28, 28\)"):
         examine(narrow, few_digits)
+    with pytest.raises(TypeError, match="expected a Keras model, received str; load a file with"):
+        examine("mlp", few_digits)
     for settings in ({"epochs": 0}, {"num_seeds": 0}, {"batch_size": -1}):
         with pytest.raises(ValueError, match="whole number of at least 1"):
             examine(net(), few_digits, **settings)

@@ -150,5 +150,7 @@ def test_means_ignore_missing_values():
 
 @pytest.mark.parametrize("name", [name for name in MADE if name != "RatesDisplay"])
 def test_a_display_refuses_results_of_other_studies(name):
-    with pytest.raises(ValueError, match=r"expected the result of .*, received a DataFrame"):
+    with pytest.raises(
+        ValueError, match=r"expected the result of .*, received an object of type DataFrame"
+    ):
         getattr(studies, name).from_result(POINTS)

@@ -59,3 +59,22 @@ def test_calibrations_are_saved_and_loaded(trained, few_digits, tmp_path):
     for other in (MonteCarloPrediction, TrainingStudyResult):
         with pytest.raises(ValueError, match=f"expected a {other.__name__}, .* of calibration"):
             other.from_parquet(kept)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 no table PAR1", b"a,b"])
+def test_a_damaged_file_is_refused(content, tmp_path):
+    path = tmp_path / "calibration.parquet"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"a file written by .*to_parquet, received .*, a damaged"):
+        StudyResult.from_parquet(path)
+
+
+def test_a_missing_file_is_not_found(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        StudyResult.from_parquet(tmp_path / "missing.parquet")
+
+
+@pytest.mark.parametrize("level", [95, 0, 1, -0.1, "high"])
+def test_a_confidence_level_out_of_range_is_refused(level):
+    with pytest.raises(ValueError, match=r"expected level to be a number in \(0, 1\), received"):
+        calibration([[0.9, 0.1]], [0], level=level)

@@ -13,7 +13,8 @@ from dropout_zoo.studies import (
     robustness,
     split_classes,
 )
-from dropout_zoo.studies.experiments.methods import NO_METHOD, methods_for
+from dropout_zoo.studies.defaults import METHODS
+from dropout_zoo.studies.experiments.methods import MORE_DATA, NO_METHOD, methods_for
 from dropout_zoo.studies.experiments.transfer import transferred_model
 from dropout_zoo.training import Dataset, load_dataset
 
@@ -101,16 +102,15 @@ def test_methods_that_do_not_fit_are_refused(few_digits):
 
     with pytest.raises(ValueError, match="expected methods that fit model and data"):
         compare_methods(plain, few_digits, methods=["L2"])
+    for wrong, right in {"dropuot": "dropout", "L3": "L[12]", "max norm": "max-norm"}.items():
+        with pytest.raises(ValueError, match=rf"received '{wrong}'; did you mean '{right}'\?"):
+            compare_methods(small, few_digits, methods=[wrong])
 
 
 def test_every_documented_method_exists():
     found = methods_for((128, 64), is_image=True)
-    assert {
-        NO_METHOD, "L1", "L2", "L1 + L2", "max-norm", "dropout", "dropout + L2",
-        "dropout + max-norm",
-        "batch norm", "batch norm then dropout", "dropout then batch norm", "early stopping",
-        "augmentation", "flips", "smaller model", "synthetic data",
-    } == set(found)  # fmt: skip
+    assert {*found, MORE_DATA} == {NO_METHOD, *METHODS}
+    assert {"L1 + L2", "batch norm then dropout", "early stopping", "smaller model"} < set(METHODS)
     assert "augmentation" not in methods_for((128,), is_image=False)
     for option in found["dropout + L2"]:
         assert isinstance(option.arguments["kernel_regularizer"], keras.regularizers.L2)

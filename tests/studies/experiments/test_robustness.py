@@ -29,3 +29,19 @@ def test_robustness_measures_one_training_run_at_every_level(few_digits, model):
     assert axis.get_xlabel() == "severity of the corruption of test inputs"
     assert len(axis.get_legend().get_texts()) == 4
     plt.close(axis.figure)
+
+
+@pytest.mark.parametrize(
+    ("levels", "words"),
+    [
+        ({"fog": [0.1]}, "expected levels of corruptions .*'rotation'.*, received 'fog'"),
+        (
+            {"gaussian noise": [-1]},
+            r"levels\['gaussian noise'\] to be a number of at least 0",
+        ),
+        ({"missing pixels": [2]}, r"expected levels\['missing pixels'\] to be"),
+    ],
+)
+def test_levels_that_do_not_exist_are_refused(levels, words, few_digits, model):
+    with pytest.raises(ValueError, match=words):
+        robustness(model, few_digits, levels=levels)

@@ -161,6 +161,7 @@ def test_the_loader_needs_neither_keras_nor_tensorflow(tmp_path):
 
 def test_unknown_sources_are_refused(tmp_path):
     refused("expected digits, noisy_digits, topics, mnist, .*received no such file", "nonsense")
+    refused("received no such file; did you mean 'digits'", "digit")
     refused("no such file", tmp_path / "missing.npz")
     refused("received a file ending in '.txt'", save_csv(tmp_path / "a.txt", "a"))
     os.mkfifo(tmp_path / "pipe.npz")
@@ -616,7 +617,7 @@ def test_images_of_different_sizes_need_a_size(tmp_path, image_size, shape):
 
 @pytest.mark.parametrize("image_size", [0, -1, (1, 2, 3), 2.5, True, "28"])
 def test_image_sizes_out_of_range_are_refused(tmp_path, image_size):
-    with pytest.raises(ValueError, match="image_size: expected"):
+    with pytest.raises(ValueError, match="expected image_size to be"):
         load_dataset(save_images(tmp_path / "set", number=1), image_size=image_size)
 
 

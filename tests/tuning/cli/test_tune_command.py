@@ -388,7 +388,7 @@ def test_dry_run_writes_nothing(here):
         (["--data", "missing.npz"], "missing.npz: expected"),
         (["--data", "folder.csv", "--target", "y"], "folder.csv"),
         (["--split", "0.5,0.5,0.5"], "add up to 1"),
-        (["--split", "1"], "expected three fractions"),
+        (["--split", "1"], "expected split to be three fractions"),
         (["--image-size", "big"], "'--image-size': expected numbers"),
         (["--image-size", "inf"], "'--image-size': expected integers"),
         (["os:path"], "has no function 'path'"),

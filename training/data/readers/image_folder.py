@@ -94,7 +94,7 @@ def _check_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
     )
     if len(pair) != 2 or not all(is_integer(side) and side > 0 for side in pair):
         raise ValueError(
-            "image_size: expected a positive number of pixels or a pair (height, width), "
+            "expected image_size to be a positive number of pixels or a pair (height, width), "
             f"received {image_size!r}"
         )
     height, width = pair

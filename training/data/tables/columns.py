@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.lib.recfunctions import structured_to_unstructured
 
-from dropout_zoo.models.argument_validation import did_you_mean
+from dropout_zoo.models.argument_validation import as_names, did_you_mean
 from dropout_zoo.training.data.array_checks import (
     Array,
     Columns,
@@ -24,7 +24,6 @@ from dropout_zoo.training.data.array_checks import (
     Kind,
     RawExamples,
     RawPart,
-    Task,
 )
 from dropout_zoo.training.data.tables.values import (
     as_numbers,
@@ -32,6 +31,7 @@ from dropout_zoo.training.data.tables.values import (
     refuse_dates,
     strings_of,
 )
+from dropout_zoo.training.defaults import Task
 
 if TYPE_CHECKING:
     import keras
@@ -58,8 +58,7 @@ class ColumnOptions(NamedTuple):
         cls, target: str | None, drop: str | Sequence[str], text: str | Sequence[str]
     ) -> ColumnOptions:
         """Return the options with one name or several given."""
-        several = ((each,) if isinstance(each, str) else tuple(each) for each in (drop, text))
-        return cls(target, *several)
+        return cls(target, as_names(drop), as_names(text))
 
     def given(self) -> list[str]:
         """Return the names of the options that are given."""
