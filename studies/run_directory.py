@@ -55,7 +55,7 @@ class RunDirectory:
 
     Raises:
         ValueError: the directory holds other files, is in use, was made with other settings, is
-            damaged and cannot be continued, or cannot be created.
+            damaged and cannot be continued, cannot be created, or is inside that of another run.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class RunDirectory:
         overwrite: bool = False,
     ) -> None:
         _check_name(path)
+        _check_outside_runs(path)
         self.path = path
         self._files = (*files, SETTINGS, OUTCOME)
         # As it will be read back: JSON knows no tuples.
@@ -321,6 +322,26 @@ def _check_name(path: Path) -> None:
         raise ValueError(
             f"expected a directory whose name is UTF-8, received {os.fsencode(path)!r}"
         ) from None
+
+
+def _check_outside_runs(path: Path) -> None:
+    """Check that a directory is not inside that of a run, which holds nothing but its files."""
+    for folder in path.resolve().parents:
+        if _is_run(folder):
+            raise ValueError(
+                f"expected a directory outside other runs, received {path}, which is inside that "
+                f"of the run in {folder}; choose another directory (--out)"
+            )
+
+
+def _is_run(folder: Path) -> bool:
+    if not (folder / SETTINGS).is_file():
+        return False
+    try:
+        read_settings(folder / SETTINGS)
+    except ValueError:
+        return False
+    return True
 
 
 def _acquire_lock(state: Path) -> filelock.BaseFileLock:

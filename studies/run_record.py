@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from dropout_zoo.models.wording import object_of
-from dropout_zoo.training.checksums import file_checksum, file_fault, sealed, unsealed
+from dropout_zoo.training.checksums import (
+    file_checksum,
+    file_fault,
+    is_checksum,
+    sealed,
+    unsealed,
+)
 
 SETTINGS = "search.json"
 OUTCOME = "outcome.json"
@@ -114,9 +120,12 @@ def manifest_faults(directory: Path, names: Sequence[str] | None = None) -> list
         content = unsealed(_read_json(directory / MANIFEST, "manifest of a run"))
     except DamagedFileError:
         content = None
-    if content is None or not isinstance(content.get("files"), dict):
+    listed = content.get("files") if content else None
+    if not isinstance(listed, dict) or not all(
+        Path(name).name == name and is_checksum(of) for name, of in listed.items()
+    ):
         return [f"{MANIFEST}: damaged"]
-    files = {name: of for name, of in content["files"].items() if names is None or name in names}
+    files = {name: of for name, of in listed.items() if names is None or name in names}
     faults = {name: file_fault(directory / name, expected) for name, expected in files.items()}
     return [f"{name}: {fault}" for name, fault in faults.items() if fault]
 

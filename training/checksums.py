@@ -28,6 +28,19 @@ def file_checksum(path: Path) -> dict[str, Any]:
         return {"size": file.tell(), "sha256": digest}
 
 
+def is_checksum(content: Any) -> bool:
+    """Whether something that was read is what `file_checksum` returns.
+
+    Args:
+        content: what was read, which may be anything.
+    """
+    return (
+        isinstance(content, dict)
+        and isinstance(content.get("size"), int)
+        and isinstance(content.get("sha256"), str)
+    )
+
+
 def file_fault(path: Path, expected: Mapping[str, Any]) -> str:
     """Say how a file differs from its checksum.
 

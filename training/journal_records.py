@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from dropout_zoo.models.wording import count_of
-from dropout_zoo.training.checksums import file_checksum, file_fault, sealed, unsealed
+from dropout_zoo.training.checksums import (
+    file_checksum,
+    file_fault,
+    is_checksum,
+    sealed,
+    unsealed,
+)
 from dropout_zoo.training.durable_files import UNFINISHED, append_line, replacing
 
 _JOURNAL, _RUNS, _WEIGHTS = "journal", "runs", "weights"
@@ -208,6 +214,17 @@ def _lines(content: bytes) -> Iterator[tuple[int, dict[str, Any] | None]]:
         if number == lines[-1][0] and not line.rstrip().endswith(b"}"):
             return
         try:
-            yield number, unsealed(json.loads(line))
+            record = unsealed(json.loads(line))
         except (ValueError, RecursionError):
-            yield number, None
+            record = None
+        yield number, record if record and _is_known(record) else None
+
+
+def _is_known(record: dict[str, Any]) -> bool:
+    """Whether a line is one that this version writes."""
+    if _SET_ASIDE in record:
+        return isinstance(record[_SET_ASIDE], list)
+    weights = record.get("checkpoint", "")
+    return isinstance(record.get("key"), str) and (
+        weights is None or (is_checksum(weights) and isinstance(weights.get("path"), str))
+    )

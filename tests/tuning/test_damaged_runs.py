@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from dropout_zoo.models import build_mlp
 from dropout_zoo.studies import Execution, rate_sweep, verify_run
+from dropout_zoo.training.checksums import sealed
 from dropout_zoo.training.engine.journal import JournaledTrainer
 from dropout_zoo.training.journal_records import append_record, read_records, rewrite_records
 from dropout_zoo.tuning import TuningResult, tune
@@ -217,6 +218,47 @@ def test_a_missing_or_foreign_manifest_is_a_fault(few_digits, run):
     with pytest.raises(ValueError, match=r"received manifest\.json: missing"):
         tune(model(), few_digits, **QUICK, directory=run, resume=True)
     assert {path: path.read_bytes() for path in run.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"trials.csv": 5},
+        {"trials.csv": {}},
+        {"../secret.txt": {"size": 1, "sha256": "0"}},
+        {"/etc/hostname": {"size": 1, "sha256": "0"}},
+    ],
+)
+def test_a_manifest_of_other_content_is_damaged(run, files):
+    (run / "manifest.json").write_text(json.dumps(sealed({"files": files})))
+    assert verify_run(run) == ["manifest.json: damaged"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {},
+        {"key": "a"},
+        {"key": ["a"], "checkpoint": None},
+        {"key": "a", "checkpoint": "1.npz"},
+        {"key": "a", "checkpoint": {"path": 1, "size": 1, "sha256": "0"}},
+        {"set_aside": 3},
+    ],
+)
+def test_a_line_of_the_journal_with_other_content_is_damaged(interrupted, line):
+    journal = interrupted / "state" / "journal.jsonl"
+    with open(journal, "a") as file:
+        file.write(json.dumps(sealed(line)) + "\n")
+    number = len(journal.read_bytes().splitlines())
+    assert verify_run(interrupted) == [f"state/journal.jsonl, line {number}: damaged"]
+
+
+@pytest.mark.parametrize("inside", ["inner", "inner/deeper", "state", "state/weights-9"])
+def test_a_run_inside_the_directory_of_another_is_refused(few_digits, run, inside):
+    """It would be refused afterwards: the other could be neither resumed nor removed."""
+    with pytest.raises(ValueError, match=r"expected a directory outside other runs, received .*"):
+        tune(model(), few_digits, **QUICK, directory=run / inside)
+    assert not (run / inside.partition("/")[0]).exists()
 
 
 @pytest.mark.posix
