@@ -40,6 +40,24 @@ def listed(items: Sequence[str], word: str = "and") -> str:
     return f"{', '.join(first)} {word} {last}" if first else last
 
 
+def first_few(items: Sequence[str], most: int) -> str:
+    """List the first items of a sequence, and say how many more there are.
+
+    Args:
+        items: the items.
+        most: how many are listed.
+
+    Returns:
+        Text such as ``"a, b and 3 more"``.
+
+    Example:
+        >>> first_few(["a", "b", "c"], 2), first_few(["a", "b"], 2)
+        ('a, b and 1 more', 'a, b')
+    """
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more
+
+
 def object_of(value: object) -> str:
     """Describe a value by its type, in a message about a value of the wrong type.
 
