@@ -40,7 +40,7 @@ from .experiments.size_sweeps import (
     plan_data_size_sweep,
 )
 from .paired_tests import PairedDifference, holm_differences, paired_difference
-from .plan import Execution, StudyPlan
+from .plan import Execution, Setting, StudyPlan, TrainingSetup
 from .result import StudyResult, TrainingStudyResult
 from .thresholds import Thresholds
 from .verdicts import Verdict, verdict, verdict_by_setting
@@ -60,9 +60,11 @@ __all__ = [
     "PairedDifference",
     "RateCurveDisplay",
     "ReliabilityDisplay",
+    "Setting",
     "StudyPlan",
     "StudyResult",
     "Thresholds",
+    "TrainingSetup",
     "TrainingStudyResult",
     "Verdict",
     "calibration",
