@@ -34,8 +34,8 @@ def append_record(path: Path, record: Mapping[str, Any], checkpoint: Path | None
     Args:
         path: the journal; created if missing.
         record: the record, with a ``key``.
-        checkpoint: file with the weights that belong to it, in a folder beside the journal, which
-            is on disk already.
+        checkpoint: file with the weights that belong to it, in a directory beside the journal,
+            which is on disk already.
 
     Returns:
         The record, with path and checksum of the ``checkpoint``.
