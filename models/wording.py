@@ -74,20 +74,27 @@ def object_of(value: object) -> str:
     return f"an object of type {type(value).__name__}"
 
 
-def two_digits(number: float) -> str:
-    """Write a number with two significant digits, and all digits of a whole part.
+def rounded(number: float, digits: int = 2, *, zero_below: float = 0.0) -> str:
+    """Write a number with its significant digits, and all digits of a whole part.
 
     Args:
         number: the number.
+        digits: number of significant digits.
+        zero_below: numbers closer to 0 than this differ from it by rounding alone.
 
     Returns:
         Text without an exponent for large numbers.
 
     Example:
-        >>> two_digits(0.0216), two_digits(523.7), two_digits(-7.89)
-        ('0.022', '524', '-7.9')
+        >>> rounded(0.0216), rounded(523.7), rounded(-7.89), rounded(-7.891, 3)
+        ('0.022', '524', '-7.9', '-7.89')
+        >>> rounded(1e-17, zero_below=1e-12)
+        '0'
     """
-    return f"{number:.0f}" if abs(number) >= 99.5 else f"{number:.2g}"
+    if abs(number) < zero_below:
+        number = 0.0
+    whole = abs(number) >= 10**digits - 0.5
+    return f"{number:.0f}" if whole else f"{number:.{digits}g}"
 
 
 LONGEST_LINE = 2000
