@@ -253,9 +253,10 @@ def member(model: keras.Model, number: int) -> Member:
 
 def agreement(model: keras.Model, data: Dataset, precision: str) -> float:
     """Return the difference in validation loss from `Model.fit` after an epoch of 16 steps."""
+    from dropout_zoo.models.graph.sites import settable_sites
     from dropout_zoo.training import Dataset, MemberTrainer, TrainSettings
     from dropout_zoo.training.engine.keras_fit import fit_member
-    from dropout_zoo.training.members import member_rates
+    from dropout_zoo.training.members import completed_rates
 
     with full_precision() if precision == "float32" else contextlib.nullcontext():
         few = Dataset.from_arrays(
@@ -265,7 +266,9 @@ def agreement(model: keras.Model, data: Dataset, precision: str) -> float:
         trainer = MemberTrainer(model, few, settings, update="keras")
         members = [member(model, number) for number in (25, 26)]
         trained = trainer.train(members)
-        fitted = fit_member(trainer.plan, members[0], member_rates(model, members[0]), 2)
+        given = {site.path: site.rate for site in settable_sites(model)}
+        rates = completed_rates(given, members[0])
+        fitted = fit_member(trainer.plan, members[0], rates, 2)
     return abs(trained[0].score - fitted.score)
 
 

@@ -33,7 +33,7 @@ def main(checkout: str, *arguments: str) -> int:
     """Run the tests.
 
     Args:
-        checkout: the folder of a checkout of KerasTuner.
+        checkout: the directory of a checkout of KerasTuner.
         *arguments: arguments for pytest.
 
     Returns:

@@ -5,8 +5,8 @@
 Nothing is trained. A search is simulated from its trials to its answer by the functions that `tune`
 itself calls: 16 settings on one seed, the best 3 on two more seeds and splits, then the best of
 these against no dropout on new seeds and splits. Writes `operating_characteristics.json` and prints
-a table; the README of this folder shows most of it. The standard deviations and correlations were
-measured on the digits; see `MEASURED`.
+a table; the README of this directory shows most of it. The standard deviations and correlations
+were measured on the digits; see `MEASURED`.
 """
 
 import argparse

@@ -5,7 +5,7 @@
 Trains each registered model as `zoo_jobs.py` says, every setting on the same seeds; `tune` chooses
 the tuned rates on validation data. After each model it writes `zoo_table.json` and the table in
 docs/zoo.md. If it is interrupted, run the same command again: finished training runs are kept in
-`runs/zoo_table`, in one folder per model and its settings, and are not repeated.
+`runs/zoo_table`, in one directory per model and its settings, and are not repeated.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def row_of(job: BenchmarkJob, mnist: str | None, runs: Path | None) -> dict[str,
     Args:
         job: what to train.
         mnist: path of the MNIST file, if there is one.
-        runs: folder of the runs, which are resumed; None for a temporary one.
+        runs: directory of the runs, which are resumed; None for a temporary one.
 
     Returns:
         One row of the table, as plain data.

@@ -40,6 +40,24 @@ def listed(items: Sequence[str], word: str = "and") -> str:
     return f"{', '.join(first)} {word} {last}" if first else last
 
 
+def first_few(items: Sequence[str], most: int) -> str:
+    """List the first items of a sequence, and say how many more there are.
+
+    Args:
+        items: the items.
+        most: how many are listed.
+
+    Returns:
+        Text such as ``"a, b and 3 more"``.
+
+    Example:
+        >>> first_few(["a", "b", "c"], 2), first_few(["a", "b"], 2)
+        ('a, b and 1 more', 'a, b')
+    """
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more
+
+
 def object_of(value: object) -> str:
     """Describe a value by its type, in a message about a value of the wrong type.
 
@@ -56,20 +74,27 @@ def object_of(value: object) -> str:
     return f"an object of type {type(value).__name__}"
 
 
-def two_digits(number: float) -> str:
-    """Write a number with two significant digits, and all digits of a whole part.
+def rounded(number: float, digits: int = 2, *, zero_below: float = 0.0) -> str:
+    """Write a number with its significant digits, and all digits of a whole part.
 
     Args:
         number: the number.
+        digits: number of significant digits.
+        zero_below: numbers closer to 0 than this differ from it by rounding alone.
 
     Returns:
         Text without an exponent for large numbers.
 
     Example:
-        >>> two_digits(0.0216), two_digits(523.7), two_digits(-7.89)
-        ('0.022', '524', '-7.9')
+        >>> rounded(0.0216), rounded(523.7), rounded(-7.89), rounded(-7.891, 3)
+        ('0.022', '524', '-7.9', '-7.89')
+        >>> rounded(1e-17, zero_below=1e-12)
+        '0'
     """
-    return f"{number:.0f}" if abs(number) >= 99.5 else f"{number:.2g}"
+    if abs(number) < zero_below:
+        number = 0.0
+    whole = abs(number) >= 10**digits - 0.5
+    return f"{number:.0f}" if whole else f"{number:.{digits}g}"
 
 
 LONGEST_LINE = 2000

@@ -81,7 +81,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(known)}")
     parser.add_argument("--profile", choices=("full", "fast"), default="full")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder for the executed notebooks")
+    parser.add_argument(
+        "--out", type=Path, default=HERE, help="directory for the executed notebooks"
+    )
     chosen = parser.parse_args()
     unknown = sorted(set(chosen.names) - set(known))
     if unknown:

@@ -48,7 +48,7 @@ from .paired_tests import (
     may_be_best,
     paired_difference,
 )
-from .plan import Execution, StudyPlan
+from .plan import Execution, Setting, StudyPlan, TrainingSetup
 from .result import StudyResult, TrainingStudyResult
 from .thresholds import Thresholds
 from .verdicts import Verdict, verdict, verdict_by_setting
@@ -70,9 +70,11 @@ __all__ = [
     "PairedDifference",
     "RateCurveDisplay",
     "ReliabilityDisplay",
+    "Setting",
     "StudyPlan",
     "StudyResult",
     "Thresholds",
+    "TrainingSetup",
     "TrainingStudyResult",
     "Verdict",
     "calibration",

@@ -81,6 +81,15 @@ class TrainingSetup:
         model: a compiled model.
         dataset: the data, or a function that makes them when they are needed.
         overrides: settings of its training runs that differ from the study's.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_data_size_sweep
+        >>> plan = plan_data_size_sweep("mlp", "digits", sizes=[100], num_seeds=2)
+        >>> setup = plan.setups[0]
+        >>> setup.model.name, setup.overrides
+        ('mlp', {'epochs': 100})
+        >>> setup.rates(0.5)
+        {'hidden_1_dropout': 0.5, 'hidden_2_dropout': 0.5}
     """
 
     model: keras.Model
@@ -108,7 +117,7 @@ class TrainingSetup:
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting of a study, which is trained once per seed.
+    """One setting of a study, as `StudyPlan.settings` lists them; it is trained once per seed.
 
     Attributes:
         name: its name in the result.
@@ -118,6 +127,13 @@ class Setting:
         control: name of the setting that it is compared with; None for no comparison.
         seeds: its seeds, if they differ from the study's.
         schedule: schedule of the rates over the epochs; None for constant rates.
+
+    Example:
+        >>> from dropout_zoo.studies import plan_rate_sweep
+        >>> plan = plan_rate_sweep("mlp", "digits", rates=[0.3], num_seeds=2)
+        >>> setting = plan.settings[-1]
+        >>> setting.name, setting.control, setting.rates["hidden_1_dropout"]
+        ('hidden 0.30', 'no dropout', 0.3)
     """
 
     name: str

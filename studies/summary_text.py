@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 import pandas as pd
 
-from dropout_zoo.models.wording import count_of
+from dropout_zoo.models.wording import count_of, rounded
 from dropout_zoo.studies.control_names import one_or_more
 from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL, PairedDifference, may_be_best
 from dropout_zoo.studies.result import GAIN_COLUMNS, TrainingStudyResult
@@ -148,7 +148,7 @@ def gain_sentences(
 
 
 def _shown(value: float) -> str:
-    return f"{0.0 if abs(value) < ROUNDING else value:.2g}"
+    return rounded(value, zero_below=ROUNDING)
 
 
 def gain_counts(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from dropout_zoo.models.argument_validation import check_fraction, check_not_negative
+from dropout_zoo.models.wording import rounded
 
 _ROUNDING = 1e-6  # a few roundings of 32-bit numbers, as shares of a loss
 
@@ -58,10 +59,10 @@ class Thresholds:
     diverged: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("gap", "loss_gap", "rise", "fall", "deficit"):
-            check_not_negative(getattr(self, name), name)
-        for name in ("window", "diverged"):
-            check_fraction(getattr(self, name), name)
+        for each in fields(self):
+            is_share = each.name in ("window", "diverged")
+            check = check_fraction if is_share else check_not_negative
+            check(getattr(self, each.name), each.name)
 
 
 @dataclass(frozen=True)
@@ -99,4 +100,4 @@ class Measured:
 
 
 def _shown(value: float) -> str:
-    return f"{0.0 if abs(value) < _ROUNDING else value:.3g}"
+    return rounded(value, 3, zero_below=_ROUNDING)

@@ -4,9 +4,10 @@ import numpy as np
 import tensorflow as tf
 
 from dropout_zoo.models import with_rates, with_runtime_rates
+from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.training import MemberTrainer, RateScheduler, TrainSettings
 from dropout_zoo.training.engine.keras_fit import fit_member
-from dropout_zoo.training.members import member_rates
+from dropout_zoo.training.members import completed_rates
 from dropout_zoo.training.seeding import seed_masks
 
 EPOCHS = 3
@@ -15,6 +16,11 @@ EPOCHS = 3
 def trainer_of(model, dataset, callbacks=None):
     settings = TrainSettings(epochs=EPOCHS, callbacks=callbacks)
     return MemberTrainer(model, dataset, settings, update="keras", keep_state=True)
+
+
+def member_rates(model, member):
+    """The rate of a member at every site of a model, by site path."""
+    return completed_rates({site.path: site.rate for site in settable_sites(model)}, member)
 
 
 def one_fit(trainer, member, callbacks=()):

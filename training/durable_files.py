@@ -1,6 +1,6 @@
 """Files that outlast a crash or a power failure: complete or absent, and on disk in order.
 
-What is renamed or appended is on disk when a function returns, and so is its name in its folder.
+What is renamed or appended is on disk when a function returns, and so is its name in its directory.
 """
 
 from __future__ import annotations
@@ -86,10 +86,10 @@ def naming_errors(path: Path) -> Iterator[None]:
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and those above it, if they do not exist.
+    """Create a directory and those above it, if they do not exist.
 
     Args:
-        path: the folder.
+        path: the directory.
 
     Raises:
         OSError: it cannot be created; then those above it are not left behind.
@@ -107,10 +107,10 @@ def make_folder(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Wait until the names in a folder are on disk.
+    """Wait until the names in a directory are on disk.
 
     Args:
-        path: the folder.
+        path: the directory.
 
     Raises:
         OSError: it cannot be read.

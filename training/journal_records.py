@@ -86,8 +86,8 @@ def append_record(path: Path, record: Mapping[str, Any], checkpoint: Path | None
     Args:
         path: the journal; created if missing.
         record: the record, with a ``key``.
-        checkpoint: file with the weights that belong to it, in a folder beside the journal, which
-            is on disk already.
+        checkpoint: file with the weights that belong to it, in a directory beside the journal,
+            which is on disk already.
 
     Raises:
         OSError: the journal cannot be written, or the weights cannot be read.

@@ -14,7 +14,6 @@ import pandas as pd
 
 from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.graph.changed_rates import with_rates
-from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.models.guidance import check_rate
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.objective import Objective
@@ -208,23 +207,6 @@ class TrainedMember:
         return model
 
 
-def member_rates(model: keras.Model, member: Member) -> dict[str, float]:
-    """Return the rate of a member at every site of a model.
-
-    Args:
-        model: the model.
-        member: the member.
-
-    Returns:
-        Rate (fraction dropped) by site path.
-
-    Raises:
-        ValueError: a rate is out of range, a path names no site, or the numbers of rates and
-            sites differ.
-    """
-    return completed_rates({site.path: site.rate for site in settable_sites(model)}, member)
-
-
 def completed_rates(sites: Mapping[str, float], member: Member) -> dict[str, float]:
     """Return the rate of a member at every site, from those that it does not change.
 
@@ -236,7 +218,8 @@ def completed_rates(sites: Mapping[str, float], member: Member) -> dict[str, flo
         Rate by site path.
 
     Raises:
-        ValueError: as in `member_rates`.
+        ValueError: a rate is out of range, a path names no site, or the numbers of rates and
+            sites differ.
     """
     given = member.rates
     if not isinstance(given, Mapping):

@@ -9,9 +9,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import keras
@@ -25,6 +25,7 @@ from dropout_zoo.models.graph.model_graph import (
 )
 from dropout_zoo.models.graph.sites import DROPOUT_FAMILY
 from dropout_zoo.models.graph.user_code import (
+    bytecode,
     enclosed_values,
     holds_own,
     is_code,
@@ -248,7 +249,7 @@ class _Reader:
         self.can_change |= not all(map(is_code, read_globals.values())) or any(
             isinstance(value, Mapping | list | set) for value in enclosed
         )
-        return ["function", _bytecode(code), self.read(read_globals), *map(self.read, given)]
+        return ["function", bytecode(code), self.read(read_globals), *map(self.read, given)]
 
     def _class(self, kind: type) -> Any:
         self.has_own_code = True
@@ -340,13 +341,3 @@ def _bookkeeping() -> frozenset[str]:
     return frozenset(name for each in (layer, model, metric, optimizer) for name in vars(each)) | {
         *of_training
     }
-
-
-def _bytecode(code: CodeType) -> Any:
-    constants: Iterable[Any] = code.co_consts
-    return [
-        code.co_code.hex(),
-        code.co_names,
-        code.co_varnames,
-        [_bytecode(each) if isinstance(each, CodeType) else repr(each) for each in constants],
-    ]

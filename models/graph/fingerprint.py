@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Any
 
 import keras
@@ -15,6 +15,7 @@ import keras
 from dropout_zoo.models.graph.model_graph import flat_layers, read_graph
 from dropout_zoo.models.graph.own_noise import rate_attribute
 from dropout_zoo.models.graph.sites import DROPOUT_FAMILY
+from dropout_zoo.models.graph.user_code import bytecode
 from dropout_zoo.models.layers.drop_connect import DropConnect
 
 
@@ -117,14 +118,7 @@ def _code(function: FunctionType) -> tuple[Any, list[str]]:
         with suppress(ValueError):  # a cell without a value yet
             enclosed.append(cell.cell_contents)
     values = [*enclosed, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).items()]
-    return _bytecode(function.__code__), [repr(value) for value in values if _is_plain(value)]
-
-
-def _bytecode(code: CodeType) -> Any:
-    """The code of a function, and of those inside it."""
-    inner = [_bytecode(each) for each in code.co_consts if isinstance(each, CodeType)]
-    constants = [repr(value) for value in code.co_consts if _is_plain(value)]
-    return code.co_code.hex(), code.co_names, constants, inner
+    return bytecode(function.__code__), [repr(value) for value in values if _is_plain(value)]
 
 
 def _is_plain(value: Any) -> bool:

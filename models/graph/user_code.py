@@ -26,6 +26,20 @@ def names_in_code(code: CodeType) -> set[str]:
     return set(code.co_names).union(*map(names_in_code, inner))
 
 
+def bytecode(code: CodeType) -> list[Any]:
+    """The code of a function, and of those inside it, described alike in every process."""
+    return [code.co_code.hex(), list(code.co_names), _constant(code.co_consts)]
+
+
+def _constant(value: Any) -> Any:
+    if isinstance(value, CodeType):  # whose `repr` has its address
+        return bytecode(value)
+    if isinstance(value, tuple):
+        return [_constant(each) for each in value]
+    # The order of a set of strings differs between processes.
+    return sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value)
+
+
 def enclosed_values(function: Any) -> list[Any]:
     """Return the values that a function encloses."""
     enclosed = []

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cbook import normalize_kwargs
-from matplotlib.collections import PolyCollection
+from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -181,7 +181,7 @@ class CurveDisplay(Display):
             ax: axes to draw on; None for a new figure.
             line_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the lines of the means.
             fill_kw: keyword arguments for `matplotlib.axes.Axes.fill_between`, of the bands.
-            scatter_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the seeds' dots.
+            scatter_kw: keyword arguments for `matplotlib.axes.Axes.scatter`, of the seeds' dots.
 
         Returns:
             The display itself, with `figure_` and `ax_`.
@@ -263,14 +263,16 @@ def draw_seeds(axis: Axes, x: Any, y: Any, color: str, scatter_kw: Style, **look
         x: horizontal positions.
         y: vertical positions.
         color: of the dots.
-        scatter_kw: keyword arguments of the caller, for `matplotlib.axes.Axes.plot`.
+        scatter_kw: keyword arguments of the caller, for `matplotlib.axes.Axes.scatter`.
         **look: keyword arguments of the display that differ from the usual dots.
     """
     defaults = {
-        "linestyle": "none", "marker": ".", "color": color, "alpha": 0.6, "markersize": 5,
-        "zorder": 2, "label": "_seeds", **look,
+        "marker": ".", "color": color, "alpha": 0.6, "s": 25, "linewidth": 1, "zorder": 2,
+        "label": "_seeds", **look,
     }  # fmt: skip
-    axis.plot(x, y, **styled(Line2D, defaults, scatter_kw))
+    if "c" in (scatter_kw or {}):  # which Matplotlib does not take together with `color`
+        del defaults["color"]
+    axis.scatter(x, y, **styled(PathCollection, defaults, scatter_kw))
 
 
 def _complement(share: Any) -> Any:

@@ -81,7 +81,7 @@ class DifferenceDisplay(Display):
             ax: axes to draw on; None for a new figure.
             errorbar_kw: keyword arguments for `matplotlib.axes.Axes.errorbar`, of the gains.
             line_kw: keyword arguments for `matplotlib.axes.Axes.axvline`, of the line at 0.
-            scatter_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the seeds' dots.
+            scatter_kw: keyword arguments for `matplotlib.axes.Axes.scatter`, of the seeds' dots.
 
         Returns:
             The display itself, with `figure_` and `ax_`.

@@ -23,7 +23,7 @@ TRANSFER = "transfer"
 RATES = (0.2, 0.35, 0.5)
 STRENGTHS = (1e-5, 1e-4, 1e-3)
 NORMS = (1.0, 2.0, 3.0)
-"""Srivastava et al. 2014, Appendix A.3, use 3 to 4; the units of small nets hardly reach that."""
+"""Srivastava et al. 2014, Appendix A.3, use 3 to 4; units of small networks hardly reach that."""
 
 _COPIES = 4
 

@@ -26,8 +26,8 @@ from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 PLACEMENT_RATES = {"input": 0.2, "convolutional": 0.25, "recurrent": 0.25, "hidden": 0.5}
-"""Rates of the convolutional net of Srivastava et al. 2014, Section 6.1.2, except for its input:
-0.2 instead of 0.1, as the paper advises in Appendix A.4."""
+"""Rates of the convolutional network of Srivastava et al. 2014, Section 6.1.2, except for its
+input: 0.2 instead of 0.1, as the paper advises in Appendix A.4."""
 
 PLAIN, SPATIAL = "Dropout", "SpatialDropout2D"
 

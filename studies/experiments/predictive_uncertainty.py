@@ -1,4 +1,4 @@
-"""How well predictors know their own errors: single nets, dropout averages, ensembles."""
+"""How well predictors know their own errors: single networks, dropout averages, ensembles."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from dropout_zoo.training.objective import Objective
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 _ENSEMBLE_MEMBERS = "other members of the ensembles"
-"""Name of the setting that trains them; their first member is the net without dropout."""
+"""Name of the setting that trains them; their first member is the network without dropout."""
 
 
 def plan_predictive_uncertainty(
@@ -67,7 +67,7 @@ def plan_predictive_uncertainty(
         rates: what is compared with no dropout; see `learning_curves`.
         sites: where a single rate applies; see `learning_curves`.
         samples: number of passes with dropout on that are averaged.
-        ensemble_size: number of nets in an ensemble; no two ensembles share a net. 1 for no
+        ensemble_size: number of networks in an ensemble; no two ensembles share a network. 1 for no
             ensemble.
         examples: number of test examples on which the predictors are measured; all where there
             are fewer.
@@ -143,7 +143,7 @@ def predictive_uncertainty() -> None:
         The result, with the factors ``corruption``, ``severity`` and ``predictor``. Measured are
         ``corrupted_accuracy``, ``corrupted_loss``, ``ece`` (the objective), ``entropy`` and
         ``mutual_information`` (means over the examples, in nats; the latter NaN where a predictor
-        is a single pass of a single net).
+        is a single pass of a single network).
 
     Example:
         >>> from dropout_zoo.studies import predictive_uncertainty
@@ -163,7 +163,7 @@ class _Measurement:
     Attributes:
         levels: levels by corruption.
         samples: number of passes with dropout on.
-        ensemble_size: number of nets in an ensemble.
+        ensemble_size: number of networks in an ensemble.
         x: test inputs.
         y: their classes.
     """
@@ -262,7 +262,7 @@ def _averaged(members: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _other_members(seeds: Sequence[int], ensemble_size: int) -> dict[int, list[int]]:
-    """By seed, the seeds of the other members of its ensemble; no two ensembles share a net."""
+    """By seed, the seeds of the other members of its ensemble; no two ensembles share a network."""
     start, each = max(seeds) + 1, ensemble_size - 1
     return {
         seed: list(range(start + place * each, start + (place + 1) * each))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from dropout_zoo.models.wording import first_few
 from dropout_zoo.training.data.array_checks import Array
 
 _SHOWN = 5
@@ -60,8 +61,7 @@ def missing_classes(
 
 
 def _listed(chosen: Array, class_names: Sequence[str] | None) -> str:
-    indices = np.flatnonzero(chosen)
-    names = [str(i) if class_names is None else class_names[i] for i in indices[:_SHOWN]]
-    more = f" and {len(indices) - _SHOWN} more" if len(indices) > _SHOWN else ""
-    listed = ", ".join(names) + more
+    indices = np.flatnonzero(chosen).tolist()
+    names = [str(i) if class_names is None else class_names[i] for i in indices]
+    listed = first_few(names, _SHOWN)
     return f"Class {listed} has" if len(indices) == 1 else f"Classes {listed} have"

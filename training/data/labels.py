@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dropout_zoo.models.wording import first_few
 from dropout_zoo.training.data.array_checks import (
     IF_QUANTITIES,
     Array,
@@ -18,6 +19,7 @@ from dropout_zoo.training.defaults import Task
 
 MAX_INTEGER_CLASSES = 100
 LONGEST_LABEL = 1000
+_SHOWN = 5  # labels in a message
 
 
 class Targets(NamedTuple):
@@ -240,7 +242,8 @@ def _check_known(names: list[str], labels: list[Array], train_values: Array) -> 
         if len(unknown):
             raise DataError(
                 f"{name}: expected only labels that occur in training ({names[0]}), received "
-                f"{_listed(unknown)}; a model cannot learn a class that it never sees"
+                f"{first_few(list(map(str, unknown)), _SHOWN)}; a model cannot learn a class that "
+                "it never sees"
             )
 
 
@@ -253,7 +256,8 @@ def _encode(
         missing = [value for value in text if value not in class_names]
         if missing:
             raise DataError(
-                f"{name}: expected labels from class_names, received {_listed(np.array(missing))}"
+                f"{name}: expected labels from class_names, received "
+                f"{first_few(list(map(str, missing)), _SHOWN)}"
             )
         order = np.array([list(class_names).index(value) for value in text], dtype=np.int32)
     encoded = tuple(order[np.searchsorted(train_values, y)] for y in labels)
@@ -282,8 +286,3 @@ def _count_classes(
             f"{sum(map(len, labels))} examples; {IF_QUANTITIES}"
         )
     return largest + 1
-
-
-def _listed(values: Array) -> str:
-    shown = ", ".join(str(value) for value in values[:5])
-    return shown + (f" and {len(values) - 5} more" if len(values) > 5 else "")

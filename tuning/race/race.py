@@ -51,9 +51,9 @@ class RaceSettings:
             None to train every seed on the given split.
         same_examples: whether all training runs on a split see the same training examples, which
             is not so where they come from a source with random augmentation.
-        rival: name of the best setting without dropout, if finalists are also compared with it
-            because it has other hyperparameters than the control. The error probability is then
-            divided between the two comparisons.
+        tuned_control: name of the best setting without dropout, if finalists are also compared
+            with it because it has other hyperparameters than the control. The error probability is
+            then divided between the two comparisons.
     """
 
     control: str
@@ -61,7 +61,7 @@ class RaceSettings:
     num_seeds: int
     validation_ratio: float | None
     same_examples: bool = True
-    rival: str | None = None
+    tuned_control: str | None = None
 
     def members(self, name: str, setting: Setting, numbers: Iterable[int]) -> list[Member]:
         """Return the training runs of a setting.
@@ -98,16 +98,16 @@ class RaceSettings:
 
     def is_control(self, name: str) -> bool:
         """Return whether a setting is one that finalists are compared with."""
-        return name in (self.control, self.rival)
+        return name in (self.control, self.tuned_control)
 
-    def against_rival(self) -> RaceSettings:
-        """Return the comparison with the rival in place of the control."""
-        assert self.rival is not None
-        return replace(self, control=self.rival)
+    def against_tuned_control(self) -> RaceSettings:
+        """Return the comparison with the tuned control in place of the control."""
+        assert self.tuned_control is not None
+        return replace(self, control=self.tuned_control)
 
-    def with_rival(self) -> RaceSettings:
-        """Return the settings of a race that has a rival."""
-        return replace(self, rival=f"{self.control}, tuned")
+    def with_tuned_control(self) -> RaceSettings:
+        """Return the settings of a race that has a tuned control."""
+        return replace(self, tuned_control=f"{self.control}, tuned")
 
 
 def run_race(
@@ -237,7 +237,7 @@ def gains(
     seeds = differences.shape[-1]
     looks = sorted({*race.looks, seeds})
     alpha = alpha_of_look(looks, looks.index(seeds)) / (
-        len(others) * (1 + (race.rival is not None))
+        len(others) * (1 + (race.tuned_control is not None))
     )
     estimate = (
         paired_estimate(differences)

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from dropout_zoo.models.guidance import SEARCHED_RATES
-from dropout_zoo.models.wording import count_of, two_digits
+from dropout_zoo.models.wording import count_of, rounded
 from dropout_zoo.studies.metric_names import rate_text
+from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL
 from dropout_zoo.studies.site_groups import AS_GIVEN
 from dropout_zoo.studies.training_ends import TOLERATED_SHARE, not_ended_sentence, share_not_ended
 from dropout_zoo.training.members import TrainedMember
@@ -107,7 +108,7 @@ def answer(
             text = f"Best so far: {described_best(best, race, objective)}"
         kind = NOT_ENDED
         shares = {_described(s, of_setting, race): share for s, share in not_ended.items()}
-        settings = len(of_setting) + (race.rival is not None)  # which is compared later
+        settings = len(of_setting) + (race.tuned_control is not None)  # which is compared later
         sentences.append(not_ended_sentence(shares, settings, {max_epochs}))
     sentences += [f"{text}.", *doubts]
     if dropped := [told for setting, told in failures.items() if setting != race.control]:
@@ -189,7 +190,7 @@ def _compared(
                 NO_DIFFERENCE,
                 f"Best: {label} ({measured}), on a single seed, so not conclusive",
             )
-        gain = f"{two_digits(best['gain'])} better than {race.control}"
+        gain = f"{rounded(best['gain'])} better than {race.control}"
         return (
             NO_DIFFERENCE,
             f"Best: {label} ({measured}), {gain} on a single seed, so not conclusive",
@@ -197,23 +198,23 @@ def _compared(
     on = f"{seeds} seeds on {_splits(race, seeds)}"
     if best["low"] > 0:
         return GAIN, (
-            f"Best: {label} ({measured}), {two_digits(best['gain'])} better than {race.control} "
+            f"Best: {label} ({measured}), {rounded(best['gain'])} better than {race.control} "
             f"({interval_text(best)}; {on})"
         )
     harmed = bool((others["high"] < 0).all())
-    rival = (others if harmed else others[others["high"] >= 0]).iloc[0]
-    rates = _label(rival, str(rival.name), race.control)
+    other = (others if harmed else others[others["high"] >= 0]).iloc[0]
+    rates = _label(other, str(other.name), race.control)
     if harmed:
         return HARM, (
             f"Best: {race.control} ({objective.name} {by_name.loc[race.control, 'mean']:.4g}, mean "
             f"of {seeds} seeds); the best rates that were tried, {rates}, are "
-            f"{two_digits(-rival['gain'])} worse ({interval_text(rival, sign=-1)}; {on})"
+            f"{rounded(-other['gain'])} worse ({interval_text(other, sign=-1)}; {on})"
         )
-    comma = "," if rival.name == AS_GIVEN else ""
+    comma = "," if other.name == AS_GIVEN else ""
     if (others["low"] == others["high"]).all():
         return NO_DIFFERENCE, (
             f"No difference: every run of every setting has the same {objective.name}, "
-            f"{rival['mean']:.4g} ({on})"
+            f"{other['mean']:.4g} ({on})"
             + ("" if objective.name == "val_loss" else "; try the objective val_loss")
         )
     of_control = float(by_name.loc[race.control, "mean"])
@@ -221,9 +222,9 @@ def _compared(
     ruled_out = largest < objective.largest_gain(over=of_control)
     return NO_DIFFERENCE, (
         f"No reliable difference: {rates}{comma} compared with {race.control}, {objective.name} "
-        f"{rival['mean']:.4g} compared with {of_control:.4g}, gain "
-        f"{two_digits(rival['gain'])} ({interval_text(rival)} includes 0; {on})"
-        + (f". A gain above {two_digits(largest)} is ruled out" if ruled_out else "")
+        f"{other['mean']:.4g} compared with {of_control:.4g}, gain "
+        f"{rounded(other['gain'])} ({interval_text(other)} includes 0; {on})"
+        + (f". A gain above {rounded(largest)} is ruled out" if ruled_out else "")
     )
 
 
@@ -284,7 +285,7 @@ def _rates(row: pd.Series) -> dict[str, float]:
 def interval_text(row: Mapping[str, float] | pd.Series[float], sign: int = 1) -> str:
     """Return the interval of a gain as text; that of a loss with a sign of -1."""
     low, high = sorted((sign * row["low"], sign * row["high"]))
-    return f"95% CI {two_digits(low)} to {two_digits(high)}"
+    return f"{100 * DEFAULT_LEVEL:.3g}% CI {rounded(low)} to {rounded(high)}"
 
 
 def _splits(race: RaceSettings, num_seeds: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from dropout_zoo.models.wording import two_digits
+from dropout_zoo.models.wording import rounded
 from dropout_zoo.studies.control_names import without_dropout
 from dropout_zoo.studies.training_ends import TOLERATED_SHARE, share_not_ended
 from dropout_zoo.training.objective import Objective
@@ -50,7 +50,7 @@ def with_hyperparameters(found: Answer, records: Sequence[TrainingRecord]) -> An
     return replace(found, hyperparameters=values, sentence=sentence)
 
 
-def without_rival(
+def without_tuned_control(
     table: pd.DataFrame, records: Sequence[TrainingRecord], race: RaceSettings
 ) -> tuple[pd.DataFrame, list[TrainingRecord]]:
     """Return the part of a race that is about dropout alone.
@@ -64,12 +64,12 @@ def without_rival(
         Both without the best setting without dropout that has other hyperparameters.
     """
     return (
-        table[table["setting"] != race.rival].reset_index(drop=True),
-        [each for each in records if each.setting != race.rival],
+        table[table["setting"] != race.tuned_control].reset_index(drop=True),
+        [each for each in records if each.setting != race.tuned_control],
     )
 
 
-def compared_with_rival(
+def compared_with_tuned_control(
     found: Answer,
     table: pd.DataFrame,
     records: Sequence[TrainingRecord],
@@ -92,28 +92,33 @@ def compared_with_rival(
         The answer with another sentence. It recommends the best setting without dropout where that
         is reliably better, or has the best mean and dropout has no reliable gain.
     """
-    rival = race.rival
-    if rival is None:
+    tuned_control = race.tuned_control
+    if tuned_control is None:
         return found
     without = without_dropout(race.control)
     rows = table.set_index("setting")
-    failed = [each for each in records if each.setting == rival and rival not in rows.index]
+    compared = tuned_control in rows.index
+    failed = [each for each in records if each.setting == tuned_control and not compared]
     if failed:
         values = describe_hyperparameters(failed[0].result.member.hyperparameters)
         lost = f"Not compared: the best setting {without}, {values}, which failed."
         return replace(found, sentence=f"{found.sentence} {lost}")
     names = [each for each in rows.index if not race.is_control(each)]
-    if found.kind not in (*_CLAIMS, NOT_ENDED) or rival not in rows.index or not names:
+    if found.kind not in (*_CLAIMS, NOT_ENDED) or not compared or not names:
         return found
-    runs = {name: [e.result for e in records if e.setting == name] for name in (rival, names[0])}
-    setting = Setting.of(runs[rival][0])
+    runs = {
+        name: [e.result for e in records if e.setting == name] for name in (tuned_control, names[0])
+    }
+    setting = Setting.of(runs[tuned_control][0])
     what = (
         f"The best setting {without} that the search found, "
         f"{describe_hyperparameters(setting.hyperparameters)} "
-        f"({measured_text(rows.loc[rival], objective)})"
+        f"({measured_text(rows.loc[tuned_control], objective)})"
     )
-    better = objective.is_better(rows.loc[rival, "mean"], than=rows.loc[found.setting, "mean"])
-    best = Answer(found.kind, rival, setting.rates, found.sentence, setting.hyperparameters)
+    better = objective.is_better(
+        rows.loc[tuned_control, "mean"], than=rows.loc[found.setting, "mean"]
+    )
+    best = Answer(found.kind, tuned_control, setting.rates, found.sentence, setting.hyperparameters)
     if found.kind == NOT_ENDED:
         if not better:
             return found
@@ -121,10 +126,13 @@ def compared_with_rival(
         row = table[table["setting"] == found.setting].iloc[0]
         told = _best_so_far(found, described_best(row, race, objective), what, shared)
         return replace(best, sentence=told)
-    if share_not_ended([length_of(each) for each in runs[rival]], max_epochs) > TOLERATED_SHARE:
+    if (
+        share_not_ended([length_of(each) for each in runs[tuned_control]], max_epochs)
+        > TOLERATED_SHARE
+    ):
         return replace(found, sentence=f"{found.sentence} {what}, was not trained to the end.")
     scores = {name: [each.score for each in results] for name, results in runs.items()}
-    row = gains(scores, race.against_rival(), objective)[names[0]]
+    row = gains(scores, race.against_tuned_control(), objective)[names[0]]
     if math.isnan(row["low"]):
         return found
     if better and (found.kind != GAIN or row["high"] < 0):
@@ -134,17 +142,18 @@ def compared_with_rival(
 
 
 def _best_so_far(
-    found: Answer, finalist_or_control: str, rival: str, values: Mapping[str, Any]
+    found: Answer, finalist_or_control: str, tuned_control: str, values: Mapping[str, Any]
 ) -> str:
-    """The sentence about settings that were not trained to the end, where the rival is the best."""
+    """The sentence about settings that were not trained to the end, the tuned control the best."""
     best = f"Best so far: {finalist_or_control}."
     if best not in found.sentence:  # no better than chance
-        return f"{found.sentence} {rival}, has a better mean so far."
+        return f"{found.sentence} {tuned_control}, has a better mean so far."
     text = found.sentence.removesuffix(_hyperparameters_text(found.hyperparameters))
     return text.replace(
         best,
-        f"Best so far: {rival[0].lower()}{rival[1:]}. The best with the hyperparameters of the "
-        f"finalist, {describe_hyperparameters(values)}: {finalist_or_control}.",
+        f"Best so far: {tuned_control[0].lower()}{tuned_control[1:]}. The best with the "
+        f"hyperparameters of the finalist, {describe_hyperparameters(values)}: "
+        f"{finalist_or_control}.",
     )
 
 
@@ -154,7 +163,7 @@ def _hyperparameters_text(values: Mapping[str, Any]) -> str:
 
 def _difference(row: Mapping[str, float]) -> str:
     """How the best setting without dropout compares with the finalist."""
-    gain = two_digits(abs(row["gain"]) if row["low"] > 0 or row["high"] < 0 else row["gain"])
+    gain = rounded(abs(row["gain"]) if row["low"] > 0 or row["high"] < 0 else row["gain"])
     if row["low"] > 0:
         return f"is {gain} worse than the finalist ({interval_text(row)})"
     if row["high"] < 0:

@@ -53,7 +53,7 @@ class RatesDisplay(Display):
         ...     trials=trials, panels={"dropout": ["dropout"]}, controls={"no dropout": 0.33},
         ...     race=DifferenceDisplay(gains=gains, pairs=gains[:0], label="gain"),
         ...     best_rates={"dropout": 0.2}, objective=Objective("val_loss", "min"),
-        ... ).plot(scatter_kw={"markersize": 8})
+        ... ).plot(scatter_kw={"s": 64})
         >>> display.ax_.get_ylabel()
         'val_loss at the best epoch, one seed'
     """
@@ -135,7 +135,7 @@ class RatesDisplay(Display):
             ax: axes to draw on, one for each site and one for the race, if there was one; None for
                 a new figure.
             line_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the line of means.
-            scatter_kw: keyword arguments for `matplotlib.axes.Axes.plot`, of the trials' dots.
+            scatter_kw: keyword arguments for `matplotlib.axes.Axes.scatter`, of the trials' dots.
 
         Returns:
             The display itself, with `figure_` and `axes_`.
@@ -201,7 +201,7 @@ class RatesDisplay(Display):
 
     def _draw_trials(self, axis: Axes, name: str, scatter_kw: Style) -> None:
         """Draw a dot for each trial and, where trials have controls of their own, for these."""
-        trials, dot = self.trials, {"marker": "o", "markersize": 4}
+        trials, dot = self.trials, {"marker": "o", "s": 16}
         if not self.hyperparameters:
             draw_seeds(axis, trials[name], trials["score"], GRAY, scatter_kw, label="trial", **dot)
             return
@@ -215,7 +215,7 @@ class RatesDisplay(Display):
             axis.plot([0, rate], scores, color=GRAY, linewidth=0.7, zorder=1, label="_pair")
         for part, look in (
             (trials[~at_zero], {"label": "trial"}),
-            (controls, {"label": "its control, connected with it", "markerfacecolor": "white"}),
+            (controls, {"label": "its control, connected with it", "facecolor": "white"}),
         ):
             draw_seeds(axis, part[name], part["score"], GRAY, scatter_kw, **dot, **look)
 

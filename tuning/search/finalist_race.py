@@ -58,10 +58,10 @@ class FinalistRace:
             control = search.without(finalist)
             self.arms = {search.control: control, name: finalist}
             self.plan = search.race
-            rival = found.rival
-            if rival is not None and rival != control:
-                self.plan = search.race.with_rival()
-                self.arms[str(self.plan.rival)] = rival
+            tuned_control = found.tuned_control
+            if tuned_control is not None and tuned_control != control:
+                self.plan = search.race.with_tuned_control()
+                self.arms[str(self.plan.tuned_control)] = tuned_control
             self.records = [*self._raced({}, found), *failed]
             lost = {each.setting for each in self.records if each.result.status != "completed"}
             if name not in lost or search.control in lost:
@@ -90,10 +90,10 @@ class FinalistRace:
         arms = [search.control, *others[: search.settings.num_finalists]]
         results = [each.result for each in finished]
         raced = first_seeds(arms, self.plan, results)
-        rival = str(self.plan.rival)
-        with_rival = first_seeds([*arms, rival], self.plan, results)
-        if len(with_rival) * len(arms) == len(raced) * (len(arms) + 1):  # it has kept pace
-            arms, raced = [*arms, rival], with_rival
+        tuned_control = str(self.plan.tuned_control)
+        with_tuned_control = first_seeds([*arms, tuned_control], self.plan, results)
+        if len(with_tuned_control) * len(arms) == len(raced) * (len(arms) + 1):  # it has kept pace
+            arms, raced = [*arms, tuned_control], with_tuned_control
         if len(raced) >= MIN_SEEDS * len(arms):
             self.records = raced + [
                 each._replace(role="finalist") for each in finished if each.setting in failed

@@ -33,7 +33,7 @@ class FinalistSearch:
         records: the training runs of controls, trials and screening; none until there are
             finalists.
         candidates: the finalists by name, and after them the settings that may replace them.
-        rival: the best setting without dropout; None where the model is given.
+        tuned_control: the best setting without dropout; None where the model is given.
     """
 
     def __init__(self, search: Search, folder: RunDirectory, trainer: RecordingTrainer) -> None:
@@ -42,7 +42,7 @@ class FinalistSearch:
         self.trainer = trainer
         self.records: list[TrainingRecord] = []
         self.candidates: Mapping[str, Setting] = {}
-        self.rival: Setting | None = None
+        self.tuned_control: Setting | None = None
         # The setting of the best trial, and the rates that were tried with its hyperparameters;
         # None where no rates were tried beyond the range.
         self._extended: tuple[Setting, SearchSpace] | None = None
@@ -67,7 +67,7 @@ class FinalistSearch:
             excluded=search.is_without,
         )
         if search.joint is not None:  # as many settings without dropout as with it are screened
-            rivals, more = screen(
+            tuned_controls, more = screen(
                 searched,
                 1,
                 search.objective,
@@ -77,7 +77,7 @@ class FinalistSearch:
                 given=None,
                 excluded=lambda setting: not search.is_without(setting),
             )
-            self.rival = next(iter(rivals.values()), None)
+            self.tuned_control = next(iter(tuned_controls.values()), None)
             screened += more
         self.records = searched + screened
         # The race takes longest, and the trials can be inspected meanwhile.

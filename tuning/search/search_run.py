@@ -39,9 +39,9 @@ from dropout_zoo.tuning.records.trial_tables import curves_table, scores_table
 from dropout_zoo.tuning.results import run_files
 from dropout_zoo.tuning.results.answer import Answer, answer, describe_rates, out_of_time
 from dropout_zoo.tuning.results.joint_answer import (
-    compared_with_rival,
+    compared_with_tuned_control,
     with_hyperparameters,
-    without_rival,
+    without_tuned_control,
 )
 from dropout_zoo.tuning.results.result import TuningResult
 from dropout_zoo.tuning.search.audit_errors import audit_errors
@@ -272,7 +272,7 @@ class _Run:
             return table, with_hyperparameters(found, searched)
         epochs = search.settings.training.epochs
         table = comparison_table(raced, plan, search.objective)
-        compared, records = without_rival(table, raced, plan)
+        compared, records = without_tuned_control(table, raced, plan)
         if compared.empty:  # finalist and control have failed
             compared, records = table, raced
         finalist = Setting.of(records[0].result)  # the control has its hyperparameters
@@ -293,7 +293,7 @@ class _Run:
             budget=ended_by,
         )
         found = with_hyperparameters(found, records)
-        return table, compared_with_rival(
+        return table, compared_with_tuned_control(
             found, table, raced, plan, search.objective, max_epochs=epochs
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from dropout_zoo.models.auditing.report import SEVERITIES, Finding
+from dropout_zoo.models.wording import first_few
 
 
 class Fault(NamedTuple):
@@ -32,8 +33,7 @@ _MANY = 3  # of more paths than this, only the first are listed
 
 def list_paths(paths: Sequence[str]) -> str:
     """Paths for a message: the first few, and how many more there are."""
-    shown = ", ".join(map(repr, paths[:_MANY]))
-    return shown if len(paths) <= _MANY else f"{shown} and {len(paths) - _MANY} more"
+    return first_few([repr(path) for path in paths], _MANY)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from nets import split_settings
+from stock_fit import member_rates
 
 from dropout_zoo.models import (
     audit,
@@ -20,7 +21,6 @@ from dropout_zoo.models.architectures.transformer_encoder import stochastic_dept
 from dropout_zoo.training import Dataset, Member, MemberTrainer, load_dataset, train_members
 from dropout_zoo.training.engine.eligibility import why_only_model_fit
 from dropout_zoo.training.engine.keras_fit import fit_member
-from dropout_zoo.training.members import member_rates
 from dropout_zoo.tuning.space import search_space
 
 SMALL_BLOCKS = {"hidden_dim": 8, "num_layers": 2, "num_heads": 2, "intermediate_dim": 12}

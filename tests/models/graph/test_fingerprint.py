@@ -6,7 +6,7 @@ from keras import layers
 
 from dropout_zoo.models import build_cnn, build_mlp, list_models, model_entry
 from dropout_zoo.models.graph.changed_rates import with_rates
-from dropout_zoo.models.graph.fingerprint import model_fingerprint
+from dropout_zoo.models.graph.fingerprint import function_fingerprint, model_fingerprint
 
 
 def branches(wired):
@@ -96,3 +96,12 @@ def test_subclassed_models_differ_by_configuration_attributes_and_code():
     models = [Scaled(), Scaled(2.0), Shifted()]
     assert len({model_fingerprint(model) for model in models}) == 3
     assert model_fingerprint(Scaled()) == model_fingerprint(models[0])
+
+
+def test_the_constants_of_a_set_are_part_of_the_code():
+    one, same, other = (
+        eval(f"lambda member: [] if member in {{{names}}} else None")
+        for names in ("'a', 'b'", "'b', 'a'", "'a', 'c'")
+    )
+    assert function_fingerprint(one) == function_fingerprint(same)
+    assert function_fingerprint(one) != function_fingerprint(other)

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from stock_fit import member_rates
 
 from dropout_zoo.models import (
     ConcreteDropout,
@@ -24,7 +25,6 @@ from dropout_zoo.training import Member, MemberTrainer, TrainSettings, train_mem
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.engine.eligibility import why_only_model_fit
 from dropout_zoo.training.engine.keras_fit import fit_member
-from dropout_zoo.training.members import member_rates
 from dropout_zoo.tuning.space import search_space
 
 CHECKS = Path(__file__).parents[2] / "dropout_family_checks.py"

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 
 from dropout_zoo import studies, tuning
@@ -56,7 +57,7 @@ MADE = {
 STYLES = {
     "line_kw": {"lw": 7.0},
     "fill_kw": {"alpha": 0.5},
-    "scatter_kw": {"marker": "x", "c": "red"},
+    "scatter_kw": {"s": 81, "c": "#ff0000"},
     "errorbar_kw": {"ms": 11},
     "bar_kw": {"hatch": "||"},
     "im_kw": {"cmap": "gray"},
@@ -107,11 +108,12 @@ def artists(display):
     for axis in display.axes_:
         for line in axis.get_lines():
             found["line_kw"].append({"lw": line.get_linewidth()})
-            look = {"marker": line.get_marker(), "c": line.get_color()}
-            found["scatter_kw"].append(look)
             found["errorbar_kw"].append({"ms": line.get_markersize()})
         for each in axis.collections:
             found["fill_kw"].append({"alpha": each.get_alpha()})
+            if isinstance(each, PathCollection) and len(each.get_facecolor()):
+                look = {"s": each.get_sizes()[0], "c": to_hex(each.get_facecolor()[0])}
+                found["scatter_kw"].append(look)
         for each in axis.patches:
             found["bar_kw"].append({"hatch": each.get_hatch()})
             found["stairs_kw"].append({"lw": each.get_linewidth()})

@@ -66,7 +66,8 @@ def test_the_rate_curve_shows_mean_seeds_training_and_optimum(sweep):
     mean = scores.groupby("rate")["val_loss"].mean()
     np.testing.assert_allclose(drawn["validation"].get_xdata(), [0.0, 0.3, 0.95])
     np.testing.assert_allclose(drawn["validation"].get_ydata(), mean)
-    np.testing.assert_allclose(sorted(drawn["_seeds"].get_ydata()), sorted(scores["val_loss"]))
+    [dots] = [each for each in axis.collections if each.get_label() == "_seeds"]
+    np.testing.assert_allclose(sorted(dots.get_offsets()[:, 1]), sorted(scores["val_loss"]))
     training = drawn["training, dropout off"]
     np.testing.assert_allclose(training.get_ydata(), scores.groupby("rate")["train_loss"].mean())
     assert training.get_linestyle() == ":"

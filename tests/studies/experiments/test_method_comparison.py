@@ -183,9 +183,9 @@ def test_the_differences_are_drawn_with_intervals_seeds_and_names(race):
         assert segment[:, 0] == pytest.approx([100 * row.low, 100 * row.high])
         hollow = bar.lines[0].get_markerfacecolor() == "white"
         assert hollow == (row.low <= 0 <= row.high)
-        [dots] = [li for li in axis.get_lines() if li.get_label() == f"_{row.setting}: seeds"]
-        assert np.mean(dots.get_xdata()) == pytest.approx(100 * row.gain)
-        assert len(dots.get_xdata()) == 3
+        [dots] = [each for each in axis.collections if each.get_label() == f"_{row.setting}: seeds"]
+        assert np.mean(dots.get_offsets()[:, 0]) == pytest.approx(100 * row.gain)
+        assert len(dots.get_offsets()) == 3
     assert axis.get_xlabel() == (
         "gain over no method (validation error, percentage points, right is better)"
     )

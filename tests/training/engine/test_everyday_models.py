@@ -17,12 +17,12 @@ from everyday_models import (
     variational_autoencoder,
 )
 from everyday_texts import TEXTS, sentences, wide_and_deep
+from stock_fit import member_rates
 
 from dropout_zoo.training import Member, MemberTrainer, TrainSettings, as_dataset
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.engine.eligibility import own_training_code, why_only_model_fit
 from dropout_zoo.training.engine.keras_fit import fit_member
-from dropout_zoo.training.members import member_rates
 
 FIRST = (subclassed,)
 """The others take long, and go through the same code but for their layers."""

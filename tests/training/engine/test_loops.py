@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras import layers, optimizers
 from nets import split_settings
 from scipy import stats
+from stock_fit import member_rates
 
 from dropout_zoo.models import build_cnn, build_mlp, with_runtime_rates
 from dropout_zoo.models.graph.model_graph import flat_layers
@@ -21,7 +22,6 @@ from dropout_zoo.training.engine.eligibility import why_only_model_fit
 from dropout_zoo.training.engine.keras_fit import fit_member
 from dropout_zoo.training.engine.tensorflow.fused_update import FUSED, fused, gains_from_fusion
 from dropout_zoo.training.engine.tensorflow.threads import prepare_threads
-from dropout_zoo.training.members import member_rates
 
 SETTINGS = {"epochs": 3, "batch_size": 32, "update": "keras"}
 MLP = {"units": (16, 8), "hidden_rates": (0.5, 0.3)}

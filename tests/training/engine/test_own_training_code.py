@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from stock_fit import member_rates
 
 from dropout_zoo.training import Member, MemberTrainer, TrainSettings, as_dataset
 from dropout_zoo.training.engine.base import EngineOptions
 from dropout_zoo.training.engine.keras_fit import FitEngine, fit_member
 from dropout_zoo.training.engine.selection import start_engine
 from dropout_zoo.training.engine.tensorflow.loops import LoopEngine
-from dropout_zoo.training.members import member_rates
 
 random = np.random.default_rng(0)
 X = random.normal(size=(60, 6))

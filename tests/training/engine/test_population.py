@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 from everyday_models import features_by_name, multi_task
 from keras import layers, optimizers
+from stock_fit import member_rates
 
 from dropout_zoo.models import build_cnn, build_mlp, with_runtime_rates
 from dropout_zoo.training import (
@@ -33,7 +34,6 @@ from dropout_zoo.training.engine import eligibility
 from dropout_zoo.training.engine.eligibility import why_only_model_fit
 from dropout_zoo.training.engine.interrupts import OutOfTimeError, TimeLimit
 from dropout_zoo.training.engine.keras_fit import fit_member
-from dropout_zoo.training.members import member_rates
 
 SETTINGS = {"epochs": 3, "batch_size": 32}
 MLP = {"units": (16, 8), "hidden_rates": (0.5, 0.3)}

@@ -24,15 +24,15 @@ from dropout_zoo.tuning.race.race import RaceSettings, comparison_table, run_rac
 from dropout_zoo.tuning.records.recording import RecordingTrainer
 from dropout_zoo.tuning.results.answer import answer
 from dropout_zoo.tuning.results.joint_answer import (
-    compared_with_rival,
+    compared_with_tuned_control,
     with_hyperparameters,
-    without_rival,
+    without_tuned_control,
 )
 from dropout_zoo.tuning.search.search import Search, TuningSettings
 from dropout_zoo.tuning.setting import Setting
 
 QUICK = {"rates": [0.2, 0.5], "epochs": 2, "max_trials": 3, "num_seeds": 3, "progress": False}
-RIVAL = "no dropout, tuned"
+TUNED_CONTROL = "no dropout, tuned"
 QUICK |= {"seed": 5}  # trials of both structures, and a tuned control with other hyperparameters
 
 
@@ -52,6 +52,11 @@ def build(hp):
         hidden.append(layers.Dense(hp.Choice(f"units_{number}", [8, 16]), "relu"))
         hidden.append(layers.Dropout(hp.Float(f"rate_{number}", 0.1, 0.5)))
     return compiled(hidden, hp.Float("learning_rate", 1e-3, 1e-1, sampling="log"))
+
+
+def dots_of(axis):
+    """The horizontal positions of the dots drawn, by label."""
+    return {each.get_label(): each.get_offsets()[:, 0].tolist() for each in axis.collections}
 
 
 def search(function, data, **settings):
@@ -192,9 +197,9 @@ def test_the_line_connects_trials_with_the_same_hyperparameters():
     drawn = {line.get_label(): line for line in display.axes_[0].get_lines()}
     line = drawn["trials that differ in this rate alone"]
     assert line.get_xydata().tolist() == [[0.0, 0.2], [0.2, 0.1]]
-    assert sorted(drawn["trial"].get_xdata()) == [0.2, 0.3]
-    controls = drawn["its control, connected with it"]
-    assert controls.get_xdata().tolist() == [0.0, 0.0]
+    dots = dots_of(display.axes_[0])
+    assert sorted(dots["trial"]) == [0.2, 0.3]
+    assert dots["its control, connected with it"] == [0.0, 0.0]
     plt.close(display.figure_)
 
 
@@ -218,10 +223,10 @@ def test_the_plot_of_a_race_shows_the_tuned_control_and_no_recommended_rate_of_z
         drawn[rate] = {line.get_label() for line in of_site.get_lines()}
         plt.close(display.figure_)
     assert drawn[0.4] - drawn[0.0] == {"recommended rate"}
-    assert [text.get_text() for text in race.get_yticklabels()] == ["finalist 1", RIVAL]
+    assert [text.get_text() for text in race.get_yticklabels()] == ["finalist 1", TUNED_CONTROL]
     scores = finalists.pivot(index="seed", columns="setting", values="score")
-    dots = {line.get_label(): line.get_xdata() for line in race.get_lines()}[f"_{RIVAL}: seeds"]
-    np.testing.assert_allclose(sorted(dots), sorted(scores[NONE] - scores[RIVAL]))
+    dots = dots_of(race)[f"_{TUNED_CONTROL}: seeds"]
+    np.testing.assert_allclose(sorted(dots), sorted(scores[NONE] - scores[TUNED_CONTROL]))
 
 
 def test_a_function_that_builds_other_models_is_another_search(few_digits):
@@ -408,8 +413,8 @@ def test_the_race_compares_dropout_alone_and_the_tuned_control(result):
     finalist, control = arms.loc["finalist 1", names], arms.loc[NONE, names]
     pd.testing.assert_series_equal(finalist, control, check_names=False)
     assert arms.loc["finalist 1", "dropout"] > 0 and arms.loc[NONE, "dropout"] == 0
-    assert arms.loc[RIVAL, "dropout"] == 0
-    assert not arms.loc[RIVAL, names].equals(control)
+    assert arms.loc[TUNED_CONTROL, "dropout"] == 0
+    assert not arms.loc[TUNED_CONTROL, names].equals(control)
     seeds = result.finalists.groupby("setting")["seed"].apply(tuple)
     assert set(seeds) == {(8, 9, 10)}
     assert result.num_runs <= 3 + 3 + (3 + 3) * 2 + 3 * 3
@@ -450,7 +455,8 @@ def test_a_result_is_loaded_as_it_was(result):
     drawn = [display.axes_[0].get_lines() for display in (result.plot(), loaded.plot())]
     for one, other in zip(*drawn, strict=True):
         np.testing.assert_allclose(one.get_xydata(), other.get_xydata())
-    dots = {line.get_label(): list(line.get_xdata()) for line in drawn[0]}
+    dots, of_loaded = (dots_of(each.axes_[0]) for each in (result.plot(), loaded.plot()))
+    assert dots == of_loaded
     assert len(dots["trial"]) == 3 and 0.0 not in dots["trial"]
     assert dots["its control, connected with it"] == [0.0] * 3
 
@@ -541,13 +547,13 @@ def test_a_function_with_hyperparameters_is_tuned_on_the_command_line(tmp_path, 
 
 FINALIST = {"finalist 1": Setting({"hidden": 0.4}, {"units": 8})}
 CONTROL = {NONE: Setting({"hidden": 0.0}, {"units": 8})}
-TUNED = {RIVAL: Setting({"hidden": 0.0}, {"units": 16})}
+TUNED = {TUNED_CONTROL: Setting({"hidden": 0.0}, {"units": 16})}
 
 
 def raced(*, finalist, tuned, seeds=10, **length):
     """The answer of a race in which no dropout has a loss of 0.5, others as given, and its runs."""
-    race = RaceSettings(NONE, 0, seeds, None, rival=RIVAL)
-    losses = {NONE: 0.5, "finalist 1": finalist, RIVAL: tuned}
+    race = RaceSettings(NONE, 0, seeds, None, tuned_control=TUNED_CONTROL)
+    losses = {NONE: 0.5, "finalist 1": finalist, TUNED_CONTROL: tuned}
 
     def train(members):
         results = []
@@ -559,9 +565,13 @@ def raced(*, finalist, tuned, seeds=10, **length):
 
     records = run_race(CONTROL | FINALIST | TUNED, race, LOSS, train)
     table = comparison_table(records, race, LOSS)
-    found = answer(*without_rival(table, records, race), race, LOSS, SPACE, max_epochs=20)
+    found = answer(*without_tuned_control(table, records, race), race, LOSS, SPACE, max_epochs=20)
     found = with_hyperparameters(found, records)
-    return compared_with_rival(found, table, records, race, LOSS, max_epochs=20), table, records
+    return (
+        compared_with_tuned_control(found, table, records, race, LOSS, max_epochs=20),
+        table,
+        records,
+    )
 
 
 def concluded(**arguments):
@@ -580,12 +590,12 @@ def test_the_answer_is_about_dropout_alone_and_the_tuned_control_is_compared():
 
 def test_the_tuned_control_is_recommended_where_it_is_better_than_the_finalist():
     found, _ = concluded(finalist=0.3, tuned=0.2)
-    assert (found.kind, found.setting) == ("gain", RIVAL)
+    assert (found.kind, found.setting) == ("gain", TUNED_CONTROL)
     assert (found.rates, found.hyperparameters) == ({"hidden": 0.0}, {"units": 16})
     assert "is 0.1 better than the finalist" in found.sentence
     assert found.sentence.endswith("It is recommended.")
     found, _ = concluded(finalist=0.7, tuned=0.4)
-    assert (found.kind, found.setting) == ("harm", RIVAL)
+    assert (found.kind, found.setting) == ("harm", TUNED_CONTROL)
     found, _ = concluded(finalist=0.7, tuned=0.6)
     assert (found.kind, found.setting) == ("harm", NONE)
 
@@ -593,7 +603,7 @@ def test_the_tuned_control_is_recommended_where_it_is_better_than_the_finalist()
 def test_the_tuned_control_is_the_best_so_far_where_training_has_not_ended():
     unfinished = {"best_epoch": 20, "epochs": 20}
     found, _ = concluded(finalist=0.3, tuned=0.2, **unfinished)
-    assert (found.kind, found.setting) == ("not trained to the end", RIVAL)
+    assert (found.kind, found.setting) == ("not trained to the end", TUNED_CONTROL)
     assert found.sentence == (
         "Not trained to the end: the best epoch is among the last tenth of 20 epochs in all runs "
         'of "hidden 0.40" and "no dropout". Allow more epochs before relying on this. Best so far: '
@@ -614,7 +624,7 @@ def test_a_race_that_only_the_tuned_control_completes_compares_nothing(few_digit
     def losing(self, members, on_result=None):
         lost = {"status": "diverged", "reason": "the loss is NaN", "score": np.nan}
         results = train(self, members, on_result)
-        failing = {member.label for member in members} - {RIVAL}
+        failing = {member.label for member in members} - {TUNED_CONTROL}
         racing = {NONE, "finalist 1"} <= failing
         return [
             replace(each, **lost) if racing and each.member.label in failing else each
@@ -623,13 +633,13 @@ def test_a_race_that_only_the_tuned_control_completes_compares_nothing(few_digit
 
     monkeypatch.setattr(RecordingTrainer, "train", losing)
     result = tune(build, few_digits, **QUICK | {"num_seeds": 1})
-    assert set(result.finalists["setting"]) == {NONE, "finalist 1", RIVAL}
+    assert set(result.finalists["setting"]) == {NONE, "finalist 1", TUNED_CONTROL}
     assert result.answer == "nothing to compare"
-    assert list(result.comparison["setting"]) == [RIVAL]
+    assert list(result.comparison["setting"]) == [TUNED_CONTROL]
 
 
 def test_without_a_tuned_control_the_error_probability_is_not_divided():
-    assert race_of(10).rival is None
+    assert race_of(10).tuned_control is None
     race = RaceSettings(NONE, 0, 10, None)
 
     def made(member):

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.lib.recfunctions import structured_to_unstructured
 
 from dropout_zoo.models.argument_validation import as_names, did_you_mean
+from dropout_zoo.models.wording import first_few
 from dropout_zoo.training.data.array_checks import (
     Array,
     Columns,
@@ -295,8 +296,7 @@ def _check_column(source: str, name: str, frame: pd.DataFrame) -> None:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - LISTED_COLUMNS} more" if len(names) > LISTED_COLUMNS else ""
-    return ", ".join(names[:LISTED_COLUMNS]) + more
+    return first_few(list(names), LISTED_COLUMNS)
 
 
 def _find_columns(source: str, frame: pd.DataFrame, options: ColumnOptions) -> Columns:

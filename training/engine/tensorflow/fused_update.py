@@ -1,6 +1,6 @@
 """Optimizers that update each variable with one of TensorFlow's fused kernels.
 
-Keras's Adam runs some twenty small operations per variable; in a small net, these take up to a
+Keras's Adam runs some twenty small operations per variable; in a small network, these take up to a
 quarter of a training step. The fused kernels compute the same formulas, but round differently.
 """
 

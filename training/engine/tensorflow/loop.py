@@ -135,8 +135,8 @@ class Loop:
     def _traced(self, step: Callable[[Structure], Any], part: str, batch_size: int) -> Any:
         """Trace a function that makes the steps of one chunk."""
         model, gather = self._model, self.data.gathers(part)
-        # A batch size that is known while tracing saves a small net a tenth of its time, because
-        # the graph need not compute shapes. But the graph then also multiplies by rounded
+        # A batch size that is known while tracing saves a small network a tenth of its time,
+        # because the graph need not compute shapes. But the graph then also multiplies by rounded
         # reciprocals instead of dividing, which changes the last bit. The fused update does that
         # anyway. Evaluation gains nothing that can be measured.
         known = self._fused and part == "train"

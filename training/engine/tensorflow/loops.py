@@ -33,9 +33,9 @@ LoadedData: TypeAlias = InMemoryData | StreamedData
 _SPLITS_LOADED = 2  # splits of the data, besides the given one, that stay in memory
 
 _SLOW_THREADS = (
-    "TensorFlow runs every kernel on several threads, which makes small nets train up to twice as "
-    "slowly; call dropout_zoo.training.prepare_threads() before creating a model or a tensor (in a "
-    "notebook: restart the kernel and call it in the first cell)"
+    "TensorFlow runs every kernel on several threads, which makes small networks train up to twice "
+    "as slowly; call dropout_zoo.training.prepare_threads() before creating a model or a tensor "
+    "(in a notebook: restart the kernel and call it in the first cell)"
 )
 
 
