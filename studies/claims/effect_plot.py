@@ -7,6 +7,7 @@ from textwrap import fill
 import pandas as pd
 
 from dropout_zoo.studies.claims.claim import Claim
+from dropout_zoo.studies.claims.criteria import HIGHER, Criterion, Equality
 from dropout_zoo.studies.claims.outcome import ClaimOutcome
 from dropout_zoo.studies.displays.paired_difference import DifferenceDisplay
 
@@ -19,7 +20,8 @@ def effect_display(claim: Claim, outcome: ClaimOutcome) -> DifferenceDisplay:
         outcome: its outcome, which has effects.
 
     Returns:
-        The display, not yet drawn. Effects to the right of 0 are as the claim states.
+        The display, not yet drawn. Effects to the right of 0 are as the claim states, unless it
+        states that they are 0.
     """
     sign = claim.criterion.direction
     gains, pairs = [], []
@@ -33,4 +35,14 @@ def effect_display(claim: Claim, outcome: ClaimOutcome) -> DifferenceDisplay:
         gains=pd.DataFrame(gains),
         pairs=pd.DataFrame(pairs),
         label=fill(f"{effect.unit}; {side}", 70),
+    )
+
+
+def _reading(criterion: Criterion) -> str:
+    if isinstance(criterion, Equality):
+        return f"0 is as claimed, within {criterion.margin:g}"
+    return (
+        "right is as claimed"
+        if criterion.direction == HIGHER
+        else ("sign reversed, right is as claimed")
     )
