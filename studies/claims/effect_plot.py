@@ -30,19 +30,11 @@ def effect_display(claim: Claim, outcome: ClaimOutcome) -> DifferenceDisplay:
         ends = {"low": min(low, high), "high": max(low, high)}
         gains.append({"setting": effect.label, "control": "", "gain": mean, **ends})
         pairs += [{"setting": effect.label, "gain": sign * value} for value in effect.by_seed]
-    side = "right is as claimed" if sign > 0 else "sign reversed, right is as claimed"
-    return DifferenceDisplay(
-        gains=pd.DataFrame(gains),
-        pairs=pd.DataFrame(pairs),
-        label=fill(f"{effect.unit}; {side}", 70),
-    )
+    label = fill(f"{effect.unit}; {_reading(claim.criterion)}", 70)
+    return DifferenceDisplay(gains=pd.DataFrame(gains), pairs=pd.DataFrame(pairs), label=label)
 
 
 def _reading(criterion: Criterion) -> str:
     if isinstance(criterion, Equality):
         return f"0 is as claimed, within {criterion.margin:g}"
-    return (
-        "right is as claimed"
-        if criterion.direction == HIGHER
-        else ("sign reversed, right is as claimed")
-    )
+    return f"{'' if criterion.direction == HIGHER else 'sign reversed, '}right is as claimed"
