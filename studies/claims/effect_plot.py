@@ -7,6 +7,7 @@ from textwrap import fill
 import pandas as pd
 
 from dropout_zoo.studies.claims.claim import Claim
+from dropout_zoo.studies.claims.criteria import HIGHER, Criterion, Equality
 from dropout_zoo.studies.claims.outcome import ClaimOutcome
 from dropout_zoo.studies.displays.paired_difference import DifferenceDisplay
 
@@ -19,7 +20,8 @@ def effect_display(claim: Claim, outcome: ClaimOutcome) -> DifferenceDisplay:
         outcome: its outcome, which has effects.
 
     Returns:
-        The display, not yet drawn. Effects to the right of 0 are as the claim states.
+        The display, not yet drawn. Effects to the right of 0 are as the claim states, unless it
+        states that they are 0.
     """
     sign = claim.criterion.direction
     gains, pairs = [], []
@@ -28,9 +30,11 @@ def effect_display(claim: Claim, outcome: ClaimOutcome) -> DifferenceDisplay:
         ends = {"low": min(low, high), "high": max(low, high)}
         gains.append({"setting": effect.label, "control": "", "gain": mean, **ends})
         pairs += [{"setting": effect.label, "gain": sign * value} for value in effect.by_seed]
-    side = "right is as claimed" if sign > 0 else "sign reversed, right is as claimed"
-    return DifferenceDisplay(
-        gains=pd.DataFrame(gains),
-        pairs=pd.DataFrame(pairs),
-        label=fill(f"{effect.unit}; {side}", 70),
-    )
+    label = fill(f"{effect.unit}; {_reading(claim.criterion)}", 70)
+    return DifferenceDisplay(gains=pd.DataFrame(gains), pairs=pd.DataFrame(pairs), label=label)
+
+
+def _reading(criterion: Criterion) -> str:
+    if isinstance(criterion, Equality):
+        return f"0 is as claimed, within {criterion.margin:g}"
+    return f"{'' if criterion.direction == HIGHER else 'sign reversed, '}right is as claimed"

@@ -74,7 +74,7 @@ CLAIMS = (
         ),
     ),
     Claim(
-        name="rate-0.8-is-too-high",
+        name="a-high-rate-harms",
         topic="The rate",
         statement="A hidden rate of 0.8 has a higher test error than 0.5.",
         source=f"{SRIVASTAVA}, Fig. 9a: the error rises sharply beyond a rate of 0.6",
@@ -82,7 +82,7 @@ CLAIMS = (
         criterion=Difference("test_error", HIGHER, [versus("hidden 0.80", HALF)]),
     ),
     Claim(
-        name="best-rate-within-0.2-to-0.5",
+        name="best-rate-within-the-range",
         topic="The rate",
         statement="The hidden rate with the lowest test loss lies between 0.20 and 0.50.",
         source=f"{SRIVASTAVA}, Appendix A.4: keep 0.5 to 0.8 of the hidden units",

@@ -61,7 +61,7 @@ def _short(effect: Effect) -> str:
 def _section(claim: Claim) -> str:
     outcome, experiment = claim.stored_outcome(), claim.experiment
     lines = [
-        f'### <a id="{claim.name}"></a>`{claim.name}`',
+        f"### `{claim.name}`",
         "",
         f"**{claim.statement}** Source: {claim.source}.",
         "",
@@ -78,7 +78,7 @@ def _section(claim: Claim) -> str:
 def _experiment(experiment: Experiment) -> str:
     record = ExperimentRecord.stored(experiment.name)
     lines = [
-        f'### <a id="{experiment.name}"></a>`{experiment.name}`',
+        f"### `{experiment.name}`",
         "",
         f"{experiment.description}; {count_of(experiment.seeds, 'seed')}. Settings: "
         f"{'; '.join(experiment.arms)}.",
