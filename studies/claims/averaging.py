@@ -33,7 +33,7 @@ MEASURED = Experiment(
     arguments={"units": (256, 256), "input_rate": 0.0},
     arms={NONE: Arm(), HALF: Arm(hidden(0.5)), BOTH: Arm(hidden(0.5, input=0.2))},
     training={"epochs": 80, "batch_size": 64, "patience": 20},
-    seeds=6,
+    num_seeds=6,
     measure=_measure,
 )
 

@@ -40,7 +40,7 @@ def _by_size(examples: int, epochs: int) -> Experiment:
         arguments={"units": (256, 256)},
         arms={"no dropout": Arm(), "hidden 0.50": Arm(hidden(0.5))},
         training={"epochs": epochs, "batch_size": 64, "patience": epochs // 5},
-        seeds=6,
+        num_seeds=6,
     )
 
 
@@ -57,7 +57,7 @@ WIDTHS = Experiment(
         for name, rate in (("no dropout", 0.0), ("hidden 0.50", 0.5))
     },
     training={"epochs": 60, "batch_size": 64},
-    seeds=6,
+    num_seeds=6,
 )
 
 _SHARES = {"right labels": 0.0, "40% wrong labels": 0.4}
@@ -78,7 +78,7 @@ LABELS = Experiment(
         for rate in _NOISE_RATES
     },
     training={"epochs": 80, "batch_size": 64},
-    seeds=6,
+    num_seeds=6,
 )
 
 
@@ -102,7 +102,7 @@ IMBALANCE = Experiment(
         for name, rate in (("no dropout", 0.0), ("hidden 0.50", 0.5))
     },
     training={"epochs": 60, "batch_size": 64},
-    seeds=6,
+    num_seeds=6,
     measure=_rare_recall,
 )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,13 +51,11 @@ class Claim:
     trained_to_the_end: bool = True
     note: str = ""
 
-    def run(
-        self, seeds: int | Sequence[int] | None = None, execution: Execution | None = None
-    ) -> ClaimOutcome:
+    def run(self, num_seeds: int | None = None, execution: Execution | None = None) -> ClaimOutcome:
         """Train what it needs and judge it.
 
         Args:
-            seeds: number of seeds, or the seeds; None for those of the experiment.
+            num_seeds: number of seeds; None for those of the experiment.
             execution: where and how it is run.
 
         Returns:
@@ -70,7 +67,7 @@ class Claim:
         """
         from dropout_zoo.studies.claims.running import run_experiment
 
-        return self.judge(run_experiment(self.experiment, seeds, execution).runs)
+        return self.judge(run_experiment(self.experiment, num_seeds, execution).runs)
 
     def judge(self, runs: pd.DataFrame) -> ClaimOutcome:
         """Judge it by training runs of its experiment.

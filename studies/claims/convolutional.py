@@ -24,7 +24,7 @@ CNN = Experiment(
         ALL: Arm(hidden(0.5, convolutional=0.25, input=0.1)),
     },
     training={"epochs": 100, "batch_size": 64, "patience": 25},
-    seeds=5,
+    num_seeds=5,
 )
 
 CLAIMS = (

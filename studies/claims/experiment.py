@@ -58,7 +58,7 @@ class Experiment:
         data: makes the data of a seed.
         arms: the settings by name.
         training: how each model is trained, as `TrainSettings` takes it.
-        seeds: number of seeds.
+        num_seeds: number of seeds.
         model: a registered name, or ``"package.module:function"``.
         arguments: arguments of its builder.
         measure: measures each model at its best epoch, beyond its test error.
@@ -69,7 +69,7 @@ class Experiment:
     data: SeededData
     arms: Mapping[str, Arm]
     training: Mapping[str, Any]
-    seeds: int = 8
+    num_seeds: int = 8
     model: str = "mlp"
     arguments: Mapping[str, Any] = field(default_factory=dict)
     measure: MeasureModel | None = None

@@ -80,7 +80,7 @@ def _experiment(experiment: Experiment) -> str:
     lines = [
         f"### `{experiment.name}`",
         "",
-        f"{experiment.description}; {count_of(experiment.seeds, 'seed')}. Settings: "
+        f"{experiment.description}; {count_of(experiment.num_seeds, 'seed')}. Settings: "
         f"{'; '.join(experiment.arms)}.",
         "",
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -19,18 +19,18 @@ from dropout_zoo.training.settings import TrainSettings
 
 
 def plan_experiment(
-    experiment: Experiment, seeds: int | Sequence[int] | None = None
+    experiment: Experiment, num_seeds: int | None = None
 ) -> StudyPlan[TrainingStudyResult]:
     """Plan the training runs of an experiment.
 
     Args:
         experiment: what is trained.
-        seeds: number of seeds, or the seeds; None for those of the experiment.
+        num_seeds: number of seeds; None for those of the experiment.
 
     Returns:
         The plan; its result has no conclusions, which are those of the claims.
     """
-    all_seeds = as_seeds(experiment.seeds if seeds is None else seeds)
+    all_seeds = as_seeds(experiment.num_seeds if num_seeds is None else num_seeds)
     setups = _Setups(experiment)
     settings = [
         Setting(

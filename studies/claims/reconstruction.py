@@ -33,7 +33,7 @@ AUTOENCODER = Experiment(
     model="autoencoder",
     arms={NONE: Arm(), HALF: Arm(hidden(0.5))},
     training={"epochs": 40, "batch_size": 64},
-    seeds=4,
+    num_seeds=4,
     measure=_first_layer,
 )
 

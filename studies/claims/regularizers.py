@@ -41,7 +41,7 @@ PENALTIES = Experiment(
     }
     | {NONE: Arm(), DROPOUT: Arm(hidden(0.5))},
     training={**_TRAINING, "objective": "val_accuracy"},
-    seeds=6,
+    num_seeds=6,
 )
 
 BATCH_NORM = Experiment(
@@ -57,7 +57,7 @@ BATCH_NORM = Experiment(
         "dropout then batch norm": Arm(hidden(0.5), {"batch_norm": "after_dropout"}),
     },
     training=_TRAINING,
-    seeds=6,
+    num_seeds=6,
 )
 
 GAUSSIAN = Experiment(
@@ -71,7 +71,7 @@ GAUSSIAN = Experiment(
     },
     training=_TRAINING,
     model="dropout_zoo.studies.claims.nets:noisy_mlp",
-    seeds=6,
+    num_seeds=6,
 )
 
 CLAIMS = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Sequence
 
 from dropout_zoo.studies.claims.experiment import Experiment
 from dropout_zoo.studies.claims.planning import plan_experiment
@@ -18,14 +17,14 @@ _DEFINING = ("seeds", "training", "settings", "schedules", "epochs")
 
 def run_experiment(
     experiment: Experiment,
-    seeds: int | Sequence[int] | None = None,
+    num_seeds: int | None = None,
     execution: Execution | None = None,
 ) -> ExperimentRecord:
     """Train everything.
 
     Args:
         experiment: what is trained.
-        seeds: number of seeds, or the seeds; None for those of the experiment.
+        num_seeds: number of seeds; None for those of the experiment.
         execution: where and how it is run.
 
     Returns:
@@ -35,7 +34,7 @@ def run_experiment(
         RuntimeError: every training run failed.
     """
     started = time.process_time()
-    result = plan_experiment(experiment, seeds).run(execution)
+    result = plan_experiment(experiment, num_seeds).run(execution)
     return record_of(experiment, result, time.process_time() - started)
 
 

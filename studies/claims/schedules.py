@@ -40,7 +40,7 @@ UNDERFITTING = Experiment(
         EARLY: Arm(hidden(0.1), schedule=_early),
     },
     training={"epochs": 40, "batch_size": 64},
-    seeds=6,
+    num_seeds=6,
 )
 
 OVERFITTING = Experiment(
@@ -51,7 +51,7 @@ OVERFITTING = Experiment(
     arguments={"units": (256, 256)},
     arms={NONE: Arm(), LATE: Arm(hidden(0.5), schedule=_late)},
     training={"epochs": 100, "batch_size": 64, "patience": 25},
-    seeds=6,
+    num_seeds=6,
 )
 
 ONE_EPOCH = Experiment(
@@ -62,7 +62,7 @@ ONE_EPOCH = Experiment(
     arguments={"units": (256, 256)},
     arms={NONE: Arm(), "hidden 0.50": Arm(hidden(0.5))},
     training={"epochs": 1, "batch_size": 32},
-    seeds=6,
+    num_seeds=6,
 )
 
 CLAIMS = (

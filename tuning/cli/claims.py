@@ -119,7 +119,7 @@ def _print_dry_run(claims: Sequence[Claim], num_seeds: int | None, as_json: bool
         {
             "experiment": name,
             "description": members[0].experiment.description,
-            "num_runs": (num_seeds or members[0].experiment.seeds)
+            "num_runs": (num_seeds or members[0].experiment.num_seeds)
             * len(members[0].experiment.arms),
             "claims": [claim.name for claim in members],
         }

@@ -27,7 +27,7 @@ def experiment(few_digits):
             "early": Arm(hidden(0.5), schedule=lambda: EarlyDropout(epochs=1)),
         },
         training={"epochs": 3},
-        seeds=2,
+        num_seeds=2,
     )
 
 

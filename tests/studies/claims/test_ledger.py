@@ -43,9 +43,9 @@ def test_every_stored_result_is_of_an_experiment_and_has_all_its_runs():
     for name in stored:
         record, experiment = ExperimentRecord.stored(name), EXPERIMENTS[name]
         assert record.experiment == name
-        assert record.definition["seeds"] == list(range(experiment.seeds))
+        assert record.definition["seeds"] == list(range(experiment.num_seeds))
         assert set(record.definition["settings"]) == set(experiment.arms)
-        assert len(record.runs) == experiment.seeds * len(experiment.arms)
+        assert len(record.runs) == experiment.num_seeds * len(experiment.arms)
 
 
 def test_every_stored_outcome_has_a_verdict_with_its_effects():

@@ -27,7 +27,7 @@ def small(monkeypatch, few_digits):
         arguments={"units": (16,)},
         arms={"none": Arm(), "most": Arm(hidden(0.9))},
         training={"epochs": 2},
-        seeds=3,
+        num_seeds=3,
     )
     rules = {"harms": ("last_train_loss", HIGHER), "helps": ("test_loss", LOWER)}
     claims = {
