@@ -7,8 +7,8 @@ from weakref import WeakKeyDictionary
 
 import keras
 
+from dropout_zoo.models.graph.building_copies import build_like, keep_trainable
 from dropout_zoo.models.graph.example_calls import create_all_weights
-from dropout_zoo.models.graph.likeness import build_like, keep_trainable
 from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.keras_internals import compile_arguments, fresh_names
 

@@ -9,8 +9,8 @@ from weakref import WeakKeyDictionary
 import keras
 import numpy as np
 
+from dropout_zoo.models.graph.building_copies import OR_BUILD, not_cloneable
 from dropout_zoo.models.graph.example_calls import example_inputs, outputs_at_inference
-from dropout_zoo.models.graph.likeness import OR_BUILD, not_cloneable
 from dropout_zoo.models.graph.model_graph import (
     flat_layers,
     has_own_code,

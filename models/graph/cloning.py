@@ -15,16 +15,16 @@ import keras
 
 from dropout_zoo.models import keras_internals
 from dropout_zoo.models.graph.builders import builder_of, built_again
-from dropout_zoo.models.graph.clone_checks import check_outputs, own_models
-from dropout_zoo.models.graph.compilation import compile_like
-from dropout_zoo.models.graph.equality import read_model
-from dropout_zoo.models.graph.example_calls import create_all_weights
-from dropout_zoo.models.graph.likeness import (
+from dropout_zoo.models.graph.building_copies import (
     OR_BUILD,
     build_like,
     keep_trainable,
     not_cloneable,
 )
+from dropout_zoo.models.graph.clone_checks import check_outputs, own_models
+from dropout_zoo.models.graph.compilation import compile_like
+from dropout_zoo.models.graph.equality import read_model
+from dropout_zoo.models.graph.example_calls import create_all_weights
 from dropout_zoo.models.graph.model_graph import (
     flat_layers,
     has_own_code,

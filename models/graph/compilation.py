@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from dropout_zoo.models import keras_internals
-from dropout_zoo.models.graph.likeness import not_cloneable
+from dropout_zoo.models.graph.building_copies import not_cloneable
 
 
 def compile_like(source: keras.Model, target: keras.Model) -> None:

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from dropout_zoo.models import keras_internals
-from dropout_zoo.models.graph.likeness import dtypes_of_inputs, shapes_by_argument
+from dropout_zoo.models.graph.building_copies import dtypes_of_inputs, shapes_by_argument
 from dropout_zoo.models.graph.model_graph import flat_layers, has_own_code, is_plain_model
 from dropout_zoo.models.random_state import random_states_restored, variables_restored
 

@@ -18,8 +18,8 @@ from dropout_zoo.studies.training_ends import TOLERATED_SHARE, not_ended_sentenc
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning.budget import Budget
-from dropout_zoo.tuning.race.beyond_chance import beyond_chance
-from dropout_zoo.tuning.race.chance import Chance
+from dropout_zoo.tuning.race.chance_level import Chance
+from dropout_zoo.tuning.race.comparison_with_chance import beyond_chance
 from dropout_zoo.tuning.race.race import RaceSettings
 from dropout_zoo.tuning.records.trial_tables import TrainingRecord
 from dropout_zoo.tuning.space import SearchSpace

@@ -24,7 +24,7 @@ from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import as_columns
 from dropout_zoo.training.plan import evaluate
 from dropout_zoo.training.repeated_warnings import each_warning_once
-from dropout_zoo.tuning.race.chance import chance_of
+from dropout_zoo.tuning.race.chance_level import chance_of
 from dropout_zoo.tuning.race.race import (
     comparison_table,
     race_result,

@@ -8,7 +8,7 @@ import pytest
 from simulated_races import EPOCHS, LOSS, NONE, SPACE, race_of, trained
 
 from dropout_zoo.training import Objective
-from dropout_zoo.tuning.race.chance import Chance
+from dropout_zoo.tuning.race.chance_level import Chance
 from dropout_zoo.tuning.race.race import comparison_table, first_seeds, is_clear, run_race
 from dropout_zoo.tuning.race.screening import choose_finalists
 from dropout_zoo.tuning.records.trial_tables import TrainingRecord

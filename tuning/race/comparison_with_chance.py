@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dropout_zoo.training.members import TrainedMember
-from dropout_zoo.tuning.race.chance import ACCURACIES, Chance
+from dropout_zoo.tuning.race.chance_level import ACCURACIES, Chance
 from dropout_zoo.tuning.race.race import RaceSettings, gains
 
 _MODEL = "the model"

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from dropout_zoo.training import Dataset, Objective
-from dropout_zoo.tuning.race.chance import Chance, chance_of
+from dropout_zoo.tuning.race.chance_level import Chance, chance_of
 
 
 def net(outputs, loss, metrics=()):
