@@ -1,4 +1,4 @@
-"""Claims about model averaging, the formula, robustness and co-adaptation, on the same nets."""
+"""Claims about model averaging, the formula, robustness and co-adaptation, on the same networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims about the causes of overfitting: few data, large nets, wrong labels, rare classes."""
+"""Claims about the causes of overfitting: few data, large networks, wrong labels, rare classes."""
 
 from __future__ import annotations
 
@@ -121,9 +121,9 @@ CLAIMS = (
         )
     ),
     Claim(
-        name="wider-nets-overfit-more",
+        name="wider-networks-overfit-more",
         topic="Causes of overfitting",
-        statement="Without dropout, the validation loss of a wider net rises more.",
+        statement="Without dropout, the validation loss of a wider network rises more.",
         source=f"{TUTORIAL}: complex models overfit (no number)",
         experiment=WIDTHS,
         criterion=Difference(
@@ -131,10 +131,11 @@ CLAIMS = (
         ),
     ),
     Claim(
-        name="wider-nets-gain-more",
+        name="wider-networks-gain-more",
         topic="Causes of overfitting",
-        statement="A wider net gains more test error from dropout than a narrow one.",
-        source=f"{SRIVASTAVA}, Appendix A.1: a net with dropout should be larger by 1 / (1 - rate)",
+        statement="A wider network gains more test error from dropout than a narrow one.",
+        source=f"{SRIVASTAVA}, Appendix A.1: with dropout, a network should be larger by "
+        "1 / (1 - rate)",
         experiment=WIDTHS,
         criterion=Difference(
             "test_error",
@@ -191,7 +192,7 @@ CLAIMS = (
         name="wrong-labels-want-a-higher-rate",
         topic="The rate",
         statement="The rate with the lowest test loss is higher where 40% of the labels are wrong.",
-        source=f"{MIGNACCO}: the best rate rises with label noise (theory, two-layer nets)",
+        source=f"{MIGNACCO}: the best rate rises with label noise (theory, two-layer networks)",
         experiment=LABELS,
         criterion=BestRateShift(
             "test_loss",

@@ -54,7 +54,7 @@ class Experiment:
 
     Attributes:
         name: names its stored results.
-        description: data, net and length of training in a sentence.
+        description: data, network and length of training in a sentence.
         data: makes the data of a seed.
         arms: the settings by name.
         training: how each model is trained, as `TrainSettings` takes it.

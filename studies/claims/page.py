@@ -16,11 +16,12 @@ _HEAD = """\
 # Claims about dropout, tested
 
 What is said about dropout, each claim in a form that was fixed in code before it was run: data,
-net, length of training, metric, and what counts as support. Settings are compared on the same
+network, length of training, metric, and what counts as support. Settings are compared on the same
 seeds; each seed draws training examples of its own, and the test set is the same. Intervals are
 Student's t over the seeds, adjusted by Holm's method where a claim makes several comparisons. They
-cover the choice of the seed and of the training examples, not that of the net or the kind of data:
-a verdict holds for the experiment that is described, and "contradicted" means contradicted there.
+cover the choice of the seed and of the training examples, not that of the network or the kind of
+data: a verdict holds for the experiment that is described, and "contradicted" means contradicted
+there. About one in twenty intervals misses the truth by chance, and there are many claims here.
 
 `dropout-zoo claims` lists them, and `dropout-zoo claims NAME` runs one again and draws its effects.
 In Python, `dropout_zoo.studies.get_claim(name).run()` does. The experiments use MNIST, which is

@@ -70,7 +70,7 @@ GAUSSIAN = Experiment(
         NONE: Arm(hidden(0.0), {"noise": "Dropout"}),
     },
     training=_TRAINING,
-    model="dropout_zoo.studies.claims.nets:noisy_mlp",
+    model="dropout_zoo.studies.claims.networks:noisy_mlp",
     num_seeds=6,
 )
 
@@ -88,7 +88,7 @@ CLAIMS = (
     Claim(
         name="adds-to-l2",
         topic="Other regularizers",
-        statement="Dropout lowers the test error of a net with L2 1e-4.",
+        statement="Dropout lowers the test error of a network with L2 1e-4.",
         source=f"{SRIVASTAVA}, Table 9: L2 1.62%, dropout + L2 1.25%",
         experiment=PENALTIES,
         criterion=Difference("test_error", LOWER, [versus("L2 1e-4 + dropout", "L2 1e-4")]),
@@ -104,7 +104,7 @@ CLAIMS = (
     Claim(
         name="max-norm-adds-to-dropout",
         topic="Other regularizers",
-        statement="Max-norm lowers the test error of a net with dropout.",
+        statement="Max-norm lowers the test error of a network with dropout.",
         source=f"{SRIVASTAVA}, Table 2: dropout 1.25%, with max-norm 1.06%",
         experiment=PENALTIES,
         criterion=Difference("test_error", LOWER, [versus("max-norm 2 + dropout", DROPOUT)]),
@@ -113,7 +113,7 @@ CLAIMS = (
         name="batch-norm-does-not-add",
         topic="Other regularizers",
         statement="Batch norm and dropout together have a higher test error than dropout alone.",
-        source=f"{GARBIN}: in dense nets, often worse than dropout alone",
+        source=f"{GARBIN}: in dense networks, often worse than dropout alone",
         experiment=BATCH_NORM,
         criterion=Difference("test_error", HIGHER, [versus("batch norm then dropout", DROPOUT)]),
     ),

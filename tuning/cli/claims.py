@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,7 +16,6 @@ from dropout_zoo.training.startup import start_keras
 from dropout_zoo.tuning.cli.options import (
     check_run_options,
     how_to_continue,
-    print_table,
     reporting_errors,
     run_options,
 )
@@ -100,18 +100,14 @@ def _print_claims(claims: Sequence[Claim], as_json: bool) -> None:
     if as_json:
         echo(json.dumps(rows, indent=2))
         return
-    print_table(
-        ["claim", "verdict", "CPU-minutes"],
-        [
-            [
-                f"{row['name']}\n  {row['statement']}",
-                str(row["verdict"]),
-                "-" if row["cpu_minutes"] is None else f"{row['cpu_minutes']:.1f}",
-            ]
-            for row in rows
-        ],
-    )
-    echo("Claims with the same minutes may share their training runs; docs/claims.md has details.")
+    for topic, members in itertools.groupby(rows, key=lambda row: str(row["topic"])):
+        echo(topic)
+        for row in members:
+            minutes = row["cpu_minutes"]
+            cost = "" if minutes is None else f", {minutes:.1f} CPU-minutes"
+            echo(f"  {row['name']} ({row['verdict']}{cost})")
+            echo(f"    {row['statement']}")
+    echo("Claims of one experiment share its training runs; docs/claims.md has details.")
 
 
 def _print_dry_run(claims: Sequence[Claim], num_seeds: int | None, as_json: bool) -> None:
