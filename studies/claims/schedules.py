@@ -69,8 +69,8 @@ CLAIMS = (
     Claim(
         name="early-dropout-against-underfitting",
         topic="Schedules",
-        statement="In a network that underfits, dropout in the first epochs lowers the final training "
-        "loss.",
+        statement="In a network that underfits, dropout in the first epochs lowers the final "
+        "training loss.",
         source=f"{LIU_2023}: ViT-T 73.9% without, 74.3% with early dropout",
         experiment=UNDERFITTING,
         criterion=Difference("last_train_loss", LOWER, [versus(EARLY, NONE)]),
@@ -90,7 +90,8 @@ CLAIMS = (
     Claim(
         name="late-dropout-helps",
         topic="Schedules",
-        statement="In a network that overfits, dropout after the first epochs lowers the test error.",
+        statement="In a network that overfits, dropout after the first epochs lowers the test "
+        "error.",
         source=f"{LIU_2023}: ViT-B 81.6% to 82.3% with late stochastic depth",
         experiment=OVERFITTING,
         criterion=Difference("test_error", LOWER, [versus(LATE, NONE)]),
