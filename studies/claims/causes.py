@@ -9,8 +9,8 @@ from dropout_zoo.studies.claims.claim import Claim
 from dropout_zoo.studies.claims.criteria import (
     HIGHER,
     LOWER,
-    BestRateShift,
     Difference,
+    Equality,
     change_of_effect,
     versus,
 )
@@ -44,6 +44,7 @@ def _by_size(examples: int, epochs: int) -> Experiment:
     )
 
 
+_HALF = versus("hidden 0.50", "no dropout")
 SIZES = {500: _by_size(500, 400), 1000: _by_size(1000, 200), 5000: _by_size(5000, 40)}
 
 WIDTHS = Experiment(
@@ -82,10 +83,6 @@ LABELS = Experiment(
 )
 
 
-def _noise_arms(labels: str) -> dict[float, str]:
-    return {rate: f"{labels}, hidden {rate:.2f}" for rate in _NOISE_RATES}
-
-
 def _noise_pair(labels: str) -> tuple[str, str]:
     return f"{labels}, hidden 0.50", f"{labels}, hidden 0.00"
 
@@ -107,23 +104,32 @@ IMBALANCE = Experiment(
 )
 
 CLAIMS = (
+    Claim(
+        name="no-gain-at-500",
+        topic="Data size",
+        statement="With 500 examples, dropout changes the test error by less than half a point.",
+        source=f"{SRIVASTAVA}, Fig. 10: no gain at 500",
+        experiment=SIZES[500],
+        criterion=Equality("test_error", 0.5, [_HALF]),
+        note="Changed after the run: the statement was that dropout lowers the error, which is not "
+        "what the source says.",
+    ),
     *(
         Claim(
             name=f"lowers-the-error-at-{examples}",
             topic="Data size",
             statement=f"With {examples:,} examples, dropout lowers the test error.",
-            source=f"{SRIVASTAVA}, Fig. 10: {found}",
-            experiment=experiment,
-            criterion=Difference("test_error", LOWER, [versus("hidden 0.50", "no dropout")]),
+            source=f"{SRIVASTAVA}, Fig. 10: a gain at {examples:,}",
+            experiment=SIZES[examples],
+            criterion=Difference("test_error", LOWER, [_HALF]),
         )
-        for (examples, experiment), found in zip(
-            SIZES.items(), ("no gain at 500", "a gain at 1,000", "a gain at 5,000"), strict=True
-        )
+        for examples in (1000, 5000)
     ),
     Claim(
         name="wider-networks-overfit-more",
         topic="Causes of overfitting",
-        statement="Without dropout, the validation loss of a wider network rises more.",
+        statement="Without dropout, the validation loss of a wider network rises by a larger "
+        "share.",
         source=f"{TUTORIAL}: complex models overfit (no number)",
         experiment=WIDTHS,
         criterion=Difference(
@@ -152,8 +158,8 @@ CLAIMS = (
     Claim(
         name="wrong-labels-cause-overfitting",
         topic="Causes of overfitting",
-        statement="Without dropout, the validation loss rises more where 40% of the labels are "
-        "wrong.",
+        statement="Without dropout, the validation loss rises by a larger share where 40% of the "
+        "labels are wrong.",
         source=f"{TUTORIAL}: noisy data cause overfitting (no number)",
         experiment=LABELS,
         criterion=Difference(
@@ -163,7 +169,7 @@ CLAIMS = (
     Claim(
         name="wrong-labels-gain-more",
         topic="Causes of overfitting",
-        statement="Dropout lowers the test loss more where 40% of the labels are wrong.",
+        statement="Dropout lowers the test loss by more nats where 40% of the labels are wrong.",
         source=f"{TUTORIAL}: resilient to noisy data (no number)",
         experiment=LABELS,
         criterion=Difference(
@@ -181,30 +187,42 @@ CLAIMS = (
     Claim(
         name="hinders-memorizing",
         topic="Causes of overfitting",
-        statement="With dropout, fewer of the partly wrong labels are fitted by the last epoch.",
+        statement="With dropout, at least 10% fewer of the partly wrong labels are fitted by the "
+        "last epoch.",
         source=f"{ARPIT}: dropout hinders memorizing wrong labels",
         experiment=LABELS,
         criterion=Difference(
-            "last_train_error", HIGHER, [versus(*_noise_pair("40% wrong labels"))]
+            "last_train_error", HIGHER, [versus(*_noise_pair("40% wrong labels"))], at_least=10.0
         ),
+        note="Changed after the run: the error had to be above 0 at first, which 3 of 1,000 "
+        "examples were enough for. 10 points are a quarter of the wrong labels.",
     ),
     Claim(
         name="wrong-labels-want-a-higher-rate",
         topic="The rate",
-        statement="The rate with the lowest test loss is higher where 40% of the labels are wrong.",
+        statement="Raising the rate from 0.25 to 0.50 lowers the test loss by more nats where 40% "
+        "of the labels are wrong.",
         source=f"{MIGNACCO}: the best rate rises with label noise (theory, two-layer networks)",
         experiment=LABELS,
-        criterion=BestRateShift(
+        criterion=Difference(
             "test_loss",
-            "best rate with 40% wrong labels minus that with right ones",
-            _noise_arms("right labels"),
-            _noise_arms("40% wrong labels"),
+            LOWER,
+            [
+                change_of_effect(
+                    "0.50 minus 0.25 with 40% wrong labels, minus that with right ones",
+                    ("40% wrong labels, hidden 0.50", "40% wrong labels, hidden 0.25"),
+                    ("right labels, hidden 0.50", "right labels, hidden 0.25"),
+                )
+            ],
         ),
+        note="Changed after the run: the best rate of each seed was compared at first, which noise "
+        "alone can shift.",
     ),
     Claim(
         name="imbalance-causes-overfitting",
         topic="Causes of overfitting",
-        statement="Without dropout, the validation loss rises more where one class is rare.",
+        statement="Without dropout, the validation loss rises by a larger share where one class is "
+        "rare.",
         source=f"{TUTORIAL}: imbalanced data cause overfitting (no number)",
         experiment=IMBALANCE,
         criterion=Difference(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
 
 from dropout_zoo.models.wording import listed
@@ -14,6 +13,7 @@ from dropout_zoo.studies.claims.metrics import unit_of
 from dropout_zoo.studies.claims.outcome import (
     CONTRADICTED,
     NO_DIFFERENCE,
+    PARTLY_SUPPORTED,
     SUPPORTED,
     UNDECIDED,
     ClaimOutcome,
@@ -116,7 +116,8 @@ class Difference(Criterion):
         metric: what is compared.
         direction: `HIGHER` or `LOWER`.
         contrasts: the comparisons.
-        at_least: the smallest difference that matters, in the unit of the metric.
+        at_least: the smallest difference that matters, in the unit of the metric; the interval must
+            lie beyond it.
     """
 
     metric: str
@@ -128,35 +129,37 @@ class Difference(Criterion):
         return _settings_of(self.contrasts)
 
     def __str__(self) -> str:
-        side = "above" if self.direction == HIGHER else "below"
         several = len(self.contrasts) > 1
-        text = (
+        return (
             f"{unit_of(self.metric)}: {_labels(self.contrasts)}; the "
-            f"{'Holm-adjusted intervals lie' if several else '95% interval lies'} {side} 0"
+            f"{'Holm-adjusted intervals lie' if several else '95% interval lies'} {self._side}"
         )
-        if self.at_least:
-            text += f", and the mean is at least {self.at_least:g} away from it"
-        return text
+
+    @property
+    def _side(self) -> str:
+        side = "above" if self.direction == HIGHER else "below"
+        return f"{side} {self.direction * self.at_least + 0.0:g}"  # without the sign of -0
 
     def _judge(self, runs: pd.DataFrame) -> ClaimOutcome:
         effects = _effects(self.contrasts, runs, self.metric)
         found = [_oriented(each, self.direction) for each in effects]
-        if any(high < 0 for _, _, high in found):
-            opposite = [e.label for e, (_, _, high) in zip(effects, found, strict=True) if high < 0]
+        supported = [low > 0 and low >= self.at_least for _, low, _ in found]
+        if all(supported):
+            which = "the interval lies" if len(effects) == 1 else "all intervals lie"
+            return ClaimOutcome(SUPPORTED, f"{which} {self._side}", effects)
+        opposite = [e.label for e, (_, _, high) in zip(effects, found, strict=True) if high < 0]
+        if opposite:
             return ClaimOutcome(CONTRADICTED, f"opposite: {listed(opposite)}", effects)
-        unclear = [e.label for e, (_, low, _) in zip(effects, found, strict=True) if not low > 0]
-        if unclear:
-            why = f"the interval includes 0: {listed(unclear)}"
-            if self.at_least and all(high < self.at_least for _, _, high in found):
-                why += f"; a difference of {self.at_least:g} or more is excluded"
+        others = [e.label for e, held in zip(effects, supported, strict=True) if not held]
+        if any(supported):
+            return ClaimOutcome(PARTLY_SUPPORTED, f"but not: {listed(others)}", effects)
+        if self.at_least and all(high < self.at_least for _, _, high in found):
+            why = f"any difference is smaller than {self.at_least:g}"
             return ClaimOutcome(NO_DIFFERENCE, why, effects)
-        small = [e.label for e, (m, _, _) in zip(effects, found, strict=True) if m < self.at_least]
-        if small:
-            why = f"the sign is as stated, the size below {self.at_least:g}: {listed(small)}"
-            return ClaimOutcome(NO_DIFFERENCE, why, effects)
-        side = "above" if self.direction == HIGHER else "below"
-        which = "the interval lies" if len(effects) == 1 else "all intervals lie"
-        return ClaimOutcome(SUPPORTED, f"{which} {side} 0", effects)
+        if any(low > 0 for _, low, _ in found):
+            why = f"the interval includes {self.direction * self.at_least:g}: {listed(others)}"
+            return ClaimOutcome(UNDECIDED, why, effects)
+        return ClaimOutcome(NO_DIFFERENCE, f"the interval includes 0: {listed(others)}", effects)
 
 
 @dataclass(frozen=True)
@@ -245,52 +248,6 @@ class BestRateWithin(Criterion):
         return ClaimOutcome(NO_DIFFERENCE, f"the interval includes 0: {listed(alike)}", effects)
 
 
-@dataclass(frozen=True)
-class BestRateShift(Criterion):
-    """The best rate of each seed is higher in one situation than in another.
-
-    Attributes:
-        metric: what determines the best rate; lower is better.
-        label: what is compared.
-        first: name of the setting by rate, in the first situation.
-        second: the same, in the situation that is to have the higher rate.
-    """
-
-    metric: str
-    label: str
-    first: Mapping[float, str]
-    second: Mapping[float, str]
-    direction: int = field(default=HIGHER, init=False)
-
-    def _compared(self) -> Iterable[str]:
-        return [*self.first.values(), *self.second.values()]
-
-    def __str__(self) -> str:
-        return (
-            f"the rate with the lowest {unit_of(self.metric)} on each seed: {self.label}; the 95% "
-            "interval lies above 0"
-        )
-
-    def _judge(self, runs: pd.DataFrame) -> ClaimOutcome:
-        table = runs.pivot(index="seed", columns="setting", values=self.metric)
-        best = [
-            [{name: rate for rate, name in rates.items()}[name] for name in _lowest(table, rates)]
-            for rates in (self.first, self.second)
-        ]
-        values = list(np.subtract(best[1], best[0]))
-        [effect] = _effects_of({self.label: values}, "rate")
-        found = effect.difference
-        if found.low > 0:
-            return ClaimOutcome(SUPPORTED, "the interval lies above 0", [effect])
-        if found.high < 0:
-            return ClaimOutcome(CONTRADICTED, "the interval lies below 0", [effect])
-        return ClaimOutcome(NO_DIFFERENCE, "the interval includes 0", [effect])
-
-
-def _lowest(table: pd.DataFrame, rates: Mapping[float, str]) -> Iterator[str]:
-    return iter(table[list(rates.values())].idxmin(axis=1))
-
-
 def _settings_of(contrasts: Sequence[Contrast]) -> list[str]:
     return list(dict.fromkeys(name for each in contrasts for name in each.weights))
 
@@ -307,10 +264,7 @@ def _oriented(effect: Effect, direction: int) -> tuple[float, float, float]:
 
 def _effects(contrasts: Sequence[Contrast], runs: pd.DataFrame, metric: str) -> list[Effect]:
     values = {each.label: each.values(runs, metric) for each in contrasts}
-    return _effects_of(values, unit_of(metric))
-
-
-def _effects_of(values: Mapping[str, list[float]], unit: str) -> list[Effect]:
-    seeds = len(next(iter(values.values())))
-    found = holm_differences(values, [0.0] * seeds, DEFAULT_LEVEL)
+    num_seeds = runs["seed"].nunique()
+    found = holm_differences(values, [0.0] * num_seeds, DEFAULT_LEVEL)
+    unit = unit_of(metric)
     return [Effect(label, unit, found[label], tuple(each)) for label, each in values.items()]

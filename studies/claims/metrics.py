@@ -16,7 +16,8 @@ METRICS = {
     "last_val_error": "validation error after the last epoch (percentage points)",
     "last_train_loss": "training loss after the last epoch, dropout off",
     "last_train_error": "training error after the last epoch, dropout off (percentage points)",
-    "rise": "rise of the validation loss from its minimum to the last epoch",
+    "rise": "rise of the validation loss from its minimum to the last epoch, divided by the "
+    "minimum",
     "gap": "validation loss minus training loss after the last epoch, dropout off",
     "error_gap": "validation error minus training error after the last epoch, dropout off "
     "(percentage points)",

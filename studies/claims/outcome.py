@@ -10,16 +10,18 @@ from dropout_zoo.studies.paired_tests import PairedDifference
 
 SUPPORTED = "supported"
 CONTRADICTED = "contradicted"
+PARTLY_SUPPORTED = "partly supported"
 NO_DIFFERENCE = "no reliable difference"
 UNDECIDED = "undecided"
 NOT_COMPARABLE = "not comparable"
 NOT_TESTED = "not tested"
 
 VERDICTS = {
-    SUPPORTED: "the intervals of all effects lie on the side that the claim states",
+    SUPPORTED: "the intervals of all effects lie where the claim says",
+    PARTLY_SUPPORTED: "those of some effects do, and no effect is on the other side",
     CONTRADICTED: "the interval of an effect lies on the other side",
-    NO_DIFFERENCE: "the interval of an effect includes 0, or the effect is smaller than it must be",
-    UNDECIDED: "the claim is that something is 0, and an interval reaches beyond its margin",
+    NO_DIFFERENCE: "the interval includes 0, or excludes any difference as large as it must be",
+    UNDECIDED: "the interval includes the smallest difference, or the margin, that the claim sets",
     NOT_COMPARABLE: "training runs failed, or had not ended",
     NOT_TESTED: "there is no stored result",
 }
@@ -56,18 +58,19 @@ class ClaimOutcome:
     """What the test of a claim found.
 
     Attributes:
-        verdict: one of ``"supported"``, ``"contradicted"``, ``"no reliable difference"``,
-            ``"undecided"``, ``"not comparable"`` and ``"not tested"``.
+        verdict: one of ``"supported"``, ``"partly supported"``, ``"contradicted"``,
+            ``"no reliable difference"``, ``"undecided"``, ``"not comparable"`` and
+            ``"not tested"``.
         why: the reason, in a sentence.
         effects: the comparisons that it rests on; none where nothing could be compared.
 
     Example:
         >>> from dropout_zoo.studies import get_claim
-        >>> outcome = get_claim("slows-training").stored_outcome()
+        >>> outcome = get_claim("adds-to-early-stopping").stored_outcome()
         >>> outcome.verdict
         'supported'
         >>> print(outcome.why)
-        the interval lies above 0
+        the interval lies below 0
     """
 
     verdict: str

@@ -15,13 +15,18 @@ from dropout_zoo.studies.claims.record import ExperimentRecord
 _HEAD = """\
 # Claims about dropout, tested
 
-What is said about dropout, each claim in a form that was fixed in code before it was run: data,
-network, length of training, metric, and what counts as support. Settings are compared on the same
-seeds; each seed draws training examples of its own, and the test set is the same. Intervals are
-Student's t over the seeds, adjusted by Holm's method where a claim makes several comparisons. They
-cover the choice of the seed and of the training examples, not that of the network or the kind of
-data: a verdict holds for the experiment that is described, and "contradicted" means contradicted
-there. About one in twenty intervals misses the truth by chance, and there are many claims here.
+What is said about dropout, each claim in a testable form: data, network, length of training,
+metric, and what counts as support, which was fixed in code before it was run, except where a note
+says otherwise. Settings are compared on the same seeds, and each seed draws training examples of
+its own. Intervals are Student's t over the seeds, adjusted by Holm's method where a claim makes
+several comparisons. They cover the choice of the seed and of the training examples. They do not
+cover the choice of the 1,000 validation examples, the test set and the corruption of its inputs,
+which all seeds share, nor that of the network or the kind of data: a verdict holds for the
+experiment that is described, and "contradicted" means contradicted there.
+
+Several experiments contain the same training runs (without dropout, and with a hidden rate of 0.50,
+on seeds 0 to 5), so their verdicts are not independent of one another. About one in twenty
+intervals misses the truth by chance, and there are many claims here.
 
 `dropout-zoo claims` lists them, and `dropout-zoo claims NAME` runs one again and draws its effects.
 In Python, `dropout_zoo.studies.get_claim(name).run()` does. The experiments use MNIST, which is

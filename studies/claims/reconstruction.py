@@ -37,7 +37,10 @@ AUTOENCODER = Experiment(
     measure=_first_layer,
 )
 
-_FIXED = "The loss still falls slowly at the end of these trainings; compared at a fixed length."
+_FIXED = (
+    "Declared after a short trial: the loss still falls slowly at the end of these training runs, "
+    "so they are compared at a fixed length."
+)
 
 CLAIMS = (
     Claim(

@@ -48,7 +48,7 @@ def _summary(curves: pd.DataFrame, longest: int, accuracy: str | None) -> dict[s
         "train_loss": best["train_loss"],
         "last_val_loss": last["val_loss"],
         "last_train_loss": last["train_loss"],
-        "rise": last["val_loss"] - curves["val_loss"].min(),
+        "rise": last["val_loss"] / curves["val_loss"].min() - 1,
         "gap": last["val_loss"] - last["train_loss"],
     }
     if accuracy is not None:

@@ -14,34 +14,13 @@ if TYPE_CHECKING:
     from dropout_zoo.training.schedules import RateSchedule
 
 
-def _early() -> RateSchedule:
-    from dropout_zoo.training.schedules import EarlyDropout
-
-    return EarlyDropout(epochs=5)
-
-
 def _late() -> RateSchedule:
     from dropout_zoo.training.schedules import LateDropout
 
     return LateDropout(epochs=5)
 
 
-NONE, ALWAYS, EARLY, LATE = "no dropout", "always", "first 5 epochs", "after 5 epochs"
-
-UNDERFITTING = Experiment(
-    name="mnist-5000-narrow",
-    description="5,000 MNIST examples, 784-16-16-10 relu, Adam, batch size 64, 40 epochs (3,160 "
-    "updates); hidden rate 0.10",
-    data=mnist(5000),
-    arguments={"units": (16, 16)},
-    arms={
-        NONE: Arm(),
-        ALWAYS: Arm(hidden(0.1)),
-        EARLY: Arm(hidden(0.1), schedule=_early),
-    },
-    training={"epochs": 40, "batch_size": 64},
-    num_seeds=6,
-)
+NONE, LATE = "no dropout", "after 5 epochs"
 
 OVERFITTING = Experiment(
     name="mnist-1000-late",
@@ -66,27 +45,6 @@ ONE_EPOCH = Experiment(
 )
 
 CLAIMS = (
-    Claim(
-        name="early-dropout-against-underfitting",
-        topic="Schedules",
-        statement="In a network that underfits, dropout in the first epochs lowers the final "
-        "training loss.",
-        source=f"{LIU_2023}: ViT-T 73.9% without, 74.3% with early dropout",
-        experiment=UNDERFITTING,
-        criterion=Difference("last_train_loss", LOWER, [versus(EARLY, NONE)]),
-        trained_to_the_end=False,
-        note="Compared at a fixed length of training, as in the source.",
-    ),
-    Claim(
-        name="constant-dropout-harms-underfitting",
-        topic="Schedules",
-        statement="In a network that underfits, constant dropout raises the test error.",
-        source=f"{LIU_2023}: ViT-T 73.9% without, 67.9% with standard dropout",
-        experiment=UNDERFITTING,
-        criterion=Difference("test_error", HIGHER, [versus(ALWAYS, NONE)]),
-        trained_to_the_end=False,
-        note="Compared at a fixed length of training, as in the source.",
-    ),
     Claim(
         name="late-dropout-helps",
         topic="Schedules",

@@ -155,12 +155,12 @@ def test_the_plot_shows_trials_controls_and_the_race(result):
         assert [axis.get_title() for axis in of_sites] == list(result.space.choices)
         for axis, path in zip(of_sites, result.space.choices, strict=True):
             drawn = {line.get_label(): line for line in axis.get_lines()}
+            dots = {each.get_label(): each.get_offsets() for each in axis.collections}
             assert set(drawn) == {
-                "trial", "trials that differ in this rate alone", NONE, GIVEN, "recommended rate",
+                "trials that differ in this rate alone", NONE, GIVEN, "recommended rate",
             }  # fmt: skip
             trials = result.trials[result.trials["role"] == "trial"]
-            np.testing.assert_allclose(drawn["trial"].get_xdata(), trials[path])
-            np.testing.assert_allclose(drawn["trial"].get_ydata(), trials["score"])
+            np.testing.assert_allclose(dots["trial"], trials[[path, "score"]])
             none = result.trials.set_index("setting").loc[NONE, "score"]
             controls = [drawn[name] for name in (NONE, GIVEN)]
             assert set(controls[0].get_ydata()) == {none}
@@ -169,7 +169,7 @@ def test_the_plot_shows_trials_controls_and_the_race(result):
         assert display.axes_[0].get_ylabel() == "val_loss at the best epoch, one seed"
         compared = result.comparison.dropna(subset="gain").sort_values("gain")
         assert [text.get_text() for text in race.get_yticklabels()] == list(compared["setting"])
-        drawn = {line.get_label(): line.get_xdata() for line in race.get_lines()}
+        drawn = {dots.get_label(): dots.get_offsets()[:, 0] for dots in race.collections}
         scores = result.finalists.pivot(index="seed", columns="setting", values="score")
         for name in compared["setting"]:
             dots = drawn[f"_{name}: seeds"]

@@ -209,7 +209,7 @@ def test_a_member_that_is_trained_again_writes_its_file_again(trainer, made):
 
 
 def test_a_list_of_callbacks_is_refused():
-    with pytest.raises(TypeError, match=r"a function .* callbacks=lambda member: .* a list"):
+    with pytest.raises(TypeError, match=r"a function .* callbacks=lambda member: .* type list"):
         TrainSettings(callbacks=[callbacks.EarlyStopping()])
     with pytest.raises(TypeError, match=r"a function of the member, .* takes \(\)"):
         TrainSettings(callbacks=lambda: [callbacks.EarlyStopping()])
