@@ -158,9 +158,10 @@ def may_be_best(
     differences and Bonferroni's correction: a setting is left out where one of the others is better
     than it in a one-sided test at ``(1 - level)`` divided by the number of others. The setting that
     is truly best on these validation examples, which all seeds share, is among those returned with
-    a probability of approximately `level` or more, for differences that are roughly normal;
-    other examples may favor another setting. Differences that are equal on fewer than 4 pairs
-    leave nothing out, because so few do not show that they hardly vary.
+    a probability of approximately `level` or more, for differences that are roughly normal; it is
+    less where rare seeds are far worse than the rest. Other examples may favor another setting.
+    Differences that are equal on fewer than 4 pairs leave nothing out, because so few do not show
+    that they hardly vary.
 
     Args:
         values: one value per pair, such as one per seed, by name of the setting; NaN where there is
