@@ -78,23 +78,24 @@ def check_fraction(value: Any, name: str) -> float:
     return float(value)
 
 
-def check_level(value: Any, name: str = "level") -> float:
+def check_level(value: Any, name: str = "level", above: float = 0.0) -> float:
     """Validate a confidence level.
 
     Args:
-        value: a number in (0, 1).
+        value: a number in (`above`, 1).
         name: name of the argument in the message.
+        above: what the level has to exceed.
 
     Returns:
         The level as a float.
 
     Raises:
-        ValueError: the value is not a number in (0, 1).
+        ValueError: the value is not a number in (`above`, 1).
     """
-    if not _is_number(value) or not 0 < value < 1:
-        percent = _is_number(value) and 1 < value < 100
+    if not _is_number(value) or not above < value < 1:
+        percent = _is_number(value) and max(1, 100 * above) < value < 100
         raise ValueError(
-            f"expected {name} to be a number in (0, 1), received {value!r}"
+            f"expected {name} to be a number in ({above:g}, 1), received {value!r}"
             f"{f'; for {value:g}% write {value / 100:g}' if percent else ''}"
         )
     return float(value)

@@ -37,7 +37,7 @@ def next_steps(
         if num_seeds == 1:
             return ["train on more seeds: a single seed gives no confidence interval"]
         reason = why_undecided(measured, num_seeds)
-        if _still_falls_with_a_gap(measured):
+        if measured["fall"].above:
             return [f"train longer: {reason}"]
         return [
             f"train on more than {num_seeds} seeds, or measure on more validation examples: "
@@ -58,8 +58,8 @@ def why_undecided(measured: Mapping[str, Measured], num_seeds: int) -> str:
     """
     if num_seeds == 1:
         return "a single seed gives no confidence interval"
-    if _still_falls_with_a_gap(measured):
-        return "the validation loss still falls, so the gap at the end of training is not known"
+    if measured["fall"].above:
+        return "the validation loss still falls, so the measurements at its end are not final"
     wide = [
         name.replace("_", " ")
         for name, value in measured.items()
@@ -71,10 +71,6 @@ def why_undecided(measured: Mapping[str, Measured], num_seeds: int) -> str:
         f"the confidence intervals of the {', '.join(wide[:-1])} and {wide[-1]} include their "
         "thresholds"
     )
-
-
-def _still_falls_with_a_gap(measured: Mapping[str, Measured]) -> bool:
-    return measured["gap"].above and measured["fall"].above
 
 
 def _against_overfitting(

@@ -70,25 +70,31 @@ def verdict(
     dropout off, their gap, and the trend of the validation loss before and after its minimum,
     each with Student's confidence interval over the seeds. In this order, a setting
 
+    - overfits if the validation loss rises after its minimum, whatever the reference;
     - is held back if its training loss is above that of the reference, without any advantage on
       the validation set: it underfits if its training error is high (without an accuracy: if its
-      gap is not), and is over-regularized otherwise;
-    - overfits if the validation loss rises after its minimum, or if the gap is wide and the
-      validation loss no longer falls at the end;
+      gap is not wide), and otherwise is over-regularized if the validation loss no longer falls at
+      the end;
+    - overfits if the gap is wide and the validation loss no longer falls at the end;
     - underfits if the training error is high and the gap is not wide, whatever the reference, or
       if the gap is small and the validation loss still falls at the end;
     - is balanced if everything is below its threshold.
 
     It is undecided if an interval includes its threshold; if the training loss is above that of the
-    reference and it is open whether that has an advantage; or if the gap is wide but the validation
-    loss still falls, since the gap at the end of training is not known then.
+    reference and it is open whether that has an advantage; or if the validation loss still falls
+    while the gap is wide or the setting would be over-regularized, since the measurements at its
+    end are not final then.
+
+    Without an accuracy there is no training error. Underfitting is then seen only in comparison
+    with a reference, or while the validation loss still falls; and a setting that is held back is
+    over-regularized where the gap is wide.
 
     Args:
         curves: one row per epoch and seed: ``seed``, ``epoch``, ``train_loss`` (dropout off),
             ``val_loss``, the accuracy in the same way if there is one, and ``status`` if it is
             known; as returned by `TrainingStudyResult.curves`.
         reference: curves of the same model without dropout, or at the best known rate, trained on
-            the same seeds.
+            the same seeds; those on which it failed or diverged are left out of the comparison.
         rate: dropout rate of the setting, for the next steps; None if it has none.
         best_rate: rate with the lowest validation loss in the same sweep, for the next steps; None
             if it is unknown.
@@ -322,14 +328,15 @@ def _against(
 ) -> dict[str, Measured]:
     """How much worse training is than in the reference, and how much better validation is."""
     deficits, advantages = [], []
-    twins = dict(list(reference.groupby("seed")))
+    sound = reference[reference["seed"].isin(_finite_seeds(reference))]
+    twins = dict(list(sound.groupby("seed")))
     for seed, group in curves.groupby("seed"):
         if seed not in twins:
             continue
         own, other = (_ends(each, limits.window)[0] for each in (group, twins[seed]))
-        base = own["val_loss"].mean()
         # Relative to the validation loss: training losses may be near 0.
-        deficits.append((own["train_loss"].mean() - other["train_loss"].mean()) / max(base, 1e-12))
+        base = max(abs(own["val_loss"].mean()), 1e-12)
+        deficits.append((own["train_loss"].mean() - other["train_loss"].mean()) / base)
         best = group["val_loss"].min(), twins[seed]["val_loss"].min()
         advantages.append((best[1] - best[0]) / max(abs(best[1]), 1e-12))
     if not deficits:
@@ -356,12 +363,16 @@ def _interval(
 def _label(measured: Mapping[str, Measured]) -> str:
     gap, rise, fall = measured["gap"], measured["rise"], measured["fall"]
     error = measured.get("train_error")
+    if rise.above:
+        return OVERFITTING
     if _is_held_back(measured):
         fits = gap.above if error is None else not error.above
-        return OVER_REGULARIZED if fits else UNDERFITTING
-    if not rise.above and _may_be_held_back(measured):
+        if not fits:
+            return UNDERFITTING
+        return UNDECIDED if fall.above else OVER_REGULARIZED
+    if _may_be_held_back(measured):
         return UNDECIDED  # more dropout or less: the remedies are opposite
-    if rise.above or (gap.above and not fall.above):
+    if gap.above and not fall.above:
         return OVERFITTING
     if not gap.above and error is not None and error.above:
         return UNDERFITTING

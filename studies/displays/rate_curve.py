@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from textwrap import fill
 from typing import Self
 
 import pandas as pd
@@ -51,9 +52,8 @@ class RateCurveDisplay(CurveDisplay):
     """A metric at the best epoch against the dropout rate.
 
     Each line is the mean over the seeds; the band is one standard deviation, the dots are the
-    seeds. Marked are the best rate, the range of the rates that may be the best (see
-    `may_be_best`), and the verdicts on the rates. `plot` also sets ``keep_axis_``, the twin axis
-    of keep probabilities.
+    seeds. Marked are the best rate, the rates that may be the best (see `may_be_best`), and the
+    verdicts on the rates. `plot` also sets ``keep_axis_``, the twin axis of keep probabilities.
 
     Args:
         points: one row per run: ``series`` (the line it belongs to), ``x`` (the rate) and
@@ -62,7 +62,7 @@ class RateCurveDisplay(CurveDisplay):
         ylabel: label of the vertical axis.
         optimum: rate with the best mean.
         series: the series that contains the optimum; its verdicts are shaded.
-        may_be_best: smallest and largest rate that may be the best.
+        may_be_best: rates that may be the best, in ascending order.
         labels: verdict by rate, for that series.
 
     Example:
@@ -87,14 +87,14 @@ class RateCurveDisplay(CurveDisplay):
         ylabel: str,
         optimum: float,
         series: str,
-        may_be_best: tuple[float, float],
+        may_be_best: Sequence[float],
         labels: Mapping[float, str],
     ) -> None:
         super().__init__(points=points, ylabel=ylabel)
         self.training = means_over_seeds(training)
         self.optimum = optimum
         self.series = series
-        self.may_be_best = may_be_best
+        self.may_be_best = tuple(may_be_best)
         self.labels = dict(labels)
 
     @classmethod
@@ -138,7 +138,7 @@ class RateCurveDisplay(CurveDisplay):
             ylabel=axis_label(name),
             optimum=float(best["rate"]),
             series=str(best["series"]),
-            may_be_best=(float(alike.min()), float(alike.max())),
+            may_be_best=sorted(alike.astype(float)),
             labels={
                 float(row.rate): verdicts[str(row.setting)].label for row in series.itertuples()
             },
@@ -174,13 +174,13 @@ class RateCurveDisplay(CurveDisplay):
             self.optimum, color=GRAY, linestyle="-.", zorder=1,
             label=f"{prefix}best rate {rate_text(self.optimum)}",
         )  # fmt: skip
-        low, high = self.may_be_best
-        span = "it alone" if low == high else f"{rate_text(low)} to {rate_text(high)}"
+        listed = ", ".join(map(rate_text, self.may_be_best))
+        label = fill(f"{prefix}may be the best: {listed}", width=36)
         # Drawn along the bottom: shades already fill the height.
         axis.plot(
-            [low, high], [0.02, 0.02], color=GRAY, linewidth=5, solid_capstyle="butt",
-            transform=axis.get_xaxis_transform(), marker="|", markersize=12, markeredgewidth=2,
-            label=f"{prefix}may be the best: {span}",
+            self.may_be_best, [0.03] * len(self.may_be_best), color=BLACK, linestyle="none",
+            transform=axis.get_xaxis_transform(), marker="^", markersize=8,
+            label=label,
         )  # fmt: skip
         named: set[str] = set()
         for (left, right), label in _spans(self.labels):

@@ -64,12 +64,21 @@ def test_differences_that_are_equal_but_for_rounding_raise_no_warning():
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
-@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
-def test_measurements_that_are_not_finite_have_no_interval(broken):
-    found = paired_difference([broken, 1.0, 2.0], [0.0, 0.0, 0.0])
-    assert math.isnan(found.low)
-    assert math.isnan(found.high)
-    assert not found.excludes_zero
+def test_measurements_that_are_not_finite_have_no_interval_and_no_p_value(broken):
+    for baseline in ([0.0, 0.0, 0.0], [broken, 0.0, 0.0], [0.0, -broken, 0.0]):
+        found = paired_difference([broken, 1.0, 2.0], baseline)
+        assert math.isnan(found.low)
+        assert math.isnan(found.high)
+        assert math.isnan(found.p_value)
+        assert not found.excludes_zero
+
+
+def test_holm_tests_measurements_that_are_not_finite_last():
+    clear = [b - 0.1 - 0.001 * i for i, b in enumerate(BASELINE)]
+    found = holm_differences({"broken": [math.nan, *VALUES[1:]], "clear": clear}, BASELINE)
+    assert math.isnan(found["broken"].p_value)
+    assert found["clear"].excludes_zero
+    assert found["clear"].p_value == pytest.approx(2 * paired_difference(clear, BASELINE).p_value)
 
 
 def test_a_single_pair_has_no_interval():
@@ -156,10 +165,31 @@ def test_the_truly_best_setting_is_nearly_always_among_those_that_may_be_the_bes
 
 
 def test_what_may_be_the_best_depends_on_the_direction_and_on_common_seeds():
-    values = {"low": [1.0, 1.1, 0.9, 1.0], "high": [2.0, 2.1, 1.9, math.nan]}
+    values = {"low": [1.0, 1.1, 0.9, 1.0], "high": [2.0, 2.2, 1.9, math.nan]}
     assert may_be_best(values, "min") == ["low"]
     assert may_be_best(values, "max") == ["high"]
     assert may_be_best({"low": [1.0], "high": [2.0]}, "min") == ["low", "high"]
+
+
+def test_equal_differences_on_few_pairs_leave_no_setting_out():
+    accuracies = {"a": [0.90, 0.91], "b": [0.91, 0.92], "c": [0.90, 0.95]}
+    assert may_be_best(accuracies, "max") == ["a", "b", "c"]
+    single = {name: np.float32(values).tolist() for name, values in accuracies.items()}
+    assert may_be_best(single, "max") == ["a", "b", "c"], "equal but for 32-bit rounding"
+    three = {"a": [0.90, 0.91, 0.95], "b": [0.91, 0.92, 0.96]}
+    assert may_be_best(three, "max") == ["a", "b"]
+    four = {"a": [0.90, 0.91, 0.95, 0.93], "b": [0.91, 0.92, 0.96, 0.94]}
+    assert may_be_best(four, "max") == ["b"]
+
+
+@pytest.mark.parametrize("level", [95, 0.5, 0.3, 1])
+def test_the_level_of_what_may_be_the_best_is_that_of_a_one_sided_test(level):
+    for count in (2, 3):
+        values = dict(zip("abc"[:count], (VALUES, BASELINE, VALUES), strict=False))
+        with pytest.raises(
+            ValueError, match=rf"expected level to be a number in \(0\.5, 1\), received {level}"
+        ):
+            may_be_best(values, "min", level=level)
 
 
 @pytest.mark.parametrize("level", [95, 0, 1])

@@ -115,6 +115,54 @@ def test_a_wide_gap_is_not_judged_while_the_loss_still_falls():
     assert found.next_steps[0].startswith("train longer: ")
 
 
+def test_a_rise_after_the_minimum_is_overfitting_whatever_the_reference():
+    better = curves(FLAT * 0.2, FLAT * 0.8)
+    found = verdict(curves(FLAT, TURNING), reference=better, rate=0.5)
+    assert found.measured["deficit"].above
+    assert found.measured["advantage"].mean < 0
+    assert found.label == "overfitting"
+
+
+def test_whether_dropout_holds_training_back_is_not_judged_while_the_loss_still_falls():
+    control = curves(FLAT * 0.1, FLAT * 0.4)
+    found = verdict(curves(FALLING, FALLING), reference=control, rate=0.5)
+    assert found.measured["deficit"].above
+    assert found.measured["advantage"].below
+    assert found.label == "undecided"
+    reason = "the validation loss still falls, so the measurements at its end are not final"
+    assert found.sentence.startswith(f"undecided, because {reason}: ")
+    assert found.next_steps == (f"train longer: {reason}",)
+    poor = curves(FALLING, FALLING, train_accuracy=0.8, val_accuracy=0.79)
+    assert verdict(poor, reference=control, rate=0.5).label == "underfitting"
+
+
+def test_a_loss_that_still_falls_is_why_a_verdict_is_undecided():
+    found = verdict(curves(FALLING, FALLING, gap=0.02, noise=0.01))
+    assert found.label == "undecided"
+    assert not found.measured["gap"].above
+    assert found.sentence.startswith("undecided, because the validation loss still falls")
+    assert found.next_steps[0].startswith("train longer: ")
+
+
+def test_negative_losses_are_compared_with_the_reference():
+    likelihoods = ["seed", "epoch", "train_loss", "val_loss"]
+    own, reference = (curves(each, each)[likelihoods] for each in (FLAT - 2.5, FLAT - 3.0))
+    found = verdict(own, reference=reference)
+    assert found.measured["deficit"].mean == pytest.approx(0.5 / 2.0, rel=0.01)
+
+
+@pytest.mark.parametrize("failure", ["not finite", "failed"])
+def test_seeds_on_which_the_reference_failed_are_left_out(failure):
+    own = curves(FLAT, FLAT * 1.2)
+    reference = curves(FLAT * 0.5, FLAT, status="completed")
+    expected = verdict(own, reference=reference[reference["seed"] != 2])
+    if failure == "failed":
+        reference.loc[reference["seed"] == 2, ["status", "val_loss"]] = ["failed", 0.01]
+    else:
+        reference.loc[(reference["seed"] == 2) & (reference["epoch"] > 10), "train_loss"] = np.inf
+    assert verdict(own, reference=reference) == expected
+
+
 def test_whether_dropout_held_training_back_may_be_undecided():
     control = curves(FLAT * 0.5, FLAT, gap=0.06)
     unsure = curves(FLAT, FLAT, gap=0.06, noise=0.01)

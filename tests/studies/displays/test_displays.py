@@ -73,6 +73,7 @@ def test_the_rate_curve_shows_mean_seeds_training_and_optimum(sweep):
     assert training.get_linestyle() == ":"
     assert drawn[f"best rate {mean.idxmin():.2f}"].get_xdata()[0] == mean.idxmin()
     assert any(label.startswith("may be the best: ") for label in drawn)
+    assert display.optimum in display.may_be_best
     assert axis.get_xlabel() == RATE_LABEL
     assert axis.get_ylabel() == "validation loss at the best epoch"
     assert len(axis.collections) >= 1, "the band"
@@ -99,6 +100,31 @@ def test_the_rate_curve_shades_what_the_verdicts_say(sweep):
     shaded = display.plot().ax_.patches
     assert [patch.get_label() for patch in shaded] == ["overfitting", "balanced"]
     assert shaded[0].get_hatch() != shaded[1].get_hatch()
+
+
+def test_rates_that_may_be_the_best_are_drawn_one_by_one(sweep):
+    display = RateCurveDisplay.from_result(sweep)
+    display.may_be_best = (0.0, 0.95)
+    marked = lines(display.plot().ax_)["may be the best: 0.00, 0.95"]
+    assert list(marked.get_xdata()) == [0.0, 0.95], "not 0.3 between them"
+    assert marked.get_linestyle() == "None"
+    assert marked.get_marker() not in ("", "None")
+    display.may_be_best = (0.3,)
+    assert "may be the best: 0.30" in lines(display.plot().ax_)
+    display.may_be_best = tuple(tenth / 10 for tenth in range(10))
+    [label] = [each for each in lines(display.plot().ax_) if each.startswith("may be the best")]
+    assert max(map(len, label.split("\n"))) <= 36, "a long list does not squeeze the axes"
+    assert label.replace("\n", " ").endswith("0.70, 0.80, 0.90")
+
+
+def test_only_rates_that_may_be_the_best_are_marked_in_a_result(sweep):
+    losses = {0.0: (0.30, 0.41, 0.50), 0.3: (0.50, 0.60, 0.70), 0.95: (0.31, 0.40, 0.52)}
+    data = sweep.data.copy()
+    for rate, values in losses.items():
+        for seed, value in enumerate(values):
+            data.loc[(data["rate"] == rate) & (data["seed"] == seed), "val_loss"] = value
+    display = RateCurveDisplay.from_result(replace(sweep, data=data))
+    assert display.may_be_best == (0.0, 0.95)
 
 
 def test_the_error_is_drawn_in_percent(sweep):
