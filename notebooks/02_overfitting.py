@@ -162,8 +162,8 @@ def show_verdicts(result):
     display(pd.DataFrame.from_dict(rows, orient="index").fillna("-"))
 
 
-def report(claim, held, numbers):
-    word = {True: "Borne out", False: "Not borne out", None: "Undecided"}[held]
+def report(claim, confirmed, numbers):
+    word = {True: "Confirmed", False: "Not confirmed", None: "Undecided"}[confirmed]
     display(Markdown(f"**{word}**: {claim}. Here: {numbers}."))
 
 

@@ -272,8 +272,8 @@ def error_by_seed(result, series):
     return 100 * (1 - by_seed(result, series, "val_accuracy"))
 
 
-def report(claim, held, numbers):
-    word = {True: "Borne out", False: "Not borne out", None: "Undecided"}[held]
+def report(claim, confirmed, numbers):
+    word = {True: "Confirmed", False: "Not confirmed", None: "Undecided"}[confirmed]
     display(Markdown(f"**{word}**: {claim}. Here: {numbers}."))
 
 

@@ -149,8 +149,8 @@ table.assign(**{"rank there": ranks.iloc[:, 0], "rank here": ranks.iloc[:, 1]}).
 
 
 # %%
-def report(claim, held, numbers):
-    word = {True: "Borne out", False: "Not borne out", None: "Undecided"}[held]
+def report(claim, confirmed, numbers):
+    word = {True: "Confirmed", False: "Not confirmed", None: "Undecided"}[confirmed]
     display(Markdown(f"**{word}**: {claim}. Here: {numbers}."))
 
 

@@ -162,8 +162,8 @@ show(passes)
 
 
 # %%
-def report(claim, held, numbers):
-    word = {True: "Borne out", False: "Not borne out", None: "Undecided"}[held]
+def report(claim, confirmed, numbers):
+    word = {True: "Confirmed", False: "Not confirmed", None: "Undecided"}[confirmed]
     display(Markdown(f"**{word}**: {claim}. Here: {numbers}."))
 
 
@@ -187,12 +187,12 @@ display(
 
 # %%
 average, scaling = f"as given, {samples} passes", "as given, weight scaling"
-[crowd] = {name for name in study.data["predictor"] if name.startswith("ensemble")}
+[ensemble] = {name for name in study.data["predictor"] if name.startswith("ensemble")}
 claims = {
     "is right more often than weight scaling (error in percent)": (scaling, "error"),
     "has a lower cross-entropy": (scaling, "corrupted_loss"),
     "is better calibrated": (scaling, "ece"),
-    f"has a lower cross-entropy than the {crowd}": (crowd, "corrupted_loss"),
+    f"has a lower cross-entropy than the {ensemble}": (ensemble, "corrupted_loss"),
 }
 clean = study.scores().query("corruption == 'rotation' and severity == 0")
 clean = clean.assign(error=100 * (1 - clean["corrupted_accuracy"]))
@@ -223,11 +223,11 @@ for claim, less in holm_differences(lower, [0.0] * num_seeds).items():
 figure, axes = plt.subplots(1, 2, figsize=(14, 4.6), layout="constrained")
 lines = []
 for axis, angle in zip(axes, (0, 45), strict=True):
-    turned = corrupt(x, "rotation", angle, seed=0)
+    rotated = corrupt(x, "rotation", angle, seed=0)
     outputs = {
-        "no dropout": plain.predict(turned, verbose=0),
-        "weight scaling": dropped.predict(turned, verbose=0),
-        f"{samples} passes": monte_carlo(dropped, turned, samples).mean,
+        "no dropout": plain.predict(rotated, verbose=0),
+        "weight scaling": dropped.predict(rotated, verbose=0),
+        f"{samples} passes": monte_carlo(dropped, rotated, samples).mean,
     }
     calibrations = {name: calibration(each, y, bins=10) for name, each in outputs.items()}
     ReliabilityDisplay.from_result(calibrations).plot(axis)
@@ -248,14 +248,14 @@ display(Markdown("\n".join(lines)))
 found = monte_carlo(dropped, x, samples)
 amounts = {"mutual\ninformation": found.mutual_information, "entropy": found.entropy}
 figure, axes = plt.subplots(2, 10, figsize=(13, 3.8), layout="constrained")
-for across, (name, values) in zip(axes, amounts.items(), strict=True):
-    for axis, index in zip(across, np.argsort(-values), strict=False):
+for row, (name, values) in zip(axes, amounts.items(), strict=True):
+    for axis, index in zip(row, np.argsort(-values), strict=False):
         axis.imshow(x[index], cmap="gray_r")
         guess = found.mean[index].argmax()
         axis.set_title(f"{guess}, right: {y[index]}\n{values[index]:.2f}", fontsize=9)
         axis.set_xticks([])
         axis.set_yticks([])
-    across[0].set_ylabel(name)
+    row[0].set_ylabel(name)
 plt.show()
 
 # %%
@@ -282,15 +282,15 @@ known, new = (part.test[0][: 1000 if full else 100] for part in (seen, unseen))
 inputs, is_new = np.concatenate([known, new]), np.repeat([0, 1], [len(known), len(new)])
 rows = []
 for without, with_dropout in trained_pairs(seen, range(num_seeds)):
-    crowd = monte_carlo(with_dropout, inputs, samples)
+    averaged = monte_carlo(with_dropout, inputs, samples)
     scaled = with_dropout.predict(inputs, verbose=0)
-    signs = {
+    scores = {
         "no dropout, entropy": entropy(without.predict(inputs, verbose=0), axis=1),
         "weight scaling, entropy": entropy(scaled, axis=1),
-        f"{samples} passes, entropy": crowd.entropy,
-        f"{samples} passes, mutual information": crowd.mutual_information,
+        f"{samples} passes, entropy": averaged.entropy,
+        f"{samples} passes, mutual information": averaged.mutual_information,
     }
-    rows.append({name: roc_auc_score(is_new, sign) for name, sign in signs.items()})
+    rows.append({name: roc_auc_score(is_new, score) for name, score in scores.items()})
 areas = pd.DataFrame(rows)
 gains = holm_differences(
     {name: areas[name] for name in areas.columns[1:]}, areas["no dropout, entropy"]
