@@ -81,8 +81,8 @@ def test_each_candidate_is_named_if_all_fail():
     _, found = race({("finalist 1", 3), ("finalist 2", 4)})
     assert (found.kind, found.setting) == ("nothing to compare", NONE)
     assert found.sentence.endswith(
-        "there is nothing to compare it with. Not compared: hidden 0.40, which failed on 1 of 10 "
-        "seeds (the loss is NaN); hidden 0.30, which failed on 1 of 10 seeds (the loss is NaN)."
+        "no other setting completed all its runs. Not compared: hidden 0.40, which failed on 1 of "
+        "10 seeds (the loss is NaN); hidden 0.30, which failed on 1 of 10 seeds (the loss is NaN)."
     )
 
 
@@ -92,7 +92,7 @@ def test_a_failed_control_is_not_a_gain_of_the_others():
     assert found.kind == "nothing to compare"
     assert found.sentence == (
         "The control, no dropout, failed on 2 of 10 seeds (the loss is NaN), so no gain can "
-        "be measured. Best of the others: hidden 0.40 (val_loss 0.298, mean of 10 seeds)."
+        "be measured. The best remaining setting is hidden 0.40 (val_loss 0.298, mean of 10 seeds)."
     )
 
 

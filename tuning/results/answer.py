@@ -179,11 +179,11 @@ def _compared(
     label = _label(best, name, race.control)
     if race.control not in by_name.index:
         return UNKNOWN, (
-            f"The control, {failures[race.control]}, so no gain can be measured. Best of the "
-            f"others: {label} ({measured})"
+            f"The control, {failures[race.control]}, so no gain can be measured. The best "
+            f"remaining setting is {label} ({measured})"
         )
     if others.empty:
-        return UNKNOWN, f"Best: {label} ({measured}); there is nothing to compare it with"
+        return UNKNOWN, f"Best: {label} ({measured}); no other setting completed all its runs"
     if seeds == 1:
         if name == race.control:
             return (
@@ -221,9 +221,9 @@ def _compared(
     largest = max(others["high"])
     ruled_out = largest < objective.largest_gain(over=of_control)
     return NO_DIFFERENCE, (
-        f"No reliable difference: {rates}{comma} compared with {race.control}, {objective.name} "
-        f"{other['mean']:.4g} compared with {of_control:.4g}, gain "
-        f"{rounded(other['gain'])} ({interval_text(other)} includes 0; {on})"
+        f"No reliable difference between {rates}{comma} and {race.control}: {objective.name} "
+        f"{other['mean']:.4g} and {of_control:.4g}, a gain of {rounded(other['gain'])} "
+        f"({interval_text(other)} includes 0; {on})"
         + (f". A gain above {rounded(largest)} is ruled out" if ruled_out else "")
     )
 

@@ -101,7 +101,7 @@ def compared_with_tuned_control(
     failed = [each for each in records if each.setting == tuned_control and not compared]
     if failed:
         values = describe_hyperparameters(failed[0].result.member.hyperparameters)
-        lost = f"Not compared: the best setting {without}, {values}, which failed."
+        lost = f"Not compared: the best setting {without} ({values}), which failed."
         return replace(found, sentence=f"{found.sentence} {lost}")
     names = [each for each in rows.index if not race.is_control(each)]
     if found.kind not in (*_CLAIMS, NOT_ENDED) or not compared or not names:
@@ -111,9 +111,8 @@ def compared_with_tuned_control(
     }
     setting = Setting.of(runs[tuned_control][0])
     what = (
-        f"The best setting {without} that the search found, "
-        f"{describe_hyperparameters(setting.hyperparameters)} "
-        f"({measured_text(rows.loc[tuned_control], objective)})"
+        f"The best setting {without} ({describe_hyperparameters(setting.hyperparameters)}; "
+        f"{measured_text(rows.loc[tuned_control], objective)})"
     )
     better = objective.is_better(
         rows.loc[tuned_control, "mean"], than=rows.loc[found.setting, "mean"]
@@ -130,15 +129,15 @@ def compared_with_tuned_control(
         share_not_ended([length_of(each) for each in runs[tuned_control]], max_epochs)
         > TOLERATED_SHARE
     ):
-        return replace(found, sentence=f"{found.sentence} {what}, was not trained to the end.")
+        return replace(found, sentence=f"{found.sentence} {what} was not trained to the end.")
     scores = {name: [each.score for each in results] for name, results in runs.items()}
     row = gains(scores, race.against_tuned_control(), objective)[names[0]]
     if math.isnan(row["low"]):
         return found
     if better and (found.kind != GAIN or row["high"] < 0):
-        told = f"{found.sentence} {what}, {_difference(row)}. It is recommended."
+        told = f"{found.sentence} {what} {_difference(row)}, so it is recommended."
         return replace(best, sentence=told)
-    return replace(found, sentence=f"{found.sentence} {what}, {_difference(row)}.")
+    return replace(found, sentence=f"{found.sentence} {what} {_difference(row)}.")
 
 
 def _best_so_far(
@@ -147,7 +146,7 @@ def _best_so_far(
     """The sentence about settings that were not trained to the end, the tuned control the best."""
     best = f"Best so far: {finalist_or_control}."
     if best not in found.sentence:  # no better than chance
-        return f"{found.sentence} {tuned_control}, has a better mean so far."
+        return f"{found.sentence} {tuned_control} has a better mean so far."
     text = found.sentence.removesuffix(_hyperparameters_text(found.hyperparameters))
     return text.replace(
         best,

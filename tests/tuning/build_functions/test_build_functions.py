@@ -583,7 +583,7 @@ def test_the_answer_is_about_dropout_alone_and_the_tuned_control_is_compared():
     found, table = concluded(finalist=0.3, tuned=0.4)
     assert (found.kind, found.setting) == ("gain", "finalist 1")
     assert "0.2 better than no dropout (95% CI" in found.sentence
-    assert "The best setting without dropout that the search found, units 16 (" in found.sentence
+    assert "The best setting without dropout (units 16; " in found.sentence
     assert "is 0.1 worse than the finalist (95% CI" in found.sentence
     assert table.set_index("setting").loc["finalist 1", "level"] == 1 - 0.05 / 2  # two comparisons
 
@@ -593,7 +593,7 @@ def test_the_tuned_control_is_recommended_where_it_is_better_than_the_finalist()
     assert (found.kind, found.setting) == ("gain", TUNED_CONTROL)
     assert (found.rates, found.hyperparameters) == ({"hidden": 0.0}, {"units": 16})
     assert "is 0.1 better than the finalist" in found.sentence
-    assert found.sentence.endswith("It is recommended.")
+    assert found.sentence.endswith(", so it is recommended.")
     found, _ = concluded(finalist=0.7, tuned=0.4)
     assert (found.kind, found.setting) == ("harm", TUNED_CONTROL)
     found, _ = concluded(finalist=0.7, tuned=0.6)
@@ -607,8 +607,8 @@ def test_the_tuned_control_is_the_best_so_far_where_training_has_not_ended():
     assert found.sentence == (
         "Not trained to the end: the best epoch is among the last tenth of 20 epochs in all runs "
         'of "hidden 0.40" and "no dropout". Allow more epochs before relying on this. Best so far: '
-        "the best setting without dropout that the search found, units 16 (val_loss 0.1986, mean "
-        "of 10 seeds). The best with the hyperparameters of the finalist, units 8: hidden 0.40 "
+        "the best setting without dropout (units 16; val_loss 0.1986, mean of 10 seeds). The best "
+        "with the hyperparameters of the finalist, units 8: hidden 0.40 "
         "(val_loss 0.299, mean of 10 seeds)."
     )
     found, _ = concluded(finalist=0.3, tuned=0.4, **unfinished)

@@ -62,7 +62,7 @@ def test_a_gain_of_the_rates_as_given_says_that_they_are_the_models_own():
 def test_no_reliable_difference_of_the_rates_as_given_is_told_in_a_readable_order():
     found = concluded(LOSS, {NONE: 500 + 100 * NOISE, "as given": 499.9 - 100 * NOISE})
     assert found.sentence.startswith(
-        "No reliable difference: the model's own rates, hidden 0.30, compared with no dropout, "
+        "No reliable difference between the model's own rates, hidden 0.30, and no dropout: "
     )
     assert "e+" not in found.sentence
 
@@ -97,8 +97,8 @@ def test_a_difference_within_noise_is_no_gain_and_larger_gains_are_ruled_out():
     found = concluded(LOSS, {NONE: 0.5 + NOISE, "at 40": 0.499 - NOISE})
     assert found.kind == "no reliable difference"
     assert found.sentence.startswith(
-        "No reliable difference: hidden 0.40 compared with no dropout, val_loss 0.499 "
-        "compared with 0.5, gain "
+        "No reliable difference between hidden 0.40 and no dropout: val_loss 0.499 and 0.5, a gain "
+        "of "
     )
     assert " includes 0; 10 seeds on this split of the data). A gain above 0.0" in found.sentence
     assert " is ruled out." in found.sentence
