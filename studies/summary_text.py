@@ -17,7 +17,7 @@ from dropout_zoo.training.objective import Objective
 ROUNDING = 1e-12
 """Smaller differences are rounding errors, and shown as 0."""
 
-NO_INTERVALS = "A single seed gives no confidence intervals, so nothing is proven."
+NO_INTERVALS = "A single seed gives no confidence intervals, so no conclusion can be drawn."
 
 
 def ranked(means: pd.DataFrame, objective: Objective) -> pd.DataFrame:
@@ -111,7 +111,10 @@ def gain_clause(
     if pairs == 1:
         return f"{comparison} on a single {unit}, so not conclusive"
     if math.isnan(found.low):
-        return f"no reliable gain over {control}: no CI, because some values are not finite"
+        return (
+            f"no confidence interval for the gain over {control}, because some values are not "
+            "finite"
+        )
     interval = f"{100 * level:.3g}% CI {_shown(found.low)} to {_shown(found.high)}"
     basis = f"{pairs} paired {unit}s"
     if found.level > level + 1e-9:
@@ -167,13 +170,11 @@ def gain_counts(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -> st
     groups = {
         "better": gains[gains["low"] > 0],
         "worse": gains[gains["high"] < 0],
-        "no reliable difference": gains[(gains["low"] <= 0) & (gains["high"] >= 0)],
+        "not reliably different": gains[(gains["low"] <= 0) & (gains["high"] >= 0)],
     }
     # Names of settings may contain commas.
-    parts = [
-        f"{what.capitalize()}: {'; '.join(g['setting'])}." for what, g in groups.items() if len(g)
-    ]
-    return " ".join([f"Each compared with {one_or_more(gains['control'])}.", *parts])
+    parts = [f"are {what}: {'; '.join(g['setting'])}." for what, g in groups.items() if len(g)]
+    return f"Compared with {one_or_more(gains['control'])}, these settings " + " These ".join(parts)
 
 
 def method_sentence(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -> str:

@@ -15,14 +15,14 @@ from dropout_zoo.studies.claims.record import ExperimentRecord
 _HEAD = """\
 # Claims about dropout, tested
 
-What is said about dropout, each claim in a testable form: data, network, length of training,
-metric, and what counts as support, which was fixed in code before it was run, except where a note
-says otherwise. Settings are compared on the same seeds, and each seed draws training examples of
-its own. Intervals are Student's t over the seeds, adjusted by Holm's method where a claim makes
-several comparisons. They cover the choice of the seed and of the training examples. They do not
-cover the choice of the 1,000 validation examples, the test set and the corruption of its inputs,
-which all seeds share, nor that of the network or the kind of data: a verdict holds for the
-experiment that is described, and "contradicted" means contradicted there.
+Common claims about dropout, each stated so that it can be tested. The data, the network, the length
+of training, the metric and what counts as support were fixed in code before the experiment was run,
+unless a note says otherwise. Settings are compared on the same seeds, and each seed draws training
+examples of its own. Intervals are Student's t over the seeds, adjusted by Holm's method where a
+claim makes several comparisons. They cover the choice of the seed and of the training examples.
+They do not cover the choice of the 1,000 validation examples, the test set and the corruption of
+its inputs, which all seeds share, nor that of the network or the kind of data: a verdict holds for
+the experiment that is described, and "contradicted" means contradicted there.
 
 Several experiments contain the same training runs (without dropout, and with a hidden rate of 0.50,
 on seeds 0 to 5), so their verdicts are not independent of one another. About one in twenty

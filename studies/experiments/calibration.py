@@ -80,8 +80,9 @@ def calibration(
         >>> found = calibration([[0.9, 0.1], [0.9, 0.1]], [0, 1])
         >>> round(found.error, 3)
         0.4
-        >>> print(found.summary())
-        Expected calibration error 0.400 over 1 bin; mean confidence 0.400 above the accuracy.
+        >>> print(found.summary())  # doctest: +NORMALIZE_WHITESPACE
+        The expected calibration error over 1 bin is 0.400; on average, confidence exceeds accuracy
+        by 0.400.
     """
     check_count(bins, "bins")
     check_level(level)
@@ -113,15 +114,18 @@ def calibration(
         )
     table = pd.DataFrame(rows)
     surplus = _shares(table) * _surplus(table)
+    larger, smaller = "confidence", "accuracy"
+    if surplus.sum() < 0:
+        larger, smaller = smaller, larger
     return Calibration(
         kind="calibration",
         data=table,
         settings={"bins": bins, "level": level, "examples": len(y)},
         versions=versions(),
         conclusions=(
-            f"Expected calibration error {surplus.abs().sum():.3f} over "
-            f"{count_of(len(table), 'bin')}; mean confidence {abs(surplus.sum()):.3f} "
-            f"{'above' if surplus.sum() > 0 else 'below'} the accuracy.",
+            f"The expected calibration error over {count_of(len(table), 'bin')} is "
+            f"{surplus.abs().sum():.3f}; on average, {larger} exceeds {smaller} by "
+            f"{abs(surplus.sum()):.3f}.",
         ),
     )
 

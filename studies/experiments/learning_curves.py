@@ -158,7 +158,7 @@ def _conclude_turns(result: TrainingStudyResult) -> list[str]:
             low, high = max(row.low, 1), min(row.high, last)
             text += f" on average (95% CI {low:.1f} to {high:.1f}, {row.seeds} seeds)"
         if row.mean >= last:
-            text += ", which is the last one: it may still improve"
+            text += ", the last epoch, so longer training may improve it"
         else:
             text += f", and at epoch {last} it is {rise:.0%} worse"
         sentences.append(f"{text}.")

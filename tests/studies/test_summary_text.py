@@ -60,5 +60,5 @@ def test_a_row_of_gains_reads_like_its_difference():
 def test_values_that_are_not_finite_are_no_reliable_gain():
     unknown = CLEAR._replace(mean=math.nan, low=math.nan, high=math.nan)
     assert gain_clause(unknown, "b") == (
-        "no reliable gain over b: no CI, because some values are not finite"
+        "no confidence interval for the gain over b, because some values are not finite"
     )

@@ -42,7 +42,7 @@ def test_a_model_that_is_right_as_often_as_it_says_has_no_error():
     assert found.error == pytest.approx(0)
     sure = calibration(np.tile([1.0, 0.0], (400, 1)), y)
     assert sure.error == pytest.approx(0.25)
-    assert "0.250 above the accuracy" in sure.summary()
+    assert "confidence exceeds accuracy by 0.250" in sure.summary()
     with pytest.raises(ValueError, match=r"received \(400, 2\) and \(3,\)"):
         calibration(probabilities, y[:3])
 

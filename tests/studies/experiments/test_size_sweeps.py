@@ -134,7 +134,7 @@ def test_an_epoch_sweep_whose_validation_never_turns_says_so(few_digits):
     slow = build_mlp(units=(8,), hidden_rates=0.3, optimizer=keras.optimizers.SGD(1e-4))
     summary = epoch_sweep(slow, few_digits, epochs=3, num_seeds=2, execution=ALONE).summary()
     assert "best at epoch 3.0 on average" in summary
-    assert "which is the last one: it may still improve" in summary
+    assert "the last epoch, so longer training may improve it" in summary
 
 
 @pytest.mark.slow
