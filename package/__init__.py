@@ -16,8 +16,8 @@ Where to start:
   and `with_rates` returns a copy with different rates.
 - Data: `load_dataset` loads datasets by name, from files or from a directory of images; `Dataset`
   holds your own arrays.
-- Rates: `tune` searches them and says whether they help; `DropoutTuner` is the search
-  alone, as a KerasTuner tuner: no controls and no finalists.
+- Rates: `tune` searches them and says whether they help; `DropoutTuner` runs only
+  the search, as a KerasTuner tuner, without controls or finalists.
 - Experiments: `rate_sweep` and `learning_curves` measure what dropout does to a model.
 
 These are the most used names of four packages, which have more:

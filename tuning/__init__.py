@@ -2,8 +2,8 @@
 
 - `tune` searches the rates, trains the finalists and two controls on new seeds, and returns a
   `TuningResult`: best rates, best model, tables and a summary.
-- `DropoutTuner` is the search alone, as a KerasTuner tuner. `DropoutHyperModel` makes a hypermodel
-  of a Keras model, and `search_space` returns what is searched, a `SearchSpace`.
+- `DropoutTuner` runs only the search, as a KerasTuner tuner. `DropoutHyperModel` makes a
+  hypermodel of a Keras model, and `search_space` returns what is searched, a `SearchSpace`.
 - `RatesDisplay` plots the score of every trial against the rates.
 
 `dropout-zoo tune`, `sweep`, `audit`, `list` and `show` are the commands in a shell.

@@ -81,7 +81,8 @@ class AuditSettings:
     "--fix",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="OUT.keras",
-    help="Write a copy of the model with every finding fixed that a change of rates can fix.",
+    help="Write a copy of the model in which all findings that can be fixed by changing rates are "
+    "fixed.",
 )
 def audit_command(
     model: str,

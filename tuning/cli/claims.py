@@ -44,10 +44,10 @@ def claims_command(
 ) -> None:
     """List claims about dropout with their verdicts, or test them again.
 
-    Without NAME, list all claims with the verdicts that come with the package. With names, train
-    what these claims need, judge them, and draw their effects. Claims that need the same training
-    runs share them. The data are MNIST, which is downloaded unless the environment variable
-    DROPOUT_ZOO_MNIST names an mnist.npz.
+    Without NAME, list all claims with the verdicts that come with the package. With names, run the
+    experiments behind these claims, evaluate the claims, and plot the effects. Claims that need the
+    same training runs share them. The data are MNIST, which is downloaded unless the environment
+    variable DROPOUT_ZOO_MNIST names an mnist.npz.
 
     Exit status: 0 success, whatever the verdicts; 1 every training run failed, 2 invalid usage or
     data, 130 interrupted.

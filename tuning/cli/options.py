@@ -98,8 +98,8 @@ def data_options(
             "--split",
             type=numbers,
             metavar="A,B[,C]",
-            help="Fractions of train, validation and test; two for no test set."
-            f"  [default: {','.join(map(str, SPLIT))}]",
+            help="Fractions for the training, validation and test sets; give two to have no test "
+            f"set.  [default: {','.join(map(str, SPLIT))}]",
         ),
     )
     return _all_of(options)

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from dropout_zoo.studies.plan import StudyPlan
     from dropout_zoo.studies.result import TrainingStudyResult
 
+_SEE_GROUP = "MODEL and exit status: see `dropout-zoo sweep --help`."
+
 Plan = Callable[..., "StudyPlan[TrainingStudyResult]"]
 
 
@@ -101,7 +103,7 @@ def sweep_command() -> None:
     """
 
 
-@sweep_command.command("rate")
+@sweep_command.command("rate", epilog=_SEE_GROUP)
 @_rates_option(",".join(map(str, SWEPT_RATES[1:])))
 @click.option(
     "--sites",
@@ -115,7 +117,7 @@ def rate_command(rates: list[float] | None, sites: str | None, **common: Any) ->
     _sweep("rate", {"rates": rates, "sites": sites}, **common)
 
 
-@sweep_command.command("data-size")
+@sweep_command.command("data-size", epilog=_SEE_GROUP)
 @click.option(
     "--sizes",
     type=integers,
@@ -137,7 +139,7 @@ def data_size_command(
     _sweep("data-size", {"sizes": sizes, "rates": rates, "sites": sites}, **common)
 
 
-@sweep_command.command("capacity")
+@sweep_command.command("capacity", epilog=_SEE_GROUP)
 @click.option(
     "--units",
     type=widths,
@@ -157,14 +159,14 @@ def capacity_command(
     _sweep("capacity", {"units": units, "rates": rates}, **common)
 
 
-@sweep_command.command("placement")
+@sweep_command.command("placement", epilog=_SEE_GROUP)
 @_study_options()
 def placement_command(**common: Any) -> None:
     """Vary the placement of dropout in MODEL."""
     _sweep("placement", {}, **common)
 
 
-@sweep_command.command("methods")
+@sweep_command.command("methods", epilog=_SEE_GROUP)
 @click.option(
     "--methods",
     type=names,
@@ -176,8 +178,8 @@ def placement_command(**common: Any) -> None:
 def methods_command(methods: list[str] | None, **common: Any) -> None:
     """Compare dropout with other methods against overfitting.
 
-    MODEL must accept the arguments that the methods change. Half of the training examples are
-    used, so that the method "more data" has more of them.
+    MODEL must accept the arguments that the methods change. All methods but "more data" use half
+    of the training examples.
     """
     _sweep("methods", {"methods": methods}, **common)
 

@@ -165,10 +165,10 @@ def tune_command(
 
     MODEL is a registered model (see `dropout-zoo list`); package.module:function, a function
     without required arguments that returns a compiled Keras model; or a .keras file of a compiled
-    model. The hyperparameters of a function that takes those of KerasTuner are searched together
-    with the rates. Without MODEL, tabular_mlp is trained on a table, and mlp on other data, with
-    dropout on its input too. Without MODEL and --data, tune runs an example: mlp on noisy_digits,
-    at a learning rate of 0.002.
+    model. If the function takes KerasTuner's `hp`, its hyperparameters are searched together with
+    the rates. Without MODEL, tabular_mlp is trained on a table, and mlp on other data, with dropout
+    on its input too. Without MODEL and --data, tune runs an example: mlp on noisy_digits, at a
+    learning rate of 0.002.
 
     Exit status: 0 success, 1 no training run was completed, 2 invalid usage or data, 130
     interrupted.

@@ -63,8 +63,8 @@ def rate_out_of_range(context: AuditContext) -> Iterator[Fault]:
     "warning",
     "a rate that looks like a keep probability",
     why="In Keras the rate is the fraction dropped; in papers (Srivastava et al. 2014) and in "
-    "older versions of TensorFlow it is the fraction kept. In hidden layers, rates help up to "
-    "about 0.5 or 0.6.",
+    "older versions of TensorFlow it is the fraction kept. In hidden layers, rates above about "
+    "0.6 rarely help.",
     source=f"{SRIVASTAVA}, Fig. 9a and Appendix A.4",
     bad="""
 model = keras.Sequential([

@@ -90,8 +90,8 @@ def _width(context: AuditContext, placed: PlacedSite) -> int | None:
     "note",
     "a large network without regularization",
     why=f"At least {BIG_NET:,} weights in hidden dense layers, without any regularization: no "
-    "dropout, normalization, noise, penalty, constraint, weight decay or augmentation. Such layers "
-    "are where networks memorize, and what dropout was designed for.",
+    "dropout, normalization, noise, penalty, constraint, weight decay or augmentation. Networks "
+    "memorize mainly in such layers, for which dropout was designed.",
     source=f"{SRIVASTAVA}, Table 9; Simonyan and Zisserman 2015, arXiv:1409.1556, Section 3.1: "
     "VGG was trained with a rate of 0.5 in its first two dense layers",
     bad="""
