@@ -5,8 +5,9 @@ import math
 import pandas as pd
 import pytest
 
-from dropout_zoo.studies import PairedDifference, paired_difference
-from dropout_zoo.studies.summary_text import gain_clause
+from dropout_zoo.studies import PairedDifference, TrainingStudyResult, paired_difference
+from dropout_zoo.studies.summary_text import gain_clause, gain_counts
+from dropout_zoo.training.objective import Objective
 
 CLEAR = PairedDifference(0.2, low=0.1, high=0.3, level=0.95, p_value=0.01, pairs=5)
 UNSURE = PairedDifference(0.0095, low=-0.018, high=0.037, level=0.95, p_value=0.4, pairs=5)
@@ -61,4 +62,25 @@ def test_values_that_are_not_finite_are_no_reliable_gain():
     unknown = CLEAR._replace(mean=math.nan, low=math.nan, high=math.nan)
     assert gain_clause(unknown, "b") == (
         "no confidence interval for the gain over b, because some values are not finite"
+    )
+
+
+def test_settings_are_listed_by_how_they_compare_with_the_control():
+    scores = {
+        "no dropout": [0.50, 0.52, 0.51],
+        "hidden 0.20": [0.30, 0.31, 0.32],
+        "hidden 0.30, input 0.10": [0.31, 0.30, 0.33],
+        "hidden 0.50": [0.51, 0.50, 0.52],
+        "hidden 0.90": [0.90, 0.92, 0.90],
+    }
+    runs = [(name, seed, loss) for name, by in scores.items() for seed, loss in enumerate(by)]
+    data = pd.DataFrame(runs, columns=["setting", "seed", "val_loss"])
+    data = data.assign(run=range(len(data)), status="completed", reason="", epoch=1, best_epoch=1)
+    result = TrainingStudyResult(
+        kind="rates", data=data, settings={}, versions={}, conclusions=(),
+        objective=Objective("val_loss", "min"), factors=[], controls=dict.fromkeys(list(scores)[1:], "no dropout"),
+    )  # fmt: skip
+    assert gain_counts(result) == (
+        "Compared with no dropout, these settings are better: hidden 0.20; hidden 0.30, input "
+        "0.10. These are worse: hidden 0.90. These are not reliably different: hidden 0.50."
     )

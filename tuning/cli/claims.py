@@ -1,4 +1,4 @@
-"""The command `claims`: what is said about dropout, the stored verdicts, and running them again."""
+"""The command `claims`: common claims about dropout, their stored verdicts, running them again."""
 
 from __future__ import annotations
 

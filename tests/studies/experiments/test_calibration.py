@@ -43,6 +43,8 @@ def test_a_model_that_is_right_as_often_as_it_says_has_no_error():
     sure = calibration(np.tile([1.0, 0.0], (400, 1)), y)
     assert sure.error == pytest.approx(0.25)
     assert "confidence exceeds accuracy by 0.250" in sure.summary()
+    unsure = calibration(np.tile([0.6, 0.4], (400, 1)), np.zeros(400, int))
+    assert "accuracy exceeds confidence by 0.400" in unsure.summary()
     with pytest.raises(ValueError, match=r"received \(400, 2\) and \(3,\)"):
         calibration(probabilities, y[:3])
 

@@ -301,6 +301,7 @@ def test_each_kind_has_its_own_options(kind, options):
     assert answered.exit_code == 0
     ranges = {"--rates", "--sites", "--sizes", "--units", "--methods"}
     assert {each for each in ranges if f"  {each} " in answered.stdout} == options
+    assert "MODEL and exit status: see `dropout-zoo sweep --help`." in answered.stdout
 
 
 def test_the_help_lists_every_method_by_a_name_that_the_option_takes():
