@@ -76,9 +76,10 @@ def test_settings_are_listed_by_how_they_compare_with_the_control():
     runs = [(name, seed, loss) for name, by in scores.items() for seed, loss in enumerate(by)]
     data = pd.DataFrame(runs, columns=["setting", "seed", "val_loss"])
     data = data.assign(run=range(len(data)), status="completed", reason="", epoch=1, best_epoch=1)
+    controls = dict.fromkeys(list(scores)[1:], "no dropout")
     result = TrainingStudyResult(
         kind="rates", data=data, settings={}, versions={}, conclusions=(),
-        objective=Objective("val_loss", "min"), factors=[], controls=dict.fromkeys(list(scores)[1:], "no dropout"),
+        objective=Objective("val_loss", "min"), factors=[], controls=controls,
     )  # fmt: skip
     assert gain_counts(result) == (
         "Compared with no dropout, these settings are better: hidden 0.20; hidden 0.30, input "
