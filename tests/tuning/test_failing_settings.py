@@ -184,6 +184,7 @@ def brittle(least, most, share):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*5 files of weights have no line in it")
 def test_a_search_whose_finalist_fails_answers_and_resumes_to_the_same(
     few_digits, tmp_path, monkeypatch
 ):
