@@ -287,7 +287,9 @@ class _MeasuredAudit:
         if found.label == OVERFITTING or (held_back and ended):
             reasons = {name: above[name] for name in _REASONS if name in above}
             self.measured.verdict = found.label
-            self.measured.sentence = f"{found.label}: {listed_quantities(reasons, 'that without dropout')}"
+            self.measured.sentence = (
+                f"{found.label}: {listed_quantities(reasons, 'that without dropout')}"
+            )
             self.measured.verdict_numbers = numbers
             self.measured.advice = "; ".join(found.next_steps)
         elif found.label in (UNDERFITTING, OVER_REGULARIZED, UNDECIDED):
