@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import pandas as pd
 
@@ -76,10 +77,12 @@ class Criterion(ABC):
     Attributes:
         metric: what is compared.
         direction: the side of 0 on which its effects are as claimed, `HIGHER` or `LOWER`.
+        min_seeds: the smallest number of seeds that it can judge by.
     """
 
     metric: str
     direction: int
+    min_seeds: ClassVar[int] = 2
 
     @property
     def settings(self) -> Sequence[str]:
@@ -243,6 +246,7 @@ class BestRateWithin(Criterion):
     low: float
     high: float
     direction: int = field(default=LOWER, init=False)
+    min_seeds: ClassVar[int] = 4  # two choose the rate, two test it
 
     def _compared(self) -> Iterable[str]:
         return self.rates.values()

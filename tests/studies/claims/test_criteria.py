@@ -165,6 +165,14 @@ def test_a_best_rate_outside_the_range_contradicts_it_only_if_it_beats_all_insid
     )
 
 
+def test_fewer_seeds_than_a_criterion_needs_are_refused():
+    three = {name: [float(place), 1.0, 2.0] for place, name in enumerate(RATES.values())}
+    with pytest.raises(ValueError, match="at least 4, received 3"):
+        claim(WITHIN).judge(runs(**three))
+    with pytest.raises(ValueError, match="at least 2, received 1"):
+        claim(LOWERS).judge(runs(**{"with": [4.0], "without": [5.0]}))
+
+
 def test_runs_that_had_not_ended_withhold_the_verdict_unless_the_claim_is_about_short_ones():
     table = runs(**{"with": wandering(4.0), "without": [5.0] * SEEDS})
     table.loc[table["setting"] == "with", "ended"] = [False, False] + [True] * (SEEDS - 2)
