@@ -21,7 +21,7 @@ from dropout_zoo.training.objective import parse_objective
 from dropout_zoo.training.provenance import versions
 
 Conclude = Callable[[TrainingStudyResult], Sequence[str]]
-"""Draws the conclusions from a result, a sentence or two each."""
+"""Draws the conclusions from a result, a sentence or two each; empty ones are left out."""
 
 
 def train_and_conclude(
@@ -71,7 +71,7 @@ def result_of(plan: StudyPlan[Any], data: pd.DataFrame, conclude: Conclude) -> T
         factors=plan.factors,
         controls=plan.controls,
     )
-    return replace(result, conclusions=tuple(conclude(result)))
+    return replace(result, conclusions=tuple(filter(None, conclude(result))))
 
 
 def check_any_completed(data: pd.DataFrame) -> None:

@@ -398,17 +398,29 @@ def _is_at_rest(measured: Mapping[str, Measured]) -> bool:
     )
 
 
-_NAMES = {
+_QUANTITIES = {
     "gap": "gap between training and validation (dropout off)",
     "rise": "rise of the validation loss after its minimum",
     "fall": "fall of the validation loss at the end",
     "train_error": "training error (dropout off)",
-    "deficit": "excess of the training loss over the reference",
-    "advantage": "improvement of the lowest validation loss over the reference",
+    "deficit": "excess of the training loss over {reference}",
+    "advantage": "improvement of the lowest validation loss over {reference}",
 }
 
 
+def listed_quantities(measured: Mapping[str, Measured], reference: str = "the reference") -> str:
+    """List what a verdict measured, each quantity with its value.
+
+    Args:
+        measured: the quantities by name, as in `Verdict.measured`.
+        reference: what the reference is called.
+    """
+    return "; ".join(
+        f"{_QUANTITIES[name].format(reference=reference)} {value}"
+        for name, value in measured.items()
+    )
+
+
 def _sentence(named: str, measured: Mapping[str, Measured], num_seeds: int, lost: int) -> str:
-    numbers = "; ".join(f"{_NAMES[name]} {value}" for name, value in measured.items())
-    text = f"{named}: {numbers}; {count_of(num_seeds, 'seed')}"
+    text = f"{named}: {listed_quantities(measured)}; {count_of(num_seeds, 'seed')}"
     return f"{text}; {count_of(lost, 'more seed')} diverged or failed." if lost else f"{text}."

@@ -1,7 +1,6 @@
 """Defaults of a search. The command line shows them, so nothing is imported here."""
 
 ORACLES = ("grid", "random", "bayesian", "hyperband")
-PLACEMENTS = ("input", "hidden", "convolutional", "recurrent", "output")
 LARGEST_GRID = 50  # of which every setting is tried
 DEFAULT_MAX_TRIALS = 20  # of the oracles that do not try everything
 MAX_UPDATES = 8000

@@ -15,10 +15,11 @@ from dropout_zoo.models.argument_validation import as_names
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
 from dropout_zoo.models.guidance import SEARCHED_RATES, check_rate, listed_rates
+from dropout_zoo.models.placements import PLACEMENTS
 from dropout_zoo.models.wording import listed
 from dropout_zoo.training.defaults import INITIAL_WEIGHTS
 from dropout_zoo.training.seeding import fresh_weights
-from dropout_zoo.tuning.defaults import LARGEST_GRID, PLACEMENTS
+from dropout_zoo.tuning.defaults import LARGEST_GRID
 
 BELOW_RANGE, ABOVE_RANGE = (0.10, 0.05), (0.60, 0.70)
 """Rates beyond the default range, tried where the best trial lies on its edge."""

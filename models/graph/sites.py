@@ -23,6 +23,7 @@ from dropout_zoo.models.layers.concrete_dropout import ConcreteDropout
 from dropout_zoo.models.layers.drop_connect import DropConnect
 from dropout_zoo.models.layers.lifting import rate_in_variables
 from dropout_zoo.models.layers.position_embedding import PositionEmbedding
+from dropout_zoo.models.placements import Placement
 
 DROPOUT_FAMILY: tuple[type[keras.Layer], ...] = (
     keras.layers.Dropout,  # and with it SpatialDropout1D, 2D and 3D, DropBlock2D, StochasticDepth
@@ -87,7 +88,7 @@ class DropoutSite:
 
     path: str
     rate: float
-    placement: str
+    placement: Placement
     layer: keras.Layer = field(repr=False)
     argument: str = field(repr=False)
     owner: keras.Layer = field(repr=False)
@@ -163,6 +164,7 @@ def _find_sites(model: keras.Model, *, fixed_noise: bool = True) -> list[Dropout
         for index, (layer, names, in_recurrence) in enumerate(held):
             for argument, rate, suffix, *own in _dropping(layer, fixed_noise):
                 path = _unique("/".join([*names, *filter(None, [suffix])]), taken)
+                placement: Placement
                 if in_recurrence:
                     placement = "recurrent"
                 elif isinstance(layer, (keras.layers.Attention, DropConnect)):
@@ -278,7 +280,7 @@ class _Placements:
         self.calls = Counter(id(call.operation) for call in graph.calls)
         self._of_others = self._searched(self.computing, self.convolutional)
 
-    def of(self, layer: keras.Layer) -> str:
+    def of(self, layer: keras.Layer) -> Placement:
         """The placement of dropout in a layer."""
         searched = self._of_others
         if self.calls[id(layer)] > 1 and computes_features(layer):
@@ -311,12 +313,12 @@ class _Placements:
         )
 
 
-def _placement_in_order(index: int, layers: Sequence[keras.Layer]) -> str:
+def _placement_in_order(index: int, layers: Sequence[keras.Layer]) -> Placement:
     """The placement, without a graph, from the layers created before this one, or else after it."""
     made_before, made_after = layers[1:index], layers[index + 1 :]
     # Layers without weights are often created first, whatever their place.
-    kinds = filter(None, map(_kind, [*reversed(made_before), *made_after]))
-    return next(kinds, "hidden")
+    kinds = map(_kind, [*reversed(made_before), *made_after])
+    return next((kind for kind in kinds if kind is not None), "hidden")
 
 
 def computes_features(layer: object) -> bool:
@@ -339,14 +341,14 @@ def _computes_itself(layer: keras.Layer) -> bool:
     return any(id(weight) not in inner for weight in layer.weights)
 
 
-def _last_kind(operation: object) -> str | None:
+def _last_kind(operation: object) -> Placement | None:
     """The kind of the outputs of an operation: that of its last inner layer that has a kind."""
     if not isinstance(operation, keras.Layer):
         return None
     return next(filter(None, map(_kind, reversed(_all_within(operation)))), None)
 
 
-def _kind(layer: keras.Layer) -> str | None:
+def _kind(layer: keras.Layer) -> Placement | None:
     """The placement of dropout directly after a layer, if the layer determines it."""
     if isinstance(layer, _VECTORIZING):
         return "hidden"

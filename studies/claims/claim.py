@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.wording import listed
 from dropout_zoo.studies.claims.criteria import Criterion
 from dropout_zoo.studies.claims.experiment import Experiment
@@ -15,7 +16,8 @@ from dropout_zoo.studies.training_ends import TOLERATED_SHARE
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dropout_zoo.studies.plan import Execution
+    from dropout_zoo.studies.plan import Execution, StudyPlan
+    from dropout_zoo.studies.result import TrainingStudyResult
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,46 @@ class Claim:
     trained_to_the_end: bool = True
     note: str = ""
 
+    def check_num_seeds(self, num_seeds: int | None = None) -> None:
+        """Raise an error if there are fewer seeds than its criterion needs.
+
+        Args:
+            num_seeds: number of seeds; None for those of the experiment.
+
+        Raises:
+            ValueError: there are too few seeds.
+        """
+        given = self.experiment.num_seeds if num_seeds is None else num_seeds
+        check_count(given, "num_seeds", minimum=self.criterion.min_seeds)
+
+    def plan(self, num_seeds: int | None = None) -> StudyPlan[TrainingStudyResult]:
+        """Plan the training runs of its experiment, which can be inspected before they are run.
+
+        Args:
+            num_seeds: number of seeds; None for those of the experiment.
+
+        Returns:
+            The plan. Its result is not judged; `run` trains the same and judges it.
+
+        Raises:
+            ValueError: there are fewer seeds than the criterion needs: 4 for a claim about the best
+                rate, 2 for the others.
+
+        Example:
+            >>> from dataclasses import replace
+            >>> from dropout_zoo.studies import get_claim
+            >>> from dropout_zoo.training import load_dataset
+            >>> claim, digits = get_claim("adds-to-l2"), load_dataset("digits")
+            >>> on_digits = replace(claim.experiment, data=lambda seed: digits)
+            >>> plan = replace(claim, experiment=on_digits).plan(num_seeds=2)
+            >>> plan.num_runs
+            16
+        """
+        from dropout_zoo.studies.claims.planning import plan_experiment
+
+        self.check_num_seeds(num_seeds)
+        return plan_experiment(self.experiment, num_seeds)
+
     def run(self, num_seeds: int | None = None, execution: Execution | None = None) -> ClaimOutcome:
         """Train what it needs and judge it.
 
@@ -62,11 +104,12 @@ class Claim:
             The outcome.
 
         Raises:
-            ValueError: there are fewer than two seeds.
+            ValueError: there are fewer seeds than the criterion needs; see `plan`.
             RuntimeError: every training run failed.
         """
         from dropout_zoo.studies.claims.running import run_experiment
 
+        self.check_num_seeds(num_seeds)
         return self.judge(run_experiment(self.experiment, num_seeds, execution).runs)
 
     def judge(self, runs: pd.DataFrame) -> ClaimOutcome:
@@ -77,7 +120,11 @@ class Claim:
 
         Returns:
             The outcome; no effects where the runs cannot be compared.
+
+        Raises:
+            ValueError: there are fewer seeds than the criterion needs; see `plan`.
         """
+        self.check_num_seeds(runs["seed"].nunique())
         compared = runs[runs["setting"].isin(self.criterion.settings)]
         failed = compared.loc[compared["status"] != "completed", "setting"].unique()
         if len(failed):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import pandas as pd
 
@@ -76,10 +77,12 @@ class Criterion(ABC):
     Attributes:
         metric: what is compared.
         direction: the side of 0 on which its effects are as claimed, `HIGHER` or `LOWER`.
+        min_seeds: the smallest number of seeds that it can judge by.
     """
 
     metric: str
     direction: int
+    min_seeds: ClassVar[int] = 2
 
     @property
     def settings(self) -> Sequence[str]:
@@ -149,17 +152,35 @@ class Difference(Criterion):
             return ClaimOutcome(SUPPORTED, f"{which} {self._side}", effects)
         opposite = [e.label for e, (_, _, high) in zip(effects, found, strict=True) if high < 0]
         if opposite:
-            return ClaimOutcome(CONTRADICTED, f"opposite: {listed(opposite)}", effects)
+            why = f"{_intervals('lie', opposite)} on the opposite side for {listed(opposite)}"
+            return ClaimOutcome(CONTRADICTED, why, effects)
         others = [e.label for e, held in zip(effects, supported, strict=True) if not held]
         if any(supported):
-            return ClaimOutcome(PARTLY_SUPPORTED, f"but not: {listed(others)}", effects)
+            return ClaimOutcome(PARTLY_SUPPORTED, self._without_support(others), effects)
+        return ClaimOutcome(*self._unsupported(found, others), effects)
+
+    def _unsupported(
+        self, found: Sequence[tuple[float, float, float]], others: Sequence[str]
+    ) -> tuple[str, str]:
+        """The verdict and its reason where no interval lies on either side."""
+        differs = [low > 0 for _, low, _ in found]
         if self.at_least and all(high < self.at_least for _, _, high in found):
-            why = f"any difference is smaller than {self.at_least:g}"
-            return ClaimOutcome(NO_DIFFERENCE, why, effects)
-        if any(low > 0 for _, low, _ in found):
-            why = f"the interval includes {self.direction * self.at_least:g}: {listed(others)}"
-            return ClaimOutcome(UNDECIDED, why, effects)
-        return ClaimOutcome(NO_DIFFERENCE, f"the interval includes 0: {listed(others)}", effects)
+            if all(differs):
+                why = f"a difference is there, but any larger than {self.at_least:g} is ruled out"
+                return NO_DIFFERENCE, why
+            return (
+                NO_DIFFERENCE,
+                f"a difference as large as claimed ({self.at_least:g}) is ruled out",
+            )
+        included = self.direction * self.at_least if any(differs) else 0
+        why = f"{_intervals('include', others)} {included:g} for {listed(others)}"
+        return (UNDECIDED if any(differs) else NO_DIFFERENCE), why
+
+    def _without_support(self, others: Sequence[str]) -> str:
+        if self.at_least:
+            which = "interval does" if len(others) == 1 else "intervals do"
+            return f"the {which} not lie {self._side} for {listed(others)}"
+        return f"{_intervals('include', others)} 0 for {listed(others)}"
 
 
 @dataclass(frozen=True)
@@ -181,19 +202,27 @@ class Equality(Criterion):
         return _settings_of(self.contrasts)
 
     def __str__(self) -> str:
-        return (
-            f"{unit_of(self.metric)}: {_labels(self.contrasts)}; the interval lies within "
-            f"-{self.margin:g} and {self.margin:g}"
-        )
+        compared = f"{unit_of(self.metric)}: {_labels(self.contrasts)}"
+        several = len(self.contrasts) > 1
+        if not self.margin:
+            return f"{compared}; each is exactly 0" if several else f"{compared} is exactly 0"
+        which = "all intervals lie" if several else "the interval lies"
+        return f"{compared}; {which} within {self.margin:g} of 0"
 
     def _judge(self, runs: pd.DataFrame) -> ClaimOutcome:
         effects = _effects(self.contrasts, runs, self.metric)
         ends = [(each.difference.low, each.difference.high) for each in effects]
         if all(-self.margin <= low and high <= self.margin for low, high in ends):
-            return ClaimOutcome(SUPPORTED, f"within {self.margin:g} of 0", effects)
+            why = f"within {self.margin:g} of 0" if self.margin else "exactly 0"
+            return ClaimOutcome(SUPPORTED, why, effects)
         if any(low > self.margin or high < -self.margin for low, high in ends):
-            return ClaimOutcome(CONTRADICTED, f"more than {self.margin:g} from 0", effects)
-        why = f"the interval reaches beyond {self.margin:g}"
+            why = f"more than {self.margin:g} away from 0" if self.margin else "not 0"
+            return ClaimOutcome(CONTRADICTED, why, effects)
+        why = (
+            f"the interval reaches beyond {self.margin:g} on a side of 0"
+            if self.margin
+            else "not 0 on every seed, but the interval includes 0"
+        )
         return ClaimOutcome(UNDECIDED, why, effects)
 
 
@@ -217,6 +246,7 @@ class BestRateWithin(Criterion):
     low: float
     high: float
     direction: int = field(default=LOWER, init=False)
+    min_seeds: ClassVar[int] = 4  # two choose the rate, two test it
 
     def _compared(self) -> Iterable[str]:
         return self.rates.values()
@@ -244,12 +274,25 @@ class BestRateWithin(Criterion):
         if all(each.difference.high < 0 for each in against):
             why = f"{rival}, chosen on {half} seeds, is better than every rate inside on the others"
             return ClaimOutcome(CONTRADICTED, why, against)
-        alike = [each.label for each in effects if not each.difference.high < 0]
-        return ClaimOutcome(NO_DIFFERENCE, f"the interval includes 0: {listed(alike)}", effects)
+        alike = [
+            name
+            for name, effect in zip(outside, effects, strict=True)
+            if not effect.difference.high < 0
+        ]
+        why = (
+            f"{best}, chosen on {half} seeds, is not reliably better on the others than "
+            f"{listed(alike, 'or')}"
+        )
+        return ClaimOutcome(NO_DIFFERENCE, why, effects)
 
 
 def _settings_of(contrasts: Sequence[Contrast]) -> list[str]:
     return list(dict.fromkeys(name for each in contrasts for name in each.weights))
+
+
+def _intervals(verb: str, labels: Sequence[str]) -> str:
+    """The interval of a comparison, or those of several, with a verb in the plural."""
+    return f"the interval {verb}s" if len(labels) == 1 else f"the intervals {verb}"
 
 
 def _labels(contrasts: Sequence[Contrast]) -> str:

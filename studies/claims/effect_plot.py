@@ -36,5 +36,9 @@ def effect_display(claim: Claim, outcome: ClaimOutcome) -> DifferenceDisplay:
 
 def _reading(criterion: Criterion) -> str:
     if isinstance(criterion, Equality):
-        return f"0 is as claimed, within {criterion.margin:g}"
+        return (
+            f"within {criterion.margin:g} of 0 is as claimed"
+            if criterion.margin
+            else "0 is as claimed"
+        )
     return f"{'' if criterion.direction == HIGHER else 'sign reversed, '}right is as claimed"

@@ -18,9 +18,10 @@ NOT_TESTED = "not tested"
 
 VERDICTS = {
     SUPPORTED: "the intervals of all effects lie where the claim says",
-    PARTLY_SUPPORTED: "those of some effects do, and no effect is on the other side",
-    CONTRADICTED: "the interval of an effect lies on the other side",
-    NO_DIFFERENCE: "the interval includes 0, or excludes any difference as large as it must be",
+    PARTLY_SUPPORTED: "some intervals lie where the claim says, and none on the opposite side",
+    CONTRADICTED: "the interval of an effect lies on the opposite side",
+    NO_DIFFERENCE: "the interval includes 0, or rules out a difference as large as the claim "
+    "requires",
     UNDECIDED: "the interval includes the smallest difference, or the margin, that the claim sets",
     NOT_COMPARABLE: "training runs failed, or had not ended",
     NOT_TESTED: "there is no stored result",
@@ -46,11 +47,27 @@ class Effect:
 
     def __str__(self) -> str:
         found = self.difference
-        text = f"{self.label}: {_shown(found.mean)}"
+        if self._is_constant:
+            return f"{self.label}: {self.value} on all {found.pairs} seeds"
         if math.isnan(found.low):
-            return f"{text} (no interval)"
+            return f"{self.label}: {self.value}"
         level = f"{100 * found.level:.3g}% CI"
-        return f"{text} ({level} {_shown(found.low)} to {_shown(found.high)}, {found.pairs} seeds)"
+        ends = f"{_shown(found.low)} to {_shown(found.high)}"
+        return f"{self.label}: {_shown(found.mean)} ({level} {ends}, {found.pairs} seeds)"
+
+    @property
+    def value(self) -> str:
+        """Its mean and interval; the value alone where it is the same on every seed."""
+        found = self.difference
+        if self._is_constant:
+            return "exactly 0" if found.mean == 0 else _shown(found.mean)
+        if math.isnan(found.low):
+            return f"{_shown(found.mean)} (no interval)"
+        return f"{_shown(found.mean)} ({_shown(found.low)} to {_shown(found.high)})"
+
+    @property
+    def _is_constant(self) -> bool:
+        return len(self.by_seed) > 1 and len(set(self.by_seed)) == 1
 
 
 @dataclass(frozen=True)
@@ -85,4 +102,4 @@ class ClaimOutcome:
 
 
 def _shown(value: float) -> str:
-    return f"{0.0 if abs(value) < 1e-12 else value:+.3g}"
+    return "0" if abs(value) < 1e-12 else f"{value:+.3g}"

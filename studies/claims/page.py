@@ -9,7 +9,7 @@ from dropout_zoo.models.wording import count_of, listed
 from dropout_zoo.studies.claims.claim import Claim
 from dropout_zoo.studies.claims.experiment import Experiment
 from dropout_zoo.studies.claims.ledger import list_claims
-from dropout_zoo.studies.claims.outcome import VERDICTS, Effect
+from dropout_zoo.studies.claims.outcome import VERDICTS
 from dropout_zoo.studies.claims.record import ExperimentRecord
 
 _HEAD = """\
@@ -55,13 +55,8 @@ def claims_page() -> str:
 
 def _row(claim: Claim) -> str:
     outcome = claim.stored_outcome()
-    effects = "; ".join(_short(effect) for effect in outcome.effects) or "-"
+    effects = "; ".join(effect.value for effect in outcome.effects) or "-"
     return f"| [{claim.statement}](#{claim.name}) | {outcome.verdict} | {effects} |"
-
-
-def _short(effect: Effect) -> str:
-    found = effect.difference
-    return f"{found.mean:+.3g} ({found.low:+.3g} to {found.high:+.3g})"
 
 
 def _section(claim: Claim) -> str:

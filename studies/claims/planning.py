@@ -32,10 +32,11 @@ def plan_experiment(
     """
     all_seeds = as_seeds(experiment.num_seeds if num_seeds is None else num_seeds)
     setups = _Setups(experiment)
+    placements = dict.fromkeys(each for arm in experiment.arms.values() for each in arm.rates)
     settings = [
         Setting(
             name,
-            {"arm": name},
+            {f"{each} rate": arm.rates.get(each, 0.0) for each in placements},
             setup.rates(arm.rates),
             setup,
             seeds=[seed],

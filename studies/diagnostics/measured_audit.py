@@ -32,6 +32,7 @@ from dropout_zoo.studies.verdicts import (
     OVERFITTING,
     UNDECIDED,
     UNDERFITTING,
+    listed_quantities,
     verdict,
 )
 from dropout_zoo.training.data.adapters import Data, as_dataset
@@ -47,11 +48,7 @@ from dropout_zoo.training.preparation import error_of_inputs
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 _EXAMPLES = 256  # for measuring outputs and variances
-_MEASURED = {
-    "gap": "gap between training and validation",
-    "rise": "rise of the validation loss",
-    "deficit": "training loss above that without dropout",
-}
+_REASONS = ("gap", "rise", "deficit")
 
 
 def examine(
@@ -288,9 +285,11 @@ class _MeasuredAudit:
         ended = self.epochs > 1 and fall is not None and fall.mean <= fall.threshold
         held_back = found.label in (UNDERFITTING, OVER_REGULARIZED) and "deficit" in above
         if found.label == OVERFITTING or (held_back and ended):
-            reasons = [f"{_MEASURED[name]} {above[name]}" for name in _MEASURED if name in above]
+            reasons = {name: above[name] for name in _REASONS if name in above}
             self.measured.verdict = found.label
-            self.measured.sentence = f"{found.label}: {'; '.join(reasons)}"
+            self.measured.sentence = (
+                f"{found.label}: {listed_quantities(reasons, 'that without dropout')}"
+            )
             self.measured.verdict_numbers = numbers
             self.measured.advice = "; ".join(found.next_steps)
         elif found.label in (UNDERFITTING, OVER_REGULARIZED, UNDECIDED):

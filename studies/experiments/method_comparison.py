@@ -366,4 +366,4 @@ def _conclude(
             f"over {folds} folds. That measures how much the result depends on the data; it does "
             "not reduce overfitting."
         )
-    return [*filter(None, sentences), *basis_sentences(result)]
+    return [*sentences, *basis_sentences(result)]

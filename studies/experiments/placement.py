@@ -145,5 +145,4 @@ def _settings(
 
 
 def _conclude(result: TrainingStudyResult) -> list[str]:
-    sentences = [best_sentence(result), gain_counts(result)]
-    return [*filter(None, sentences), *basis_sentences(result)]
+    return [best_sentence(result), gain_counts(result), *basis_sentences(result)]

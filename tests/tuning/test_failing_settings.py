@@ -17,11 +17,11 @@ from dropout_zoo.tuning.race.screening import best_so_far, screen
 from dropout_zoo.tuning.records.trial_tables import TrainingRecord
 from dropout_zoo.tuning.results.answer import answer
 from dropout_zoo.tuning.search import search_run
-from dropout_zoo.tuning.setting import Setting
+from dropout_zoo.tuning.trial_setting import TrialSetting
 
 QUICK = {"rates": [0.2, 0.5], "epochs": 1, "num_finalists": 1, "progress": False}
-FINALIST = {"finalist 1": Setting({"hidden": 0.4})}
-NEXT = {"finalist 2": Setting({"hidden": 0.3})}
+FINALIST = {"finalist 1": TrialSetting({"hidden": 0.4})}
+NEXT = {"finalist 2": TrialSetting({"hidden": 0.3})}
 
 
 def made(member, score=0.5, *, lost):
@@ -42,7 +42,7 @@ def race(failing, *, gain=0.2, seeds=10, reserve=NEXT):
             results.append(made(member, score, lost=(member.label, member.seed) in failing))
         return results
 
-    settings = {NONE: Setting({"hidden": 0.0}), **FINALIST}
+    settings = {NONE: TrialSetting({"hidden": 0.0}), **FINALIST}
     records = run_race(settings, race_of(seeds), LOSS, train, reserve)
     table = comparison_table(records, race_of(seeds), LOSS)
     return records, answer(table, records, race_of(seeds), LOSS, SPACE, max_epochs=EPOCHS)
@@ -120,8 +120,8 @@ def test_settings_that_were_not_screened_rank_last():
         train,
         seed=0,
         resplit=True,
-        given=Setting({"hidden": 0.5}),
-        excluded=Setting({"hidden": 0.0}).__eq__,
+        given=TrialSetting({"hidden": 0.5}),
+        excluded=TrialSetting({"hidden": 0.0}).__eq__,
     )
     assert [each.rates["hidden"] for each in candidates.values()] == [0.4, 0.3, 0.5, 0.1]
     assert list(candidates) == ["finalist 1", "finalist 2", "as given", "finalist 4"]

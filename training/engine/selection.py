@@ -9,9 +9,13 @@ from pathlib import Path
 import keras
 
 from dropout_zoo.training.engine.base import Engine, EngineOptions
+from dropout_zoo.training.engine.comparison_with_fit import (
+    ReferenceRun,
+    check_engine,
+    reference_run,
+)
 from dropout_zoo.training.engine.eligibility import own_training_code, why_only_model_fit
 from dropout_zoo.training.engine.keras_fit import FitEngine
-from dropout_zoo.training.engine.trial_run import Trial, check_engine, trial_by_fit
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.plan import Plan
 from dropout_zoo.training.repeated_warnings import warn_once
@@ -36,10 +40,10 @@ def start_engine(plan: Plan, options: EngineOptions) -> Engine:
         reason = f"the training examples are streamed from a {plan.stream.kind}"
     with tempfile.TemporaryDirectory() as folder:
         own = own_training_code(plan.model) is not None
-        trial = trial_by_fit(plan, Path(folder)) if own else None
+        reference = reference_run(plan, Path(folder)) if own else None
         if reason is None:
             try:
-                engine = _fast_engine(plan, options, trial)
+                engine = _fast_engine(plan, options, reference)
             except Exception as error:  # the user's own code may not run in a graph
                 reason = f"the faster engine cannot: {reason_of(error)}"
             else:
@@ -51,7 +55,7 @@ def start_engine(plan: Plan, options: EngineOptions) -> Engine:
     return FitEngine(plan)
 
 
-def _fast_engine(plan: Plan, options: EngineOptions, trial: Trial | None) -> Engine:
+def _fast_engine(plan: Plan, options: EngineOptions, reference: ReferenceRun | None) -> Engine:
     # Each imports its backend, of which only one need be installed.
     if keras.backend.backend() == "jax":
         from dropout_zoo.training.engine.jax.population import PopulationEngine
@@ -59,8 +63,8 @@ def _fast_engine(plan: Plan, options: EngineOptions, trial: Trial | None) -> Eng
         return PopulationEngine(plan, options)
     from dropout_zoo.training.engine.tensorflow.loops import LoopEngine
 
-    if trial is not None:
-        check_engine(trial, LoopEngine)
+    if reference is not None:
+        check_engine(reference, LoopEngine)
     return LoopEngine(plan, options)
 
 

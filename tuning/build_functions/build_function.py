@@ -22,8 +22,8 @@ from dropout_zoo.training.objective import Objective
 from dropout_zoo.training.preparation import built
 from dropout_zoo.training.seeding import seeded_globals
 from dropout_zoo.tuning.build_functions.hyperparameters import Built, explore
-from dropout_zoo.tuning.setting import Setting
 from dropout_zoo.tuning.space import Rates, SearchSpace, check_settable, search_space
+from dropout_zoo.tuning.trial_setting import TrialSetting
 
 Tunable: TypeAlias = ModelLike | keras_tuner.HyperModel
 """What the argument `model` of `tune` may be; see `build_function`."""
@@ -177,11 +177,11 @@ class BuiltModels:
         setting = self.setting(hp.values)
         return with_rates(self.model_of(setting.hyperparameters), setting.rates)
 
-    def space_of(self, setting: Setting) -> SearchSpace:
+    def space_of(self, setting: TrialSetting) -> SearchSpace:
         """Return the rates that are searched with the hyperparameters of a setting."""
         return self._space(self.model_of(setting.hyperparameters))
 
-    def setting(self, values: Mapping[str, Any]) -> Setting:
+    def setting(self, values: Mapping[str, Any]) -> TrialSetting:
         """Return the setting that an oracle has chosen.
 
         Args:
@@ -200,13 +200,13 @@ class BuiltModels:
             name: values.get(_RATE + group, min(space.choices[name]))
             for name, group in self._groups(model, space).items()
         }
-        return Setting({**self._given(used).rates, **space.site_rates(chosen)}, used)
+        return TrialSetting({**self._given(used).rates, **space.site_rates(chosen)}, used)
 
-    def without(self, setting: Setting) -> Setting:
+    def without(self, setting: TrialSetting) -> TrialSetting:
         """Return the setting with the same hyperparameters and no dropout at the searched sites."""
         searched = [path for paths in self.space_of(setting).sites.values() for path in paths]
         given = self._given(setting.hyperparameters).rates
-        return Setting({**given, **dict.fromkeys(searched, 0.0)}, setting.hyperparameters)
+        return TrialSetting({**given, **dict.fromkeys(searched, 0.0)}, setting.hyperparameters)
 
     def describe(self) -> dict[str, Any]:
         """Describe what determines the models.
@@ -217,9 +217,9 @@ class BuiltModels:
         space = self.hyperparameters.get_config()["space"]
         return {"hyperparameters": space, "models": self._fingerprints}
 
-    def _given(self, values: Mapping[str, Any]) -> Setting:
+    def _given(self, values: Mapping[str, Any]) -> TrialSetting:
         sites = settable_sites(self.model_of(values))
-        return Setting({site.path: site.rate for site in sites}, values)
+        return TrialSetting({site.path: site.rate for site in sites}, values)
 
     def _space(self, model: keras.Model) -> SearchSpace:
         return search_space(model, self._rates, self._placements, largest_grid=0)

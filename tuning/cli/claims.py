@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dropout_zoo.models.wording import count_of
 from dropout_zoo.training.startup import start_keras
 from dropout_zoo.tuning.cli.options import (
     check_run_options,
@@ -29,8 +28,8 @@ if TYPE_CHECKING:
 @click.argument("names", nargs=-1, metavar="[NAME ...]")
 @click.option(
     "--num-seeds",
-    type=click.IntRange(min=2),
-    help="Number of seeds of each setting.  [default: that of the stored result]",
+    type=int,
+    help="Number of seeds of each setting, at least 2.  [default: that of the experiment]",
 )
 @run_options("claims")
 def claims_command(
@@ -60,10 +59,12 @@ def claims_command(
             _print_claims(list_claims(), as_json)
             return
         claims = [get_claim(name) for name in dict.fromkeys(names)]
+        for claim in claims:
+            claim.check_num_seeds(num_seeds)
+        start_keras()
         if dry_run:
             _print_dry_run(claims, num_seeds, as_json)
             return
-        start_keras()
         directory = out or Path("runs") / f"claims-{datetime.now():%Y%m%d-%H%M%S}"
         try:
             outcomes = _run(claims, num_seeds, directory, resume, overwrite)
@@ -111,23 +112,22 @@ def _print_claims(claims: Sequence[Claim], as_json: bool) -> None:
 
 
 def _print_dry_run(claims: Sequence[Claim], num_seeds: int | None, as_json: bool) -> None:
-    rows: list[dict[str, Any]] = [
-        {
+    from dropout_zoo.tuning.cli.dry_run import describe_plan, print_plan
+
+    rows: list[dict[str, Any]] = []
+    for name, members in _by_experiment(claims).items():
+        plan = members[0].plan(num_seeds)
+        about = {
             "experiment": name,
             "description": members[0].experiment.description,
-            "num_runs": (num_seeds or members[0].experiment.num_seeds)
-            * len(members[0].experiment.arms),
             "claims": [claim.name for claim in members],
         }
-        for name, members in _by_experiment(claims).items()
-    ]
+        rows.append(about | describe_plan(plan))
+        if not as_json:
+            echo(f"{name}: {about['description']}")
+            print_plan(plan, rows[-1]["estimated_seconds"])
     if as_json:
         echo(json.dumps(rows, indent=2))
-        return
-    for row in rows:
-        echo(f"{row['experiment']}: {count_of(row['num_runs'], 'training run')}")
-        echo(f"  {row['description']}")
-    echo("Nothing was written.")
 
 
 def _run(

@@ -13,7 +13,6 @@ from dropout_zoo.models.argument_validation import finite_or_none
 from dropout_zoo.studies.claims.claim import Claim
 from dropout_zoo.studies.claims.effect_plot import effect_display
 from dropout_zoo.studies.claims.outcome import ClaimOutcome
-from dropout_zoo.studies.claims.planning import plan_experiment
 from dropout_zoo.studies.claims.running import record_of
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.run_directory import RunDirectory
@@ -58,7 +57,7 @@ def run_claims(
 
     names = [claim.name for claim in claims]
     outcome = run_study(
-        plan_experiment(experiment, num_seeds), path, name=experiment.name, write=write,
+        claims[0].plan(num_seeds), path, name=experiment.name, write=write,
         resume=resume, overwrite=overwrite, files=[RESULTS, SUMMARY, *map(_picture, claims)],
         details={"claims": names},
     )  # fmt: skip

@@ -22,7 +22,6 @@ from dropout_zoo.training.startup import start_keras
 from dropout_zoo.tuning.cli.comma_lists import integers, names, numbers, widths
 from dropout_zoo.tuning.cli.model_argument import SUFFIX, compiled_model
 from dropout_zoo.tuning.cli.options import (
-    ESTIMATING,
     Command,
     check_run_options,
     data_options,
@@ -30,7 +29,6 @@ from dropout_zoo.tuning.cli.options import (
     default_model,
     how_to_continue,
     load_data,
-    print_table,
     reporting_errors,
     run_options,
     training_options,
@@ -278,20 +276,10 @@ def _run(
 
 
 def _print_dry_run(plan: StudyPlan[TrainingStudyResult], as_json: bool) -> None:
-    from dropout_zoo.tuning.records.progress import duration
+    from dropout_zoo.tuning.cli.dry_run import describe_plan, print_plan
 
-    echo(ESTIMATING, err=True)
-    seconds = plan.estimate_seconds()
+    description = describe_plan(plan)
     if as_json:
-        description = plan.describe()
-        description |= {"num_runs": plan.num_runs, "estimated_seconds": round(seconds, 1)}
         echo(json.dumps(description, indent=2))
-        return
-    print_table(
-        ["setting", *plan.factors],
-        [
-            [each.name, *(str(each.factors.get(name, "")) for name in plan.factors)]
-            for each in {setting.name: setting for setting in plan.settings}.values()
-        ],
-    )
-    echo(f"{plan.num_runs} training runs, about {duration(seconds)}. Nothing was written.")
+    else:
+        print_plan(plan, description["estimated_seconds"])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dropout_zoo.models.guidance import SEARCHED_RATES
+from dropout_zoo.models.placements import PLACEMENTS
 from dropout_zoo.training.defaults import INITIAL_WEIGHTS, OBJECTIVE
 from dropout_zoo.training.startup import start_keras
 from dropout_zoo.tuning.budget import Budget
@@ -39,7 +40,6 @@ from dropout_zoo.tuning.defaults import (
     NUM_SEEDS,
     ORACLES,
     PATIENCE_UPDATES,
-    PLACEMENTS,
     SEED,
 )
 

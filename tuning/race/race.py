@@ -27,7 +27,7 @@ from dropout_zoo.training.objective import Objective
 from dropout_zoo.training.provenance import versions
 from dropout_zoo.training.settings import TrainOptions
 from dropout_zoo.tuning.records.trial_tables import TrainingRecord, as_table, mean_row
-from dropout_zoo.tuning.setting import Setting
+from dropout_zoo.tuning.trial_setting import TrialSetting
 
 MIN_SEEDS_TO_RESPLIT = LOOKS[0]
 """The smallest number of seeds that is spread over several splits of the data, one on each: on
@@ -63,7 +63,7 @@ class RaceSettings:
     same_examples: bool = True
     tuned_control: str | None = None
 
-    def members(self, name: str, setting: Setting, numbers: Iterable[int]) -> list[Member]:
+    def members(self, name: str, setting: TrialSetting, numbers: Iterable[int]) -> list[Member]:
         """Return the training runs of a setting.
 
         Args:
@@ -111,11 +111,11 @@ class RaceSettings:
 
 
 def run_race(
-    settings: Mapping[str, Setting],
+    settings: Mapping[str, TrialSetting],
     race: RaceSettings,
     objective: Objective,
     train: Train,
-    reserve: Mapping[str, Setting] | None = None,
+    reserve: Mapping[str, TrialSetting] | None = None,
 ) -> list[TrainingRecord]:
     """Train all settings on the same seeds until the comparison is clear.
 
@@ -191,7 +191,7 @@ def _records(
 
 
 def _missing(
-    racing: Mapping[str, Setting],
+    racing: Mapping[str, TrialSetting],
     race: RaceSettings,
     trained: Mapping[str, Sequence[TrainedMember]],
     look: int,

@@ -14,11 +14,11 @@ from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning.race.race import Train
 from dropout_zoo.tuning.records.trial_tables import TrainingRecord, mean_row
-from dropout_zoo.tuning.setting import Setting
 from dropout_zoo.tuning.space import SearchSpace
+from dropout_zoo.tuning.trial_setting import TrialSetting
 
 _Scores = list[float]
-Excluded = Callable[[Setting], bool]
+Excluded = Callable[[TrialSetting], bool]
 
 SCREENING = "screening"
 SCREENED_PER_FINALIST = 3
@@ -31,7 +31,7 @@ SHOWN_SO_FAR = 10
 
 
 def try_beyond_edges(
-    best: Setting, space: SearchSpace, seed: int, train: Train
+    best: TrialSetting, space: SearchSpace, seed: int, train: Train
 ) -> tuple[SearchSpace, list[TrainingRecord]]:
     """Try rates beyond the default range where the best trial lies on its edge.
 
@@ -60,9 +60,9 @@ def screen(
     *,
     seed: int,
     resplit: bool,
-    given: Setting | None,
+    given: TrialSetting | None,
     excluded: Excluded,
-) -> tuple[dict[str, Setting], list[TrainingRecord]]:
+) -> tuple[dict[str, TrialSetting], list[TrainingRecord]]:
     """Rank the settings: the best ones by their mean over a few more seeds, then the others.
 
     Args:
@@ -83,7 +83,7 @@ def screen(
     chosen = choose_finalists(trials, SCREENED_PER_FINALIST * count, objective, excluded)
     records = []
     if len(chosen) > count:
-        names = {Setting.of(r.result).key: r.setting for r in reversed(searched)}
+        names = {TrialSetting.of(r.result).key: r.setting for r in reversed(searched)}
         members = [
             setting.member(
                 seed + number,
@@ -95,7 +95,7 @@ def screen(
             for setting in chosen
         ]
         records = _records(SCREENING, members, train(members))
-    known = [each for each in trials if Setting.of(each) in chosen]
+    known = [each for each in trials if TrialSetting.of(each) in chosen]
     best = choose_finalists([*known, *(r.result for r in records)], len(chosen), objective)
     others = choose_finalists(
         trials, len(trials), objective, lambda each: excluded(each) or each in chosen
@@ -111,7 +111,7 @@ def choose_finalists(
     count: int,
     objective: Objective,
     excluded: Excluded = lambda setting: False,
-) -> list[Setting]:
+) -> list[TrialSetting]:
     """Choose the settings with the best scores, each averaged over its seeds.
 
     Args:
@@ -123,7 +123,7 @@ def choose_finalists(
     Returns:
         Settings, best first. Those that did not complete on every seed are left out.
     """
-    by_key = {setting.key: setting for setting in map(Setting.of, trials)}
+    by_key = {setting.key: setting for setting in map(TrialSetting.of, trials)}
     ranked = [by_key[key] for key in _ranked_scores(trials, objective)]
     return [setting for setting in ranked if not excluded(setting)][:count]
 
@@ -147,7 +147,7 @@ def best_so_far(
     """
     if not screened:
         searched = [each for each in searched if each.role != SCREENING]
-    first = {Setting.of(each.result).key: each for each in reversed(searched)}
+    first = {TrialSetting.of(each.result).key: each for each in reversed(searched)}
     ranked = _ranked_scores([record.result for record in searched], objective)
     if ranked:
         most = max(map(len, ranked.values()))
@@ -173,7 +173,7 @@ def _ranked_scores(trials: Sequence[TrainedMember], objective: Objective) -> dic
     """
     scores: dict[str, _Scores] = {}
     for trial in _one_per_seed(trials):
-        of_setting = scores.setdefault(Setting.of(trial).key, [])
+        of_setting = scores.setdefault(TrialSetting.of(trial).key, [])
         of_setting.append(np.nan if trial.status != "completed" else trial.score)
     means = {key: float(np.mean(each)) for key, each in scores.items()}
     finite = [key for key, mean in means.items() if math.isfinite(mean)]
@@ -188,7 +188,7 @@ def _one_per_seed(trials: Sequence[TrainedMember]) -> list[TrainedMember]:
     """
     longest: dict[tuple[object, ...], TrainedMember] = {}
     for trial in trials:
-        key = Setting.of(trial).key, trial.member.seed
+        key = TrialSetting.of(trial).key, trial.member.seed
         epochs = trial.member.epochs or math.inf
         if key not in longest or epochs >= (longest[key].member.epochs or math.inf):
             longest[key] = trial

@@ -26,7 +26,7 @@ from dropout_zoo.tuning.results.answer import (
     length_of,
     measured_text,
 )
-from dropout_zoo.tuning.setting import Setting, describe_hyperparameters
+from dropout_zoo.tuning.trial_setting import TrialSetting, describe_hyperparameters
 
 _CLAIMS = (GAIN, HARM, NO_DIFFERENCE)
 
@@ -109,7 +109,7 @@ def compared_with_tuned_control(
     runs = {
         name: [e.result for e in records if e.setting == name] for name in (tuned_control, names[0])
     }
-    setting = Setting.of(runs[tuned_control][0])
+    setting = TrialSetting.of(runs[tuned_control][0])
     what = (
         f"The best setting {without} ({describe_hyperparameters(setting.hyperparameters)}; "
         f"{measured_text(rows.loc[tuned_control], objective)})"
@@ -121,7 +121,7 @@ def compared_with_tuned_control(
     if found.kind == NOT_ENDED:
         if not better:
             return found
-        shared = Setting.of(runs[names[0]][0]).hyperparameters
+        shared = TrialSetting.of(runs[names[0]][0]).hyperparameters
         row = table[table["setting"] == found.setting].iloc[0]
         told = _best_so_far(found, described_best(row, race, objective), what, shared)
         return replace(best, sentence=told)

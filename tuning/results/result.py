@@ -32,8 +32,8 @@ from dropout_zoo.tuning.records.trial_tables import COMPARISON_COLUMNS
 from dropout_zoo.tuning.results import run_files
 from dropout_zoo.tuning.results.answer import describe_rates
 from dropout_zoo.tuning.results.rates_display import RatesDisplay
-from dropout_zoo.tuning.setting import describe_hyperparameters
 from dropout_zoo.tuning.space import SearchSpace
+from dropout_zoo.tuning.trial_setting import describe_hyperparameters
 
 
 @dataclass(frozen=True)

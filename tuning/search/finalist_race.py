@@ -11,7 +11,7 @@ from dropout_zoo.tuning.records.recording import RecordingTrainer
 from dropout_zoo.tuning.records.trial_tables import TrainingRecord
 from dropout_zoo.tuning.search.finalist_search import FinalistSearch
 from dropout_zoo.tuning.search.search import Search
-from dropout_zoo.tuning.setting import Setting
+from dropout_zoo.tuning.trial_setting import TrialSetting
 
 RACE = "race"
 
@@ -35,7 +35,7 @@ class FinalistRace:
         self.trainer = trainer
         self.progress = progress
         self.plan = search.race
-        self.arms: dict[str, Setting] = {}
+        self.arms: dict[str, TrialSetting] = {}
         self.records: list[TrainingRecord] = []
 
     def run(self, found: FinalistSearch) -> None:
@@ -49,7 +49,7 @@ class FinalistRace:
         self.trainer.phase("race", RACE)
         if search.joint is None:
             self.arms = {
-                search.control: search.without(Setting(search.given)),
+                search.control: search.without(TrialSetting(search.given)),
                 **dict(ranked[:count]),
             }
             self.records = self._raced(dict(ranked[count:]), found)
@@ -68,7 +68,7 @@ class FinalistRace:
                 return
             failed += [each for each in self.records if each.setting == name]
 
-    def cut_off(self, candidates: Mapping[str, Setting]) -> None:
+    def cut_off(self, candidates: Mapping[str, TrialSetting]) -> None:
         """Take what has finished when time ended.
 
         Args:
@@ -99,7 +99,9 @@ class FinalistRace:
                 each._replace(role="finalist") for each in finished if each.setting in failed
             ]
 
-    def _raced(self, reserve: Mapping[str, Setting], found: FinalistSearch) -> list[TrainingRecord]:
+    def _raced(
+        self, reserve: Mapping[str, TrialSetting], found: FinalistSearch
+    ) -> list[TrainingRecord]:
         """Train the settings that race, and those that replace what fails."""
         search, raced = self.search, set[str | None](self.arms)
 
@@ -113,4 +115,4 @@ class FinalistRace:
     def _races(self, record: TrainingRecord) -> bool:
         """Whether a run is one of the settings that race, and not of a finalist that failed."""
         given = self.search.joint is None
-        return given or self.arms.get(record.setting) == Setting.of(record.result)
+        return given or self.arms.get(record.setting) == TrialSetting.of(record.result)

@@ -11,8 +11,8 @@ from dropout_zoo.tuning.records.recording import RecordingTrainer
 from dropout_zoo.tuning.records.trial_tables import TrainingRecord, scores_table
 from dropout_zoo.tuning.results import run_files
 from dropout_zoo.tuning.search.search import Search
-from dropout_zoo.tuning.setting import Setting
 from dropout_zoo.tuning.space import SearchSpace
+from dropout_zoo.tuning.trial_setting import TrialSetting
 from dropout_zoo.tuning.tuners.joint_tuner import InMemoryTuner, JointTuner, PairedTrainer
 from dropout_zoo.tuning.tuners.oracles import make_mixed_oracle, make_oracle
 
@@ -41,11 +41,11 @@ class FinalistSearch:
         self.folder = folder
         self.trainer = trainer
         self.records: list[TrainingRecord] = []
-        self.candidates: Mapping[str, Setting] = {}
-        self.tuned_control: Setting | None = None
+        self.candidates: Mapping[str, TrialSetting] = {}
+        self.tuned_control: TrialSetting | None = None
         # The setting of the best trial, and the rates that were tried with its hyperparameters;
         # None where no rates were tried beyond the range.
-        self._extended: tuple[Setting, SearchSpace] | None = None
+        self._extended: tuple[TrialSetting, SearchSpace] | None = None
 
     def run(self) -> None:
         """Search and screen, and write the table of the trials."""
@@ -83,7 +83,7 @@ class FinalistSearch:
         # The race takes longest, and the trials can be inspected meanwhile.
         self.folder.write_table(run_files.TRIALS, scores_table(self.records))
 
-    def space_of(self, setting: Setting) -> SearchSpace:
+    def space_of(self, setting: TrialSetting) -> SearchSpace:
         """Return the rates that were tried with the hyperparameters of a setting.
 
         Args:

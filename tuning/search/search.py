@@ -35,8 +35,8 @@ from dropout_zoo.tuning.race.screening import (
     SCREENED_PER_FINALIST,
     SCREENING_SEEDS,
 )
-from dropout_zoo.tuning.setting import Setting
 from dropout_zoo.tuning.space import DropoutHyperModel, Rates, SearchSpace
+from dropout_zoo.tuning.trial_setting import TrialSetting
 from dropout_zoo.tuning.tuners.built_trainers import BuiltModelsTrainer
 from dropout_zoo.tuning.tuners.oracles import (
     MIXED_ORACLE,
@@ -139,14 +139,14 @@ class Search:
     @property
     def fixed(self) -> dict[str, float]:
         """Rates by path of the sites that have dropout and are not searched; NaN if not known."""
-        return self.fixed_in(self.joint.default if self.joint else Setting(self.given))
+        return self.fixed_in(self.joint.default if self.joint else TrialSetting(self.given))
 
-    def fixed_in(self, setting: Setting) -> dict[str, float]:
+    def fixed_in(self, setting: TrialSetting) -> dict[str, float]:
         """Return `fixed` for the hyperparameters of a setting."""
         kept = {path: rate for path, rate in self.without(setting).rates.items() if rate}
         return kept | self.unsettable_in(setting)
 
-    def unsettable_in(self, setting: Setting) -> dict[str, float]:
+    def unsettable_in(self, setting: TrialSetting) -> dict[str, float]:
         """Return the rates by path of the sites whose rates cannot be set.
 
         Args:
@@ -161,22 +161,24 @@ class Search:
         return {site.path: math.nan if site.learned else site.rate for site in sites}
 
     @property
-    def as_given(self) -> Setting | None:
+    def as_given(self) -> TrialSetting | None:
         """The setting with the rates that the model was given with; None with a build function."""
-        return Setting(self.given) if self.joint is None else None
+        return TrialSetting(self.given) if self.joint is None else None
 
-    def space_of(self, setting: Setting) -> SearchSpace:
+    def space_of(self, setting: TrialSetting) -> SearchSpace:
         """Return the rates that are searched with the hyperparameters of a setting."""
         return self.space if self.joint is None else self.joint.space_of(setting)
 
-    def without(self, setting: Setting) -> Setting:
+    def without(self, setting: TrialSetting) -> TrialSetting:
         """Return the setting with no dropout at the searched sites, and the same otherwise."""
         if self.joint is not None:
             return self.joint.without(setting)
         searched = {path for paths in self.space.sites.values() for path in paths}
-        return Setting({path: 0.0 if path in searched else r for path, r in self.given.items()})
+        return TrialSetting(
+            {path: 0.0 if path in searched else r for path, r in self.given.items()}
+        )
 
-    def is_without(self, setting: Setting) -> bool:
+    def is_without(self, setting: TrialSetting) -> bool:
         """Return whether a setting has no dropout at the searched sites."""
         return setting == self.without(setting)
 
@@ -264,7 +266,7 @@ class Search:
         Returns:
             Seconds for all training runs at full length.
         """
-        models, default = 1, Setting(self.given)
+        models, default = 1, TrialSetting(self.given)
         if self.joint is not None:
             models, default = self.max_trials, self.joint.default
         member = default.member(self.settings.seed)
@@ -299,7 +301,7 @@ class Search:
         }
 
     @property
-    def controls(self) -> dict[str, Setting]:
+    def controls(self) -> dict[str, TrialSetting]:
         """Settings that are trained before the trials, by name.
 
         With a build function there are none: each trial has a control of its own.

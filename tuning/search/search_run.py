@@ -48,7 +48,7 @@ from dropout_zoo.tuning.search.audit_errors import audit_errors
 from dropout_zoo.tuning.search.finalist_race import FinalistRace
 from dropout_zoo.tuning.search.finalist_search import FinalistSearch
 from dropout_zoo.tuning.search.search import Search
-from dropout_zoo.tuning.setting import Setting
+from dropout_zoo.tuning.trial_setting import TrialSetting
 from dropout_zoo.tuning.tuners.trial_trainers import was_trained
 
 
@@ -176,7 +176,7 @@ class _Run:
             described = search.describe()
             race = race_result(raced, objective, described, search.control, found.sentence)
         # On the data as they were split, so that the test set stays what no model has seen.
-        best = Setting(found.rates, found.hyperparameters)
+        best = TrialSetting(found.rates, found.hyperparameters)
         model = self._best_run(best).model()
         _warn_of_rates_in_code(model)
         curves = [curves_table("search", searched), curves_table("race", raced)]
@@ -275,7 +275,7 @@ class _Run:
         compared, records = without_tuned_control(table, raced, plan)
         if compared.empty:  # finalist and control have failed
             compared, records = table, raced
-        finalist = Setting.of(records[0].result)  # the control has its hyperparameters
+        finalist = TrialSetting.of(records[0].result)  # the control has its hyperparameters
         found = answer(
             compared,
             records,
@@ -297,12 +297,12 @@ class _Run:
             found, table, raced, plan, search.objective, max_epochs=epochs
         )
 
-    def _best_run(self, setting: Setting) -> TrainedMember:
+    def _best_run(self, setting: TrialSetting) -> TrainedMember:
         """Return the best run of a setting on the given split."""
         runs = [
             each.result
             for each in self.finalists.records
-            if Setting.of(each.result) == setting and each.result.member.split == 0
+            if TrialSetting.of(each.result) == setting and each.result.member.split == 0
         ]
         if not any(run.status == "completed" for run in runs):  # but on other seeds it did
             first = self.search.settings.seed + 1

@@ -13,7 +13,7 @@ from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning.build_functions.build_function import BuiltModels
 from dropout_zoo.tuning.records.recording import RecordingTrainer
 from dropout_zoo.tuning.records.trial_tables import TrainingRecord
-from dropout_zoo.tuning.setting import Setting
+from dropout_zoo.tuning.trial_setting import TrialSetting
 from dropout_zoo.tuning.tuners.trial_trainers import AssignedTrainer, Trainers
 from dropout_zoo.tuning.tuners.tuner import DropoutTuner
 
@@ -55,7 +55,7 @@ class JointTuner(InMemoryTuner):
         if trial.trial_id not in self.results:
             values = trial.hyperparameters.values
             chosen = {name: values[name] for name in self._models.names if name in values}
-            member = Setting({}, chosen).member(self.seed, trial.trial_id)
+            member = TrialSetting({}, chosen).member(self.seed, trial.trial_id)
             objective = Objective(self.oracle.objective.name, self.oracle.objective.direction)
             self.results[trial.trial_id] = TrainedMember.without_model(member, reason, objective)
         super()._fail(trial, reason, failures)
@@ -76,7 +76,10 @@ class PairedTrainer:
     """
 
     def __init__(
-        self, trainer: RecordingTrainer, without: Callable[[Setting], Setting], control: str
+        self,
+        trainer: RecordingTrainer,
+        without: Callable[[TrialSetting], TrialSetting],
+        control: str,
     ) -> None:
         self._trainer = trainer
         self._without = without
@@ -96,7 +99,7 @@ class PairedTrainer:
         wanted: list[Member] = []
         for member in members:
             assert not isinstance(member.rates, Sequence)  # trials name their sites
-            control = self._without(Setting(member.rates, member.hyperparameters))
+            control = self._without(TrialSetting(member.rates, member.hyperparameters))
             wanted.append(member)
             if control.key not in self._known:
                 self._known.add(control.key)

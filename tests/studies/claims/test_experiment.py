@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from dropout_zoo.studies import Execution, with_fewer_examples
+from dropout_zoo.studies.claims.claim import Claim
+from dropout_zoo.studies.claims.criteria import LOWER, Difference
 from dropout_zoo.studies.claims.data import wrong_labels
 from dropout_zoo.studies.claims.experiment import Arm, Experiment, hidden
 from dropout_zoo.studies.claims.planning import plan_experiment
@@ -34,6 +36,17 @@ def experiment(few_digits):
 @pytest.fixture(scope="module")
 def record(experiment):
     return run_experiment(experiment)
+
+
+def test_a_claim_plans_its_experiment(experiment):
+    claim = Claim("made-up", "", "", "", experiment, Difference("rise", LOWER, []))
+    assert claim.plan().num_runs == 8
+    plan = claim.plan(num_seeds=3)
+    assert (list(plan.seeds), plan.num_runs) == ([0, 1, 2], 12)
+    with pytest.raises(ValueError, match="at least 2, received 1"):
+        claim.plan(num_seeds=1)
+    with pytest.raises(ValueError, match="at least 2, received 1"):
+        claim.run(num_seeds=1)
 
 
 def test_settings_share_the_data_of_a_seed_and_seeds_do_not(experiment):

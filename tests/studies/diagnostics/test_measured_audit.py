@@ -52,6 +52,12 @@ def codes(report):
     return {finding.code for finding in report}
 
 
+CAUSES = {
+    "DZ305": "gap between training and validation (dropout off) ",
+    "DZ306": "excess of the training loss over that without dropout ",
+}
+
+
 @pytest.mark.parametrize(
     "code",
     [pytest.param(code, marks=[pytest.mark.slow] * (code in TRAINED)) for code in MEASURED],
@@ -67,6 +73,8 @@ def test_bad_code_triggers_its_rule_and_good_code_does_not(code, few_digits):
     (finding,) = report
     assert finding.severity == RULES[code].severity
     assert "\n" not in finding.message
+    if code in CAUSES:
+        assert CAUSES[code] in finding.message
     assert finding.fix
     if code not in ("DZ301", "DZ302"):
         assert finding.numbers

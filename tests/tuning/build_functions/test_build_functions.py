@@ -29,7 +29,7 @@ from dropout_zoo.tuning.results.joint_answer import (
     without_tuned_control,
 )
 from dropout_zoo.tuning.search.search import Search, TuningSettings
-from dropout_zoo.tuning.setting import Setting
+from dropout_zoo.tuning.trial_setting import TrialSetting
 
 QUICK = {"rates": [0.2, 0.5], "epochs": 2, "max_trials": 3, "num_seeds": 3, "progress": False}
 TUNED_CONTROL = "no dropout, tuned"
@@ -545,9 +545,9 @@ def test_a_function_with_hyperparameters_is_tuned_on_the_command_line(tmp_path, 
     assert "Other hyperparameters: layers, units_0, learning_rate, units_1." in planned.stdout
 
 
-FINALIST = {"finalist 1": Setting({"hidden": 0.4}, {"units": 8})}
-CONTROL = {NONE: Setting({"hidden": 0.0}, {"units": 8})}
-TUNED = {TUNED_CONTROL: Setting({"hidden": 0.0}, {"units": 16})}
+FINALIST = {"finalist 1": TrialSetting({"hidden": 0.4}, {"units": 8})}
+CONTROL = {NONE: TrialSetting({"hidden": 0.0}, {"units": 8})}
+TUNED = {TUNED_CONTROL: TrialSetting({"hidden": 0.0}, {"units": 16})}
 
 
 def raced(*, finalist, tuned, seeds=10, **length):

@@ -73,10 +73,33 @@ def test_claims_are_run_once_per_experiment_and_complete_runs_are_not_run_again(
     assert "--resume" in refused.stderr
 
 
-def test_a_dry_run_counts_the_training_runs(small):
-    [found] = json.loads(run("harms", "helps", "--dry-run", "--json").output)
+def test_a_dry_run_shows_the_plan_and_estimates_its_time(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    [found] = json.loads(run("harms", "helps", "--dry-run", "--json").stdout)
     assert found["num_runs"] == 6
     assert found["claims"] == ["harms", "helps"]
+    assert found["description"] == "60 digits"
+    assert found["estimated_seconds"] > 0
+    assert found["settings"]["most"] == {"hidden_1_dropout": 0.9}
+    shown = run("harms", "--dry-run", "--num-seeds", 2)
+    assert shown.exit_code == 0, shown.output
+    assert "small: 60 digits" in shown.stdout
+    assert "hidden rate" in shown.stdout
+    assert "4 training runs, about" in shown.stdout
+    assert "Nothing was written." in shown.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "least"), [("lowers-the-rise", 1, 2), ("best-rate-within-the-range", 3, 4)]
+)
+@pytest.mark.parametrize("dry_run", [["--dry-run"], []])
+def test_too_few_seeds_for_the_criterion_are_refused(name, given, least, dry_run, tmp_path):
+    found = run(name, "--num-seeds", given, "--out", tmp_path / "out", *dry_run)
+    assert found.exit_code == 2
+    expected = f"expected num_seeds to be a whole number of at least {least}, received {given}"
+    assert expected in found.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_unknown_name_is_answered_with_a_near_one():

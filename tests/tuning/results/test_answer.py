@@ -13,7 +13,7 @@ from dropout_zoo.tuning.race.race import comparison_table, first_seeds, is_clear
 from dropout_zoo.tuning.race.screening import choose_finalists
 from dropout_zoo.tuning.records.trial_tables import TrainingRecord
 from dropout_zoo.tuning.results.answer import answer
-from dropout_zoo.tuning.setting import Setting
+from dropout_zoo.tuning.trial_setting import TrialSetting
 
 ACCURACY = Objective("val_accuracy", "max")
 RATES = {NONE: 0.0, "as given": 0.3}
@@ -348,9 +348,9 @@ def test_finalists_have_the_best_means_among_settings_that_completed():
     trials = [replace(t, member=replace(t.member, seed=n)) for n, t in enumerate(trials)]
     # The first of two runs on the same seed counts once.
     assert choose_finalists([*trials[:1], *trials[:1], *trials[1:3]], 1, LOSS) == [
-        Setting({"hidden": 0.3})
+        TrialSetting({"hidden": 0.3})
     ]
-    best, second, third = (Setting({"hidden": rate}) for rate in (0.3, 0.4, 0.2))
+    best, second, third = (TrialSetting({"hidden": rate}) for rate in (0.3, 0.4, 0.2))
     assert choose_finalists(trials, 5, LOSS, best.__eq__) == [second, third]
     assert choose_finalists(trials, 1, ACCURACY, best.__eq__) == [third]
     assert choose_finalists(trials, 5, LOSS)[0] == best
@@ -367,7 +367,7 @@ def raced(gain, noise, seeds=40):
             for m, score in zip(members, scores, strict=True)
         ]
 
-    settings = {NONE: Setting({"hidden": 0.0}), "finalist 1": Setting({"hidden": 0.4})}
+    settings = {NONE: TrialSetting({"hidden": 0.0}), "finalist 1": TrialSetting({"hidden": 0.4})}
     found = run_race(settings, race_of(seeds, 0.2 if seeds >= 10 else None), LOSS, train)
     return len(found) // 2
 
@@ -389,9 +389,9 @@ def test_a_race_continues_while_a_relevant_gain_is_possible():
 
 def test_seeds_of_a_race_have_a_split_each_until_all_splits_have_two():
     race = race_of(24, ratio=0.2)
-    members = race.members("a", Setting({"hidden": 0.1}), range(24))
+    members = race.members("a", TrialSetting({"hidden": 0.1}), range(24))
     assert [m.seed for m in members] == list(range(24))
     assert [m.split for m in members] == 2 * list(range(1, 13))
     assert race.looks == [10, 24]
-    members = race_of(10).members("a", Setting({"hidden": 0.1}), range(3))
+    members = race_of(10).members("a", TrialSetting({"hidden": 0.1}), range(3))
     assert {m.split for m in members} == {0}

@@ -11,7 +11,7 @@ from dropout_zoo.training.members import Member, TrainedMember
 
 
 @dataclass(frozen=True)
-class Setting:
+class TrialSetting:
     """A setting of a search, which is trained on one seed or more.
 
     Attributes:
@@ -24,7 +24,7 @@ class Setting:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, trained: TrainedMember) -> Setting:
+    def of(cls, trained: TrainedMember) -> TrialSetting:
         """Return the setting of a training run."""
         return cls(dict(trained.rates), dict(trained.member.hyperparameters))
 

@@ -23,7 +23,7 @@ _SHIFT, _LARGEST = 0.3, 0.9  # of the rates
 
 
 @dataclass(frozen=True)
-class Trial:
+class ReferenceRun:
     """What `Model.fit` makes of a model on a few examples.
 
     Attributes:
@@ -39,7 +39,7 @@ class Trial:
     weights: list[np.ndarray]
 
 
-def trial_by_fit(plan: Plan, folder: Path) -> Trial:
+def reference_run(plan: Plan, folder: Path) -> ReferenceRun:
     """Train a member with `Model.fit` for two epochs of a whole and a smaller batch.
 
     Args:
@@ -78,14 +78,14 @@ def trial_by_fit(plan: Plan, folder: Path) -> Trial:
             f"expected a model that Model.fit can train, received {plan.model.name!r}, whose "
             f"training fails: {trained.reason}"
         )
-    return Trial(small, job, *_results(trained))
+    return ReferenceRun(small, job, *_results(trained))
 
 
-def check_engine(trial: Trial, start: Callable[[Plan, EngineOptions], Engine]) -> None:
+def check_engine(reference: ReferenceRun, start: Callable[[Plan, EngineOptions], Engine]) -> None:
     """Check that an engine comes to the results of `Model.fit`.
 
     Args:
-        trial: what `Model.fit` made of the model.
+        reference: what `Model.fit` made of the model.
         start: starts the engine.
 
     Raises:
@@ -93,11 +93,11 @@ def check_engine(trial: Trial, start: Callable[[Plan, EngineOptions], Engine]) -
     """
     with warnings.catch_warnings():  # the engine gives them again when it is started in earnest
         warnings.simplefilter("ignore")
-        engine = start(trial.plan, EngineOptions(update="keras", workers=1))
+        engine = start(reference.plan, EngineOptions(update="keras", workers=1))
     # One member before it, in the same loop: whatever it leaves behind must not matter.
-    before = _job(trial.plan, 1)
-    curves, weights = _results(_trained(engine, [before, trial.job]))
-    pairs = zip([trial.curves, *trial.weights], [curves, *weights], strict=True)
+    before = _job(reference.plan, 1)
+    curves, weights = _results(_trained(engine, [before, reference.job]))
+    pairs = zip([reference.curves, *reference.weights], [curves, *weights], strict=True)
     if not all(
         one.shape == other.shape and np.allclose(one, other, 1e-4, 1e-6, equal_nan=True)
         for one, other in pairs
