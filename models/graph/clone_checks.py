@@ -119,6 +119,13 @@ def _refuse_other_outputs(
     )
 
 
+# By `build` and `compile`, which have no effect on what the code computes.
+_SET_BY_KERAS = (
+    "built", "compiled", "loss", "stop_training", "steps_per_execution",
+    "unrolled_steps_per_execution",
+)  # fmt: skip
+
+
 def _own_layers(model: keras.Model) -> list[keras.Layer]:
     return [layer for layer in [model, *flat_layers(model)] if is_own_code(layer)]
 
@@ -128,7 +135,9 @@ def _plain_attributes(layer: keras.Layer) -> dict[str, Any]:
     return {
         name: value
         for name, value in vars(layer).items()
-        if type(value) in (bool, int, float, str) and not name.startswith("_") and name != "built"
+        if type(value) in (bool, int, float, str)
+        and not name.startswith("_")
+        and name not in _SET_BY_KERAS
     }
 
 

@@ -58,3 +58,22 @@ def test_a_setting_that_changes_no_output_does_not_matter_once_the_model_is_buil
     copy = with_rates(model, 0.4)
     x = np.ones((2, 3))
     np.testing.assert_array_equal(copy(x), model(x))
+
+
+class Classifier(keras.Model):
+    """Of a class of one's own, without arguments."""
+
+    def __init__(self):
+        super().__init__(name="classifier")
+        self.drop, self.out = layers.Dropout(0.2), layers.Dense(2)
+
+    def call(self, x, training=False):
+        return self.out(self.drop(x, training=training))
+
+
+def test_a_model_that_was_compiled_before_it_is_built_is_accepted():
+    model = Classifier()
+    model.compile("sgd", "mse", steps_per_execution=2)
+    copy = with_rates(model, 0.4)
+    assert copy.drop.rate == 0.4
+    assert copy.compiled
