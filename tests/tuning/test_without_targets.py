@@ -3,7 +3,8 @@
 import keras
 import pytest
 from batch_sources import SOURCES, X
-from keras import layers, ops
+from inputs_alone import autoencoder
+from keras import layers
 from keras_tuner.oracles import GridSearchOracle
 
 from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner, tune
@@ -11,24 +12,6 @@ from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner, tune
 FEW = {
     "rates": [0.2], "num_finalists": 1, "num_seeds": 1, "epochs": 2, "progress": False,
 }  # fmt: skip
-
-
-class ReconstructionError(layers.Layer):
-    """Adds what its two inputs differ by to the loss, and returns the second."""
-
-    def call(self, inputs):
-        x, decoded = inputs
-        self.add_loss(ops.mean((x - decoded) ** 2))
-        return decoded
-
-
-def autoencoder():
-    inputs = keras.Input((4,))
-    h = layers.Dropout(0.2, name="drop")(layers.Dense(3, activation="tanh")(inputs))
-    outputs = ReconstructionError()([inputs, layers.Dense(4)(h)])
-    model = keras.Model(inputs, outputs, name="autoencoder")  # by which a resumed run knows it
-    model.compile("adam")
-    return model
 
 
 @pytest.mark.parametrize("given", ["arrays", pytest.param("tf.data", marks=pytest.mark.slow)])

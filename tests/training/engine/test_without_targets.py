@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from batch_sources import SOURCES, X, Y
+from inputs_alone import autoencoder
 from keras import layers, ops
 from stock_fit import assert_equal_weights
 
@@ -16,23 +17,6 @@ from dropout_zoo.training.data.structures import take
 from dropout_zoo.training.seeding import seed_masks
 
 EPOCHS = 3
-
-
-class ReconstructionError(layers.Layer):
-    """Adds what its two inputs differ by to the loss, and returns the second."""
-
-    def call(self, inputs):
-        x, decoded = inputs
-        self.add_loss(ops.mean((x - decoded) ** 2))
-        return decoded
-
-
-def autoencoder():
-    inputs = keras.Input((4,))
-    h = layers.Dropout(0.2, name="drop")(layers.Dense(3, activation="tanh")(inputs))
-    model = keras.Model(inputs, ReconstructionError()([inputs, layers.Dense(4)(h)]))
-    model.compile("adam")
-    return model
 
 
 class OwnLoss(keras.Model):
