@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dropout_zoo.studies.claims.claim import Claim
 from dropout_zoo.studies.claims.criteria import LOWER, Contrast, Difference, Equality, versus
 from dropout_zoo.studies.claims.data import mnist
-from dropout_zoo.studies.claims.experiment import Arm, Experiment, hidden
+from dropout_zoo.studies.claims.experiment import Experiment, ExperimentSetting, hidden
 from dropout_zoo.studies.claims.sources import SRIVASTAVA, TUTORIAL
 
 if TYPE_CHECKING:
@@ -31,7 +31,11 @@ MEASURED = Experiment(
     "(1,280 updates), stopped after 20 epochs without improvement; measured on 2,000 test examples",
     data=mnist(1000),
     arguments={"units": (256, 256), "input_rate": 0.0},
-    arms={NONE: Arm(), HALF: Arm(hidden(0.5)), BOTH: Arm(hidden(0.5, input=0.2))},
+    settings={
+        NONE: ExperimentSetting(),
+        HALF: ExperimentSetting(hidden(0.5)),
+        BOTH: ExperimentSetting(hidden(0.5, input=0.2)),
+    },
     training={"epochs": 80, "batch_size": 64, "patience": 20},
     num_seeds=6,
     measure=_measure,

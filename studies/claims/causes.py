@@ -15,7 +15,7 @@ from dropout_zoo.studies.claims.criteria import (
     versus,
 )
 from dropout_zoo.studies.claims.data import mnist, rare_class, wrong_labels
-from dropout_zoo.studies.claims.experiment import Arm, Experiment, hidden
+from dropout_zoo.studies.claims.experiment import Experiment, ExperimentSetting, hidden
 from dropout_zoo.studies.claims.sources import ARPIT, MIGNACCO, SRIVASTAVA, TUTORIAL
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _by_size(examples: int, epochs: int) -> Experiment:
         f"{epochs} epochs (about 3,200 updates), stopped after a fifth of them without improvement",
         data=mnist(examples),
         arguments={"units": (256, 256)},
-        arms={"no dropout": Arm(), "hidden 0.50": Arm(hidden(0.5))},
+        settings={"no dropout": ExperimentSetting(), "hidden 0.50": ExperimentSetting(hidden(0.5))},
         training={"epochs": epochs, "batch_size": 64, "patience": epochs // 5},
         num_seeds=6,
     )
@@ -52,8 +52,8 @@ WIDTHS = Experiment(
     description="1,000 MNIST examples, 784-32-32-10 and 784-512-512-10 relu, Adam, batch size 64, "
     "60 epochs (960 updates)",
     data=mnist(1000),
-    arms={
-        f"{width} units, {name}": Arm(hidden(rate), {"units": (width, width)})
+    settings={
+        f"{width} units, {name}": ExperimentSetting(hidden(rate), {"units": (width, width)})
         for width in (32, 512)
         for name, rate in (("no dropout", 0.0), ("hidden 0.50", 0.5))
     },
@@ -71,8 +71,8 @@ LABELS = Experiment(
     "(1,280 updates)",
     data=mnist(1000),
     arguments={"units": (256, 256)},
-    arms={
-        f"{labels}, hidden {rate:.2f}": Arm(
+    settings={
+        f"{labels}, hidden {rate:.2f}": ExperimentSetting(
             hidden(rate), change=wrong_labels(share) if share else None
         )
         for labels, share in _SHARES.items()
@@ -93,8 +93,10 @@ IMBALANCE = Experiment(
     "relu, Adam, batch size 64, 60 epochs (960 updates)",
     data=mnist(1000),
     arguments={"units": (256, 256)},
-    arms={
-        f"{classes}, {name}": Arm(hidden(rate), change=rare_class(20) if rare else None)
+    settings={
+        f"{classes}, {name}": ExperimentSetting(
+            hidden(rate), change=rare_class(20) if rare else None
+        )
         for classes, rare in (("balanced", False), ("rare class", True))
         for name, rate in (("no dropout", 0.0), ("hidden 0.50", 0.5))
     },

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dropout_zoo.studies.claims.claim import Claim
 from dropout_zoo.studies.claims.criteria import LOWER, Difference, versus
 from dropout_zoo.studies.claims.data import mnist
-from dropout_zoo.studies.claims.experiment import Arm, Experiment, hidden
+from dropout_zoo.studies.claims.experiment import Experiment, ExperimentSetting, hidden
 from dropout_zoo.studies.claims.sources import SRIVASTAVA
 
 NONE, DENSE, ALL = "no dropout", "dense layer", "all layers"
@@ -18,10 +18,10 @@ CNN = Experiment(
     data=mnist(1000),
     model="cnn",
     arguments={"filters": (8, 16), "input_rate": 0.0, "conv_rates": 0.0},
-    arms={
-        NONE: Arm(),
-        DENSE: Arm(hidden(0.5)),
-        ALL: Arm(hidden(0.5, convolutional=0.25, input=0.1)),
+    settings={
+        NONE: ExperimentSetting(),
+        DENSE: ExperimentSetting(hidden(0.5)),
+        ALL: ExperimentSetting(hidden(0.5, convolutional=0.25, input=0.1)),
     },
     training={"epochs": 100, "batch_size": 64, "patience": 25},
     num_seeds=5,

@@ -23,8 +23,8 @@ ChangeData = Callable[["Dataset", int], "Dataset"]
 
 
 @dataclass(frozen=True)
-class Arm:
-    """One setting of an experiment.
+class ExperimentSetting:
+    """A setting of an experiment, which is trained on every seed.
 
     Attributes:
         rates: rate (fraction dropped) by placement; sites of other placements get 0.
@@ -44,7 +44,7 @@ class Arm:
 
 
 def hidden(rate: float, **placements: float) -> dict[str, float]:
-    """Return the rates of an arm: one for the hidden layers, and those of other placements."""
+    """Return the rates of a setting: one for the hidden layers, and those of other placements."""
     return {"hidden": rate, **placements}
 
 
@@ -56,7 +56,7 @@ class Experiment:
         name: names its stored results.
         description: data, network and length of training in a sentence.
         data: makes the data of a seed.
-        arms: the settings by name.
+        settings: the settings by name.
         training: how each model is trained, as `TrainSettings` takes it.
         num_seeds: number of seeds.
         model: a registered name, or ``"package.module:function"``.
@@ -67,7 +67,7 @@ class Experiment:
     name: str
     description: str
     data: SeededData
-    arms: Mapping[str, Arm]
+    settings: Mapping[str, ExperimentSetting]
     training: Mapping[str, Any]
     num_seeds: int = 8
     model: str = "mlp"

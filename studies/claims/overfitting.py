@@ -11,7 +11,7 @@ from dropout_zoo.studies.claims.criteria import (
     versus,
 )
 from dropout_zoo.studies.claims.data import mnist
-from dropout_zoo.studies.claims.experiment import Arm, Experiment, hidden
+from dropout_zoo.studies.claims.experiment import Experiment, ExperimentSetting, hidden
 from dropout_zoo.studies.claims.sources import SRIVASTAVA, TUTORIAL
 
 NONE, HALF = "no dropout", "hidden 0.50"
@@ -23,10 +23,10 @@ RATES = Experiment(
     "updates); rates of both hidden layers, and of the input",
     data=mnist(1000),
     arguments={"units": (256, 256), "input_rate": 0.0},
-    arms={
-        **{name: Arm(hidden(rate)) for rate, name in _RATES.items()},
-        "input 0.20": Arm(hidden(0.0, input=0.2)),
-        "input 0.20, hidden 0.50": Arm(hidden(0.5, input=0.2)),
+    settings={
+        **{name: ExperimentSetting(hidden(rate)) for rate, name in _RATES.items()},
+        "input 0.20": ExperimentSetting(hidden(0.0, input=0.2)),
+        "input 0.20, hidden 0.50": ExperimentSetting(hidden(0.5, input=0.2)),
     },
     training={"epochs": 60, "batch_size": 32},
 )
@@ -38,10 +38,10 @@ LONG = Experiment(
     "(10,240 updates)",
     data=mnist(1000),
     arguments={"units": (512, 512), "input_rate": 0.0},
-    arms={
-        NONE: Arm(hidden(0.0)),
-        HALF: Arm(hidden(0.5)),
-        BOTH: Arm(hidden(0.5, input=0.2)),
+    settings={
+        NONE: ExperimentSetting(hidden(0.0)),
+        HALF: ExperimentSetting(hidden(0.5)),
+        BOTH: ExperimentSetting(hidden(0.5, input=0.2)),
     },
     training={"epochs": 320, "batch_size": 32},
 )

@@ -82,7 +82,7 @@ def _experiment(experiment: Experiment) -> str:
         f"### `{experiment.name}`",
         "",
         f"{experiment.description}; {count_of(experiment.num_seeds, 'seed')}. Settings: "
-        f"{'; '.join(experiment.arms)}.",
+        f"{'; '.join(experiment.settings)}.",
         "",
     ]
     if record is not None:

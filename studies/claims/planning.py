@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from dropout_zoo.studies.claims.experiment import Arm, Experiment
+from dropout_zoo.studies.claims.experiment import Experiment, ExperimentSetting
 from dropout_zoo.studies.claims.held_out import held_out_scores
 from dropout_zoo.studies.plan import Setting, StudyPlan, TrainingSetup, as_seeds
 from dropout_zoo.studies.result import TrainingStudyResult
@@ -32,19 +32,21 @@ def plan_experiment(
     """
     all_seeds = as_seeds(experiment.num_seeds if num_seeds is None else num_seeds)
     setups = _Setups(experiment)
-    placements = dict.fromkeys(each for arm in experiment.arms.values() for each in arm.rates)
+    placements = dict.fromkeys(
+        each for setting in experiment.settings.values() for each in setting.rates
+    )
     settings = [
         Setting(
             name,
-            {f"{each} rate": arm.rates.get(each, 0.0) for each in placements},
-            setup.rates(arm.rates),
+            {f"{each} rate": setting.rates.get(each, 0.0) for each in placements},
+            setup.rates(setting.rates),
             setup,
             seeds=[seed],
-            schedule=None if arm.schedule is None else arm.schedule(),
+            schedule=None if setting.schedule is None else setting.schedule(),
         )
         for seed in all_seeds
-        for name, arm in experiment.arms.items()
-        for setup in [setups.of(arm, seed)]
+        for name, setting in experiment.settings.items()
+        for setup in [setups.of(setting, seed)]
     ]
 
     def measure(setting: Setting, trained: TrainedMember) -> Mapping[str, Any]:
@@ -82,22 +84,23 @@ class _Setups:
             self._data[seed] = self._experiment.data(seed)
         return self._data[seed]
 
-    def of(self, arm: Arm, seed: int) -> TrainingSetup:
+    def of(self, setting: ExperimentSetting, seed: int) -> TrainingSetup:
         """Return the setup of a setting on a seed."""
-        model = self._model(arm, seed)
-        key = model, arm.change, dict(arm.training), seed
+        model = self._model(setting, seed)
+        key = model, setting.change, dict(setting.training), seed
         for known, setup in self._setups:
             if known == key:
                 return setup
         data = self.data(seed)
-        part = data if arm.change is None else arm.change(data, seed)
-        setup = TrainingSetup(model, part, dict(arm.training))  # type: ignore[arg-type]
+        part = data if setting.change is None else setting.change(data, seed)
+        setup = TrainingSetup(model, part, dict(setting.training))  # type: ignore[arg-type]
         self._setups.append((key, setup))
         return setup
 
-    def _model(self, arm: Arm, seed: int) -> keras.Model:
+    def _model(self, setting: ExperimentSetting, seed: int) -> keras.Model:
         # A list, because arguments may hold what cannot be hashed.
-        key = arm.model or self._experiment.model, {**self._experiment.arguments, **arm.arguments}
+        arguments = {**self._experiment.arguments, **setting.arguments}
+        key = setting.model or self._experiment.model, arguments
         for known, model in self._models:
             if known == key:
                 return model

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dropout_zoo.studies.claims.claim import Claim
 from dropout_zoo.studies.claims.criteria import LOWER, Difference, versus
 from dropout_zoo.studies.claims.data import mnist_reconstruction
-from dropout_zoo.studies.claims.experiment import Arm, Experiment, hidden
+from dropout_zoo.studies.claims.experiment import Experiment, ExperimentSetting, hidden
 from dropout_zoo.studies.claims.sources import SRIVASTAVA
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ AUTOENCODER = Experiment(
     "Adam, batch size 64, 40 epochs (3,160 updates)",
     data=mnist_reconstruction(5000),
     model="autoencoder",
-    arms={NONE: Arm(), HALF: Arm(hidden(0.5))},
+    settings={NONE: ExperimentSetting(), HALF: ExperimentSetting(hidden(0.5))},
     training={"epochs": 40, "batch_size": 64},
     num_seeds=4,
     measure=_first_layer,

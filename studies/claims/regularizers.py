@@ -7,7 +7,7 @@ from typing import Any
 from dropout_zoo.studies.claims.claim import Claim
 from dropout_zoo.studies.claims.criteria import HIGHER, LOWER, Difference, versus
 from dropout_zoo.studies.claims.data import mnist
-from dropout_zoo.studies.claims.experiment import Arm, Experiment, hidden
+from dropout_zoo.studies.claims.experiment import Experiment, ExperimentSetting, hidden
 from dropout_zoo.studies.claims.sources import GARBIN, LI, SRIVASTAVA
 
 NONE, DROPOUT = "no dropout", "dropout"
@@ -30,8 +30,8 @@ PENALTIES = Experiment(
     "accuracy, because the loss includes the penalty",
     data=mnist(1000),
     arguments={"units": (256, 256)},
-    arms={
-        f"{method}{dropout}": Arm(hidden(rate), arguments)
+    settings={
+        f"{method}{dropout}": ExperimentSetting(hidden(rate), arguments)
         for method, arguments in (
             ("L2 1e-4", _l2(1e-4)),
             ("L2 1e-3", _l2(1e-3)),
@@ -39,7 +39,7 @@ PENALTIES = Experiment(
         )
         for dropout, rate in (("", 0.0), (" + dropout", 0.5))
     }
-    | {NONE: Arm(), DROPOUT: Arm(hidden(0.5))},
+    | {NONE: ExperimentSetting(), DROPOUT: ExperimentSetting(hidden(0.5))},
     training={**_TRAINING, "objective": "val_accuracy"},
     num_seeds=6,
 )
@@ -49,12 +49,12 @@ BATCH_NORM = Experiment(
     description=f"1,000 MNIST examples, {_LENGTH}; batch norm after each hidden layer",
     data=mnist(1000),
     arguments={"units": (256, 256)},
-    arms={
-        NONE: Arm(),
-        DROPOUT: Arm(hidden(0.5)),
-        "batch norm": Arm(hidden(0.0), {"batch_norm": "before_dropout"}),
-        "batch norm then dropout": Arm(hidden(0.5), {"batch_norm": "before_dropout"}),
-        "dropout then batch norm": Arm(hidden(0.5), {"batch_norm": "after_dropout"}),
+    settings={
+        NONE: ExperimentSetting(),
+        DROPOUT: ExperimentSetting(hidden(0.5)),
+        "batch norm": ExperimentSetting(hidden(0.0), {"batch_norm": "before_dropout"}),
+        "batch norm then dropout": ExperimentSetting(hidden(0.5), {"batch_norm": "before_dropout"}),
+        "dropout then batch norm": ExperimentSetting(hidden(0.5), {"batch_norm": "after_dropout"}),
     },
     training=_TRAINING,
     num_seeds=6,
@@ -64,10 +64,10 @@ GAUSSIAN = Experiment(
     name="mnist-1000-gaussian",
     description=f"1,000 MNIST examples, {_LENGTH}",
     data=mnist(1000),
-    arms={
-        "Bernoulli": Arm(hidden(0.5), {"noise": "Dropout"}),
-        "Gaussian": Arm(hidden(0.5), {"noise": "GaussianDropout"}),
-        NONE: Arm(hidden(0.0), {"noise": "Dropout"}),
+    settings={
+        "Bernoulli": ExperimentSetting(hidden(0.5), {"noise": "Dropout"}),
+        "Gaussian": ExperimentSetting(hidden(0.5), {"noise": "GaussianDropout"}),
+        NONE: ExperimentSetting(hidden(0.0), {"noise": "Dropout"}),
     },
     training=_TRAINING,
     model="dropout_zoo.studies.claims.networks:noisy_mlp",

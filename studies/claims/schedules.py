@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dropout_zoo.studies.claims.claim import Claim
 from dropout_zoo.studies.claims.criteria import HIGHER, LOWER, Difference, versus
 from dropout_zoo.studies.claims.data import mnist
-from dropout_zoo.studies.claims.experiment import Arm, Experiment, hidden
+from dropout_zoo.studies.claims.experiment import Experiment, ExperimentSetting, hidden
 from dropout_zoo.studies.claims.sources import LIU_2023, LIU_2025
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ OVERFITTING = Experiment(
     "(1,600 updates), stopped after 25 epochs without improvement; hidden rate 0.50",
     data=mnist(1000),
     arguments={"units": (256, 256)},
-    arms={NONE: Arm(), LATE: Arm(hidden(0.5), schedule=_late)},
+    settings={NONE: ExperimentSetting(), LATE: ExperimentSetting(hidden(0.5), schedule=_late)},
     training={"epochs": 100, "batch_size": 64, "patience": 25},
     num_seeds=6,
 )
@@ -39,7 +39,7 @@ ONE_EPOCH = Experiment(
     "size 32",
     data=mnist(20_000),
     arguments={"units": (256, 256)},
-    arms={NONE: Arm(), "hidden 0.50": Arm(hidden(0.5))},
+    settings={NONE: ExperimentSetting(), "hidden 0.50": ExperimentSetting(hidden(0.5))},
     training={"epochs": 1, "batch_size": 32},
     num_seeds=6,
 )

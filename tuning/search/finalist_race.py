@@ -26,7 +26,7 @@ class FinalistRace:
 
     Attributes:
         plan: how the settings are compared.
-        arms: the settings that race, by name.
+        settings: the settings that race, by name.
         records: the training runs that are compared; none until the race has ended.
     """
 
@@ -35,7 +35,7 @@ class FinalistRace:
         self.trainer = trainer
         self.progress = progress
         self.plan = search.race
-        self.arms: dict[str, TrialSetting] = {}
+        self.settings: dict[str, TrialSetting] = {}
         self.records: list[TrainingRecord] = []
 
     def run(self, found: FinalistSearch) -> None:
@@ -48,7 +48,7 @@ class FinalistRace:
         ranked, count = list(found.candidates.items()), search.settings.num_finalists
         self.trainer.phase("race", RACE)
         if search.joint is None:
-            self.arms = {
+            self.settings = {
                 search.control: search.without(TrialSetting(search.given)),
                 **dict(ranked[:count]),
             }
@@ -56,12 +56,12 @@ class FinalistRace:
             return
         for name, finalist in ranked:  # each has a control with its hyperparameters
             control = search.without(finalist)
-            self.arms = {search.control: control, name: finalist}
+            self.settings = {search.control: control, name: finalist}
             self.plan = search.race
             tuned_control = found.tuned_control
             if tuned_control is not None and tuned_control != control:
                 self.plan = search.race.with_tuned_control()
-                self.arms[str(self.plan.tuned_control)] = tuned_control
+                self.settings[str(self.plan.tuned_control)] = tuned_control
             self.records = [*self._raced({}, found), *failed]
             lost = {each.setting for each in self.records if each.result.status != "completed"}
             if name not in lost or search.control in lost:
@@ -85,16 +85,17 @@ class FinalistRace:
                 for each in finished
             ]
             return
-        racing = candidates if search.joint is None else self.arms
+        racing = candidates if search.joint is None else self.settings
         others = [name for name in racing if name not in failed and not self.plan.is_control(name)]
-        arms = [search.control, *others[: search.settings.num_finalists]]
+        names = [search.control, *others[: search.settings.num_finalists]]
         results = [each.result for each in finished]
-        raced = first_seeds(arms, self.plan, results)
+        raced = first_seeds(names, self.plan, results)
         tuned_control = str(self.plan.tuned_control)
-        with_tuned_control = first_seeds([*arms, tuned_control], self.plan, results)
-        if len(with_tuned_control) * len(arms) == len(raced) * (len(arms) + 1):  # it has kept pace
-            arms, raced = [*arms, tuned_control], with_tuned_control
-        if len(raced) >= MIN_SEEDS * len(arms):
+        with_tuned_control = first_seeds([*names, tuned_control], self.plan, results)
+        kept_pace = len(with_tuned_control) * len(names) == len(raced) * (len(names) + 1)
+        if kept_pace:
+            names, raced = [*names, tuned_control], with_tuned_control
+        if len(raced) >= MIN_SEEDS * len(names):
             self.records = raced + [
                 each._replace(role="finalist") for each in finished if each.setting in failed
             ]
@@ -103,16 +104,16 @@ class FinalistRace:
         self, reserve: Mapping[str, TrialSetting], found: FinalistSearch
     ) -> list[TrainingRecord]:
         """Train the settings that race, and those that replace what fails."""
-        search, raced = self.search, set[str | None](self.arms)
+        search, raced = self.search, set[str | None](self.settings)
 
         def train(members: list[Member]) -> list[TrainedMember]:
             raced.update(member.label for member in members)  # those that replace others as well
             self.progress.set_total(len(found.records) + len(raced) * search.race.looks[-1])
             return self.trainer.train(members)
 
-        return run_race(self.arms, self.plan, search.objective, train, reserve)
+        return run_race(self.settings, self.plan, search.objective, train, reserve)
 
     def _races(self, record: TrainingRecord) -> bool:
         """Whether a run is one of the settings that race, and not of a finalist that failed."""
         given = self.search.joint is None
-        return given or self.arms.get(record.setting) == TrialSetting.of(record.result)
+        return given or self.settings.get(record.setting) == TrialSetting.of(record.result)

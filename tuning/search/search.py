@@ -193,14 +193,14 @@ class Search:
         if self.joint is not None:
             with_dropout, without = self.max_trials + beyond, self.max_trials
             screened = sum(min(SCREENED_PER_FINALIST, each) for each in (with_dropout, without))
-            arms = 3  # the finalist, its control, and the best setting without dropout
+            racing = 3  # the finalist, its control, and the best setting without dropout
             searched = with_dropout + without
         else:
             candidates = self.max_trials + 1 + beyond
             finalists = min(self.settings.num_finalists, candidates)
             screened = min(SCREENED_PER_FINALIST * finalists, candidates)
-            arms, searched = finalists + 1, candidates + 1
-        return searched + screened * SCREENING_SEEDS + arms * self.race.looks[-1]
+            racing, searched = finalists + 1, candidates + 1
+        return searched + screened * SCREENING_SEEDS + racing * self.race.looks[-1]
 
     def summary(self) -> str:
         """Say in a sentence what will be trained."""

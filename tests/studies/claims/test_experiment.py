@@ -7,7 +7,7 @@ from dropout_zoo.studies import Execution, with_fewer_examples
 from dropout_zoo.studies.claims.claim import Claim
 from dropout_zoo.studies.claims.criteria import LOWER, Difference
 from dropout_zoo.studies.claims.data import wrong_labels
-from dropout_zoo.studies.claims.experiment import Arm, Experiment, hidden
+from dropout_zoo.studies.claims.experiment import Experiment, ExperimentSetting, hidden
 from dropout_zoo.studies.claims.planning import plan_experiment
 from dropout_zoo.studies.claims.record import ExperimentRecord
 from dropout_zoo.studies.claims.run_table import one_row_per_run
@@ -22,11 +22,11 @@ def experiment(few_digits):
         description="",
         data=lambda seed: with_fewer_examples(few_digits, 60, seed),
         arguments={"units": (8,)},
-        arms={
-            "none": Arm(),
-            "half": Arm(hidden(0.5)),
-            "wrong": Arm(change=wrong_labels(0.5)),
-            "early": Arm(hidden(0.5), schedule=lambda: EarlyDropout(epochs=1)),
+        settings={
+            "none": ExperimentSetting(),
+            "half": ExperimentSetting(hidden(0.5)),
+            "wrong": ExperimentSetting(change=wrong_labels(0.5)),
+            "early": ExperimentSetting(hidden(0.5), schedule=lambda: EarlyDropout(epochs=1)),
         },
         training={"epochs": 3},
         num_seeds=2,

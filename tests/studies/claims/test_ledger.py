@@ -27,7 +27,7 @@ def test_the_page_is_what_the_claims_and_their_results_make_of_it():
 
 def test_every_claim_compares_settings_of_its_experiment_in_a_known_metric():
     for claim in list_claims():
-        assert set(claim.criterion.settings) <= set(claim.experiment.arms), claim.name
+        assert set(claim.criterion.settings) <= set(claim.experiment.settings), claim.name
         assert claim.criterion.metric in METRICS, claim.name
         assert str(claim.criterion)
 
@@ -44,8 +44,8 @@ def test_every_stored_result_is_of_an_experiment_and_has_all_its_runs():
         record, experiment = ExperimentRecord.stored(name), EXPERIMENTS[name]
         assert record.experiment == name
         assert record.definition["seeds"] == list(range(experiment.num_seeds))
-        assert set(record.definition["settings"]) == set(experiment.arms)
-        assert len(record.runs) == experiment.num_seeds * len(experiment.arms)
+        assert set(record.definition["settings"]) == set(experiment.settings)
+        assert len(record.runs) == experiment.num_seeds * len(experiment.settings)
 
 
 def test_every_stored_outcome_has_a_verdict_with_its_effects():

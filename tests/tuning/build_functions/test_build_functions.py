@@ -408,13 +408,13 @@ def test_every_trial_has_a_control_that_differs_in_dropout_alone(result):
 
 @pytest.mark.slow
 def test_the_race_compares_dropout_alone_and_the_tuned_control(result):
-    arms = result.finalists.drop_duplicates("setting").set_index("setting")
-    names = [name for name in result.hyperparameters if name in arms]
-    finalist, control = arms.loc["finalist 1", names], arms.loc[NONE, names]
+    settings = result.finalists.drop_duplicates("setting").set_index("setting")
+    names = [name for name in result.hyperparameters if name in settings]
+    finalist, control = settings.loc["finalist 1", names], settings.loc[NONE, names]
     pd.testing.assert_series_equal(finalist, control, check_names=False)
-    assert arms.loc["finalist 1", "dropout"] > 0 and arms.loc[NONE, "dropout"] == 0
-    assert arms.loc[TUNED_CONTROL, "dropout"] == 0
-    assert not arms.loc[TUNED_CONTROL, names].equals(control)
+    assert settings.loc["finalist 1", "dropout"] > 0 and settings.loc[NONE, "dropout"] == 0
+    assert settings.loc[TUNED_CONTROL, "dropout"] == 0
+    assert not settings.loc[TUNED_CONTROL, names].equals(control)
     seeds = result.finalists.groupby("setting")["seed"].apply(tuple)
     assert set(seeds) == {(8, 9, 10)}
     assert result.num_runs <= 3 + 3 + (3 + 3) * 2 + 3 * 3
@@ -520,10 +520,10 @@ def test_a_finalist_that_fails_is_replaced_with_a_control_of_its_own(few_digits,
 
     monkeypatch.setattr(RecordingTrainer, "train", losing)
     result = tune(build, few_digits, **QUICK)
-    arms = result.finalists.drop_duplicates("setting").set_index("setting")
-    assert {"finalist 1", "finalist 2", NONE} <= set(arms.index)
-    for name in arms.columns.intersection(result.hyperparameters):
-        np.testing.assert_equal(arms.loc["finalist 2", name], arms.loc[NONE, name])
+    settings = result.finalists.drop_duplicates("setting").set_index("setting")
+    assert {"finalist 1", "finalist 2", NONE} <= set(settings.index)
+    for name in settings.columns.intersection(result.hyperparameters):
+        np.testing.assert_equal(settings.loc["finalist 2", name], settings.loc[NONE, name])
     assert "Not compared: dropout " in result.sentence
     assert "failed on 3 of 3 seeds (the loss is NaN)" in result.sentence
     assert "finalist 1" not in set(result.comparison["setting"])

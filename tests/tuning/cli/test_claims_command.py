@@ -9,7 +9,7 @@ from dropout_zoo.studies import list_claims, with_fewer_examples
 from dropout_zoo.studies.claims import ledger
 from dropout_zoo.studies.claims.claim import Claim
 from dropout_zoo.studies.claims.criteria import HIGHER, LOWER, Difference, versus
-from dropout_zoo.studies.claims.experiment import Arm, Experiment, hidden
+from dropout_zoo.studies.claims.experiment import Experiment, ExperimentSetting, hidden
 from dropout_zoo.tuning.cli.main import main
 
 
@@ -25,7 +25,7 @@ def small(monkeypatch, few_digits):
         description="60 digits",
         data=lambda seed: with_fewer_examples(few_digits, 60, seed),
         arguments={"units": (16,)},
-        arms={"none": Arm(), "most": Arm(hidden(0.9))},
+        settings={"none": ExperimentSetting(), "most": ExperimentSetting(hidden(0.9))},
         training={"epochs": 2},
         num_seeds=3,
     )
