@@ -41,6 +41,7 @@ from dropout_zoo.studies import (
     FactorCurveDisplay,
     LearningCurveDisplay,
     capacity_sweep,
+    claim_sentence,
     data_size_sweep,
     epoch_sweep,
     generalization_gaps,
@@ -162,11 +163,6 @@ def show_verdicts(result):
     display(pd.DataFrame.from_dict(rows, orient="index").fillna("-"))
 
 
-def report(claim, confirmed, numbers):
-    word = {True: "Confirmed", False: "Not confirmed", None: "Undecided"}[confirmed]
-    display(Markdown(f"**{word}**: {claim}. Here: {numbers}."))
-
-
 FactorCurveDisplay.from_result(sizes, "error").plot()
 plt.show()
 show(size_gaps)
@@ -206,19 +202,20 @@ display(pd.Series(points, name="gain of dropout, points of validation accuracy")
 small = gains[gains.index <= 500]
 margin = 0.5  # percentage points below which a gain would be none
 clear = [f"{size} examples" for size in small.index[small["low"] > 0]]
-report(
+sentence = claim_sentence(
     f"with 100 to 500 examples dropout does not help by {margin:g} points or more",
     False if clear else True if (small["high"] < margin / 100).all() else None,
     (f"the interval is above 0 with {' and '.join(clear)}" if clear else "no interval is above 0")
     + "; mean gains "
     + ", ".join(f"{100 * gain:+.2f} points ({size})" for size, gain in small["gain"].items()),
 )
+display(Markdown(sentence))
 by_seed = 100 * sizes.pairs("val_accuracy").merge(
     gains.reset_index()[["setting", "examples"]]
 ).pivot(index="seed", columns="examples", values="gain")
 peak, ends = gains["gain"].idxmax(), [by_seed.columns.min(), by_seed.columns.max()]
 below = {end: paired_difference(by_seed[peak], by_seed[end]) for end in ends if end != peak}
-report(
+sentence = claim_sentence(
     "the gain grows with the number of examples and then declines",
     len(below) == 2 and (all(each.low > 0 for each in below.values()) or None),
     f"the mean gain is largest with {peak:,} examples; it is "
@@ -227,6 +224,7 @@ report(
         for end, each in below.items()
     ),
 )
+display(Markdown(sentence))
 
 # %% [markdown]
 # ## Too large a network
@@ -247,13 +245,14 @@ alone = errors[errors["dropout"] == "no dropout"].pivot(
 )
 smallest, largest = alone.columns.min(), alone.columns.max()
 more = paired_difference(alone[largest], alone[smallest])
-report(
+sentence = claim_sentence(
     "without dropout, a larger network is worse on unseen examples",
     more.low > 0 if more.excludes_zero else None,
     f"the validation error is {alone[largest].mean():.2f}% with {largest:,} parameters and "
     f"{alone[smallest].mean():.2f}% with {smallest:,}, {more.mean:+.2f} points ({more.low:+.2f} "
     f"to {more.high:+.2f} on {more.pairs} paired seeds)",
 )
+display(Markdown(sentence))
 
 # %% [markdown]
 # ## Training for too long
@@ -270,7 +269,7 @@ show_verdicts(long)
 # %%
 turns = long.scores().pivot(index="seed", columns="dropout", values="best_epoch")
 later = paired_difference(turns["as given"], turns["no dropout"])
-report(
+sentence = claim_sentence(
     "dropout delays the minimum of the validation loss",
     later.low > 0 if later.excludes_zero else None,
     f"it moves from epoch {turns['no dropout'].mean():.1f} to {turns['as given'].mean():.1f}, "
@@ -278,6 +277,7 @@ report(
     "seeds). Srivastava et al. (2014, Section 11) expect training to take 2 to 3 times as long; "
     f"here it takes {turns['as given'].mean() / turns['no dropout'].mean():.1f} times as long",
 )
+display(Markdown(sentence))
 
 # %% [markdown]
 # ## Wrong labels
@@ -298,7 +298,7 @@ show(noise)
 
 # %%
 rows = memorized(noise)
-report(
+sentence = claim_sentence(
     "dropout hinders the memorizing of wrong labels",
     all(row.low > 0 for row in rows.values()) or (None if rows[share].mean > 0 else False),
     "; ".join(
@@ -306,9 +306,10 @@ report(
         for share, row in rows.items()
     ),
 )
+display(Markdown(sentence))
 clean = noise.gains("clean_accuracy").set_index("noise")
 noisy = clean[clean.index > 0]
-report(
+sentence = claim_sentence(
     "with wrong labels, dropout keeps accuracy higher",
     bool((noisy["low"] > 0).all()) or (None if (noisy["gain"] > 0).all() else False),
     "; ".join(
@@ -317,3 +318,4 @@ report(
         for share, row in clean.iterrows()
     ),
 )
+display(Markdown(sentence))

@@ -45,6 +45,7 @@ from dropout_zoo.studies import (
     HeatMapDisplay,
     LearningCurveDisplay,
     RateCurveDisplay,
+    claim_sentence,
     holm_differences,
     paired_difference,
     rate_grid,
@@ -272,11 +273,6 @@ def error_by_seed(result, series):
     return 100 * (1 - by_seed(result, series, "val_accuracy"))
 
 
-def report(claim, confirmed, numbers):
-    word = {True: "Confirmed", False: "Not confirmed", None: "Undecided"}[confirmed]
-    display(Markdown(f"**{word}**: {claim}. Here: {numbers}."))
-
-
 def above_zero(difference):
     return difference.low > 0 if difference.excludes_zero else None
 
@@ -285,7 +281,7 @@ losses = by_seed(sweep, "hidden", "val_loss")
 lowest = losses.mean().idxmin()
 ends = [rate for rate in (losses.columns.min(), losses.columns.max()) if rate != lowest]
 above = holm_differences({rate: losses[rate] for rate in ends}, losses[lowest])
-report(
+sentence = claim_sentence(
     "the validation loss is a U-shaped function of the rate, with both ends above its minimum",
     len(ends) == 2 and (all(each.low > 0 for each in above.values()) or None),
     f"the lowest mean is at rate {lowest:.1f}; the loss is higher by "
@@ -294,6 +290,7 @@ report(
         for rate, each in above.items()
     ),
 )
+display(Markdown(sentence))
 
 errors = error_by_seed(sweep, "hidden")
 flat = errors[[rate for rate in errors if 0.2 <= rate <= 0.6]]
@@ -301,7 +298,7 @@ best = flat.mean().idxmin()
 others = holm_differences({rate: flat[rate] for rate in flat if rate != best}, flat[best])
 worse = [rate for rate, difference in others.items() if difference.excludes_zero]
 margin = 0.5  # percentage points; a curve that varies less than this counts as flat
-report(
+sentence = claim_sentence(
     f"the error is flat, within {margin:g} points, for rates from 0.2 to 0.6",
     False
     if any(each.low > margin for each in others.values())
@@ -310,6 +307,7 @@ report(
     f"{flat.mean().max():.2f}% at rate {flat.mean().idxmax():.1f}; reliably above the lowest: "
     + (", ".join(f"rate {rate:.1f}" for rate in worse) or "none"),
 )
+display(Markdown(sentence))
 
 last = sweep.data[sweep.data["epoch"] == epochs]
 training = 100 * (1 - last.pivot(index="seed", columns="rate", values="train_accuracy"))
@@ -319,7 +317,7 @@ rises = holm_differences(
 )
 falls = [pair for pair, each in rises.items() if each.high < 0]
 level = [f"{low:.1f} to {high:.1f}" for (low, high), each in rises.items() if not each.low > 0]
-report(
+sentence = claim_sentence(
     "the training error, with dropout off, rises with the rate",
     False if falls else None if level else True,
     "after the last epoch "
@@ -327,11 +325,12 @@ report(
     + "; no reliable rise (paired by seed, Holm's method) from rate "
     + (", ".join(level) or "any to the next"),
 )
+display(Markdown(sentence))
 
 fixed, expected = (error_by_seed(widths, f"hidden, {each} width") for each in ("fixed", "expected"))
 highest = fixed.columns.max()
 saved = paired_difference(fixed[highest], expected[highest])
-report(
+sentence = claim_sentence(
     "a high rate costs less at fixed expected width than at fixed width",
     above_zero(saved),
     f"at rate {highest:.1f} the error is {expected[highest].mean():.2f}% instead of "
@@ -339,3 +338,4 @@ report(
     f"{saved.high:.2f} on {saved.pairs} paired seeds, 95% CI); at fixed expected width it is "
     f"lowest at rate {expected.mean().idxmin():.1f} (in the paper about 0.4)",
 )
+display(Markdown(sentence))

@@ -38,6 +38,7 @@ import pandas as pd
 from dropout_zoo.models import build_cnn
 from dropout_zoo.studies import (
     DifferenceDisplay,
+    claim_sentence,
     compare_methods,
     holm_differences,
     placement_sweep,
@@ -149,11 +150,6 @@ table.assign(**{"rank there": ranks.iloc[:, 0], "rank here": ranks.iloc[:, 1]}).
 
 
 # %%
-def report(claim, confirmed, numbers):
-    word = {True: "Confirmed", False: "Not confirmed", None: "Undecided"}[confirmed]
-    display(Markdown(f"**{word}**: {claim}. Here: {numbers}."))
-
-
 def compare(claims, by_seed):
     """Test claims that one method beats another by errors paired by seed, all together."""
     gains = {
@@ -165,13 +161,14 @@ def compare(claims, by_seed):
     for claim, better, worse in claims:
         if claim in corrected:
             more = corrected[claim]
-            report(
+            sentence = claim_sentence(
                 claim,
                 more.low > 0 if more.excludes_zero else None,
                 f"{better} {by_seed[better].mean():.2f}%, {worse} {by_seed[worse].mean():.2f}%, "
                 f"a difference of {more.mean:+.2f} points ({more.low:+.2f} to {more.high:+.2f}, "
                 f"{more.pairs} paired seeds)",
             )
+            display(Markdown(sentence))
     count = f"{len(corrected)} claims together (Holm)" if len(corrected) > 1 else "this claim"
     display(Markdown(f"The intervals have 95% confidence for {count}."))
 

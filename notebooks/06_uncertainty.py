@@ -48,6 +48,7 @@ from dropout_zoo.studies import (
     MonteCarloDisplay,
     ReliabilityDisplay,
     calibration,
+    claim_sentence,
     coadaptation,
     corrupt,
     holm_differences,
@@ -160,13 +161,7 @@ axes[0].get_legend().remove()
 plt.show()
 show(passes)
 
-
 # %%
-def report(claim, confirmed, numbers):
-    word = {True: "Confirmed", False: "Not confirmed", None: "Undecided"}[confirmed]
-    display(Markdown(f"**{word}**: {claim}. Here: {numbers}."))
-
-
 averages = passes.data[passes.data["samples"] > 0].groupby("samples")["error"]
 scaled = passes.data.loc[passes.data["samples"] == 0, "error"].iloc[0]
 reached = [k for k, group in averages if group.mean() - group.std() <= scaled]
@@ -206,12 +201,13 @@ for claim, less in holm_differences(lower, [0.0] * num_seeds).items():
     ends, word = (less.low, less.high), "better"
     if less.mean < 0:  # the interval is that of the number shown
         ends, word = (-less.high, -less.low), "worse"
-    report(
+    sentence = claim_sentence(
         f"the average of {samples} passes {claim}",
         less.low > 0 if less.excludes_zero else None,
         f"{one.mean():.3g} compared with {other.mean():.3g}, {word} by {abs(less.mean):.2g} "
         f"({ends[0]:.2g} to {ends[1]:.2g} on {less.pairs} paired seeds, Holm's method)",
     )
+    display(Markdown(sentence))
 
 # %% [markdown]
 # ## Is it right as often as it claims?
@@ -303,13 +299,14 @@ table.fillna("")
 
 # %%
 for name, gain in gains.items():
-    report(
+    sentence = claim_sentence(
         f"{name} separates unseen classes better than the entropy without dropout",
         gain.low > 0 if gain.excludes_zero else None,
         f"an area of {areas[name].mean():.3f} compared with "
         f"{areas['no dropout, entropy'].mean():.3f}, {gain.mean:+.3f} ({gain.low:+.3f} to "
         f"{gain.high:+.3f} on {gain.pairs} paired seeds, Holm's method)",
     )
+    display(Markdown(sentence))
 
 # %% [markdown]
 # ## What dropout does to single units
@@ -344,9 +341,10 @@ for measure, claim in [
     table = means[measure]
     [with_dropout] = [name for name in table if name != "no dropout"]
     less = paired_difference(table["no dropout"], table[with_dropout])
-    report(
+    sentence = claim_sentence(
         f"{claim} (Srivastava et al. 2014, Fig. 8)",
         less.low > 0 if less.excludes_zero else None,
         f"from {table['no dropout'].mean():.3f} to {table[with_dropout].mean():.3f}, lower by "
         f"{less.mean:.3f} ({less.low:.3f} to {less.high:.3f} on {less.pairs} paired seeds, 95%)",
     )
+    display(Markdown(sentence))

@@ -12,7 +12,8 @@ result with a table (`data`) and conclusions (`summary()`). Most studies have a 
 - Uncertainty: `monte_carlo`, `monte_carlo_convergence`, `calibration` and
   `predictive_uncertainty`.
 - Judging: `verdict` and `verdict_by_setting` tell over- from underfitting, `paired_difference` and
-  `holm_differences` compare settings, and `examine` trains a model and reports problems.
+  `holm_differences` compare settings, `claim_sentence` says whether they confirm a claim, and
+  `examine` trains a model and reports problems.
 - Claims: `list_claims` and `get_claim` return common claims about dropout, with the test of each.
 - Plots: `RateCurveDisplay`, `LearningCurveDisplay`, `FactorCurveDisplay`, `HeatMapDisplay`,
   `DifferenceDisplay`, `ReliabilityDisplay`, `MonteCarloDisplay`, `ActivationDisplay` and

@@ -50,6 +50,7 @@ from .paired_tests import (
 )
 from .plan import Execution, Setting, StudyPlan, TrainingSetup
 from .result import StudyResult, TrainingStudyResult
+from .summary_text import claim_sentence
 from .thresholds import Thresholds
 from .verdicts import Verdict, verdict, verdict_by_setting
 from .verification import verify_run
@@ -79,6 +80,7 @@ __all__ = [
     "Verdict",
     "calibration",
     "capacity_sweep",
+    "claim_sentence",
     "coadaptation",
     "compare_methods",
     "corrupt",

@@ -53,6 +53,28 @@ def settings_that_may_be_best(
     return may_be_best(values, objective.direction)
 
 
+def claim_sentence(claim: str, confirmed: bool | None, measured: str) -> str:
+    """Say whether a measurement confirms a claim, such as one from a paper.
+
+    Args:
+        claim: the claim, as the rest of a sentence.
+        confirmed: whether it is confirmed; None if that is undecided.
+        measured: the numbers that this rests on.
+
+    Returns:
+        Two sentences, as Markdown.
+
+    Example:
+        >>> from dropout_zoo.studies import claim_sentence, paired_difference
+        >>> gain = paired_difference([0.91, 0.93, 0.92], [0.89, 0.90, 0.90])
+        >>> confirmed = gain.low > 0 if gain.excludes_zero else None
+        >>> claim_sentence("dropout helps", confirmed, f"a gain of {gain.mean:.3f}")
+        '**Confirmed**: dropout helps. Here: a gain of 0.023.'
+    """
+    word = {True: "Confirmed", False: "Not confirmed", None: "Undecided"}[confirmed]
+    return f"**{word}**: {claim}. Here: {measured}."
+
+
 def best_sentence(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -> str:
     """Say which setting is best, and whether it is reliably better than its control.
 

@@ -5,7 +5,12 @@ import math
 import pandas as pd
 import pytest
 
-from dropout_zoo.studies import PairedDifference, TrainingStudyResult, paired_difference
+from dropout_zoo.studies import (
+    PairedDifference,
+    TrainingStudyResult,
+    claim_sentence,
+    paired_difference,
+)
 from dropout_zoo.studies.summary_text import gain_clause, gain_counts
 from dropout_zoo.training.objective import Objective
 
@@ -85,3 +90,11 @@ def test_settings_are_listed_by_how_they_compare_with_the_control():
         "Compared with no dropout, these settings are better: hidden 0.20; hidden 0.30, input "
         "0.10. These are worse: hidden 0.90. These are not reliably different: hidden 0.50."
     )
+
+
+@pytest.mark.parametrize(
+    ("confirmed", "word"), [(True, "Confirmed"), (False, "Not confirmed"), (None, "Undecided")]
+)
+def test_a_claim_is_confirmed_or_not_or_undecided(confirmed, word):
+    sentence = claim_sentence("dropout helps", confirmed, "a gain of 0.02")
+    assert sentence == f"**{word}**: dropout helps. Here: a gain of 0.02."
