@@ -91,10 +91,13 @@ def _has_blocks(layer: Any) -> bool:
 def _shifted(layer: Any, x: jax.Array, kernel_shape: Sequence[int]) -> Iterator[jax.Array]:
     """Yield, for each position in the kernel, the values that it is multiplied by."""
     axes = range(len(kernel_shape) - 2)
-    extents = [(kernel_shape[axis] - 1) * layer.dilation_rate[axis] + 1 for axis in axes]
+    effective_sizes = [(kernel_shape[axis] - 1) * layer.dilation_rate[axis] + 1 for axis in axes]
     if layer.padding == "same":
-        x = jnp.pad(x, [(0, 0), *(_margins(layer, x, axis, extents) for axis in axes), (0, 0)])
-    counts = [(x.shape[1 + axis] - extents[axis]) // layer.strides[axis] + 1 for axis in axes]
+        margins = [_margins(layer, x, axis, effective_sizes[axis]) for axis in axes]
+        x = jnp.pad(x, [(0, 0), *margins, (0, 0)])
+    counts = [
+        (x.shape[1 + axis] - effective_sizes[axis]) // layer.strides[axis] + 1 for axis in axes
+    ]
     for position in itertools.product(*(range(size) for size in kernel_shape[:-2])):
         begins = [position[axis] * layer.dilation_rate[axis] for axis in axes]
         spans = [
@@ -104,7 +107,7 @@ def _shifted(layer: Any, x: jax.Array, kernel_shape: Sequence[int]) -> Iterator[
         yield x[:, *spans]
 
 
-def _margins(layer: Any, x: jax.Array, axis: int, extents: Sequence[int]) -> tuple[int, int]:
+def _margins(layer: Any, x: jax.Array, axis: int, effective_size: int) -> tuple[int, int]:
     size, stride = x.shape[1 + axis], layer.strides[axis]
-    total = max(0, (math.ceil(size / stride) - 1) * stride + extents[axis] - size)
+    total = max(0, (math.ceil(size / stride) - 1) * stride + effective_size - size)
     return total // 2, total - total // 2
