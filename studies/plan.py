@@ -15,8 +15,7 @@ from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.models.wording import count_of, object_of
 from dropout_zoo.studies.result import StudyResult
-from dropout_zoo.studies.run_directory import claim_directory
-from dropout_zoo.studies.run_record import PLAN
+from dropout_zoo.studies.run_directory import RunDirectory
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.array_checks import DataError
 from dropout_zoo.training.data.dataset import Dataset
@@ -34,6 +33,9 @@ Measure = Callable[["Setting", TrainedMember], Mapping[str, Any]]
 
 Result = TypeVar("Result", bound=StudyResult)
 
+STATE_FILES = ("runs-*.jsonl", "weights-*-#/*.npz")
+"""Patterns of the paths of the files that a study needs until it is complete; see `RunState`."""
+
 _SETTINGS_SHOWN = 20
 _TIMED_SETUPS = 5  # for an estimate: each takes seconds
 
@@ -45,9 +47,9 @@ class Execution:
     Does not affect the results.
 
     Attributes:
-        directory: directory in which finished training runs are kept, so that an interrupted study
-            continues where it stopped when it is started again; one study uses it at a time. None
-            to keep nothing.
+        directory: a new or empty directory in which finished training runs are kept, so that an
+            interrupted study continues where it stopped when it is started again; one study uses
+            it at a time. None to keep nothing.
         on_result: called with each result as it finishes.
         on_restored: called with each result that an earlier, interrupted run had finished.
         workers: number of training runs at the same time; None for one per usable core.
@@ -349,7 +351,7 @@ class StudyPlan(Generic[Result]):
 
         Raises:
             ValueError: model and data do not fit, or the directory is in use or holds another
-                study.
+                study or other files.
             TypeError: `execution` is not an `Execution`.
             RuntimeError: every training run failed.
         """
@@ -361,9 +363,15 @@ class StudyPlan(Generic[Result]):
             )
         if execution.directory is None:
             return self.procedure(self, execution)
-        description = self.describe() | {"versions": versions()}
-        with claim_directory(Path(execution.directory), PLAN, description):
-            return self.procedure(self, execution)
+        held = RunDirectory(
+            Path(execution.directory),
+            self.describe() | {"versions": versions()},
+            files=(),
+            state_files=STATE_FILES,
+            resume=True,
+        )
+        with held as directory:
+            return self.procedure(self, replace(execution, directory=directory.state))
 
 
 def as_classification(dataset: Data) -> Dataset:

@@ -42,7 +42,8 @@ class RunDirectory:
     """A directory that one run holds while it is open as a context.
 
     Every run has its settings, written first, its outcome, a manifest of its files with their
-    checksums, written last, and a subdirectory for what is needed until it is complete.
+    checksums, written last, and a subdirectory for what is needed until it is complete. A study
+    that is run from Python returns its result and writes no outcome.
 
     Args:
         path: the directory; it is created if it does not exist.
@@ -236,45 +237,6 @@ class RunDirectory:
     def _replacing(self, name: str) -> Iterator[Path]:
         with replacing(self.path / name, self.state) as temporary:
             yield temporary
-
-
-@contextmanager
-def claim_directory(directory: Path, name: str, description: Mapping[str, Any]) -> Iterator[None]:
-    """Hold a directory for the training runs of one study, while open as a context.
-
-    The directory is created if it does not exist. It may hold other files. The lock is that of a
-    `RunDirectory`.
-
-    Args:
-        directory: the directory.
-        name: name of the file that describes the study.
-        description: everything that determines the results, as plain data.
-
-    Raises:
-        ValueError: the directory is in use, or holds training runs of a study with another
-            description.
-        OSError: the file cannot be written.
-    """
-    _check_name(directory)
-    state = RunState(directory / STATE, ())
-    state.check_is_own()
-    make_folder(state.path)
-    lock = _acquire_lock(state.path)
-    try:
-        path = directory / name
-        record = settings_record(description)
-        if not path.is_file():
-            with replacing(path) as temporary:
-                temporary.write_text(json.dumps(record, indent=2, sort_keys=True))
-        elif settings_record(read_settings(path)) != record:
-            raise ValueError(
-                f"expected a directory of the same study, received {directory}, which holds the "
-                "training runs of a study with other settings, data or versions; choose another "
-                "directory"
-            )
-        yield
-    finally:
-        lock.release()
 
 
 def unused_directory(path: Path) -> Path:

@@ -20,7 +20,6 @@ SETTINGS = "search.json"
 OUTCOME = "outcome.json"
 MANIFEST = "manifest.json"
 STATE = "state"
-PLAN = "plan.json"  # of a study, which several of its runs share
 ENDED_BY_BUDGET = "ended_by_budget"
 """Key of an outcome that is true if time ended the run, which can be resumed."""
 _FORMAT = "format"

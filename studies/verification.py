@@ -7,7 +7,6 @@ from pathlib import Path
 from dropout_zoo.studies.run_record import (
     MANIFEST,
     OUTCOME,
-    PLAN,
     SETTINGS,
     STATE,
     DamagedFileError,
@@ -25,7 +24,7 @@ def verify_run(directory: str | Path) -> list[str]:
     complete, the training runs that it has finished are checked as well, with their weights.
 
     Args:
-        directory: the directory of a run of ``dropout-zoo tune``, ``dropout-zoo sweep`` or `tune`.
+        directory: the directory of a run of `tune` or of a study, from Python or the command line.
 
     Returns:
         One line per file or training run that is missing or damaged; empty if all is whole.
@@ -64,11 +63,6 @@ def verify_run(directory: str | Path) -> list[str]:
             read_settings(path / SETTINGS)
         except DamagedFileError:
             faults.append(f"{SETTINGS}: damaged")
-    for plan in sorted((path / STATE).glob(f"**/{PLAN}")):
-        try:
-            read_settings(plan)
-        except DamagedFileError:
-            faults.append(f"{plan.relative_to(path).as_posix()}: damaged")
     for journal in journals_in(path / STATE):
         place = journal.parent.relative_to(path).as_posix()
         faults += [f"{place}/{fault}" for fault in read_records(journal).faults]

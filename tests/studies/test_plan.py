@@ -100,11 +100,14 @@ def test_a_directory_is_used_by_one_study_at_a_time(plan, tmp_path):
     restored = []
     plan.run(replace(execution, on_restored=restored.append))
     assert len(restored) == plan.num_runs
+    with pytest.raises(ValueError, match=r"seeds: \[0, 1\] in that run, now \[0\]"):
+        replace(plan, seeds=[0]).run(execution)
+    assert sorted(path.name for path in execution.directory.iterdir()) == ["search.json", "state"]
 
 
 def test_a_study_is_refused_in_the_directory_of_a_search_under_way(plan, tmp_path):
     search = RunDirectory(tmp_path / "run", {}, files=())
-    with search, pytest.raises(ValueError, match=f"in use by process {os.getpid()} since"):
+    with search, pytest.raises(ValueError, match="expected the settings of the run in"):
         plan.run(replace(ALONE, directory=search.path))
 
 
@@ -184,6 +187,13 @@ def test_a_control_with_noise_that_cannot_be_set_says_so(few_digits):
 
 def test_the_directory_of_an_execution_may_be_a_string(tmp_path):
     assert Execution(directory=str(tmp_path)) == Execution(directory=tmp_path)
+
+
+def test_a_directory_of_other_files_is_refused(plan, tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ValueError, match=r"expected a new or empty directory.*notes\.txt"):
+        plan.run(Execution(directory=tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_anything_but_an_execution_is_refused(plan):

@@ -12,7 +12,7 @@ import pytest
 
 import dropout_zoo.studies
 import dropout_zoo.tuning
-from dropout_zoo.studies.run_directory import RunDirectory, claim_directory, unused_directory
+from dropout_zoo.studies.run_directory import RunDirectory, unused_directory
 
 DESCRIPTION = {"data": {}, "versions": {}}
 UNIX_ONLY = {"fcntl", "grp", "pwd", "resource", "termios", "tty"}
@@ -87,23 +87,6 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
         assert json.loads((directory.path / "search.json").read_text())["a"] == 1
         assert (directory.path / "trials.csv").read_text() == "a\n1\n"
         assert sorted(path.name for path in directory.state.iterdir()) == ["holder", "lock"]
-
-
-def test_a_directory_is_claimed_by_one_study(tmp_path):
-    directory = tmp_path / "new" / "study"
-    for _ in range(2):
-        with (
-            claim_directory(directory, "plan.json", {"epochs": 1}),
-            pytest.raises(ValueError, match="in use by process"),
-            claim_directory(directory, "plan.json", {"epochs": 1}),
-        ):
-            pass
-    with (
-        pytest.raises(ValueError, match="expected a directory of the same study"),
-        claim_directory(directory, "plan.json", {"epochs": 2}),
-    ):
-        pass
-    assert sorted(path.name for path in directory.iterdir()) == ["plan.json", "state"]
 
 
 def test_numbered_directories_are_unused(tmp_path):

@@ -430,16 +430,17 @@ def test_the_runs_of_a_study_are_checked_too(few_digits, tmp_path):
         )  # fmt: skip
 
     first = sweep()
-    file = next((tmp_path / "study").glob("weights-*/*.npz"))
+    file = next((tmp_path / "study").glob("state/weights-*/*.npz"))
     flip(file, 300)
+    assert [fault for fault in verify_run(tmp_path / "study") if file.name in fault]
     with pytest.warns(UserWarning, match="1 finished training run in .* will be trained again"):
         again = sweep()
     pd.testing.assert_frame_equal(
         first.data.drop(columns="seconds"), again.data.drop(columns="seconds")
     )
-    plan = tmp_path / "study" / "plan.json"
-    flip(plan, plan.stat().st_size // 2)
-    with pytest.raises(ValueError, match=r"plan\.json"):
+    settings = tmp_path / "study" / "search.json"
+    flip(settings, settings.stat().st_size // 2)
+    with pytest.raises(ValueError, match=r"search\.json"):
         sweep()
 
 

@@ -150,9 +150,9 @@ def test_a_study_is_resumed_after_any_power_failure(few_digits, tmp_path, every)
     disks = traced(tmp_path / "traced", sweep).disks
     assert len(disks) > 20
     kept = set()
-    for disk in disks[::every]:
+    for disk in disks[::-every]:
         write(disk, tmp_path / "disk")
-        journal = disk.get("study/runs-0.jsonl") or b""
+        journal = disk.get("study/state/runs-0.jsonl") or b""
         kept.add(journal.count(b'"key"'))
         pd.testing.assert_frame_equal(sweep(tmp_path / "disk"), expected)
     assert kept == {0, 1, 2}

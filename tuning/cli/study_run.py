@@ -7,27 +7,22 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dropout_zoo.studies.plan import Execution, StudyPlan
+from dropout_zoo.studies.plan import STATE_FILES, Execution, StudyPlan
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.run_directory import RunDirectory
-from dropout_zoo.studies.run_record import PLAN, read_outcome
+from dropout_zoo.studies.run_record import read_outcome
 from dropout_zoo.training.journal_records import recorded_seconds
 from dropout_zoo.training.objective import parse_objective
 from dropout_zoo.training.provenance import versions
+from dropout_zoo.training.repeated_warnings import each_warning_once
 from dropout_zoo.tuning.records.progress import Progress
-
-RUNS = "runs"  # the directory of the study's training runs, in the state directory
-STATE_FILES = (
-    f"{RUNS}/{PLAN}", f"{RUNS}/runs-*.jsonl", f"{RUNS}/weights-*-#/*.npz", f"{RUNS}/state/lock",
-    f"{RUNS}/state/holder",
-)  # fmt: skip
-"""Patterns of the files in the state directory."""
 
 Write = Callable[[TrainingStudyResult, RunDirectory, int, float], dict[str, Any]]
 """Writes the files of a study, given the number of training runs and their duration in seconds, and
 returns the outcome, which is written last."""
 
 
+@each_warning_once()
 def run_study(
     plan: StudyPlan[TrainingStudyResult],
     path: Path,
@@ -67,20 +62,19 @@ def run_study(
         if directory.complete:
             return read_outcome(path)
         started = time.perf_counter()
-        runs = directory.state / RUNS
-        earlier = sum(map(recorded_seconds, runs.glob("runs-*.jsonl")))
+        earlier = sum(map(recorded_seconds, directory.state.glob("*.jsonl")))
         with Progress(plan.num_runs, parse_objective(plan.training.objective)) as progress:
             progress.phase(name)
             execution = Execution(
-                directory=runs,
+                directory=directory.state,
                 on_result=progress.result,
                 on_restored=progress.restored,
             )
             try:
-                result = plan.run(execution)
+                result = plan.procedure(plan, execution)
             except Exception:
                 # Not by what this attempt has done: an earlier one may have finished runs.
-                if not any(runs.glob("runs-*.jsonl")):
+                if not any(directory.state.glob("*.jsonl")):
                     directory.discard()
                 raise
         seconds = earlier + time.perf_counter() - started

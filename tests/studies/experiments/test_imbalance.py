@@ -43,5 +43,5 @@ def test_another_rare_class_is_another_study(model, few_digits, tmp_path):
     settings = {"ratios": (10,), "epochs": 1, "num_seeds": 2}
     execution = Execution(directory=tmp_path / "study", workers=1)
     imbalance_sweep(model, few_digits, rare_class=0, **settings, execution=execution)
-    with pytest.raises(ValueError, match="expected a directory of the same study"):
+    with pytest.raises(ValueError, match=r"arguments\.rare_class: 0 in that run, now 3"):
         imbalance_sweep(model, few_digits, rare_class=3, **settings, execution=execution)

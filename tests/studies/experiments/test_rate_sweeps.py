@@ -223,7 +223,7 @@ def test_finished_runs_are_not_repeated(sweep, model, few_digits, tmp_path):
     pd.testing.assert_frame_equal(
         resumed.data.drop(columns="seconds"), sweep.data.drop(columns="seconds")
     )
-    with pytest.raises(ValueError, match="expected a directory of the same study"):
+    with pytest.raises(ValueError, match="expected the settings of the run in"):
         rate_sweep(model, few_digits, rates=(0.4,), **SMALL | {"execution": listening})
 
 

@@ -1,5 +1,6 @@
 """The command `sweep`: what it writes, what it answers, and that it goes on where it was."""
 
+import errno
 import json
 import os
 import signal
@@ -7,13 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from dropout_zoo.studies import StudyResult
+from dropout_zoo.studies import StudyResult, runner
 from dropout_zoo.studies.experiments.methods import MORE_DATA, NO_METHOD, methods_for
 from dropout_zoo.tuning.cli import sweep_output
 from dropout_zoo.tuning.cli.main import main
@@ -193,7 +195,7 @@ def interrupt(here, arguments, *signals):
         [sys.executable, "-m", "dropout_zoo.tuning", "sweep", *arguments],
         stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=here, env=os.environ.copy(),
     )  # fmt: skip
-    journal = here / "run" / "state" / "runs" / "runs-0.jsonl"
+    journal = here / "run" / "state" / "runs-0.jsonl"
     try:
         deadline = time.monotonic() + 120
         while not (journal.is_file() and journal.stat().st_size) and time.monotonic() < deadline:
@@ -233,12 +235,14 @@ def test_a_resumed_sweep_that_cannot_begin_keeps_what_was_trained(here, monkeypa
     with monkeypatch.context() as patched:
         patched.setattr(sweep_output, "write_sweep", lambda *_: sys.exit(1))  # as if killed there
         assert run(*arguments).exit_code == 1
-    runs = here / "run" / "state" / "runs"
-    (runs / "plan.json").write_text("{}")
-    before = {path: path.read_bytes() for path in runs.rglob("*.*") if path.is_file()}
+    state = here / "run" / "state"
+    before = {path: path.read_bytes() for path in state.rglob("*.*") if path.is_file()}
     assert any(path.suffix == ".jsonl" for path in before)
-    refused = run(*arguments, "--resume")
-    assert refused.exit_code == 2 and "plan.json" in refused.stderr
+    with monkeypatch.context() as patched:
+        full = OSError(errno.ENOSPC, "No space left on device", "weights")
+        patched.setattr(runner, "unused_directory", Mock(side_effect=full))
+        failed = run(*arguments, "--resume")
+    assert failed.exit_code == 1 and "No space left on device" in failed.stderr
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -251,7 +255,7 @@ def test_an_interrupted_sweep_is_resumed(here):
         "--num-seeds", "2", "--out", "run",
     ]  # fmt: skip
     process, error = interrupt(here, arguments, signal.SIGINT)
-    journal = here / "run" / "state" / "runs" / "runs-0.jsonl"
+    journal = here / "run" / "state" / "runs-0.jsonl"
     assert process.returncode == 130, error
     assert "To continue, run the same command with --resume --out run" in error
     done = len([line for line in journal.read_text().splitlines() if line])
