@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
 from dropout_zoo.models.argument_validation import check_level
 from dropout_zoo.models.wording import count_of
-from dropout_zoo.studies.metric_names import accuracy_names
-from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL, t_half_width
+from dropout_zoo.studies.curve_measurements import (
+    check_columns,
+    finite_seeds,
+    measure_against,
+    measure_curves,
+)
+from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL
 from dropout_zoo.studies.recommendations import next_steps, why_undecided
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.summary_text import ranked
@@ -122,8 +124,8 @@ def verdict(
     """
     check_level(level)
     limits = thresholds or Thresholds()
-    _check_columns(curves)
-    sound = _finite_seeds(curves)
+    check_columns(curves)
+    sound = finite_seeds(curves)
     total = curves["seed"].nunique()
     lost = total - len(sound)
     if total == 0 or lost / total >= limits.diverged:
@@ -144,9 +146,9 @@ def verdict(
             num_seeds=len(sound),
         )
     finite = curves[curves["seed"].isin(sound)]
-    measured = _measure(finite, limits, level, examples)
+    measured = measure_curves(finite, limits, level, examples)
     if reference is not None:
-        measured |= _against(finite, reference, limits, level)
+        measured |= measure_against(finite, reference, limits, level)
     label = UNDECIDED if len(sound) == 1 else _label(measured)
     named = label
     if label == UNDECIDED:
@@ -248,116 +250,11 @@ def _best_of_others(result: TrainingStudyResult, name: str, series: Sequence[str
     return pd.concat(chosen, ignore_index=True)
 
 
-def _check_columns(curves: pd.DataFrame) -> None:
-    wanted = ("seed", "epoch", "train_loss", "val_loss")
-    missing = [name for name in wanted if name not in curves]
-    if missing:
-        raise ValueError(
-            f"expected curves with the columns ({', '.join(wanted)}), received curves without "
-            f"{', '.join(missing)}; pass TrainingStudyResult.curves, or TrainedMember.curves with "
-            "a column of its seed"
-        )
-
-
 def _reasons_of_failures(curves: pd.DataFrame) -> str:
     """Why training runs failed, other than by a loss that is not finite."""
     if "status" not in curves or "reason" not in curves:
         return ""
     return "; ".join(sorted(set(curves.loc[curves["status"] == "failed", "reason"])))
-
-
-def _finite_seeds(curves: pd.DataFrame) -> list[int]:
-    sound = []
-    for seed, group in curves.groupby("seed"):
-        losses = group[["train_loss", "val_loss"]].to_numpy(float)
-        failed = "status" in group and (group["status"] != "completed").any()
-        if np.isfinite(losses).all() and not failed:
-            sound.append(seed)
-    return sound
-
-
-def _ends(group: pd.DataFrame, window: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The last epochs of a training run, and the same number before them."""
-    ordered = group.sort_values("epoch")
-    count = max(1, round(window * len(ordered)))
-    return ordered.iloc[-count:], ordered.iloc[-2 * count : -count]
-
-
-def _measure(
-    curves: pd.DataFrame, limits: Thresholds, level: float, examples: int | None
-) -> dict[str, Measured]:
-    accuracies = accuracy_names(curves.columns)
-    gaps, rises, falls, hits, misses = [], [], [], [], []
-    for _, group in curves.groupby("seed"):
-        last, before = _ends(group, limits.window)
-        train, validation = last["train_loss"].mean(), last["val_loss"].mean()
-        if accuracies:
-            hits.append(_mean_over_outputs(last, "val", accuracies))
-            fitted = _mean_over_outputs(last, "train", accuracies)
-            misses.append(1 - fitted)
-            gaps.append(fitted - hits[-1])
-        else:
-            gaps.append((validation - train) / max(abs(validation), 1e-12))
-        # Averaged like the end of the curve: the lowest single epoch is too low by chance.
-        by_epoch = group.sort_values("epoch")["val_loss"]
-        least = by_epoch.rolling(len(last)).mean().min()
-        rises.append((validation - least) / max(abs(least), 1e-12))
-        earlier = before["val_loss"].mean() if len(before) else validation
-        falls.append((earlier - validation) / max(abs(earlier), 1e-12))
-    sampling_error = 0.0
-    if examples and hits:
-        share = float(np.clip(np.mean(hits), 0, 1))
-        sampling_error = math.sqrt(share * (1 - share) / examples)
-    wide = limits.gap if accuracies else limits.loss_gap
-    measured = {
-        "gap": _interval(gaps, wide, level, sampling_error),
-        "rise": _interval(rises, limits.rise, level),
-        "fall": _interval(falls, limits.fall, level),
-    }
-    if misses:
-        measured["train_error"] = _interval(misses, limits.train_error, level)
-    return measured
-
-
-def _mean_over_outputs(epochs: pd.DataFrame, part: str, accuracies: Sequence[str]) -> float:
-    return float(epochs[[f"{part}_{name}" for name in accuracies]].to_numpy(float).mean())
-
-
-def _against(
-    curves: pd.DataFrame, reference: pd.DataFrame, limits: Thresholds, level: float
-) -> dict[str, Measured]:
-    """How much worse training is than in the reference, and how much better validation is."""
-    deficits, advantages = [], []
-    sound = reference[reference["seed"].isin(_finite_seeds(reference))]
-    twins = dict(list(sound.groupby("seed")))
-    for seed, group in curves.groupby("seed"):
-        if seed not in twins:
-            continue
-        own, other = (_ends(each, limits.window)[0] for each in (group, twins[seed]))
-        # Relative to the validation loss: training losses may be near 0.
-        base = max(abs(own["val_loss"].mean()), 1e-12)
-        deficits.append((own["train_loss"].mean() - other["train_loss"].mean()) / base)
-        best = group["val_loss"].min(), twins[seed]["val_loss"].min()
-        advantages.append((best[1] - best[0]) / max(abs(best[1]), 1e-12))
-    if not deficits:
-        return {}
-    return {
-        "deficit": _interval(deficits, limits.deficit, level),
-        "advantage": _interval(advantages, 0.0, level),
-    }
-
-
-def _interval(
-    values: Sequence[float], threshold: float, level: float, sampling_error: float = 0.0
-) -> Measured:
-    """Student's interval of a mean, widened by a standard error that all values share."""
-    mean = float(np.mean(values))
-    if len(values) == 1:
-        return Measured(mean, math.nan, math.nan, threshold)
-    half = math.hypot(
-        t_half_width(values, level), float(stats.norm.ppf((1 + level) / 2)) * sampling_error
-    )
-    return Measured(mean, mean - half, mean + half, threshold)
 
 
 def _label(measured: Mapping[str, Measured]) -> str:
