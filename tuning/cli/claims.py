@@ -13,6 +13,7 @@ import click
 
 from dropout_zoo.training.startup import start_keras
 from dropout_zoo.tuning.cli.options import (
+    NOTHING_WRITTEN,
     check_run_options,
     how_to_continue,
     reporting_errors,
@@ -126,8 +127,7 @@ def _print_dry_run(claims: Sequence[Claim], num_seeds: int | None, as_json: bool
         if not as_json:
             echo(f"{name}: {about['description']}")
             print_plan(plan, rows[-1]["estimated_seconds"])
-    if as_json:
-        echo(json.dumps(rows, indent=2))
+    echo(json.dumps(rows, indent=2) if as_json else NOTHING_WRITTEN)
 
 
 def _run(

@@ -38,6 +38,4 @@ def print_plan(plan: StudyPlan[Any], estimated_seconds: float) -> None:
             for each in {setting.name: setting for setting in plan.settings}.values()
         ],
     )
-    echo(
-        f"{plan.num_runs} training runs, about {duration(estimated_seconds)}. Nothing was written."
-    )
+    echo(f"{plan.num_runs} training runs, about {duration(estimated_seconds)}.")

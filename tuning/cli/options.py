@@ -22,6 +22,7 @@ from dropout_zoo.tuning.defaults import MAX_UPDATES
 if TYPE_CHECKING:
     from dropout_zoo.training.data.dataset import Dataset
 
+NOTHING_WRITTEN = "Nothing was written."
 ESTIMATING = "Training for a few epochs to estimate the time ..."
 
 FAILED, INVALID_USAGE, INTERRUPTED = 1, 2, 130

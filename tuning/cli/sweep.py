@@ -22,6 +22,7 @@ from dropout_zoo.training.startup import start_keras
 from dropout_zoo.tuning.cli.comma_lists import integers, names, numbers, widths
 from dropout_zoo.tuning.cli.model_argument import SUFFIX, compiled_model
 from dropout_zoo.tuning.cli.options import (
+    NOTHING_WRITTEN,
     Command,
     check_run_options,
     data_options,
@@ -283,3 +284,4 @@ def _print_dry_run(plan: StudyPlan[TrainingStudyResult], as_json: bool) -> None:
         echo(json.dumps(description, indent=2))
     else:
         print_plan(plan, description["estimated_seconds"])
+        echo(NOTHING_WRITTEN)

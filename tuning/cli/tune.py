@@ -20,6 +20,7 @@ from dropout_zoo.tuning.cli.long_run import LONG, confirm_long_run
 from dropout_zoo.tuning.cli.model_argument import compiled_model
 from dropout_zoo.tuning.cli.options import (
     ESTIMATING,
+    NOTHING_WRITTEN,
     check_run_options,
     data_options,
     default_directory,
@@ -275,4 +276,4 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
         echo(search.space.note)
     if search.joint is None and search.oracle != "hyperband" and search.max_trials < size:
         echo(f"The oracle {search.oracle!r} tries {search.max_trials} of {size:,} settings.")
-    echo(f"{search.summary()} They take up to about {duration(seconds)}. Nothing was written.")
+    echo(f"{search.summary()} They take up to about {duration(seconds)}. {NOTHING_WRITTEN}")

@@ -1,6 +1,7 @@
 """The command `claims`: the list of verdicts, and claims that are run again."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -88,6 +89,16 @@ def test_a_dry_run_shows_the_plan_and_estimates_its_time(small, tmp_path, monkey
     assert "4 training runs, about" in shown.stdout
     assert "Nothing was written." in shown.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_of_several_experiments_says_once_that_nothing_was_written(small):
+    small["again"] = replace(
+        small["helps"], experiment=replace(small["helps"].experiment, name="other")
+    )
+    shown = run("harms", "again", "--dry-run", "--num-seeds", 2)
+    assert shown.exit_code == 0, shown.output
+    assert shown.stdout.count("training runs, about") == 2
+    assert shown.stdout.count("Nothing was written.") == 1
 
 
 @pytest.mark.parametrize(
