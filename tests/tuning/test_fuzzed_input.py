@@ -31,7 +31,7 @@ from PIL import Image
 from dropout_zoo.models import audit, build_mlp, diagram
 from dropout_zoo.training import DataError, Dataset, as_dataset, load_dataset
 from dropout_zoo.tuning.cli.main import main
-from dropout_zoo.tuning.cli.model_argument import find_model
+from dropout_zoo.tuning.cli.model_argument import ModelArgument
 
 LONGEST, LARGEST = 20, 10**9  # seconds, bytes
 # 500 inputs in the default run, 5,000 in the slow one, 50,000 at night.
@@ -172,7 +172,7 @@ def test_damaged_model_files_load_or_are_refused(good, tmp_path, times):
         path = tmp_path / "model.keras"
         path.write_bytes(damage(good["model.keras"], rng))
         try:
-            model, _ = find_model(str(path))
+            model, _ = ModelArgument(str(path)).find()
         except ValueError as error:
             check_message(error, "model.keras")
             return "refused"

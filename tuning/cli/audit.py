@@ -15,7 +15,7 @@ from dropout_zoo.models.auditing.report import SEVERITIES, AuditReport
 from dropout_zoo.studies.diagnostics.defaults import EPOCHS, NUM_SEEDS
 from dropout_zoo.training.defaults import BATCH_SIZE
 from dropout_zoo.training.startup import start_keras
-from dropout_zoo.tuning.cli.model_argument import SUFFIX, find_model
+from dropout_zoo.tuning.cli.model_argument import SUFFIX, ModelArgument
 from dropout_zoo.tuning.cli.options import (
     check_output_file,
     data_options,
@@ -120,17 +120,17 @@ def audit_command(
         settings = _settings(Path.cwd() / "pyproject.toml", ignore, select, severity)
         if fix is not None:
             check_output_file(fix, "--fix", SUFFIX)
-        dataset = None
+        given_model, dataset = ModelArgument(model), None
         if data is not None:
             dataset = load_data(
                 data, target=target, drop=drop, text=text, image_size=image_size, task=task,
-                split=split, seed=0, model=model,
+                split=split, seed=0, model=given_model,
             )  # fmt: skip
         start_keras()
         from dropout_zoo.models.auditing.audit import audit
         from dropout_zoo.models.auditing.rules import RULES
 
-        audited, place = find_model(model, dataset)
+        audited, place = given_model.find(dataset)
         chosen: dict[str, Any] = {"ignore": settings.ignore, "select": settings.select}
         if dataset is None:
             report = audit(audited, **chosen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import warnings
@@ -19,91 +20,94 @@ if TYPE_CHECKING:
 SUFFIX = ".keras"
 
 
-def find_model(text: str, dataset: Dataset | None = None) -> tuple[keras.Model, SourceLocation]:
-    """Build or load the model that an argument names.
+class ModelArgument:
+    """The argument that names a model. A file is loaded once, when it is first needed.
 
     Args:
         text: a registered name, ``package.module:function``, or the path of a ``.keras`` file.
-        dataset: data that a registered model is built for; None for its defaults.
-
-    Returns:
-        The model, compiled or not, and the place of its code or file.
-
-    Raises:
-        ValueError: the model, function or file does not exist, or cannot be built or loaded.
     """
-    from dropout_zoo.models.auditing.formatters import SourceLocation
-    from dropout_zoo.models.factory import call_builder, import_function, resolve_model
 
-    if is_file(text):
-        return _load_file(Path(text)), SourceLocation(Path(text).as_posix())
-    data = {} if dataset is None else dataset.builder_arguments
-    if ":" in text:
-        function = import_function(text)
-        return call_builder(function, **data), _place_of(function)
-    return resolve_model(text, **data), SourceLocation()
+    def __init__(self, text: str) -> None:
+        self.text = text
+        path = Path(text)
+        self.is_file = path.suffix == SUFFIX or path.is_file()
 
+    @property
+    def has_loss(self) -> bool:
+        """Whether it is a file or function, whose model has a loss of its own."""
+        return self.is_file or ":" in self.text
 
-def compiled_model(text: str) -> keras.Model | str:
-    """Return the model that an argument names, if it is a file, and any other argument as it is.
+    def find(self, dataset: Dataset | None = None) -> tuple[keras.Model, SourceLocation]:
+        """Build or load the model.
 
-    Args:
-        text: as for `find_model`.
+        Args:
+            dataset: data that a registered model is built for; None for its defaults.
 
-    Returns:
-        The compiled model of a ``.keras`` file; otherwise the text, which `resolve_model` takes.
+        Returns:
+            The model, compiled or not, and the place of its code or file.
 
-    Raises:
-        ValueError: the file does not exist, or holds no compiled model that can be loaded.
-    """
-    if not is_file(text):
-        return text
-    from dropout_zoo.models.factory import check_compiled
+        Raises:
+            ValueError: the model, function or file does not exist, or cannot be built or loaded.
+        """
+        from dropout_zoo.models.auditing.formatters import SourceLocation
+        from dropout_zoo.models.factory import call_builder, import_function, resolve_model
 
-    model = _load_file(Path(text))
-    check_compiled(
-        model,
-        name=f"{text} (as loaded)",  # a loss in the file may be one that cannot be loaded
-        remedy="call model.compile(...) before model.save(...), or give a model with a custom loss "
-        "as package.module:function",
-    )
-    return model
+        if self.is_file:
+            return self._loaded, SourceLocation(Path(self.text).as_posix())
+        data = {} if dataset is None else dataset.builder_arguments
+        if ":" in self.text:
+            function = import_function(self.text)
+            return call_builder(function, **data), _place_of(function)
+        return resolve_model(self.text, **data), SourceLocation()
 
+    def compiled(self) -> keras.Model | str:
+        """Return the model of a file, and anything else as it is.
 
-def has_loss(text: str) -> bool:
-    """Return whether an argument names a file or function, whose model has a loss of its own."""
-    return is_file(text) or ":" in text
+        Returns:
+            The compiled model of a ``.keras`` file; otherwise the text, which `resolve_model`
+            takes.
 
+        Raises:
+            ValueError: the file does not exist, or holds no compiled model that can be loaded.
+        """
+        if not self.is_file:
+            return self.text
+        from dropout_zoo.models.factory import check_compiled
 
-def task_of_labels(labels: Array, text: str) -> Task | None:
-    """Return the task that the loss of a model implies; see `implied_task`.
+        check_compiled(
+            self._loaded,
+            name=f"{self.text} (as loaded)",  # a loss in the file may be one that cannot be loaded
+            remedy="call model.compile(...) before model.save(...), or give a model with a custom "
+            "loss as package.module:function",
+        )
+        return self._loaded
 
-    Args:
-        labels: numbers.
-        text: a file or function, as for `find_model`.
+    def task_of(self, labels: Array) -> Task | None:
+        """Return the task that the loss of the model implies; see `implied_task`.
 
-    Returns:
-        The task; None if the loss implies none, or is known only once there are data or
-        hyperparameters.
+        Args:
+            labels: numbers.
 
-    Raises:
-        ValueError: the model, function or file does not exist, or cannot be built or loaded.
-    """
-    from dropout_zoo.models.factory import builder_arguments, call_builder, import_function
-    from dropout_zoo.tuning.build_functions.build_function import takes_hyperparameters
-    from dropout_zoo.tuning.implied_task import implied_task
+        Returns:
+            The task; None if the loss implies none, or is known only once there are data or
+            hyperparameters.
 
-    if is_file(text):
-        return implied_task(_load_file(Path(text)), None, labels)
-    if takes_hyperparameters(text) or "adapt_to" in builder_arguments(text):
-        return None
-    return implied_task(call_builder(import_function(text)), None, labels)
+        Raises:
+            ValueError: the model, function or file does not exist, or cannot be built or loaded.
+        """
+        from dropout_zoo.models.factory import builder_arguments, call_builder, import_function
+        from dropout_zoo.tuning.build_functions.build_function import takes_hyperparameters
+        from dropout_zoo.tuning.implied_task import implied_task
 
+        if self.is_file:
+            return implied_task(self._loaded, None, labels)
+        if takes_hyperparameters(self.text) or "adapt_to" in builder_arguments(self.text):
+            return None
+        return implied_task(call_builder(import_function(self.text)), None, labels)
 
-def is_file(text: str) -> bool:
-    """Return whether an argument names a file rather than a registered model or a function."""
-    path = Path(text)
-    return path.suffix == SUFFIX or path.is_file()
+    @functools.cached_property
+    def _loaded(self) -> keras.Model:
+        return _load_file(Path(self.text))
 
 
 def _load_file(path: Path) -> keras.Model:

@@ -21,6 +21,7 @@ from dropout_zoo.tuning.defaults import MAX_UPDATES
 
 if TYPE_CHECKING:
     from dropout_zoo.training.data.dataset import Dataset
+    from dropout_zoo.tuning.cli.model_argument import ModelArgument
 
 NOTHING_WRITTEN = "Nothing was written."
 ESTIMATING = "Training for a few epochs to estimate the time ..."
@@ -220,7 +221,7 @@ def load_data(
     task: Any,
     split: Sequence[float] | None,
     seed: int,
-    model: str = "",
+    model: ModelArgument,
 ) -> Dataset:
     """Load the data that the options of `data_options` specify.
 
@@ -237,7 +238,7 @@ def load_data(
         task: value of ``--task``.
         split: value of ``--split``.
         seed: seed of the split.
-        model: the argument that names the model, whose loss may imply the task.
+        model: the model, whose loss may imply the task.
 
     Returns:
         The data.
@@ -246,7 +247,6 @@ def load_data(
     from dropout_zoo.training.data.partition import partition
     from dropout_zoo.training.data.tables.columns import ColumnOptions
     from dropout_zoo.training.startup import start_keras
-    from dropout_zoo.tuning.cli.model_argument import has_loss, task_of_labels
 
     examples = read_examples(
         data,
@@ -254,12 +254,12 @@ def load_data(
         image_size=image_size[0] if image_size and len(image_size) == 1 else image_size,
     )
     labels = None if task or examples.class_names else _numbers_of(examples.parts[0].y)
-    if not has_loss(model):
+    if not model.has_loss:
         labels = None
     if examples.columns is not None or labels is not None:
-        start_keras(model=model)
+        start_keras(model=model.text)
     if labels is not None:
-        task = task_of_labels(labels, model)
+        task = model.task_of(labels)
     return partition(
         examples, split=SPLIT if split is None else split, seed=seed, task=task,
         source=name_of(data),

@@ -43,9 +43,9 @@ def show_command(model: str, svg: Path | None, overwrite: bool, all_layers: bool
         start_keras()
         from dropout_zoo.models.diagrams.diagram import diagram
         from dropout_zoo.training.durable_files import naming_errors
-        from dropout_zoo.tuning.cli.model_argument import find_model
+        from dropout_zoo.tuning.cli.model_argument import ModelArgument
 
-        drawn = diagram(find_model(model)[0], collapse=False if all_layers else None)
+        drawn = diagram(ModelArgument(model).find()[0], collapse=False if all_layers else None)
         if svg is None:
             _print_diagram(drawn)
         else:

@@ -20,7 +20,7 @@ from dropout_zoo.studies.defaults import (
 from dropout_zoo.training.defaults import EPOCHS, OBJECTIVE
 from dropout_zoo.training.startup import start_keras
 from dropout_zoo.tuning.cli.comma_lists import integers, names, numbers, widths
-from dropout_zoo.tuning.cli.model_argument import SUFFIX, compiled_model
+from dropout_zoo.tuning.cli.model_argument import SUFFIX, ModelArgument
 from dropout_zoo.tuning.cli.options import (
     NOTHING_WRITTEN,
     Command,
@@ -212,14 +212,15 @@ def _sweep(
     with reporting_errors():
         check_run_options(out, resume, overwrite)
         model = model or default_model(data)
+        given_model = ModelArgument(model)
         dataset = load_data(
             data, target=target, drop=drop, text=text, image_size=image_size, task=task,
-            split=split, seed=data_seed, model=model,
+            split=split, seed=data_seed, model=given_model,
         )  # fmt: skip
         start_keras(model=model)
         given = ranges | {"objective": objective, "learning_rate": learning_rate}
         plan = _plan_of(kind)(
-            compiled_model(model),
+            given_model.compiled(),
             dataset,
             num_seeds=num_seeds,
             epochs=epochs,

@@ -17,7 +17,7 @@ from dropout_zoo.training.startup import start_keras
 from dropout_zoo.tuning.budget import Budget
 from dropout_zoo.tuning.cli.comma_lists import names, numbers
 from dropout_zoo.tuning.cli.long_run import LONG, confirm_long_run
-from dropout_zoo.tuning.cli.model_argument import compiled_model
+from dropout_zoo.tuning.cli.model_argument import ModelArgument
 from dropout_zoo.tuning.cli.options import (
     ESTIMATING,
     NOTHING_WRITTEN,
@@ -184,6 +184,7 @@ def tune_command(
     with reporting_errors():
         check_run_options(out, resume, overwrite)
         limit = None if budget is None else Budget.parse(budget)
+        given_model = ModelArgument(model)
         dataset = load_data(
             data or "digits",
             target=target,
@@ -193,7 +194,7 @@ def tune_command(
             task=task,
             split=split,
             seed=seed,
-            model=model,
+            model=given_model,
         )
         start_keras(model=model)
         from dropout_zoo.tuning.search.search import Search, TuningSettings
@@ -220,7 +221,7 @@ def tune_command(
             seed=seed,
             training=default_settings(dataset, training),
         )
-        search = Search(compiled_model(model), dataset, settings, limit)
+        search = Search(given_model.compiled(), dataset, settings, limit)
         if dry_run:
             _print_dry_run(search, as_json)
             return

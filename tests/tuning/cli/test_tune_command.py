@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import keras
 import numpy as np
@@ -17,7 +18,7 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import train_test_split
 from time_limits import after, time_ends
 
-from dropout_zoo.models import build_mlp
+from dropout_zoo.models import build_mlp, saving
 from dropout_zoo.training import load_dataset, table_inputs
 from dropout_zoo.tuning.cli.main import main
 
@@ -202,6 +203,19 @@ def test_the_loss_of_a_model_says_that_whole_numbers_are_quantities(here, own, m
     assert "expected the objective to be one of" in answered.stderr, answered.stderr
     refused = run("tune", model, "--data", "data.npz", *settings, "--task", "classification")
     assert "expected class numbers from 0 to classes - 1" in refused.stderr
+
+
+def test_the_file_of_a_model_is_read_once(here, monkeypatch):
+    np.savez("data.npz", x=np.zeros((40, 4), "float32"), y=np.arange(40) % 4)
+    net = keras.Sequential([keras.Input((4,)), keras.layers.Dropout(0.2), keras.layers.Dense(1)])
+    net.compile("adam", "mse")
+    net.save("own.keras")
+    load = Mock(wraps=saving.load_saved_model)
+    monkeypatch.setattr(saving, "load_saved_model", load)
+    # The last check before a search.
+    answered = run("tune", "own.keras", "--data", "data.npz", "--objective", "val_nothing:max")
+    assert "expected the objective to be one of" in answered.stderr, answered.stderr
+    assert load.call_count == 1
 
 
 @pytest.mark.slow
