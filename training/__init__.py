@@ -5,7 +5,8 @@
   labels in the form that a model's loss expects, and `table_inputs` a data frame in the form that a
   model for raw columns takes. Data that cannot be used raise `DataError`.
 - Training: `train_members` trains a list of `Member` objects, each with rates and a seed;
-  `MemberTrainer` does so repeatedly; `TrainSettings` holds the settings of each training run.
+  `MemberTrainer` does so repeatedly; `TrainSettings` holds the settings of each training run, and
+  `PlanOutline` what the results of a trainer share.
 - Schedules of the rate: `EarlyDropout`, `LateDropout`, `LinearRamp`, `CosineRamp` and
   `CurriculumDropout`; `RateScheduler` is a callback for `Model.fit`.
 - `start_keras` imports Keras with suitable settings; call it first in a script.

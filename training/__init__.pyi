@@ -9,6 +9,7 @@ from .engine.tensorflow.threads import prepare_threads
 from .engine.trainer import MemberTrainer, train_members
 from .members import Member, TrainedMember
 from .objective import Objective, parse_objective
+from .plan import PlanOutline
 from .schedules import (
     CosineRamp,
     CurriculumDropout,
@@ -31,6 +32,7 @@ __all__ = [
     "Member",
     "MemberTrainer",
     "Objective",
+    "PlanOutline",
     "RateSchedule",
     "RateScheduler",
     "TrainSettings",

@@ -68,14 +68,23 @@ class Examples:
 
 
 class PlanOutline(NamedTuple):
-    """The part of a plan that results refer to, without the data.
+    """What the results of a trainer refer to, without the data; see `MemberTrainer.outline_of`.
 
     Attributes:
-        model: as in `Plan`, like the others.
+        model: the compiled model, of which clones are trained.
         settings: how the members are trained.
         objective: what determines which epoch is the best.
-        folder: the temporary directory of the checkpoints, if it is one.
+        folder: the temporary directory of the weights; None if a directory was given.
         rates: rate (fraction dropped) of the model itself by path of the sites that can be set.
+
+    Example:
+        >>> from dropout_zoo.models import build_mlp
+        >>> from dropout_zoo.training import Member, MemberTrainer, TrainSettings, load_dataset
+        >>> model = build_mlp(units=(16,), hidden_rates=0.5)
+        >>> trainer = MemberTrainer(model, load_dataset("digits"), TrainSettings(epochs=3))
+        >>> outline = trainer.outline_of(Member({}, seed=0))
+        >>> outline.rates, outline.settings.epochs
+        ({'hidden_1_dropout': 0.5}, 3)
     """
 
     model: keras.Model

@@ -122,4 +122,4 @@ class PlannedTrainer(Trainer, Protocol):
     """A trainer that says with which model and settings a member is trained."""
 
     def outline_of(self, member: Member) -> PlanOutline:
-        """Return the outline of the plan of a member."""
+        """Return what the result of a member refers to."""

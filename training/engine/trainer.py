@@ -155,7 +155,14 @@ class MemberTrainer:
         return [trained[number] for number in sorted(trained)]
 
     def outline_of(self, member: Member) -> PlanOutline:
-        """Return the outline of the plan, which is the same for all members."""
+        """Return what the result of a member refers to.
+
+        Args:
+            member: any member; they all have the same model and settings.
+
+        Returns:
+            The outline.
+        """
         return self.plan.outline
 
     @property
