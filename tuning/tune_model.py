@@ -20,7 +20,6 @@ from dropout_zoo.tuning.implied_task import implied_task, with_known_loss
 from dropout_zoo.tuning.results.result import TuningResult
 from dropout_zoo.tuning.search.search import Search, TuningSettings
 from dropout_zoo.tuning.search.search_run import run_search
-from dropout_zoo.tuning.search.training_length import default_settings
 from dropout_zoo.tuning.space import Rates
 
 
@@ -200,18 +199,18 @@ def tune(
         task=task or implied_task(model, x, y, ColumnOptions.of(target, drop, text)),
         seed=seed,
     )
-    tuning = TuningSettings(
-        oracle=oracle,
-        rates=rates,
-        placements=None if placements is None else as_names(placements),
-        max_trials=max_trials,
-        num_seeds=num_seeds,
-        num_finalists=num_finalists,
-        resplit=resplit,
-        seed=seed,
-        training=default_settings(data, settings, tune),
-    )
-    search = Search(model, data, tuning, limit)
+    options = {
+        "oracle": oracle,
+        "rates": rates,
+        "placements": None if placements is None else as_names(placements),
+        "max_trials": max_trials,
+        "num_seeds": num_seeds,
+        "num_finalists": num_finalists,
+        "resplit": resplit,
+        "seed": seed,
+        **settings,
+    }
+    search = Search(model, data, TuningSettings.from_options(data, options, tune), limit)
     return run_search(
         search,
         None if directory is None else Path(directory),

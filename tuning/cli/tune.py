@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -140,20 +140,9 @@ def tune_command(
     image_size: list[int] | None,
     task: str | None,
     split: list[float] | None,
-    oracle: str | None,
-    rates: list[float] | None,
     placements: list[str] | None,
-    max_trials: int | None,
-    epochs: int | None,
-    batch_size: int,
     learning_rate: float | None,
-    objective: str,
-    patience: int | None,
-    initial_weights: str,
     seed: int,
-    num_finalists: int,
-    num_seeds: int,
-    resplit: bool | None,
     budget: str | None,
     out: Path | None,
     resume: bool,
@@ -161,6 +150,7 @@ def tune_command(
     as_json: bool,
     dry_run: bool,
     yes: bool,
+    **options: Any,
 ) -> None:
     """Search the dropout rates of MODEL.
 
@@ -199,28 +189,10 @@ def tune_command(
         start_keras(model=model)
         from dropout_zoo.tuning.search.search import Search, TuningSettings
         from dropout_zoo.tuning.search.search_run import run_search
-        from dropout_zoo.tuning.search.training_length import default_settings
 
-        training = {
-            "epochs": epochs,
-            "patience": patience,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "objective": objective,
-            "initial_weights": initial_weights,
-        }
-        training = {name: value for name, value in training.items() if value is not None}
-        settings = TuningSettings(
-            oracle=oracle,
-            rates=rates,
-            placements=placements,
-            max_trials=max_trials,
-            num_seeds=num_seeds,
-            num_finalists=num_finalists,
-            resplit=resplit,
-            seed=seed,
-            training=default_settings(dataset, training),
-        )
+        options |= {"placements": placements, "learning_rate": learning_rate, "seed": seed}
+        given = {name: value for name, value in options.items() if value is not None}
+        settings = TuningSettings.from_options(dataset, given)
         search = Search(given_model.compiled(), dataset, settings, limit)
         if dry_run:
             _print_dry_run(search, as_json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from dropout_zoo.tuning.race.screening import (
     SCREENED_PER_FINALIST,
     SCREENING_SEEDS,
 )
+from dropout_zoo.tuning.search.training_length import with_default_length
 from dropout_zoo.tuning.space import DropoutHyperModel, Rates, SearchSpace
 from dropout_zoo.tuning.trial_setting import TrialSetting
 from dropout_zoo.tuning.tuners.built_trainers import BuiltModelsTrainer
@@ -62,6 +63,33 @@ class TuningSettings:
     resplit: bool | None = None
     seed: int = SEED
     training: TrainSettings = field(default_factory=TrainSettings)
+
+    @classmethod
+    def from_options(
+        cls,
+        dataset: Dataset,
+        options: Mapping[str, Any],
+        function: Callable[..., Any] | None = None,
+    ) -> TuningSettings:
+        """Return the settings that a function received as keyword arguments.
+
+        Args:
+            dataset: the data, from which the settings of training that are left out follow.
+            options: settings by name, those of `TrainSettings` among them.
+            function: the function, whose own arguments an error may suggest.
+
+        Returns:
+            The settings.
+
+        Raises:
+            TypeError: there is no such setting.
+            ValueError: a setting of training is out of range.
+        """
+        names = {each.name for each in fields(cls)} - {"training"}
+        own = {name: value for name, value in options.items() if name in names}
+        rest = {name: value for name, value in options.items() if name not in names}
+        training = with_default_length({**dataset.training_options, **rest}, dataset.num_examples())
+        return cls(**own, training=TrainSettings.from_options(training, function))
 
 
 class Search:

@@ -3,38 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.defaults import BATCH_SIZE
-from dropout_zoo.training.settings import TrainSettings
 from dropout_zoo.tuning.defaults import MAX_UPDATES, PATIENCE_UPDATES
 
 # What trains for few updates on much data, or for many epochs on little, is kept within reason.
 MIN_EPOCHS, MAX_EPOCHS = 20, 2000
 MIN_PATIENCE, MAX_PATIENCE = 5, 100
-
-
-def default_settings(
-    dataset: Dataset, options: Mapping[str, Any], function: Callable[..., Any] | None = None
-) -> TrainSettings:
-    """Return the settings with which a search trains on data.
-
-    Args:
-        dataset: the data.
-        options: settings of `TrainSettings` by name; what is left out follows from the data.
-        function: the function that received them, whose own arguments an error may suggest.
-
-    Returns:
-        The settings.
-
-    Raises:
-        TypeError: there is no such setting.
-        ValueError: a setting is out of range.
-    """
-    given = {**dataset.training_options, **options}
-    return TrainSettings.from_options(with_default_length(given, dataset.num_examples()), function)
 
 
 def with_default_length(options: Mapping[str, Any], examples: int) -> dict[str, Any]:
