@@ -123,6 +123,9 @@ class UntriedBayesianOracle(oracles.BayesianOptimizationOracle):
         Both have the same trials, whichever creates them, so that code that holds the other one
         sees the results of the search.
         """
+        # The whole dictionary, because the methods of oracles also rebind attributes (such as the
+        # seed, the space and the Gaussian process): one that holds the other oracle would have to
+        # pass on every access and every assignment, and still be an `Oracle`, which tuners require.
         shared = cls.__new__(cls)
         shared.__dict__ = oracle.__dict__
         return shared
