@@ -42,14 +42,14 @@ def implied_task(model: Any, x: Any, y: Any, columns: ColumnOptions = NO_OPTIONS
 
     Args:
         model: the model; nothing is known of names and functions (see `with_known_loss`).
-        x: the inputs; a pair `(x, y)`; a data frame with the target column; or the path of a file,
-            which is read if it may matter.
+        x: the inputs; a pair ``(x, y)``; a data frame with the target column; or the path of a
+            file, which is read if it may matter.
         y: the labels, or None.
         columns: what is said about the columns of a table.
 
     Returns:
-        `"regression"` for integers other than 0 and 1 if the model has one output unit and a loss
-        that is not for classes; `"classification"` for floats if the loss takes class numbers;
+        ``"regression"`` for integers other than 0 and 1 if the model has one output unit and a loss
+        that is not for classes; ``"classification"`` for floats if the loss takes class numbers;
         otherwise None.
     """
     task = task_of_loss(model) if isinstance(model, keras.Model) else None

@@ -53,7 +53,7 @@ def build_cnn(
     and Dense 10 softmax: 225,034 parameters. Layers with a rate of 0 are kept, so that a control
     without dropout has the same architecture and, from the same seed, the same initial weights.
 
-    Published networks of this kind are registered: `list_models("srivastava_*")`.
+    Published networks of this kind are registered: ``list_models("srivastava_*")``.
 
     Args:
         input_shape: height and width of an image in pixels, and its channels; one channel is added

@@ -44,7 +44,7 @@ def build_mlp(
     parameters. Layers with a rate of 0 are kept, so that a control without dropout has the same
     architecture and, from the same seed, the same initial weights.
 
-    Published networks of this kind are registered: `list_models("srivastava_*")`.
+    Published networks of this kind are registered: ``list_models("srivastava_*")``.
 
     Args:
         input_shape: shape of one example, which is flattened; 28 x 28 pixels by default.

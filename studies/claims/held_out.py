@@ -33,7 +33,7 @@ def predictions(model: keras.Model, x: np.ndarray) -> np.ndarray:
 
     Args:
         model: a model.
-        x: inputs, shape `(examples, ...)`.
+        x: inputs, shape ``(examples, ...)``.
 
     Returns:
         Outputs, float64.

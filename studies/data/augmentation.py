@@ -23,8 +23,8 @@ def with_augmented_copies(dataset: Dataset, kind: str, copies: int, seed: int) -
     """Add augmented copies of every training image.
 
     Args:
-        dataset: images of shape `(examples, height, width)` or
-            `(examples, height, width, channels)`.
+        dataset: images of shape ``(examples, height, width)`` or
+            ``(examples, height, width, channels)``.
         kind: ``"shift and rotate"`` shifts by up to 2 of 28 pixels and rotates by up to 12
             degrees; ``"flip"`` mirrors left and right, which turns many characters into others.
         copies: number of copies of each image.

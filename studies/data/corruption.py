@@ -65,7 +65,7 @@ def corrupt(x: np.ndarray, kind: str, level: float, seed: int) -> np.ndarray:
     """Corrupt inputs.
 
     Args:
-        x: inputs, float32, shape `(examples, ...)`.
+        x: inputs, float32, shape ``(examples, ...)``.
         kind: ``"gaussian noise"``, ``"missing pixels"``, or, for images, ``"rotation"``.
         level: standard deviation of the noise, relative to the largest absolute input; share of
             the values that are set to 0, in [0, 1); or degrees counterclockwise.

@@ -20,8 +20,8 @@ def with_training_part(
 
     Args:
         dataset: the data.
-        x: training inputs, float32, shape `(examples, ...)`.
-        y: their labels or targets, shape `(examples, ...)`.
+        x: training inputs, float32, shape ``(examples, ...)``.
+        y: their labels or targets, shape ``(examples, ...)``.
         changed: what was changed; appended to the name of the source.
         weight: weight of each training example, or None.
 

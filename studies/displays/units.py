@@ -21,7 +21,7 @@ class FeatureDisplay(Display):
     """Incoming weights of units of the first layer as images (Srivastava et al. 2014, Fig. 7).
 
     Args:
-        features: weights of shape `(units, height, width)` by setting.
+        features: weights of shape ``(units, height, width)`` by setting.
 
     Example:
         >>> from dropout_zoo.models import build_mlp

@@ -63,9 +63,9 @@ def calibration(
     """Compare the confidence of predictions with their accuracy.
 
     Args:
-        probabilities: probability of each class, shape `(examples, classes)`, such as the output
+        probabilities: probability of each class, shape ``(examples, classes)``, such as the output
             of a model or `MonteCarloPrediction.mean`.
-        y: the true classes, whole numbers from 0, shape `(examples,)`.
+        y: the true classes, whole numbers from 0, shape ``(examples,)``.
         bins: number of bins of equal width between 0 and 1; 15 as in Guo et al. 2017.
         level: confidence level of the bins' intervals, in (0, 1).
 

@@ -17,10 +17,10 @@ def predicted_classes(model: keras.Model, x: np.ndarray) -> np.ndarray:
 
     Args:
         model: a classifier with one output unit per class, or one unit for two classes.
-        x: inputs, shape `(examples, ...)`.
+        x: inputs, shape ``(examples, ...)``.
 
     Returns:
-        Classes, integers of shape `(examples,)`.
+        Classes, integers of shape ``(examples,)``.
     """
     outputs = np.asarray(
         model.predict(as_keras_inputs(x), batch_size=PREDICTION_BATCH_SIZE, verbose=0)

@@ -218,7 +218,7 @@ def mean_correlation(values: np.ndarray) -> np.ndarray:
     """Compute the mean absolute correlation of each unit with the others.
 
     Args:
-        values: activations, shape `(examples, units)`.
+        values: activations, shape ``(examples, units)``.
 
     Returns:
         One value per unit; NaN for constant units.

@@ -51,22 +51,22 @@ class MonteCarloPrediction(StudyResult):
 
     @property
     def mean(self) -> np.ndarray:
-        """Mean of the outputs, shape `(examples, outputs)`."""
+        """Mean of the outputs, shape ``(examples, outputs)``."""
         return self._columns("mean/")
 
     @property
     def std(self) -> np.ndarray:
-        """Standard deviation of the outputs over the passes, shape `(examples, outputs)`."""
+        """Standard deviation of the outputs over the passes, shape ``(examples, outputs)``."""
         return self._columns("std/")
 
     @property
     def entropy(self) -> np.ndarray | None:
-        """Entropy of the mean in nats, shape `(examples,)`; None for a regression."""
+        """Entropy of the mean in nats, shape ``(examples,)``; None for a regression."""
         return self.data["entropy"].to_numpy(copy=True) if "entropy" in self.data else None
 
     @property
     def mutual_information(self) -> np.ndarray | None:
-        """Disagreement of the passes in nats, shape `(examples,)`; None for a regression.
+        """Disagreement of the passes in nats, shape ``(examples,)``; None for a regression.
 
         The entropy of the mean minus the mean of the entropies (Gal 2016, Uncertainty in Deep
         Learning, Section 3.3.1).
@@ -100,9 +100,9 @@ def monte_carlo(
     changed.
 
     Args:
-        model: a Keras model with one output of shape `(batch, outputs)`:
+        model: a Keras model with one output of shape ``(batch, outputs)``:
             probabilities of the classes, one probability, or values of a regression.
-        x: inputs, shape `(examples, ...)`.
+        x: inputs, shape ``(examples, ...)``.
         samples: number of passes, at least 1.
         seed: seed of the dropout masks.
         batch_size: batch size; the masks depend on it.
@@ -168,8 +168,8 @@ def monte_carlo_convergence(
 
     Args:
         model: a classifier with one probability per class.
-        x: inputs, shape `(examples, ...)`.
-        y: their classes, integers from 0, shape `(examples,)`.
+        x: inputs, shape ``(examples, ...)``.
+        y: their classes, integers from 0, shape ``(examples,)``.
         samples: numbers of passes to average, each at least 1.
         repeats: number of draws for each number of passes, without replacement from the largest
             number of passes. Their spread is that of the error; it is 0 at the largest number,
@@ -275,7 +275,7 @@ def row_entropy(outputs: np.ndarray) -> np.ndarray:
     """Compute the entropy of predicted probabilities.
 
     Args:
-        outputs: shape `(examples, classes)`; a single column is the probability of class 1.
+        outputs: shape ``(examples, classes)``; a single column is the probability of class 1.
 
     Returns:
         Entropy of each row in nats.
@@ -308,8 +308,8 @@ def proper_scores(probabilities: np.ndarray, y: np.ndarray) -> dict[str, float]:
     """Score predicted probabilities.
 
     Args:
-        probabilities: shape `(examples, classes)`.
-        y: the classes, integers from 0, shape `(examples,)`.
+        probabilities: shape ``(examples, classes)``.
+        y: the classes, integers from 0, shape ``(examples,)``.
 
     Returns:
         ``error`` in percent, and ``loss``, the cross-entropy in nats.

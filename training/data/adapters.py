@@ -97,23 +97,23 @@ def as_dataset(
     `StringLookup`: give the columns of a data frame as ``dict(frame)`` for such a model.
 
     Args:
-        x: inputs of shape `(examples, ...)`, numbers or strings, as an array, nested lists or a
-            data frame; a dict or list of arrays for a model with several inputs; a pair `(x, y)`;
-            a pair `((x, y), (x_test, y_test))`, as `keras.datasets` load them; a
-            `tf.data.Dataset`, `keras.utils.PyDataset`, PyTorch `DataLoader` or generator of
-            batches `x`, `(x, y)` or `(x, y, sample_weight)`, or a function that returns a new one;
-            a `Dataset`; or a name or path for `load_dataset`. Two inputs without `y` are given in a
-            dict, or as `((a, b), None)`, because a list or tuple of two is a pair.
+        x: inputs of shape ``(examples, ...)``, numbers or strings, as an array, nested lists or a
+            data frame; a dict or list of arrays for a model with several inputs; a pair ``(x, y)``;
+            a pair ``((x, y), (x_test, y_test))``, as `keras.datasets` load them; a
+            `tf.data.Dataset`, `keras.utils.PyDataset`, PyTorch `DataLoader` or generator of batches
+            `x`, ``(x, y)`` or ``(x, y, sample_weight)``, or a function that returns a new one; a
+            `Dataset`; or a name or path for `load_dataset`. Two inputs without `y` are given in a
+            dict, or as ``((a, b), None)``, because a list or tuple of two is a pair.
         y: labels or targets, one per example; a dict or list of them for several outputs; None
             if the model needs none.
-        validation_data: pair `(x, y)` or triple `(x, y, sample_weight)` to validate on, a source of
-            batches or, without `y`, `x` alone; with `target`, a data frame.
+        validation_data: pair ``(x, y)`` or triple ``(x, y, sample_weight)`` to validate on, a
+            source of batches or, without `y`, `x` alone; with `target`, a data frame.
         validation_split: fraction of the examples to validate on, in (0, 1). As in `Model.fit`,
             these are the last rows, so that sorted examples must be shuffled beforehand.
-        test_data: pair `(x, y)` of the test set, a source of batches or, without `y`, `x` alone;
+        test_data: pair ``(x, y)`` of the test set, a source of batches or, without `y`, `x` alone;
             with `target`, a data frame.
-        sample_weight: weights of the examples in `x`, 0 or larger, of shape `(examples,)`; or
-            `(examples, steps)`, where the loss of the model is computed for each step. As in
+        sample_weight: weights of the examples in `x`, 0 or larger, of shape ``(examples,)``; or
+            ``(examples, steps)``, where the loss of the model is computed for each step. As in
             `Model.fit`, what is split off as a validation set keeps its weights; the test set has
             none.
         steps_per_epoch: number of batches of an epoch, as in `Model.fit`: the next epoch continues
@@ -122,8 +122,8 @@ def as_dataset(
             it need not start from 0; see `load_dataset`.
         drop: columns of the data frame or table that are left out, one name or several.
         text: columns that hold free text; the features are the words that occur in it.
-        task: `"classification"`, `"regression"`, `"reconstruction"`, or `"custom"` to give `y` to
-            the loss as it is; None infers it from `y`.
+        task: ``"classification"``, ``"regression"``, ``"reconstruction"``, or ``"custom"`` to give
+            `y` to the loss as it is; None infers it from `y`.
         seed: seed of the random split, from 0 to 2**32 - 1.
         max_bytes: size up to which a source of training batches is read into memory.
 
@@ -300,7 +300,7 @@ def _streamed(
 
 
 def _unpacked(x: Any, test_data: Any) -> tuple[Any, Any, Any]:
-    """Unpack `(x, y)`, `((x, y), (x_test, y_test))` of two tuples, or `(x,)`."""
+    """Unpack ``(x, y)``, ``((x, y), (x_test, y_test))`` of two tuples, or ``(x,)``."""
     if isinstance(x, tuple) and len(x) == 1:
         return x[0], None, test_data
     if not isinstance(x, (tuple, list)) or (isinstance(x, list) and len(x) != 2):

@@ -96,12 +96,12 @@ def check_features(name: str, x: Array) -> Array:
 
     Args:
         name: name of the array, for the message.
-        x: numbers or strings of shape `(examples, ...)`. `uint8` values are pixels and scaled to
+        x: numbers or strings of shape ``(examples, ...)``. `uint8` values are pixels and scaled to
             [0, 1]; all other numbers are left as they are.
 
     Returns:
         A contiguous array of the same shape: float32, or Python strings. Strings may have the
-        shape `(examples,)`.
+        shape ``(examples,)``.
 
     Raises:
         DataError: `x` is empty, has no feature axis, or contains anything but finite numbers, or
@@ -159,7 +159,7 @@ def check_strings(name: str, array: Array) -> Array:
 
     Args:
         name: name of the array, for the message.
-        array: strings, or byte strings in UTF-8, of shape `(examples, ...)`.
+        array: strings, or byte strings in UTF-8, of shape ``(examples, ...)``.
 
     Returns:
         A new array of objects of the same shape.
@@ -224,7 +224,7 @@ def check_finite(name: str, values: NDArray[np.float32]) -> None:
 
     Args:
         name: name of the array, for the message.
-        values: float32 numbers of shape `(examples, ...)`.
+        values: float32 numbers of shape ``(examples, ...)``.
 
     Raises:
         DataError: a value is NaN or infinite; the message names the first such example.
@@ -246,8 +246,8 @@ def check_weight(
 
     Args:
         name: name of the weights, for the message.
-        weight: numbers of shape `(examples,)`; or, for targets of shape `(examples, steps, ...)`,
-            `(examples, steps)` and so on.
+        weight: numbers of shape ``(examples,)``; or, for targets of shape
+            ``(examples, steps, ...)``, ``(examples, steps)`` and so on.
         examples: number of training examples.
         target_shape: shape of the targets of one example.
 
@@ -294,7 +294,7 @@ def describe_dtype(array: Array) -> str:
         array: any array.
 
     Returns:
-        Words for a message, such as `strings (<U3)`.
+        Words for a message, such as ``strings (<U3)``.
     """
     words = {"U": "strings", "S": "byte strings", "O": "Python objects", "c": "complex numbers"}
     word = words.get(array.dtype.kind)

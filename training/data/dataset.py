@@ -53,20 +53,20 @@ class Dataset:
     Created by `load_dataset`, `as_dataset` or `from_arrays`.
 
     Args:
-        train: pair `(x, y)`: float32 inputs of shape `(examples, ...)`, or strings in an array of
-            objects, and int32 labels from 0 or float32 targets of shape `(examples,)`; for a
-            reconstruction, the inputs flattened to `(examples, features)`. For a custom task,
+        train: pair ``(x, y)``: float32 inputs of shape ``(examples, ...)``, or strings in an array
+            of objects, and int32 labels from 0 or float32 targets of shape ``(examples,)``; for a
+            reconstruction, the inputs flattened to ``(examples, features)``. For a custom task,
             arrays of any shape, or dicts, lists and tuples of arrays; or None in place of the
             targets, where there are none. All arrays become read-only.
         validation: pair of the same form.
         test: pair of the same form, or None if there is no test set.
-        task: `"classification"`, `"regression"` or `"reconstruction"`; or `"custom"`, where the
-            loss of the model receives the targets as they are.
+        task: ``"classification"``, ``"regression"`` or ``"reconstruction"``; or ``"custom"``, where
+            the loss of the model receives the targets as they are.
         num_classes: number of classes; None for other tasks.
         class_names: names in the order of the class numbers, or None.
         source: where the data come from, such as `digits` or a file name.
-        sample_weight: weights of the training examples, float32 of shape `(examples,)`, or
-            `(examples, steps)` for targets with steps; None if there are none.
+        sample_weight: weights of the training examples, float32 of shape ``(examples,)``, or
+            ``(examples, steps)`` for targets with steps; None if there are none.
         validation_weight: weights of the validation examples, of the same form. With them, the
             metrics on the training sample are weighted too.
         validation_drawn: whether the validation set was drawn at random, so that another one may
@@ -76,8 +76,8 @@ class Dataset:
         columns: what the columns of a table were taken for, in words.
         encoder: what encodes the raw columns of a table as the inputs; None if the inputs are the
             raw columns themselves, or not those of a table.
-        target_shape: shape in which one label or target was given: `()`, `(1,)` or, one-hot,
-            `(num_classes,)`. A loss or training code of the model's own receives it so.
+        target_shape: shape in which one label or target was given: ``()``, ``(1,)`` or, one-hot,
+            ``(num_classes,)``. A loss or training code of the model's own receives it so.
         stream: source that members train on batch by batch, because it is not read into memory;
             `train` then holds its first examples, on which training metrics are measured with
             dropout off. None if `train` holds all training examples.
@@ -138,21 +138,21 @@ class Dataset:
         """Create a dataset from arrays that are already split; the arrays are copied.
 
         Args:
-            train: pair `(x, y)`: numbers of shape `(examples, ...)` (`uint8` values are pixels,
+            train: pair ``(x, y)``: numbers of shape ``(examples, ...)`` (`uint8` values are pixels,
                 and are scaled to [0, 1]) or strings, and labels or targets of shape
-                `(examples,)`, `(examples, 1)` or one-hot `(examples, classes)`. Integers,
+                ``(examples,)``, ``(examples, 1)`` or one-hot ``(examples, classes)``. Integers,
                 booleans, strings and one-hot rows are classes; floats are targets of a
                 regression. Targets of any other shape, and those of several outputs, are given
                 to the loss as they are. Several inputs or outputs are dicts, lists or tuples of
                 arrays. None in place of the labels if there are none.
             validation: pair of the same form.
             test: pair of the same form; None if there is no test set.
-            sample_weight: weights of the training examples, 0 or larger, of shape `(examples,)`;
-                or `(examples, steps)` for targets of shape `(examples, steps, ...)`.
+            sample_weight: weights of the training examples, 0 or larger, of shape ``(examples,)``;
+                or ``(examples, steps)`` for targets of shape ``(examples, steps, ...)``.
             validation_weight: weights of the validation examples.
             class_names: names in the order of the class numbers.
-            task: `"classification"` or `"regression"`; `"custom"` to give `y` to the loss as it is;
-                None infers it from `y`.
+            task: ``"classification"`` or ``"regression"``; ``"custom"`` to give `y` to the loss as
+                it is; None infers it from `y`.
             source: where the data come from, for reports and messages.
 
         Returns:
@@ -216,7 +216,7 @@ class Dataset:
 
         Returns:
             The same examples without labels. The targets are the inputs flattened to
-            `(examples, features)`, and share their memory.
+            ``(examples, features)``, and share their memory.
 
         Raises:
             DataError: there are several inputs, or the examples are streamed.
@@ -271,7 +271,7 @@ class Dataset:
         """Return the number of examples of a part.
 
         Args:
-            part: `"train"`, `"validation"` or `"test"`.
+            part: ``"train"``, ``"validation"`` or ``"test"``.
 
         Returns:
             The number; 0 if there is no test set. For training examples that are streamed, that of
@@ -295,14 +295,14 @@ class Dataset:
 
         Args:
             size: number of examples, at most all; None for the size of the validation set,
-                `"all"` for all.
+                ``"all"`` for all.
             seed: seed of the draw, 0 or larger.
 
         Returns:
-            Pair `(x, y)`, stratified by class (each class within one example of its share).
+            Pair ``(x, y)``, stratified by class (each class within one example of its share).
 
         Raises:
-            ValueError: `size` is not a positive integer, `"all"` or None; or more examples of a
+            ValueError: `size` is not a positive integer, ``"all"`` or None; or more examples of a
                 streamed source than were read.
         """
         index = self.training_sample_index(size, seed)
@@ -333,10 +333,10 @@ class Dataset:
         """Return the numbers of the groups that random draws keep the proportions of.
 
         Args:
-            examples: pair `(x, y)` of examples of this dataset.
+            examples: pair ``(x, y)`` of examples of this dataset.
 
         Returns:
-            The classes, of shape `(examples,)`; for other tasks, 0 for each example.
+            The classes, of shape ``(examples,)``; for other tasks, 0 for each example.
         """
         x, y = examples
         return np.zeros(num_examples(x), np.int32) if self.num_classes is None else y
@@ -466,7 +466,7 @@ class Dataset:
         """Return the parts by name.
 
         Returns:
-            The pairs `(x, y)` of `train`, `validation`, and `test` if there is one.
+            The pairs ``(x, y)`` of `train`, `validation`, and `test` if there is one.
         """
         parts = {"train": self.train, "validation": self.validation}
         return parts if self.test is None else parts | {"test": self.test}

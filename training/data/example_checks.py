@@ -34,7 +34,10 @@ def as_part(name: str, pair: Any) -> RawPart:
 
     Args:
         name: name of the part.
-        pair: the pair `(x, y)`.
+        pair: the pair ``(x, y)``.
+
+    Returns:
+        The part.
 
     Raises:
         DataError: it is no pair, or not of arrays.
@@ -59,10 +62,11 @@ def check_examples(
 
     Args:
         examples: the parts, the training set first.
-        task: `"classification"`, `"regression"` or `"custom"`; None infers it from the labels.
+        task: ``"classification"``, ``"regression"`` or ``"custom"``; None infers it from the
+            labels.
 
     Returns:
-        Pairs `(x, y)` as a `Dataset` holds them, and the checked labels with their task.
+        Pairs ``(x, y)`` as a `Dataset` holds them, and the checked labels with their task.
 
     Raises:
         DataError: an array is not valid or does not fit the others.

@@ -47,14 +47,14 @@ def check_targets(
 
     Args:
         parts: name (for messages) and array of each part, the training set first; shape
-            `(examples,)`, `(examples, 1)` or one-hot `(examples, classes)`.
-        task: `"classification"` or `"regression"`; None infers it.
+            ``(examples,)``, ``(examples, 1)`` or one-hot ``(examples, classes)``.
+        task: ``"classification"`` or ``"regression"``; None infers it.
         class_names: names in the order of the class numbers, if known.
         numbered: True if integers are class numbers, kept as they are; False if they only name
             classes, which are then numbered in sorted order.
 
     Returns:
-        Labels as int32 or targets as float32, each of shape `(examples,)`, the task, the number
+        Labels as int32 or targets as float32, each of shape ``(examples,)``, the task, the number
         of classes (None for a regression), the class names where there are any, and the shape in
         which the label or target of one example was given.
 
@@ -114,7 +114,7 @@ def are_labels(y: Array) -> bool:
         y: any array.
 
     Returns:
-        True for shape `(examples,)` and `(examples, 1)`, and for one-hot rows; False for other
+        True for shape ``(examples,)`` and ``(examples, 1)``, and for one-hot rows; False for other
         numbers.
     """
     return y.ndim < 2 or y.dtype.kind not in "biuf" or _is_column(y) or _is_one_hot(y)

@@ -65,10 +65,10 @@ def load_dataset(
         target: target column of a table.
         drop: columns of a table that are left out, one name or several.
         text: columns of a table that hold free text; the features are the words that occur in it.
-        image_size: `(height, width)` in pixels, or one number for both, to resize the images of
+        image_size: ``(height, width)`` in pixels, or one number for both, to resize the images of
             a directory.
-        task: `"classification"` or `"regression"`; None infers it. `"reconstruction"` uses the
-            inputs as targets, and the labels only to stratify the split.
+        task: ``"classification"`` or ``"regression"``; None infers it. ``"reconstruction"`` uses
+            the inputs as targets, and the labels only to stratify the split.
         seed: seed of the split, from 0 to 2**32 - 1.
         split: fractions of training, validation and test set, larger than 0, with sum 1; two
             fractions for a training and a validation set only.

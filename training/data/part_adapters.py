@@ -34,7 +34,7 @@ class GivenPart(NamedTuple):
 def adapt_pair(
     name: str, data: Any, options: ColumnOptions, columns: Columns | None
 ) -> tuple[GivenPart, Any]:
-    """Return a part other than the training set, and the weights of its examples or None.
+    """Convert a part other than the training set to arrays.
 
     Args:
         name: name of the part, for messages.
@@ -42,6 +42,9 @@ def adapt_pair(
             batches or, with a target column, a data frame.
         options: what is said about the columns of a table.
         columns: the columns of the training set, if it is a table.
+
+    Returns:
+        The part, and the weights of its examples or None.
 
     Raises:
         DataError: it is nothing of that, or its values do not fit.
@@ -70,12 +73,15 @@ def _is_data(value: Any) -> bool:
 
 
 def adapt_test_part(data: Any, options: ColumnOptions, columns: Columns | None) -> GivenPart:
-    """Return the test set, which has no weights.
+    """Convert the test set, which has no weights, to arrays.
 
     Args:
         data: as in `adapt_pair`, like the next two arguments.
         options: what is said about the columns of a table.
         columns: the columns of the training set, if it is a table.
+
+    Returns:
+        The part.
 
     Raises:
         DataError: it has weights, or does not fit.
@@ -92,7 +98,7 @@ def adapt_test_part(data: Any, options: ColumnOptions, columns: Columns | None) 
 def adapt_part(
     name: str, x: Any, y: Any, options: ColumnOptions, columns: Columns | None = None
 ) -> GivenPart:
-    """Return inputs and targets as arrays, or structures of arrays.
+    """Convert inputs and targets to arrays, or structures of arrays.
 
     Args:
         name: name of the part, for messages.
@@ -100,6 +106,9 @@ def adapt_part(
         y: the targets; None where they are in `x`, or there are none.
         options: what is said about the columns of a table.
         columns: the columns of the training set, if this is another part of a table.
+
+    Returns:
+        The part.
 
     Raises:
         DataError: a value does not fit.

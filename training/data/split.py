@@ -30,16 +30,16 @@ def split_arrays(
     is within one example of its share, and every part has examples of every class.
 
     Args:
-        x: inputs of shape `(examples, ...)`.
-        y: labels from 0 or targets, of shape `(examples,)`.
+        x: inputs of shape ``(examples, ...)``.
+        y: labels from 0 or targets, of shape ``(examples,)``.
         fractions: share of each part, all larger than 0, with sum 1.
         seed: seed of the split, from 0 to 2**32 - 1.
-        task: `"classification"` is stratified, `"regression"` is not.
+        task: ``"classification"`` is stratified, ``"regression"`` is not.
         class_names: names for messages, in the order of the class numbers.
         name: name of the labels, for messages.
 
     Returns:
-        One pair `(x, y)` for each fraction.
+        One pair ``(x, y)`` for each fraction.
 
     Raises:
         DataError: a class (or, for a regression, the whole dataset) has too few examples.
@@ -90,13 +90,13 @@ def stratified_sample(groups: Array, size: int, *, seed: int = 0) -> NDArray[np.
     """Draw a few examples, each class within one example of its share.
 
     Args:
-        groups: class numbers from 0, of shape `(examples,)`.
+        groups: class numbers from 0, of shape ``(examples,)``.
         size: how many to draw, from 1 to the number of examples; it may be smaller than the
             number of classes, which `train_test_split` does not allow.
         seed: seed of the draw, 0 or larger.
 
     Returns:
-        Indices of the drawn examples, ascending, of shape `(size,)`.
+        Indices of the drawn examples, ascending, of shape ``(size,)``.
     """
     rng = np.random.default_rng(seed)
     share = np.bincount(groups) * (size / len(groups))

@@ -46,8 +46,9 @@ def task_of_loss(model: keras.Model) -> Task | None:
         model: a model.
 
     Returns:
-        `"classification"` if the loss takes class numbers; `"regression"` if it does not and there
-        is one output unit; None if the model has several losses or none, or both are possible.
+        ``"classification"`` if the loss takes class numbers; ``"regression"`` if it does not and
+        there is one output unit; None if the model has several losses or none, or both are
+        possible.
     """
     if not model.compiled or not isinstance(model.loss, str | Callable):
         return None
@@ -67,15 +68,15 @@ def targets_for(model: keras.Model, y: Array, num_classes: int | None) -> Array:
     the model has one output unit.
 
     Args:
-        model: a compiled model with one output of shape `(batch, units)`.
-        y: integer labels from 0 or float targets, of shape `(examples,)`; for a reconstruction
-            the flattened inputs, of shape `(examples, features)`.
+        model: a compiled model with one output of shape ``(batch, units)``.
+        y: integer labels from 0 or float targets, of shape ``(examples,)``; for a reconstruction
+            the flattened inputs, of shape ``(examples, features)``.
         num_classes: number of classes; None for a regression or a reconstruction.
 
     Returns:
-        int32 of shape `(examples,)` for a sparse or custom loss; otherwise float32, of shape
-        `(examples, 1)` for a model with one output unit, one-hot `(examples, num_classes)`, or
-        `(examples, features)`.
+        int32 of shape ``(examples,)`` for a sparse or custom loss; otherwise float32, of shape
+        ``(examples, 1)`` for a model with one output unit, one-hot ``(examples, num_classes)``, or
+        ``(examples, features)``.
 
     Raises:
         ValueError: the model is not compiled, has several outputs, or does not fit the data.
@@ -115,7 +116,7 @@ def with_loss_targets(model: keras.Model, part: Pair, dataset: Dataset) -> Pair:
 
     Args:
         model: a compiled model.
-        part: pair `(x, y)` of examples of the dataset.
+        part: pair ``(x, y)`` of examples of the dataset.
         dataset: the dataset, which knows the task. Targets of a custom task stay as they are.
             Models with a loss or training code of their own receive labels as they were given,
             unless their loss takes one-hot rows, or a model without such code has one output unit.

@@ -191,7 +191,7 @@ class DropoutTuner(BatchTuner):
             x: training examples, or a `Dataset`; as in `as_dataset`, like the next arguments.
             y: labels or targets of the training examples.
             *fit_args: passed on to a custom `run_trial` or `HyperModel.fit`.
-            validation_data: pair `(x, y)` of the validation set.
+            validation_data: pair ``(x, y)`` of the validation set.
             validation_split: alternatively, the fraction of the examples, in (0, 1), at the end
                 of the arrays that is used for validation, as in `Model.fit`. Without either,
                 15% are drawn at random for it, and 15% for a test set, which is not used. 0, the

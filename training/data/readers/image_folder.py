@@ -42,13 +42,13 @@ def read_image_folder(
 
     Args:
         path: the directory. Links out of it are not allowed.
-        image_size: `(height, width)` in pixels, or one number for both, to which all images are
+        image_size: ``(height, width)`` in pixels, or one number for both, to which all images are
             resized (bilinear); None if all have the same size.
         max_bytes: largest size of the decoded images as float32, in bytes.
 
     Returns:
-        One part: pixels in [0, 1] of shape `(images, height, width)` if all are gray, otherwise
-        `(images, height, width, 3)`; transparency is dropped.
+        One part: pixels in [0, 1] of shape ``(images, height, width)`` if all are gray, otherwise
+        ``(images, height, width, 3)``; transparency is dropped.
 
     Raises:
         DataError: the directory has no classes, or an image is damaged or does not fit.

@@ -155,7 +155,7 @@ def read_batches(name: str, source: Source, *, max_bytes: int = MAX_BYTES) -> Ba
 
     Args:
         name: name of the source, for messages.
-        source: a finite source of batches `x`, `(x, y)` or `(x, y, sample_weight)`.
+        source: a finite source of batches `x`, ``(x, y)`` or ``(x, y, sample_weight)``.
         max_bytes: size up to which it is read.
 
     Returns:
@@ -196,14 +196,14 @@ def read_batches(name: str, source: Source, *, max_bytes: int = MAX_BYTES) -> Ba
 
 
 def checked_batches(name: str, source: Source) -> Iterator[tuple[Structure, ...]]:
-    """Yield the batches of a source as arrays `(x, y)` or `(x, y, sample_weight)`; `y` may be None.
+    """Yield the batches of a source as arrays.
 
     Args:
         name: name of the source, for messages.
         source: the source.
 
     Yields:
-        One batch after another.
+        One batch after another: ``(x, y)`` or ``(x, y, sample_weight)``; `y` may be None.
 
     Raises:
         DataError: a batch has another form.

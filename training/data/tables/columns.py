@@ -119,7 +119,7 @@ def feature_columns(
         columns: the columns of the training set, if this is another part; None to find them.
 
     Returns:
-        A structured array of shape `(rows,)`, and the columns.
+        A structured array of shape ``(rows,)``, and the columns.
 
     Raises:
         DataError: a column is missing, or its values do not fit.
@@ -145,7 +145,7 @@ def table_inputs(model: keras.Model, frame: pd.DataFrame) -> dict[str, Array]:
         frame: has the columns that the model takes; others are left out.
 
     Returns:
-        One array of shape `(rows,)` per input: float32, NaN where a number is missing; or strings
+        One array of shape ``(rows,)`` per input: float32, NaN where a number is missing; or strings
         in an array of objects, empty where they are missing.
 
     Raises:
@@ -182,7 +182,7 @@ def with_plain_arrays(examples: RawExamples) -> RawExamples:
         examples: the examples.
 
     Returns:
-        The same examples. Tables become float32 of shape `(rows, columns)` if all of them hold
+        The same examples. Tables become float32 of shape ``(rows, columns)`` if all of them hold
         nothing but numbers and none is missing, or if another part is an array.
 
     Raises:

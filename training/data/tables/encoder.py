@@ -44,10 +44,10 @@ class TableEncoder:
         """Encode a table.
 
         Args:
-            table: a structured array with these columns, of shape `(rows,)`.
+            table: a structured array with these columns, of shape ``(rows,)``.
 
         Returns:
-            float32 of shape `(rows, features)`.
+            float32 of shape ``(rows, features)``.
         """
         # Not by `predict`, which would be traced anew for each table.
         return np.concatenate([self._features(batch) for batch in _batches(table)])
@@ -118,7 +118,7 @@ def fit_encoder(source: str, train: Array, columns: Columns) -> TableEncoder:
 
     Args:
         source: name of the data, for messages.
-        train: a structured array with one field per column, of shape `(rows,)`.
+        train: a structured array with one field per column, of shape ``(rows,)``.
         columns: the columns.
 
     Returns:

@@ -19,7 +19,7 @@ def numbers_of(where: str, column: pd.Series) -> Array:
         column: the column.
 
     Returns:
-        An array of shape `(rows,)`.
+        An array of shape ``(rows,)``.
 
     Raises:
         DataError: a value is no number, or not finite.
@@ -52,7 +52,7 @@ def strings_of(where: str, column: pd.Series) -> Array:
         column: the column.
 
     Returns:
-        An array of shape `(rows,)`.
+        An array of shape ``(rows,)``.
 
     Raises:
         DataError: a value is no string.
