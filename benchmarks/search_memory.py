@@ -1,10 +1,12 @@
 """The memory of a long search: resident memory after every 50 trials.
 
     python benchmarks/search_memory.py tune 2000
+    python benchmarks/search_memory.py jointly 300
     python benchmarks/search_memory.py DropoutTuner 500
 
 The model, the data and the training are as small as they can be, so that what a trial leaves behind
-shows. It takes some minutes.
+shows. It takes some minutes; ``jointly``, where each trial has a model of its own, takes a second a
+trial.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from dropout_zoo.training import prepare_threads
 prepare_threads()
 
 import keras  # noqa: E402
+import keras_tuner  # noqa: E402
 import numpy as np  # noqa: E402
 import psutil  # noqa: E402
 from keras_tuner.oracles import RandomSearchOracle  # noqa: E402
@@ -36,12 +39,12 @@ Report = Callable[[int], None]
 def main() -> None:
     """Run a search, and print its memory as it goes."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("search", choices=("tune", "DropoutTuner"))
+    parser.add_argument("search", choices=("tune", "jointly", "DropoutTuner"))
     parser.add_argument("trials", type=int)
     given = parser.parse_args()
     rng = np.random.default_rng(0)
     x, y = rng.random((64, 8), "float32"), np.arange(64) % 2
-    model = build_mlp(input_shape=(8,), num_classes=2, units=(4, 4), hidden_rates=(0.5, 0.5))
+    model = build_with_learning_rate if given.search == "jointly" else build()
     process, first = psutil.Process(), 0.0
 
     def report(done: int) -> None:
@@ -53,12 +56,29 @@ def main() -> None:
         print(f"{done:5} trials {memory:8.1f} MiB {memory / first - 1:+7.2%}", flush=True)
 
     with tempfile.TemporaryDirectory() as folder:
-        search = search_by_tune if given.search == "tune" else search_by_tuner
+        search = search_by_tuner if given.search == "DropoutTuner" else search_by_tune
         search(model, x, y, given.trials, Path(folder), report)
 
 
+def build() -> keras.Model:
+    """Build the model."""
+    return build_mlp(input_shape=(8,), num_classes=2, units=(4, 4), hidden_rates=(0.5, 0.5))
+
+
+def build_with_learning_rate(hp: keras_tuner.HyperParameters) -> keras.Model:
+    """Build the model with a learning rate that is searched too."""
+    model = build()
+    model.optimizer.learning_rate = hp.Float("learning_rate", 1e-4, 1e-2, sampling="log")
+    return model
+
+
 def search_by_tune(
-    model: keras.Model, x: np.ndarray, y: np.ndarray, trials: int, folder: Path, report: Report
+    model: Callable[..., keras.Model] | keras.Model,
+    x: np.ndarray,
+    y: np.ndarray,
+    trials: int,
+    folder: Path,
+    report: Report,
 ) -> None:
     """Search by `tune`, whose journal says how many trials have finished."""
     ended = threading.Event()
@@ -75,12 +95,13 @@ def search_by_tune(
                 if done <= trials:  # the finalists follow
                     report(done)
 
+    rates = RATES if isinstance(model, keras.Model) else [0.2, 0.35, 0.5]
     journal = folder / "run" / "state" / "journal.jsonl"
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
         tune(
-            model, x, y, rates=RATES, oracle="random", max_trials=trials, epochs=1,
+            model, x, y, rates=rates, oracle="random", max_trials=trials, epochs=1,
             num_finalists=1, num_seeds=2, progress=False, directory=folder / "run",
         )  # fmt: skip
     finally:

@@ -57,7 +57,7 @@ class Examples:
     """
 
     train: Pair
-    sample_weight: np.ndarray | None
+    sample_weight: Structure | None
     validation: tuple[Structure, ...]
     sample: tuple[Structure, ...]
 

@@ -23,6 +23,8 @@ from dropout_zoo.training.data.keras_inputs import as_keras_inputs
 from dropout_zoo.training.data.structures import (
     Structure,
     arrays_of,
+    is_structure,
+    map_arrays,
     num_examples,
     shapes_of,
     take,
@@ -88,8 +90,12 @@ def make_plan(
         if data.validation_weight is not None:  # both are measured alike
             weight = data.sample_weight
             if weight is None:
-                weight = np.ones(num_examples(data.train[0]), "float32")
-            sample, validation = (*sample, weight[index]), (*validation, data.validation_weight)
+                count = num_examples(data.train[0])
+                weight = map_arrays(
+                    lambda one: np.ones((count, *one.shape[1:]), "float32"), data.validation_weight
+                )
+            sample = (*sample, take(weight, index))
+            validation = (*validation, data.validation_weight)
         return Examples(
             train=train,
             sample_weight=_sample_weight(data, settings.class_weight),
@@ -128,7 +134,9 @@ def _check_weights_of_steps(model: keras.Model, dataset: Dataset) -> None:
     """Check that the loss has a value for each weight; Keras would broadcast one to the other."""
     weights = [w for w in (dataset.sample_weight, dataset.validation_weight) if w is not None]
     own_code = overridden_method(model, IN_STEPS) is not None
-    if not weights or weights[0].ndim == 1 or model.loss is None or own_code:
+    if not weights or is_structure(weights[0]) or model.loss is None or own_code:
+        return
+    if weights[0].ndim == 1:
         return
     one = slice(1)
     x, y = with_loss_targets(model, take(dataset.train, one), dataset)
@@ -301,7 +309,7 @@ def _try_out(model: keras.Model, examples: Examples, objective: Objective, hint:
         )
 
 
-def _sample_weight(dataset: Dataset, class_weight: Mapping[int, float] | None) -> np.ndarray | None:
+def _sample_weight(dataset: Dataset, class_weight: Mapping[int, float] | None) -> Structure | None:
     weights = dataset.sample_weight
     if class_weight is None:
         return weights

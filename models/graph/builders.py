@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 import keras
 
-from dropout_zoo.models.graph.building_copies import build_like, keep_trainable
+from dropout_zoo.models.graph.building_copies import build_like, keep_training_settings
 from dropout_zoo.models.graph.example_calls import create_all_weights
 from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.keras_internals import compile_arguments, fresh_names
@@ -69,7 +69,7 @@ def built_again(model: keras.Model, build: Callable[[], keras.Model]) -> keras.M
                 getattr(new, attribute).name = metric.name
     for metric, again in zip(_given_metrics(model), _given_metrics(copy), strict=True):
         again.name = metric.name
-    keep_trainable(model, copy)
+    keep_training_settings(model, copy)
     remember_builder(copy, build)
     return copy
 

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from dropout_zoo.models import keras_internals
-from dropout_zoo.models.graph.model_graph import flat_layers
+from dropout_zoo.models.graph.model_graph import flat_layers, own_weights
 
 _MOST_MIXED = 6  # inputs of which some may be strings
 
@@ -97,8 +97,11 @@ def _listed(shapes: Any) -> list[Any]:
     return found
 
 
-def keep_trainable(model: keras.Model, copy: keras.Model) -> None:
-    """Copy `trainable` from the layers of a model to its copy; not all configurations have it.
+def keep_training_settings(model: keras.Model, copy: keras.Model) -> None:
+    """Give the layers and weights of a copy the settings of training that those of the model have.
+
+    Configurations do not always have `trainable`, and Keras takes the regularizer and the
+    constraint of a weight from its layer only when it creates the weight.
 
     Args:
         model: the model.
@@ -109,6 +112,9 @@ def keep_trainable(model: keras.Model, copy: keras.Model) -> None:
     for old, new in sorted(pairs, key=lambda pair: not keras_internals.direct_layers(pair[0])):
         if new.trainable != old.trainable:
             new.trainable = old.trainable
+        # A copy whose rates are in variables has these after all others.
+        for weight, copied in zip(own_weights(old), own_weights(new), strict=False):
+            copied.regularizer, copied.constraint = weight.regularizer, weight.constraint
 
 
 def not_cloneable(thing: Any, call: str, error: Exception) -> TypeError:

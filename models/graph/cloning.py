@@ -18,7 +18,7 @@ from dropout_zoo.models.graph.builders import builder_of, built_again
 from dropout_zoo.models.graph.building_copies import (
     OR_BUILD,
     build_like,
-    keep_trainable,
+    keep_training_settings,
     not_cloneable,
 )
 from dropout_zoo.models.graph.clone_checks import check_outputs, own_models
@@ -117,7 +117,7 @@ def _cloned_graph(
             )
     create_all_weights(clone)
     _check_same_layers(model, clone)
-    keep_trainable(model, clone)
+    keep_training_settings(model, clone)
     return clone
 
 
@@ -192,7 +192,7 @@ def _cloned_subclass(
             f"{type(model).__name__} whose from_config(get_config()) has other weights; return "
             f"all arguments of __init__ in get_config(){OR_BUILD}"
         )
-    keep_trainable(model, clone)
+    keep_training_settings(model, clone)
     return clone
 
 

@@ -22,6 +22,7 @@ from dropout_zoo.models.graph.model_graph import (
     flat_layers,
     has_fixed_weights,
     is_plain_model,
+    own_weights,
 )
 from dropout_zoo.models.graph.sites import DROPOUT_FAMILY
 from dropout_zoo.models.graph.user_code import (
@@ -118,12 +119,12 @@ class _Reader:
     def layer(self, layer: keras.Layer, weights: str) -> Any:
         """Read a layer of the model, without the layers inside it."""
         values = weights == "all" or has_fixed_weights(layer)
-        inner = {id(w) for each in keras_internals.direct_layers(layer) for w in each.weights}
-        own = [weight for weight in layer.weights if id(weight) not in inner]
+        own = own_weights(layer)
         return [
             self._instance(layer),
             [self._array(weight) if values else _shape(weight) for weight in own],
             [bool(weight.trainable) for weight in own],
+            [self.read((weight.regularizer, weight.constraint)) for weight in own],
             self.read(layer.get_vocabulary()) if hasattr(layer, "get_vocabulary") else None,
         ]
 

@@ -38,7 +38,10 @@ def model_fingerprint(model: keras.Model, *, rates: bool = True) -> str:
             type(layer).__name__,
             _settings(layer, rates),
             _functions(vars(layer)),
-            [(tuple(weight.shape), weight.trainable) for weight in layer.weights],
+            [
+                (tuple(weight.shape), weight.trainable, _penalties(weight))
+                for weight in layer.weights
+            ],
         )
         for layer in flat_layers(model)
     ]
@@ -137,6 +140,17 @@ def _settings(layer: keras.Layer, rates: bool) -> Any:
         known = isinstance(layer, (*DROPOUT_FAMILY, DropConnect))
         config.pop("rate" if known else rate_attribute(layer), None)
     return config
+
+
+def _penalties(weight: keras.Variable) -> list[Any]:
+    """Regularizer and constraint, which Keras reads from the weight, not from its layer."""
+    read: list[Any] = []
+    for penalty in (weight.regularizer, weight.constraint):
+        config = None
+        with suppress(AttributeError, NotImplementedError):  # a user's function, or class
+            config = penalty.get_config()
+        read.append([_type_name(penalty), config])
+    return read
 
 
 def _type_name(thing: object) -> str:

@@ -164,6 +164,12 @@ def flat_layers(model: keras.Layer) -> list[keras.Layer]:
     ]
 
 
+def own_weights(layer: keras.Layer) -> list[keras.Variable]:
+    """Return the weights of a layer, without those of the layers inside it."""
+    inner = {id(w) for each in keras_internals.direct_layers(layer) for w in each.weights}
+    return [weight for weight in layer.weights if id(weight) not in inner]
+
+
 def reads_indices(model: keras.Layer) -> bool:
     """Whether the inputs of a model are indices, such as those of tokens, which have no order."""
     return any(isinstance(layer, _READ_INDICES) for layer in flat_layers(model))

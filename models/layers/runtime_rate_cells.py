@@ -61,6 +61,26 @@ class CellRate(RateInVariables):
         self._masks = None
 
 
+class GateKernels:
+    """A kernel divided among the gates of a cell once, for all time steps of a batch.
+
+    The gradient of a part has the size of the whole kernel. Keras takes the parts anew at each time
+    step, and so computes it for each gate and step.
+
+    Args:
+        kernel: the kernel, of shape `(features, units * gates)`.
+        units: number of units of each gate.
+    """
+
+    def __init__(self, kernel: Any, units: int) -> None:
+        self._units = units
+        self._parts = [kernel[:, at : at + units] for at in range(0, kernel.shape[1], units)]
+
+    def __getitem__(self, index: tuple[slice, slice]) -> Any:
+        """Return the part of a gate; `index` selects its columns, as from the whole kernel."""
+        return self._parts[(index[1].start or 0) // self._units]
+
+
 class RuntimeRateCell:
     """Base class of recurrent cells whose nonzero rates are held in variables.
 
@@ -120,18 +140,44 @@ class RuntimeRateCell:
             self.cell_rates[name].reset()
 
 
+class RuntimeRateGateCell(RuntimeRateCell):
+    """Base class of cells with gates, whose recurrent kernel is divided among these before a batch.
+
+    Attributes:
+        gate_kernels: the divided kernel during a batch, if Keras computes each gate on its own.
+    """
+
+    gate_kernels: GateKernels | None = None
+
+    @property
+    def recurrent_kernel(self) -> Any:
+        """The recurrent kernel, as the code of the plain cell reads it."""
+        return vars(self)["recurrent_kernel"] if self.gate_kernels is None else self.gate_kernels
+
+    def get_recurrent_dropout_mask(self, step_input: Any) -> Any:
+        """Return the masks of the recurrent state; called by Keras, first before the time steps."""
+        if self.gate_kernels is None and self.implementation == 1:  # type: ignore[attr-defined]
+            self.gate_kernels = GateKernels(self.recurrent_kernel, self.units)  # type: ignore[attr-defined]
+        return super().get_recurrent_dropout_mask(step_input)
+
+    def reset_recurrent_dropout_mask(self) -> None:
+        """Forget masks and divided kernel; called by Keras after each batch."""
+        self.gate_kernels = None
+        super().reset_recurrent_dropout_mask()
+
+
 @keras.saving.register_keras_serializable("dropout_zoo")
 class RuntimeRateSimpleRNNCell(RuntimeRateCell, keras.layers.SimpleRNNCell):
     """`keras.layers.SimpleRNNCell` with its rates in variables."""
 
 
 @keras.saving.register_keras_serializable("dropout_zoo")
-class RuntimeRateGRUCell(RuntimeRateCell, keras.layers.GRUCell):
+class RuntimeRateGRUCell(RuntimeRateGateCell, keras.layers.GRUCell):
     """`keras.layers.GRUCell` with its rates in variables."""
 
 
 @keras.saving.register_keras_serializable("dropout_zoo")
-class RuntimeRateLSTMCell(RuntimeRateCell, keras.layers.LSTMCell):
+class RuntimeRateLSTMCell(RuntimeRateGateCell, keras.layers.LSTMCell):
     """`keras.layers.LSTMCell` with its rates in variables."""
 
 

@@ -64,7 +64,7 @@ def with_fewer_examples(dataset: Dataset, examples: int, seed: int) -> Dataset:
     if examples >= dataset.num_examples():
         return dataset
     index = stratified_sample(dataset.groups(dataset.train), examples, seed=seed)
-    weight = None if dataset.sample_weight is None else dataset.sample_weight[index]
+    weight = take(dataset.sample_weight, index)
     return with_training_part(
         dataset, take(x, index), take(y, index), f"{examples} examples, seed {seed}", weight
     )

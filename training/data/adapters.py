@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from dropout_zoo.training.data.array_checks import DataError, RawExamples, check_weight
+from dropout_zoo.training.data.array_checks import DataError, RawExamples
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.loaders import load_dataset
 from dropout_zoo.training.data.part_adapters import (
@@ -33,7 +33,7 @@ from dropout_zoo.training.data.sources.batches import (
     source_of,
 )
 from dropout_zoo.training.data.sources.streams import open_stream
-from dropout_zoo.training.data.structures import num_examples, shape_of_one
+from dropout_zoo.training.data.structures import check_weights, num_examples, take
 from dropout_zoo.training.data.tables.columns import (
     ColumnOptions,
 )
@@ -113,9 +113,9 @@ def as_dataset(
         test_data: pair ``(x, y)`` of the test set, a source of batches or, without `y`, `x` alone;
             with `target`, a data frame.
         sample_weight: weights of the examples in `x`, 0 or larger, of shape ``(examples,)``; or
-            ``(examples, steps)``, where the loss of the model is computed for each step. As in
-            `Model.fit`, what is split off as a validation set keeps its weights; the test set has
-            none.
+            ``(examples, steps)``, where the loss of the model is computed for each step; or, for
+            several outputs, a dict or list of them like `y`. As in `Model.fit`, what is split off
+            as a validation set keeps its weights; the test set has none.
         steps_per_epoch: number of batches of an epoch, as in `Model.fit`: the next epoch continues
             where the last one ended. Infinite sources need it; for arrays an epoch is all of them.
         target: target column, if `x` is a data frame with it or the path of a table. Integers in
@@ -174,14 +174,13 @@ def as_dataset(
             f"{ARRAYS}: validation_data", validation_data, options, columns
         )
     elif validation_split is not None:
+        whole = given.part
         given, validation = split_off_last_rows(given, validation_split)
         if sample_weight is not None:
-            counts = [num_examples(each.part.x) for each in (given, validation)]
-            one_target = shape_of_one(given.part.y)
-            weight = check_weight(
-                f"{ARRAYS}: sample_weight", sample_weight, sum(counts), one_target
-            )
-            sample_weight, validation_weight = np.split(weight, counts[:1])
+            weight = check_weights(f"{ARRAYS}: sample_weight", sample_weight, (whole.x, whole.y))
+            first = num_examples(given.part.x)
+            sample_weight = take(weight, slice(first))
+            validation_weight = take(weight, slice(first, None))
     if test_data is not None:
         test = adapt_test_part(test_data, options, columns)
     parts = [each for each in (given, validation, test) if each is not None]

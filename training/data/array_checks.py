@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -237,49 +236,6 @@ def check_finite(name: str, values: NDArray[np.float32]) -> None:
             f"{bad.sum():,} of {len(values):,} examples, the first in example {bad.argmax()}; "
             "fill or remove them"
         )
-
-
-def check_weight(
-    name: str, weight: Any, examples: int, target_shape: tuple[int, ...] = ()
-) -> NDArray[np.float32]:
-    """Convert the weights of the training examples to float32 numbers.
-
-    Args:
-        name: name of the weights, for the message.
-        weight: numbers of shape ``(examples,)``; or, for targets of shape
-            ``(examples, steps, ...)``, ``(examples, steps)`` and so on.
-        examples: number of training examples.
-        target_shape: shape of the targets of one example.
-
-    Returns:
-        A new float32 array.
-
-    Raises:
-        DataError: there is not one weight per example or step, or the weights are not finite, all
-            0, or one is negative.
-    """
-    if isinstance(weight, Mapping):
-        raise DataError(
-            f"{name}: expected one weight per example, for all outputs together, received a dict; "
-            "whole outputs are weighted by loss_weights of compile"
-        )
-    given = np.asarray(weight)
-    shapes = [(examples, *target_shape[:axes]) for axes in range(len(target_shape) + 1)]
-    if given.dtype.kind not in "biuf" or given.shape not in shapes:
-        raise DataError(
-            f"{name}: expected numbers of shape {' or '.join(map(str, shapes))}, one for each "
-            f"training example{' or part of its target' if target_shape else ''}, received "
-            f"{given.dtype} {given.shape}"
-        )
-    with np.errstate(over="ignore"):
-        checked = np.array(given, dtype=np.float32)
-    check_finite(name, checked)
-    if checked.min() < 0 or checked.max() == 0:
-        raise DataError(
-            f"{name}: expected weights of 0 or larger, some above 0, received weights from "
-            f"{checked.min():g} to {checked.max():g}"
-        )
-    return checked
 
 
 def copy_if_shared(array: Array, given: Array) -> Array:

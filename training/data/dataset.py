@@ -15,7 +15,6 @@ from dropout_zoo.training.data.array_checks import (
     Pair,
     RawExamples,
     check_sample_size,
-    check_weight,
     is_integer,
 )
 from dropout_zoo.training.data.arrays_fingerprint import arrays_fingerprint
@@ -26,11 +25,11 @@ from dropout_zoo.training.data.split import split_arrays, stratified_sample
 from dropout_zoo.training.data.structures import (
     Structure,
     arrays_of,
+    check_weights,
     is_structure,
     map_arrays,
     named_arrays,
     num_examples,
-    shape_of_one,
     shapes_of,
     take,
 )
@@ -66,7 +65,8 @@ class Dataset:
         class_names: names in the order of the class numbers, or None.
         source: where the data come from, such as `digits` or a file name.
         sample_weight: weights of the training examples, float32 of shape ``(examples,)``, or
-            ``(examples, steps)`` for targets with steps; None if there are none.
+            ``(examples, steps)`` for targets with steps; such an array for each of several targets,
+            in their structure; None if there are none.
         validation_weight: weights of the validation examples, of the same form. With them, the
             metrics on the training sample are weighted too.
         validation_drawn: whether the validation set was drawn at random, so that another one may
@@ -101,8 +101,8 @@ class Dataset:
     num_classes: int | None = None
     class_names: list[str] | None = None
     source: str = "arrays"
-    sample_weight: Array | None = None
-    validation_weight: Array | None = None
+    sample_weight: Structure | None = None
+    validation_weight: Structure | None = None
     validation_drawn: bool = False
     batch_size: int | None = None
     columns: tuple[str, ...] = ()
@@ -114,12 +114,12 @@ class Dataset:
         for array in self._arrays():
             array.setflags(write=False)
         weights = [w for w in (self.sample_weight, self.validation_weight) if w is not None]
-        if len({weight.shape[1:] for weight in weights}) > 1:
+        shapes = [shapes_of(weight) for weight in weights]
+        if len(shapes) == 2 and shapes[0] != shapes[1]:
             raise DataError(
                 f"{self.source}: expected weights of one form for training and validation "
-                f"examples, received {weights[0].shape[1:]} for each training example and "
-                f"{weights[1].shape[1:]} for each validation example; give both one number per "
-                "example, or one per step"
+                f"examples, received {shapes[0]} for each training example and {shapes[1]} for "
+                "each validation example; give both one number per example, or one per step"
             )
 
     @classmethod
@@ -171,10 +171,8 @@ class Dataset:
         pairs, targets = check_examples(examples, task=task)
         owned = [copied_pair(pair, part) for pair, part in zip(pairs, parts, strict=True)]
         weights = [
-            None
-            if given is None
-            else check_weight(f"{source}: {name}", given, num_examples(x), shape_of_one(y))
-            for name, given, (x, y) in (
+            None if given is None else check_weights(f"{source}: {name}", given, pair)
+            for name, given, pair in (
                 ("sample_weight", sample_weight, owned[0]),
                 ("validation_weight", validation_weight, owned[1]),
             )
@@ -405,7 +403,7 @@ class Dataset:
             )
         weight = None
         if self.sample_weight is not None and self.validation_weight is not None:
-            weight = np.concatenate([self.sample_weight, self.validation_weight])
+            weight = _joined(self.sample_weight, self.validation_weight)
         x, y = self.train_and_validation()
         size = self.num_examples("validation")
         chosen = np.zeros(num_examples(x), bool)
@@ -414,8 +412,8 @@ class Dataset:
             self,
             train=(take(x, ~chosen), take(y, ~chosen)),
             validation=(take(x, chosen), take(y, chosen)),
-            sample_weight=None if weight is None else weight[~chosen],
-            validation_weight=None if weight is None else weight[chosen],
+            sample_weight=None if weight is None else take(weight, ~chosen),
+            validation_weight=None if weight is None else take(weight, chosen),
         )
 
     def train_and_validation(self) -> Pair:
@@ -425,10 +423,7 @@ class Dataset:
             DataError: the training examples are streamed.
         """
         self.check_in_memory()
-        x, y = (
-            map_arrays(lambda one, other: np.concatenate([one, other]), *both)
-            for both in zip(self.train, self.validation, strict=True)
-        )
+        x, y = map(_joined, self.train, self.validation)
         return x, y
 
     def describe(self) -> str:
@@ -473,8 +468,7 @@ class Dataset:
 
     def _arrays(self) -> list[Array]:
         arrays = arrays_of([list(pair) for pair in self.parts().values()])
-        weights = (self.sample_weight, self.validation_weight)
-        return arrays + [weight for weight in weights if weight is not None]
+        return arrays + arrays_of([self.sample_weight, self.validation_weight])
 
     @cached_property
     def _fingerprint(self) -> str:
@@ -488,3 +482,7 @@ class Dataset:
                 notes.append(f"{shapes_of(self.train)}")
                 arrays = replace(self, train=self.validation, sample_weight=None)._arrays()
         return arrays_fingerprint(arrays, notes)
+
+
+def _joined(one: Structure, other: Structure) -> Structure:
+    return map_arrays(lambda *both: np.concatenate(both), one, other)

@@ -8,16 +8,12 @@ from typing import Any
 import numpy as np
 
 from dropout_zoo.training.data.array_checks import (
-    Array,
-    DataError,
-    Pair,
     RawExamples,
-    check_weight,
 )
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.example_checks import check_examples, copied_pair
 from dropout_zoo.training.data.split import split_arrays
-from dropout_zoo.training.data.structures import num_examples, shape_of_one, take
+from dropout_zoo.training.data.structures import Structure, check_weights, num_examples, take
 from dropout_zoo.training.data.tables.columns import describe_columns, is_table, with_plain_arrays
 from dropout_zoo.training.data.tables.encoder import fit_encoder
 from dropout_zoo.training.defaults import SPLIT, Task
@@ -67,11 +63,11 @@ def partition(
     given = [copied_pair(pair, part) for pair, part in zip(pairs, examples.parts, strict=True)]
     (x, y), held_out = given[0], given[1:]
     count = num_examples(x)
-    weights: list[Array | None] = [None, None]
+    weights: list[Structure | None] = [None, None]
     if sample_weight is not None:
-        weights[0] = _check_weight(f"{source}: sample_weight", sample_weight, given[0])
+        weights[0] = check_weights(f"{source}: sample_weight", sample_weight, given[0])
     if validation_weight is not None:
-        weights[1] = _check_weight(f"{source}: validation_weight", validation_weight, given[1])
+        weights[1] = check_weights(f"{source}: validation_weight", validation_weight, given[1])
     if examples.validation:
         parts = given
     else:
@@ -88,7 +84,7 @@ def partition(
         )
         parts = [*((take(x, index), take(y, index)) for index, _ in cut), *held_out]
         if (own := weights[0]) is not None:
-            weights = [own[index] for index, _ in cut[:2]]
+            weights = [take(own, index) for index, _ in cut[:2]]
     encoder = None
     notes = () if examples.columns is None else describe_columns(examples.columns)
     if examples.columns is not None and is_table(parts[0][0]):
@@ -112,14 +108,3 @@ def partition(
         target_shape=targets.given_shape,
     )
     return dataset.as_reconstruction() if reconstruct else dataset
-
-
-def _check_weight(name: str, weight: Any, examples: Pair) -> Array:
-    """Check weights of examples, which have to have targets."""
-    x, y = examples
-    if y is None:
-        raise DataError(
-            f"{name}: expected no weights of examples without y, since Model.fit does not use "
-            "them, received some; let the model multiply its loss by them"
-        )
-    return check_weight(name, weight, num_examples(x), shape_of_one(y))

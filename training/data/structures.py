@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dropout_zoo.training.data.array_checks import (
     Array,
@@ -149,6 +150,71 @@ def check_structure(
             )
         checked[id(given)] = array
     return map_arrays(lambda given: checked[id(given)], structure)
+
+
+def check_weights(name: str, weight: Any, examples: tuple[Structure, Structure]) -> Structure:
+    """Check weights of examples, and convert them to float32 numbers.
+
+    Args:
+        name: name of the weights, for messages.
+        weight: numbers of shape ``(examples,)``; for targets of shape ``(examples, steps, ...)``, also
+            ``(examples, steps)`` and so on; for several outputs, also a structure of such arrays of
+            the form of the targets.
+        examples: inputs and targets.
+
+    Returns:
+        New arrays, in a structure of the form of the targets if `weight` is one.
+
+    Raises:
+        DataError: the examples have no targets, there is not one weight per example or step, or the
+            weights are not finite, all 0, or one is negative.
+    """
+    x, y = examples
+    count = num_examples(x)
+    if y is None:
+        raise DataError(
+            f"{name}: expected no weights of examples without y, since Model.fit does not use "
+            "them, received some; let the model multiply its loss by them"
+        )
+    if not is_structure(weight):
+        return _check_weight(name, weight, count, shape_of_one(y))
+    keys = _keys_of(y)
+    if keys is None or _keys_of(weight) != keys:
+        form = "one array" if keys is None else f"one array, or one for each of {keys}"
+        raise DataError(
+            f"{name}: expected {form}, as in y, received {_keys_of(weight)}; whole outputs are "
+            "weighted by loss_weights of compile"
+        )
+    checked = {key: check_weights(f"{name}[{key!r}]", weight[key], (x, y[key])) for key in keys}
+    return checked if isinstance(y, dict) else type(y)(checked.values())
+
+
+def _keys_of(structure: Structure) -> list[Any] | None:
+    if isinstance(structure, dict):
+        return sorted(structure, key=str)
+    return list(range(len(structure))) if isinstance(structure, (list, tuple)) else None
+
+
+def _check_weight(
+    name: str, weight: Any, examples: int, target_shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    given = np.asarray(weight)
+    shapes = [(examples, *target_shape[:axes]) for axes in range(len(target_shape) + 1)]
+    if given.dtype.kind not in "biuf" or given.shape not in shapes:
+        raise DataError(
+            f"{name}: expected numbers of shape {' or '.join(map(str, shapes))}, one for each "
+            f"training example{' or part of its target' if target_shape else ''}, received "
+            f"{given.dtype} {given.shape}"
+        )
+    with np.errstate(over="ignore"):
+        checked = np.array(given, dtype=np.float32)
+    check_finite(name, checked)
+    if checked.min() < 0 or checked.max() == 0:
+        raise DataError(
+            f"{name}: expected weights of 0 or larger, some above 0, received weights from "
+            f"{checked.min():g} to {checked.max():g}"
+        )
+    return checked
 
 
 def _check_array(name: str, given: Any, strings: bool) -> Array:

@@ -61,7 +61,7 @@ def reference_run(plan: Plan, folder: Path) -> ReferenceRun:
         examples=replace(
             examples,
             train=take(examples.train, few),
-            sample_weight=None if weight is None else weight[few],
+            sample_weight=take(weight, few),
             validation=take(examples.validation, few),
             sample=take(examples.sample, few),
         ),

@@ -960,3 +960,26 @@ def test_activations_that_keras_cannot_write_down_are_kept():
     clone = with_rates(model, 0.4)
     assert [site.rate for site in dropout_sites(clone)] == [0.4]
     np.testing.assert_array_equal(clone(X), model(X))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda layer: setattr(layer, "kernel_regularizer", keras.regularizers.L2(1.0)),
+        lambda layer: setattr(layer.kernel, "regularizer", keras.regularizers.L2(1.0)),
+        lambda layer: setattr(layer, "kernel_constraint", keras.constraints.MaxNorm(0.01)),
+        lambda layer: setattr(layer.kernel, "constraint", keras.constraints.MaxNorm(0.01)),
+    ],
+    ids=["penalty of layer", "penalty of weight", "constraint of layer", "constraint of weight"],
+)
+@pytest.mark.parametrize("copied", [with_rates, with_runtime_rates])
+def test_what_was_set_on_a_built_layer_has_the_effect_that_it_has_in_the_model(change, copied):
+    # Keras reads penalties and constraints from the weights, which have them since they were built.
+    model = keras.Sequential([keras.Input((4,)), layers.Dropout(0.0), layers.Dense(3, name="top")])
+    model.compile("sgd", "mse")
+    change(model.get_layer("top"))
+    copy = copied(model, {}) if copied is with_rates else copied(model)
+    x, y = np.ones((8, 4)), np.ones((8, 3))
+    assert copy.evaluate(x, y, verbose=0) == model.evaluate(x, y, verbose=0)
+    losses = [each.train_on_batch(x, y) for each in (model, copy) for _ in range(3)]
+    assert losses[:3] == losses[3:]

@@ -85,6 +85,14 @@ def class_in_a_function(value):
     return Inner()
 
 
+def with_kernel(**settings):
+    """A model with settings of a weight, from which Keras reads penalty and constraint."""
+    model = net()
+    for name, value in settings.items():
+        setattr(model.layers[-1].kernel, name, value)
+    return model
+
+
 BUILDS = {
     "attribute": lambda g: net(loss=Scaled(g)),
     "closure": lambda g: net(loss=enclosing(g)),
@@ -98,6 +106,8 @@ BUILDS = {
     "schedule": lambda g: net(optimizer=keras.optimizers.SGD(Ratio(g))),
     "learning rate": lambda g: net(optimizer=keras.optimizers.SGD(g)),
     "settings of a loss": lambda g: net(loss=keras.losses.Huber(g)),
+    "penalty of a weight": lambda g: with_kernel(regularizer=keras.regularizers.L2(g)),
+    "constraint of a weight": lambda g: with_kernel(constraint=keras.constraints.MaxNorm(g)),
     "weighting": lambda g: net(loss_weights=[g]),
     "weights": lambda g: net(layers.Dense(2, kernel_initializer=keras.initializers.Constant(g))),
 }

@@ -191,11 +191,6 @@ def test_sample_weight_is_kept():
     np.testing.assert_array_equal(dataset.sample_weight, np.arange(20))
 
 
-def test_weights_per_output_are_refused():
-    with pytest.raises(DataError, match=r"one weight per example, .* loss_weights of compile"):
-        make(sample_weight={"a": np.arange(20)})
-
-
 def test_the_test_part_is_optional():
     dataset = make(test=None)
     assert dataset.test is None

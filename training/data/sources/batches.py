@@ -41,13 +41,13 @@ class Batches(NamedTuple):
     Attributes:
         x: inputs.
         y: targets, or None.
-        sample_weight: weight of each example, or None.
+        sample_weight: weight of each example, or a structure of them like `y`, or None.
         batch_size: number of examples of the first batch, which is the largest.
     """
 
     x: Structure
     y: Structure
-    sample_weight: Array | None
+    sample_weight: Structure | None
     batch_size: int
 
 
