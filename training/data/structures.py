@@ -157,9 +157,9 @@ def check_weights(name: str, weight: Any, examples: tuple[Structure, Structure])
 
     Args:
         name: name of the weights, for messages.
-        weight: numbers of shape ``(examples,)``; for targets of shape ``(examples, steps, ...)``, also
-            ``(examples, steps)`` and so on; for several outputs, also a structure of such arrays of
-            the form of the targets.
+        weight: numbers of shape ``(examples,)``; for targets of shape ``(examples, steps, ...)``,
+            also ``(examples, steps)`` and so on; for several outputs, also a structure of such
+            arrays of the form of the targets.
         examples: inputs and targets.
 
     Returns:
