@@ -22,7 +22,7 @@ from dropout_zoo.training.data.tables.columns import ColumnOptions, table_part
 from dropout_zoo.training.defaults import SPLIT, Task
 
 KERAS_SETS = ("mnist", "fashion_mnist", "cifar10")
-NAMED_SETS = ("digits", "noisy_digits", "topics", *KERAS_SETS)
+NAMED_SETS = ("digits", "noisy_digits", "topics", "synthetic_table", *KERAS_SETS)
 TABLES = (".csv", ".parquet")
 PATHS = "a .npz, .csv or .parquet file, or a directory of images with one subdirectory per class"
 DOWNLOAD_TIMEOUT = 20.0
@@ -58,10 +58,12 @@ def load_dataset(
     Args:
         source: `digits` (embedded; scans resized to 28 x 28), `noisy_digits` (the same scans in
             their own 8 x 8 pixels with noise added, so that networks overfit and dropout matters),
-            `topics` (generated sequences of 32 tokens; see `make_topics`), `mnist`,
-            `fashion_mnist` or `cifar10` (downloaded by Keras), or the path of a `.npz` (`x_train`,
-            `y_train` and `x_val`, `y_val`, `x_test`, `y_test`, or one of these two sets; or `x`,
-            `y`), a `.csv`, a `.parquet`, or a directory of images with one subdirectory per class.
+            `topics` (generated sequences of 32 tokens; see `make_topics`), `synthetic_table` (1,500
+            generated rows of 100 features, 60 of which say nothing about the five classes),
+            `mnist`, `fashion_mnist` or `cifar10` (downloaded by Keras), or the path of a `.npz`
+            (`x_train`, `y_train` and `x_val`, `y_val`, `x_test`, `y_test`, or one of these two
+            sets; or `x`, `y`), a `.csv`, a `.parquet`, or a directory of images with one
+            subdirectory per class.
         target: target column of a table.
         drop: columns of a table that are left out, one name or several.
         text: columns of a table that hold free text; the features are the words that occur in it.
@@ -132,6 +134,8 @@ def read_examples(
     if source == "topics":
         tokens, topics = make_topics()
         return RawExamples((RawPart("topics: tokens", tokens, "topics: labels", topics),))
+    if source == "synthetic_table":
+        return _make_table(str(source))
     if source in NAMED_SETS:
         return _download(str(source))
     if is_folder:
@@ -192,6 +196,22 @@ def _read_digits(name: str) -> RawExamples:
     else:
         x = np.clip(zoom(x, (1, 3.5, 3.5), order=1), 0, 1)
     return RawExamples((RawPart(f"{name}: images", x, f"{name}: labels", digits.target),))
+
+
+def _make_table(name: str) -> RawExamples:
+    from sklearn.datasets import make_classification
+
+    x, classes = make_classification(
+        n_samples=1500,
+        n_features=100,
+        n_informative=20,
+        n_redundant=20,
+        n_classes=5,
+        class_sep=1.5,
+        flip_y=0.02,
+        random_state=0,
+    )
+    return RawExamples((RawPart(f"{name}: features", x, f"{name}: classes", classes),))
 
 
 def _download(name: str) -> RawExamples:

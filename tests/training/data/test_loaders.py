@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
 
 from dropout_zoo.models.wording import one_line
 from dropout_zoo.training.data.dataset import DataError, split_arrays
@@ -77,6 +78,14 @@ def test_digits_are_enlarged_linearly_and_keep_their_labels():
         np.testing.assert_array_equal(part[1], labels)
         assert part[0].min() == 0
         assert part[0].max() == 1
+
+
+def test_the_synthetic_table_can_be_learned_in_part():
+    dataset = load_dataset("synthetic_table")
+    assert dataset.num_classes == 5 and dataset.input_shape == (100,)
+    assert [dataset.num_examples(part) for part in dataset.parts()] == [1050, 225, 225]
+    linear = LogisticRegression(max_iter=1000).fit(*dataset.train)
+    assert 0.4 < linear.score(*dataset.test) < linear.score(*dataset.train) < 0.9
 
 
 def test_noisy_digits_are_the_scans_with_noise():
@@ -160,7 +169,10 @@ def test_the_loader_needs_neither_keras_nor_tensorflow(tmp_path):
 
 
 def test_unknown_sources_are_refused(tmp_path):
-    refused("expected digits, noisy_digits, topics, mnist, .*received no such file", "nonsense")
+    refused(
+        "expected digits, noisy_digits, topics, synthetic_table, mnist, .*received no such file",
+        "nonsense",
+    )
     refused("received no such file; did you mean 'digits'", "digit")
     refused("no such file", tmp_path / "missing.npz")
     refused("received a file ending in '.txt'", save_csv(tmp_path / "a.txt", "a"))
