@@ -67,8 +67,8 @@ def data_options(
             default=default,
             show_default=in_words is None,
             help="digits or noisy_digits; topics (generated text) or synthetic_table; mnist, "
-            "fashion_mnist or cifar10; a .npz, .csv or .parquet file; or a directory of images with "
-            "one subdirectory per class." + (f"  [default: {in_words}]" if in_words else ""),
+            "fashion_mnist or cifar10; a .npz, .csv or .parquet file; or a directory of images "
+            "with one subdirectory per class." + (f"  [default: {in_words}]" if in_words else ""),
         ),
         click.option(
             "--target", metavar="COLUMN", help="Target column of a .csv or .parquet file."
