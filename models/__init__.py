@@ -2,7 +2,8 @@
 
 - Builders: `build_mlp`, `build_cnn`, `build_tabular_mlp`, `build_wide_resnet`, `build_lstm`,
   `build_transformer`, `build_vit`, `build_autoencoder` and, in PyTorch, `build_torch_mlp`;
-  `create_model` builds any model that `list_models` lists.
+  `create_model` builds any model that `list_models` lists. ``weights="mnist"`` gives the MLP and
+  the CNN trained weights, of which a `WeightsCard` says what they are worth, in `Estimate`.
 - Tools: `dropout_sites` finds where a model applies dropout, `diagram` shows it, `audit` checks it,
   `with_rates` changes its rates, and `with_runtime_rates` makes them variables.
 - Layers: `StochasticDepth`, `DropBlock2D`, `DropConnect`, `ConcreteDropout` and `Maxout`.

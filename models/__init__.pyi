@@ -21,6 +21,7 @@ from .layers.maxout import Maxout
 from .layers.stochastic_depth import StochasticDepth
 from .registry import ModelEntry, create_model, list_models, model_entry, register_model
 from .saving import load_saved_model
+from .trained_weights import Estimate, WeightsCard, weights_card
 
 __all__ = [
     "GUIDANCE",
@@ -30,12 +31,14 @@ __all__ = [
     "DropBlock2D",
     "DropConnect",
     "DropoutSite",
+    "Estimate",
     "Finding",
     "Guidance",
     "Maxout",
     "ModelDiagram",
     "ModelEntry",
     "StochasticDepth",
+    "WeightsCard",
     "audit",
     "build_autoencoder",
     "build_cnn",
@@ -57,6 +60,7 @@ __all__ = [
     "register_model",
     "srivastava_sgd",
     "torch_weights_to_keras",
+    "weights_card",
     "with_rates",
     "with_runtime_rates",
 ]

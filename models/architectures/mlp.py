@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dropout_zoo.models.argument_validation import check_choice, check_sizes
 from dropout_zoo.models.registry import register_model
+from dropout_zoo.models.trained_weights import load_trained_weights
 
 if TYPE_CHECKING:
     import keras
@@ -35,6 +36,7 @@ def build_mlp(
     optimizer: Any = "adam",
     loss: Any = None,
     name: str = "mlp",
+    weights: str | None = None,
     compile: bool = True,
 ) -> keras.Sequential:
     """Build an MLP: dense layers, each followed by dropout, and a softmax.
@@ -69,6 +71,8 @@ def build_mlp(
         loss: passed to `keras.Model.compile`; None for categorical cross-entropy (mean squared
             error for regression).
         name: name of the model.
+        weights: ``"mnist"`` for weights that were trained on MNIST with the documented rates; None
+            for random ones. `weights_card` says what they are worth.
         compile: whether to compile the model.
 
     Returns:
@@ -113,4 +117,6 @@ def build_mlp(
         name=name,
         num_pieces=num_pieces,
     )
+    if weights is not None:
+        load_trained_weights(model, "mlp", weights)
     return building_blocks.compile_documented(model, optimizer, loss, num_classes, compile=compile)

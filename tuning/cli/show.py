@@ -1,4 +1,4 @@
-"""The command `show`: a diagram of a model with its dropout sites."""
+"""The command `show`: a diagram of a model with its dropout sites, or its trained weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,15 @@ SUFFIX = ".svg"
 )
 @click.option("--overwrite", is_flag=True, help="Replace the file named by --svg if it exists.")
 @click.option("--all-layers", is_flag=True, help="Draw repeated layers every time instead of once.")
-def show_command(model: str, svg: Path | None, overwrite: bool, all_layers: bool) -> None:
+@click.option(
+    "--weights",
+    is_flag=True,
+    help="Print how the trained weights of a registered model were made and what they are worth, "
+    "instead of drawing it.",
+)
+def show_command(
+    model: str, svg: Path | None, overwrite: bool, all_layers: bool, weights: bool
+) -> None:
     """Draw the layers and dropout sites of a model.
 
     MODEL_OR_FILE is a registered model (see `dropout-zoo list`); package.module:function, a
@@ -40,6 +48,11 @@ def show_command(model: str, svg: Path | None, overwrite: bool, all_layers: bool
             check_output_file(svg, "--svg", SUFFIX, overwrite)
         elif overwrite:
             raise ValueError("expected --svg with --overwrite, received --overwrite alone")
+        if weights:
+            if svg is not None or all_layers:
+                raise ValueError("expected --weights alone, received other options with it")
+            _print_cards(model)
+            return
         start_keras()
         from dropout_zoo.models.diagrams.diagram import diagram
         from dropout_zoo.training.durable_files import naming_errors
@@ -53,6 +66,18 @@ def show_command(model: str, svg: Path | None, overwrite: bool, all_layers: bool
             with naming_errors(svg), open(svg, mode, encoding="utf-8") as file:
                 file.write(drawn.svg())
             echo(f"Wrote {svg}.", err=True)
+
+
+def _print_cards(model: str) -> None:
+    from dropout_zoo.models.registry import model_entry
+    from dropout_zoo.models.trained_weights import weights_card, weights_of
+
+    model_entry(model)  # refuses unknown names, and suggests similar ones
+    names = weights_of(model)
+    if not names:
+        raise ValueError(f"expected a model with trained weights, received {model!r}")
+    for name in names:
+        echo(str(weights_card(model, name)))
 
 
 def _print_diagram(drawn: ModelDiagram) -> None:

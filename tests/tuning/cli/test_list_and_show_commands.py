@@ -180,3 +180,16 @@ def test_a_model_is_drawn_the_same_after_saving(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert diagram(loaded).text() == diagram(model).text()
+
+
+def test_show_prints_the_card_of_trained_weights():
+    shown = run("show", "mlp", "--weights")
+    assert shown.exit_code == 0
+    assert "Test error with dropout: " in shown.output and "Gain by dropout: " in shown.output
+    for arguments, words in [
+        (("vit", "--weights"), "expected a model with trained weights, received 'vit'"),
+        (("mlpp", "--weights"), "did you mean 'mlp'"),
+        (("mlp", "--weights", "--all-layers"), "expected --weights alone"),
+    ]:
+        refused = run("show", *arguments)
+        assert refused.exit_code == 2 and words in refused.output
