@@ -29,7 +29,6 @@ import argparse
 import contextlib
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -345,10 +344,10 @@ def device_name() -> str:
 
         if jax.devices()[0].platform != "cpu":
             return str(jax.devices()[0].device_kind)
-    cpuinfo = Path("/proc/cpuinfo")
-    names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-    name = names[0].split(":")[1].strip() if names else platform.machine()
-    return f"{len(os.sched_getaffinity(0))} cores of {name}, {os.environ['KERAS_BACKEND']}"
+    from dropout_zoo.training.provenance import processor_name
+
+    cores = len(os.sched_getaffinity(0))
+    return f"{cores} cores of {processor_name()}, {os.environ['KERAS_BACKEND']}"
 
 
 def versions() -> dict[str, str]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -52,12 +51,15 @@ def main() -> None:
         and (not arguments.only or any(part in job.name for part in arguments.only))
     ]
     rows = [row for job in jobs for row in compare(job, arguments.mnist, arguments.repeat)]
+    # Imported late: it imports Keras, which would take memory and cores beside the contenders.
+    from dropout_zoo.training.provenance import processor_name
+
     peak = in_process("--run", jobs[0].name, "peak", mnist=arguments.mnist)
     for row in rows:
         row["share_of_peak"] = row["flop_per_second"] / peak["flop_per_second"]
         row["machine"] = {
             "cores": len(os.sched_getaffinity(0)),
-            "processor": platform.processor() or platform.machine(),
+            "processor": processor_name(),
             "matmul_flop_per_second": peak["flop_per_second"],
         }
     report(rows, peak["flop_per_second"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 import sys
 import tempfile
 import time
@@ -39,7 +38,7 @@ def row_of(job: BenchmarkJob, mnist: str | None, runs: Path | None) -> dict[str,
         One row of the table, as plain data.
     """
     from dropout_zoo.models.graph.fingerprint import model_fingerprint
-    from dropout_zoo.training.provenance import describe_data, versions
+    from dropout_zoo.training.provenance import describe_data, processor_name, versions
     from dropout_zoo.tuning import tune
 
     dataset = data_of(job, mnist)
@@ -87,7 +86,7 @@ def row_of(job: BenchmarkJob, mnist: str | None, runs: Path | None) -> dict[str,
         "versions": description["versions"],
         "machine": {
             "cores": usable_cores(),
-            "processor": platform.processor() or platform.machine(),
+            "processor": processor_name(),
         },
     }
 

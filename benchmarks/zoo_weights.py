@@ -31,7 +31,7 @@ from dropout_zoo.models.trained_weights import WEIGHTS, weights_by_path  # noqa:
 from dropout_zoo.studies.paired_tests import paired_difference, t_half_width  # noqa: E402
 from dropout_zoo.studies.training_ends import has_ended  # noqa: E402
 from dropout_zoo.training import Member, train_members  # noqa: E402
-from dropout_zoo.training.provenance import describe_data, versions  # noqa: E402
+from dropout_zoo.training.provenance import describe_data, processor_name, versions  # noqa: E402
 
 LEVEL = 0.95
 PATIENCE = 10
@@ -102,6 +102,7 @@ def main() -> None:
         "gain": gain(errors),
         "test_error_of_weights": errors["dropout"][0],
         "versions": versions(),
+        "processor": processor_name(),
     }
     store(groups["dropout"][0].model(), card, given.out)
 

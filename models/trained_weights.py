@@ -62,6 +62,7 @@ class WeightsCard:
         gain: by how many percentage points dropout lowers it, on the same seeds.
         test_error_of_weights: test error of these weights, in percent.
         versions: versions of the libraries.
+        processor: the processor on which they were trained.
         sha256: checksum of the file with the weights.
 
     Example:
@@ -84,6 +85,7 @@ class WeightsCard:
     gain: Estimate
     test_error_of_weights: float
     versions: Mapping[str, str]
+    processor: str
     sha256: str
 
     def __str__(self) -> str:

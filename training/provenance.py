@@ -7,6 +7,8 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -39,6 +41,15 @@ def versions() -> dict[str, str]:
             else {}
         ),
     }
+
+
+def processor_name() -> str:
+    """Return the name of the processor, on which times and the last bits of numbers depend."""
+    with suppress(OSError):  # Linux alone has this file, and there `platform` knows no name
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def describe_model(model: keras.Model, initial_weights: str) -> dict[str, Any]:

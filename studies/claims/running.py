@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 
 from dropout_zoo.studies.claims.experiment import Experiment
@@ -11,6 +10,7 @@ from dropout_zoo.studies.claims.record import ExperimentRecord
 from dropout_zoo.studies.claims.run_table import one_row_per_run
 from dropout_zoo.studies.plan import Execution
 from dropout_zoo.studies.result import TrainingStudyResult
+from dropout_zoo.training.provenance import processor_name
 
 _DEFINING = ("seeds", "training", "settings", "schedules", "epochs")
 
@@ -56,7 +56,7 @@ def record_of(
         experiment=experiment.name,
         definition={name: described[name] for name in _DEFINING if name in described},
         versions=result.versions,
-        processor=platform.processor() or platform.machine(),
+        processor=processor_name(),
         cpu_minutes=cpu_seconds / 60,
         runs=one_row_per_run(result),
     )

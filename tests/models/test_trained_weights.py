@@ -55,8 +55,9 @@ def test_rates_and_other_dropout_layers_do_not_matter_to_weights():
         ({"units": (128, 32)}, r"hidden_2/kernel has the shape \(128, 64\), received \(128, 32\)"),
         (
             {"units": (128,), "hidden_rates": 0.5},
-            r"hidden_2/kernel has the shape \(128, 64\), received None",
+            r"classifier/kernel has the shape \(64, 10\), received \(128, 10\)",
         ),
+        ({"batch_norm": "before_dropout"}, r"has the shape None, received \(128,\)"),
         ({"num_classes": 3}, r"classifier/kernel has the shape \(64, 10\), received \(64, 3\)"),
     ],
 )
