@@ -1,4 +1,4 @@
-"""Whether an engine trains a model with training code of its own as `Model.fit` does: by trying."""
+"""Whether an engine trains a model with custom training code as `Model.fit` does: by trying."""
 
 from __future__ import annotations
 
