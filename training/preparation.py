@@ -238,7 +238,7 @@ def built(model: keras.Model, dataset: Dataset) -> keras.Model:
 
 
 def _check_vocabularies(model: keras.Model) -> None:
-    """Check that no layer that looks strings or integers up still has no vocabulary."""
+    """Check that every lookup layer has a vocabulary."""
     for layer in flat_layers(model):
         if not isinstance(layer, _LOOKUPS):
             continue

@@ -410,7 +410,7 @@ def test_nothing_is_removed_through_links(few_digits, interrupted, tmp_path, lin
 
 @pytest.mark.slow
 @pytest.mark.posix
-def test_files_have_the_permissions_that_the_umask_leaves(few_digits, tmp_path):
+def test_files_have_the_permissions_that_the_umask_allows(few_digits, tmp_path):
     before = os.umask(0o077)
     try:
         tune(model(), few_digits, **QUICK, directory=tmp_path / "run")
