@@ -294,12 +294,12 @@ plt.show()
 show(noise)
 
 # %% [markdown]
-# Arpit et al. (2017) found that dropout hinders the memorizing of noisy labels.
+# Arpit et al. (2017) found that dropout hinders memorization of noisy labels.
 
 # %%
 rows = memorized(noise)
 sentence = claim_sentence(
-    "dropout hinders the memorizing of wrong labels",
+    "dropout hinders memorization of wrong labels",
     all(row.low > 0 for row in rows.values()) or (None if rows[share].mean > 0 else False),
     "; ".join(
         f"with {share:.0%} wrong labels, the memorized share is {change(row[:3])}"

@@ -15,10 +15,10 @@
 # %% [markdown]
 # # Preventing overfitting
 #
-# Which remedy works best? All the usual remedies for overfitting, and one bad example, run in one
-# race: first each method is tuned over a small range of its own, then all of them are trained on
-# the same fresh seeds. We use few training examples on purpose: on all of MNIST the differences are
-# smaller than the chance variation of the test examples.
+# Which method works best? All the usual methods against overfitting, and one deliberately bad
+# choice, run in one race: first each method is tuned over a small range of its own, then all of
+# them are trained on the same fresh seeds. We use few training examples on purpose: on all of MNIST
+# the differences are smaller than the chance variation of the test examples.
 
 # %% tags=["parameters"]
 profile = "full"  # "fast": a few seconds, on the digits, with fewer methods
@@ -210,7 +210,7 @@ compare(
 # %% [markdown]
 # ## Cross-validation measures overfitting, it does not prevent it
 #
-# Cross-validation is often listed among the remedies. Here dropout and its control are trained on
+# Cross-validation is often listed among these methods. Here dropout and its control are trained on
 # each of several folds, which shows how much the result depends on the draw of the data. The folds
 # divide the training and validation sets together, on which the rate was chosen, and share most of
 # their training examples, so their intervals are too narrow (Bengio and Grandvalet 2004).

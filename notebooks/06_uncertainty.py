@@ -238,7 +238,7 @@ display(Markdown("\n".join(lines)))
 #
 # The entropy of the mean prediction measures all uncertainty; the *mutual information* measures how
 # far the passes disagree (Gal and Ghahramani 2016). The test digits with the largest values of
-# each, with the predicted class, the right one, and the value in nats:
+# each, with the predicted class, the true class, and the value in nats:
 
 # %%
 found = monte_carlo(dropped, x, samples)
@@ -248,7 +248,7 @@ for row, (name, values) in zip(axes, amounts.items(), strict=True):
     for axis, index in zip(row, np.argsort(-values), strict=False):
         axis.imshow(x[index], cmap="gray_r")
         guess = found.mean[index].argmax()
-        axis.set_title(f"{guess}, right: {y[index]}\n{values[index]:.2f}", fontsize=9)
+        axis.set_title(f"{guess}, true: {y[index]}\n{values[index]:.2f}", fontsize=9)
         axis.set_xticks([])
         axis.set_yticks([])
     row[0].set_ylabel(name)
@@ -268,9 +268,9 @@ pd.DataFrame(
 # %% [markdown]
 # ## Does it notice what it has never seen?
 #
-# Networks that were trained on the digits 0 to 7 alone are shown 8 and 9 as well. How well does the
-# uncertainty separate unseen classes from those seen in training? This is measured by the area
-# under the ROC curve: 0.5 is chance level, 1 is perfect separation.
+# Networks trained only on the digits 0 to 7 are also shown 8 and 9. How well does the uncertainty
+# separate unseen classes from those seen in training? This is measured by the area under the ROC
+# curve: 0.5 is chance level, 1 is perfect separation.
 
 # %%
 seen, unseen = split_classes(few, [0, 1, 2, 3, 4, 5, 6, 7])

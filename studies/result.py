@@ -44,7 +44,7 @@ class StudyResult:
         ('calibration', 2)
     """
 
-    made_by: ClassVar[str | None] = None  # the only kind that a class for one study can hold
+    expected_kind: ClassVar[str | None] = None  # the only kind that a class for one study can hold
 
     kind: str
     data: pd.DataFrame
@@ -93,7 +93,11 @@ class StudyResult:
         """
         content = _read_parquet(path)
         trained = "objective" in content
-        fits = content["kind"] == cls.made_by if cls.made_by else trained or cls is StudyResult
+        fits = (
+            content["kind"] == cls.expected_kind
+            if cls.expected_kind
+            else trained or cls is StudyResult
+        )
         if not fits:
             raise ValueError(
                 f"expected a {cls.__name__}, received {path}, the result of {content['kind']}; "

@@ -123,7 +123,7 @@ class RunDirectory:
     def __exit__(self, *raised: object) -> None:
         done = self.complete or self._discarded
         if self._discarded:
-            self._state.clear(keep_lock=True)  # without settings, what it holds is of no run
+            self._state.clear(keep_lock=True)  # without settings, the state belongs to no run
             self._remove(SETTINGS)
         if done:  # while the lock is held, so that no other run finds half of it
             self._state.clear(keep_lock=False)

@@ -38,10 +38,10 @@ class RunState:
         ]
 
     def check_is_own(self) -> None:
-        """Check that the directory, if there is one, is where it seems to be.
+        """Check that the directory, if there is one, is a real directory and not a link.
 
         Raises:
-            ValueError: it is a link, or no directory.
+            ValueError: it is a link, or not a directory.
         """
         if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
             raise ValueError(

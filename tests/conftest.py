@@ -51,10 +51,10 @@ def pytest_runtest_call() -> None:
 
 
 @pytest.fixture
-def heard_interrupts() -> Iterator[None]:
-    """Programs that a script starts in the background ignore SIGINT, and the tests with them.
+def interrupts_enabled() -> Iterator[None]:
+    """Restore the default handler of SIGINT.
 
-    Programs that a test starts meanwhile hear it too.
+    A shell's background jobs ignore SIGINT, and child processes inherit that.
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield

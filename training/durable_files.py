@@ -35,7 +35,7 @@ def replacing(path: Path, folder: Path | None = None) -> Iterator[Path]:
     temporary = (folder or path.parent) / name
     try:
         with naming_errors(path):
-            # With the permissions that the umask leaves, as any new file.
+            # With the permissions that the umask allows, as any new file.
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             yield temporary
             with open(temporary, "rb+") as file:  # Windows only flushes files open for writing
@@ -71,7 +71,7 @@ def append_line(path: Path, line: str) -> None:
 
 @contextmanager
 def naming_errors(path: Path) -> Iterator[None]:
-    """Name the file in the errors of writing it: that of a full disk does not.
+    """Add the file's name to errors raised while writing it; that of a full disk has none.
 
     Args:
         path: the file.

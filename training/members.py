@@ -133,7 +133,7 @@ class TrainedMember:
     _folder: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
 
     @classmethod
-    def without_model(cls, member: Member, reason: str, objective: Objective) -> TrainedMember:
+    def failed(cls, member: Member, reason: str, objective: Objective) -> TrainedMember:
         """Return the result of a member whose model could not be built.
 
         Args:

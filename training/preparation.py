@@ -166,7 +166,7 @@ def _check_streamed(dataset: Dataset, settings: TrainSettings) -> None:
 
 
 def _check_cloneable(model: keras.Model) -> None:
-    """Check that a model of the user's own code is computed in the same way by its clones."""
+    """Check that a model with custom code is computed in the same way by its clones."""
     if has_own_code(model) and not is_built_again(model):
         reason = why_not_cloneable(model)
         if reason is not None:
@@ -238,7 +238,7 @@ def built(model: keras.Model, dataset: Dataset) -> keras.Model:
 
 
 def _check_vocabularies(model: keras.Model) -> None:
-    """Check that no layer that looks strings or integers up still has no vocabulary."""
+    """Check that every lookup layer has a vocabulary."""
     for layer in flat_layers(model):
         if not isinstance(layer, _LOOKUPS):
             continue

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_TOLD: ContextVar[set[str] | None] = ContextVar("told", default=None)
+_ISSUED: ContextVar[set[str] | None] = ContextVar("issued", default=None)
 
 
 @contextmanager
@@ -17,14 +17,14 @@ def each_warning_once() -> Iterator[None]:
     Python itself tells warnings apart by the line of code that they are attributed to, so that it
     repeats those of the phases of a search.
     """
-    if _TOLD.get() is not None:  # the run around this one tells
+    if _ISSUED.get() is not None:  # the enclosing run keeps track
         yield
         return
-    token = _TOLD.set(set())
+    token = _ISSUED.set(set())
     try:
         yield
     finally:
-        _TOLD.reset(token)
+        _ISSUED.reset(token)
 
 
 def warn_once(message: str, stacklevel: int) -> None:
@@ -34,9 +34,9 @@ def warn_once(message: str, stacklevel: int) -> None:
         message: the message.
         stacklevel: as in `warnings.warn`.
     """
-    told = _TOLD.get()
-    if told is not None:
-        if message in told:
+    issued = _ISSUED.get()
+    if issued is not None:
+        if message in issued:
             return
-        told.add(message)
+        issued.add(message)
     warnings.warn(message, stacklevel=stacklevel + 1)

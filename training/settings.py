@@ -59,13 +59,14 @@ class TrainSettings:
             streamed source they are the first ones, at most as many as there are for validation.
         callbacks: function that is called with each `Member` and returns a list of new Keras
             callbacks for it. They are called as in one `Model.fit` of all epochs, with the same
-            logs, and find the model that is trained in their `model`. Training ends when they, the
-            patience or the number of epochs ends it; score and best epoch are those of the
-            objective. `CSVLogger`, `EarlyStopping`, `LearningRateScheduler`, `ReduceLROnPlateau`,
-            `TerminateOnNaN` (at the end of the epoch), and `LambdaCallback` without functions for
-            batches are called between epochs, in the thread that trains the member; with any other,
-            `Model.fit` trains the member. Its state is not kept: a member with callbacks cannot be
-            continued, and one that was interrupted is trained again from the start.
+            logs, and find the model that is trained in their `model`. Training stops at
+            whichever comes first: `epochs`, `patience` or the callbacks; score and best epoch are
+            those of the objective. `CSVLogger`, `EarlyStopping`, `LearningRateScheduler`,
+            `ReduceLROnPlateau`, `TerminateOnNaN` (at the end of the epoch), and `LambdaCallback`
+            without functions for batches are called between epochs, in the thread that trains the
+            member; with any other, `Model.fit` trains the member. The state of callbacks is not
+            saved: a member with callbacks cannot be continued, and one that was interrupted is
+            trained again from the start.
 
     Raises:
         ValueError: a setting is out of range.

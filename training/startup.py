@@ -18,7 +18,7 @@ def start_keras(announce: bool = True, model: str = "") -> None:
 
     Call it before anything else imports Keras, so that what the backend writes to standard error is
     shown only if it fails. Where Keras is imported already, it only prepares TensorFlow's threads,
-    which has an effect until the first model or tensor is created.
+    which works only before the first model or tensor is created.
 
     For a registered model with convolutions, TensorFlow is told to use the kernels of oneDNN. They
     train the documented CNN in four fifths of the time on processors for which TensorFlow does not

@@ -39,8 +39,8 @@ class SearchSpace:
             first site.
         sites: paths of the sites that each hyperparameter sets: one site, all sites that one
             argument of a composite layer sets, or all sites with the same placement.
-        untied_size: number of settings if sites with the same placement did not share a rate; None
-            where they do not.
+        size_without_sharing: number of settings if sites with the same placement did not share a
+            rate; None where they do not.
 
     Example:
         >>> from dropout_zoo.tuning import SearchSpace
@@ -53,7 +53,7 @@ class SearchSpace:
 
     choices: Mapping[str, tuple[float, ...]]
     sites: Mapping[str, tuple[str, ...]]
-    untied_size: int | None = field(default=None, compare=False)
+    size_without_sharing: int | None = field(default=None, compare=False)
 
     @property
     def size(self) -> int:
@@ -63,11 +63,11 @@ class SearchSpace:
     @property
     def note(self) -> str:
         """A sentence that says why sites share a rate; empty where they do not."""
-        if self.untied_size is None:
+        if self.size_without_sharing is None:
             return ""
         return (
-            "Sites with the same placement share a rate; with a separate rate per site there "
-            f"would be {self.untied_size:,} settings. To search sites separately, give rates by "
+            "Sites with the same placement share a rate; with a separate rate per site there would "
+            f"be {self.size_without_sharing:,} settings. To search sites separately, give rates by "
             "site path."
         )
 
@@ -317,10 +317,12 @@ def check_settable(model: keras.Model, space: SearchSpace) -> None:
 def _space(
     choices: Mapping[str, tuple[float, ...]],
     sites: Mapping[str, Sequence[str]],
-    untied_size: int | None = None,
+    size_without_sharing: int | None = None,
 ) -> SearchSpace:
     paths = {name: tuple(each) for name, each in sites.items()}
-    return SearchSpace(MappingProxyType(dict(choices)), MappingProxyType(paths), untied_size)
+    return SearchSpace(
+        MappingProxyType(dict(choices)), MappingProxyType(paths), size_without_sharing
+    )
 
 
 def _no_site_error(sites: Sequence[DropoutSite], wanted: Iterable[str]) -> ValueError:
@@ -340,9 +342,10 @@ def _no_site_error(sites: Sequence[DropoutSite], wanted: Iterable[str]) -> Value
             f"to search {site.path!r}, pass rates={{{site.path!r}: [0.2, 0.5]}} or "
             f"placements=[{site.placement!r}] (--placements {site.placement})"
         )
+    only = f"whose only sites are {received}" if received else "without any"
     return ValueError(
         f"expected a dropout site whose placement is {listed(sorted(wanted), 'or')}, received "
-        f"{f'these sites alone: {received}' if received else 'a model without any'}; {remedy}"
+        f"a model {only}; {remedy}"
     )
 
 

@@ -53,7 +53,7 @@ class AuditContext:
         model: the model.
         has_graph: whether it has a graph that can be read.
         graph: its graph; empty if there is none.
-        sites: its dropout sites, without those of noise layers of the user's own.
+        sites: its dropout sites, without those of custom noise layers.
         own_noise: the sites of those layers, about which the rules know nothing.
     """
 

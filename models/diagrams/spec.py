@@ -21,7 +21,7 @@ class SiteSpec:
             stands for several.
         rates: rate (fraction dropped); one per path.
         placement: placement, as `dropout_sites` returns it.
-        own_noise: whether a layer of the user's own draws the noise, and its rate cannot be set.
+        own_noise: whether a custom layer draws the noise, and its rate cannot be set.
     """
 
     paths: tuple[str, ...]

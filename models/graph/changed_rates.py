@@ -49,8 +49,8 @@ def with_rates(
 
     Raises:
         ValueError: a path is not that of a site, a rate is out of range, a rate cannot be set
-            without changing another one, the layer learns its rate, or it is a noise layer of the
-            user's own that does not read its rate in each call.
+            without changing another one, the layer learns its rate, or it is a custom noise layer
+            that does not read its rate in each call.
         TypeError: the model or one of its layers cannot be cloned.
 
     Warns:

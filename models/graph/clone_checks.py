@@ -144,7 +144,7 @@ def _plain_attributes(layer: keras.Layer) -> dict[str, Any]:
 def _changed_attributes(
     source: keras.Model, clone: keras.Model
 ) -> Iterator[tuple[keras.Layer, str]]:
-    """The layers of the user's own of which a clone has another attribute, and what it has."""
+    """The custom layers of which a clone has another attribute, and what it has."""
     for old, new in zip(_own_layers(source), _own_layers(clone), strict=True):
         kept = _plain_attributes(new)
         for name, value in _plain_attributes(old).items():

@@ -84,7 +84,7 @@ def outputs_at_inference(model: keras.Model, inputs: dict[str, Any], seed: int =
 
 
 def create_all_weights(model: keras.Model) -> None:
-    """Call a model of the user's own code on an example, if layers inside it are not built.
+    """Call a model with custom code on an example, if layers inside it are not built.
 
     A layer that has no `build`, or one that leaves out inner layers, creates their weights when it
     is called. Where no example suits the model, nothing changes.

@@ -181,7 +181,7 @@ def is_own_code(layer: keras.Layer) -> bool:
 
 
 def has_own_code(model: keras.Model) -> bool:
-    """Whether a model or a layer inside it is of a class of the user's own."""
+    """Whether a model or a layer inside it is of a custom class."""
     return any(map(is_own_code, [model, *flat_layers(model)]))
 
 

@@ -1,4 +1,4 @@
-"""Layers of the user's own that apply dropout or other noise, recognized by what they do."""
+"""Custom layers that apply dropout or other noise, recognized by what they do."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _CALLS = 8
 _TRIED_RATES = (0.25, 0.75)
 _EXAMPLES_TO_TELL, _MOST_CALLS = 2048, 64
 _NEAR = 0.1
-_TOLD_AS_TEXT = (int, float, str, tuple, list, type(None))
+_WRITTEN_AS_THEY_ARE = (int, float, str, tuple, list, type(None))
 
 
 def is_own_noise(layer: keras.Layer) -> bool:
-    """Whether a layer of the user's own changes its input at random, and in training alone.
+    """Whether a custom layer changes its input at random, and in training alone.
 
     The layer is called to find out, if its code draws random numbers. All random states are set
     back. Only built layers without layers inside them are called.
@@ -59,7 +59,7 @@ def is_own_noise(layer: keras.Layer) -> bool:
 
 
 def rate_attribute(layer: keras.Layer) -> str:
-    """Find the attribute that a noise layer of the user's own reads its rate from in each call.
+    """Find the attribute that a custom noise layer reads its rate from in each call.
 
     To find out, the layer is called at several rates, and everything is set back.
 
@@ -67,8 +67,8 @@ def rate_attribute(layer: keras.Layer) -> str:
         layer: any layer.
 
     Returns:
-        Its name; an empty text unless the layer is the identity at a rate of 0 and otherwise drops
-        that fraction of its inputs, or multiplies them by noise as strong as that of dropout.
+        Its name; an empty string unless the layer is the identity at a rate of 0 and otherwise
+        drops that fraction of its inputs, or multiplies them by noise as strong as that of dropout.
     """
     shape = _shape_if_may_draw(layer)
     if shape is None:
@@ -89,21 +89,21 @@ _FOUND: WeakKeyDictionary[type, dict[tuple[str, _Shape, str], bool]] = WeakKeyDi
 
 
 def rate_of_own_noise(layer: keras.Layer) -> tuple[str, float]:
-    """Find the rate of a noise layer of the user's own.
+    """Find the rate of a custom noise layer.
 
     Args:
         layer: the layer.
 
     Returns:
-        The attribute in which layers usually keep it, and its value. An empty text and NaN if there
-        is none with a value in [0, 1).
+        The attribute in which layers usually keep it, and its value. An empty string and NaN if
+        there is none with a value in [0, 1).
     """
     name = next((name for name in RATE_NAMES if _is_rate(layer, name)), "")
     return name, float(getattr(layer, name)) if name else math.nan
 
 
 def names_in_own_code(layer: keras.Layer) -> set[str]:
-    """The names of variables, attributes and modules in the methods of a layer of the user's own.
+    """The names of variables, attributes and modules in the methods of a custom layer.
 
     Methods that classes of Keras and of this package define are left out, and so is `__init__`.
     """
@@ -133,16 +133,16 @@ def _is_rate(layer: keras.Layer, name: str) -> bool:
 def _settings(layer: keras.Layer, rate: str) -> str:
     """The attributes of a layer that may matter, besides its rate, as text."""
     held = {name: value for name, value in vars(layer).items() if not name.startswith("_")}
-    told = {
-        name: value if isinstance(value, _TOLD_AS_TEXT) else type(value)
+    written = {
+        name: value if isinstance(value, _WRITTEN_AS_THEY_ARE) else type(value)
         for name, value in held.items()
         if name != rate
     }
-    return repr((sorted(told.items()), layer.dtype_policy.name))
+    return repr((sorted(written.items()), layer.dtype_policy.name))
 
 
 def _shape_if_may_draw(layer: keras.Layer) -> _Shape | None:
-    """The shape of the inputs of a layer of the user's own whose code draws random numbers."""
+    """The shape of the inputs of a custom layer whose code draws random numbers."""
     if not is_own_code(layer) or isinstance(layer, keras.Model) or direct_layers(layer):
         return None
     if not layer.built or not (seed_generators(layer) or _DRAWING & names_in_own_code(layer)):

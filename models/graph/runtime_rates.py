@@ -112,7 +112,7 @@ def plain_layer(layer: keras.Layer) -> keras.Layer:
 def why_rates_are_fixed(model: keras.Model) -> str | None:
     """Say why the dropout rates of a model cannot all become variables.
 
-    Rates that layers of the user's own read themselves stay numbers; see `why_rates_are_constants`.
+    Rates that custom layers read themselves stay numbers; see `why_rates_are_constants`.
 
     Args:
         model: a Keras model.

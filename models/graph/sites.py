@@ -74,10 +74,10 @@ class DropoutSite:
         owner: the layer of the model's graph that contains the site: the dropout layer itself, or
             the composite or recurrent layer around it.
         learned: whether the layer learns its rate, so that it cannot be set (`ConcreteDropout`).
-        own_noise: whether the layer is of the user's own and draws its masks or noise itself. The
-            rate is that of an attribute such as ``rate`` or ``drop_prob``, or NaN if there is none.
-        reads_rate: whether a layer of the user's own reads that attribute in each call, so that its
-            rate can be set.
+        own_noise: whether the layer is a custom one that draws its masks or noise itself. The rate
+            is that of an attribute such as ``rate`` or ``drop_prob``, or NaN if there is none.
+        is_settable: whether the rate can be set. Not where it is learned, nor in a custom layer
+            that draws its noise itself and does not read the rate in each call.
 
     Example:
         >>> from dropout_zoo.models import build_cnn, dropout_sites
@@ -94,12 +94,7 @@ class DropoutSite:
     owner: keras.Layer = field(repr=False)
     learned: bool = False
     own_noise: bool = False
-    reads_rate: bool = False
-
-    @property
-    def is_settable(self) -> bool:
-        """Whether the rate can be set."""
-        return not self.learned and (self.reads_rate or not self.own_noise)
+    is_settable: bool = True
 
 
 def dropout_sites(model: keras.Model) -> list[DropoutSite]:
@@ -154,7 +149,7 @@ def dropout_sites(model: keras.Model) -> list[DropoutSite]:
 
 
 def _find_sites(model: keras.Model, *, fixed_noise: bool = True) -> list[DropoutSite]:
-    """Find the sites, with or without noise layers of the user's own whose rate cannot be set."""
+    """Find the sites, with or without custom noise layers whose rate cannot be set."""
     graph = read_graph(model)
     placements = _Placements(graph) if graph else None
     sites: list[DropoutSite] = []
@@ -162,7 +157,7 @@ def _find_sites(model: keras.Model, *, fixed_noise: bool = True) -> list[Dropout
     for entry in graph.layers if graph else [GraphLayer(model, "", model)]:
         held = list(_with_inner_layers(entry))
         for index, (layer, names, in_recurrence) in enumerate(held):
-            for argument, rate, suffix, *own in _dropping(layer, fixed_noise):
+            for argument, rate, suffix, *kind in _dropping(layer, fixed_noise):
                 path = _unique("/".join([*names, *filter(None, [suffix])]), taken)
                 placement: Placement
                 if in_recurrence:
@@ -173,9 +168,8 @@ def _find_sites(model: keras.Model, *, fixed_noise: bool = True) -> list[Dropout
                     placement = placements.of(entry.layer)
                 else:
                     placement = _placement_in_order(index, [each.layer for each in held])
-                learned = isinstance(layer, ConcreteDropout)
                 sites.append(
-                    DropoutSite(path, rate, placement, layer, argument, entry.owner, learned, *own)
+                    DropoutSite(path, rate, placement, layer, argument, entry.owner, *kind)
                 )
     return sites
 
@@ -183,7 +177,7 @@ def _find_sites(model: keras.Model, *, fixed_noise: bool = True) -> list[Dropout
 def settable_sites(model: keras.Model) -> list[DropoutSite]:
     """Find the dropout sites whose rates can be set.
 
-    Those of layers that learn the rate, and of layers of the user's own that do not read it in each
+    Those of layers that learn the rate, and of custom noise layers that do not read it in each
     call, are left out.
 
     Args:
@@ -225,8 +219,9 @@ class _Dropping(NamedTuple):
     argument: str
     rate: float
     suffix: str
+    learned: bool = False
     own_noise: bool = False
-    reads_rate: bool = False
+    is_settable: bool = True
 
 
 def _dropping(layer: keras.Layer, fixed_noise: bool) -> Iterator[_Dropping]:
@@ -235,13 +230,15 @@ def _dropping(layer: keras.Layer, fixed_noise: bool) -> Iterator[_Dropping]:
     for argument in arguments:
         variable = rate_in_variables(layer, argument)
         rate = float(getattr(layer, argument)) if variable is None else variable.rate
-        yield _Dropping(argument, rate, "" if argument == "rate" else argument)
+        learned = isinstance(layer, ConcreteDropout)
+        suffix = "" if argument == "rate" else argument
+        yield _Dropping(argument, rate, suffix, learned=learned, is_settable=not learned)
     if arguments:
         return
     if name := rate_attribute(layer):
-        yield _Dropping(name, float(getattr(layer, name)), "", own_noise=True, reads_rate=True)
+        yield _Dropping(name, float(getattr(layer, name)), "", own_noise=True)
     elif fixed_noise and is_own_noise(layer):
-        yield _Dropping(*rate_of_own_noise(layer), "", own_noise=True)
+        yield _Dropping(*rate_of_own_noise(layer), "", own_noise=True, is_settable=False)
 
 
 def _dropping_arguments(layer: keras.Layer) -> list[str]:

@@ -196,8 +196,8 @@ CLAIMS = (
         criterion=Difference(
             "last_train_error", HIGHER, [versus(*_noise_pair("40% wrong labels"))], at_least=10.0
         ),
-        note="Changed after the run: the error had to be above 0 at first, which 3 of 1,000 "
-        "examples were enough for. 10 points are a quarter of the wrong labels.",
+        note="Changed after the run: at first the error only had to exceed 0, which 3 examples in "
+        "1,000 were enough for. 10 points are a quarter of the wrong labels.",
     ),
     Claim(
         name="wrong-labels-want-a-higher-rate",
@@ -217,8 +217,8 @@ CLAIMS = (
                 )
             ],
         ),
-        note="Changed after the run: the best rate of each seed was compared at first, which noise "
-        "alone can shift.",
+        note="Changed after the run: at first the best rates of each seed were compared, which "
+        "noise alone can shift.",
     ),
     Claim(
         name="imbalance-causes-overfitting",

@@ -160,7 +160,7 @@ CLAIMS = (
         source=f"{SRIVASTAVA}, Section 10: training takes 2 to 3 times longer",
         experiment=RATES,
         criterion=Difference("log2_best_epoch", HIGHER, [versus(HALF, NONE)]),
-        note="Changed after the run: the statement said twice as late, which was asked of the mean "
-        "alone.",
+        note="Changed after the run: the statement said 'twice as late', but only the mean had "
+        "been tested for that.",
     ),
 )

@@ -62,7 +62,6 @@ CLAIMS = (
         experiment=ONE_EPOCH,
         criterion=Difference("test_error", HIGHER, [versus("hidden 0.50", NONE)]),
         trained_to_the_end=False,
-        note="The claim is about a single epoch, so that it is not required that training has "
-        "ended.",
+        note="The claim is about a single epoch, so training need not have ended.",
     ),
 )

@@ -15,6 +15,11 @@ from dropout_zoo.training.data.dataset import Dataset
 CORRUPTIONS = ("gaussian noise", "missing pixels", "rotation")
 
 
+def corruption_name(kind: str) -> str:
+    """The name of a kind of corruption in sentences and plots."""
+    return kind.replace("gaussian", "Gaussian")
+
+
 def with_wrong_labels(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, np.ndarray]:
     """Replace some training labels with another class at random.
 

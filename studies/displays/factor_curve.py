@@ -11,6 +11,7 @@ from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from dropout_zoo.models.argument_validation import did_you_mean
 from dropout_zoo.models.wording import count_of
+from dropout_zoo.studies.data.corruption import corruption_name
 from dropout_zoo.studies.displays.base import CurveDisplay, CurveStyles
 from dropout_zoo.studies.displays.style import setting_style
 from dropout_zoo.studies.metric_names import accuracy_name, axis_label, drawn_values
@@ -128,7 +129,8 @@ def _series(scores: pd.DataFrame) -> pd.Series:
     """The line of each training run: models of different depth, and corruptions, are not joined."""
     if "corruption" in scores:
         name = scores["predictor" if "predictor" in scores else "dropout"]
-        return name if scores["corruption"].nunique() == 1 else name + ", " + scores["corruption"]
+        kinds = scores["corruption"].map(corruption_name)
+        return name if kinds.nunique() == 1 else name + ", " + kinds
     if "layers" not in scores or scores["layers"].nunique() == 1:
         return scores["dropout"]
     return scores["dropout"] + ", " + scores["layers"].map(partial(count_of, noun="hidden layer"))

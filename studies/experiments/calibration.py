@@ -35,7 +35,7 @@ class Calibration(StudyResult):
         [{'confidence': 0.9, 'accuracy': 0.5, 'examples': 2}]
     """
 
-    made_by = "calibration"
+    expected_kind = "calibration"
 
     @property
     def bins(self) -> pd.DataFrame:

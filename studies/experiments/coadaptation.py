@@ -35,7 +35,7 @@ from dropout_zoo.training.provenance import as_json, versions
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 MEASURES = {
-    "ablation": "loss added when a unit is ablated",
+    "ablation": "loss added by ablating a unit",
     "mean_activation": "mean activation",
     "active_share": "share of examples on which a unit is active",
     "correlation": "mean absolute correlation with other units",
@@ -251,15 +251,15 @@ def _conclude(units: pd.DataFrame, control_name: str) -> list[str]:
         for measure, what in MEASURES.items():
             change, before = found[measure], float(control[measure].mean())
             text = (
-                f"{name}: {what} {before + change.mean:.3g}, compared with {before:.3g} {without}"
+                f"{name}, {what}: {before + change.mean:.3g}, compared with {before:.3g} {without}"
             )
             if change.pairs > 1:
                 zero = "" if change.excludes_zero else ", includes 0"
-                text += f" (difference {change.low:.2g} to {change.high:.2g}{zero})"
+                text += f" (95% CI of the difference {change.low:.2g} to {change.high:.2g}{zero})"
             sentences.append(f"{text}.")
     pairs = units["seed"].nunique()
     sentences.append(
-        f"Values are means over units. Differences are paired over {pairs} seeds, with 95% "
+        f"Values are means over units. Differences are paired over {pairs} seeds, with "
         "confidence intervals by Student's t, adjusted by Holm's method for all measures of a "
         "setting together."
         if pairs > 1

@@ -47,7 +47,7 @@ class MonteCarloPrediction(StudyResult):
         (3, (5, 10), (5,))
     """
 
-    made_by = "monte_carlo"
+    expected_kind = "monte_carlo"
 
     @property
     def mean(self) -> np.ndarray:

@@ -12,7 +12,7 @@ import pandas as pd
 from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.studies.control_names import without_dropout
-from dropout_zoo.studies.data.corruption import check_levels, corrupt
+from dropout_zoo.studies.data.corruption import check_levels, corrupt, corruption_name
 from dropout_zoo.studies.defaults import NUM_SEEDS, PREDICTION_BATCH_SIZE, SITES
 from dropout_zoo.studies.experiments.calibration import calibration
 from dropout_zoo.studies.experiments.monte_carlo import monte_carlo, proper_scores, row_entropy
@@ -274,7 +274,8 @@ def _by_predictor(
     whole: TrainingStudyResult, measured: pd.DataFrame, control: str
 ) -> TrainingStudyResult:
     """One row per predictor, seed and corruption, in place of the learning curves."""
-    where = measured["corruption"] + " " + measured["severity"].map("{:g}".format)
+    kinds = measured["corruption"].map(corruption_name)
+    where = kinds + " " + measured["severity"].map("{:g}".format)
     table = measured.assign(
         setting=measured["predictor"] + ", " + where,
         run=range(len(measured)),

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dropout_zoo.models.factory import ModelLike
 from dropout_zoo.models.graph.model_graph import reads_indices
-from dropout_zoo.studies.data.corruption import check_levels, corrupt
+from dropout_zoo.studies.data.corruption import check_levels, corrupt, corruption_name
 from dropout_zoo.studies.defaults import NUM_SEEDS, SITES
 from dropout_zoo.studies.experiments.classification import predicted_classes, sentences_on
 from dropout_zoo.studies.plan import (
@@ -151,7 +151,8 @@ def _by_corruption(
         .astype({"best_epoch": int})
     )
     table = measured.merge(about, on=["dropout", "seed"], validate="many_to_one")
-    where = table["corruption"] + " " + table["severity"].map("{:g}".format)
+    kinds = table["corruption"].map(corruption_name)
+    where = kinds + " " + table["severity"].map("{:g}".format)
     table.insert(0, "run", range(len(table)))
     table.insert(1, "setting", table["dropout"] + ", " + where)
     compared = table["dropout"] != control

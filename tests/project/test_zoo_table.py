@@ -54,7 +54,7 @@ def test_every_number_follows_from_the_seeds_errors():
                 assert setting["difference"]["mean"] == pytest.approx(difference.mean())
 
 
-def test_every_registered_model_has_a_work_or_a_reason(programs):
+def test_every_registered_model_is_benchmarked_or_excused_with_a_reason(programs):
     jobs = programs["zoo_jobs"]
     planned = {job.model for job in jobs.JOBS}
     assert planned <= set(list_models())

@@ -195,12 +195,12 @@ def test_a_custom_schedule_is_accepted(few_digits, tmp_path):
 def test_the_journal_distinguishes_schedules(few_digits, tmp_path):
     schedules = [None, EarlyDropout(1), LinearRamp(1), CosineRamp(1)]
     members = [Member({}, 0, schedule=schedule) for schedule in schedules]
-    path, heard = tmp_path / "journal.jsonl", []
+    path, results = tmp_path / "journal.jsonl", []
     trainer = MemberTrainer(build_mlp(**MLP), few_digits, TrainSettings(epochs=2, batch_size=64))
     trained = JournaledTrainer(trainer, path).train(members[:3])
     assert len({result.score for result in trained}) == 3
-    again = JournaledTrainer(trainer, path).train(members, heard.append)
-    assert [result.member for result in heard] == members[3:]
+    again = JournaledTrainer(trainer, path).train(members, results.append)
+    assert [result.member for result in results] == members[3:]
     for one, other in zip(trained, again, strict=False):
         assert one.curves.equals(other.curves) and one.member is other.member
     assert "rate_factor" in again[1].curves and "rate_factor" not in again[0].curves

@@ -74,10 +74,10 @@ def weights(run: Path) -> list[Path]:
 
 
 def resume(few_digits, run):
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as issued:
         warnings.simplefilter("always")
         result = tune(model(), few_digits, **QUICK, directory=run, resume=True)
-    return result, [str(each.message) for each in told]
+    return result, [str(each.message) for each in issued]
 
 
 def test_damaged_weights_are_trained_again_with_one_line(few_digits, complete, interrupted):
@@ -91,8 +91,8 @@ def test_damaged_weights_are_trained_again_with_one_line(few_digits, complete, i
     assert {fault.partition(": ")[0] for fault in faults} == {
         f"state/weights-1/{file.name}" for file in files[:4]
     }
-    result, told = resume(few_digits, interrupted)
-    [line] = [each for each in told if "will be trained again" in each]
+    result, issued = resume(few_digits, interrupted)
+    [line] = [each for each in issued if "will be trained again" in each]
     assert line.startswith(
         f"4 finished training runs in {interrupted / 'state'} cannot be restored"
     )
@@ -113,8 +113,8 @@ def test_damaged_lines_of_the_journal_are_trained_again(few_digits, complete, in
     flip(journal, score + len(b'"score": '))
     flip(journal, content.index(b'"key"', score) + 1)
     assert len(verify_run(interrupted)) == 2
-    result, told = resume(few_digits, interrupted)
-    assert sum("2 finished training runs" in each for each in told) == 1
+    result, issued = resume(few_digits, interrupted)
+    assert sum("2 finished training runs" in each for each in issued) == 1
     pd.testing.assert_frame_equal(scores(result), scores(complete))
     assert not (interrupted / "state").exists()
 
@@ -164,8 +164,8 @@ def test_a_journal_without_the_lines_of_its_weights_is_named(
     else:
         journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:4]))
     assert verify_run(interrupted) == [f"state/journal.jsonl: {fault}"]
-    result, told = resume(few_digits, interrupted)
-    [line] = [each for each in told if "will be trained again" in each]
+    result, issued = resume(few_digits, interrupted)
+    [line] = [each for each in issued if "will be trained again" in each]
     assert line.endswith(f": journal.jsonl: {fault}")
     assert line.startswith(f"{fault.split()[1]} finished training runs in")
     pd.testing.assert_frame_equal(scores(result), scores(complete))
@@ -276,12 +276,12 @@ def test_damage_that_was_repaired_is_not_told_again(few_digits, interrupted, mon
     journal = interrupted / "state" / "journal.jsonl"
     journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-6]))
     monkeypatch.setattr(search_run, "_write", lambda result, folder: None)
-    _, told = resume(few_digits, interrupted)
-    assert any("will be trained again" in each for each in told)
+    _, issued = resume(few_digits, interrupted)
+    assert any("will be trained again" in each for each in issued)
     assert (interrupted / "state" / "journal.jsonl").is_file()
     assert verify_run(interrupted) == []
-    _, told = resume(few_digits, interrupted)
-    assert not any("will be trained again" in each for each in told)
+    _, issued = resume(few_digits, interrupted)
+    assert not any("will be trained again" in each for each in issued)
 
 
 @pytest.mark.parametrize(
@@ -410,7 +410,7 @@ def test_nothing_is_removed_through_links(few_digits, interrupted, tmp_path, lin
 
 @pytest.mark.slow
 @pytest.mark.posix
-def test_files_have_the_permissions_that_the_umask_leaves(few_digits, tmp_path):
+def test_files_have_the_permissions_that_the_umask_allows(few_digits, tmp_path):
     before = os.umask(0o077)
     try:
         tune(model(), few_digits, **QUICK, directory=tmp_path / "run")

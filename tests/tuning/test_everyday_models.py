@@ -30,13 +30,13 @@ def test_everyday_models_are_tuned_changed_and_saved(make, tmp_path):
     if isinstance(model, keras.Model):
         changed = with_rates(model, 0.3)
         assert {site.rate for site in dropout_sites(changed)} == {0.3}
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as issued:
         warnings.simplefilter("always")
         result = tune(
             model, x, y, rates=[0.2, 0.3, 0.4], max_trials=3, oracle="random", num_seeds=2,
             epochs=2, progress=False,
         )  # fmt: skip
-    words = " ".join(str(each.message) for each in told)
+    words = " ".join(str(each.message) for each in issued)
     assert "Model.fit trains" not in words
     fixed = make in (subclassed, own_loss) and set(result.best_rates.values()) != {0.5}
     assert ("which its code fixes and its file does not keep" in words) == fixed

@@ -105,7 +105,7 @@ def test_sites_share_a_rate_if_the_grid_would_be_too_large():
         "input_dropout": ("input_dropout",),
         "hidden_1_dropout": ("hidden_1_dropout", "hidden_2_dropout", "hidden_3_dropout"),
     }
-    assert (space.size, space.untied_size) == (16, 4**4)
+    assert (space.size, space.size_without_sharing) == (16, 4**4)
     assert "there would be 256 settings" in space.note
     assert space.site_rates({"input_dropout": 0.2, "hidden_1_dropout": 0.4}) == {
         "input_dropout": 0.2, "hidden_1_dropout": 0.4, "hidden_2_dropout": 0.4,
@@ -155,8 +155,8 @@ def test_a_model_without_dropout_has_nothing_to_search():
         search_space(last)
     with pytest.raises(
         ValueError,
-        match=r"whose placement is input or output, received these sites alone: hidden_1_dropout "
-        r"\(hidden\); to search",
+        match=r"whose placement is input or output, received a model whose only sites are "
+        r"hidden_1_dropout \(hidden\); to search",
     ):
         search_space(build_cnn(), placements=["output", "input"])
 

@@ -77,7 +77,7 @@ class Dataset:
         encoder: what encodes the raw columns of a table as the inputs; None if the inputs are the
             raw columns themselves, or not those of a table.
         target_shape: shape in which one label or target was given: ``()``, ``(1,)`` or, one-hot,
-            ``(num_classes,)``. A loss or training code of the model's own receives it so.
+            ``(num_classes,)``. A custom loss or training code receives it so.
         stream: source that members train on batch by batch, because it is not read into memory;
             `train` then holds its first examples, on which training metrics are measured with
             dropout off. None if `train` holds all training examples.

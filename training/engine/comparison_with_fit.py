@@ -1,4 +1,4 @@
-"""Whether an engine trains a model with training code of its own as `Model.fit` does: by trying."""
+"""Whether an engine trains a model with custom training code as `Model.fit` does: by trying."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class ReferenceRun:
 
 
 def reference_run(plan: Plan, folder: Path) -> ReferenceRun:
-    """Train a member with `Model.fit` for two epochs of a whole and a smaller batch.
+    """Train a member with `Model.fit` for two epochs, each of one full and one smaller batch.
 
     Args:
         plan: model, data and settings.
         folder: where weights are saved.
 
     Returns:
-        What became of it.
+        The outcome.
 
     Raises:
         ValueError: the training fails.
@@ -91,7 +91,7 @@ def check_engine(reference: ReferenceRun, start: Callable[[Plan, EngineOptions],
     Raises:
         ValueError: it does not.
     """
-    with warnings.catch_warnings():  # the engine gives them again when it is started in earnest
+    with warnings.catch_warnings():  # the engine gives them again when it is started for training
         warnings.simplefilter("ignore")
         engine = start(reference.plan, EngineOptions(update="keras", workers=1))
     # One member before it, in the same loop: whatever it leaves behind must not matter.

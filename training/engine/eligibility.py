@@ -63,7 +63,7 @@ def own_training_code(model: keras.Model) -> str | None:
 
 def _overridden(model: keras.Model, names: Sequence[str]) -> str | None:
     name = overridden_method(model, names)
-    return None if name is None else f"{type(model).__name__} has {name} of its own"
+    return None if name is None else f"{type(model).__name__} has a custom {name}"
 
 
 def _reason_in_training(model: keras.Model) -> str | None:

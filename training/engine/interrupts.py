@@ -80,8 +80,8 @@ def interruptible() -> Iterator[None]:
         if ignored.exc_type is not KeyboardInterrupt:  # `check_interrupt` raises that
             report_before(ignored)
 
-    heard = [each for each in (signal.SIGINT, signal.SIGTERM) if not _is_ignored(each)]
-    before = {number: signal.signal(number, handle) for number in heard}
+    handled = [each for each in (signal.SIGINT, signal.SIGTERM) if not _is_ignored(each)]
+    before = {number: signal.signal(number, handle) for number in handled}
     report_before, sys.unraisablehook = sys.unraisablehook, report
     try:
         yield

@@ -33,7 +33,7 @@ def start_engine(plan: Plan, options: EngineOptions) -> Engine:
         one names options that the engine does not read.
 
     Raises:
-        ValueError: the model has training code of its own, which fails.
+        ValueError: the model has custom training code, which fails.
     """
     reason = why_only_model_fit(plan.model)
     if plan.stream is not None:

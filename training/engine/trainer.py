@@ -103,7 +103,7 @@ class MemberTrainer:
         self._callbacks = CallbackSource(settings.callbacks)
         self._fixed = why_rates_are_fixed(self.plan.model)
         self._engine: Engine | None = None
-        self._told: set[str] = set()  # why `Model.fit` trained members in its place
+        self._reported: set[str] = set()  # why `Model.fit` trained members in its place
 
     def train(
         self, members: Iterable[Member | None], on_result: OnResult | None = None
@@ -142,8 +142,8 @@ class MemberTrainer:
                 if job is None or reason is None:
                     yield job
                     continue
-                if reason not in self._told:
-                    self._told.add(reason)
+                if reason not in self._reported:
+                    self._reported.add(reason)
                     message = f"Model.fit trains members one after another, because {reason}"
                     warn_once(message, stacklevel=5)
                 result = fit_member(self.plan, job.member, job.rates, job.number, job.callbacks)
@@ -174,7 +174,7 @@ class MemberTrainer:
         """Start the engine, which `train` does otherwise.
 
         Raises:
-            ValueError: the model has training code of its own, which fails.
+            ValueError: the model has custom training code, which fails.
         """
         self._start_engine()
 

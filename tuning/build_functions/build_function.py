@@ -45,13 +45,13 @@ def build_function(model: Tunable, data: Dataset) -> BuildFunction | None:
         The function; None for anything else.
 
     Raises:
-        ValueError: the function cannot be imported, or a hypermodel has a `fit` of its own.
+        ValueError: the function cannot be imported, or a hypermodel has a custom `fit`.
     """
     build: BuildFunction
     if isinstance(model, keras_tuner.HyperModel):
         if type(model).fit is not keras_tuner.HyperModel.fit:
             raise ValueError(
-                f"expected a HyperModel without a fit of its own, received {type(model).__name__}; "
+                f"expected a HyperModel without a custom fit, received {type(model).__name__}; "
                 "pass its build method, and the settings of training to tune"
             )
         build = model.build

@@ -1,4 +1,4 @@
-"""What the user's own code adds to a loss, as far as its numbers can be read."""
+"""What custom code adds to a loss, as far as its numbers can be read."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ _PLAIN = (bool, int, float, str)
 
 
 def own_losses(model: keras.Model) -> list[Any]:
-    """Return the numbers in the user's own code that adds to the loss of a model.
+    """Return the numbers in custom code that adds to the loss of a model.
 
     Args:
         model: a compiled model.
 
     Returns:
-        For each layer that calls `add_loss`, for a `compute_loss`, `train_step` or `test_step` of
-        the model's own, and for each loss function of the user's: the code, the values that it
+        For each layer that calls `add_loss`, for a custom `compute_loss`, `train_step` or
+        `test_step`, and for each custom loss function: the code, the values that it
         encloses, and the attributes that it reads. The values of two models differ if their losses
         may measure different things.
     """
     losses = [each for each in keras.tree.flatten(model.loss) if inspect.isfunction(each)]
-    told: list[Any] = [function_fingerprint(each) for each in losses]
+    found: list[Any] = [function_fingerprint(each) for each in losses]
     for layer in [model, *flat_layers(model)]:
         adding = _adding_methods(layer)
         if adding:
             read = {name for each in adding.values() for name in names_in_code(each.__code__)}
-            told.append(
+            found.append(
                 [
                     {name: function_fingerprint(each) for name, each in sorted(adding.items())},
                     dict(sorted(_numbers(layer, read))),
                 ]
             )
-    return told
+    return found
 
 
 def _adding_methods(layer: keras.Layer) -> dict[str, Callable[..., Any]]:
-    """The methods of the user's own in which a layer adds to the loss, and those that they call."""
+    """The custom methods in which a layer adds to the loss, and those that they call."""
     methods = {
         name: value
         for each in reversed(own_classes(layer))

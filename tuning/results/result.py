@@ -71,8 +71,8 @@ class TuningResult:
         control: name of the setting without dropout at the searched sites.
         fixed_rates: rates by path of the sites that have dropout and were not searched; NaN if not
             known.
-        unsettable: paths of those whose rates cannot be set: the layer learns its rate, or is
-            one of the user's own.
+        unsettable: paths of those whose rates cannot be set: the layer learns its rate, or
+            is a custom noise layer.
         objective: the metric by which settings were compared, and its direction.
         test: loss and metrics of the best model on the test set; empty without a test set.
         space: the search space, with the `best_hyperparameters` where there are any.

@@ -57,7 +57,7 @@ class JointTuner(InMemoryTuner):
             chosen = {name: values[name] for name in self._models.names if name in values}
             member = TrialSetting({}, chosen).member(self.seed, trial.trial_id)
             objective = Objective(self.oracle.objective.name, self.oracle.objective.direction)
-            self.results[trial.trial_id] = TrainedMember.without_model(member, reason, objective)
+            self.results[trial.trial_id] = TrainedMember.failed(member, reason, objective)
         super()._fail(trial, reason, failures)
 
 

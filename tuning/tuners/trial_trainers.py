@@ -89,8 +89,8 @@ class TrialTrainers:
             The trainer, or why only `Model.fit` can train the model.
 
         Raises:
-            ValueError: model, data and settings do not fit together, or the model has training
-                code of its own, which fails.
+            ValueError: model, data and settings do not fit together, or the model has custom
+                training code, which fails.
         """
         if not is_plain_model(model):
             return _only_model_fit(f"{type(model).__name__} is a subclassed model without a graph")

@@ -384,8 +384,8 @@ class DropoutTuner(BatchTuner):
 
     def _why_only_model_fit(self) -> str | None:
         if type(self.hypermodel).fit is not keras_tuner.HyperModel.fit:
-            return f"{type(self.hypermodel).__name__} has a fit of its own"
+            return f"{type(self.hypermodel).__name__} has a custom fit"
         for name in _HOOKS:
             if getattr(type(self), name) is not getattr(keras_tuner.Tuner, name):
-                return f"{type(self).__name__} has an {name} of its own"
+                return f"{type(self).__name__} has a custom {name}"
         return None

@@ -363,7 +363,7 @@ def test_a_rate_of_zero_keeps_the_layer_and_drops_nothing():
         ({"batch_norm": True}, r"batch_norm to be one of \(None, 'before_dropout'"),
     ],
 )
-def test_wrong_values_are_named(build, arguments, message):
+def test_invalid_arguments_are_reported_by_name(build, arguments, message):
     with pytest.raises(ValueError, match=message):
         build(**arguments)
 
@@ -380,7 +380,7 @@ def test_wrong_values_are_named(build, arguments, message):
         ({"input_shape": (28, 28, 1, 1)}, "expected input_shape"),
     ],
 )
-def test_wrong_values_of_the_cnn_are_named(arguments, message):
+def test_invalid_arguments_of_the_cnn_are_reported_by_name(arguments, message):
     with pytest.raises(ValueError, match=message):
         build_cnn(**arguments)
 

@@ -109,6 +109,6 @@ def test_a_model_with_the_recipe_is_saved_with_its_progress(few_digits, tmp_path
         ({"half_life": 0}, "expected half_life"),
     ],
 )
-def test_wrong_values_are_named(arguments, message):
+def test_invalid_arguments_are_reported_by_name(arguments, message):
     with pytest.raises(ValueError, match=message):
         srivastava_sgd(**arguments)

@@ -143,7 +143,7 @@ def test_a_searched_placement_that_exists_keeps_its_rates():
         ({"activation": "maxout", "num_pieces": 0}, "expected num_pieces to be a whole number"),
     ],
 )
-def test_wrong_values_are_named(arguments, message):
+def test_invalid_arguments_are_reported_by_name(arguments, message):
     with pytest.raises(ValueError, match=message):
         create_model("srivastava_1024x3", **arguments)
 
@@ -159,7 +159,7 @@ def test_wrong_values_are_named(arguments, message):
         ({"input_shape": (14, 14, 3)}, "expected images of at least 15 x 15 pixels"),
     ],
 )
-def test_wrong_values_of_convolutions_are_named(arguments, message):
+def test_invalid_arguments_of_convolutions_are_reported_by_name(arguments, message):
     with pytest.raises(ValueError, match=message):
         create_model("srivastava_cnn", **arguments)
 

@@ -132,6 +132,6 @@ def test_a_custom_builder_gets_the_examples_that_it_asks_for():
         ({"hidden_rates": 1.0}, "expected"),
     ],
 )
-def test_wrong_values_are_named(arguments, message):
+def test_invalid_arguments_are_reported_by_name(arguments, message):
     with pytest.raises(ValueError, match=message):
         build_tabular_mlp(**arguments)

@@ -218,7 +218,7 @@ def test_tokens_stay_whole_numbers_in_half_precision():
         (build_vit, {"stochastic_depth_rate": 1}, "stochastic_depth_rate to be in"),
     ],
 )
-def test_wrong_values_are_named(build, arguments, message):
+def test_invalid_arguments_are_reported_by_name(build, arguments, message):
     with pytest.raises(ValueError, match=message):
         build(**arguments)
 

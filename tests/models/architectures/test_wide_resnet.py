@@ -146,6 +146,6 @@ def test_regression_and_a_regularizer_are_supported():
         ({"num_classes": 1}, "expected num_classes"),
     ],
 )
-def test_wrong_values_are_named(arguments, message):
+def test_invalid_arguments_are_reported_by_name(arguments, message):
     with pytest.raises(ValueError, match=message):
         build_wide_resnet(**arguments)

@@ -50,7 +50,7 @@ def test_the_layers_drop_learn_and_are_saved_on_other_backends(backend, tmp_path
         (lambda: ConcreteDropout(layers.Dense(2), weight_regularizer=-1.0), "to be at least 0"),
     ],
 )
-def test_wrong_values_are_named(make, message):
+def test_invalid_arguments_are_reported_by_name(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 

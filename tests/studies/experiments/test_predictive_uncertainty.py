@@ -44,7 +44,7 @@ def test_every_predictor_is_measured_at_every_level_on_the_same_seeds(study):
     assert set(study.data["seed"]) == {0, 1}
     gains = study.gains()
     assert set(gains["control"]) == {
-        f"no dropout, {where}" for where in ("rotation 0", "rotation 60", "gaussian noise 0.4")
+        f"no dropout, {where}" for where in ("rotation 0", "rotation 60", "Gaussian noise 0.4")
     }
     last = gains.set_index("setting").loc[f"{ENSEMBLE}, rotation 60"]
     means = study.means().set_index("setting")["mean"]

@@ -22,7 +22,7 @@ def test_robustness_measures_one_training_run_at_every_level(few_digits, model):
     noisy = scores[scores["severity"] == 0.8].set_index(["dropout", "seed"])["score"]
     assert (noisy < trained).all()
     assert set(result.gains()["setting"]) == {
-        "as given, gaussian noise 0", "as given, gaussian noise 0.8",
+        "as given, Gaussian noise 0", "as given, Gaussian noise 0.8",
         "as given, missing pixels 0.5",
     }  # fmt: skip
     axis = FactorCurveDisplay.from_result(result).plot().ax_

@@ -69,6 +69,6 @@ def test_the_text_can_be_loaded_by_name():
         ({"keyword_share": 1.1}, r"keyword_share to be a number in \[0, 1\]"),
     ],
 )
-def test_wrong_values_are_named(arguments, message):
+def test_invalid_arguments_are_reported_by_name(arguments, message):
     with pytest.raises(ValueError, match=message):
         make_topics(**arguments)

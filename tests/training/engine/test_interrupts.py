@@ -16,7 +16,7 @@ from dropout_zoo.training.engine.interrupts import (
 )
 from dropout_zoo.training.engine.keras_fit import fit_member
 
-pytestmark = pytest.mark.usefixtures("heard_interrupts")
+pytestmark = pytest.mark.usefixtures("interrupts_enabled")
 
 
 class Swallows:
@@ -60,8 +60,8 @@ def test_an_interrupt_that_a_library_wraps_is_an_interrupt():
 
 
 def test_other_exceptions_that_python_ignores_are_reported(monkeypatch):
-    told = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda ignored: told.append(ignored.exc_type))
+    reported = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda ignored: reported.append(ignored.exc_type))
     hook = sys.unraisablehook
 
     class Fails:
@@ -71,7 +71,7 @@ def test_other_exceptions_that_python_ignores_are_reported(monkeypatch):
     with interruptible():
         fails = Fails()
         del fails
-    assert told == [OSError]
+    assert reported == [OSError]
     assert sys.unraisablehook is hook
 
 

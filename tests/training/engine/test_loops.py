@@ -393,31 +393,31 @@ def test_early_stopping_keeps_the_best_weights(few_digits):
 
 
 def test_an_iterator_is_asked_when_a_loop_is_free_and_after_each_result(few_digits):
-    heard, asked_with = [], []
+    results, asked_with = [], []
 
     def members():
         for number in range(5):
-            asked_with.append(len(heard))
+            asked_with.append(len(results))
             yield Member([0.1 * number, 0.2], seed=0, epochs=1)
             if number == 2:  # what follows depends on all that came before
-                while len(heard) < 3:
+                while len(results) < 3:
                     yield None
 
     def on_result(trained):
         assert threading.current_thread() is threading.main_thread()
-        heard.append(trained)
+        results.append(trained)
 
     trainer = trainer_of(build_mlp(**MLP), few_digits, workers=2)
     trained = trainer.train(members(), on_result)
     assert [member.rates["hidden_1_dropout"] for member in trained] == [0.1 * n for n in range(5)]
-    assert sorted(map(id, heard)) == sorted(map(id, trained))
+    assert sorted(map(id, results)) == sorted(map(id, trained))
     assert asked_with[0] == asked_with[1] == 0 and asked_with[3] == 3
     with pytest.raises(RuntimeError, match="None while none is being trained"):
         trainer.train(iter([None]))
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("heard_interrupts")
+@pytest.mark.usefixtures("interrupts_enabled")
 def test_an_interrupt_ends_a_long_epoch_and_leaves_the_trainer_usable(few_digits):
     trainer = trainer_of(build_mlp(**MLP), few_digits, epochs=10**9)
     begun = threading.Event()
@@ -519,7 +519,7 @@ ONLY_MODEL_FIT = {
         layers.Flatten(),
         layers.Dense(CLASSES, "softmax"),
     ),
-    "OwnFit has fit of its own": with_a_fit_of_its_own,
+    "OwnFit has a custom fit": with_a_fit_of_its_own,
     "is a OwnDropout": lambda: compiled(
         layers.Flatten(), OwnDropout(0.2), layers.Dense(CLASSES, "softmax")
     ),
@@ -543,16 +543,16 @@ def test_models_that_can_be_lifted_give_no_reason_for_model_fit(name):
 
 
 @pytest.mark.parametrize(
-    "reason", ["has fit of its own", pytest.param("fixes its dropout", marks=pytest.mark.slow)]
+    "reason", ["has a custom fit", pytest.param("fixes its dropout", marks=pytest.mark.slow)]
 )
 def test_fit_trains_models_that_cannot_be_lifted_with_a_warning(reason, few_digits):
     (model,) = (build() for key, build in ONLY_MODEL_FIT.items() if reason in key)
-    with pytest.warns(UserWarning, match=rf"Model\.fit trains the members.*{reason}") as told:
+    with pytest.warns(UserWarning, match=rf"Model\.fit trains the members.*{reason}") as issued:
         trained = train_members(
             model, [Member([0.2], 0, epochs=1), Member([0.3], 0, epochs=1)], few_digits, **SETTINGS
         )
     assert [member.status for member in trained] == ["completed"] * 2
-    assert len([warning for warning in told if "Model.fit" in str(warning.message)]) == 1
+    assert len([warning for warning in issued if "Model.fit" in str(warning.message)]) == 1
 
 
 def test_a_lifted_model_has_the_layers_and_predictions_of_the_plain_one():

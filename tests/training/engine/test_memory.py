@@ -32,7 +32,7 @@ def test_the_limit_of_a_container_counts(tmp_path):
     assert free_in_control_groups(root) == [(512 - 150) * MIB]
 
 
-def test_groups_above_count_too(tmp_path):
+def test_limits_of_parent_groups_apply_too(tmp_path):
     above = "sys/fs/cgroup/system.slice"
     root = file_system(
         tmp_path,
@@ -84,7 +84,7 @@ def test_without_limits_nothing_is_limited(tmp_path, content):
     assert free_in_control_groups(tmp_path / "other") == []
 
 
-def test_the_smaller_of_both_is_halved(monkeypatch):
+def test_the_budget_is_half_of_the_smallest_free_memory(monkeypatch):
     free = psutil.virtual_memory()._replace(available=1000 * MIB)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
     module = "dropout_zoo.training.engine.memory.free_in_control_groups"

@@ -35,9 +35,9 @@ def test_members_have_the_rates_that_own_code_reads_bit_for_bit(few_digits):
     in_engine = [Member({"drop": rate}, seed=3) for rate in (0.2, 0.5)]
     by_fit = [Member({"own": rate, "drop": 0.1}, seed=3) for rate in (0.0, 0.6)]
     trained = trainer.train(in_engine)
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning) as issued:
         trained += trainer.train(by_fit)
-    (only,) = [each for each in told if each.category is UserWarning]
+    (only,) = [each for each in issued if each.category is UserWarning]
     assert str(only.message) == (
         "Model.fit trains members one after another, because 'own' (OwnDropout) reads its rate in "
         "its own code, which is traced anew for each rate"

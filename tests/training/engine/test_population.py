@@ -57,13 +57,13 @@ digits = load_dataset("digits")
 (trained,) = train_members(build_mlp(), [Member({}, 0)], digits, epochs=2, batch_size=64)
 assert trained.score < 2.3 and len(dropout_sites(trained.model())) == 2
 few = Dataset.from_arrays(*((x[:20], y[:20]) for x, y in (digits.train, digits.test, digits.test)))
-with warnings.catch_warnings(record=True) as told:
+with warnings.catch_warnings(record=True) as issued:
     warnings.simplefilter("always")
     (trained,) = train_members(
         build_cnn(filters=(2, 2), units=(4,)), [Member({}, 0)], few, epochs=1, batch_size=10
     )
 assert trained.status == "completed", trained.reason
-assert any("convolutions" in str(warning.message) for warning in told)
+assert any("convolutions" in str(warning.message) for warning in issued)
 print("all is well")
 """
 
@@ -303,15 +303,15 @@ def check_company_and_number_of_slots_change_nothing(trainer, trainer_of_two):
         Member([rate, 0.2], seed, epochs=epochs)
         for rate, seed, epochs in ((0.0, 0, 2), (0.3, 1, 3), (0.6, 0, 1), (0.3, 0, 3), (0.1, 2, 2))
     ]
-    heard = []
+    results = []
     together = trainer.train(members)
-    in_two_slots = trainer_of_two.train(members, heard.append)
+    in_two_slots = trainer_of_two.train(members, results.append)
     for one, other, member in zip(together, in_two_slots, members, strict=True):
         assert one.member is other.member is member
         assert len(one.curves) == member.epochs and one.seconds > 0
         assert_close(one, other)
     # The third takes over from the first, and ends with the second.
-    assert [members.index(trained.member) for trained in heard] == [0, 2, 1, 4, 3]
+    assert [members.index(trained.member) for trained in results] == [0, 2, 1, 4, 3]
 
 
 def check_members_of_one_seed_share_an_order_and_no_masks_with_another(trainer):
@@ -413,26 +413,26 @@ def check_members_with_callbacks_are_left_to_fit(few_digits):
         return [keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)][: member.seed]
 
     trainer = trainer_of(build_mlp(**MLP), few_digits, callbacks=halving)
-    with pytest.warns(UserWarning, match="because the engine on JAX calls no callbacks") as told:
+    with pytest.warns(UserWarning, match="because the engine on JAX calls no callbacks") as issued:
         trained = trainer.train([Member([0.2, 0.2], seed) for seed in (0, 1, 2)])
-    assert len([each for each in told if "callbacks" in str(each.message)]) == 1
+    assert len([each for each in issued if "callbacks" in str(each.message)]) == 1
     assert "learning_rate" not in trained[0].curves
     for result in trained[1:]:
         assert list(result.curves["learning_rate"]) == pytest.approx([5e-4, 2.5e-4, 1.25e-4])
 
 
 def check_an_iterator_is_asked_between_epochs(trainer):
-    heard, asked_with = [], []
+    results, asked_with = [], []
 
     def members():
         for number in range(5):
-            asked_with.append(len(heard))
+            asked_with.append(len(results))
             yield Member([0.1 * number, 0.2], seed=0, epochs=1)
             if number == 2:  # what follows depends on all that came before
-                while len(heard) < 3:
+                while len(results) < 3:
                     yield None
 
-    trained = trainer.train(members(), heard.append)
+    trained = trainer.train(members(), results.append)
     assert [member.rates["hidden_1_dropout"] for member in trained] == [0.1 * n for n in range(5)]
     assert asked_with == [0, 0, 0, 3, 3]
     with pytest.raises(RuntimeError, match="None while none is being trained"):
@@ -453,11 +453,11 @@ def check_an_interrupt_leaves_the_trainer_usable(trainer):
 def check_an_interrupt_does_not_wait_for_the_end_of_an_epoch(few_digits, monkeypatch):
     from dropout_zoo.training.engine.jax import epochs as vectorized
 
-    heard = []
+    calls = []
 
     def interrupted():
-        heard.append(True)
-        if len(heard) == 4:
+        calls.append(True)
+        if len(calls) == 4:
             raise KeyboardInterrupt
 
     trainer = trainer_of(build_mlp(**MLP), few_digits, batch_size=5)
@@ -466,7 +466,7 @@ def check_an_interrupt_does_not_wait_for_the_end_of_an_epoch(few_digits, monkeyp
         patched.setattr(vectorized, "check_interrupt", interrupted)
         patched.setattr(vectorized, "_SECONDS_PER_CALL", 0.0)  # one step per call, of the thirty
         trainer.train([member] * 2)
-    assert len(heard) == 4
+    assert len(calls) == 4
     (again,), (whole,) = (
         each.train([member])
         for each in (trainer, trainer_of(build_mlp(**MLP), few_digits, batch_size=5))

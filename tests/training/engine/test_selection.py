@@ -67,10 +67,10 @@ def test_options_that_model_fit_does_not_read_are_reported_once(given, without_e
     model = build_mlp(units=(4,), hidden_rates=(0.5,))
     model.run_eagerly = True
     trainer = MemberTrainer(model, few_digits, TrainSettings(epochs=1), **given)
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning) as issued:
         assert trainer.max_parallel == 1
         assert trainer.max_parallel == 1
-    said = [str(each.message) for each in told]
+    said = [str(each.message) for each in issued]
     assert [text for text in said if "no effect" in text] == [
         f"{options} has no effect, because Model.fit trains the members one after another"
         for options in without_effect

@@ -49,11 +49,11 @@ def trainer(model, few_digits):
 
 def test_a_member_learns_and_is_recorded(model, few_digits):
     before = model.get_weights()
-    heard = []
+    results = []
     (trained,) = train_members(
-        model, [Member([0.2, 0.1], seed=3)], few_digits, **SETTINGS, on_result=heard.append
+        model, [Member([0.2, 0.1], seed=3)], few_digits, **SETTINGS, on_result=results.append
     )
-    assert heard == [trained]
+    assert results == [trained]
     assert trained.status == "completed"
     assert trained.rates == {"hidden_1_dropout": 0.2, "hidden_2_dropout": 0.1}
     assert list(trained.curves["epoch"]) == [1, 2, 3]

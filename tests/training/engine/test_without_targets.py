@@ -176,7 +176,7 @@ def test_what_needs_targets_is_named_before_any_training(case):
         ({"task": "classification"}, "expected y for the task 'classification', received x alone"),
     ],
 )
-def test_parts_agree_on_having_targets(arguments, words):
+def test_parts_must_all_have_targets_or_none(arguments, words):
     with pytest.raises(ValueError, match=words):
         as_dataset(X, **arguments)
 

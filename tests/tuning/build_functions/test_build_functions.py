@@ -364,7 +364,7 @@ def failing(hp):
         (own_compute_loss, {}, "own code adds, which the hyperparameter 'weight' changes; choose"),
         (named_like_a_site, {}, "received 'drop'; rename them"),
         (failing, {}, "expected failing.hp. to return a Keras model, received ValueError"),
-        (OwnFit(), {}, "without a fit of its own, received OwnFit"),
+        (OwnFit(), {}, "without a custom fit, received OwnFit"),
         (build, {"oracle": "grid"}, "expected oracle='random' or 'bayesian' with a build function"),
         (build, {"oracle": "hyperband"}, "expected oracle='random' or 'bayesian'"),
         (build, {"oracle": "delphi"}, "delphi"),
@@ -668,7 +668,7 @@ def test_the_same_warning_about_several_models_is_given_once():
 
     x = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
     settings = {"rates": 0.2, "max_trials": 2, "num_seeds": 1, "epochs": 1, "progress": False}
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning) as issued:
         tune(build, x, x[:, 0], **settings)
-    by_fit = [each for each in told if "Model.fit trains the members" in str(each.message)]
+    by_fit = [each for each in issued if "Model.fit trains the members" in str(each.message)]
     assert len(by_fit) == 1

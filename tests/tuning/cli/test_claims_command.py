@@ -113,7 +113,7 @@ def test_too_few_seeds_for_the_criterion_are_refused(name, given, least, dry_run
     assert not (tmp_path / "out").exists()
 
 
-def test_an_unknown_name_is_answered_with_a_near_one():
+def test_an_unknown_name_suggests_a_similar_one():
     found = run("narrow-the-gap")
     assert found.exit_code == 2
     assert "did you mean 'narrows-the-gap'?" in found.stderr

@@ -248,7 +248,7 @@ def test_a_resumed_sweep_that_cannot_begin_keeps_what_was_trained(here, monkeypa
 
 @pytest.mark.slow
 @pytest.mark.posix
-@pytest.mark.usefixtures("heard_interrupts")
+@pytest.mark.usefixtures("interrupts_enabled")
 def test_an_interrupted_sweep_is_resumed(here):
     arguments = [
         "rate", "mlp", "--data", "data.npz", "--rates", "0.2,0.4,0.6", "--epochs", "80",

@@ -511,7 +511,7 @@ def test_a_search_ended_by_its_budget_says_how_to_continue(here):
     ],
 )
 @pytest.mark.posix
-@pytest.mark.usefixtures("heard_interrupts")
+@pytest.mark.usefixtures("interrupts_enabled")
 def test_an_interrupt_ends_it_with_exit_status_130(here, number):
     process = subprocess.Popen(
         [sys.executable, "-m", "dropout_zoo.tuning", "tune", "--epochs", "500"],

@@ -349,7 +349,7 @@ def test_a_fit_of_a_hypermodel_is_called(tmp_path):
             return model.fit(*args, batch_size=batch_size, **kwargs)
 
     tuner = tuner_of(tmp_path, Fits())
-    with warned("because Fits has a fit of its own"):
+    with warned("because Fits has a custom fit"):
         tuner.search(X, Y, validation_data=(X, Y))
     assert set(scores(tuner, "batch")) == {8, 16}
 
@@ -455,7 +455,7 @@ def test_hooks_of_a_subclass_are_called(tmp_path):
             self.ended += 1
 
     tuner = tuner_of(tmp_path, lambda hp: net(hp.Choice("g", [0.1])), kind=Own)
-    with warned("Own has an on_epoch_end of its own"):
+    with warned("Own has a custom on_epoch_end"):
         tuner.search(DATA, epochs=3)
     assert tuner.ended == 3
 
