@@ -125,9 +125,14 @@ def test_a_study_takes_the_arguments_of_its_plan_and_an_execution(name):
     assert "execution: " in study.__doc__
 
 
-def test_a_plan_takes_no_execution(few_digits):
-    with pytest.raises(TypeError, match="received 'execution'; settings: epochs"):
-        plan_learning_curves("mlp", few_digits, execution=ALONE)
+@pytest.mark.parametrize("planning", [plan_learning_curves, plan_rate_sweep])
+def test_a_plan_takes_no_execution(few_digits, planning):
+    with pytest.raises(TypeError) as raised:
+        planning("mlp", few_digits, execution=ALONE)
+    assert str(raised.value) == (
+        f"expected an argument of {planning.__name__}() or a training setting, received "
+        "'execution'; pass it to the plan's run()"
+    )
 
 
 def test_each_model_of_a_sweep_has_its_own_speed(few_digits, monkeypatch):
