@@ -147,7 +147,7 @@ class MemberTrainer:
                 if reason not in self._told:
                     self._told.add(reason)
                     message = f"Model.fit trains members one after another, because {reason}"
-                    warn_once(message, stacklevel=5)
+                    warn_once(message)
                 result = fit_member(self.plan, job.member, job.rates, job.number, job.callbacks)
                 by_fit[job.number] = result
                 if on_result is not None:
