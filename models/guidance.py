@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-import warnings
 from collections.abc import Iterable, Sequence
 from numbers import Real
 from types import MappingProxyType
 from typing import NamedTuple
 
 from dropout_zoo.models.argument_validation import plain_values
+from dropout_zoo.models.caller_warnings import warn_caller
 
 SRIVASTAVA = "Srivastava et al. 2014, JMLR 15:1929-1958"
 
@@ -174,17 +173,7 @@ def warn_of_keep_probability(rate: float, name: str) -> None:
         UserWarning: the rate is above 0.5.
     """
     if rate > LIKELY_KEEP_PROBABILITY:
-        warnings.warn(
+        warn_caller(
             f"{name}={rate:g} drops {rate:.0%} of the units. In Keras the rate is the fraction "
-            f"dropped: to keep {rate:.0%}, write {1 - rate:.2g}.",
-            stacklevel=_levels_to_caller(),
+            f"dropped: to keep {rate:.0%}, write {1 - rate:.2g}."
         )
-
-
-def _levels_to_caller() -> int:
-    """The number of stack levels up to the caller of this package, for `warnings.warn`."""
-    # From Python 3.12 on, `skip_file_prefixes` does this.
-    frame, levels = inspect.currentframe(), 0
-    while frame and frame.f_globals.get("__name__", "").startswith("dropout_zoo."):
-        frame, levels = frame.f_back, levels + 1
-    return levels

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -33,7 +34,7 @@ Measure = Callable[["Setting", TrainedMember], Mapping[str, Any]]
 
 Result = TypeVar("Result", bound=StudyResult)
 
-STATE_FILES = ("runs-*.jsonl", "weights-*-#/*.npz")
+_STATE_FILES = ("runs-*.jsonl", "weights-*-#/*.npz")
 """Patterns of the paths of the files that a study needs until it is complete; see `RunState`."""
 
 _SETTINGS_SHOWN = 20
@@ -73,6 +74,8 @@ class Execution:
     def __post_init__(self) -> None:
         if self.directory is not None:
             object.__setattr__(self, "directory", Path(self.directory))
+        if self.workers is not None:
+            check_count(self.workers, "workers")
 
 
 @dataclass(frozen=True, eq=False)
@@ -363,15 +366,51 @@ class StudyPlan(Generic[Result]):
             )
         if execution.directory is None:
             return self.procedure(self, execution)
-        held = RunDirectory(
-            Path(execution.directory),
-            self.describe() | {"versions": versions()},
-            files=(),
-            state_files=STATE_FILES,
-            resume=True,
-        )
-        with held as directory:
+        with self.open_directory(Path(execution.directory), resume=True) as directory:
             return self.procedure(self, replace(execution, directory=directory.state))
+
+    @contextmanager
+    def open_directory(
+        self,
+        path: Path,
+        *,
+        files: Sequence[str] = (),
+        details: Mapping[str, Any] | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+    ) -> Iterator[RunDirectory]:
+        """Hold the directory of the study; one that fails before its first result leaves nothing.
+
+        Args:
+            path: the directory.
+            files: names of the files that are written into it.
+            details: what determines the files beyond the plan.
+            resume: as `RunDirectory` takes it.
+            overwrite: likewise.
+
+        Yields:
+            The directory.
+
+        Raises:
+            ValueError: as `check` and `RunDirectory` raise it.
+            TypeError: as `check` raises it.
+        """
+        self.check()  # before anything is written
+        with RunDirectory(
+            path,
+            self.describe() | {"versions": versions()} | dict(details or {}),
+            files=files,
+            state_files=_STATE_FILES,
+            resume=resume,
+            overwrite=overwrite,
+        ) as directory:
+            try:
+                yield directory
+            except Exception:
+                # Not by what this attempt has done: an earlier one may have finished runs.
+                if not (directory.complete or any(directory.state.glob("*.jsonl"))):
+                    directory.discard()
+                raise
 
 
 def as_classification(dataset: Data) -> Dataset:

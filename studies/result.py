@@ -317,7 +317,12 @@ def _read_parquet(path: str | Path) -> dict[str, Any]:
         table = pq.read_table(path)
         content = json.loads((table.schema.metadata or {}).get(_METADATA, "null"))
         data = table.to_pandas()
-    except (FileNotFoundError, PermissionError):
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"expected a file written by StudyResult.to_parquet, received {path}, which does not "
+            "exist"
+        ) from None
+    except PermissionError:
         raise
     except Exception as error:  # of damaged files, Arrow and pandas may raise anything
         raise ValueError(

@@ -55,8 +55,9 @@ class RunDirectory:
         overwrite: whether to remove the run in the directory. No other file is touched.
 
     Raises:
-        ValueError: the directory holds other files, is in use, was made with other settings, is
-            damaged and cannot be continued, cannot be created, or is inside that of another run.
+        ValueError: the run is to be both continued and removed, or the directory holds other files,
+            is in use, was made with other settings, is damaged and cannot be continued, cannot be
+            created, or is inside that of another run.
     """
 
     def __init__(
@@ -69,6 +70,10 @@ class RunDirectory:
         resume: bool = False,
         overwrite: bool = False,
     ) -> None:
+        if resume and overwrite:
+            raise ValueError(
+                "expected resume=True (--resume) or overwrite=True (--overwrite), received both"
+            )
         _check_name(path)
         _check_outside_runs(path)
         self.path = path
@@ -76,7 +81,7 @@ class RunDirectory:
         # As it will be read back: JSON knows no tuples.
         self._description = json.loads(json.dumps(description))
         self._state = RunState(path / STATE, state_files)
-        self._overwrite = overwrite and not resume
+        self._overwrite = overwrite
         self._damaged = False  # a file of a run that can still be continued
         found = _names_in(path)
         self._check_only_a_run(found, resume or overwrite)
@@ -85,8 +90,8 @@ class RunDirectory:
             different = list(differences(written, self._description))
             if resume and different:
                 raise ValueError(
-                    f"expected the settings of the run in {path}, received other settings:\n  "
-                    + "\n  ".join(different)
+                    f"expected the settings of the run in {path}, received other settings; choose "
+                    "another directory (--out):\n  " + "\n  ".join(different)
                 )
         ended = MANIFEST in found or (OUTCOME in found and STATE not in found)
         if ended and not self._overwrite:

@@ -164,7 +164,11 @@ def differences(there: Any, here: Any, path: str = "") -> Iterator[str]:
             inner = f"{path}.{key}" if path else key
             yield from differences(there.get(key), here.get(key), inner)
     elif there != here:
-        yield f"{path}: {json.dumps(there)} in that run, now {json.dumps(here)}"
+        yield f"{path}: {_shown(there)} in that run, now {_shown(here)}"
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None else json.dumps(value)
 
 
 def _read_json(path: Path, what: str) -> Any:

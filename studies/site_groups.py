@@ -52,12 +52,15 @@ def model_with_sites(model: ModelLike, dataset: Dataset, groups: Iterable[str]) 
     return build_with(model, dataset, {})
 
 
-def sites_of(model: keras.Model, group: str) -> list[str]:
+def sites_of(
+    model: keras.Model, group: str, allowed: str = "'all', a placement or a path"
+) -> list[str]:
     """Return the sites of a group.
 
     Args:
         model: the model.
         group: ``"all"``, a placement such as ``"hidden"``, or the path of a site.
+        allowed: what the argument may be, in the message.
 
     Returns:
         Their paths.
@@ -70,8 +73,8 @@ def sites_of(model: keras.Model, group: str) -> list[str]:
     if not found:
         there = ", ".join(f"{site.path} ({site.placement})" for site in sites) or "none"
         raise ValueError(
-            f"expected sites to be 'all', a placement or a path, received {group!r}; the dropout "
-            f"sites of {model.name!r}: {there}"
+            f"expected sites to be {allowed}, received {group!r}; the dropout sites of "
+            f"{model.name!r}: {there}"
         )
     return found
 

@@ -213,7 +213,6 @@ def _warn_of_fixed_weights(plan: Plan) -> None:
             f"expected initial weights that are drawn from the seed of a member, received {names}, "
             f"which {model.name!r} gives the same values every time; remove the seeds from the "
             "initializers in its code, if that is not intended",
-            stacklevel=4,
         )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+
+from dropout_zoo.models.caller_warnings import warn_caller
 
 _ISSUED: ContextVar[set[str] | None] = ContextVar("issued", default=None)
 
@@ -27,16 +28,15 @@ def each_warning_once() -> Iterator[None]:
         _ISSUED.reset(token)
 
 
-def warn_once(message: str, stacklevel: int) -> None:
+def warn_once(message: str) -> None:
     """Warn, unless the run has given the same warning before.
 
     Args:
         message: the message.
-        stacklevel: as in `warnings.warn`.
     """
     issued = _ISSUED.get()
     if issued is not None:
         if message in issued:
             return
         issued.add(message)
-    warnings.warn(message, stacklevel=stacklevel + 1)
+    warn_caller(message)

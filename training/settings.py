@@ -131,9 +131,14 @@ class TrainSettings:
             if name not in names:
                 known, of = names, "a training setting"
                 if function is not None:
-                    known = [*names, *inspect.signature(function).parameters]
+                    own = inspect.signature(function).parameters
+                    if name in own:  # a study takes `execution`, and its plan does not
+                        raise TypeError(
+                            f"expected an argument of plan_{function.__name__}() or a training "
+                            f"setting, received {name!r}; pass it to the plan's run()"
+                        )
+                    known = [*names, *own]
                     of = f"an argument of {function.__name__}() or a training setting"
-                known = [each for each in known if each != name]  # `execution` is not of a plan
                 hint = did_you_mean(name, known) or f"; settings: {', '.join(names)}"
                 raise TypeError(f"expected {of}, received {name!r}{hint}")
         return cls(**options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from math import isnan
@@ -10,6 +9,7 @@ from typing import Any
 
 import keras
 
+from dropout_zoo.models.caller_warnings import warn_caller
 from dropout_zoo.models.graph.cloning import (
     ConfigPath,
     clone_model,
@@ -163,10 +163,9 @@ def _rates_by_path(
             if not site.is_settable and site.rate != rate
         ]
         if kept:
-            warnings.warn(
+            warn_caller(
                 f"not every rate can be set to {rate:g}: the model keeps that of "
                 f"{'; and that of '.join(kept)}",
-                stacklevel=3,
             )
         return {path: rate for path, site in sites.items() if site.is_settable}
     by_path = {

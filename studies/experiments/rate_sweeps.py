@@ -235,7 +235,8 @@ def rate_grid() -> None:
 
 
 def _setting(series: str, group: str, rate: float, setup: TrainingSetup, control: str) -> Setting:
-    rates = rates_at(setup.model, sites_of(setup.model, group), rate)
+    paths = sites_of(setup.model, group, f"'all', {EACH!r}, a placement or a path")
+    rates = rates_at(setup.model, paths, rate)
     name = f"{series} {rate_text(rate)}"
     return Setting(name, _factors(series, rate, setup), rates, setup, control)
 

@@ -134,3 +134,12 @@ def test_every_public_function_and_class_has_an_example():
         and not examples_of(name)
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_public_name_is_in_the_docstring_of_its_package(package):
+    module = importlib.import_module(f"dropout_zoo.{package}")
+    text = module.__doc__
+    plans = [name for name in module.__all__ if name.startswith("plan_")]
+    assert not plans or "``plan_...``" in text
+    assert [name for name in module.__all__ if name not in plans and f"`{name}`" not in text] == []

@@ -125,9 +125,14 @@ def test_a_study_takes_the_arguments_of_its_plan_and_an_execution(name):
     assert "execution: " in study.__doc__
 
 
-def test_a_plan_takes_no_execution(few_digits):
-    with pytest.raises(TypeError, match="received 'execution'; settings: epochs"):
-        plan_learning_curves("mlp", few_digits, execution=ALONE)
+@pytest.mark.parametrize("planning", [plan_learning_curves, plan_rate_sweep])
+def test_a_plan_takes_no_execution(few_digits, planning):
+    with pytest.raises(TypeError) as raised:
+        planning("mlp", few_digits, execution=ALONE)
+    assert str(raised.value) == (
+        f"expected an argument of {planning.__name__}() or a training setting, received "
+        "'execution'; pass it to the plan's run()"
+    )
 
 
 def test_each_model_of_a_sweep_has_its_own_speed(few_digits, monkeypatch):
@@ -194,6 +199,46 @@ def test_a_directory_of_other_files_is_refused(plan, tmp_path):
     with pytest.raises(ValueError, match=r"expected a new or empty directory.*notes\.txt"):
         plan.run(Execution(directory=tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def callbacks_that_fail(member):
+    raise KeyError("callbacks of the user")
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_study_that_fails_before_its_first_result_leaves_nothing_behind(plan, tmp_path, there):
+    folder = tmp_path / "study"
+    if there:
+        folder.mkdir()
+    failing = replace(plan, training=replace(plan.training, callbacks=callbacks_that_fail))
+    with pytest.raises(KeyError, match="callbacks of the user"):
+        failing.run(replace(ALONE, directory=folder))
+    assert folder.exists() == there
+    assert [*tmp_path.rglob("*")] == ([folder] if there else [])
+
+
+def test_a_study_that_does_not_fit_writes_nothing(plan, tmp_path):
+    unknown = replace(plan, training=replace(plan.training, objective="val_recall:max"))
+    with pytest.raises(ValueError, match="val_recall"):
+        unknown.run(replace(ALONE, directory=tmp_path / "study"))
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_study_that_fails_after_a_result_continues(plan, tmp_path):
+    def fail(trained):
+        raise KeyError("display of the user")
+
+    execution, restored = replace(ALONE, directory=tmp_path / "study"), []
+    with pytest.raises(KeyError, match="display of the user"):
+        plan.run(replace(execution, on_result=fail))
+    plan.run(replace(execution, on_restored=restored.append))
+    assert restored
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1.5])
+def test_the_number_of_workers_is_checked_before_anything_is_run(workers):
+    with pytest.raises(ValueError, match="expected workers to be a whole number"):
+        Execution(workers=workers)
 
 
 def test_anything_but_an_execution_is_refused(plan):

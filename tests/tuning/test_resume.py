@@ -186,7 +186,7 @@ def test_a_directory_without_a_complete_run_has_no_result(tmp_path):
         ({"epochs": 2}, "settings.epochs: 1 in that run, now 2"),
         ({"seed": 3}, "settings.seed: 0 in that run, now 3"),
         ({"rates": [0.3]}, "settings.rates"),
-        ({"callbacks": lambda member: []}, "settings.callbacks: null in that run"),
+        ({"callbacks": lambda member: []}, "settings.callbacks: none in that run"),
     ],
 )
 def test_other_settings_are_listed_and_refused(few_digits, run, changed, named):
@@ -194,7 +194,15 @@ def test_other_settings_are_listed_and_refused(few_digits, run, changed, named):
     with pytest.raises(ValueError, match="received other settings") as refused:
         tune(model(), few_digits, **QUICK | changed, directory=run, resume=True)
     assert named in str(refused.value)
+    assert "choose another directory (--out)" in str(refused.value)
     assert (run / "search.json").read_bytes() == before
+
+
+def test_a_run_is_either_continued_or_removed(few_digits, run):
+    before = sorted(run.rglob("*"))
+    with pytest.raises(ValueError, match=r"expected resume=True .* or overwrite=True .*both"):
+        tune(model(), few_digits, **QUICK, directory=run, resume=True, overwrite=True)
+    assert sorted(run.rglob("*")) == before
 
 
 def test_other_models_data_and_versions_are_refused(digits, few_digits, run):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from dropout_zoo.models.caller_warnings import warn_caller
 from dropout_zoo.training.data.array_checks import DataError, RawExamples
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.loaders import load_dataset
@@ -294,7 +294,7 @@ def _streamed(
         batch_size=first.batch_size,
     )
     if not stream.repeats:
-        warnings.warn(f"{_TRAIN}: {stream.kind}: {stream.unpaired}", stacklevel=3)
+        warn_caller(f"{_TRAIN}: {stream.kind}: {stream.unpaired}")
     return replace(data, stream=stream)
 
 

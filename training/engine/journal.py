@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import keras
 
+from dropout_zoo.models.caller_warnings import warn_caller
 from dropout_zoo.models.wording import count_of
 from dropout_zoo.training.engine.base import PlannedTrainer
 from dropout_zoo.training.journal_records import append_record, read_records, rewrite_records
@@ -164,10 +164,9 @@ def _whole_records(path: Path) -> dict[str, dict[str, Any]]:
     if journal.faults:
         shown = "; ".join(journal.faults[:_FAULTS_SHOWN])
         more = len(journal.faults) - _FAULTS_SHOWN
-        warnings.warn(
+        warn_caller(
             f"{count_of(journal.num_lost, 'finished training run')} in {path.parent} cannot be "
             f"restored and will be trained again: {shown}{f' and {more} more' * (more > 0)}",
-            stacklevel=2,
         )
     # Once another follows it, a cut line would count as damaged, and so would weights without one.
     if journal.faults or journal.is_cut or journal.unlisted:

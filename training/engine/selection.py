@@ -50,7 +50,7 @@ def start_engine(plan: Plan, options: EngineOptions) -> Engine:
                 if keras.backend.backend() == "jax":
                     _warn_of(options.without_effect({"workers"}), "JAX holds all data in memory")
                 return engine
-    warn_once(f"Model.fit trains the members, one after another, because {reason}", stacklevel=4)
+    warn_once(f"Model.fit trains the members, one after another, because {reason}")
     _warn_of(options.without_effect(()), "Model.fit trains the members one after another")
     return FitEngine(plan)
 
@@ -71,4 +71,4 @@ def _fast_engine(plan: Plan, options: EngineOptions, reference: ReferenceRun | N
 def _warn_of(options: Sequence[str], reason: str) -> None:
     if options:
         named = ", ".join(options)
-        warn_once(f"{named} has no effect, because {reason}", stacklevel=5)
+        warn_once(f"{named} has no effect, because {reason}")

@@ -12,6 +12,7 @@ import keras
 
 from dropout_zoo.models.factory import ModelLike, resolve_model
 from dropout_zoo.models.graph.runtime_rates import why_rates_are_fixed
+from dropout_zoo.models.wording import object_of
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.durable_files import make_folder
@@ -124,7 +125,8 @@ class MemberTrainer:
                 cannot be changed during training; it continues an earlier run and has callbacks; it
                 shares a callback, or the file of one, with another; or the training code of the
                 model fails.
-            TypeError: `callbacks` made something else than a list of callbacks.
+            TypeError: a member is not a `Member`, or `callbacks` made something else than a list
+                of callbacks.
             RuntimeError: `members` yields None although no member is being trained.
         """
         jobs: Iterator[Job | None] = (
@@ -145,7 +147,7 @@ class MemberTrainer:
                 if reason not in self._reported:
                     self._reported.add(reason)
                     message = f"Model.fit trains members one after another, because {reason}"
-                    warn_once(message, stacklevel=5)
+                    warn_once(message)
                 result = fit_member(self.plan, job.member, job.rates, job.number, job.callbacks)
                 by_fit[job.number] = result
                 if on_result is not None:
@@ -186,6 +188,8 @@ class MemberTrainer:
         return self._engine
 
     def _job(self, member: Member) -> Job:
+        if not isinstance(member, Member):
+            raise TypeError(f"expected members to be Member objects, received {object_of(member)}")
         if member.schedule is not None and self._fixed is not None:
             raise ValueError(
                 "expected members without a schedule, received one with "

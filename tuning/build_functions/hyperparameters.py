@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import keras
 import keras_tuner
 from keras_tuner.engine.hyperparameters import Choice, Fixed, HyperParameter
 
+from dropout_zoo.models.caller_warnings import warn_caller
 from dropout_zoo.models.graph.equality import ModelReading, read_model
 from dropout_zoo.models.graph.fingerprint import model_fingerprint
 from dropout_zoo.models.graph.model_graph import flat_layers
@@ -114,12 +114,11 @@ def explore(build: Build, objective: Objective) -> Explored:
         _compare_beside(contexts, each, models, found)
     models.check_same_again()
     if models.changes_earlier:
-        warnings.warn(
+        warn_caller(
             "the build function changes what the code of models that it built before refers to, "
             "such as a global variable or an attribute of a class: all are trained with the "
             "value that was set last, whatever their hyperparameters; give such a value to the "
             "layer as an argument",
-            stacklevel=2,
         )
     return found.result(models.seen)
 

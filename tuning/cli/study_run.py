@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dropout_zoo.studies.plan import STATE_FILES, Execution, StudyPlan
+from dropout_zoo.studies.plan import Execution, StudyPlan
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.run_directory import RunDirectory
 from dropout_zoo.studies.run_record import read_outcome
 from dropout_zoo.training.journal_records import recorded_seconds
 from dropout_zoo.training.objective import parse_objective
-from dropout_zoo.training.provenance import versions
 from dropout_zoo.training.repeated_warnings import each_warning_once
 from dropout_zoo.tuning.records.progress import Progress
 
@@ -49,15 +48,8 @@ def run_study(
     Returns:
         The outcome as plain data; that of the directory if the run in it is complete.
     """
-    plan.check()  # before anything is written
-    description = plan.describe() | {"versions": versions()} | dict(details or {})
-    with RunDirectory(
-        path,
-        description,
-        files=files,
-        state_files=STATE_FILES,
-        resume=resume,
-        overwrite=overwrite,
+    with plan.open_directory(
+        path, files=files, details=details, resume=resume, overwrite=overwrite
     ) as directory:
         if directory.complete:
             return read_outcome(path)
@@ -70,13 +62,7 @@ def run_study(
                 on_result=progress.result,
                 on_restored=progress.restored,
             )
-            try:
-                result = plan.procedure(plan, execution)
-            except Exception:
-                # Not by what this attempt has done: an earlier one may have finished runs.
-                if not any(directory.state.glob("*.jsonl")):
-                    directory.discard()
-                raise
+            result = plan.procedure(plan, execution)
         seconds = earlier + time.perf_counter() - started
         outcome = write(result, directory, progress.done, seconds)
         directory.write_outcome(outcome)

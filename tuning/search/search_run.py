@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-import warnings
 from pathlib import Path
 
 import keras
 import pandas as pd
 from matplotlib import pyplot as plt
 
+from dropout_zoo.models.caller_warnings import warn_caller
 from dropout_zoo.models.graph.changed_rates import rates_fixed_in_code
 from dropout_zoo.models.graph.cloning import is_built_again
 from dropout_zoo.models.graph.sites import settable_sites
@@ -325,19 +325,17 @@ class _Run:
 def _warn_of_rates_in_code(model: keras.Model) -> None:
     rates = {site.path: site.rate for site in settable_sites(model)}
     if is_built_again(model):
-        warnings.warn(
+        warn_caller(
             f"Keras cannot create the best model from a configuration, so that its weights alone "
             f"are saved, in {run_files.BEST_WEIGHTS}; to use them later, set the rates "
             f"({describe_rates(rates)}) in the code, build the model and call load_weights",
-            stacklevel=2,
         )
         return
     fixed = {path: rates[path] for path in rates_fixed_in_code(model)}
     if fixed:
-        warnings.warn(
+        warn_caller(
             f"the best model has the rates {describe_rates(fixed)}, which its code fixes and its "
             "file does not keep; set them in the code",
-            stacklevel=2,
         )
 
 

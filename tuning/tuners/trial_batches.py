@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.errors import FailedTrialError, FatalError, FatalTypeError
 from keras_tuner.oracles import GridSearchOracle, HyperbandOracle, RandomSearchOracle
 
+from dropout_zoo.models.caller_warnings import warn_caller
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.models.keras_internals import fresh_names
 from dropout_zoo.training.engine.base import OnResult, Trainer
@@ -114,7 +114,7 @@ class BatchTuner(ModelFitTuner):
             reason = next((assigned.reason for assigned, _ in planned if assigned.reason), None)
             if reason is not None:
                 assert by_model_fit is not None  # a given trainer trains everything
-                warn(f"Model.fit trains trial {trial.trial_id}, because {reason}")
+                warn_caller(f"Model.fit trains trial {trial.trial_id}, because {reason}")
                 by_model_fit(trial)
                 self._end(trial, failures)
                 continue
@@ -274,9 +274,3 @@ class BatchTuner(ModelFitTuner):
         several = execution is not None and self.executions_per_trial > 1
         name = f"execution_{execution}.npz" if several else "checkpoint.npz"
         return Path(self.get_trial_dir(trial_id)) / name
-
-
-def warn(message: str) -> None:
-    """Warn the caller of `DropoutTuner.search`."""
-    # In `search`, which is decorated, of its caller.
-    warnings.warn(message, stacklevel=4)

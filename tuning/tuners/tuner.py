@@ -17,6 +17,7 @@ from keras_tuner.oracles import (
 )
 
 from dropout_zoo.models.argument_validation import check_count
+from dropout_zoo.models.caller_warnings import warn_caller
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.adapters import Arrays, Data, as_dataset
 from dropout_zoo.training.data.dataset import Dataset
@@ -38,7 +39,7 @@ from dropout_zoo.tuning.tuners.fit_arguments import (
     needs_validation,
     why_arguments_need_model_fit,
 )
-from dropout_zoo.tuning.tuners.trial_batches import BatchTuner, warn
+from dropout_zoo.tuning.tuners.trial_batches import BatchTuner
 from dropout_zoo.tuning.tuners.trial_trainers import (
     GivenTrainer,
     Trainers,
@@ -235,12 +236,12 @@ class DropoutTuner(BatchTuner):
             )
         fault = training_objective_fault(self.oracle.objective)
         if fault and type(self.hypermodel).fit is keras_tuner.HyperModel.fit:
-            warn(fault)
+            warn_caller(fault)
         reason = self._why_only_model_fit() or why_arguments_need_model_fit(
             x, arguments, self.oracle.objective
         )
         if reason:
-            warn(f"Model.fit trains the trials, one after another, because {reason}")
+            warn_caller(f"Model.fit trains the trials, one after another, because {reason}")
             self._search_by_model_fit(positional, arguments)
             return
         if fit_args:

@@ -104,6 +104,16 @@ def test_parquet_files_are_complete_and_readable_by_others(sweep, tmp_path):
         StudyResult.from_parquet(tmp_path / "bare.parquet")
 
 
+def test_a_file_that_does_not_exist_is_reported_with_what_was_expected(tmp_path):
+    missing = tmp_path / "none.parquet"
+    with pytest.raises(FileNotFoundError) as raised:
+        StudyResult.from_parquet(missing)
+    assert str(raised.value) == (
+        f"expected a file written by StudyResult.to_parquet, received {missing}, which does not "
+        "exist"
+    )
+
+
 @pytest.mark.slow
 def test_a_result_records_its_origin_and_is_reproducible(sweep, model, few_digits):
     assert sweep.settings["seeds"] == [0, 1, 2]
@@ -231,7 +241,10 @@ def test_finished_runs_are_not_repeated(sweep, model, few_digits, tmp_path):
     ("wrong", "words"),
     [
         ({"rates": (0.5, 1.0)}, r"expected rates\[1\] to be in \[0, 1\)"),
-        ({"sites": "kitchen"}, "expected sites to be 'all', a placement or a path"),
+        (
+            {"sites": "kitchen"},
+            "expected sites to be 'all', 'each', a placement or a path",
+        ),
         ({"width": "wide"}, "expected width to be one of"),
         ({"width": "expected", "sites": "input"}, "expected sites to be 'hidden' or 'all' when"),
         ({"num_seeds": 0}, "seeds to be a whole number of at least 1"),

@@ -337,6 +337,15 @@ def test_rates_that_do_not_fit_are_refused(model, few_digits, rates, message):
         train_members(model, [Member(rates, seed=1)], few_digits, **SETTINGS)
 
 
+def test_anything_but_a_member_is_refused(model, few_digits):
+    for members in ([3], iter([3])):
+        with pytest.raises(TypeError) as raised:
+            train_members(model, members, few_digits, **SETTINGS)
+        assert str(raised.value) == (
+            "expected members to be Member objects, received an object of type int"
+        )
+
+
 def test_a_model_that_does_not_fit_the_data_is_refused_before_training(few_digits):
     with pytest.raises(ValueError, match="fails on the first example"):
         train_members(

@@ -171,7 +171,7 @@ def test_dry_run_writes_nothing(here):
         (["rate", "--rates", "half"], "'--rates': expected numbers separated by commas"),
         (["rate", "--rates", "1.5"], r"expected rates[0] to be in [0, 1)"),
         (["methods", "--rates", "0.5"], "No such option"),
-        (["rate", "--sites", "kitchen"], "expected sites to be 'all', a placement or a path"),
+        (["rate", "--sites", "kitchen"], "expected sites to be 'all', 'each', a placement"),
         (["rate", "--num-seeds", "0"], "seeds to be a whole number of at least 1"),
         (["rate", "--objective", "val_happiness"], "whose direction is known"),
         (["rate", "--data", "missing.npz"], "missing.npz: expected"),

@@ -68,7 +68,7 @@ class LoopEngine:
     def __init__(self, plan: Plan, options: EngineOptions) -> None:
         self.max_parallel = options.workers or usable_cores()
         if not prepare_threads(self.max_parallel):
-            warn_once(_SLOW_THREADS, stacklevel=6)
+            warn_once(_SLOW_THREADS)
         self._plan, self._fuse = plan, options.update == "auto"
         self._budget = memory_budget_or_default(options.memory_budget)
         self._data = load_data(plan.examples, self._budget, self.max_parallel)
