@@ -40,12 +40,13 @@ def listed(items: Sequence[str], word: str = "and") -> str:
     return f"{', '.join(first)} {word} {last}" if first else last
 
 
-def first_few(items: Sequence[str], most: int) -> str:
+def first_few(items: Sequence[str], most: int, separator: str = ", ") -> str:
     """List the first items of a sequence, and say how many more there are.
 
     Args:
         items: the items.
         most: how many are listed.
+        separator: what separates them.
 
     Returns:
         Text such as ``"a, b and 3 more"``.
@@ -55,7 +56,7 @@ def first_few(items: Sequence[str], most: int) -> str:
         ('a, b and 1 more', 'a, b')
     """
     more = f" and {len(items) - most} more" if len(items) > most else ""
-    return ", ".join(items[:most]) + more
+    return separator.join(items[:most]) + more
 
 
 def object_of(value: object) -> str:

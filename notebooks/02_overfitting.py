@@ -98,8 +98,10 @@ plt.show()
 
 
 # %%
-def change(row):
+def change(row, ended):
     """Describe how far dropout lowers a quantity, from a row of gains or a paired difference."""
+    if not ended:
+        return "not compared with dropout, because training had not ended"
     lower, low, high = row
     if lower < 0:  # the interval is that of the number shown
         low, high = -high, -low
@@ -121,16 +123,19 @@ lines = []
 for title, gaps in zip(titles, (size_gaps, capacity_gaps, long_gaps), strict=False):
     alone = gaps.means().query("dropout == 'no dropout'").set_index("setting")["mean"]
     most, least = alone.idxmax(), alone.idxmin()
-    row = gaps.gains().set_index("control").loc[most, ["gain", "low", "high"]]
+    row = gaps.gains().set_index("control").loc[most]
+    found = change(row[["gain", "low", "high"]], row["ended"])
     text = f"the gap is {alone[most]:.1f} points ({most})"
     several = len(alone) > 1
     text += f", and {alone[least]:.1f} ({least})" if several else ""
-    lines.append(f"- **{title}**: {text}; {'the first' if several else 'it'} is {change(row)}.")
+    lines.append(f"- **{title}**: {text}; {'the first' if several else 'it'} is {found}.")
 share, found = max(memorized(noise).items())
 known = noise.means("memorized").set_index(["noise", "dropout"])["mean"]
+clean = noise.gains("clean_accuracy").set_index("noise")
 lines.append(
     f"- **Wrong labels**: with {share:.0%} wrong labels and no dropout, "
-    f"{100 * known[share, 'no dropout']:.1f}% of them are memorized; that is {change(found[:3])}."
+    f"{100 * known[share, 'no dropout']:.1f}% of them are memorized; that is "
+    f"{change(found[:3], clean.loc[share, 'ended'])}."
 )
 lines.append(
     f"- Intervals: Student's t over {num_seeds} paired seeds. The first three are corrected by "
@@ -208,6 +213,7 @@ sentence = claim_sentence(
     (f"the interval is above 0 with {' and '.join(clear)}" if clear else "no interval is above 0")
     + "; mean gains "
     + ", ".join(f"{100 * gain:+.2f} points ({size})" for size, gain in small["gain"].items()),
+    not_ended=small.loc[~small["ended"], "setting"],
 )
 display(Markdown(sentence))
 by_seed = 100 * sizes.pairs("val_accuracy").merge(
@@ -223,6 +229,7 @@ sentence = claim_sentence(
         f"{each.mean:.2f} points ({each.low:.2f} to {each.high:.2f}) above that with {end:,}"
         for end, each in below.items()
     ),
+    not_ended=gains.loc[~gains["ended"], "setting"],
 )
 display(Markdown(sentence))
 
@@ -251,6 +258,7 @@ sentence = claim_sentence(
     f"the validation error is {alone[largest].mean():.2f}% with {largest:,} parameters and "
     f"{alone[smallest].mean():.2f}% with {smallest:,}, {more.mean:+.2f} points ({more.low:+.2f} "
     f"to {more.high:+.2f} on {more.pairs} paired seeds)",
+    not_ended=[name for name in capacity.not_ended() if name.endswith("no dropout")],
 )
 display(Markdown(sentence))
 
@@ -298,17 +306,18 @@ show(noise)
 
 # %%
 rows = memorized(noise)
+noisy = clean[clean.index > 0]
 sentence = claim_sentence(
     "dropout hinders memorization of wrong labels",
     all(row.low > 0 for row in rows.values()) or (None if rows[share].mean > 0 else False),
     "; ".join(
-        f"with {share:.0%} wrong labels, the memorized share is {change(row[:3])}"
+        f"with {share:.0%} wrong labels, the memorized share is "
+        f"{change(row[:3], clean.loc[share, 'ended'])}"
         for share, row in rows.items()
     ),
+    not_ended=noisy.loc[~noisy["ended"], "setting"],
 )
 display(Markdown(sentence))
-clean = noise.gains("clean_accuracy").set_index("noise")
-noisy = clean[clean.index > 0]
 sentence = claim_sentence(
     "with wrong labels, dropout keeps accuracy higher",
     bool((noisy["low"] > 0).all()) or (None if (noisy["gain"] > 0).all() else False),
@@ -317,5 +326,6 @@ sentence = claim_sentence(
         f"({100 * row['low']:+.1f} to {100 * row['high']:+.1f})"
         for share, row in clean.iterrows()
     ),
+    not_ended=noisy.loc[~noisy["ended"], "setting"],
 )
 display(Markdown(sentence))

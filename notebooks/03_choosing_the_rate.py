@@ -230,7 +230,8 @@ show_conclusions(grid)
 # ## Guidance and measurement compared
 #
 # For each site: the rates that the guidance recommends, and the rates that do not reliably differ
-# from the best one in this measurement, paired by seed and corrected by Holm's method.
+# from the best one in this measurement, paired by seed and corrected by Holm's method, or that were
+# not trained to the end.
 
 
 # %%
@@ -239,11 +240,22 @@ def by_seed(result, series, metric):
     return scores[scores["series"] == series].pivot(index="seed", columns="rate", values=metric)
 
 
+def not_ended(result, series, rates):
+    """Return the settings at some rates that were not trained to the end, by rate."""
+    means = result.means()
+    compared = means[(means["series"] == series) & means["rate"].isin(rates)]
+    cut_off = compared[compared["setting"].isin(result.not_ended())]
+    return dict(zip(cut_off["rate"], cut_off["setting"], strict=True))
+
+
 def near_best(result, series):
     losses = by_seed(result, series, "val_loss")
     best = losses.mean().idxmin()
     above = holm_differences({r: losses[r] for r in losses if r != best}, losses[best])
-    return best, sorted([best, *(r for r, each in above.items() if not each.excludes_zero)])
+    cut_off = not_ended(result, series, losses)
+    open_rates = losses if best in cut_off else cut_off  # these may come out better
+    alike = [rate for rate, each in above.items() if not each.excludes_zero]
+    return best, sorted({best, *alike, *open_rates})
 
 
 swept = [(sweep, "hidden", "hidden"), (sites, "input_dropout", "input")]
@@ -257,7 +269,7 @@ for result, series, placement in swept:
             "swept": "both hidden sites" if series == "hidden" else f"{series} alone",
             "guidance": str(guidance),
             "best": best,
-            "no reliable difference from it": ", ".join(f"{rate:.1f}" for rate in near),
+            "may be as good": ", ".join(f"{rate:.1f}" for rate in near),
             "includes a recommended rate": any(map(guidance.includes, near)),
         }
     )
@@ -289,6 +301,7 @@ sentence = claim_sentence(
         f"{each.mean:.3f} at rate {rate:.1f} ({each.low:.3f} to {each.high:.3f})"
         for rate, each in above.items()
     ),
+    not_ended=not_ended(sweep, "hidden", [lowest, *ends]).values(),
 )
 display(Markdown(sentence))
 
@@ -306,6 +319,7 @@ sentence = claim_sentence(
     f"the lowest mean in that range is {flat[best].mean():.2f}% at rate {best:.1f}, the highest "
     f"{flat.mean().max():.2f}% at rate {flat.mean().idxmax():.1f}; reliably above the lowest: "
     + (", ".join(f"rate {rate:.1f}" for rate in worse) or "none"),
+    not_ended=not_ended(sweep, "hidden", flat).values(),
 )
 display(Markdown(sentence))
 
@@ -324,6 +338,7 @@ sentence = claim_sentence(
     + ", ".join(f"{error:.2f}% ({rate:.1f})" for rate, error in training.mean().items())
     + "; no reliable rise (paired by seed, Holm's method) from rate "
     + (", ".join(level) or "any to the next"),
+    not_ended=not_ended(sweep, "hidden", training).values(),
 )
 display(Markdown(sentence))
 
@@ -337,5 +352,10 @@ sentence = claim_sentence(
     f"{fixed[highest].mean():.2f}%, {saved.mean:.2f} points less ({saved.low:.2f} to "
     f"{saved.high:.2f} on {saved.pairs} paired seeds, 95% CI); at fixed expected width it is "
     f"lowest at rate {expected.mean().idxmin():.1f} (in the paper about 0.4)",
+    not_ended=[
+        name
+        for each in ("fixed", "expected")
+        for name in not_ended(widths, f"hidden, {each} width", [highest]).values()
+    ],
 )
 display(Markdown(sentence))

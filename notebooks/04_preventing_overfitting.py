@@ -150,8 +150,11 @@ table.assign(**{"rank there": ranks.iloc[:, 0], "rank here": ranks.iloc[:, 1]}).
 
 
 # %%
-def compare(claims, by_seed):
-    """Test claims that one method beats another by errors paired by seed, all together."""
+def compare(claims, result):
+    """Test claims that one setting beats another by errors paired by seed, all together."""
+    by_seed = 100 * (
+        1 - result.scores().pivot(index="seed", columns="setting", values="val_accuracy")
+    )
     gains = {
         claim: by_seed[worse] - by_seed[better]
         for claim, better, worse in claims
@@ -167,6 +170,7 @@ def compare(claims, by_seed):
                 f"{better} {by_seed[better].mean():.2f}%, {worse} {by_seed[worse].mean():.2f}%, "
                 f"a difference of {more.mean:+.2f} points ({more.low:+.2f} to {more.high:+.2f}, "
                 f"{more.pairs} paired seeds)",
+                not_ended=[name for name in (better, worse) if name in result.not_ended()],
             )
             display(Markdown(sentence))
     count = f"{len(corrected)} claims together (Holm)" if len(corrected) > 1 else "this claim"
@@ -204,7 +208,7 @@ compare(
         ("more data beats dropout", "more data", "dropout"),
         ("flipping digits does harm", "no method", "flips"),
     ],
-    by_seed,
+    race,
 )
 
 # %% [markdown]
@@ -253,7 +257,5 @@ plt.show()
 show(placements)
 
 # %%
-scores = placements.scores()
-by_seed = 100 * (1 - scores.pivot(index="seed", columns="setting", values="val_accuracy"))
 claim = "dropout in all layers beats dropout in the dense layers alone"
-compare([(claim, "all", "dense only")], by_seed)
+compare([(claim, "all", "dense only")], placements)

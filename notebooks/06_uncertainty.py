@@ -206,6 +206,11 @@ for claim, less in holm_differences(lower, [0.0] * num_seeds).items():
         less.low > 0 if less.excludes_zero else None,
         f"{one.mean():.3g} compared with {other.mean():.3g}, {word} by {abs(less.mean):.2g} "
         f"({ends[0]:.2g} to {ends[1]:.2g} on {less.pairs} paired seeds, Holm's method)",
+        not_ended=[
+            predictor
+            for predictor in (average, claims[claim][0])
+            if f"{predictor}, rotation 0" in study.not_ended()
+        ],
     )
     display(Markdown(sentence))
 
@@ -334,6 +339,7 @@ plt.show()
 means = (
     units.data.groupby(["seed", "dropout"])[["mean_activation", "active_share"]].mean().unstack()
 )
+ended = units.data.groupby("dropout")["ended"].mean()  # share of the training runs
 for measure, claim in [
     ("mean_activation", "dropout lowers the mean hidden activation"),
     ("active_share", "with dropout, units are active on fewer examples"),
@@ -346,5 +352,6 @@ for measure, claim in [
         less.low > 0 if less.excludes_zero else None,
         f"from {table['no dropout'].mean():.3f} to {table[with_dropout].mean():.3f}, lower by "
         f"{less.mean:.3f} ({less.low:.3f} to {less.high:.3f} on {less.pairs} paired seeds, 95%)",
+        not_ended=ended.index[ended < 0.75],
     )
     display(Markdown(sentence))

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL, holm_differences, t_half_width
+from dropout_zoo.studies.training_ends import shares_not_ended
 from dropout_zoo.training.objective import Objective, parse_objective
 from dropout_zoo.training.provenance import as_json
 
@@ -123,8 +124,9 @@ class TrainingStudyResult(StudyResult):
 
     Its `data` has one row per epoch of each run: ``run`` (its number), ``setting``, the
     factors, the rate at each site as ``rate/<path>``, ``seed``, ``status``, ``reason``,
-    ``best_epoch``, ``seconds``, what was measured after training, and the learning curves as
-    `train_members` describes them. A run that finished no epoch has one row, of epoch 0.
+    ``best_epoch``, ``seconds``, ``ended`` (whether it was long enough to tell its best epoch), what
+    was measured after training, and the learning curves as `train_members` describes them. A run
+    that finished no epoch has one row, of epoch 0.
 
     Attributes:
         objective: metric and direction by which training runs are judged.
@@ -163,7 +165,7 @@ class TrainingStudyResult(StudyResult):
         last = data.groupby("run")["epoch"].transform("max")
         wanted = data["best_epoch"].where(data["best_epoch"] > 0, last)
         table = data[data["epoch"] == wanted].reset_index(drop=True)
-        given = {"run", "setting", "seed", "status", "reason", "seconds", "epoch"}
+        given = {"run", "setting", "seed", "status", "reason", "seconds", "ended", "epoch"}
         measured = [
             name
             for name in table.columns
@@ -235,11 +237,12 @@ class TrainingStudyResult(StudyResult):
         Returns:
             One row per setting: ``setting``, ``control``, the factors, and the gain with its
             interval (``gain``, ``low``, ``high``, ``level``, ``p_value``, ``pairs``), positive
-            where the setting is better. Settings that failed on a seed, or whose control did, are
-            left out.
+            where the setting is better; and ``ended``, False where `not_ended` names the setting or
+            its control, so that the gain may change with more epochs. Settings that failed on a
+            seed, or whose control did, are left out.
         """
         pairs = self.pairs(metric)
-        columns = ["setting", "control", *self.factors, *GAIN_COLUMNS]
+        columns = ["setting", "control", *self.factors, *GAIN_COLUMNS, "ended"]
         differences = {
             str(name): group.tolist()
             for name, group in pairs.groupby("setting", sort=False)["gain"]
@@ -248,9 +251,11 @@ class TrainingStudyResult(StudyResult):
             return pd.DataFrame(columns=columns)
         found = _holm_of_differences(differences, level)
         factors = self.data.groupby("setting", sort=False)[list(self.factors)].first()
+        not_ended = self.not_ended().keys()
         rows = [
-            [name, self.controls[name], *factors.loc[name], *difference]
+            [name, control, *factors.loc[name], *difference, not_ended.isdisjoint([name, control])]
             for name, difference in found.items()
+            for control in [self.controls[name]]
         ]
         return pd.DataFrame(rows, columns=columns)
 
@@ -283,6 +288,16 @@ class TrainingStudyResult(StudyResult):
         """Return the training runs that were not completed, with their reasons."""
         failed = self.data[self.data["status"] != "completed"]
         return failed.drop_duplicates("run")[["setting", "seed", "status", "reason"]]
+
+    def not_ended(self) -> dict[str, float]:
+        """Return the settings that were not trained to the end, so that nothing can be claimed.
+
+        Returns:
+            By name, the share of the runs that were stopped at the maximum number of epochs with
+            their best epoch in its last tenth, where it is more than a quarter. Runs that failed
+            are left out.
+        """
+        return shares_not_ended(self.data)
 
     def curves(self, setting: str) -> pd.DataFrame:
         """Return the learning curves of all seeds of one setting.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import filelock
 import pandas as pd
 
+from dropout_zoo.models.wording import first_few
 from dropout_zoo.studies.csv_tables import write_csv
 from dropout_zoo.studies.run_record import (
     ENDED_BY_BUDGET,
@@ -36,6 +37,12 @@ from dropout_zoo.training.durable_files import UNFINISHED, make_folder, replacin
 if TYPE_CHECKING:
     import keras
     from matplotlib.figure import Figure
+
+_SHOWN_DIFFERENCES = 4
+"""Number of settings that are named where a run is resumed with others."""
+
+_WRITTEN = ("arguments", "seeds", "settings", "training")
+"""Parts of a description that hold what the user wrote; a change there makes others elsewhere."""
 
 
 class RunDirectory:
@@ -87,11 +94,15 @@ class RunDirectory:
         self._check_only_a_run(found, resume or overwrite)
         if SETTINGS in found:
             written = read_settings(path / SETTINGS)
-            different = list(differences(written, self._description))
+            different = sorted(
+                differences(written, self._description),
+                key=lambda each: not each.startswith(_WRITTEN),
+            )
             if resume and different:
                 raise ValueError(
-                    f"expected the settings of the run in {path}, received other settings; choose "
-                    "another directory (--out):\n  " + "\n  ".join(different)
+                    f"expected the settings of the run in {path}, received other settings: "
+                    f"{first_few(different, _SHOWN_DIFFERENCES, '; ')}"
+                    "; choose another directory (--out)"
                 )
         ended = MANIFEST in found or (OUTCOME in found and STATE not in found)
         if ended and not self._overwrite:

@@ -13,6 +13,7 @@ import pandas as pd
 from dropout_zoo.studies.plan import Execution, Measure, StudyPlan, TrainingSetup
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.run_directory import unused_directory
+from dropout_zoo.studies.training_ends import has_ended
 from dropout_zoo.training.engine.base import Trainer
 from dropout_zoo.training.engine.journal import JournaledTrainer
 from dropout_zoo.training.journal_records import weights_folder
@@ -106,6 +107,7 @@ def train_settings(
             if setting.setup is setup
             for seed in setting.seeds or plan.seeds
         ]
+        max_epochs = setup.settings(plan.training).epochs
         members = plan.runs_on(setup)
         with tempfile.TemporaryDirectory(prefix="dropout-zoo-") as temporary:
             trainer = _trainer(plan, setup, execution, f"{phase}{number}", Path(temporary))
@@ -114,7 +116,9 @@ def train_settings(
             for place, setting, seed in wanted:
                 result = trained[setting.training_key(seed)]
                 measured = measure(setting, result) if measure and result.checkpoint else {}
-                rows[place, seed] = training_rows(setting.name, setting.factors, result, measured)
+                rows[place, seed] = training_rows(
+                    setting.name, setting.factors, result, max_epochs, measured
+                )
     return runs_table([rows[key] for key in sorted(rows)])
 
 
@@ -133,6 +137,7 @@ def training_rows(
     name: str,
     factors: Mapping[str, Any],
     trained: TrainedMember,
+    max_epochs: int,
     measured: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the rows of one training run in the table of a study.
@@ -141,6 +146,7 @@ def training_rows(
         name: name of its setting.
         factors: value of each varied factor.
         trained: the trained member.
+        max_epochs: the epoch after which it was stopped at the latest.
         measured: what else was measured, by name of the column.
 
     Returns:
@@ -155,6 +161,7 @@ def training_rows(
         "reason": trained.reason,
         "best_epoch": trained.best_epoch,
         "seconds": trained.seconds,
+        "ended": has_ended(trained.best_epoch, len(trained.curves), max_epochs),
         **(measured or {}),
     }
     epochs = trained.curves.to_dict("records") or [{"epoch": 0}]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 import pandas as pd
 
-from dropout_zoo.models.wording import count_of, rounded
+from dropout_zoo.models.wording import count_of, listed, rounded
 from dropout_zoo.studies.control_names import one_or_more
 from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL, PairedDifference, may_be_best
 from dropout_zoo.studies.result import GAIN_COLUMNS, TrainingStudyResult
@@ -39,6 +39,8 @@ def settings_that_may_be_best(
 ) -> list[str]:
     """Select, among some settings of a study, those that may be the best: see `may_be_best`.
 
+    Settings that were not trained to the end leave nothing out, and are not left out themselves.
+
     Args:
         result: the result.
         settings: their names.
@@ -49,20 +51,27 @@ def settings_that_may_be_best(
     """
     objective = objective or result.objective
     table = result.scores().pivot_table(index="seed", columns="setting", values=objective.name)
-    values = {name: table[name].tolist() for name in settings if name in table}
-    return may_be_best(values, objective.direction)
+    known = [name for name in settings if name in table]
+    not_ended = result.not_ended()
+    ended = {name: table[name].tolist() for name in known if name not in not_ended}
+    found = may_be_best(ended, objective.direction)
+    return [name for name in known if name in not_ended or name in found]
 
 
-def claim_sentence(claim: str, confirmed: bool | None, measured: str) -> str:
+def claim_sentence(
+    claim: str, confirmed: bool | None, measured: str, not_ended: Iterable[str] = ()
+) -> str:
     """Say whether a measurement confirms a claim, such as one from a paper.
 
     Args:
         claim: the claim, as the rest of a sentence.
         confirmed: whether it is confirmed; None if that is undecided.
         measured: the numbers that this rests on.
+        not_ended: which of the compared settings were not trained to the end, such as those of
+            `TrainingStudyResult.not_ended`. A claim on any such setting is undecided.
 
     Returns:
-        Two sentences, as Markdown.
+        Two sentences, or three, as Markdown.
 
     Example:
         >>> from dropout_zoo.studies import claim_sentence, paired_difference
@@ -71,12 +80,18 @@ def claim_sentence(claim: str, confirmed: bool | None, measured: str) -> str:
         >>> claim_sentence("dropout helps", confirmed, f"a gain of {gain.mean:.3f}")
         '**Confirmed**: dropout helps. Here: a gain of 0.023.'
     """
-    word = {True: "Confirmed", False: "Not confirmed", None: "Undecided"}[confirmed]
-    return f"**{word}**: {claim}. Here: {measured}."
+    names = [f'"{name}"' for name in not_ended]  # in quotes, because they may contain commas
+    word = {True: "Confirmed", False: "Not confirmed", None: "Undecided"}[
+        None if names else confirmed
+    ]
+    told = f" Not trained to the end: {listed(names)}." if names else ""
+    return f"**{word}**: {claim}. Here: {measured}.{told}"
 
 
 def best_sentence(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -> str:
     """Say which setting is best, and whether it is reliably better than its control.
+
+    Where a setting was not trained to the end, it is the best so far.
 
     Args:
         result: the result.
@@ -90,13 +105,15 @@ def best_sentence(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -> 
     mean = f"mean of {count_of(int(best['seeds']), unit)}"
     measured = f"{result.objective.name} {best['mean']:.4g}, {mean}"
     control = result.controls.get(name)
+    not_ended = bool(result.not_ended())
+    best_named = f"{'Best so far' if not_ended else 'Best'}: {name} ({measured})"
     if control is None:
-        if name in result.controls.values():
+        if name in result.controls.values() and not not_ended:
             return f"No setting has a better mean than {name} ({measured})."
-        return f"Best: {name} ({measured})."
+        return f"{best_named}."
     gains = result.gains(level=level).set_index("setting")
     gain = gains.loc[name] if name in gains.index else None
-    return f"Best: {name} ({measured}), {gain_clause(gain, control, unit, level)}."
+    return f"{best_named}, {gain_clause(gain, control, unit, level)}."
 
 
 def repeated_on(result: TrainingStudyResult) -> str:
@@ -114,7 +131,8 @@ def gain_clause(
 
     Args:
         gain: the difference, positive where the setting is better, as `paired_difference` or a row
-            of `TrainingStudyResult.gains` gives it; None where there was no comparison.
+            of `TrainingStudyResult.gains` gives it; None where there was no comparison. Nothing is
+            claimed of a row that says that training had not ended.
         control: name of the control.
         unit: what pairs them, as `repeated_on` says.
         level: confidence level before adjustment for several comparisons.
@@ -124,7 +142,12 @@ def gain_clause(
     """
     if gain is None:
         return f"not compared with {control}, because a training run failed"
-    found = gain if isinstance(gain, PairedDifference) else PairedDifference(*gain[GAIN_COLUMNS])
+    if isinstance(gain, PairedDifference):
+        found = gain
+    elif gain.get("ended", True):
+        found = PairedDifference(*gain[GAIN_COLUMNS])
+    else:
+        return f"not compared with {control}, because training had not ended"
     pairs = int(found.pairs)
     better = "better" if found.mean >= 0 else "worse"
     comparison = f"{_shown(abs(found.mean))} {better} than {control}"
@@ -189,13 +212,21 @@ def gain_counts(result: TrainingStudyResult, level: float = DEFAULT_LEVEL) -> st
     gains = result.gains(level=level)
     if gains.empty or gains["low"].isna().all():
         return ""
+    ended = gains["ended"].astype(bool)
+    if not ended.any():
+        return ""
     groups = {
-        "better": gains[gains["low"] > 0],
-        "worse": gains[gains["high"] < 0],
-        "not reliably different": gains[(gains["low"] <= 0) & (gains["high"] >= 0)],
+        "better": ended & (gains["low"] > 0),
+        "worse": ended & (gains["high"] < 0),
+        "not reliably different": ended & (gains["low"] <= 0) & (gains["high"] >= 0),
+        "not compared, because training had not ended": ~ended,
     }
     # Names of settings may contain commas.
-    parts = [f"are {what}: {'; '.join(g['setting'])}." for what, g in groups.items() if len(g)]
+    parts = [
+        f"are {what}: {'; '.join(gains.loc[rows, 'setting'])}."
+        for what, rows in groups.items()
+        if rows.any()
+    ]
     return f"Compared with {one_or_more(gains['control'])}, these settings " + " These ".join(parts)
 
 
@@ -235,14 +266,23 @@ def failure_sentences(failures: pd.DataFrame) -> list[str]:
 
 
 def not_ended_sentences(result: TrainingStudyResult) -> list[str]:
-    """Say which settings were not trained to the end, in one sentence; none if all were."""
+    """Say which settings were not trained to the end.
+
+    It comes before the sentences that compare, as in the answer of `tune`.
+
+    Args:
+        result: the result.
+
+    Returns:
+        The sentence; none if all were trained to the end.
+    """
     settings = result.settings
     lengths = dict.fromkeys(result.data["setting"], settings["training"]["epochs"])
-    return length_sentences(result.data, result.objective, lengths | settings.get("epochs", {}))
+    return length_sentences(result.data, lengths | settings.get("epochs", {}))
 
 
 def basis_sentences(result: TrainingStudyResult) -> list[str]:
-    """Say what a comparison rests on: the length of training, what failed, and the intervals.
+    """Say what a comparison rests on: what failed, and the intervals.
 
     Args:
         result: the result.
@@ -250,8 +290,4 @@ def basis_sentences(result: TrainingStudyResult) -> list[str]:
     Returns:
         The sentences that follow those that compare.
     """
-    return [
-        *not_ended_sentences(result),
-        *failure_sentences(result.failures()),
-        method_sentence(result),
-    ]
+    return [*failure_sentences(result.failures()), method_sentence(result)]

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence, Set
 import pandas as pd
 
 from dropout_zoo.models.wording import count_of, listed
-from dropout_zoo.training.objective import Objective
 
 LAST_TENTH = 0.9
 """A best epoch after this part of the epochs allowed might not have been the last improvement."""
@@ -44,30 +43,39 @@ def share_not_ended(runs: Sequence[tuple[int, int]], max_epochs: int) -> float:
     return sum(not has_ended(best, epochs, max_epochs) for best, epochs in runs) / len(runs)
 
 
-def length_sentences(
-    data: pd.DataFrame, objective: Objective, max_epochs: Mapping[str, int]
-) -> list[str]:
+def shares_not_ended(data: pd.DataFrame) -> dict[str, float]:
+    """Find the settings of a study that were not trained to the end.
+
+    Args:
+        data: one or more rows per run: ``run``, ``setting``, ``status`` and ``ended``, as
+            `TrainingStudyResult.data` has them.
+
+    Returns:
+        The share of their runs that were cut off, by name, where it is more than a quarter. Runs
+        that failed are left out.
+    """
+    if "ended" not in data:
+        return {}
+    runs = data[data["status"] == "completed"].drop_duplicates("run")
+    ended = runs["ended"].astype(float).groupby(runs["setting"], sort=False).mean()
+    return {str(name): 1 - e for name, e in ended.items() if 1 - e > TOLERATED_SHARE}
+
+
+def length_sentences(data: pd.DataFrame, max_epochs: Mapping[str, int]) -> list[str]:
     """Say which settings of a study were not trained to the end.
 
     Args:
-        data: learning curves, as `TrainingStudyResult.data` has them. Best epochs are those of the
-            objective, also where runs are scored at another epoch.
-        objective: what training runs are judged by.
+        data: as in `shares_not_ended`.
         max_epochs: largest number of epochs by name of the setting.
 
     Returns:
-        A sentence if more than a quarter of the runs of a setting were cut off, otherwise none.
-        Runs that failed are left out.
+        A sentence; none if all were trained to the end.
     """
-    completed = data[data["status"] == "completed"].sort_values("epoch", kind="stable")
-    shares: dict[str, float] = {}
-    for name, curves in completed.groupby("setting", sort=False):
-        runs = [_length(each, objective) for _, each in curves.groupby("run")]
-        shares[str(name)] = share_not_ended(runs, max_epochs[str(name)])
-    cut_off = {name: share for name, share in shares.items() if share > TOLERATED_SHARE}
-    if not cut_off:
+    shares = shares_not_ended(data)
+    if not shares:
         return []
-    return [not_ended_sentence(cut_off, len(shares), {max_epochs[name] for name in cut_off})]
+    settings = data.loc[data["status"] == "completed", "setting"].nunique()
+    return [not_ended_sentence(shares, settings, {max_epochs[name] for name in shares})]
 
 
 def not_ended_sentence(shares: Mapping[str, float], settings: int, max_epochs: Set[int]) -> str:
@@ -87,16 +95,6 @@ def not_ended_sentence(shares: Mapping[str, float], settings: int, max_epochs: S
         f"Not trained to the end: the best epoch is among the last tenth of {epochs} in "
         f"{_in_words(shares, settings)}. Allow more epochs before relying on this."
     )
-
-
-def _length(curves: pd.DataFrame, objective: Objective) -> tuple[int, int]:
-    """The best epoch of a run, and the number of its epochs."""
-    by_epoch = curves.set_index("epoch")[objective.name].astype(float)
-    known = by_epoch.dropna()
-    if known.empty:
-        return 0, len(by_epoch)
-    best = known.idxmin() if objective.direction == "min" else known.idxmax()
-    return int(best), int(by_epoch.index[-1])
 
 
 def _in_words(shares: Mapping[str, float], settings: int) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from dropout_zoo.models.argument_validation import did_you_mean
+from dropout_zoo.models.wording import object_of
 
 # Ends of metric names, as Keras spells them.
 _LARGER_IS_BETTER = (
@@ -24,6 +25,16 @@ _SMALLER_IS_BETTER = (
     "log_cosh", "poisson", "divergence", "false_positives", "false_negatives",
 )  # fmt: skip
 
+
+_LONG_NAMES = {
+    "acc": "accuracy",
+    "mae": "mean_absolute_error",
+    "mape": "mean_absolute_percentage_error",
+    "mse": "mean_squared_error",
+    "msle": "mean_squared_logarithmic_error",
+    "rmse": "root_mean_squared_error",
+}
+"""Common abbreviations of the names that Keras gives metrics."""
 
 _COMMON_METRICS = ("loss", "accuracy", "auc", "precision", "recall", "mse", "mae")
 
@@ -66,18 +77,31 @@ class Objective(NamedTuple):
         return 1 - over
 
 
-def parse_objective(text: str | Objective) -> Objective:
+class NamedObjective(Protocol):
+    """An objective with a name and a direction, such as a `keras_tuner.Objective`."""
+
+    @property
+    def name(self) -> str:
+        """A column of the learning curves."""
+
+    @property
+    def direction(self) -> str:
+        """``"min"`` or ``"max"``."""
+
+
+def parse_objective(text: str | NamedObjective) -> Objective:
     """Parse an objective such as ``"val_loss"`` or ``"val_my_score:max"``.
 
     Args:
         text: a column of the learning curves, followed by ``":min"`` or ``":max"`` if the name
-            does not imply the direction. An `Objective` is returned as it is.
+            does not imply the direction; or an `Objective`, or a `keras_tuner.Objective`.
 
     Returns:
         The objective.
 
     Raises:
         ValueError: the direction is neither given nor implied.
+        TypeError: it is none of these, such as a list.
 
     Example:
         >>> from dropout_zoo.training import parse_objective
@@ -86,8 +110,14 @@ def parse_objective(text: str | Objective) -> Objective:
         >>> parse_objective("val_my_score:min")
         Objective(name='val_my_score', direction='min')
     """
-    if isinstance(text, Objective):
-        return text
+    if not isinstance(text, str):
+        # KerasTuner's combination of several has a name and a direction, too.
+        if not hasattr(text, "direction") or hasattr(text, "objectives"):
+            raise TypeError(
+                "expected objective to be one metric, such as 'val_loss', received "
+                f"{object_of(text)}; training runs are compared by one number"
+            )
+        return Objective(text.name, text.direction)
     name, colon, direction = text.partition(":")
     if not colon:
         if name.endswith(_LARGER_IS_BETTER):
@@ -114,9 +144,15 @@ def did_you_mean_objective(name: str, metrics: Iterable[str]) -> str:
         ``"; did you mean 'val_loss'?"``, or an empty string if none is similar. It is always a
         metric on the validation set, because those of training favor a lower rate.
     """
-    prefixed = name if name.startswith(("val_", "train_")) else f"val_{name}"
+    bare = name.removeprefix("val_").removeprefix("train_")
+    long = _LONG_NAMES.get(bare, bare)
+    known = {_LONG_NAMES.get(metric, metric): f"val_{metric}" for metric in metrics}
+    if long in known:
+        return f"; did you mean {known[long]!r}?"
+    if long in _LONG_NAMES.values() and long != "accuracy":
+        return ""  # the name of another metric, however similar
     # The prefix alone makes short names similar.
-    return did_you_mean(prefixed, [f"val_{metric}" for metric in metrics], cutoff=0.7)
+    return did_you_mean(f"val_{bare}", known.values(), cutoff=0.7)
 
 
 def check_validation_objective(objective: Objective) -> None:
@@ -130,13 +166,12 @@ def check_validation_objective(objective: Objective) -> None:
     """
     if objective.name.startswith("val_"):
         return
-    bare = objective.name.removeprefix("train_")
-    example = bare if bare in _COMMON_METRICS else "loss"
-    reason = ", measured with dropout on" if bare == objective.name else ""
+    off = objective.name.startswith("train_")
+    reason = "" if off else ", measured with dropout on"
     raise ValueError(
-        f"expected a metric of the validation set as the objective, such as 'val_{example}', "
-        f"received {objective.name!r}, a metric of the training examples{reason}, by which less "
-        "dropout always looks better"
+        "expected a metric of the validation set as the objective, whose name begins with 'val_', "
+        f"such as 'val_loss', received {objective.name!r}, a metric of the training "
+        f"examples{reason}, by which less dropout always looks better"
     )
 
 

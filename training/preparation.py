@@ -302,8 +302,10 @@ def _try_out(model: keras.Model, examples: Examples, objective: Objective, hint:
         raise error_of_inputs(model, x, error, hint) from error
     columns = [*measured, *(f"{part}_{name}" for part in ("train", "val") for name in measured)]
     if objective.name not in columns:
+        # Those of the training examples say little about dropout; a search refuses them.
+        of_validation = ", ".join(f"val_{name}" for name in measured)
         raise ValueError(
-            f"expected the objective to be one of {', '.join(columns)}, received "
+            f"expected the objective to be one of {of_validation}, received "
             f"{objective.name!r}{did_you_mean_objective(objective.name, measured)}"
         )
 

@@ -60,6 +60,12 @@ def fresh_weights(model: keras.Model, seed: int) -> list[np.ndarray]:
     return list(clone.get_weights())
 
 
+def was_trained(model: keras.Model) -> bool:
+    """Return whether the optimizer of a compiled model has updated its weights."""
+    optimizer = model.optimizer
+    return bool(optimizer is not None and optimizer.built and int(optimizer.iterations) > 0)
+
+
 def batch_order(
     seed: int, epoch: int, count: int, order: str, rates: Mapping[str, float]
 ) -> np.ndarray:

@@ -21,7 +21,7 @@ from dropout_zoo.models.wording import object_of
 from dropout_zoo.training.data.array_checks import check_sample_size
 from dropout_zoo.training.defaults import BATCH_SIZE, EPOCHS, INITIAL_WEIGHTS, OBJECTIVE
 from dropout_zoo.training.members import Member
-from dropout_zoo.training.objective import Objective, parse_objective
+from dropout_zoo.training.objective import NamedObjective, parse_objective
 from dropout_zoo.training.provenance import as_json
 
 ORDERS = ("paired", "shared", "independent")
@@ -43,7 +43,7 @@ class TrainSettings:
         learning_rate: learning rate of the optimizer, above 0; None for that of the compiled model.
         objective: the metric that determines the best epoch: a column of the learning curves, such
             as ``"val_loss"`` or ``"val_accuracy"``. Append ``":min"`` or ``":max"`` to a metric
-            whose direction is not known, or pass an `Objective`.
+            whose direction is not known, or pass an `Objective` or a `keras_tuner.Objective`.
         patience: number of epochs without improvement of the objective after which training
             stops; None to train for all epochs.
         initial_weights: ``"fresh"`` draws the initial weights from the seed, except those of
@@ -70,7 +70,8 @@ class TrainSettings:
 
     Raises:
         ValueError: a setting is out of range.
-        TypeError: `callbacks` is not a function, or `class_weight` not a dict.
+        TypeError: `callbacks` is not a function, `class_weight` not a dict, or `objective` not one
+            objective.
 
     Example:
         >>> from dropout_zoo.training import TrainSettings
@@ -82,7 +83,7 @@ class TrainSettings:
     epochs: int = EPOCHS
     batch_size: int = BATCH_SIZE
     learning_rate: float | None = None
-    objective: str | Objective = OBJECTIVE
+    objective: str | NamedObjective = OBJECTIVE
     patience: int | None = None
     initial_weights: str = INITIAL_WEIGHTS[0]
     class_weight: Mapping[int, float] | None = None
@@ -105,7 +106,9 @@ class TrainSettings:
         check_sample_size(self.training_sample, "training_sample")
         if self.class_weight is not None:
             _check_class_weight(self.class_weight)
-        parse_objective(self.objective)
+        objective = parse_objective(self.objective)
+        if not isinstance(self.objective, str):
+            object.__setattr__(self, "objective", objective)
         if self.callbacks is not None:
             _check_callbacks(self.callbacks)
 
@@ -203,5 +206,5 @@ class CommonOptions(TypedDict, total=False):
 class TrainOptions(CommonOptions, total=False):
     """The settings of `TrainSettings` as keyword arguments."""
 
-    objective: str | Objective
+    objective: str | NamedObjective
     callbacks: CallbackFunction | None

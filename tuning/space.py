@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -18,7 +19,7 @@ from dropout_zoo.models.guidance import SEARCHED_RATES, check_rate, listed_rates
 from dropout_zoo.models.placements import PLACEMENTS
 from dropout_zoo.models.wording import listed
 from dropout_zoo.training.defaults import INITIAL_WEIGHTS
-from dropout_zoo.training.seeding import fresh_weights
+from dropout_zoo.training.seeding import fresh_weights, was_trained
 from dropout_zoo.tuning.defaults import LARGEST_GRID
 
 BELOW_RANGE, ABOVE_RANGE = (0.10, 0.05), (0.60, 0.70)
@@ -228,6 +229,12 @@ def search_space(
     return _space({path: choices[path] for path in shared}, shared, space.size)
 
 
+WEIGHTS_DRAWN_ANEW = (
+    "The model was trained before. Its weights are drawn anew for each seed, except those of "
+    "frozen layers; initial_weights='keep' starts from its own."
+)
+
+
 class DropoutHyperModel(keras_tuner.HyperModel):
     """A KerasTuner hypermodel whose hyperparameters are the dropout rates of a compiled model.
 
@@ -236,7 +243,8 @@ class DropoutHyperModel(keras_tuner.HyperModel):
         rates: rates to try; see `search_space`.
         placements: search only sites with these placements, one name or several.
         initial_weights: ``"fresh"`` to draw new weights for each build, except those of frozen
-            and adapted layers; ``"keep"`` for the weights of the model.
+            and adapted layers, with a warning if the model was trained before; ``"keep"`` for the
+            weights of the model.
 
     Raises:
         ValueError: the model has no site to search, a rate is out of range, or no argument of a
@@ -266,6 +274,8 @@ class DropoutHyperModel(keras_tuner.HyperModel):
         self.space = search_space(model, rates, placements)
         self.initial_weights = initial_weights
         check_settable(model, self.space)
+        if initial_weights == "fresh" and model.compiled and was_trained(model):
+            warnings.warn(WEIGHTS_DRAWN_ANEW, stacklevel=2)
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build a plain Keras model with the rates of a trial, compiled as the original.

@@ -9,7 +9,6 @@ import pandas as pd
 from dropout_zoo.studies.claims.metrics import METRICS
 from dropout_zoo.studies.metric_names import accuracy_name
 from dropout_zoo.studies.result import TrainingStudyResult
-from dropout_zoo.studies.training_ends import has_ended
 
 
 def one_row_per_run(result: TrainingStudyResult) -> pd.DataFrame:
@@ -30,17 +29,16 @@ def one_row_per_run(result: TrainingStudyResult) -> pd.DataFrame:
         about = curves.iloc[0]
         row = {name: about[name] for name in ("setting", "seed", "status", *known)}
         if about["status"] == "completed":
-            longest = result.settings["epochs"][about["setting"]]
-            row |= _summary(curves.sort_values("epoch"), longest, accuracy)
+            row["ended"] = bool(about["ended"])
+            row |= _summary(curves.sort_values("epoch"), accuracy)
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _summary(curves: pd.DataFrame, longest: int, accuracy: str | None) -> dict[str, float | bool]:
+def _summary(curves: pd.DataFrame, accuracy: str | None) -> dict[str, float]:
     best_epoch = int(curves["best_epoch"].iloc[0])
     best, last = curves[curves["epoch"] == best_epoch].iloc[0], curves.iloc[-1]
-    row: dict[str, float | bool] = {
-        "ended": has_ended(best_epoch, len(curves), longest),
+    row: dict[str, float] = {
         "epochs": len(curves),
         "best_epoch": best_epoch,
         "log2_best_epoch": math.log2(best_epoch),

@@ -29,6 +29,7 @@ class HeatMapDisplay(Display):
         ylabel: label of the vertical axis.
         label: label of the color bar.
         best: row and column of the best value, or None.
+        ended: whether all settings were trained to the end; otherwise it is the best so far.
 
     Example:
         >>> from dropout_zoo.studies import HeatMapDisplay, rate_grid
@@ -50,12 +51,14 @@ class HeatMapDisplay(Display):
         ylabel: str,
         label: str,
         best: tuple[int, int] | None = None,
+        ended: bool = True,
     ) -> None:
         self.values = values
         self.xlabel = xlabel
         self.ylabel = ylabel
         self.label = label
         self.best = best
+        self.ended = ended
 
     @classmethod
     def from_result(cls, result: TrainingStudyResult, metric: str | None = None) -> Self:
@@ -95,6 +98,7 @@ class HeatMapDisplay(Display):
             ylabel=ylabel,
             label=f"{display_names(name)[0]}, mean over seeds",
             best=(int(flat) // values.shape[1], int(flat) % values.shape[1]),
+            ended=not result.not_ended(),
         )
 
     def plot(self, ax: Axes | None = None, *, im_kw: Style = None, text_kw: Style = None) -> Self:
@@ -129,7 +133,8 @@ class HeatMapDisplay(Display):
         axis.set_xlabel(self.xlabel)
         axis.set_ylabel(self.ylabel)
         self.figure_.colorbar(image, ax=axis, label=self.label)
-        axis.set_title("* best mean", fontsize=9, loc="right")
+        best_mean = "best mean" if self.ended else "best mean so far"
+        axis.set_title(f"* {best_mean}", fontsize=9, loc="right")
         return self
 
 

@@ -19,11 +19,12 @@ from dropout_zoo.studies.result import TrainingStudyResult
 class DifferenceDisplay(Display):
     """The gain of each setting over its control, with its confidence interval, best on top.
 
-    A mark is filled where its interval excludes 0, and hollow where it does not; the dots are the
-    seeds.
+    A mark is filled where its interval excludes 0, and hollow where it does not or where training
+    had not ended; the dots are the seeds.
 
     Args:
-        gains: one row per setting: ``setting``, ``control``, ``gain``, ``low``, ``high``.
+        gains: one row per setting: ``setting``, ``control``, ``gain``, ``low``, ``high``, and
+            ``ended`` if it is known, as `TrainingStudyResult.gains` has it.
         pairs: one row per setting and seed: ``setting`` and the paired difference, ``gain``.
         label: label of the horizontal axis.
 
@@ -89,9 +90,10 @@ class DifferenceDisplay(Display):
         [axis] = self._start(ax, ["the comparison"], (7.5, 0.42 * len(self.gains) + 1.5))
         zero = {"color": GRAY, "linestyle": "--", "linewidth": 1, "zorder": 1}
         axis.axvline(0, **styled(Line2D, zero, line_kw))
-        for place, row in enumerate(self.gains.itertuples()):
-            clear = row.low > 0 or row.high < 0
-            color = BLACK if not clear else BLUE if row.gain > 0 else VERMILION
+        excludes_zero = (self.gains["low"] > 0) | (self.gains["high"] < 0)
+        ended = self.gains.get("ended", pd.Series(True, self.gains.index)).astype(bool)
+        for place, row in enumerate(self.gains.assign(clear=excludes_zero & ended).itertuples()):
+            color = BLACK if not row.clear else BLUE if row.gain > 0 else VERMILION
             seeds = self.pairs.loc[self.pairs["setting"] == row.setting, "gain"]
             draw_seeds(
                 axis, seeds, np.full(len(seeds), place - 0.22), GRAY, scatter_kw, alpha=1,
@@ -99,7 +101,7 @@ class DifferenceDisplay(Display):
             )  # fmt: skip
             look = {
                 "color": color, "marker": "D" if row.gain > 0 else "o", "capsize": 4,
-                "markersize": 7, "markerfacecolor": color if clear else "white",
+                "markersize": 7, "markerfacecolor": color if row.clear else "white",
                 "label": row.setting,
             }  # fmt: skip
             axis.errorbar(
@@ -109,7 +111,8 @@ class DifferenceDisplay(Display):
         axis.set_yticks(range(len(self.gains)), self.gains["setting"])
         axis.set_ylim(-0.7, len(self.gains) - 0.3)
         axis.set_xlabel(self.label)
-        axis.set_title("filled: interval excludes 0; dots: seeds", fontsize=9, loc="right")
+        filled = "interval excludes 0" + ("" if ended.all() else ", trained to the end")
+        axis.set_title(f"filled: {filled}; dots: seeds", fontsize=9, loc="right")
         return self
 
 

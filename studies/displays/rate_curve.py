@@ -64,6 +64,8 @@ class RateCurveDisplay(CurveDisplay):
         series: the series that contains the optimum; its verdicts are shaded.
         may_be_best: rates that may be the best, in ascending order.
         labels: verdict by rate, for that series.
+        ended: whether all rates of that series were trained to the end; otherwise the optimum is
+            the best so far.
 
     Example:
         >>> from dropout_zoo.studies import RateCurveDisplay, rate_sweep
@@ -89,6 +91,7 @@ class RateCurveDisplay(CurveDisplay):
         series: str,
         may_be_best: Sequence[float],
         labels: Mapping[float, str],
+        ended: bool = True,
     ) -> None:
         super().__init__(points=points, ylabel=ylabel)
         self.training = means_over_seeds(training)
@@ -96,6 +99,7 @@ class RateCurveDisplay(CurveDisplay):
         self.series = series
         self.may_be_best = tuple(may_be_best)
         self.labels = dict(labels)
+        self.ended = ended
 
     @classmethod
     def from_result(
@@ -142,6 +146,7 @@ class RateCurveDisplay(CurveDisplay):
             labels={
                 float(row.rate): verdicts[str(row.setting)].label for row in series.itertuples()
             },
+            ended=result.not_ended().keys().isdisjoint(series["setting"]),
         )
 
     def _draw(self, axis: Axes, styles: CurveStyles) -> None:
@@ -172,7 +177,7 @@ class RateCurveDisplay(CurveDisplay):
     def _mark(self, axis: Axes, prefix: str) -> None:
         axis.axvline(
             self.optimum, color=GRAY, linestyle="-.", zorder=1,
-            label=f"{prefix}best rate {rate_text(self.optimum)}",
+            label=f"{prefix}best rate {'' if self.ended else 'so far '}{rate_text(self.optimum)}",
         )  # fmt: skip
         listed = ", ".join(map(rate_text, self.may_be_best))
         label = fill(f"{prefix}may be the best: {listed}", width=36)

@@ -25,12 +25,11 @@ from dropout_zoo.studies.runner import check_any_completed, train_settings
 from dropout_zoo.studies.site_groups import RateSpec, model_with_sites, with_and_without_dropout
 from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import NO_INTERVALS, failure_sentences
-from dropout_zoo.studies.training_ends import length_sentences
+from dropout_zoo.studies.training_ends import has_ended, length_sentences, shares_not_ended
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.structures import Structure, take
 from dropout_zoo.training.data.targets import with_loss_targets
 from dropout_zoo.training.members import TrainedMember
-from dropout_zoo.training.objective import parse_objective
 from dropout_zoo.training.provenance import as_json, versions
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
@@ -102,11 +101,12 @@ def coadaptation() -> None:
     meaningful on their own, and activations are sparser.
 
     Returns:
-        The result, with one row per unit of each training run: ``dropout``, ``seed``, ``unit``,
-        ``ablation`` (loss added when the unit is ablated), ``mean_activation``, ``active_share``
-        (share of the examples on which the unit is active), ``correlation`` (mean absolute
-        correlation with other units), ``feature`` (its incoming weights), and ``counts`` (histogram
-        of its activations over the bins in ``settings["edges"]``).
+        The result, with one row per unit of each training run: ``dropout``, ``seed``, ``ended``
+        (whether the run was long enough to tell its best epoch), ``unit``, ``ablation`` (loss added
+        when the unit is ablated), ``mean_activation``, ``active_share`` (share of the examples on
+        which the unit is active), ``correlation`` (mean absolute correlation with other units),
+        ``feature`` (its incoming weights), and ``counts`` (histogram of its activations over the
+        bins in ``settings["edges"]``).
 
     Example:
         >>> from dropout_zoo.studies import coadaptation
@@ -126,7 +126,8 @@ def _measure_units(plan: StudyPlan[StudyResult], execution: Execution) -> StudyR
     def measure(setting: Setting, trained: TrainedMember) -> Mapping[str, Any]:
         model = trained.model()
         table, values = _units(model, *with_loss_targets(model, examples, data))
-        tables.append(table.assign(dropout=setting.name, seed=trained.member.seed))
+        ended = has_ended(trained.best_epoch, len(trained.curves), plan.max_epochs[setting.name])
+        tables.append(table.assign(dropout=setting.name, seed=trained.member.seed, ended=ended))
         activations.append(values)
         return {}
 
@@ -142,9 +143,9 @@ def _measure_units(plan: StudyPlan[StudyResult], execution: Execution) -> StudyR
         settings=plan.describe() | {"edges": edges.tolist(), "input_shape": shape},
         versions=versions(),
         conclusions=(
+            *length_sentences(trained, plan.max_epochs),
             *failure_sentences(failed),
-            *_conclude(units, plan.settings[0].name),
-            *length_sentences(trained, parse_objective(plan.training.objective), plan.max_epochs),
+            *_conclude(units, plan.settings[0].name, shares_not_ended(trained)),
         ),
     )
 
@@ -161,7 +162,7 @@ def _with_histograms(
         for table, values in zip(tables, activations, strict=True)
     ]
     units = pd.concat(with_counts, ignore_index=True)
-    first = ["dropout", "seed", "unit"]
+    first = ["dropout", "seed", "ended", "unit"]
     return units[first + [name for name in units.columns if name not in first]], edges
 
 
@@ -232,7 +233,7 @@ def mean_correlation(values: np.ndarray) -> np.ndarray:
     return found
 
 
-def _conclude(units: pd.DataFrame, control_name: str) -> list[str]:
+def _conclude(units: pd.DataFrame, control_name: str, not_ended: Mapping[str, float]) -> list[str]:
     by_seed = units.groupby(["dropout", "seed"], sort=False)[list(MEASURES)].mean()
     control = by_seed.loc[control_name]
     without = without_dropout(control_name)
@@ -253,7 +254,7 @@ def _conclude(units: pd.DataFrame, control_name: str) -> list[str]:
             text = (
                 f"{name}, {what}: {before + change.mean:.3g}, compared with {before:.3g} {without}"
             )
-            if change.pairs > 1:
+            if change.pairs > 1 and not_ended.keys().isdisjoint([name, control_name]):
                 zero = "" if change.excludes_zero else ", includes 0"
                 text += f" (95% CI of the difference {change.low:.2g} to {change.high:.2g}{zero})"
             sentences.append(f"{text}.")

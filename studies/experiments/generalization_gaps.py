@@ -7,9 +7,8 @@ from dataclasses import replace
 from dropout_zoo.studies.metric_names import accuracy_name
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.summary_text import (
-    failure_sentences,
+    basis_sentences,
     gain_sentences,
-    method_sentence,
     not_ended_sentences,
 )
 from dropout_zoo.training.objective import Objective
@@ -51,10 +50,12 @@ def generalization_gaps(result: TrainingStudyResult) -> TrainingStudyResult:
         data=last.assign(best_epoch=last["epoch"], gap=gap).reset_index(drop=True),
         objective=GAP,
     )
-    return replace(judged, conclusions=tuple(_conclude(judged, result)))
+    return replace(judged, conclusions=tuple(_conclude(judged)))
 
 
-def _conclude(judged: TrainingStudyResult, result: TrainingStudyResult) -> list[str]:
-    sentences = gain_sentences(judged, describe=lambda gap: f"gap of {gap:.2f} points")
-    lengths = not_ended_sentences(result)  # by the objective of the study
-    return [*sentences, *lengths, *failure_sentences(judged.failures()), method_sentence(judged)]
+def _conclude(judged: TrainingStudyResult) -> list[str]:
+    return [
+        *not_ended_sentences(judged),
+        *gain_sentences(judged, describe=lambda gap: f"gap of {gap:.2f} points"),
+        *basis_sentences(judged),
+    ]

@@ -21,7 +21,7 @@ from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import train_and_conclude
 from dropout_zoo.studies.site_groups import RateSpec, model_with_sites, with_and_without_dropout
 from dropout_zoo.studies.study import study
-from dropout_zoo.studies.summary_text import basis_sentences
+from dropout_zoo.studies.summary_text import basis_sentences, not_ended_sentences
 from dropout_zoo.training.data.adapters import Data
 from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
@@ -118,6 +118,7 @@ def imbalance_sweep() -> None:
 
 def _conclude(result: TrainingStudyResult) -> list[str]:
     return [
+        *not_ended_sentences(result),
         *sentences_on("rare_recall", result),
         *basis_sentences(result),
     ]

@@ -24,7 +24,7 @@ from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import train_and_conclude
 from dropout_zoo.studies.site_groups import RateSpec, model_with_sites, with_and_without_dropout
 from dropout_zoo.studies.study import study
-from dropout_zoo.studies.summary_text import basis_sentences
+from dropout_zoo.studies.summary_text import basis_sentences, not_ended_sentences
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.adapters import Data
 from dropout_zoo.training.members import TrainedMember
@@ -129,6 +129,7 @@ def _after_last_epoch(trained: TrainedMember) -> keras.Model:
 def _conclude(result: TrainingStudyResult) -> list[str]:
     memorized = result.means("memorized").dropna(subset="mean")
     return [
+        *not_ended_sentences(result),
         *sentences_on("clean_accuracy", result),
         *(
             f"{row.setting}: {row.mean:.0%} of the wrong labels memorized."

@@ -16,7 +16,7 @@ from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import train_and_conclude
 from dropout_zoo.studies.site_groups import RateSpec, model_with_sites, with_and_without_dropout
 from dropout_zoo.studies.study import study
-from dropout_zoo.studies.summary_text import basis_sentences, best_sentence
+from dropout_zoo.studies.summary_text import basis_sentences, best_sentence, not_ended_sentences
 from dropout_zoo.studies.verdicts import verdict_by_setting
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
@@ -141,7 +141,7 @@ def epoch_sweep() -> None:
 
 
 def _conclude(result: TrainingStudyResult) -> list[str]:
-    sentences = [best_sentence(result)]
+    sentences = [*not_ended_sentences(result), best_sentence(result)]
     for name, found in verdict_by_setting(result).items():
         sentences.append(f"{name}: {found.sentence}")
         sentences += [f"  Next: {step}." for step in found.next_steps]
@@ -150,7 +150,7 @@ def _conclude(result: TrainingStudyResult) -> list[str]:
 
 def _conclude_turns(result: TrainingStudyResult) -> list[str]:
     last = result.settings["training"]["epochs"]
-    sentences = []
+    sentences = not_ended_sentences(result)
     for row in result.means("best_epoch").itertuples():
         rise = _rise(result.curves(str(row.setting)), result.objective.name)
         text = f"{row.setting}: {result.objective.name} is best at epoch {row.mean:.1f}"

@@ -38,7 +38,13 @@ from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import result_of, train_settings
 from dropout_zoo.studies.site_groups import build_with, units_of
 from dropout_zoo.studies.study import study
-from dropout_zoo.studies.summary_text import basis_sentences, best_sentence, gain_counts, ranked
+from dropout_zoo.studies.summary_text import (
+    basis_sentences,
+    best_sentence,
+    gain_counts,
+    not_ended_sentences,
+    ranked,
+)
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.structures import is_structure
@@ -351,6 +357,7 @@ def _conclude(
         f"{name} {option}" for name, option in chosen.items() if option in ends.get(name, ())
     ]
     sentences = [
+        *not_ended_sentences(result),
         best_sentence(result),
         gain_counts(result),
         f"Chosen on the validation set: {'; '.join(values)}." if values else "",

@@ -21,7 +21,12 @@ from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import train_and_conclude
 from dropout_zoo.studies.site_groups import build_with
 from dropout_zoo.studies.study import study
-from dropout_zoo.studies.summary_text import basis_sentences, best_sentence, gain_counts
+from dropout_zoo.studies.summary_text import (
+    basis_sentences,
+    best_sentence,
+    gain_counts,
+    not_ended_sentences,
+)
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
@@ -145,4 +150,9 @@ def _settings(
 
 
 def _conclude(result: TrainingStudyResult) -> list[str]:
-    return [best_sentence(result), gain_counts(result), *basis_sentences(result)]
+    return [
+        *not_ended_sentences(result),
+        best_sentence(result),
+        gain_counts(result),
+        *basis_sentences(result),
+    ]

@@ -194,12 +194,12 @@ class _Measurement:
             )
             outputs[setting.name, seed] = scaled
             if setting.name == control:
-                scores.add(control, seed, scaled)
+                scores.add(control, control, seed, scaled)
             elif setting.name != _ENSEMBLE_MEMBERS:
-                scores.add(f"{setting.name}, weight scaling", seed, scaled)
+                scores.add(f"{setting.name}, weight scaling", setting.name, seed, scaled)
                 found = monte_carlo(best, inputs, self.samples, seed=seed)
                 name = f"{setting.name}, {self.samples} passes"
-                scores.add(name, seed, found.mean, found.mutual_information)
+                scores.add(name, setting.name, seed, found.mean, found.mutual_information)
             return {}
 
         whole = result_of(plan, train_settings(plan, execution, measure), lambda result: [])
@@ -207,7 +207,7 @@ class _Measurement:
             keys = [(control, seed), *((_ENSEMBLE_MEMBERS, other) for other in others)]
             if self.ensemble_size > 1 and all(key in outputs for key in keys):
                 name = f"ensemble of {self.ensemble_size} {without}"
-                scores.add(name, seed, *_averaged([outputs[key] for key in keys]))
+                scores.add(name, control, seed, *_averaged([outputs[key] for key in keys]))
         return _by_predictor(whole, pd.DataFrame(scores.rows), control)
 
 
@@ -228,11 +228,20 @@ class _Scores:
     def add(
         self,
         predictor: str,
+        trained: str,
         seed: int,
         probabilities: np.ndarray,
         mutual_information: np.ndarray | None = None,
     ) -> None:
-        """Add the scores of one predictor: probabilities and mutual information of all parts."""
+        """Add the scores of one predictor: probabilities and mutual information of all parts.
+
+        Args:
+            predictor: its name.
+            trained: name of the setting whose networks it consists of.
+            seed: the seed.
+            probabilities: what it predicts for all parts.
+            mutual_information: of all parts; None for a single pass of a single network.
+        """
         if mutual_information is None:
             mutual_information = np.full(len(probabilities), np.nan)
         measured = (probabilities, row_entropy(probabilities), mutual_information)
@@ -242,6 +251,7 @@ class _Scores:
             self.rows.append(
                 {
                     "predictor": predictor,
+                    "trained": trained,
                     "corruption": kind,
                     "severity": level,
                     "seed": seed,
@@ -276,16 +286,18 @@ def _by_predictor(
     """One row per predictor, seed and corruption, in place of the learning curves."""
     kinds = measured["corruption"].map(corruption_name)
     where = kinds + " " + measured["severity"].map("{:g}".format)
+    ended = ~measured.pop("trained").isin(whole.not_ended())
     table = measured.assign(
         setting=measured["predictor"] + ", " + where,
         run=range(len(measured)),
         status="completed",
         reason="",
         best_epoch=1,
+        ended=ended,
         epoch=1,
     )
     first = ["run", "setting", "corruption", "severity", "predictor", "seed"]
-    order = [*first, "status", "reason", "best_epoch", "epoch"]
+    order = [*first, "status", "reason", "best_epoch", "ended", "epoch"]
     table = table[order + [name for name in measured if name not in order]]
     compared = measured["predictor"] != control
     result = replace(
@@ -312,5 +324,5 @@ def _conclude(result: TrainingStudyResult, whole: TrainingStudyResult) -> list[s
         sentences += gain_sentences(
             result, describe=lambda mean: f"expected calibration error {mean:.3f}", gains=shown
         )
-    lengths = not_ended_sentences(whole)
-    return [*sentences, *lengths, *failure_sentences(whole.failures()), method_sentence(result)]
+    failures = failure_sentences(whole.failures())
+    return [*not_ended_sentences(whole), *sentences, *failures, method_sentence(result)]

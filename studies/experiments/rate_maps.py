@@ -19,7 +19,12 @@ from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.runner import train_and_conclude
 from dropout_zoo.studies.site_groups import build_with, over_rates, units_of
 from dropout_zoo.studies.study import study
-from dropout_zoo.studies.summary_text import basis_sentences, gain_counts, ranked
+from dropout_zoo.studies.summary_text import (
+    basis_sentences,
+    gain_counts,
+    not_ended_sentences,
+    ranked,
+)
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
@@ -169,7 +174,7 @@ def _conclude_map(factor: str, result: TrainingStudyResult) -> list[str]:
     means, objective = result.means(), result.objective
     best = "lowest" if objective.direction == "min" else "highest"
     named = {"examples": "{:g} examples", "width": "width x {:g}"}[factor]
-    sentences = []
+    sentences = not_ended_sentences(result)
     for value, group in means.groupby(factor, sort=False):
         order = ranked(group, result.objective)
         if len(order):

@@ -34,6 +34,7 @@ from dropout_zoo.studies.study import study
 from dropout_zoo.studies.summary_text import (
     basis_sentences,
     best_sentence,
+    not_ended_sentences,
     ranked,
     settings_that_may_be_best,
 )
@@ -258,7 +259,7 @@ def _with_control(
 
 def _conclude(result: TrainingStudyResult) -> list[str]:
     means = result.means()
-    sentences = [best_sentence(result)]
+    sentences = [*not_ended_sentences(result), best_sentence(result)]
     for series, group in means.groupby("series", sort=False):
         if len(group) > 1:
             sentences += _curve_sentences(str(series), group, result)
@@ -295,5 +296,9 @@ def _verdict_sentences(result: TrainingStudyResult) -> list[str]:
 
 def _conclude_grid(result: TrainingStudyResult) -> list[str]:
     alike = settings_that_may_be_best(result, result.means()["setting"])
-    sentences = [best_sentence(result), f"May be the best: {'; '.join(alike)}."]
-    return [*sentences, *basis_sentences(result)]
+    return [
+        *not_ended_sentences(result),
+        best_sentence(result),
+        f"May be the best: {'; '.join(alike)}.",
+        *basis_sentences(result),
+    ]

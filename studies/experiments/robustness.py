@@ -169,9 +169,9 @@ def _by_corruption(
         },
     )
     conclusions = [
+        *not_ended_sentences(whole),
         *failure_sentences(whole.failures()),
         *sentences_on("corrupted_accuracy", result),
-        *not_ended_sentences(whole),
         *failure_sentences(result.failures()),
         method_sentence(result),
     ]

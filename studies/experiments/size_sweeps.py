@@ -30,7 +30,7 @@ from dropout_zoo.studies.site_groups import (
     with_and_without_dropout,
 )
 from dropout_zoo.studies.study import study
-from dropout_zoo.studies.summary_text import basis_sentences, gain_sentences
+from dropout_zoo.studies.summary_text import basis_sentences, gain_sentences, not_ended_sentences
 from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
@@ -325,4 +325,4 @@ def _default_widths(units: tuple[int, ...]) -> list[tuple[int, ...]]:
 
 
 def _conclude_pairs(result: TrainingStudyResult) -> list[str]:
-    return [*gain_sentences(result), *basis_sentences(result)]
+    return [*not_ended_sentences(result), *gain_sentences(result), *basis_sentences(result)]

@@ -98,3 +98,7 @@ def test_settings_are_listed_by_how_they_compare_with_the_control():
 def test_a_claim_is_confirmed_or_not_or_undecided(confirmed, word):
     sentence = claim_sentence("dropout helps", confirmed, "a gain of 0.02")
     assert sentence == f"**{word}**: dropout helps. Here: a gain of 0.02."
+    withheld = claim_sentence("dropout helps", confirmed, "a gain of 0.02", not_ended=["a", "b"])
+    assert withheld == (
+        '**Undecided**: dropout helps. Here: a gain of 0.02. Not trained to the end: "a" and "b".'
+    )

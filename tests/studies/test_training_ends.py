@@ -1,42 +1,49 @@
 """Studies say where training was too short to compare, whatever the kind of the study."""
 
+import re
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
 from dropout_zoo.models import build_mlp
 from dropout_zoo.studies import (
+    DifferenceDisplay,
     Execution,
     StudyResult,
+    TrainingStudyResult,
     coadaptation,
     compare_methods,
     data_size_sweep,
     generalization_gaps,
     rate_sweep,
 )
+from dropout_zoo.studies.summary_text import (
+    best_sentence,
+    gain_counts,
+    gain_sentences,
+    settings_that_may_be_best,
+)
 from dropout_zoo.studies.training_ends import has_ended, length_sentences
-from dropout_zoo.training import Objective
+from dropout_zoo.training.objective import Objective
 
 ALONE = Execution(workers=1)
-LOSS = Objective("val_loss", "min")
 
 
 def falling(setting, seeds, epochs, best=None):
-    """Learning curves whose loss falls until an epoch, the last one by default."""
-    best = epochs if best is None else best
+    """Training runs whose loss falls until an epoch, the last one by default."""
+    ended = has_ended(epochs if best is None else best, epochs, max_epochs=epochs)
     return [
-        {
-            "run": f"{setting} {seed}", "setting": setting, "seed": seed, "epoch": epoch,
-            "status": "completed", "val_loss": 1.0 + abs(epoch - best) / epochs,
-        }
+        {"run": f"{setting} {seed}", "setting": setting, "status": "completed", "ended": ended}
         for seed in seeds
-        for epoch in range(1, epochs + 1)
-    ]  # fmt: skip
+    ]
 
 
 def said(*curves, max_epochs=20):
     data = pd.DataFrame([row for each in curves for row in each])
     lengths = dict.fromkeys(data["setting"], max_epochs)
-    return length_sentences(data, LOSS, max_epochs if isinstance(max_epochs, dict) else lengths)
+    return length_sentences(data, max_epochs if isinstance(max_epochs, dict) else lengths)
 
 
 def test_a_run_has_ended_unless_it_was_cut_off_near_its_best_epoch():
@@ -87,17 +94,81 @@ def short(few_digits):
     return rate_sweep(model, few_digits, rates=[0.5], epochs=2, num_seeds=2, execution=ALONE)
 
 
-def test_a_study_that_was_too_short_says_so_after_its_comparison(short, tmp_path):
-    best, *_, told, method = short.conclusions
-    assert best.startswith("No setting has a better mean than no dropout (")
+def test_a_study_that_was_too_short_says_so_first_and_claims_nothing(short, tmp_path):
+    told, best, curve, *_, method = short.conclusions
     assert told == (
         "Not trained to the end: the best epoch is among the last tenth of 2 epochs in all runs of "
         "every setting. Allow more epochs before relying on this."
     )
+    assert re.fullmatch(r"Best so far: no dropout \(val_loss [\d.]+, mean of 2 seeds\)\.", best)
+    assert curve.endswith("rates that may be the best: 0.00, 0.50.")
     assert method.startswith("95% confidence intervals")
     short.to_parquet(tmp_path / "study.parquet")
     loaded = StudyResult.from_parquet(tmp_path / "study.parquet")
-    assert told in generalization_gaps(loaded).conclusions
+    first, gap, _ = generalization_gaps(loaded).conclusions
+    assert first == told
+    assert gap.endswith(" points, not compared with no dropout, because training had not ended.")
+
+
+@pytest.fixture
+def compared():
+    """The result of settings that differ clearly, of which only "b" was not trained to the end."""
+    losses = {"none": 0.5, "a": 0.3, "b": 0.2, "c": 0.7}
+    data = pd.DataFrame(
+        {
+            "run": f"{setting} {seed}", "setting": setting, "rate": 0.0, "seed": seed,
+            "status": "completed", "best_epoch": 20, "ended": setting != "b", "epoch": 20,
+            "val_loss": loss + 0.01 * seed * (setting == "none"),
+        }
+        for setting, loss in losses.items()
+        for seed in range(4)
+    )  # fmt: skip
+    return TrainingStudyResult(
+        kind="study", data=data, versions={}, conclusions=(), factors=["rate"],
+        settings={"arguments": {}, "training": {"epochs": 20}},
+        objective=Objective("val_loss", "min"), controls=dict.fromkeys(["a", "b", "c"], "none"),
+    )  # fmt: skip
+
+
+def test_what_was_trained_to_the_end_is_still_compared(compared):
+    assert compared.not_ended() == {"b": 1.0}
+    assert compared.gains().set_index("setting")["ended"].to_dict() == {
+        "a": True, "b": False, "c": True,
+    }  # fmt: skip
+    withheld = "not compared with none, because training had not ended."
+    assert best_sentence(compared) == (
+        f"Best so far: b (val_loss 0.2, mean of 4 seeds), {withheld}"
+    )
+    first, second, third = gain_sentences(compared)
+    assert first.startswith("a: 0.22 better than none (95% CI ")
+    assert second == f"b: {withheld}"
+    assert third.startswith("c: 0.18 worse than none (95% CI ")
+    assert gain_counts(compared) == (
+        "Compared with none, these settings are better: a. These are worse: c. These are not "
+        "compared, because training had not ended: b."
+    )
+    # More epochs may make "b" even better, and its score is not final.
+    assert settings_that_may_be_best(compared, ["none", "a", "b", "c"]) == ["a", "b"]
+    data = compared.data.assign(val_loss=compared.data["val_loss"] + (~compared.data["ended"]))
+    worse = replace(compared, data=data)
+    assert settings_that_may_be_best(worse, ["none", "a", "b", "c"]) == ["a", "b"]
+    assert best_sentence(worse).startswith("Best so far: a (val_loss 0.3, mean of 4 seeds), 0.22 b")
+
+
+def test_nothing_is_claimed_where_the_control_was_not_trained_to_the_end(compared):
+    result = replace(compared, data=compared.data.assign(ended=compared.data["setting"] != "none"))
+    assert gain_counts(result) == ""
+    assert all(each.endswith("training had not ended.") for each in gain_sentences(result))
+    assert settings_that_may_be_best(result, ["none", "a", "b", "c"]) == ["none", "b"]
+
+
+def test_marks_are_hollow_where_training_had_not_ended(compared):
+    display = DifferenceDisplay.from_result(compared).plot()
+    marks = {each.get_label(): each.lines[0] for each in display.ax_.containers}
+    hollow = [name for name, mark in marks.items() if mark.get_markerfacecolor() == "white"]
+    assert hollow == ["b"]
+    assert "trained to the end" in display.ax_.get_title(loc="right")
+    plt.close("all")
 
 
 @pytest.mark.slow

@@ -2,10 +2,11 @@
 
 import math
 
+import keras_tuner
 import pytest
 
-from dropout_zoo.training import Objective, parse_objective
-from dropout_zoo.training.objective import BestEpoch
+from dropout_zoo.training import Objective, TrainSettings, parse_objective
+from dropout_zoo.training.objective import BestEpoch, did_you_mean_objective
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,45 @@ def test_no_name_is_suggested_where_none_is_similar(text):
     with pytest.raises(ValueError) as refused:
         parse_objective(text)
     assert "did you mean" not in str(refused.value)
+
+
+def test_an_objective_of_keras_tuner_is_taken():
+    given = keras_tuner.Objective("val_accuracy", "max")
+    assert parse_objective(given) == Objective("val_accuracy", "max")
+    settings = TrainSettings(objective=given)
+    assert settings == TrainSettings(objective=Objective("val_accuracy", "max"))
+    assert settings.describe()["objective"] == "val_accuracy:max"
+
+
+@pytest.mark.parametrize(
+    "several",
+    [
+        ["val_loss", "val_accuracy"],
+        keras_tuner.oracles.GridSearchOracle(["val_loss", "val_accuracy"]).objective,
+        None,
+    ],
+    ids=["list", "several of KerasTuner", "none"],
+)
+def test_what_is_no_objective_is_refused(several):
+    with pytest.raises(TypeError, match=r"expected objective to be one metric, such as 'val_loss'"):
+        TrainSettings(objective=several)
+
+
+@pytest.mark.parametrize(
+    ("name", "metrics", "suggested"),
+    [
+        ("val_rmse", ["loss", "mae", "root_mean_squared_error"], "val_root_mean_squared_error"),
+        ("val_mean_absolute_error", ["loss", "mae"], "val_mae"),
+        ("acc", ["loss", "accuracy"], "val_accuracy"),
+        ("val_accuracy", ["loss", "binary_accuracy"], "val_binary_accuracy"),
+        ("val_rmse", ["loss", "mae"], None),
+        ("val_mse", ["loss", "mae"], None),
+        ("val_auc", ["loss", "accuracy"], None),
+    ],
+)
+def test_names_that_keras_abbreviates_are_the_same(name, metrics, suggested):
+    hint = did_you_mean_objective(name, metrics)
+    assert hint == (f"; did you mean {suggested!r}?" if suggested else "")
 
 
 def test_gains_are_positive_for_improvements():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -191,7 +192,7 @@ def test_a_directory_without_a_complete_run_has_no_result(tmp_path):
 )
 def test_other_settings_are_listed_and_refused(few_digits, run, changed, named):
     before = (run / "search.json").read_bytes()
-    with pytest.raises(ValueError, match="received other settings") as refused:
+    with pytest.raises(ValueError, match="received other settings: settings") as refused:
         tune(model(), few_digits, **QUICK | changed, directory=run, resume=True)
     assert named in str(refused.value)
     assert "choose another directory (--out)" in str(refused.value)
@@ -205,11 +206,24 @@ def test_a_run_is_either_continued_or_removed(few_digits, run):
     assert sorted(run.rglob("*")) == before
 
 
+def test_few_of_many_differences_are_named_in_one_line(few_digits, run):
+    other = build_mlp(units=(8, 8, 8), hidden_rates=(0.4, 0.3, 0.3))
+    with pytest.raises(ValueError, match="received other settings: ") as refused:
+        tune(other, few_digits, **QUICK | {"epochs": 2, "seed": 3}, directory=run, resume=True)
+    message = str(refused.value)
+    first, second, *_ = message.partition("other settings: ")[2].split("; ")
+    assert first == "settings.epochs: 1 in that run, now 2"
+    assert second.startswith("settings.")
+    assert "\n" not in message
+    assert re.search(r" and \d+ more; choose another directory", message)
+    assert message.count(" in that run, now ") == 4
+
+
 def test_other_models_data_and_versions_are_refused(digits, few_digits, run):
     with pytest.raises(ValueError, match=r"model\.structure"):
         other = build_mlp(units=(8,), hidden_rates=(0.4,), activation="tanh")
         tune(other, few_digits, **QUICK, directory=run, resume=True)
-    with pytest.raises(ValueError, match=r"data\.fingerprint"):
+    with pytest.raises(ValueError, match=r"data\.examples\.train: 150 in that run, now 1257"):
         tune(model(), digits, **QUICK, directory=run, resume=True)
     search = read_settings(run / "search.json")
     search["versions"]["keras"] = "3.0.0"

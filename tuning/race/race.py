@@ -307,6 +307,7 @@ def race_result(
                     each.setting,
                     {"role": each.role, "split": each.result.member.split},
                     each.result,
+                    training["epochs"],
                 )
                 for each in records
             ]

@@ -30,7 +30,7 @@ from dropout_zoo.studies.site_groups import AS_GIVEN
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning.records.trial_tables import COMPARISON_COLUMNS
 from dropout_zoo.tuning.results import run_files
-from dropout_zoo.tuning.results.answer import describe_rates
+from dropout_zoo.tuning.results.answer import NOT_ENDED, describe_rates
 from dropout_zoo.tuning.results.rates_display import RatesDisplay
 from dropout_zoo.tuning.space import SearchSpace
 from dropout_zoo.tuning.trial_setting import describe_hyperparameters
@@ -246,7 +246,7 @@ class TuningResult:
         display = RatesDisplay.from_tables(
             trials=self.trials,
             finalists=self.finalists,
-            comparison=self.comparison,
+            comparison=self.comparison.assign(ended=self.answer != NOT_ENDED),
             panels=self.space.sites,
             best_rates=self.best_rates,
             objective=self.objective,

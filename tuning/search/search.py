@@ -132,7 +132,10 @@ class Search:
             )
             self.model = built(without_encoder(resolved, dataset.encoder), dataset)
             self.hypermodel = DropoutHyperModel(
-                self.model, settings.rates, settings.placements, training.initial_weights
+                self.model,
+                settings.rates,
+                settings.placements,
+                initial_weights="keep",  # the trainer draws them, and `run_search` says so
             )
             self.space = self.hypermodel.space
             self.oracle = settings.oracle or default_oracle(self.space)

@@ -24,6 +24,7 @@ from dropout_zoo.training.members import TrainedMember
 from dropout_zoo.training.objective import as_columns
 from dropout_zoo.training.plan import evaluate
 from dropout_zoo.training.repeated_warnings import each_warning_once
+from dropout_zoo.training.seeding import was_trained
 from dropout_zoo.tuning.race.chance_level import chance_of
 from dropout_zoo.tuning.race.race import (
     comparison_table,
@@ -48,8 +49,8 @@ from dropout_zoo.tuning.search.audit_errors import audit_errors
 from dropout_zoo.tuning.search.finalist_race import FinalistRace
 from dropout_zoo.tuning.search.finalist_search import FinalistSearch
 from dropout_zoo.tuning.search.search import Search
+from dropout_zoo.tuning.space import WEIGHTS_DRAWN_ANEW
 from dropout_zoo.tuning.trial_setting import TrialSetting
-from dropout_zoo.tuning.tuners.trial_trainers import was_trained
 
 
 @each_warning_once()
@@ -221,10 +222,7 @@ class _Run:
             say(error)
         fresh = search.settings.training.initial_weights == "fresh"
         if fresh and search.joint is None and was_trained(search.model):
-            say(
-                "The model was trained before. Its weights are drawn anew for each seed, except "
-                "those of frozen layers; initial_weights='keep' starts from its own."
-            )
+            say(WEIGHTS_DRAWN_ANEW)
         if search.joint is not None:
             say(
                 f"Searched with the dropout rates: {', '.join(search.joint.names)}. Sites with the "

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import keras_tuner
 
+from dropout_zoo.models.argument_validation import did_you_mean
 from dropout_zoo.models.wording import object_of
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.keras_inputs import as_keras_inputs
@@ -20,7 +21,7 @@ from dropout_zoo.training.settings import TrainSettings
 
 _SETTINGS = frozenset(each.name for each in fields(TrainSettings))
 # The settings of members for which `Model.fit` has no equivalent.
-_OF_MEMBERS = ("initial_weights", "order")
+_OF_MEMBERS = ("initial_weights", "learning_rate", "order")
 _DIRECTIONS = {"val_loss": "min", "loss": "min", "val_accuracy": "max", "accuracy": "max"}
 
 
@@ -66,6 +67,11 @@ def why_arguments_need_model_fit(
     )  # fmt: skip
 
 
+def has_plain_fit(hypermodel: keras_tuner.HyperModel) -> bool:
+    """Return whether `Model.fit` receives the arguments of a search, not a `fit` of its own."""
+    return type(hypermodel).fit is keras_tuner.HyperModel.fit
+
+
 def needs_validation(objective: keras_tuner.Objective) -> bool:
     """Return whether an objective, or one of several, is measured on validation data."""
     objectives = getattr(objective, "objectives", [objective])
@@ -95,6 +101,30 @@ def members_settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
+def check_model_fit_arguments(arguments: Mapping[str, Any]) -> None:
+    """Check that `Model.fit` can train with the arguments of a search.
+
+    Args:
+        arguments: the keyword arguments of the search.
+
+    Raises:
+        TypeError: there is no such argument.
+        ValueError: a setting has no equivalent in `Model.fit`.
+    """
+    known = {*inspect.signature(keras.Model.fit).parameters, *_SETTINGS}
+    for name, value in arguments.items():
+        if name not in known:
+            raise TypeError(
+                "expected an argument of search() or Model.fit, or a training setting, received "
+                f"{name!r}{did_you_mean(name, known)}"
+            )
+        if name in _OF_MEMBERS:
+            raise ValueError(
+                f"expected no {name} where Model.fit trains the trials, received {value!r}; leave "
+                "it out"
+            )
+
+
 def model_fit_arguments(
     hypermodel: keras_tuner.HyperModel,
     trial: Any,
@@ -118,14 +148,10 @@ def model_fit_arguments(
         ValueError: a setting has no equivalent in `Model.fit`.
     """
     positional, arguments = list(positional), dict(arguments)
+    if has_plain_fit(hypermodel):
+        check_model_fit_arguments(arguments)
     arguments.setdefault("verbose", 0)
     arguments.pop("training_sample", None)  # of the learning curves of members
-    for name in _OF_MEMBERS:
-        if name in arguments:
-            raise ValueError(
-                f"expected no {name} where Model.fit trains the trials, received "
-                f"{arguments[name]!r}; leave it out"
-            )
     patience = arguments.pop("patience", None)
     if patience is not None:
         stopping = keras.callbacks.EarlyStopping(

@@ -85,9 +85,13 @@ class BatchTuner(ModelFitTuner):
             largest = self._run(trials, trainers, on_result, by_model_fit, failures)
             if self.parallel_trials is None and self._needs_no_results():
                 batch = max(batch, largest)
+        self._check_any_completed(failures)
+        self.on_search_end()
+
+    def _check_any_completed(self, failures: set[str]) -> None:
+        """Raise an error if every trial failed; `failures` are the reasons."""
         if failures and all(t.status == TrialStatus.FAILED for t in self.oracle.trials.values()):
             raise RuntimeError(f"every trial failed: {'; '.join(sorted(failures))}")
-        self.on_search_end()
 
     def _run(
         self,
@@ -261,7 +265,7 @@ class BatchTuner(ModelFitTuner):
 
     def _end(self, trial: Trial, failures: set[str]) -> None:
         if trial.status != TrialStatus.COMPLETED:
-            failures.add(str(trial.message).strip().rpartition("\n")[2])
+            failures.add(reason_of_failure(trial))
         self.on_trial_end(trial)
 
     def _fail(self, trial: Trial, reason: str, failures: set[str]) -> None:
@@ -274,3 +278,8 @@ class BatchTuner(ModelFitTuner):
         several = execution is not None and self.executions_per_trial > 1
         name = f"execution_{execution}.npz" if several else "checkpoint.npz"
         return Path(self.get_trial_dir(trial_id)) / name
+
+
+def reason_of_failure(trial: Trial) -> str:
+    """Return the last line of what KerasTuner noted about a trial that failed."""
+    return str(trial.message).strip().rpartition("\n")[2]

@@ -15,6 +15,7 @@ from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.engine.base import Trainer
 from dropout_zoo.training.engine.eligibility import own_training_code
 from dropout_zoo.training.engine.trainer import MemberTrainer
+from dropout_zoo.training.seeding import was_trained
 from dropout_zoo.training.settings import TrainSettings
 
 MAX_TRAINERS = 4
@@ -131,12 +132,6 @@ def new_trainer(
 ) -> MemberTrainer:
     """Return a trainer whose members Hyperband can continue."""
     return MemberTrainer(model, data, settings, keep_state=True, directory=directory)
-
-
-def was_trained(model: keras.Model) -> bool:
-    """Return whether the optimizer of a compiled model has updated its weights."""
-    optimizer = model.optimizer
-    return bool(optimizer is not None and optimizer.built and int(optimizer.iterations) > 0)
 
 
 def _only_model_fit(reason: str) -> AssignedTrainer:

@@ -34,12 +34,14 @@ from dropout_zoo.tuning.keras_tuner_internals import (
 )
 from dropout_zoo.tuning.space import DropoutHyperModel
 from dropout_zoo.tuning.tuners.fit_arguments import (
+    check_model_fit_arguments,
+    has_plain_fit,
     members_settings,
     model_fit_arguments,
     needs_validation,
     why_arguments_need_model_fit,
 )
-from dropout_zoo.tuning.tuners.trial_batches import BatchTuner
+from dropout_zoo.tuning.tuners.trial_batches import BatchTuner, reason_of_failure
 from dropout_zoo.tuning.tuners.trial_trainers import (
     GivenTrainer,
     Trainers,
@@ -235,7 +237,7 @@ class DropoutTuner(BatchTuner):
                 "expected no objective, received one; trials are compared by that of the oracle"
             )
         fault = training_objective_fault(self.oracle.objective)
-        if fault and type(self.hypermodel).fit is keras_tuner.HyperModel.fit:
+        if fault and has_plain_fit(self.hypermodel):
             warn_caller(fault)
         reason = self._why_only_model_fit() or why_arguments_need_model_fit(
             x, arguments, self.oracle.objective
@@ -288,9 +290,12 @@ class DropoutTuner(BatchTuner):
             shutil.rmtree(weights, ignore_errors=True)
 
     def _search_by_model_fit(self, positional: Sequence[Any], arguments: dict[str, Any]) -> None:
+        if not self._has_own_run_trial and has_plain_fit(self.hypermodel):
+            check_model_fit_arguments(arguments)
         # Without state on disk, a trial interrupted before the first one ended would be lost.
         self.save()
         super().search(*positional, **arguments)
+        self._check_any_completed({reason_of_failure(t) for t in self.oracle.trials.values()})
 
     def run_trial(self, trial: Trial, *fit_args: Any, **fit_kwargs: Any) -> Any:
         """Train a trial by `Model.fit`, as `keras_tuner.Tuner` does.
@@ -384,7 +389,7 @@ class DropoutTuner(BatchTuner):
         return str(self.hypermodel.initial_weights) if self._varies_rates_only else "keep"
 
     def _why_only_model_fit(self) -> str | None:
-        if type(self.hypermodel).fit is not keras_tuner.HyperModel.fit:
+        if not has_plain_fit(self.hypermodel):
             return f"{type(self.hypermodel).__name__} has a custom fit"
         for name in _HOOKS:
             if getattr(type(self), name) is not getattr(keras_tuner.Tuner, name):

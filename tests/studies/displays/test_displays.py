@@ -71,7 +71,7 @@ def test_the_rate_curve_shows_mean_seeds_training_and_optimum(sweep):
     training = drawn["training, dropout off"]
     np.testing.assert_allclose(training.get_ydata(), scores.groupby("rate")["train_loss"].mean())
     assert training.get_linestyle() == ":"
-    assert drawn[f"best rate {mean.idxmin():.2f}"].get_xdata()[0] == mean.idxmin()
+    assert drawn[f"best rate so far {mean.idxmin():.2f}"].get_xdata()[0] == mean.idxmin()
     assert any(label.startswith("may be the best: ") for label in drawn)
     assert display.optimum in display.may_be_best
     assert axis.get_xlabel() == RATE_LABEL
@@ -119,7 +119,7 @@ def test_rates_that_may_be_the_best_are_drawn_one_by_one(sweep):
 
 def test_only_rates_that_may_be_the_best_are_marked_in_a_result(sweep):
     losses = {0.0: (0.30, 0.41, 0.50), 0.3: (0.50, 0.60, 0.70), 0.95: (0.31, 0.40, 0.52)}
-    data = sweep.data.copy()
+    data = sweep.data.assign(ended=True)
     for rate, values in losses.items():
         for seed, value in enumerate(values):
             data.loc[(data["rate"] == rate) & (data["seed"] == seed), "val_loss"] = value

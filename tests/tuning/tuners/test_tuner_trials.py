@@ -1,5 +1,6 @@
 """Trials of `DropoutTuner`: what trains each of them, and from which weights it starts."""
 
+import re
 import warnings
 from contextlib import contextmanager
 from typing import ClassVar
@@ -431,6 +432,44 @@ def test_other_callbacks_require_model_fit(tmp_path):
     best = tuner.get_best_models()[0]
     measured = best.evaluate(X, Y, verbose=0)
     assert measured == pytest.approx(min(scores(tuner).values()), rel=1e-5)
+
+
+@pytest.mark.filterwarnings(BY_MODEL_FIT)
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"epoch": 3}, TypeError, "received 'epoch'; did you mean 'epochs'?"),
+        ({"executions_per_trial": 2}, TypeError, "received 'executions_per_trial'"),
+        ({"learning_rate": 0.1}, ValueError, "expected no learning_rate where Model.fit trains"),
+    ],
+)
+def test_arguments_that_model_fit_does_not_take_are_refused(tmp_path, arguments, error, message):
+    tuner = tuner_of(tmp_path, lambda hp: net(hp.Choice("g", [0.1, 0.2])))
+    with pytest.raises(error, match=re.escape(message)):
+        tuner.search(DATA, callbacks=[Noted()], **arguments)
+    assert not tuner.oracle.trials
+
+
+@pytest.mark.filterwarnings(BY_MODEL_FIT)
+def test_a_search_by_model_fit_that_trained_nothing_is_an_error(tmp_path):
+    class Failing(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            raise ArithmeticError("by design")
+
+    tuner = tuner_of(tmp_path, lambda hp: net(hp.Choice("g", [0.1, 0.2])))
+    with pytest.raises(RuntimeError, match="every trial failed: ArithmeticError: by design"):
+        tuner.search(DATA, callbacks=[Failing()])
+
+
+def test_a_trained_model_whose_weights_are_drawn_anew_is_warned_of(tmp_path):
+    model = net()
+    model.fit(X, Y, verbose=0)
+    told = "The model was trained before. Its weights are drawn anew"
+    with warned(told):
+        tuner_of(tmp_path, model)
+    with warned(told):
+        DropoutHyperModel(model, [0.1])
+    DropoutHyperModel(model, [0.1], initial_weights="keep")
 
 
 @pytest.mark.slow
