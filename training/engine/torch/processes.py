@@ -31,7 +31,7 @@ from dropout_zoo.training.members import Job, TrainedMember
 from dropout_zoo.training.plan import Plan
 from dropout_zoo.training.repeated_warnings import warn_once
 
-_START_UP = 8.0  # seconds that workers take to import Keras and PyTorch
+_START_UP = 7.0  # seconds that workers take to import Keras and PyTorch
 _IDLE = 300.0  # seconds after which workers without work end
 
 Finished = Callable[[Job, TrainedMember], None]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
 import warnings
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +24,8 @@ from dropout_zoo.training.engine.torch.sent_plan import load_plan
 from dropout_zoo.training.members import Job, TrainedMember
 from dropout_zoo.training.objective import BestEpoch
 from dropout_zoo.training.plan import Plan, Record
+
+_LOOK_EVERY = 1.0  # seconds after which a worker looks whether its parent is still there
 
 
 class Outcome(NamedTuple):
@@ -60,14 +62,17 @@ def start_worker(parent: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     torch.set_num_threads(1)
+    # Keras would import it as soon as it copies a layer, for seconds and half a gigabyte.
+    sys.modules["tensorflow"] = None  # type: ignore[assignment]
     warnings.simplefilter("ignore")  # the parent has given them, since it trains as well
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:
     """End this process with its parent, also one that is killed while a member is trained."""
-    with suppress(psutil.NoSuchProcess):
-        psutil.Process(parent).wait()
+    own = psutil.Process()
+    while (found := own.parent()) is not None and found.pid == parent:
+        time.sleep(_LOOK_EVERY)
     os._exit(1)
 
 
