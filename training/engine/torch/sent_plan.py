@@ -25,6 +25,7 @@ _KNOWN = ("builtins", "dropout_zoo", "keras", "numpy")
 def check_can_be_sent(plan: Plan) -> None:
     """Raise what pickling a plan raises, which may be anything."""
     _pickled(plan, lambda buffer: None)
+    cloudpickle.dumps(_own_objects(plan.model))
 
 
 def send_plan(plan: Plan, folder: Path) -> None:

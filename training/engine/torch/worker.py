@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import signal
 import sys
 import tempfile
@@ -73,7 +72,7 @@ def _end_with(parent: int) -> None:
     own = psutil.Process()
     while (found := own.parent()) is not None and found.pid == parent:
         time.sleep(_LOOK_EVERY)
-    os._exit(1)
+    own.kill()
 
 
 def train(folder: Path, job: Job) -> Outcome:
