@@ -19,7 +19,7 @@ import keras, numpy as np, psutil
 from dropout_zoo.training import Dataset, EarlyDropout, Member, MemberTrainer, TrainSettings
 from dropout_zoo.training.engine.torch import processes
 
-processes._START_UP = 0.0  # workers train from the beginning
+processes._START_UP = processes._SENDING = 0.0  # workers train from the beginning
 HERE = os.getpid()
 
 class Picky(keras.layers.Layer):  # of this program: no worker can import it

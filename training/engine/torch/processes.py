@@ -32,6 +32,7 @@ from dropout_zoo.training.plan import Plan
 from dropout_zoo.training.repeated_warnings import warn_once
 
 _START_UP = 7.0  # seconds that workers take to import Keras and PyTorch
+_SENDING = 1.5  # seconds that sending a plan to workers takes, and comparing what they compute
 _IDLE = 300.0  # seconds after which workers without work end
 
 Finished = Callable[[Job, TrainedMember], None]
@@ -126,7 +127,7 @@ class ProcessEngine:
         """Whether workers shall train from now on, which are then ready to."""
         if self._here_only or num_waiting == 1:
             return False
-        if not _started and self._seconds_here < _START_UP:
+        if self._seconds_here < _worth(self._folder is not None):
             return False
         if self._folder is None:
             reason = self._send(min(num_waiting, self.max_parallel))
@@ -136,18 +137,17 @@ class ProcessEngine:
 
     def _send(self, count: int) -> str | None:
         """Send the plan to workers, and return why they cannot train as this process does."""
-        self._folder = tempfile.TemporaryDirectory(
-            prefix="dropout-zoo-", ignore_cleanup_errors=True
-        )
+        folder = tempfile.TemporaryDirectory(prefix="dropout-zoo-", ignore_cleanup_errors=True)
         try:
-            send_plan(self._plan, Path(self._folder.name))
+            send_plan(self._plan, Path(folder.name))
             with _workers(count) as workers:
-                theirs = workers.submit(reference_values, Path(self._folder.name))
+                theirs = workers.submit(reference_values, Path(folder.name))
                 ours = reference_values(self._plan)
                 while not loky.wait([theirs], timeout=0.5).done:
                     check_interrupt()
                 pairs = zip(ours, theirs.result(), strict=True)
                 if all(np.array_equal(one, other, equal_nan=True) for one, other in pairs):
+                    self._folder = folder
                     return None
             return "a worker process comes to other results with the model"
         except Exception as error:  # of the user's own code too
@@ -161,7 +161,7 @@ class ProcessEngine:
     def _train_here(self, waiting: deque[Job], finished: Finished) -> None:
         """Train the first job, or stop when workers should train it."""
         job, started = waiting[0], time.perf_counter()
-        left = _START_UP - self._seconds_here
+        left = _worth(self._folder is not None) - self._seconds_here
         limit = TimeLimit(float("inf") if self._here_only or len(waiting) == 1 else left)
         try:
             with limit:
@@ -198,6 +198,17 @@ class ProcessEngine:
         except loky.BrokenProcessPool:
             waiting.extendleft(reversed(running.values()))
             self._train_here_only("a worker process ended, as one that runs out of memory does")
+
+
+def _worth(sent: bool) -> float:
+    """After how many seconds of training in this process workers are worth what they take.
+
+    Args:
+        sent: whether they have been sent the plan.
+    """
+    if not _started:
+        return _START_UP
+    return 0.0 if sent else _SENDING
 
 
 def _workers_that_fit() -> int:

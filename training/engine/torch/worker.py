@@ -12,6 +12,7 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import psutil
 import torch
@@ -61,10 +62,20 @@ def start_worker(parent: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     torch.set_num_threads(1)
-    # Keras would import it as soon as it copies a layer, for seconds and half a gigabyte.
-    sys.modules["tensorflow"] = None  # type: ignore[assignment]
     warnings.simplefilter("ignore")  # the parent has given them, since it trains as well
+    _leave_tensorflow_out()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _leave_tensorflow_out() -> None:
+    """Keep Keras from importing TensorFlow to look at an object, which takes half a gigabyte.
+
+    Keras looks once whether there is TensorFlow. Code of the user's own may still import it.
+    """
+    if "tensorflow" not in sys.modules:
+        sys.modules["tensorflow"] = None  # type: ignore[assignment]
+        keras.saving.serialize_keras_object(keras.initializers.Zeros())
+        del sys.modules["tensorflow"]
 
 
 def _end_with(parent: int) -> None:
