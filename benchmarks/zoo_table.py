@@ -27,7 +27,7 @@ from zoo_training import estimate_seconds, row_of
 
 from dropout_zoo.models.registry import list_models, model_entry
 from dropout_zoo.training import start_keras
-from dropout_zoo.training.engine.tensorflow.threads import usable_cores
+from dropout_zoo.training.engine.cores import usable_cores
 from dropout_zoo.tuning.cli.options import reporting_errors
 
 ROOT = Path(__file__).parent.parent

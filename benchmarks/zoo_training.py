@@ -18,7 +18,7 @@ from zoo_jobs import PUBLISHED, BenchmarkJob
 
 from dropout_zoo.models.argument_validation import finite_or_none
 from dropout_zoo.models.registry import model_entry
-from dropout_zoo.training.engine.tensorflow.threads import usable_cores
+from dropout_zoo.training.engine.cores import usable_cores
 
 DATA_NAMES = {"mnist": "MNIST", "topics": "topics", "breast_cancer": "breast cancer"}
 MNIST_SPLIT = (5 / 7, 1 / 7, 1 / 7)  # of its 60,000: 50,000 to train on, 10,000 to validate

@@ -21,8 +21,9 @@ class EngineOptions:
     """Options that affect speed and rounding only.
 
     Where an option is set that the chosen engine does not read, a warning says so. The loops on
-    TensorFlow read all; the population on JAX reads `workers`; `Model.fit` reads none. On these
-    two, Keras's own optimizer always updates the weights.
+    TensorFlow read all; the population on JAX and the processes on PyTorch read `workers`;
+    `Model.fit` in one process reads none. On these three, Keras's own optimizer always updates the
+    weights.
 
     Attributes:
         update: ``"keras"`` updates the weights with Keras's own optimizer, bit for bit as

@@ -33,6 +33,7 @@ class TimeLimit:
     """A context in which `check_interrupt` raises once a time has passed, in the same thread.
 
     Training ends as after an interrupt: runs that have finished are kept, the others are lost.
+    Within another time limit, the earlier deadline counts.
 
     Args:
         seconds: the time, which counts from the creation of the object.
@@ -55,7 +56,7 @@ class TimeLimit:
         self.deadline = monotonic() + seconds
 
     def __enter__(self) -> TimeLimit:
-        self._token = _deadline.set(self.deadline)
+        self._token = _deadline.set(min(self.deadline, _deadline.get()))
         return self
 
     def __exit__(self, *raised: object) -> None:

@@ -64,7 +64,7 @@ def fit_member(
     number: int,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> TrainedMember:
-    """Train one member with `Model.fit`.
+    """Train one member with `Model.fit` and save its weights.
 
     Args:
         plan: model, data and settings.
@@ -77,7 +77,22 @@ def fit_member(
         The trained member; its status is ``"failed"`` where the user's own code raises.
     """
     started = time.perf_counter()
-    job, record = Job(number, member, rates, callbacks), Record(plan, member, rates)
+    record, checkpoint = fit_job(plan, Job(number, member, rates, callbacks))
+    return record.result(time.perf_counter() - started, checkpoint, f"{number:06d}")
+
+
+def fit_job(plan: Plan, job: Job) -> tuple[Record, Checkpoint | None]:
+    """Train one member with `Model.fit`.
+
+    Args:
+        plan: model, data and settings.
+        job: the member.
+
+    Returns:
+        The record of its training, and its checkpoint, if an epoch was finished.
+    """
+    member, rates = job.member, job.rates
+    record = Record(plan, member, rates)
     model = with_rates(plan.model, rates)
     if member.schedule is not None:
         model = with_runtime_rates(model)
@@ -98,7 +113,7 @@ def fit_member(
     else:
         epochs = MemberEpochs(plan, job, start, state, record)
         checkpoint = _train_on_stream(plan, plan.stream, model, job, record, epochs)
-    return record.result(time.perf_counter() - started, checkpoint, f"{number:06d}")
+    return record, checkpoint
 
 
 class _Interrupts(keras.callbacks.Callback):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,6 +51,10 @@ def start_engine(plan: Plan, options: EngineOptions) -> Engine:
                 if keras.backend.backend() == "jax":
                     _warn_of(options.without_effect({"workers"}), "JAX holds all data in memory")
                 return engine
+    if keras.backend.backend() == "torch" and plan.stream is None:
+        reason = _why_no_workers(plan)
+        if reason is None:
+            return _process_engine(plan, options)
     warn_once(f"Model.fit trains the members, one after another, because {reason}")
     _warn_of(options.without_effect(()), "Model.fit trains the members one after another")
     return FitEngine(plan)
@@ -66,6 +71,26 @@ def _fast_engine(plan: Plan, options: EngineOptions, reference: ReferenceRun | N
     if reference is not None:
         check_engine(reference, LoopEngine)
     return LoopEngine(plan, options)
+
+
+def _why_no_workers(plan: Plan) -> str | None:
+    for package in ("cloudpickle", "loky"):
+        if importlib.util.find_spec(package) is None:
+            return (
+                f"training in several processes needs the package {package}; run pip install "
+                f"{package}"
+            )
+    from dropout_zoo.training.engine.torch.processes import why_no_workers
+
+    return why_no_workers(plan)
+
+
+def _process_engine(plan: Plan, options: EngineOptions) -> Engine:
+    from dropout_zoo.training.engine.torch.processes import ProcessEngine
+
+    unread = options.without_effect({"workers"})
+    _warn_of(unread, "the processes that train on PyTorch share the data in a file")
+    return ProcessEngine(plan, options)
 
 
 def _warn_of(options: Sequence[str], reason: str) -> None:

@@ -48,7 +48,8 @@ class MemberTrainer:
             what `Model.fit` makes of it. ``"auto"`` uses TensorFlow's fused kernels where they
             are faster; they round differently.
         workers: number of members that are trained at the same time; None for one per usable core,
-            and on JAX for as many as fit in memory. `Model.fit` trains one after another.
+            as far as memory allows on PyTorch, and on JAX for as many as fit in memory. Where
+            `Model.fit` has to train in one process, it trains one after another.
         memory_budget: maximum size in bytes of the data that TensorFlow copies into memory. Larger
             data are streamed, with the same results. None for half of the free memory. Read on
             TensorFlow only, and not where `Model.fit` trains.

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.engine.base import OnResult
+from dropout_zoo.training.engine.cores import usable_cores
 from dropout_zoo.training.engine.eligibility import own_training_code
-from dropout_zoo.training.engine.tensorflow.threads import usable_cores
 from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.plan import PlanOutline

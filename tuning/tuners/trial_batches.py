@@ -20,7 +20,7 @@ from dropout_zoo.models.caller_warnings import warn_caller
 from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.models.keras_internals import fresh_names
 from dropout_zoo.training.engine.base import OnResult, Trainer
-from dropout_zoo.training.engine.tensorflow.threads import usable_cores
+from dropout_zoo.training.engine.cores import usable_cores
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.training.seeding import seeded_globals

@@ -140,3 +140,12 @@ def test_a_time_limit_ends_model_fit_within_an_epoch(few_digits):
     member = Member({"hidden_1_dropout": 0.4}, seed=0, epochs=1)
     with pytest.raises(OutOfTimeError), TimeLimit(1.0):
         fit_member(plan, member, member.rates, 0)
+
+
+def test_the_earlier_of_two_time_limits_counts():
+    with TimeLimit(0.0), TimeLimit(60.0), pytest.raises(OutOfTimeError):
+        check_interrupt()
+    with TimeLimit(60.0):
+        with TimeLimit(0.0), pytest.raises(OutOfTimeError):
+            check_interrupt()
+        check_interrupt()

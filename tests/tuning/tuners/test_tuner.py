@@ -28,7 +28,7 @@ from keras_tuner import oracles
 
 from dropout_zoo.models import build_mlp
 from dropout_zoo.training import Dataset, MemberTrainer, TrainSettings
-from dropout_zoo.training.engine.tensorflow.threads import usable_cores
+from dropout_zoo.training.engine.cores import usable_cores
 from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner
 
 random = np.random.default_rng(0)

@@ -15,6 +15,7 @@ import numpy as np
 from dropout_zoo.models.graph.runtime_rates import why_rates_are_constants
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.engine.base import EngineOptions, OnResult
+from dropout_zoo.training.engine.cores import usable_cores
 from dropout_zoo.training.engine.epoch_loop import Logs, train_epochs
 from dropout_zoo.training.engine.interrupts import check_interrupt
 from dropout_zoo.training.engine.jobs import JobSource
@@ -22,7 +23,7 @@ from dropout_zoo.training.engine.member_callbacks import MemberCallbacks, why_no
 from dropout_zoo.training.engine.memory import memory_budget_or_default
 from dropout_zoo.training.engine.tensorflow.loop import Loop, StoppedError
 from dropout_zoo.training.engine.tensorflow.streaming import InMemoryData, StreamedData, load_data
-from dropout_zoo.training.engine.tensorflow.threads import prepare_threads, usable_cores
+from dropout_zoo.training.engine.tensorflow.threads import prepare_threads
 from dropout_zoo.training.members import Job, TrainedMember
 from dropout_zoo.training.plan import Plan, Record
 from dropout_zoo.training.repeated_warnings import warn_once

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 
-
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+from dropout_zoo.training.engine.cores import usable_cores
 
 
 def prepare_threads(workers: int | None = None) -> bool:

@@ -1,0 +1,1 @@
+"""The engine on PyTorch: `Model.fit` in worker processes."""
