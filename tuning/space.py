@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -13,6 +12,7 @@ import keras
 import keras_tuner
 
 from dropout_zoo.models.argument_validation import as_names
+from dropout_zoo.models.caller_warnings import warn_caller
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
 from dropout_zoo.models.guidance import SEARCHED_RATES, check_rate, listed_rates
@@ -275,7 +275,7 @@ class DropoutHyperModel(keras_tuner.HyperModel):
         self.initial_weights = initial_weights
         check_settable(model, self.space)
         if initial_weights == "fresh" and model.compiled and was_trained(model):
-            warnings.warn(WEIGHTS_DRAWN_ANEW, stacklevel=2)
+            warn_caller(WEIGHTS_DRAWN_ANEW)
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Build a plain Keras model with the rates of a trial, compiled as the original.

@@ -156,7 +156,7 @@ class ProcessEngine:
     def _train_here_only(self, reason: str) -> None:
         self._here_only = True
         message = f"Model.fit trains the members, one after another, because {reason}"
-        warn_once(message, stacklevel=6)
+        warn_once(message)
 
     def _train_here(self, waiting: deque[Job], finished: Finished) -> None:
         """Train the first job, or stop when workers should train it."""
