@@ -1,12 +1,10 @@
-"""Trains a documented network, and stores its weights and what they are worth in `models/weights`.
+"""Trains the documented MLP, and stores its weights and what they are worth in `models/weights`.
 
     python benchmarks/zoo_weights.py mlp --mnist mnist.npz
-    python benchmarks/zoo_weights.py cnn --mnist mnist.npz --seeds 3
 
 It trains the network with its default rates and without dropout, on the same seeds and until the
 validation loss has turned, and tests each run. The weights that are stored are those of the first
-seed with the default rates, and no choice among the seeds. The MLP takes ten minutes on two cores,
-the CNN an hour.
+seed with the default rates, and no choice among the seeds. It takes ten minutes on two cores.
 """
 
 from __future__ import annotations
@@ -40,7 +38,7 @@ PATIENCE = 10
 def main() -> None:
     """Train, test and store."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("model", choices=("mlp", "cnn"))
+    parser.add_argument("model", choices=("mlp",))
     parser.add_argument("--mnist", required=True, help="an mnist.npz")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=60)

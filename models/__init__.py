@@ -5,7 +5,7 @@
   `create_model` builds any model that `list_models` lists, `register_model` adds one, and
   `model_entry` returns what is known of one, a `ModelEntry`. `srivastava_sgd` makes the optimizer
   of Srivastava et al. 2014.
-- Weights: ``weights="mnist"`` gives the MLP and the CNN trained weights; `weights_card` returns a
+- Weights: ``weights="mnist"`` gives the MLP trained weights; `weights_card` returns a
   `WeightsCard`, which says what they are worth, in `Estimate`. `load_saved_model` loads a model
   from a file, and `keras_weights_to_torch` and `torch_weights_to_keras` convert weights between an
   MLP in Keras and its twin in PyTorch.

@@ -21,8 +21,11 @@ def check_choice(value: object, choices: Sequence[object], name: str) -> None:
         ValueError: the value is not among the choices.
     """
     if value not in choices:
+        texts = [each for each in choices if isinstance(each, str)]
+        hint = did_you_mean(value, texts) if isinstance(value, str) else ""
         raise ValueError(
             f"expected {name} to be one of ({', '.join(map(repr, choices))}), received {value!r}"
+            f"{hint}"
         )
 
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from dropout_zoo.models.argument_validation import did_you_mean
 
 if TYPE_CHECKING:
@@ -169,6 +167,8 @@ def load_trained_weights(model: keras.Model, name: str, weights: str) -> None:
     Raises:
         ValueError: there are no such weights, they are damaged, or the model is of other sizes.
     """
+    import numpy as np
+
     card = weights_card(name, weights)
     file = WEIGHTS / f"{name}_{weights}.npz"
     content = file.read_bytes() if file.exists() else b""

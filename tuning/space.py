@@ -11,7 +11,7 @@ from types import MappingProxyType
 import keras
 import keras_tuner
 
-from dropout_zoo.models.argument_validation import as_names
+from dropout_zoo.models.argument_validation import as_names, did_you_mean
 from dropout_zoo.models.caller_warnings import warn_caller
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
@@ -195,7 +195,7 @@ def search_space(
     if unknown:
         raise ValueError(
             f"expected rates by site path ({', '.join(known) or 'no sites'}), received "
-            f"{', '.join(map(repr, unknown))}"
+            f"{', '.join(map(repr, unknown))}{did_you_mean(str(unknown[0]), known)}"
         )
     wanted = _wanted_placements(placements)
     choices: dict[str, tuple[float, ...]] = {}
@@ -366,8 +366,9 @@ def _wanted_placements(placements: str | Iterable[str] | None) -> set[str]:
     unknown = wanted - set(PLACEMENTS)
     if unknown or not wanted:
         raise ValueError(
-            f"expected placements among ({', '.join(PLACEMENTS)}), received "
-            f"{', '.join(sorted(map(str, unknown))) or 'none'}"
+            f"expected placements among ({', '.join(map(repr, PLACEMENTS))}), received "
+            f"{', '.join(sorted(map(repr, unknown))) or 'none'}"
+            f"{did_you_mean(str(min(unknown, key=str, default='')), PLACEMENTS)}"
         )
     return wanted
 

@@ -6,10 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
-from dropout_zoo.models import build_cnn, build_mlp, create_model, trained_weights, weights_card
+from dropout_zoo.models import build_mlp, create_model, trained_weights, weights_card
 from dropout_zoo.models.trained_weights import WEIGHTS
 
-BUILDERS = {"mlp": build_mlp, "cnn": build_cnn}
 CARDS = sorted(path.stem for path in WEIGHTS.glob("*.json"))
 
 
@@ -18,7 +17,7 @@ def test_the_test_error_is_what_the_card_says(name, mnist_path):
     model, weights = name.split("_")
     with np.load(mnist_path) as mnist:
         x, y = mnist["x_test"].astype("float32") / 255, mnist["y_test"]
-    predicted = BUILDERS[model](weights=weights).predict(x, batch_size=500, verbose=0)
+    predicted = create_model(model, weights=weights).predict(x, batch_size=500, verbose=0)
     error = 100 * np.mean(predicted.argmax(axis=1) != y)
     assert error == pytest.approx(weights_card(model, weights).test_error_of_weights, abs=0.011)
 

@@ -153,7 +153,7 @@ def split_off_last_rows(given: GivenPart, share: float) -> tuple[GivenPart, Give
     """
     if not isinstance(share, (float, np.floating)) or not 0 < share < 1:
         raise ValueError(
-            f"expected validation_split to be in (0, 1); received {share!r}; leave it out for a "
+            f"expected validation_split to be in (0, 1), received {share!r}; leave it out for a "
             "validation set that is drawn at random, or pass validation_data"
         )
     (x_name, x, y_name, y), task, columns = given

@@ -76,7 +76,8 @@ def run_search(
         The result.
 
     Raises:
-        ValueError: the directory holds other files, is in use, or holds a run with other settings.
+        ValueError: the directory holds other files, is in use, or holds a run with other settings;
+            or there is none to resume or overwrite.
         RuntimeError: every trial failed, no setting of the race completed on every seed, or the
             budget ended before any training run was completed.
         OSError: a file cannot be written.
@@ -85,6 +86,11 @@ def run_search(
     limit = TimeLimit(math.inf if budget is None else budget.training_seconds)
     temporary = None
     if directory is None:
+        if resume or overwrite:
+            raise ValueError(
+                f"expected a directory with {'resume' if resume else 'overwrite'}=True, received "
+                "None; pass directory="
+            )
         temporary = tempfile.TemporaryDirectory(prefix="dropout-zoo-")
         directory = Path(temporary.name)
     folder = RunDirectory(
@@ -225,8 +231,8 @@ class _Run:
             say(WEIGHTS_DRAWN_ANEW)
         if search.joint is not None:
             say(
-                f"Searched with the dropout rates: {', '.join(search.joint.names)}. Sites with the "
-                "same placement share a rate, unless rates are given by site path."
+                f"Searched together with the dropout rates: {', '.join(search.joint.names)}. Sites "
+                "with the same placement share a rate, unless rates are given by site path."
             )
             if search.joint.note:
                 say(search.joint.note)
@@ -250,7 +256,7 @@ class _Run:
             raise RuntimeError(
                 "expected at least one training run to finish within the budget of "
                 f"{search.budget}, received none{': ' if reasons else ''}{'; '.join(reasons)}; "
-                "resume it with a larger budget, or allow fewer epochs"
+                "allow a larger budget or fewer epochs"
             )
         self.race.cut_off(self.finalists.candidates)
 

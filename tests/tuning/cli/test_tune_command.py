@@ -491,7 +491,7 @@ def test_the_exit_status_is_1_if_nothing_finishes_within_the_budget(here):
     answered = run("tune", "--data", data, *QUICK, "--budget", "0.1", "--out", here / "run")
     assert "of at most 1 epoch, within a budget of 0.1 s." in answered.stderr
     assert answered.exit_code == 1
-    assert "resume it with a larger budget, or allow fewer epochs" in answered.stderr
+    assert "allow a larger budget or fewer epochs" in answered.stderr
     assert "Traceback" not in answered.output
 
 
