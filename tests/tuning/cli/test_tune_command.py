@@ -397,7 +397,7 @@ def test_dry_run_writes_nothing(here):
         (["--objective", "accuracy"], "'val_', such as 'val_loss', received 'accuracy'"),
         (["--objective", "auc"], "'val_', such as 'val_loss', received 'auc'"),
         (["--objective", "val_auc"], "to be one of val_accuracy, val_loss, received 'val_auc'"),
-        (["--placements", "kitchen"], "received kitchen"),
+        (["--placements", "kitchen"], "received 'kitchen'"),
         (["--placements", "convolutional"], "hidden_1_dropout (hidden)"),
         (["--oracle", "delphi"], "Invalid value for '--oracle'"),
         (["--nonsense"], "No such option"),
