@@ -220,6 +220,8 @@ def test_a_training_run_longer_than_the_budget_ends_with_an_error(few_digits, tm
     ):
         tune(model(), few_digits, **settings, budget="6s")
     assert not (tmp_path / "run" / "outcome.json").exists()
+    with pytest.raises(RuntimeError, match="received none; run it with a larger budget"):
+        tune(model(), few_digits, **settings | {"directory": None}, budget="1s")
 
 
 @pytest.mark.parametrize(

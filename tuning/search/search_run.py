@@ -164,7 +164,7 @@ class _Run:
                 searching = self._seconds_since(started)
                 self.race.run(self.finalists)
         except OutOfTimeError:
-            self._cut_off()
+            self._cut_off(kept=temporary is None)
         seconds = self._seconds_since(started)
         searching = seconds if searching is None else searching
         searched, raced = self.finalists.records, self.race.records
@@ -234,8 +234,11 @@ class _Run:
             say(search.space.note)
         say(search.summary())
 
-    def _cut_off(self) -> None:
+    def _cut_off(self, kept: bool) -> None:
         """Take what has finished when time ended.
+
+        Args:
+            kept: whether the directory is kept, so that the run can be resumed.
 
         Raises:
             RuntimeError: no training run was completed.
@@ -250,7 +253,7 @@ class _Run:
             raise RuntimeError(
                 "expected at least one training run to finish within the budget of "
                 f"{search.budget}, received none{': ' if reasons else ''}{'; '.join(reasons)}; "
-                "resume it with a larger budget, or allow fewer epochs"
+                f"{'resume it' if kept else 'run it'} with a larger budget, or allow fewer epochs"
             )
         self.race.cut_off(self.finalists.candidates)
 
