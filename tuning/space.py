@@ -12,7 +12,7 @@ from types import MappingProxyType
 import keras
 import keras_tuner
 
-from dropout_zoo.models.argument_validation import as_names
+from dropout_zoo.models.argument_validation import as_names, did_you_mean
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites
 from dropout_zoo.models.guidance import SEARCHED_RATES, check_rate, listed_rates
@@ -195,7 +195,7 @@ def search_space(
     if unknown:
         raise ValueError(
             f"expected rates by site path ({', '.join(known) or 'no sites'}), received "
-            f"{', '.join(map(repr, unknown))}"
+            f"{', '.join(map(repr, unknown))}{did_you_mean(str(unknown[0]), known)}"
         )
     wanted = _wanted_placements(placements)
     choices: dict[str, tuple[float, ...]] = {}
@@ -360,11 +360,12 @@ def _wanted_placements(placements: str | Iterable[str] | None) -> set[str]:
     if placements is None:
         return set(PLACEMENTS) - {"output"}
     wanted = set(as_names(placements))
-    unknown = wanted - set(PLACEMENTS)
+    unknown = sorted(map(str, wanted - set(PLACEMENTS)))
     if unknown or not wanted:
         raise ValueError(
-            f"expected placements among ({', '.join(PLACEMENTS)}), received "
-            f"{', '.join(sorted(map(str, unknown))) or 'none'}"
+            f"expected placements among ({', '.join(map(repr, PLACEMENTS))}), received "
+            f"{', '.join(map(repr, unknown)) or 'none'}"
+            f"{did_you_mean(unknown[0], PLACEMENTS) if unknown else ''}"
         )
     return wanted
 

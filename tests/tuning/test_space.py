@@ -84,6 +84,12 @@ def test_rates_override_the_guidance():
     assert set(search_space(build_mlp(), rates=[0.7, 0.1]).choices.values()) == {(0.1, 0.7)}
     with pytest.raises(ValueError, match=r"by site path \(hidden_1_dropout, hidden_2_dropout"):
         search_space(build_mlp(), rates={"hidden": [0.1]})
+    with pytest.raises(ValueError, match=r"'hiden_1_dropout'; did you mean 'hidden_1_dropout'\?"):
+        search_space(build_mlp(), rates={"hiden_1_dropout": [0.1]})
+    with pytest.raises(ValueError, match=r"received 'hiden'; did you mean 'hidden'\?"):
+        search_space(build_mlp(), placements="hiden")
+    with pytest.raises(ValueError, match=r"received 'hyperbnd'; did you mean 'hyperband'\?"):
+        trial_limit("hyperbnd", search_space(build_mlp()), None, epochs=1)
     with pytest.raises(ValueError, match="at least one rate"):
         search_space(build_mlp(), rates=[])
 

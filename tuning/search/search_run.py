@@ -225,8 +225,8 @@ class _Run:
             say(WEIGHTS_DRAWN_ANEW)
         if search.joint is not None:
             say(
-                f"Searched with the dropout rates: {', '.join(search.joint.names)}. Sites with the "
-                "same placement share a rate, unless rates are given by site path."
+                f"Searched together with the dropout rates: {', '.join(search.joint.names)}. Sites "
+                "with the same placement share a rate, unless rates are given by site path."
             )
             if search.joint.note:
                 say(search.joint.note)
