@@ -366,7 +366,7 @@ def test_dry_run_writes_nothing(here):
     planned = json.loads(answered.stdout)
     assert planned["budget_seconds"] == 5400
     assert planned["num_runs"] == 16 + 2 + 4 + 3 * 2 + 2 * 40
-    assert planned["estimated_seconds"] > 0
+    assert 0 < planned["estimated_seconds"] <= planned["longest_seconds"]
     assert planned["data"]["source"] == "noisy_digits"
     assert planned["settings"]["learning_rate"] == 0.002
     assert sorted(here.rglob("*")) == before
