@@ -21,11 +21,10 @@ def check_choice(value: object, choices: Sequence[object], name: str) -> None:
         ValueError: the value is not among the choices.
     """
     if value not in choices:
-        texts = [each for each in choices if isinstance(each, str)]
-        hint = did_you_mean(value, texts) if isinstance(value, str) else ""
+        near = did_you_mean(value, map(str, choices)) if isinstance(value, str) else ""
         raise ValueError(
-            f"expected {name} to be one of ({', '.join(map(repr, choices))}), received {value!r}"
-            f"{hint}"
+            f"expected {name} to be one of ({', '.join(map(repr, choices))}), received "
+            f"{value!r}{near}"
         )
 
 
@@ -81,6 +80,20 @@ def check_fraction(value: Any, name: str) -> float:
     return float(value)
 
 
+def percent_hint(value: Any, above: float = 0.0) -> str:
+    """Return a hint for a fraction that was given in percent.
+
+    Args:
+        value: the wrong fraction.
+        above: what the fraction has to exceed.
+
+    Returns:
+        ``"; for 20% write 0.2"``, or an empty string if the value is no percentage.
+    """
+    percent = _is_number(value) and max(1, 100 * above) < value < 100
+    return f"; for {value:g}% write {value / 100:g}" if percent else ""
+
+
 def check_level(value: Any, name: str = "level", above: float = 0.0) -> float:
     """Validate a confidence level.
 
@@ -96,10 +109,9 @@ def check_level(value: Any, name: str = "level", above: float = 0.0) -> float:
         ValueError: the value is not a number in (`above`, 1).
     """
     if not _is_number(value) or not above < value < 1:
-        percent = _is_number(value) and max(1, 100 * above) < value < 100
         raise ValueError(
             f"expected {name} to be a number in ({above:g}, 1), received {value!r}"
-            f"{f'; for {value:g}% write {value / 100:g}' if percent else ''}"
+            f"{percent_hint(value, above)}"
         )
     return float(value)
 

@@ -7,7 +7,7 @@ from numbers import Real
 from types import MappingProxyType
 from typing import NamedTuple
 
-from dropout_zoo.models.argument_validation import plain_values
+from dropout_zoo.models.argument_validation import percent_hint, plain_values
 from dropout_zoo.models.caller_warnings import warn_caller
 
 SRIVASTAVA = "Srivastava et al. 2014, JMLR 15:1929-1958"
@@ -100,11 +100,10 @@ def check_rate(rate: float, name: str) -> float:
         )
     # A number just below 1 may become 1 as a float, and -0.0 becomes 0.
     if not 0 <= rate < 1 or float(rate) == 1:
-        percent = f"; for {rate:g}% write {rate / 100:g}" if 1 < rate < 100 else ""
         everything = "; a rate of 1 drops every unit" if rate == 1 else ""
         raise ValueError(
             f"expected {name} to be in [0, 1) (the fraction dropped), received {rate}"
-            f"{everything}{percent}"
+            f"{everything}{percent_hint(rate)}"
         )
     return abs(float(rate))
 

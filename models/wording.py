@@ -13,13 +13,13 @@ def count_of(count: int, noun: str) -> str:
         noun: the noun in the singular, whose plural ends in s.
 
     Returns:
-        Text such as ``"1 seed"`` or ``"5 seeds"``.
+        Text such as ``"1 seed"`` or ``"2,000 seeds"``.
 
     Example:
-        >>> count_of(1, "seed"), count_of(5, "seed")
-        ('1 seed', '5 seeds')
+        >>> count_of(1, "seed"), count_of(2000, "seed")
+        ('1 seed', '2,000 seeds')
     """
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def listed(items: Sequence[str], word: str = "and") -> str:

@@ -363,12 +363,12 @@ def _wanted_placements(placements: str | Iterable[str] | None) -> set[str]:
     if placements is None:
         return set(PLACEMENTS) - {"output"}
     wanted = set(as_names(placements))
-    unknown = wanted - set(PLACEMENTS)
+    unknown = sorted(map(str, wanted - set(PLACEMENTS)))
     if unknown or not wanted:
         raise ValueError(
             f"expected placements among ({', '.join(map(repr, PLACEMENTS))}), received "
-            f"{', '.join(sorted(map(repr, unknown))) or 'none'}"
-            f"{did_you_mean(str(min(unknown, key=str, default='')), PLACEMENTS)}"
+            f"{', '.join(map(repr, unknown)) or 'none'}"
+            f"{did_you_mean(unknown[0], PLACEMENTS) if unknown else ''}"
         )
     return wanted
 

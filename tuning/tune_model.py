@@ -153,7 +153,8 @@ def tune(
         The result: the best rates and the best model, tables of all training runs, and a plot.
 
     Raises:
-        ValueError: a setting is out of range, or model, data and settings do not fit together.
+        ValueError: a setting is out of range, or model, data and settings do not fit together; or
+            `resume` or `overwrite` is given without a directory, or both are.
         TypeError: there is no such setting, or the model cannot be cloned.
         RuntimeError: every trial failed, no finalist or control completed on every seed, or the
             budget ended before any training run was completed.
@@ -182,6 +183,14 @@ def tune(
         >>> sorted(result.best_hyperparameters)
         ['learning_rate', 'units']
     """
+    if resume and overwrite:
+        raise ValueError("expected resume=True or overwrite=True, received both")
+    if directory is None and (resume or overwrite):
+        given = "resume=True" if resume else "overwrite=True"
+        raise ValueError(
+            f"expected directory to be that of the run with {given}, received None; without a "
+            "directory a run is not kept"
+        )
     limit = None if budget is None else Budget.parse(budget)
     if not takes_hyperparameters(model):
         model = with_known_loss(model)

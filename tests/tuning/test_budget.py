@@ -215,9 +215,13 @@ def test_an_interrupted_resume_leaves_no_outcome_of_an_earlier_attempt(few_digit
 
 def test_a_training_run_longer_than_the_budget_ends_with_an_error(few_digits, tmp_path):
     settings = QUICK | {"epochs": 10**6, "patience": None, "directory": tmp_path / "run"}
-    with pytest.raises(RuntimeError, match=r"budget of 6 s, received none; allow a larger budget"):
+    with pytest.raises(
+        RuntimeError, match=r"budget of 6 s, received none; resume it with a larger budget"
+    ):
         tune(model(), few_digits, **settings, budget="6s")
     assert not (tmp_path / "run" / "outcome.json").exists()
+    with pytest.raises(RuntimeError, match="received none; run it with a larger budget"):
+        tune(model(), few_digits, **settings | {"directory": None}, budget="1s")
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,19 @@ def test_tune_takes_data_as_fit_does(model, monkeypatch, data, options):
     assert dataset.fingerprint() == as_dataset(*data, **options, seed=3).fingerprint()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"resume": True}, "expected directory to be that of the run with resume=True, received N"),
+        ({"overwrite": True}, "run with overwrite=True, received None"),
+        ({"resume": True, "overwrite": True, "directory": "run"}, "received both"),
+    ],
+)
+def test_a_run_without_a_directory_cannot_be_resumed(model, options, message):
+    with pytest.raises(ValueError, match=message):
+        tune(model, X, Y, **QUICK, **options)
+
+
 @pytest.mark.slow
 def test_a_result_without_a_test_set_says_so_and_is_saved(model, tmp_path):
     result = tune(model, X, Y, validation_split=0.2, **QUICK, directory=tmp_path / "run")

@@ -199,15 +199,9 @@ def test_other_settings_are_listed_and_refused(few_digits, run, changed, named):
     assert (run / "search.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("argument", ["resume", "overwrite"])
-def test_without_a_directory_there_is_nothing_to_continue_or_remove(few_digits, argument):
-    with pytest.raises(ValueError, match=f"expected a directory with {argument}=True"):
-        tune(model(), few_digits, **QUICK, **{argument: True})
-
-
 def test_a_run_is_either_continued_or_removed(few_digits, run):
     before = sorted(run.rglob("*"))
-    with pytest.raises(ValueError, match=r"expected resume=True .* or overwrite=True .*both"):
+    with pytest.raises(ValueError, match=r"expected resume=True or overwrite=True, received both"):
         tune(model(), few_digits, **QUICK, directory=run, resume=True, overwrite=True)
     assert sorted(run.rglob("*")) == before
 

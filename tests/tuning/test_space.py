@@ -84,6 +84,12 @@ def test_rates_override_the_guidance():
     assert set(search_space(build_mlp(), rates=[0.7, 0.1]).choices.values()) == {(0.1, 0.7)}
     with pytest.raises(ValueError, match=r"by site path \(hidden_1_dropout, hidden_2_dropout"):
         search_space(build_mlp(), rates={"hidden": [0.1]})
+    with pytest.raises(ValueError, match=r"'hiden_1_dropout'; did you mean 'hidden_1_dropout'\?"):
+        search_space(build_mlp(), rates={"hiden_1_dropout": [0.1]})
+    with pytest.raises(ValueError, match=r"received 'hiden'; did you mean 'hidden'\?"):
+        search_space(build_mlp(), placements="hiden")
+    with pytest.raises(ValueError, match=r"received 'hyperbnd'; did you mean 'hyperband'\?"):
+        trial_limit("hyperbnd", search_space(build_mlp()), None, epochs=1)
     with pytest.raises(ValueError, match="at least one rate"):
         search_space(build_mlp(), rates=[])
 
@@ -138,11 +144,11 @@ def test_searches_of_registered_models_are_short_enough(name, few_digits, monkey
         "dropout_zoo.tuning.search.search.measure_speed",
         lambda trainer, members: timed.append(len(members)) or TrainingSpeed(0, 0, 1, 1),
     )
-    assert search.estimate_seconds() == search.num_runs
+    assert search.estimate().longest == search.num_runs
     by_path = dict.fromkeys(search.given, SEARCHED_RATES)
     by_path = Search(name, data, TuningSettings(oracle="grid", rates=by_path))
     assert by_path.space.size >= 4 ** len(search.given)
-    assert by_path.estimate_seconds() > 0
+    assert by_path.estimate().typical > 0
     assert max(timed) < 1000
 
 

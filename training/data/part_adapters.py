@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from dropout_zoo.models.argument_validation import percent_hint
 from dropout_zoo.training.data.array_checks import Array, Columns, DataError, RawPart
 from dropout_zoo.training.data.sources.batches import read_batches, source_of
 from dropout_zoo.training.data.structures import Structure, is_structure, num_examples, take
@@ -153,8 +154,9 @@ def split_off_last_rows(given: GivenPart, share: float) -> tuple[GivenPart, Give
     """
     if not isinstance(share, (float, np.floating)) or not 0 < share < 1:
         raise ValueError(
-            f"expected validation_split to be in (0, 1), received {share!r}; leave it out for a "
-            "validation set that is drawn at random, or pass validation_data"
+            f"expected validation_split to be in (0, 1), received {share!r}"
+            f"{percent_hint(share)}; leave it out for a validation set that is drawn at random, or "
+            "pass validation_data"
         )
     (x_name, x, y_name, y), task, columns = given
     count = num_examples(x)

@@ -20,7 +20,7 @@ LONG = 15 * 60
 
 
 def confirm_long_run(search: Search) -> None:
-    """Ask whether to start a search that takes more than 15 minutes.
+    """Ask whether to start a search that typically takes more than 15 minutes.
 
     The time is estimated by training for a few epochs, which takes time itself: only if a rough
     estimate from predictions on one batch is above 15 minutes, or `Model.fit` has to train the
@@ -39,16 +39,15 @@ def confirm_long_run(search: Search) -> None:
     if budget <= LONG:
         return
     from dropout_zoo.training.engine.eligibility import why_only_model_fit
-    from dropout_zoo.tuning.records.progress import duration
 
     search.trainer(None)  # raises a clear error if model, data and objective do not fit
     if why_only_model_fit(search.model) is None and rough_seconds(search) <= LONG:
         return
     echo("This may take a while; training for a few epochs to estimate the time ...", err=True)
-    seconds = min(search.estimate_seconds(), budget)
-    if seconds <= LONG:
+    estimated = search.estimate().within(budget)
+    if estimated.typical <= LONG:
         return
-    plan = f"{search.num_runs} training runs take up to about {duration(seconds)}"
+    plan = f"{search.num_runs} training runs take {estimated}"
     less = "reduce with --max-trials, --epochs, --num-finalists or --num-seeds"
     if not can_ask():
         echo(f"Warning: {plan}; {less}", err=True)
@@ -78,10 +77,11 @@ def rough_seconds(search: Search) -> float:
         search: the search.
 
     Returns:
-        Seconds for all training runs at full length.
+        Seconds for all training runs of the typical length.
     """
     from dropout_zoo.training.data.keras_inputs import as_keras_inputs
     from dropout_zoo.training.data.structures import num_examples, take
+    from dropout_zoo.tuning.search.training_length import typical_epochs
 
     training, data = search.settings.training, search.dataset
     x = take(data.train[0], slice(training.batch_size))
@@ -91,5 +91,5 @@ def rough_seconds(search: Search) -> float:
         search.model.predict_on_batch(as_keras_inputs(x))
         seconds.append(time.perf_counter() - started)
     examples = 3 * data.num_examples() + 2 * data.num_examples("validation")
-    batches = search.num_runs * training.epochs * examples / num_examples(x)
+    batches = search.num_runs * typical_epochs(training) * examples / num_examples(x)
     return min(seconds) * batches

@@ -223,17 +223,16 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
     for error in audit_errors(search.model):
         echo(error, err=True)
     echo(ESTIMATING, err=True)
-    seconds = search.estimate_seconds()
+    time_needed = search.estimate()
     description = search.describe() | {
         "num_runs": search.num_runs,
-        "estimated_seconds": round(seconds, 1),
+        "estimated_seconds": round(time_needed.typical, 1),
+        "longest_seconds": round(time_needed.longest, 1),
         "budget_seconds": None if search.budget is None else search.budget.seconds,
     }
     if as_json:
         echo(json.dumps(description, indent=2))
         return
-    from dropout_zoo.tuning.records.progress import duration
-
     print_table(
         ["searched site", "rates to try"],
         [
@@ -249,4 +248,4 @@ def _print_dry_run(search: Search, as_json: bool) -> None:
         echo(search.space.note)
     if search.joint is None and search.oracle != "hyperband" and search.max_trials < size:
         echo(f"The oracle {search.oracle!r} tries {search.max_trials} of {size:,} settings.")
-    echo(f"{search.summary()} They take up to about {duration(seconds)}. {NOTHING_WRITTEN}")
+    echo(f"{search.summary()} They take {time_needed}. {NOTHING_WRITTEN}")

@@ -18,7 +18,7 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class Progress:
-    """Shows the number of finished training runs, the best score so far, and the remaining time.
+    """Shows how many training runs have finished, the time left, and the best score of a search.
 
     Args:
         total: number of training runs in the run.
@@ -63,13 +63,15 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def phase(self, name: str) -> None:
+    def phase(self, name: str, one_seed: bool = False) -> None:
         """Name the current phase.
 
         Args:
             name: such as ``"search"`` or ``"race"``.
+            one_seed: whether all its training runs have the same seed, so that the best score so
+                far is shown; otherwise that would be the score of the luckiest seed.
         """
-        self._phase = name
+        self._phase, self._one_seed = name, one_seed
         if self._bar is not None:
             self._bar.update(self._task, description=name)
 
@@ -96,7 +98,7 @@ class Progress:
             self._bar.update(self._task, completed=self.done, text=text)
         elif self.show and self._line_is_due():
             print(
-                f"{self._phase}: {self.done} of {self.total} training runs, {text}",
+                f"{self._phase}: {self.done:,} of {self.total:,} training runs, {text}",
                 file=sys.stderr,
                 flush=True,
             )
@@ -128,7 +130,9 @@ class Progress:
         return True
 
     def _text(self) -> str:
-        known = [f"best {self.objective.name} {self.best:.4g}"] if math.isfinite(self.best) else []
+        known = []
+        if self._one_seed and math.isfinite(self.best):
+            known.append(f"best {self.objective.name} {self.best:.4g}")
         trained = self.done - self._restored
         if trained:
             now = time.monotonic()

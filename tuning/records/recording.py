@@ -60,7 +60,7 @@ class RecordingTrainer:
             name: its name, for the progress.
             role: role of its training runs.
         """
-        self._progress.phase(name)
+        self._progress.phase(name, one_seed=role in ("control", "trial"))
         self._role = role
 
     def train(

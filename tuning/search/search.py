@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dropout_zoo.models.argument_validation import check_count, finite_or_none
 from dropout_zoo.models.factory import resolve_model
@@ -35,7 +35,8 @@ from dropout_zoo.tuning.race.screening import (
     SCREENED_PER_FINALIST,
     SCREENING_SEEDS,
 )
-from dropout_zoo.tuning.search.training_length import with_default_length
+from dropout_zoo.tuning.records.progress import duration
+from dropout_zoo.tuning.search.training_length import typical_epochs, with_default_length
 from dropout_zoo.tuning.space import DropoutHyperModel, Rates, SearchSpace
 from dropout_zoo.tuning.trial_setting import TrialSetting
 from dropout_zoo.tuning.tuners.built_trainers import BuiltModelsTrainer
@@ -90,6 +91,28 @@ class TuningSettings:
         rest = {name: value for name, value in options.items() if name not in names}
         training = with_default_length({**dataset.training_options, **rest}, dataset.num_examples())
         return cls(**own, training=TrainSettings.from_options(training, function))
+
+
+class SearchTime(NamedTuple):
+    """How long a search takes, as it is estimated.
+
+    Attributes:
+        typical: seconds if patience ends its training runs when it typically does.
+        longest: seconds if each takes the maximum number of epochs.
+    """
+
+    typical: float
+    longest: float
+
+    def within(self, budget: float) -> SearchTime:
+        """Return the same for a search that ends after a number of seconds at the latest."""
+        return SearchTime(min(self.typical, budget), min(self.longest, budget))
+
+    def __str__(self) -> str:
+        typical, longest = map(duration, self)
+        if typical == longest:
+            return f"up to about {longest}"
+        return f"about {typical}, and at most about {longest}"
 
 
 class Search:
@@ -291,11 +314,11 @@ class Search:
             directory=directory,
         )
 
-    def estimate_seconds(self) -> float:
+    def estimate(self) -> SearchTime:
         """Estimate how long `run_search` takes by training the given model for a few epochs.
 
         Returns:
-            Seconds for all training runs at full length.
+            The time for all training runs, those of the race up to its largest number of seeds.
         """
         models, default = 1, TrialSetting(self.given)
         if self.joint is not None:
@@ -308,7 +331,11 @@ class Search:
         timed = min(self.num_runs, trainer.max_parallel)  # a whole grid may not fit in memory
         speed = measure_speed(trainer, [member] * timed)
         start_up = (models - 1) * speed.start_up  # of each other model
-        return start_up + speed.seconds(self.num_runs, self.settings.training.epochs)
+        typical, longest = (
+            start_up + speed.seconds(self.num_runs, epochs)
+            for epochs in (typical_epochs(training), training.epochs)
+        )
+        return SearchTime(typical, longest)
 
     def describe(self) -> dict[str, Any]:
         """Describe everything that determines the outcome.

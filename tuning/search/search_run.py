@@ -76,8 +76,7 @@ def run_search(
         The result.
 
     Raises:
-        ValueError: the directory holds other files, is in use, or holds a run with other settings;
-            or there is none to resume or overwrite.
+        ValueError: the directory holds other files, is in use, or holds a run with other settings.
         RuntimeError: every trial failed, no setting of the race completed on every seed, or the
             budget ended before any training run was completed.
         OSError: a file cannot be written.
@@ -86,11 +85,6 @@ def run_search(
     limit = TimeLimit(math.inf if budget is None else budget.training_seconds)
     temporary = None
     if directory is None:
-        if resume or overwrite:
-            raise ValueError(
-                f"expected a directory with {'resume' if resume else 'overwrite'}=True, received "
-                "None; pass directory="
-            )
         temporary = tempfile.TemporaryDirectory(prefix="dropout-zoo-")
         directory = Path(temporary.name)
     folder = RunDirectory(
@@ -170,7 +164,7 @@ class _Run:
                 searching = self._seconds_since(started)
                 self.race.run(self.finalists)
         except OutOfTimeError:
-            self._cut_off()
+            self._cut_off(kept=temporary is None)
         seconds = self._seconds_since(started)
         searching = seconds if searching is None else searching
         searched, raced = self.finalists.records, self.race.records
@@ -240,8 +234,11 @@ class _Run:
             say(search.space.note)
         say(search.summary())
 
-    def _cut_off(self) -> None:
+    def _cut_off(self, kept: bool) -> None:
         """Take what has finished when time ended.
+
+        Args:
+            kept: whether the directory is kept, so that the run can be resumed.
 
         Raises:
             RuntimeError: no training run was completed.
@@ -256,7 +253,7 @@ class _Run:
             raise RuntimeError(
                 "expected at least one training run to finish within the budget of "
                 f"{search.budget}, received none{': ' if reasons else ''}{'; '.join(reasons)}; "
-                "allow a larger budget or fewer epochs"
+                f"{'resume it' if kept else 'run it'} with a larger budget, or allow fewer epochs"
             )
         self.race.cut_off(self.finalists.candidates)
 

@@ -157,7 +157,7 @@ def test_the_arrays_of_the_caller_stay_writable():
         ((as_dataset(X, Y),), {"task": "regression"}, ValueError, "expected no task together"),
         ((X, Y), {"task": "ranking"}, ValueError, "expected task to be one of ('classification'"),
         ((X, Y), {"validation_split": 0.999}, ValueError, "leave examples for both parts"),
-        ((X, Y), {"validation_split": 20}, ValueError, "in (0, 1), received 20"),
+        ((X, Y), {"validation_split": 20}, ValueError, "in (0, 1), received 20; for 20% write 0.2"),
         ((X, Y), {"validation_data": X}, DataError, "validation_data y: expected targets, as"),
         ((X, Y), {"validation_data": 0.2}, DataError, "validation_data: expected a pair (x, y)"),
         ((X, Y), {"test_data": (X, Y, X)}, DataError, "expected a pair (x, y), received weights"),

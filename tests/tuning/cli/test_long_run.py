@@ -9,7 +9,7 @@ from dropout_zoo.training import Dataset
 from dropout_zoo.tuning.cli import long_run
 from dropout_zoo.tuning.cli.main import main
 from dropout_zoo.tuning.search import search_run
-from dropout_zoo.tuning.search.search import Search, TuningSettings
+from dropout_zoo.tuning.search.search import Search, SearchTime, TuningSettings
 
 TUNE = ["tune", "--rates", "0.2", "--epochs", "1", "--num-finalists", "1", "--num-seeds", "1"]
 
@@ -19,7 +19,7 @@ def tune(tmp_path, monkeypatch):
     """Call the command with an estimated duration; the training itself is left out."""
     monkeypatch.chdir(tmp_path)
 
-    def call(*options, seconds=3600, rough=3600, asked=True, answer=None):
+    def call(*options, seconds=(3600, 3600), rough=3600, asked=True, answer=None):
         def ran(search, directory, **options):
             raise RuntimeError("training began")
 
@@ -27,7 +27,7 @@ def tune(tmp_path, monkeypatch):
         monkeypatch.setattr(long_run, "rough_seconds", lambda search: rough)
         monkeypatch.setattr(long_run, "can_ask", lambda: asked)
         monkeypatch.setattr(
-            Search, "estimate_seconds", lambda search: measured.append(search) or seconds
+            Search, "estimate", lambda search: measured.append(search) or SearchTime(*seconds)
         )
         monkeypatch.setattr(search_run, "run_search", ran)
         answered = CliRunner().invoke(main, [*TUNE, *options], input=answer)
@@ -41,9 +41,12 @@ def test_a_short_search_starts_without_a_question(tune):
     assert began
     assert not measured
     assert "take" not in answered.stderr
-    _, measured, began = tune(seconds=60)
+    _, measured, began = tune(seconds=(60, 60))
     assert began
     assert measured
+    answered, _, began = tune(seconds=(600, 6000))  # which is rarely needed
+    assert began
+    assert "take" not in answered.stderr.replace("This may take a while", "")
 
 
 @pytest.mark.slow
@@ -64,6 +67,13 @@ def test_without_a_terminal_a_warning_is_printed(tune):
         "Warning: 9 training runs take up to about 1 h 0 min; reduce with --max-trials"
         in answered.stderr
     )
+    assert began
+
+
+def test_the_typical_time_is_told_and_the_longest(tune):
+    answered, _, began = tune(seconds=(1200, 9000), asked=False)
+    told = "Warning: 9 training runs take about 20 min 0 s, and at most about 2 h 30 min;"
+    assert told in answered.stderr
     assert began
 
 

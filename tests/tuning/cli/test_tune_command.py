@@ -366,7 +366,7 @@ def test_dry_run_writes_nothing(here):
     planned = json.loads(answered.stdout)
     assert planned["budget_seconds"] == 5400
     assert planned["num_runs"] == 16 + 2 + 4 + 3 * 2 + 2 * 40
-    assert planned["estimated_seconds"] > 0
+    assert 0 < planned["estimated_seconds"] <= planned["longest_seconds"]
     assert planned["data"]["source"] == "noisy_digits"
     assert planned["settings"]["learning_rate"] == 0.002
     assert sorted(here.rglob("*")) == before
@@ -398,6 +398,7 @@ def test_dry_run_writes_nothing(here):
         (["--objective", "auc"], "'val_', such as 'val_loss', received 'auc'"),
         (["--objective", "val_auc"], "to be one of val_accuracy, val_loss, received 'val_auc'"),
         (["--placements", "kitchen"], "received 'kitchen'"),
+        (["--placements", "hiden"], "received 'hiden'; did you mean 'hidden'?"),
         (["--placements", "convolutional"], "hidden_1_dropout (hidden)"),
         (["--oracle", "delphi"], "Invalid value for '--oracle'"),
         (["--nonsense"], "No such option"),
@@ -491,7 +492,7 @@ def test_the_exit_status_is_1_if_nothing_finishes_within_the_budget(here):
     answered = run("tune", "--data", data, *QUICK, "--budget", "0.1", "--out", here / "run")
     assert "of at most 1 epoch, within a budget of 0.1 s." in answered.stderr
     assert answered.exit_code == 1
-    assert "allow a larger budget or fewer epochs" in answered.stderr
+    assert "resume it with a larger budget, or allow fewer epochs" in answered.stderr
     assert "Traceback" not in answered.output
 
 

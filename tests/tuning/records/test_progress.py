@@ -21,7 +21,7 @@ LOSS = Objective("val_loss", "min")
 
 def test_lines_show_progress_and_the_best_score(capsys):
     with Progress(3, LOSS) as progress:
-        progress.phase("search")
+        progress.phase("search", one_seed=True)
         for score in (0.5, 0.3, 0.4):
             progress.result(Finished(score))
     lines = capsys.readouterr().err.splitlines()
@@ -29,10 +29,19 @@ def test_lines_show_progress_and_the_best_score(capsys):
     assert lines[-1].startswith("search: 3 of 3 training runs, best val_loss 0.3, 0 s left")
 
 
+def test_a_phase_of_several_seeds_shows_counts_alone(capsys):
+    with Progress(2, LOSS) as progress:
+        progress.phase("search", one_seed=True)
+        progress.result(Finished(0.5))
+        progress.phase("race")
+        progress.result(Finished(0.3))
+    assert capsys.readouterr().err.splitlines()[-1] == "race: 2 of 2 training runs, 0 s left"
+
+
 def test_many_results_print_few_lines(capsys):
     started = time.monotonic()
     with Progress(5000, LOSS) as progress:
-        progress.phase("search")
+        progress.phase("search", one_seed=True)
         for _ in range(5000):
             progress.result(Finished(0.5))
     elapsed = time.monotonic() - started
@@ -42,7 +51,7 @@ def test_many_results_print_few_lines(capsys):
 
 def test_failed_runs_are_never_the_best(capsys):
     with Progress(2, LOSS) as progress:
-        progress.phase("search")
+        progress.phase("search", one_seed=True)
         progress.result(Finished(math.nan))
         progress.result(Finished(math.nan))
     assert "best" not in capsys.readouterr().err
@@ -52,7 +61,7 @@ def test_the_time_left_does_not_count_what_was_restored(monkeypatch, capsys):
     now = [0.0]
     monkeypatch.setattr("dropout_zoo.tuning.records.progress.time.monotonic", lambda: now[0])
     with Progress(100, LOSS) as progress:
-        progress.phase("search")
+        progress.phase("search", one_seed=True)
         for _ in range(80):
             progress.restored(Finished(0.5))
         now[0] = 30.0  # one training run of 30 s: the 19 that are left take as long each
@@ -66,7 +75,7 @@ def test_the_time_left_does_not_count_what_was_restored(monkeypatch, capsys):
 
 def test_nothing_is_printed_if_progress_is_off(capsys):
     with Progress(1, LOSS, show=False) as progress:
-        progress.phase("search")
+        progress.phase("search", one_seed=True)
         progress.say("hello")
         progress.result(Finished(0.5))
     assert capsys.readouterr().err == ""
