@@ -17,7 +17,9 @@ ALONE = Execution(workers=1)
 
 @pytest.fixture(scope="module")
 def units(model, few_digits):
-    return coadaptation(model, few_digits, epochs=8, num_seeds=2, execution=ALONE)
+    return coadaptation(
+        model, few_digits, epochs=60, patience=5, learning_rate=0.005, num_seeds=2, execution=ALONE
+    )
 
 
 @pytest.mark.slow
@@ -32,7 +34,7 @@ def test_every_unit_is_measured(units, few_digits):
     assert {len(feature) for feature in data["feature"]} == {784}
     means = data.groupby("dropout")["mean_activation"].mean()
     given, without = means["as given"], means[NO_DROPOUT]
-    text = f"as given: mean activation {given:.3g}, compared with {without:.3g} without dropout"
+    text = f"as given, mean activation: {given:.3g}, compared with {without:.3g} without dropout"
     assert text in units.summary()
 
 

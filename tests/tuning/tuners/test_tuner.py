@@ -331,7 +331,7 @@ def test_a_validation_split_is_as_in_keras(few_digits, tmp_path):
     scores = [[t.score for t in tuner.oracle.trials.values()] for tuner in (split, given)]
     assert scores[0] == scores[1]
     for nothing in (0, 0.0):
-        words = rf"in \(0, 1\); received {nothing}; leave it out .* or pass validation_data"
+        words = rf"in \(0, 1\), received {nothing}; leave it out .* or pass validation_data"
         with pytest.raises(ValueError, match=words):
             split.search(x, y, validation_split=nothing, epochs=1)
     with pytest.raises(ValueError, match=r"validation_split to be in \(0, 1\), received 1.0"):
