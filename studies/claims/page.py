@@ -55,8 +55,7 @@ def claims_page() -> str:
 
 def _row(claim: Claim) -> str:
     outcome = claim.stored_outcome()
-    effects = "; ".join(effect.value for effect in outcome.effects) or "-"
-    return f"| [{claim.statement}](#{claim.name}) | {outcome.verdict} | {effects} |"
+    return f"| [{claim.statement}](#{claim.name}) | {outcome.verdict} | {outcome.value or '-'} |"
 
 
 def _section(claim: Claim) -> str:
