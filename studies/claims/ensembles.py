@@ -35,7 +35,7 @@ def beside_ensembles(
     assert data.test is not None  # the data of all claims have one
     x, y = data.test
     rates = {site.path: site.rate for site in dropout_sites(model)}
-    seeds = _seeds(data, 2 * _NETWORKS - 1)
+    seeds = network_seeds(data, 2 * _NETWORKS - 1)
     members = [
         *(Member(dict.fromkeys(rates, 0.0), seed) for seed in seeds[:_NETWORKS]),
         *(Member(rates, seed) for seed in seeds[_NETWORKS:]),
@@ -52,8 +52,13 @@ def beside_ensembles(
     }
 
 
-def _seeds(data: Dataset, count: int) -> list[int]:
-    """Seeds that differ between draws of the training examples."""
+def network_seeds(data: Dataset, count: int) -> list[int]:
+    """Return seeds of further networks, others for each draw of the training examples.
+
+    Args:
+        data: the data, with the draw.
+        count: number of seeds.
+    """
     of_the_draw = zlib.crc32(np.ascontiguousarray(data.train[0]).tobytes())
     rng = np.random.default_rng(of_the_draw)
     return [int(seed) for seed in rng.integers(2**31, size=count)]
