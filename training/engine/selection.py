@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -16,8 +16,9 @@ from dropout_zoo.training.engine.comparison_with_fit import (
     reference_run,
 )
 from dropout_zoo.training.engine.eligibility import own_training_code, why_only_model_fit
-from dropout_zoo.training.engine.keras_fit import FitEngine
+from dropout_zoo.training.engine.keras_fit import FitEngine, fit_member
 from dropout_zoo.training.failure_reasons import reason_of
+from dropout_zoo.training.members import Job, TrainedMember
 from dropout_zoo.training.plan import Plan
 from dropout_zoo.training.repeated_warnings import warn_once
 
@@ -58,6 +59,35 @@ def start_engine(plan: Plan, options: EngineOptions) -> Engine:
     warn_once(f"Model.fit trains the members, one after another, because {reason}")
     _warn_of(options.without_effect(()), "Model.fit trains the members one after another")
     return FitEngine(plan)
+
+
+def jobs_for(
+    engine: Engine,
+    plan: Plan,
+    jobs: Iterator[Job | None],
+    finished: Callable[[Job, TrainedMember], None],
+) -> Iterator[Job | None]:
+    """Train with `Model.fit` what an engine cannot train, and pass the other jobs on to it.
+
+    Args:
+        engine: the engine.
+        plan: model, data and settings.
+        jobs: jobs, or None where there are none at present.
+        finished: called with each member that `Model.fit` has trained.
+
+    Yields:
+        What is left.
+    """
+    reported: set[str] = set()
+    for job in jobs:
+        reason = None if job is None else engine.why_not(job)
+        if job is None or reason is None:
+            yield job
+            continue
+        if reason not in reported:
+            reported.add(reason)
+            warn_once(f"Model.fit trains members one after another, because {reason}")
+        finished(job, fit_member(plan, job.member, job.rates, job.number, job.callbacks))
 
 
 def _fast_engine(plan: Plan, options: EngineOptions, reference: ReferenceRun | None) -> Engine:

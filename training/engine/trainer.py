@@ -18,13 +18,11 @@ from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.durable_files import make_folder
 from dropout_zoo.training.engine.base import Engine, EngineOptions, OnResult
 from dropout_zoo.training.engine.jobs import JobSource
-from dropout_zoo.training.engine.keras_fit import fit_member
 from dropout_zoo.training.engine.member_callbacks import CallbackSource
-from dropout_zoo.training.engine.selection import start_engine
+from dropout_zoo.training.engine.selection import jobs_for, start_engine
 from dropout_zoo.training.members import Job, Member, TrainedMember, completed_rates
 from dropout_zoo.training.plan import PlanOutline
 from dropout_zoo.training.preparation import make_plan
-from dropout_zoo.training.repeated_warnings import warn_once
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 
@@ -105,7 +103,6 @@ class MemberTrainer:
         self._callbacks = CallbackSource(settings.callbacks)
         self._fixed = why_rates_are_fixed(self.plan.model)
         self._engine: Engine | None = None
-        self._reported: set[str] = set()  # why `Model.fit` trained members in its place
 
     def train(
         self, members: Iterable[Member | None], on_result: OnResult | None = None
@@ -139,22 +136,13 @@ class MemberTrainer:
         engine = self._start_engine()
         by_fit: dict[int, TrainedMember] = {}
 
-        def for_engine() -> Iterator[Job | None]:
-            for job in jobs:
-                reason = None if job is None else engine.why_not(job)
-                if job is None or reason is None:
-                    yield job
-                    continue
-                if reason not in self._reported:
-                    self._reported.add(reason)
-                    message = f"Model.fit trains members one after another, because {reason}"
-                    warn_once(message)
-                result = fit_member(self.plan, job.member, job.rates, job.number, job.callbacks)
-                by_fit[job.number] = result
-                if on_result is not None:
-                    on_result(result)
+        def fitted(job: Job, result: TrainedMember) -> None:
+            by_fit[job.number] = result
+            if on_result is not None:
+                on_result(result)
 
-        trained = engine.run(JobSource(for_engine(), known=known), on_result=on_result) | by_fit
+        source = JobSource(jobs_for(engine, self.plan, jobs, fitted), known=known)
+        trained = engine.run(source, on_result=on_result) | by_fit
         return [trained[number] for number in sorted(trained)]
 
     def outline_of(self, member: Member) -> PlanOutline:
