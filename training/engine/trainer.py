@@ -51,6 +51,10 @@ class MemberTrainer:
         memory_budget: maximum size in bytes of the data that TensorFlow copies into memory. Larger
             data are streamed, with the same results. None for half of the free memory. Read on
             TensorFlow only, and not where `Model.fit` trains.
+        cluster: Ray cluster on whose nodes the members are trained, as they would be here:
+            ``"auto"`` for the one that this machine is part of, ``"host:port"`` of its head, or
+            ``"local:N"`` to start N nodes on this machine. `workers` and `memory_budget` are then
+            those of each node. None to train in this process.
 
     Raises:
         ValueError: an argument is out of range, or model, data and settings do not fit.
@@ -79,8 +83,9 @@ class MemberTrainer:
         update: str = "auto",
         workers: int | None = None,
         memory_budget: int | None = None,
+        cluster: str | None = None,
     ) -> None:
-        self._options = EngineOptions(update, workers, memory_budget)
+        self._options = EngineOptions(update, workers, memory_budget, cluster)
         folder = None
         if directory is None:
             folder = tempfile.TemporaryDirectory(prefix="dropout-zoo-")
@@ -173,8 +178,16 @@ class MemberTrainer:
         if self._engine is None:
             # Once: a directory that is deleted meanwhile must not reappear half empty.
             make_folder(self.plan.directory)
-            self._engine = start_engine(self.plan, self._options)
+            self._engine = self._new_engine()
         return self._engine
+
+    def _new_engine(self) -> Engine:
+        if self._options.cluster is None:
+            return start_engine(self.plan, self._options)
+        # It imports packages that need not be installed.
+        from dropout_zoo.training.engine.cluster.engine import ClusterEngine
+
+        return ClusterEngine(self.plan, self._options)
 
     def _job(self, member: Member) -> Job:
         if not isinstance(member, Member):
@@ -221,6 +234,7 @@ def train_members(
     update: str = "auto",
     workers: int | None = None,
     memory_budget: int | None = None,
+    cluster: str | None = None,
     on_result: OnResult | None = None,
     **settings: Unpack[TrainOptions],
 ) -> list[TrainedMember]:
@@ -233,11 +247,12 @@ def train_members(
         model: as in `MemberTrainer`.
         members: what to train; see `MemberTrainer.train` for iterators.
         dataset: the data; see `as_dataset`. A test set is not used.
-        keep_state: as in `MemberTrainer`, like the next four arguments.
+        keep_state: as in `MemberTrainer`, like the next five arguments.
         directory: where the members' weights are saved.
         update: what updates the weights.
         workers: number of members that are trained at the same time.
         memory_budget: maximum size in bytes of the data that are copied into memory.
+        cluster: Ray cluster on whose nodes the members are trained.
         on_result: called with each result as it finishes.
         **settings: how each member is trained; see `TrainSettings`.
 
@@ -267,5 +282,6 @@ def train_members(
         update=update,
         workers=workers,
         memory_budget=memory_budget,
+        cluster=cluster,
     )
     return trainer.train(members, on_result)
