@@ -127,6 +127,7 @@ class JournaledTrainer:
             "score": trained.score,
             "seconds": trained.seconds,
             "elapsed": now - self._last,  # since the last result: their sum is that of the attempt
+            **({"group": trained.group} if trained.group else {}),
         }
         append_record(self._path, record, trained.checkpoint)
         self._trained[record["key"]] = trained
@@ -155,6 +156,7 @@ class JournaledTrainer:
             checkpoint=None if checkpoint is None else self._path.parent / checkpoint["path"],
             _template=plan.model,
             _folder=plan.folder,
+            group=record.get("group", ""),
         )
 
 

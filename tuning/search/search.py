@@ -124,6 +124,7 @@ class Search:
         settings: the settings.
         budget: how long `run_search` may take; None for as long as it takes. It is not one of the
             settings that determine the outcome: a run can be resumed with a different budget.
+        cluster: Ray cluster on whose nodes models are trained, as in `MemberTrainer`; likewise.
 
     Raises:
         ValueError: a setting is out of range, or model, data and settings do not fit together.
@@ -136,7 +137,9 @@ class Search:
         dataset: Dataset,
         settings: TuningSettings,
         budget: Budget | None = None,
+        cluster: str | None = None,
     ) -> None:
+        self.cluster = cluster
         own = {each.name: getattr(settings, each.name) for each in fields(settings)}
         training = own.pop("training")
         settings = TuningSettings(**as_json(own), training=training)  # NumPy's numbers as Python's
@@ -302,7 +305,7 @@ class Search:
         """
         if self.joint is not None:
             trainer = BuiltModelsTrainer(
-                self.joint, self.dataset, self.settings.training, directory
+                self.joint, self.dataset, self.settings.training, directory, self.cluster
             )
             trainer.outline_of(self.joint.default.member(0))  # checks the settings
             return trainer
@@ -312,6 +315,7 @@ class Search:
             self.settings.training,
             keep_state=self.oracle == "hyperband",
             directory=directory,
+            cluster=self.cluster,
         )
 
     def estimate(self) -> SearchTime:

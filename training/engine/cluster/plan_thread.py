@@ -133,10 +133,9 @@ class PlanThread(threading.Thread):
                 plan = replace(load_packed_plan(*self._packed), directory=self._folder)
                 self._warned.clear()  # those of Keras as it loads a model
                 engine = start_engine(plan, self._options)
-                ready = Ready(
-                    engine.max_parallel, _group(plan), processor_name(), self._warnings_now()
-                )
-                self.ready.set_result(ready)
+                self._group = _group(plan)
+                slots, processor = engine.max_parallel, processor_name()
+                self.ready.set_result(Ready(slots, self._group, processor, self._warnings_now()))
                 while not self._ended:
                     self._train(engine, plan)
         except BaseException as error:
@@ -180,7 +179,7 @@ class PlanThread(threading.Thread):
             result.checkpoint.unlink()
         if result.member.weights is not None:
             result.member.weights.unlink()
-        bare = replace(result, checkpoint=None, _template=None, _folder=None)
+        bare = replace(result, checkpoint=None, _template=None, _folder=None, group=self._group)
         self._futures.pop(number).set_result(Outcome(bare, weights, self._warnings_now()))
 
     def _keep_warning(self, message: Warning | str, category: type[Warning], *_: object) -> None:
