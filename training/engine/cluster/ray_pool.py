@@ -32,7 +32,7 @@ _PING_EVERY = 5.0
 _NO_ANSWER = 60.0  # seconds after which a worker that does not answer is given up
 _MOST_STARTS = 3  # of workers on a node that end before they are ready
 _START, _PING = "start", "ping"
-_REASON = 300  # characters of the reason why a worker has ended
+_REASON = 900  # characters of the reason why a node is not used
 
 # Environment variables on which the results depend, which workers take over.
 _SHARED_VARIABLES = ("TF_ENABLE_ONEDNN_OPTS", "TF_DETERMINISTIC_OPS", "XLA_FLAGS")
@@ -173,7 +173,7 @@ class RayPool:
     def _events_of(self, call: _Call) -> Iterator[Event]:
         actor, error = call.actor, call.future.exception()
         if isinstance(error, ray.exceptions.RayActorError):
-            yield from self._lose(actor, f"ended: {one_line(str(error), _REASON)}")
+            yield from self._lose(actor, "ended, as a process does that runs out of memory")
         elif isinstance(call.what, int):
             yield self._finished(actor, call.what, error, call.future)
         elif call.what == _PING:
@@ -225,7 +225,7 @@ class RayPool:
 
     def _refuse(self, actor: _Actor, error: Any) -> None:
         cause = getattr(error, "cause", error)
-        reason = one_line(str(cause) or type(cause).__name__, _REASON * 3)
+        reason = one_line(str(cause) or type(cause).__name__, _REASON)
         self.refused[actor.place.host] = reason
         self._using.pop(actor.name, None)
         warn_once(f"the node {actor.place.host} is not used: {reason}")
