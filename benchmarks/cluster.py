@@ -211,9 +211,7 @@ def main() -> None:
         result = simulate(given.nodes, given.members or 100_000, given.failures)
         print(json.dumps(result, indent=2))
         return
-    print(
-        "| network | members | here, s | cluster, s | overhead | started | cluster | load |"
-    )
+    print("| network | members | here, s | cluster, s | overhead | started | cluster | load |")
     print("|---|---|---|---|---|---|---|---|")
     for network in EXAMPLES:
         if given.only in (None, network):

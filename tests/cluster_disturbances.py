@@ -81,12 +81,8 @@ def disturb(kind):
         kill(workers())
     elif kind == "raylet":
         kill(raylets())
-        add_node()
     elif kind == "node":
         remove_node()
-        add_node()
-    elif kind == "join":
-        add_node()
     elif kind == "hang":
         random.choice(workers()).send_signal(signal.SIGSTOP)
 
@@ -131,11 +127,20 @@ def main(kind, times):
         thread = threading.Thread(target=later)
         thread.start()
         finished = []
-        same(here, trainer.train(MEMBERS, finished.append))
+
+        def joins(trained, finished=finished):
+            finished.append(trained)
+            if kind == "join" and len(finished) == 5:
+                add_node()  # not in a thread, with whose end the node would end
+
+        same(here, trainer.train(MEMBERS, joins))
         thread.join()
         assert not errors, errors
         assert len(finished) == len(MEMBERS)
-        while len(workers()) < 2:  # so that each disturbance finds the cluster whole
+        if kind in ("raylet", "node"):
+            add_node()
+        # So that each disturbance finds the cluster whole.
+        while len(workers()) < 2 + (kind == "join"):
             time.sleep(0.1)
             trainer._engine._dispatcher.look(0.1)
 
@@ -147,6 +152,6 @@ if __name__ == "__main__":
         connection.connect(ADDRESS)
         from dropout_zoo.training.engine.cluster import ray_pool
 
-        ray_pool._NO_ANSWER, ray_pool._PING_EVERY = 3.0, 0.5
+        ray_pool._NO_ANSWER, ray_pool._PING_EVERY = 10.0, 1.0
     main(kind, int(times))
     print("all is well")

@@ -39,7 +39,7 @@ def check_address(address: str) -> None:
 
 def _is_host(address: str) -> bool:
     host, colon, port = address.rpartition(":")
-    return bool(host and colon and port.isdigit()) and "/" not in host
+    return bool(host not in ("", "local") and colon and port.isdigit()) and "/" not in host
 
 
 def local_nodes(address: str) -> int | None:

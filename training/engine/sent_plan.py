@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import mmap
 import pickle
-from collections.abc import Mapping, Sequence
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,6 +18,7 @@ import numpy as np
 
 from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.keras_internals import compile_arguments
+from dropout_zoo.training.members import Job
 from dropout_zoo.training.plan import Plan
 
 PackedPlan: TypeAlias = tuple[bytes, bytes, Sequence[np.ndarray]]
@@ -57,9 +61,50 @@ def pack_plan(plan: Plan) -> PackedPlan:
         _starts={},
         _splits={},
     )
-    pickled: bytes = cloudpickle.dumps(sent, protocol=5, buffer_callback=keep)
-    needed: bytes = cloudpickle.dumps((_settings_of_keras(), _own_objects(plan.model)))
+    with _with_own_modules():
+        pickled: bytes = cloudpickle.dumps(sent, protocol=5, buffer_callback=keep)
+        needed: bytes = cloudpickle.dumps((_settings_of_keras(), _own_objects(plan.model)))
     return needed, pickled, arrays
+
+
+def pack_job(job: Job) -> bytes:
+    """Pickle a member, with a schedule of the user's own.
+
+    Args:
+        job: the member.
+
+    Returns:
+        What `pickle.loads` takes.
+
+    Raises:
+        Exception: it cannot be pickled.
+    """
+    with _with_own_modules():
+        packed: bytes = cloudpickle.dumps(job)
+    return packed
+
+
+@contextmanager
+def _with_own_modules() -> Iterator[None]:
+    """Let modules that lie below the working directory travel with what is pickled.
+
+    Other machines have installed packages, but not the files beside a program.
+    """
+    here, installed = Path.cwd(), Path(sysconfig.get_path("purelib"))
+    found = []
+    for name, module in list(sys.modules.items()):
+        path = getattr(module, "__file__", None)
+        if name == "__main__" or path is None or name.partition(".")[0] in _KNOWN:
+            continue
+        if here in Path(path).parents and installed not in Path(path).parents:
+            found.append(module)
+    for module in found:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        for module in found:
+            cloudpickle.unregister_pickle_by_value(module)
 
 
 def load_packed_plan(needed: bytes, pickled: bytes, arrays: Sequence[Any]) -> Plan:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from dropout_zoo.models.wording import listed
 from dropout_zoo.training.durable_files import replacing
 from dropout_zoo.training.engine.base import EngineOptions, OnResult
 from dropout_zoo.training.engine.cluster.connection import connect
@@ -115,7 +114,10 @@ class ClusterEngine:
             reasons = [f"{host}: {why}" for host, why in self._pool.refused.items()]
             raise RuntimeError(
                 "expected a node that can train, received "
-                + (listed(reasons) or "a cluster without CPUs, or whose workers end as they start")
+                + (
+                    "; ".join(reasons)
+                    or "a cluster without CPUs, or whose workers end as they start"
+                )
             )
 
 

@@ -21,6 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from dropout_zoo.models.wording import count_of, one_line
 from dropout_zoo.training.engine.cluster.dispatch import Event, Finished, Joined, Lost
 from dropout_zoo.training.engine.cluster.worker import Worker
+from dropout_zoo.training.engine.sent_plan import pack_job
 from dropout_zoo.training.members import Job
 from dropout_zoo.training.provenance import versions
 from dropout_zoo.training.repeated_warnings import warn_once
@@ -30,6 +31,7 @@ logger = logging.getLogger("dropout_zoo.cluster")
 _LOOK_FOR_NODES = 1.0  # seconds between two looks at the nodes
 _PING_EVERY = 5.0
 _NO_ANSWER = 60.0  # seconds after which a worker that does not answer is given up
+_TO_START = 600.0  # the same while its process is started
 _MOST_STARTS = 3  # of workers on a node that end before they are ready
 _START, _PING = "start", "ping"
 _REASON = 900  # characters of the reason why a node is not used
@@ -107,7 +109,9 @@ class RayPool:
         actor, weights = self._using.get(worker), job.member.weights
         if actor is not None:
             content = None if weights is None else weights.read_bytes()
-            self._call(actor, job.number, actor.handle.train.remote(self._name, job, content))
+            self._call(
+                actor, job.number, actor.handle.train.remote(self._name, pack_job(job), content)
+            )
 
     def events(self, timeout: float) -> list[Event]:
         """Return what has happened; see `WorkerPool.events`."""
@@ -163,9 +167,11 @@ class RayPool:
             if actor.answered:
                 actor.pinged, actor.answered = now, False
                 self._call(actor, _PING, actor.handle.ping.remote())
-            elif now - actor.pinged > _NO_ANSWER:
+                continue
+            limit = _NO_ANSWER if actor.name in self._slots else _TO_START
+            if now - actor.pinged > limit:
                 _end(actor)
-                yield from self._lose(actor, f"did not answer for {_NO_ANSWER:.0f} s")
+                yield from self._lose(actor, f"did not answer for {limit:.0f} s")
 
     def _call(self, actor: _Actor, what: int | str, reference: Any) -> None:
         reference.future().add_done_callback(partial(_put, self._calls, actor, what))
@@ -176,8 +182,6 @@ class RayPool:
             yield from self._lose(actor, "ended, as a process does that runs out of memory")
         elif isinstance(call.what, int):
             yield self._finished(actor, call.what, error, call.future)
-        elif call.what == _PING:
-            actor.answered = True
         elif error is None:
             yield from self._joined(actor, call.future.result())
         else:
@@ -232,7 +236,11 @@ class RayPool:
 
 
 def _put(calls: queue.SimpleQueue[_Call], actor: _Actor, what: int | str, future: Any) -> None:
-    calls.put(_Call(actor, what, future))
+    """Take in a finished call, in a thread of Ray: also while this process does something else."""
+    if what == _PING and future.exception() is None:
+        actor.answered = True
+    else:
+        calls.put(_Call(actor, what, future))
 
 
 def _places() -> list[_Place]:

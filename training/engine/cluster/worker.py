@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dropout_zoo.training.engine.cluster.plan_thread import Outcome, PlanThread, Ready
-    from dropout_zoo.training.members import Job
 
 
 class Worker:
@@ -61,18 +61,18 @@ class Worker:
         self._plans[plan] = thread = await asyncio.to_thread(start)
         return await asyncio.wrap_future(thread.ready)
 
-    async def train(self, plan: str, job: Job, weights: bytes | None) -> Outcome:
+    async def train(self, plan: str, job: bytes, weights: bytes | None) -> Outcome:
         """Train a member.
 
         Args:
             plan: name of its plan.
-            job: the member.
+            job: the member, pickled.
             weights: contents of the checkpoint that it continues from, if there is one.
 
         Returns:
             What became of it.
         """
-        return await asyncio.wrap_future(self._plans[plan].train(job, weights))
+        return await asyncio.wrap_future(self._plans[plan].train(pickle.loads(job), weights))
 
     async def forget(self, plan: str) -> None:
         """Free what a plan takes."""

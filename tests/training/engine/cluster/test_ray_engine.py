@@ -1,20 +1,24 @@
 """Members on a Ray cluster: the same as here, whatever ends meanwhile."""
 
+import importlib.util
+import json
 import os
+import random
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from backends import WELL
 
-from dropout_zoo.training import Member, TrainSettings, train_members
+from dropout_zoo.training import Member, train_members
 from dropout_zoo.training.engine.base import EngineOptions
 
 HERE = Path(__file__).parents[3]
-needs_ray = pytest.mark.skipif(
-    not __import__("importlib.util").util.find_spec("ray"), reason="needs Ray"
-)
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray")
 slow = [needs_ray, pytest.mark.slow, pytest.mark.posix]
 
 
@@ -39,7 +43,7 @@ def test_addresses_that_are_none_are_refused_at_once(address):
 
 
 def test_without_ray_one_line_names_the_extra(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'dropout-zoo\[ray\]'"):
         EngineOptions(cluster="auto")
 
@@ -50,14 +54,12 @@ def test_callbacks_are_refused_before_a_cluster_is_asked_for(few_digits):
         train_members(
             "mlp", [Member({}, 0)], few_digits, cluster="auto", callbacks=lambda member: []
         )
-    assert TrainSettings().callbacks is None
 
 
 DISTURBANCES = {"worker": 3, "raylet": 2, "node": 2, "join": 1, "hang": 1, "deadly": 1}
 
 
 @pytest.mark.parametrize("kind", DISTURBANCES)
-@pytest.mark.usefixtures()
 class TestDisturbances:
     pytestmark = slow
 
@@ -69,3 +71,64 @@ class TestDisturbances:
     def test_many_times(self, kind):
         program = str(HERE / "cluster_disturbances.py")
         assert run(program, kind, "200", "1", timeout=4 * 3600) == WELL
+
+
+SEARCH = """
+import json, sys
+from dropout_zoo.models import build_mlp
+from dropout_zoo.training import prepare_threads
+from dropout_zoo.training.engine.interrupts import interruptible
+from dropout_zoo.tuning import tune
+
+prepare_threads()
+with interruptible():
+    result = tune(
+        build_mlp(units=(8,), hidden_rates=(0.4,)), "digits", rates=[0.1, 0.2, 0.3], epochs=5,
+        num_finalists=1, num_seeds=10, directory=sys.argv[1], resume=True, progress=False,
+        cluster=sys.argv[2] or None,
+    )
+tables = [each.drop(columns=["seconds", "group"], errors="ignore").to_csv()
+          for each in (result.trials, result.finalists)]
+print(json.dumps([result.answer, dict(result.best_rates), *tables]))
+"""
+
+
+def started(folder, cluster):
+    return subprocess.Popen(
+        [sys.executable, "-c", SEARCH, str(folder), cluster],
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    )
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.posix
+@pytest.mark.parametrize("number", ["SIGKILL", "SIGINT"])
+def test_workers_end_with_the_driver_and_the_search_continues_to_the_same_answer(tmp_path, number):
+    expected = run("-c", SEARCH, str(tmp_path / "here"), "")
+    json.loads(expected)
+    folder = tmp_path / "cluster"
+    journal = folder / "state" / "journal.jsonl"
+    for _ in range(2):
+        lines = len(journal.read_bytes().splitlines()) if journal.exists() else 0
+        with started(folder, "local:2") as program:
+            while program.poll() is None and (
+                not journal.exists() or len(journal.read_bytes().splitlines()) <= lines + 4
+            ):
+                time.sleep(0.05)
+            time.sleep(random.Random(lines).random())
+            assert program.poll() is None, program.stderr.read()
+            of_cluster = psutil.Process(program.pid).children(recursive=True)
+            assert any(each.name() == "raylet" for each in of_cluster)
+            # A terminal sends the signal to all processes of its group.
+            os.killpg(program.pid, signal.SIGINT) if number == "SIGINT" else program.kill()
+            program.wait(30)
+            _, left = psutil.wait_procs(of_cluster, timeout=30)
+            assert not left
+    assert b'"group": "' in journal.read_bytes()
+    resumed_here = run("-c", SEARCH, str(folder), "")
+    assert resumed_here == expected
