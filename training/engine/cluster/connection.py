@@ -17,13 +17,6 @@ from dropout_zoo.training.engine.cluster_address import local_nodes
 from dropout_zoo.training.engine.cores import usable_cores
 
 _LOOPBACK = "127.0.0.1"
-_HEARTBEATS = {
-    # A node whose raylet has died is noticed within seconds, also on this machine.
-    "health_check_initial_delay_ms": 1000,
-    "health_check_period_ms": 1000,
-    "health_check_failure_threshold": 5,
-}
-
 _connected: dict[str, Any] = {}  # by address; the value is the local cluster, if it is one
 
 
@@ -88,7 +81,7 @@ def _start_local(count: int) -> Any:
     shared = {"node_ip_address": _LOOPBACK, "include_dashboard": False}
     cluster = Cluster(
         initialize_head=True,
-        head_node_args={"num_cpus": 0, "_system_config": _HEARTBEATS, **shared},
+        head_node_args={"num_cpus": 0, **shared},
     )
     for _ in range(count):
         cluster.add_node(num_cpus=max(1, usable_cores() // count), **shared)
