@@ -50,7 +50,7 @@ def workers():
 
 
 def raylets():
-    """Those of the nodes that train; that of the head, which this program needs, is the oldest."""
+    """Those of the other nodes than the head, which this program needs; that is the oldest one."""
     found = [each for each in processes() if each.name() == "raylet"]
     return sorted(found, key=lambda each: each.create_time())[1:]
 
@@ -65,7 +65,7 @@ def cluster():
 
 
 def add_node():
-    cluster().add_node(num_cpus=1, node_ip_address="127.0.0.1", include_dashboard=False)
+    cluster().add_node(**connection._local_node(2))
 
 
 def remove_node():

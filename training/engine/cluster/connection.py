@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -78,14 +79,30 @@ def _start_local(count: int) -> Any:
     """Nodes on this machine that share its cores, reached by the loopback address alone."""
     from ray.cluster_utils import Cluster
 
-    shared = {"node_ip_address": _LOOPBACK, "include_dashboard": False}
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 0, **shared},
-    )
-    for _ in range(count):
-        cluster.add_node(num_cpus=max(1, usable_cores() // count), **shared)
+    cluster = Cluster(initialize_head=True, head_node_args=_local_node(count))
+    for _ in range(count - 1):
+        cluster.add_node(**_local_node(count))
     return cluster
+
+
+def _local_node(count: int) -> dict[str, Any]:
+    """The arguments of one of several nodes on this machine."""
+    return {
+        "num_cpus": max(1, usable_cores() // count),
+        "node_ip_address": _LOOPBACK,
+        "include_dashboard": False,
+        # Otherwise Ray waits until its agents have found some, but on a busy machine not for long
+        # enough.
+        **{name: _free_port() for name in ("metrics_agent_port", "runtime_env_agent_port")},
+        **{name: _free_port() for name in ("dashboard_agent_listen_port", "metrics_export_port")},
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind((_LOOPBACK, 0))
+        port: int = found.getsockname()[1]
+        return port
 
 
 @contextmanager
