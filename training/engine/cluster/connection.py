@@ -10,14 +10,15 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from dropout_zoo.training.engine.cluster_address import local_nodes
 from dropout_zoo.training.engine.cores import usable_cores
 
 _LOOPBACK = "127.0.0.1"
+_ATTEMPTS = 4  # to start a node on this machine
 _connected: dict[str, Any] = {}  # by address; the value is the local cluster, if it is one
 
 
@@ -79,10 +80,18 @@ def _start_local(count: int) -> Any:
     """Nodes on this machine that share its cores, reached by the loopback address alone."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args=_local_node(count))
+    cluster = _patiently(lambda: Cluster(initialize_head=True, head_node_args=_local_node(count)))
     for _ in range(count - 1):
-        cluster.add_node(**_local_node(count))
+        _patiently(lambda: cluster.add_node(**_local_node(count)))
     return cluster
+
+
+def _patiently(start: Callable[[], Any]) -> Any:
+    """Start a node, again where Ray gives up on it: it allows 15 s, however busy a machine is."""
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(Exception):  # Ray raises nothing more specific
+            return start()
+    return start()
 
 
 def _local_node(count: int) -> dict[str, Any]:
@@ -91,8 +100,7 @@ def _local_node(count: int) -> dict[str, Any]:
         "num_cpus": max(1, usable_cores() // count),
         "node_ip_address": _LOOPBACK,
         "include_dashboard": False,
-        # Otherwise Ray waits until its agents have found some, but on a busy machine not for long
-        # enough.
+        # Otherwise Ray waits until its agents have found some.
         **{name: _free_port() for name in ("metrics_agent_port", "runtime_env_agent_port")},
         **{name: _free_port() for name in ("dashboard_agent_listen_port", "metrics_export_port")},
     }
