@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -225,7 +225,7 @@ class Loop:
             pace = (last - first) / (time.perf_counter() - started)
             self._steps_per_call[part] = max(1, int(_SECONDS_PER_CALL * pace))
             begins = False
-        return {name: _as_python(value) for name, value in sorted(logs.items())}
+        return _as_python(logs)
 
 
 def _with_logs(step: Callable[[Structure], Any], specs: Structure) -> tuple[Any, Any]:
@@ -246,7 +246,17 @@ def _done(_: Any) -> bool:
     return True
 
 
-def _as_python(value: tf.Tensor) -> Any:
-    """A float, as `Model.fit` reports it, or an array where there are several numbers."""
-    array = value.numpy()
-    return float(array) if array.ndim == 0 else array
+def _as_python(logs: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as `Model.fit` reports them: floats, or arrays where there are several numbers.
+
+    A step may return results by the name of a metric that has several, as that of the compiled
+    metrics.
+    """
+    found: dict[str, Any] = {}
+    for name, value in sorted(logs.items()):
+        if isinstance(value, Mapping):
+            found |= _as_python(value)
+        else:
+            array = value.numpy()
+            found[name] = float(array) if array.ndim == 0 else array
+    return found
