@@ -246,6 +246,24 @@ def test_initial_weights_that_code_fixes_are_named():
         MemberTrainer(model, as_dataset(X, X[:, :3]), TrainSettings())
 
 
+class HasALayerOfItsOwn(keras.Model):
+    """No initializer has a seed; the bias of an LSTM has ones for one gate, and zeros."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.last = layers.LSTM(3, dropout=0.2), layers.Dense(3)
+
+    def call(self, x, training=False):
+        return self.last(self.lstm(x[..., None], training=training))
+
+
+def test_biases_of_two_constants_are_no_initial_weights_that_code_fixes(recwarn):
+    model = HasALayerOfItsOwn()
+    model.compile("adam", "mse")
+    MemberTrainer(model, as_dataset(X, X[:, :3]), TrainSettings())
+    assert not [w for w in recwarn if "initial weights" in str(w.message)]
+
+
 def test_the_unbuilt_model_of_a_caller_stays_unbuilt():
     model = keras.Sequential([layers.Dense(4), layers.Dropout(0.2), layers.Dense(3)])
     model.compile("adam", "sparse_categorical_crossentropy")
