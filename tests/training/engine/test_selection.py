@@ -7,7 +7,7 @@ import pytest
 from keras.optimizers import Adam
 
 from dropout_zoo.models import build_mlp
-from dropout_zoo.training import Member, MemberTrainer, TrainSettings
+from dropout_zoo.training import Member, MemberTrainer, TrainSettings, train_members
 from dropout_zoo.training.engine import trainer as trainer_module
 from dropout_zoo.training.engine.base import EngineOptions
 from dropout_zoo.training.engine.jobs import JobSource
@@ -93,6 +93,17 @@ class WithoutConfig(keras.optimizers.schedules.LearningRateSchedule):
 
 def with_own_schedule():
     return build_mlp(units=(4,), hidden_rates=0.5, optimizer=Adam(WithoutConfig(0.01)))
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_a_model_that_cannot_be_copied_is_refused_without_a_word_on_model_fit(
+    eagerly, few_digits, recwarn
+):
+    model = with_own_schedule()
+    model.run_eagerly = eagerly
+    with pytest.raises(TypeError, match=r"expected a model that Keras can clone.*WithoutConfig"):
+        train_members(model, [Member({}, 0)], few_digits, epochs=1)
+    assert not [w for w in recwarn if "Model.fit" in str(w.message)]
 
 
 @pytest.mark.slow
