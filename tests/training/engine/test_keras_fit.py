@@ -140,6 +140,9 @@ RECURRENT = {
         keras.layers.RNN([keras.layers.GRUCell(5, recurrent_dropout=0.3)]),
         keras.layers.Dropout(0.2),
     ],
+    "mixed precision": lambda: [
+        keras.layers.LSTM(4, dropout=0.2, recurrent_dropout=0.3, dtype="mixed_bfloat16"),
+    ],
     "convolutional lstm": lambda: [
         keras.layers.Reshape((7, 28, 4)),
         keras.layers.ConvLSTM1D(2, 3, dropout=0.2, recurrent_dropout=0.1),
