@@ -205,7 +205,7 @@ def _warn_of_fixed_weights(plan: Plan) -> None:
         for weight, one, other in zip(
             model.weights, plan.start_weights(0), plan.start_weights(1), strict=True
         )
-        if weight.trainable and np.ptp(one) > 0 and np.array_equal(one, other)
+        if weight.trainable and _seems_drawn(one) and np.array_equal(one, other)
     ]
     if fixed:
         names = ", ".join(map(repr, fixed[:3])) + (", ..." if len(fixed) > 3 else "")
@@ -214,6 +214,12 @@ def _warn_of_fixed_weights(plan: Plan) -> None:
             f"which {model.name!r} gives the same values every time; remove the seeds from the "
             "initializers in its code, if that is not intended",
         )
+
+
+def _seems_drawn(values: np.ndarray) -> bool:
+    """Whether initial weights look random: not the zeros and ones of the bias of an LSTM."""
+    constants = 1 if values.size <= 2 else 2
+    return np.unique(values).size > constants
 
 
 def built(model: keras.Model, dataset: Dataset) -> keras.Model:
