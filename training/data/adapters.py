@@ -77,10 +77,12 @@ def as_dataset(
 
     A source that is larger than `max_bytes`, that has `steps_per_epoch`, or whose examples differ
     each time it is read, as with random augmentation, is streamed: `Model.fit` trains each member
-    on the batches as the source yields them, `uint8` values and labels included. It needs
-    `validation_data`. Members see the same examples if the source always yields the same ones, or
-    if a function makes a new one with seeds of its own for each member; otherwise a warning says
-    that they do not.
+    on the batches as the source yields them, labels included. It needs `validation_data`. Members
+    see the same examples if the source always yields the same ones, or if a function makes a new
+    one with seeds of its own for each member; otherwise a warning says that they do not.
+
+    Inputs reach the model as `Model.fit` would give them to it. They are never scaled, `uint8`
+    values included; only a name or path for `load_dataset` may be.
 
     Labels are those of `Dataset.from_arrays`: integers from 0, strings, booleans or one-hot rows
     are classes, and floats are targets of a regression. If `y` is `x` itself, as for an
@@ -286,7 +288,7 @@ def _streamed(
     if test_data is not None:
         given.append(adapt_test_part(test_data, options, None))
     data = partition(
-        RawExamples(tuple(each.part for each in given), validation=True, unscaled=True),
+        RawExamples(tuple(each.part for each in given), validation=True, streamed=True),
         task="custom",
         source=ARRAYS,
         sample_weight=first.sample_weight,

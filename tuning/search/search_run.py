@@ -217,7 +217,7 @@ class _Run:
             runs = count_of(self.trainer.restored, "training run")
             are = "is" if self.trainer.restored == 1 else "are"
             say(f"Resuming: {runs} {are} already finished.")
-        say(search.dataset.describe())
+        say(search.dataset.describe(search.model))
         for error in audit_errors(search.model):
             say(error)
         fresh = search.settings.training.initial_weights == "fresh"
