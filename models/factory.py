@@ -16,6 +16,7 @@ import numpy as np
 from dropout_zoo.models.graph.builders import builder_of, remember_builder
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.model_graph import has_own_code, is_plain_model
+from dropout_zoo.models.graph.training_methods import check_has_call
 from dropout_zoo.models.registry import model_entry
 
 ModelLike: TypeAlias = keras.Model | str | Callable[..., keras.Model]
@@ -76,6 +77,7 @@ def resolve_model(
         )
     check_compiled(model)
     if not model.built and input_shape is not None:
+        check_has_call(model)
         model = copy_to_build(model)
         model(_example(input_shape, adapt_to))
     return model

@@ -17,7 +17,13 @@ from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.cloning import is_built_again, why_not_cloneable
 from dropout_zoo.models.graph.model_graph import flat_layers, has_own_code
 from dropout_zoo.models.graph.runtime_rates import runtime_rates
-from dropout_zoo.models.graph.training_methods import IN_STEPS, overridden_method
+from dropout_zoo.models.graph.training_methods import (
+    IN_STEPS,
+    TEST_STEP,
+    check_has_call,
+    computes_loss_in_training_only,
+    overridden_method,
+)
 from dropout_zoo.models.keras_internals import learning_rate_of
 from dropout_zoo.training.data.keras_inputs import as_keras_inputs
 from dropout_zoo.training.data.structures import (
@@ -222,9 +228,10 @@ def built(model: keras.Model, dataset: Dataset) -> keras.Model:
     A caller's model is not changed if it can be copied before it is built; see `copy_to_build`.
 
     Raises:
-        ValueError: the call fails.
+        ValueError: the model has no `call`, or it fails.
     """
     _check_vocabularies(model)
+    check_has_call(model)
     if model.built:
         return model
     model = copy_to_build(model)
@@ -299,6 +306,12 @@ def _try_out(model: keras.Model, examples: Examples, objective: Objective, hint:
     try:
         measured = as_columns(evaluate(model, (x, *others)))
     except Exception as error:  # the user's own code may raise anything
+        if model.loss is None and computes_loss_in_training_only(model):
+            raise ValueError(
+                "expected a model that computes its loss when it is evaluated, received "
+                f"{model.name!r}, whose class {type(model).__name__} does so in train_step only: "
+                f"{reason_of(error)}; add {TEST_STEP}"
+            ) from error
         raise error_of_inputs(model, x, error, hint) from error
     columns = [*measured, *(f"{part}_{name}" for part in ("train", "val") for name in measured)]
     if objective.name not in columns:
