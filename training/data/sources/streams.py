@@ -52,10 +52,12 @@ class Stream:
     @property
     def unpaired(self) -> str:
         """What follows where members do not see the same examples."""
-        return (
+        words = (
             "it yields other examples each time it is read, so that members do not train on the "
             "same ones, and this randomness is part of the differences between them"
         )
+        hint = self.source.hint_of_remainder
+        return f"{words}; {hint}" if hint else words
 
 
 def open_stream(
