@@ -101,9 +101,13 @@ def copy_to_build(model: keras.Model) -> keras.Model:
 
 def _example(input_shape: Sequence[int], inputs: Any) -> Any:
     """One example of the inputs: zeros, or a symbol where strings have to be looked up."""
-    if getattr(getattr(inputs, "dtype", None), "kind", "") == "O":
+    if _dtype_kind(inputs) == "O":
         return keras.KerasTensor((1, *input_shape), "string")
     return np.zeros((1, *input_shape), "float32")
+
+
+def _dtype_kind(inputs: Any) -> str:
+    return getattr(getattr(inputs, "dtype", None), "kind", "")
 
 
 def resolve_variant(
@@ -243,6 +247,11 @@ def _for_data(
     known: Iterable[str], input_shape: Sequence[int], num_classes: int | None, adapt_to: Any
 ) -> dict[str, Any]:
     """Those arguments of a builder that fit its model to data."""
+    if not input_shape and "input_shape" in known and _dtype_kind(adapt_to) != "O":
+        raise ValueError(
+            "expected inputs of shape (examples, features, ...) for a model that is built for "
+            "them, received (examples,); one feature has shape (examples, 1), as in x[:, None]"
+        )
     data = {
         "input_shape": tuple(input_shape),
         "num_classes": num_classes,

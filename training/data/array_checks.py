@@ -101,15 +101,14 @@ def check_features(name: str, x: Array, *, pixels: bool = False) -> Array:
 
     Args:
         name: name of the array, for the message.
-        x: numbers or strings of shape ``(examples, ...)``.
+        x: numbers or strings of shape ``(examples, ...)`` or ``(examples,)``.
         pixels: whether `uint8` values are scaled to [0, 1]; all other numbers are left as they are.
 
     Returns:
-        A contiguous array of the same shape: float32, or Python strings. Strings may have the
-        shape ``(examples,)``.
+        A contiguous array of the same shape: float32, or Python strings.
 
     Raises:
-        DataError: `x` is empty, has no feature axis, or contains anything but finite numbers, or
+        DataError: `x` is empty, a single number, or contains anything but finite numbers, or
             strings that are all present.
     """
     if holds_strings(x):
@@ -121,7 +120,7 @@ def check_features(name: str, x: Array, *, pixels: bool = False) -> Array:
         return check_strings(name, x)
     if x.dtype.kind not in "biuf":
         raise DataError(f"{name}: expected numbers, received {describe_dtype(x)}")
-    if x.ndim < 2:
+    if x.ndim == 0:
         raise DataError(
             f"{name}: expected shape (examples, features, ...), received {x.shape}; "
             "one feature has shape (examples, 1)"
