@@ -82,6 +82,7 @@ def make_plan(
         _check_streamed(dataset, settings)
     model = built(model, dataset)
     _check_adapted(model)
+    _check_without_state(model)
     _check_cloneable(model)
     if runtime_rates(model) or settings.learning_rate is not None:
         model = with_rates(model, {})  # a copy, compiled in the same way
@@ -111,15 +112,7 @@ def make_plan(
 
     _check_weights_of_steps(model, dataset)
     examples = examples_of(dataset)
-    hint = describe_given_labels(model, dataset)
-    if dataset.encoder is not None:
-        hint += (
-            "; the columns are encoded as numbers for it, so that a model that takes raw columns, "
-            "such as a best.keras, has to be given without its encoder: "
-            "model.get_layer(model.name)"
-        )
-    if dataset.stream is not None:
-        hint = "; it receives streamed batches as they are, and its loss has to take their targets"
+    hint = _hint_of_failure(model, dataset)
     _try_out(model, examples, parse_objective(settings.objective), hint)
     plan = Plan(
         model=model,
@@ -134,6 +127,25 @@ def make_plan(
     if settings.initial_weights == "fresh":
         _warn_of_fixed_weights(plan)
     return plan
+
+
+def _hint_of_failure(model: keras.Model, dataset: Dataset) -> str:
+    """What to do if a model fails on the first examples, as the end of a sentence."""
+    if dataset.stream is not None:
+        return "; it receives streamed batches as they are, and its loss has to take their targets"
+    hint = describe_given_labels(model, dataset)
+    if dataset.encoder is None:
+        return hint
+    hint += "; the columns are encoded as numbers for it, so that a model that "
+    if any(isinstance(layer, _LOOKUPS) for layer in flat_layers(model)):
+        return (
+            f"{hint}looks up strings itself needs them in arrays: pass dict(frame), or the only "
+            "column as frame['name']"
+        )
+    return (
+        f"{hint}takes raw columns, such as a best.keras, has to be given without its encoder: "
+        "model.get_layer(model.name)"
+    )
 
 
 def _check_weights_of_steps(model: keras.Model, dataset: Dataset) -> None:
@@ -271,6 +283,18 @@ def _check_adapted(model: keras.Model) -> None:
                 f"expected Normalization layers that have been adapted, received {layer.name!r} "
                 "with a mean of 0 and a variance of 1, which leaves its inputs as they are; call "
                 "its adapt(x) with the training inputs, or remove it"
+            )
+
+
+def _check_without_state(model: keras.Model) -> None:
+    """Check that no layer keeps a state from one batch to the next."""
+    for layer in flat_layers(model):
+        if isinstance(layer, keras.layers.RNN) and layer.stateful:
+            raise ValueError(
+                "expected layers whose outputs do not depend on earlier batches, received "
+                f"{layer.name!r} ({type(layer).__name__}) with stateful=True, which takes batches "
+                "of one size in a fixed order; leave stateful out, and give longer sequences if it "
+                "has to remember more"
             )
 
 
