@@ -578,7 +578,6 @@ class Recurrent(keras.Model):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:expected initial weights")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of KerasTuner's dependencies
 def test_the_rates_to_set_in_the_code_are_named_where_the_best_are_0():
     def build():
