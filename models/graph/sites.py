@@ -60,7 +60,8 @@ _VECTORIZING: tuple[type[keras.Layer], ...] = (
 )
 
 
-_ATTENTION = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
+ATTENTION = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
+"""The layers of attention that hold a dropout layer."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def dropout_sites(model: keras.Model) -> list[DropoutSite]:
 
 def _creates_dropout_later(layer: keras.Layer) -> bool:
     """Whether a layer is of attention with dropout, and not built."""
-    is_attention = isinstance(layer, _ATTENTION) and not layer.built
+    is_attention = isinstance(layer, ATTENTION) and not layer.built
     return is_attention and layer.get_config()["dropout"] > 0
 
 
