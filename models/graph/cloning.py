@@ -29,6 +29,7 @@ from dropout_zoo.models.graph.model_graph import (
     flat_layers,
     has_own_code,
     is_own_code,
+    is_graph_alone,
     is_plain_model,
 )
 from dropout_zoo.models.graph.sites import DROPOUT_FAMILY
@@ -93,7 +94,7 @@ def _cloned_graph(
     def clone_operation(operation: Any) -> Any:
         # Cloned once each, so that shared layers stay shared, in nested models too.
         if id(operation) not in cloned:
-            if is_plain_model(operation):
+            if is_graph_alone(operation):
                 new = keras.models.clone_model(operation, clone_function=clone_operation)
             elif isinstance(operation, keras.Layer):
                 new = clone_layer(operation)
