@@ -28,8 +28,8 @@ from dropout_zoo.models.graph.example_calls import create_all_weights
 from dropout_zoo.models.graph.model_graph import (
     flat_layers,
     has_own_code,
-    is_own_code,
     is_graph_alone,
+    is_own_code,
     is_plain_model,
 )
 from dropout_zoo.models.graph.sites import DROPOUT_FAMILY
@@ -116,6 +116,8 @@ def _cloned_graph(
                 f"subclass that Keras clones as a plain {type(new).__name__}, which loses its own "
                 f"methods{OR_BUILD}"
             )
+    if not is_graph_alone(clone):
+        clone.compiled = False  # its class may have compiled it in another way
     create_all_weights(clone)
     _check_same_layers(model, clone)
     keep_training_settings(model, clone)
