@@ -139,6 +139,17 @@ def is_plain_model(layer: Any) -> bool:
     )
 
 
+def is_graph_alone(layer: Any) -> bool:
+    """Whether a layer is a Sequential or Functional model that its graph describes entirely.
+
+    A subclass with a configuration of its own, as the models of KerasHub have, is built from that.
+    """
+    if not is_plain_model(layer):
+        return False
+    owner = next(each for each in type(layer).__mro__ if "get_config" in vars(each))
+    return owner.__module__.partition(".")[0] == "keras"
+
+
 def inner_layers(layer: keras.Layer) -> list[tuple[str, keras.Layer]]:
     """The layers that a layer contains, each with the name of the attribute that holds it."""
     inner = [
