@@ -131,9 +131,7 @@ def check_features(name: str, x: Array, *, pixels: bool = False) -> Array:
         )
     if pixels and x.dtype == np.uint8:
         return np.divide(x, np.float32(255), dtype=np.float32, order="C")
-    with np.errstate(over="ignore"):
-        features = np.ascontiguousarray(x, dtype=np.float32)
-    check_finite(name, features)
+    features = as_finite_floats(name, x)
     if x.dtype.kind in "iu" and max(abs(int(x.min())), abs(int(x.max()))) > _LARGEST_EXACT:
         raise DataError(
             f"{name}: expected integers up to {_LARGEST_EXACT:,}, which are exact in float32, "
@@ -223,24 +221,30 @@ def _is_missing(value: object) -> bool:
     return value is None or value is pd.NA or (isinstance(value, float) and value != value)
 
 
-def check_finite(name: str, values: NDArray[np.float32]) -> None:
-    """Check that there are no NaN and infinite values.
+def as_finite_floats(name: str, values: Array) -> NDArray[np.float32]:
+    """Convert numbers to float32, and check that there are no NaN and infinite values.
 
     Args:
         name: name of the array, for the message.
-        values: float32 numbers of shape ``(examples, ...)``.
+        values: numbers of shape ``(examples, ...)``.
+
+    Returns:
+        The numbers, contiguous; the array itself if it already is.
 
     Raises:
         DataError: a value is NaN or infinite; the message names the first such example.
     """
-    finite: Array = np.isfinite(values)
+    with np.errstate(over="ignore", invalid="ignore"):  # a NaN can be one that signals
+        floats = np.ascontiguousarray(values, dtype=np.float32)
+    finite: Array = np.isfinite(floats)
     if not finite.all():
-        bad = (~finite).reshape(len(values), -1).any(axis=1)
+        bad = (~finite).reshape(len(floats), -1).any(axis=1)
         raise DataError(
             f"{name}: expected finite float32 numbers, received NaN or infinite values in "
-            f"{bad.sum():,} of {len(values):,} examples, the first in example {bad.argmax()}; "
+            f"{bad.sum():,} of {len(floats):,} examples, the first in example {bad.argmax()}; "
             "fill or remove them"
         )
+    return floats
 
 
 def copy_if_shared(array: Array, given: Array) -> Array:

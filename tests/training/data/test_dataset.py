@@ -163,12 +163,16 @@ def test_the_task_overrides_the_type_of_the_labels():
 
 
 NAN = np.where(np.arange(60).reshape(20, 3) == 13, np.nan, X)
+SIGNALING = np.frombuffer(np.uint64(0x7FF0000000000001).tobytes())[
+    0
+]  # casts of this NaN give a warning
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"x": NAN}, "arrays: train x: .*NaN or infinite.* 1 of 20 .* example 4"),
+        ({"x": np.full((20, 3), SIGNALING)}, "train x: .*NaN or infinite.* 20 of 20"),
         ({"x": X.astype(np.float64) * 1e300}, "train x: .*infinite"),
         ({"x": X.astype(str)}, "train x: expected numbers, received numbers stored as strings"),
         ({"x": X.astype(object)}, "train x: expected numbers, received Python objects"),
@@ -182,6 +186,7 @@ NAN = np.where(np.arange(60).reshape(20, 3) == 13, np.nan, X)
         ({"y": Y + 0.5, "task": "classification"}, "train y: expected integer labels, .*0.5"),
         ({"y": Y * np.nan, "task": "regression"}, "train y: .*NaN"),
         ({"y": Y * 0}, "train y: .*single class"),
+        ({"y": np.full(20, SIGNALING), "task": "regression"}, "train y: .*NaN"),
         ({"y": np.eye(2)[Y], "task": "regression"}, "train y: expected one label or target"),
         ({"y": X, "task": "classification"}, "train y: expected one label for each"),
         ({"y": X[:-1], "task": "custom"}, "train y: expected 20 examples, received 19"),
