@@ -37,7 +37,7 @@ def test_several_threads_read_checkpoints_at_the_same_time(tmp_path, switching_t
     def load(depth):
         # Threads that call from different depths disturb each other's parsing of array headers.
         if depth:
-            return list(map(load, [depth - 1]))[0]
+            return next(map(load, [depth - 1]))
         Cyclic()
         return len(Checkpoint.load(path).best)
 
