@@ -19,7 +19,7 @@ before anything is trained, a `StudyPlan` of `Setting` objects, each on a `Train
   `PairedDifference`; `may_be_best` lists those that may be the best; `claim_sentence` says whether
   they confirm a claim; and `examine` trains a model and reports problems.
 - Claims: `list_claims` and `get_claim` return common claims about dropout, each a `Claim` whose
-  test gives a `ClaimOutcome`.
+  test gives a `ClaimOutcome`; `claims_table` shows what the tests found.
 - Runs: `verify_run` checks that the files of a run are as the run wrote them.
 - Plots: `RateCurveDisplay`, `LearningCurveDisplay`, `FactorCurveDisplay`, `HeatMapDisplay`,
   `DifferenceDisplay`, `ReliabilityDisplay`, `MonteCarloDisplay`, `ActivationDisplay` and

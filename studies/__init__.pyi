@@ -1,5 +1,5 @@
 from .claims.claim import Claim
-from .claims.ledger import get_claim, list_claims
+from .claims.ledger import claims_table, get_claim, list_claims
 from .claims.outcome import ClaimOutcome
 from .data.augmentation import split_classes
 from .data.corruption import corrupt
@@ -81,6 +81,7 @@ __all__ = [
     "calibration",
     "capacity_sweep",
     "claim_sentence",
+    "claims_table",
     "coadaptation",
     "compare_methods",
     "corrupt",

@@ -63,7 +63,7 @@ AFTER_TRAINING = {
     "ece": "expected calibration error",
     "entropy": "mean entropy of the prediction (nats)",
     "mutual_information": "mean mutual information (nats)",
-    "gap": "gap after the last epoch (percentage points, dropout off)",
+    "gap": "gap after the last epoch (percentage points)",
 }
 """Axis labels of what studies measure after training."""
 

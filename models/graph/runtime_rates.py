@@ -12,7 +12,7 @@ from dropout_zoo.models.graph.cloning import clone_model, cloned_layer, copy_wei
 from dropout_zoo.models.graph.compilation import compile_like
 from dropout_zoo.models.graph.model_graph import flat_layers, is_own_code
 from dropout_zoo.models.graph.own_noise import own_classes
-from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites, settable_sites
+from dropout_zoo.models.graph.sites import ATTENTION, DropoutSite, dropout_sites, settable_sites
 from dropout_zoo.models.graph.user_code import names_in_code
 from dropout_zoo.models.keras_internals import (
     apply_dropout_at_any_rate,
@@ -25,7 +25,6 @@ from dropout_zoo.models.layers.lifting import LIFTED, lift, rate_in_variables
 from dropout_zoo.models.layers.runtime_rate import LIFTED_LAYERS, RateInVariables
 
 _PLAIN = {lifted: plain for plain, lifted in LIFTED_LAYERS.items()}
-_ATTENTION = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
 
 
 def with_runtime_rates(model: keras.Model) -> keras.Model:
@@ -70,7 +69,7 @@ def with_runtime_rates(model: keras.Model) -> keras.Model:
     for layer in flat_layers(clone):
         if type(layer) in LIFTED:
             lift(layer)
-        elif type(layer) in _ATTENTION:
+        elif type(layer) in ATTENTION:
             apply_dropout_at_any_rate(layer)
     return clone
 
@@ -89,7 +88,7 @@ def set_rates_in_place(model: keras.Model, rates: Mapping[str, float]) -> None:
             continue
         set_dropout_rate(site.layer, site.argument, rates[site.path])
         for layer in flat_layers(model):
-            if isinstance(layer, _ATTENTION) and dropout_of_attention(layer) is site.layer:
+            if isinstance(layer, ATTENTION) and dropout_of_attention(layer) is site.layer:
                 set_attention_rate(layer, rates[site.path])
 
 
@@ -162,8 +161,8 @@ def may_depend_on_rate(model: keras.Model, site: DropoutSite) -> bool:
         Whether another rate in the layer might not be all that changes.
     """
     for layer in flat_layers(model):
-        if isinstance(layer, _ATTENTION) and dropout_of_attention(layer) is site.layer:
-            return type(layer) not in _ATTENTION  # a subclass may have custom code
+        if isinstance(layer, ATTENTION) and dropout_of_attention(layer) is site.layer:
+            return type(layer) not in ATTENTION  # a subclass may have custom code
     around = [
         layer
         for layer in [model, *flat_layers(model)]

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dropout_zoo.studies.claims.claim import Claim
-from dropout_zoo.studies.claims.criteria import LOWER, Contrast, Difference, Equality, versus
+from dropout_zoo.studies.claims.criteria import (
+    HIGHER,
+    LOWER,
+    Contrast,
+    Difference,
+    Equality,
+    versus,
+)
 from dropout_zoo.studies.claims.data import mnist
 from dropout_zoo.studies.claims.experiment import Experiment, ExperimentSetting, hidden
 from dropout_zoo.studies.claims.sources import SRIVASTAVA, TUTORIAL
@@ -23,7 +30,14 @@ def _measure(model: keras.Model, data: Dataset) -> Mapping[str, float]:
     return of_a_classifier(model, data)
 
 
+def _measure_ensembles(model: keras.Model, data: Dataset) -> Mapping[str, float]:
+    from dropout_zoo.studies.claims.ensembles import beside_ensembles
+
+    return beside_ensembles(model, data, _TRAINING)
+
+
 NONE, HALF, BOTH = "no dropout", "hidden 0.50", "input 0.20, hidden 0.50"
+_TRAINING = {"epochs": 80, "batch_size": 64, "patience": 20}
 
 MEASURED = Experiment(
     name="mnist-1000-measured",
@@ -36,9 +50,23 @@ MEASURED = Experiment(
         HALF: ExperimentSetting(hidden(0.5)),
         BOTH: ExperimentSetting(hidden(0.5, input=0.2)),
     },
-    training={"epochs": 80, "batch_size": 64, "patience": 20},
+    training=_TRAINING,
     num_seeds=6,
     measure=_measure,
+)
+
+ENSEMBLES = Experiment(
+    name="mnist-1000-ensembles",
+    description="1,000 MNIST examples, 784-256-256-10 relu, Adam, batch size 64, up to 80 epochs "
+    "(1,280 updates), stopped after 20 epochs without improvement; beside each network four more "
+    "with dropout and five without are trained on the same examples from other initial weights and "
+    "in another order, and averaged by their probabilities",
+    data=mnist(1000),
+    arguments={"units": (256, 256), "input_rate": 0.0},
+    settings={HALF: ExperimentSetting(hidden(0.5))},
+    training=_TRAINING,
+    num_seeds=8,
+    measure=_measure_ensembles,
 )
 
 _ONE = [Contrast(HALF, {HALF: 1.0})]
@@ -90,6 +118,32 @@ CLAIMS = (
         source=f"{SRIVASTAVA}, Fig. 11: the error falls with the number of passes",
         experiment=MEASURED,
         criterion=Difference("scaling_minus_mc_1", LOWER, _ONE),
+    ),
+    Claim(
+        name="ensemble-beats-one-network",
+        topic="Model averaging",
+        statement="Five averaged networks without dropout have a lower test error than one of "
+        "them.",
+        source=f"{SRIVASTAVA}, Section 1: combining models nearly always helps (no number)",
+        experiment=ENSEMBLES,
+        criterion=Difference("ensemble_minus_one", LOWER, _ONE),
+    ),
+    Claim(
+        name="dropout-equals-an-ensemble",
+        topic="Model averaging",
+        statement="One network with dropout has the test error of five averaged networks without.",
+        source=f"{TUTORIAL}: dropout is like training an ensemble (no number)",
+        experiment=ENSEMBLES,
+        criterion=Equality("ensemble_minus_dropout", 0.5, _ONE),
+    ),
+    Claim(
+        name="ensembles-gain-less-with-dropout",
+        topic="Model averaging",
+        statement="Averaging five networks lowers the test error by less where each is trained "
+        "with dropout.",
+        source=f"{SRIVASTAVA}, Section 1: dropout already combines many networks (no number)",
+        experiment=ENSEMBLES,
+        criterion=Difference("ensemble_gain_change", HIGHER, _ONE),
     ),
     Claim(
         name="robust-to-missing-inputs",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dropout_zoo.models.argument_validation import check_count
-from dropout_zoo.models.wording import listed
+from dropout_zoo.models.wording import count_of, listed
 from dropout_zoo.studies.claims.criteria import Criterion
 from dropout_zoo.studies.claims.experiment import Experiment
 from dropout_zoo.studies.claims.outcome import NOT_COMPARABLE, NOT_TESTED, ClaimOutcome
@@ -146,3 +146,20 @@ class Claim:
         if record is None:
             return ClaimOutcome(NOT_TESTED, "there is no stored result")
         return self.judge(record.runs)
+
+    def finding(self) -> str:
+        """State the claim and what its test found, by the results that come with the package.
+
+        Returns:
+            Two sentences.
+
+        Example:
+            >>> from dropout_zoo.studies import get_claim
+            >>> get_claim("adds-to-early-stopping").finding()
+            'With early stopping, dropout still lowers the test loss. Tested on 8 seeds: supported.'
+        """
+        outcome = self.stored_outcome()
+        if not outcome.effects:
+            return f"{self.statement} Verdict: {outcome.verdict} ({outcome.why})."
+        seeds = outcome.effects[0].difference.pairs
+        return f"{self.statement} Tested on {count_of(seeds, 'seed')}: {outcome.verdict}."

@@ -6,7 +6,7 @@ from dropout_zoo.studies.claims.claim import Claim
 from dropout_zoo.studies.claims.criteria import LOWER, Difference, versus
 from dropout_zoo.studies.claims.data import mnist
 from dropout_zoo.studies.claims.experiment import Experiment, ExperimentSetting, hidden
-from dropout_zoo.studies.claims.sources import SRIVASTAVA
+from dropout_zoo.studies.claims.sources import KIM, SRIVASTAVA
 
 NONE, DENSE, ALL = "no dropout", "dense layer", "all layers"
 
@@ -27,6 +27,31 @@ CNN = Experiment(
     num_seeds=5,
 )
 
+BEFORE_NORM, AFTER_NORM = "before the last batch norm", "after the last batch norm"
+END_OF_BRANCH = "end of the branch"
+BEFORE_POOLING, AFTER_POOLING = "before pooling", "after pooling"
+POSITIONS = (BEFORE_NORM, AFTER_NORM, END_OF_BRANCH, BEFORE_POOLING, AFTER_POOLING)
+"""Where the residual network of these claims can have its dropout."""
+
+RESIDUAL = Experiment(
+    name="mnist-1000-residual",
+    description="1,000 MNIST examples, residual network of three blocks with 16 filters at 7x7 "
+    "pixels (batch norm, relu, 3x3 convolution, twice), global average pooling, Adam, batch size "
+    "64, up to 100 epochs (1,600 updates), stopped after 25 epochs without improvement; rate 0.30 "
+    "at one position, in every branch where it is in a branch",
+    data=mnist(1000),
+    model="dropout_zoo.studies.claims.residual_network:residual_cnn",
+    settings={
+        NONE: ExperimentSetting({}, {"position": AFTER_NORM}),
+        **{
+            each: ExperimentSetting({"convolutional": 0.3, "hidden": 0.3}, {"position": each})
+            for each in POSITIONS
+        },
+    },
+    training={"epochs": 100, "batch_size": 64, "patience": 25},
+    num_seeds=6,
+)
+
 CLAIMS = (
     Claim(
         name="cnn-dense-layers-gain",
@@ -44,5 +69,36 @@ CLAIMS = (
         source=f"{SRIVASTAVA}, Table 3 (secondary), SVHN: 3.02% to 2.55%",
         experiment=CNN,
         criterion=Difference("test_error", LOWER, [versus(ALL, DENSE)]),
+    ),
+    Claim(
+        name="residual-after-batch-norm-gains",
+        topic="Convolutional networks",
+        statement="In a residual network, dropout between the last batch norm and the last "
+        "convolution of each branch lowers the test error.",
+        source=f"{KIM}: this position improves residual networks",
+        experiment=RESIDUAL,
+        criterion=Difference("test_error", LOWER, [versus(AFTER_NORM, NONE)]),
+    ),
+    Claim(
+        name="residual-after-batch-norm-is-best",
+        topic="Convolutional networks",
+        statement="In the branches of a residual network, dropout between the last batch norm and "
+        "the last convolution has a lower test error than before that batch norm or at the end.",
+        source=f"{KIM}: after the last batch norm, before the last weights of the branch",
+        experiment=RESIDUAL,
+        criterion=Difference(
+            "test_error",
+            LOWER,
+            [versus(AFTER_NORM, BEFORE_NORM), versus(AFTER_NORM, END_OF_BRANCH)],
+        ),
+    ),
+    Claim(
+        name="residual-before-pooling-is-better",
+        topic="Convolutional networks",
+        statement="In a residual network, dropout before the global average pooling has a lower "
+        "test error than after it.",
+        source=f"{KIM}: in the head, before pooling rather than after it",
+        experiment=RESIDUAL,
+        criterion=Difference("test_error", LOWER, [versus(BEFORE_POOLING, AFTER_POOLING)]),
     ),
 )

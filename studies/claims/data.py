@@ -20,6 +20,8 @@ _MNIST_SPLIT = (
     0.1,
 )  # 59,000 to draw from and 1,000 to validate on; the test is given
 
+_TOPICS_PARTS = slice(6000, None), slice(1000), slice(1000, 6000)  # training, validation, test
+
 
 def mnist(examples: int) -> Callable[[int], Dataset]:
     """Return a function that draws training examples of MNIST.
@@ -36,9 +38,7 @@ def mnist_reconstruction(examples: int) -> Callable[[int], Dataset]:
 
 
 def _mnist(examples: int, seed: int) -> Dataset:
-    from dropout_zoo.studies.data.subsets import with_fewer_examples
-
-    return with_fewer_examples(_loaded(), examples, seed)
+    return _fewer(examples, _loaded(), seed)
 
 
 def _reconstruction(examples: int, seed: int) -> Dataset:
@@ -53,6 +53,20 @@ def _loaded() -> Dataset:
     return replace(found, source="mnist")
 
 
+def topics(examples: int) -> Callable[[int], Dataset]:
+    """Return a function that draws training sequences of tokens, whose classes are topics.
+
+    Args:
+        examples: number of training sequences; 1,000 others are the validation set of all seeds.
+    """
+    return partial(_topics, examples)
+
+
+def fewer(examples: int) -> Callable[[Dataset, int], Dataset]:
+    """Return a function that keeps some of the training examples."""
+    return partial(_fewer, examples)
+
+
 def wrong_labels(share: float) -> Callable[[Dataset, int], Dataset]:
     """Return a function that makes a share of the training labels wrong."""
     return partial(_wrong_labels, share)
@@ -61,6 +75,26 @@ def wrong_labels(share: float) -> Callable[[Dataset, int], Dataset]:
 def rare_class(ratio: int) -> Callable[[Dataset, int], Dataset]:
     """Return a function that keeps one in `ratio` training examples of class 0."""
     return partial(_rare_class, ratio)
+
+
+def _topics(examples: int, seed: int) -> Dataset:
+    return _fewer(examples, _generated(), seed)
+
+
+@cache
+def _generated() -> Dataset:
+    from dropout_zoo.training.data.dataset import Dataset
+    from dropout_zoo.training.data.synthetic_text import make_topics
+
+    tokens, labels = make_topics(50_000)
+    parts = [(tokens[part], labels[part]) for part in _TOPICS_PARTS]
+    return Dataset.from_arrays(*parts, source="topics")
+
+
+def _fewer(examples: int, data: Dataset, seed: int) -> Dataset:
+    from dropout_zoo.studies.data.subsets import with_fewer_examples
+
+    return with_fewer_examples(data, examples, seed)
 
 
 def _wrong_labels(share: float, data: Dataset, seed: int) -> Dataset:

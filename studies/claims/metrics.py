@@ -32,6 +32,12 @@ METRICS = {
     "(percentage points)",
     "mc_1_minus_scaling_loss": "test loss of a single pass with dropout minus that of weight "
     "scaling (nats)",
+    "ensemble_minus_one": "test error of five averaged networks without dropout minus the mean "
+    "error of one of them (percentage points)",
+    "ensemble_minus_dropout": "test error of five averaged networks without dropout minus the "
+    "mean error of one with dropout (percentage points)",
+    "ensemble_gain_change": "test error that averaging five networks adds with dropout minus what "
+    "it adds without (percentage points)",
     "inference_change": "largest change of an activation by a dropout layer at inference",
     "kept_scale_error": "largest relative deviation of a kept activation from x / (1 - rate)",
     "active_share": "share of the first hidden layer's units that are active",

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import keras
 
+from dropout_zoo.models.layers.seeded_dropout import seeded_dropout
+
 
 def noisy_mlp(
     input_shape: Sequence[int] = (28, 28), num_classes: int = 10, noise: str = "Dropout"
@@ -34,6 +36,42 @@ def noisy_mlp(
             keras.Input(input_shape),
             keras.layers.Flatten(),
             *stages,
+            keras.layers.Dense(num_classes, "softmax", name="classifier"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def shifted_mlp(
+    input_shape: Sequence[int] = (28, 28), num_classes: int = 10, pixels: float = 0.0
+) -> keras.Sequential:
+    """Build an MLP of two hidden layers of 256 units whose training images are shifted at random.
+
+    Args:
+        input_shape: height and width of an image.
+        num_classes: number of classes.
+        pixels: largest shift in each direction.
+
+    Returns:
+        A compiled model.
+    """
+    height, width = input_shape
+    shares = pixels / height, pixels / width
+    model = keras.Sequential(
+        [
+            keras.Input(input_shape),
+            keras.layers.Reshape((height, width, 1)),
+            keras.layers.RandomTranslation(*shares, fill_mode="constant", name="shift"),
+            keras.layers.Flatten(),
+            *(
+                layer
+                for number in (1, 2)
+                for layer in (
+                    keras.layers.Dense(256, "relu", name=f"hidden_{number}"),
+                    seeded_dropout(0.5, f"hidden_{number}_dropout"),
+                )
+            ),
             keras.layers.Dense(num_classes, "softmax", name="classifier"),
         ]
     )

@@ -94,6 +94,11 @@ class ClaimOutcome:
     why: str
     effects: Sequence[Effect] = ()
 
+    @property
+    def value(self) -> str:
+        """The means of all effects with their intervals; empty if there are none."""
+        return "; ".join(effect.value for effect in self.effects)
+
     def __str__(self) -> str:
         lines = [f"{self.verdict}: {self.why}"]
         if self.effects:

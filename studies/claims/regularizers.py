@@ -8,7 +8,7 @@ from dropout_zoo.studies.claims.claim import Claim
 from dropout_zoo.studies.claims.criteria import HIGHER, LOWER, Difference, versus
 from dropout_zoo.studies.claims.data import mnist
 from dropout_zoo.studies.claims.experiment import Experiment, ExperimentSetting, hidden
-from dropout_zoo.studies.claims.sources import GARBIN, LI, SRIVASTAVA
+from dropout_zoo.studies.claims.sources import GARBIN, KRIZHEVSKY, LI, SRIVASTAVA
 
 NONE, DROPOUT = "no dropout", "dropout"
 
@@ -74,6 +74,23 @@ GAUSSIAN = Experiment(
     num_seeds=6,
 )
 
+SHIFTED, SHIFTED_DROPOUT = "shifted", "shifted + dropout"
+AUGMENTATION = Experiment(
+    name="mnist-1000-shifted",
+    description="1,000 MNIST examples, 784-256-256-10 relu, Adam, batch size 64, up to 400 epochs "
+    "(6,400 updates), stopped after 80 epochs without improvement; hidden rate 0.50; each training "
+    "image shifted anew in every epoch, by up to 2 pixels in each direction",
+    data=mnist(1000),
+    model="dropout_zoo.studies.claims.networks:shifted_mlp",
+    settings={
+        f"{shifted}{dropout}": ExperimentSetting(hidden(rate), {"pixels": pixels})
+        for shifted, pixels in (("unchanged", 0.0), (SHIFTED, 2.0))
+        for dropout, rate in (("", 0.0), (" + dropout", 0.5))
+    },
+    training={"epochs": 400, "batch_size": 64, "patience": 80},
+    num_seeds=6,
+)
+
 CLAIMS = (
     Claim(
         name="beats-l2",
@@ -108,6 +125,23 @@ CLAIMS = (
         source=f"{SRIVASTAVA}, Table 2: dropout 1.25%, with max-norm 1.06%",
         experiment=PENALTIES,
         criterion=Difference("test_error", LOWER, [versus("max-norm 2 + dropout", DROPOUT)]),
+    ),
+    Claim(
+        name="augmentation-helps",
+        topic="Other regularizers",
+        statement="Without dropout, shifting the training images at random lowers the test error.",
+        source=f"{KRIZHEVSKY}, Section 4.1: without it, the network overfits (no number)",
+        experiment=AUGMENTATION,
+        criterion=Difference("test_error", LOWER, [versus(SHIFTED, "unchanged")]),
+    ),
+    Claim(
+        name="adds-to-augmentation",
+        topic="Other regularizers",
+        statement="Dropout lowers the test error of a network whose training images are shifted at "
+        "random.",
+        source=f"{KRIZHEVSKY}, Section 4.2: without dropout, the augmented network overfits",
+        experiment=AUGMENTATION,
+        criterion=Difference("test_error", LOWER, [versus(SHIFTED_DROPOUT, SHIFTED)]),
     ),
     Claim(
         name="batch-norm-does-not-add",

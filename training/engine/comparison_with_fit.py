@@ -96,7 +96,12 @@ def check_engine(reference: ReferenceRun, start: Callable[[Plan, EngineOptions],
         engine = start(reference.plan, EngineOptions(update="keras", workers=1))
     # One member before it, in the same loop: whatever it leaves behind must not matter.
     before = _job(reference.plan, 1)
-    curves, weights = _results(_trained(engine, [before, reference.job]))
+    trained = _trained(engine, [before, reference.job])
+    if trained.status == "failed":
+        raise ValueError(
+            f"expected training that succeeds, as with Model.fit, received {trained.reason}"
+        )
+    curves, weights = _results(trained)
     pairs = zip([reference.curves, *reference.weights], [curves, *weights], strict=True)
     if not all(
         one.shape == other.shape and np.allclose(one, other, 1e-4, 1e-6, equal_nan=True)

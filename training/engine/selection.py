@@ -9,6 +9,7 @@ from pathlib import Path
 
 import keras
 
+from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.training.engine.base import Engine, EngineOptions
 from dropout_zoo.training.engine.comparison_with_fit import (
     ReferenceRun,
@@ -36,6 +37,7 @@ def start_engine(plan: Plan, options: EngineOptions) -> Engine:
 
     Raises:
         ValueError: the model has custom training code, which fails.
+        TypeError: the model cannot be cloned.
     """
     reason = why_only_model_fit(plan.model)
     if plan.stream is not None:
@@ -56,6 +58,7 @@ def start_engine(plan: Plan, options: EngineOptions) -> Engine:
         reason = _why_no_workers(plan)
         if reason is None:
             return _process_engine(plan, options)
+    with_rates(plan.model, {})  # raises before the warning if there can be no copies to train
     warn_once(f"Model.fit trains the members, one after another, because {reason}")
     _warn_of(options.without_effect(()), "Model.fit trains the members one after another")
     return FitEngine(plan)

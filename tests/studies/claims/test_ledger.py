@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dropout_zoo.studies import get_claim, list_claims
+from dropout_zoo.studies import claims_table, get_claim, list_claims
 from dropout_zoo.studies.claims.metrics import METRICS
 from dropout_zoo.studies.claims.outcome import NOT_TESTED, VERDICTS
 from dropout_zoo.studies.claims.page import claims_page
@@ -90,3 +90,22 @@ def test_a_claim_that_is_run_again_has_its_stored_verdict(mnist_path):
     [effect], [before] = found.effects, stored.effects
     # Other processors and versions round differently, which changes single runs.
     assert before.difference.low <= effect.difference.mean <= before.difference.high
+
+
+def test_the_table_and_the_finding_say_what_the_test_of_a_claim_found():
+    claim = get_claim("input-dropout-helps")
+    outcome = claim.stored_outcome()
+    table = claims_table([claim.name])
+    row = table.loc[claim.statement]
+    assert row["verdict"] == outcome.verdict
+    assert row["effect"] == outcome.effects[0].value
+    assert row["seeds"] == outcome.effects[0].difference.pairs
+    assert claim.finding() == f"{claim.statement} Tested on {row['seeds']} seeds: {row['verdict']}."
+    assert list(claims_table().index) == [each.statement for each in list_claims()]
+
+
+def test_claims_that_could_not_be_compared_are_tabulated_too():
+    claim = next(c for c in list_claims() if not c.stored_outcome().effects)
+    row = claims_table([claim.name]).iloc[0]
+    assert (row["effect"], row["seeds"]) == ("", 0)
+    assert claim.finding().startswith(f"{claim.statement} Verdict: {row['verdict']} (")

@@ -43,7 +43,7 @@ def test_gains_and_sentences_are_those_of_the_gap(sweep):
     drawn = {line.get_label(): line for line in axis.get_lines()}
     by_size = gaps.data[gaps.data["dropout"] == "no dropout"].groupby("examples")["gap"].mean()
     np.testing.assert_allclose(drawn["no dropout"].get_ydata(), by_size)
-    assert axis.get_ylabel() == "gap after the last epoch (percentage points, dropout off)"
+    assert axis.get_ylabel() == "gap after the last epoch (percentage points)"
     plt.close(axis.figure)
 
 

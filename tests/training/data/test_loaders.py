@@ -146,6 +146,7 @@ def test_sets_of_keras_keep_their_test_part(monkeypatch):
     dataset = load_dataset("cifar10")
     assert dataset.source == "cifar10"
     np.testing.assert_array_equal(dataset.test[0], images[:9].astype(np.float32) / 255)
+    assert "pixels scaled to [0, 1]" in dataset.describe()
     np.testing.assert_array_equal(dataset.test[1], labels[:9, 0])
     assert len(dataset.train[1]) + len(dataset.validation[1]) == 60
 

@@ -259,6 +259,16 @@ def test_targets_of_one_output_that_would_be_broadcast_are_refused(y):
         with_loss_targets(subclassed(2, "mse"), data.train, data)
 
 
+@pytest.mark.parametrize("task", [None, "custom"])
+@pytest.mark.parametrize("make", [network, subclassed])
+@pytest.mark.parametrize("loss", [squared, Overridden()])
+@pytest.mark.parametrize("y", [QUANTITIES, QUANTITIES[:, None]])
+def test_an_own_loss_may_take_several_outputs_for_one_target(y, loss, make, task):
+    data = as_dataset(np.tile(X, (5, 1)), np.concatenate([y] * 5), task=task, validation_split=0.25)
+    _, received = with_loss_targets(make(3, loss), data.train, data)
+    np.testing.assert_array_equal(received, np.concatenate([y] * 5)[: len(received)])
+
+
 class OwnStep(Subclassed):
     def train_step(self, data):
         return {}

@@ -30,6 +30,7 @@ def net():
     return model
 
 
+@pytest.mark.slow
 def test_members_have_the_rates_that_own_code_reads_bit_for_bit(few_digits):
     trainer = trainer_of(net(), few_digits)
     in_engine = [Member({"drop": rate}, seed=3) for rate in (0.2, 0.5)]

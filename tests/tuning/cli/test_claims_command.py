@@ -91,6 +91,7 @@ def test_a_dry_run_shows_the_plan_and_estimates_its_time(small, tmp_path, monkey
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_several_experiments_says_once_that_nothing_was_written(small):
     small["again"] = replace(
         small["helps"], experiment=replace(small["helps"].experiment, name="other")

@@ -85,7 +85,7 @@ def read_image_folder(
     part = RawPart(
         f"{path}: images", x, f"{path}: directory names", np.array(labels, dtype=np.int32)
     )
-    return RawExamples((part,), class_names)
+    return RawExamples((part,), class_names, pixels=True)
 
 
 def _check_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:

@@ -63,6 +63,7 @@ def read_npz(path: Path, *, max_bytes: int) -> RawExamples:
             for i in range(0, len(names), 2)
         ),
         validation=VALIDATION[0] in layout,
+        pixels=any(x.dtype == np.uint8 for x in arrays[::2]),
     )
 
 
