@@ -108,7 +108,7 @@ def main(kind, times):
         deadly = Member([0.2], 0, schedule=Deadly(os.getpid()))
         first, failed, *others = trainer.train([MEMBERS[0], deadly, *MEMBERS[2:10]])
         assert failed.status == "failed"
-        assert "2 workers ended while training it" in failed.reason
+        assert "2 workers ended while training nothing else" in failed.reason
         same([here[0], *here[2:10]], [first, *others])
         return
     started = time.monotonic()

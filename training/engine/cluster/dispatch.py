@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections import OrderedDict, defaultdict, deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -15,8 +15,8 @@ from dropout_zoo.training.engine.jobs import JobSource
 from dropout_zoo.training.members import Job
 
 _LOOK_EVERY = 0.5  # seconds after which interrupts are looked for
-_MOST_DEATHS = 2  # workers that a member may end while their nodes live on
-_MOST_LOSSES = 5  # and those that end with their nodes, mostly for other reasons
+_MOST_DEATHS = 2  # workers that may end while they have nothing but a member, their nodes living on
+_MOST_LOSSES = 5  # workers that may end while they train it, for whatever reason
 
 
 class Joined(NamedTuple):
@@ -97,9 +97,11 @@ class _Group:
     ahead: OrderedDict[str, None] = field(default_factory=OrderedDict)  # they can take one more
     size: int = 0
     waiting: deque[Job] = field(default_factory=deque)
-    # Members that were being trained when a worker died. A worker has one of them at a time, so
-    # that the next death tells which member it is.
+    # Members that a worker had when it died. They are trained by workers that have nothing else, so
+    # that the next death tells which member it is. A worker may have finished some of them, whose
+    # outcomes died with it, so that all that it had are suspect.
     suspects: deque[Job] = field(default_factory=deque)
+    emptying: dict[str, None] = field(default_factory=dict)  # workers that take a suspect next
     missing_since: float | None = None
 
 
@@ -136,7 +138,9 @@ class Dispatcher:
         self._no_worker_since: float | None = None
         self._checked = clock()
         self._pending: dict[int, Job] = {}
-        self._losses: dict[int, list[Lost]] = {}
+        # By member: workers that ended while they trained it, and those that had nothing else.
+        self._losses: Counter[int] = Counter()
+        self._deaths: Counter[int] = Counter()
 
     def run(
         self,
@@ -183,11 +187,11 @@ class Dispatcher:
                 self._finish(event)
 
     def _join(self, event: Joined) -> None:
-        self._workers[event.worker] = worker = _Worker(event.slots, event.group)
+        self._workers[event.worker] = _Worker(event.slots, event.group)
         self._groups[event.group].size += 1
         self.slots += event.slots
         self._room += event.slots + _ahead(event.slots)
-        self._place(event.worker, worker)
+        self._place(event.worker)
 
     def _lose(self, event: Lost) -> None:
         worker = self._workers.pop(event.worker, None)
@@ -197,25 +201,28 @@ class Dispatcher:
         group.size -= 1
         group.idle.pop(event.worker, None)
         group.ahead.pop(event.worker, None)
+        group.emptying.pop(event.worker, None)
         self.slots -= worker.slots
         self._room -= worker.slots + _ahead(worker.slots)
-        lost = list(worker.jobs.values())
-        begun, queued = lost[: worker.slots], lost[worker.slots :]
-        group.waiting.extendleft(reversed(queued))
-        for job in reversed(begun):
-            if job.number not in self._pending:
-                continue
-            losses = self._losses.setdefault(job.number, [])
-            losses.append(event)
-            deaths = [each for each in losses if not each.with_node]
-            if len(deaths) >= _MOST_DEATHS or len(losses) >= _MOST_LOSSES:
-                self._settle(job.number)
-                ended = f"{count_of(len(losses), 'worker')} ended while training it"
-                self._failed(job, f"{ended}; the last one: {event.reason}")
-            elif deaths:
-                group.suspects.appendleft(job)
+        lost = [job for job in worker.jobs.values() if job.number in self._pending]
+        again = group.waiting if event.with_node else group.suspects
+        for position, job in reversed(list(enumerate(lost))):
+            self._losses[job.number] += position < worker.slots
+            self._deaths[job.number] += len(lost) == 1 and not event.with_node
+            ended = self._why_failed(job.number)
+            if ended is None:
+                again.appendleft(job)
             else:
-                group.waiting.appendleft(job)
+                self._settle(job.number)
+                self._failed(job, f"{ended}; the last one: {event.reason}")
+
+    def _why_failed(self, number: int) -> str | None:
+        losses, deaths = self._losses[number], self._deaths[number]
+        if deaths >= _MOST_DEATHS:
+            return f"{count_of(deaths, 'worker')} ended while training nothing else"
+        if losses >= _MOST_LOSSES:
+            return f"{count_of(losses, 'worker')} ended while training it"
+        return None
 
     def _finish(self, event: Finished) -> None:
         worker = self._workers.get(event.worker)
@@ -223,7 +230,7 @@ class Dispatcher:
             worker.jobs.pop(event.number, None)
             if worker.suspect == event.number:
                 worker.suspect = None
-            self._place(event.worker, worker)
+            self._place(event.worker)
         job = self._pending.get(event.number)
         if job is None:  # another worker has trained it meanwhile
             return
@@ -235,6 +242,7 @@ class Dispatcher:
 
     def _settle(self, number: int) -> None:
         self._losses.pop(number, None)
+        self._deaths.pop(number, None)
         del self._pending[number]
 
     def _queue(self, job: Job) -> None:
@@ -243,25 +251,32 @@ class Dispatcher:
 
     def _hand_out(self) -> None:
         for name, group in self._groups.items():
-            while (given := self._next_of(name, group)) is not None:
-                worker_name, job = given
-                worker = self._workers[worker_name]
-                worker.jobs[job.number] = job
-                self._place(worker_name, worker)
-                self._pool.submit(worker_name, job)
+            self._hand_out_suspects(group)
+            while (worker := next(itertools.chain(group.idle, group.ahead), None)) is not None:
+                job = self._first(group.waiting) or self._first_unbound(name)
+                if job is None:
+                    break
+                self._submit(worker, job)
 
-    def _next_of(self, name: str, group: _Group) -> tuple[str, Job] | None:
-        """A worker of a group that has room, and a member for it."""
-        for worker_name in itertools.chain(group.idle, group.ahead):
-            worker = self._workers[worker_name]
-            if worker.suspect is None and (job := self._first(group.suspects)):
-                worker.suspect = job.number
-                return worker_name, job
-            if job := self._first(group.waiting) or self._first_unbound(name):
-                return worker_name, job
-            if not group.suspects:
-                break
-        return None
+    def _hand_out_suspects(self, group: _Group) -> None:
+        """Let as many workers as there are suspects finish what they have, and then train one."""
+        wanted = max(0, len(group.suspects) - len(group.emptying))
+        for worker in list(itertools.islice(itertools.chain(group.idle, group.ahead), wanted)):
+            group.emptying[worker] = None
+            self._place(worker)
+        for worker in [each for each in group.emptying if not self._workers[each].jobs]:
+            job = self._first(group.suspects)
+            del group.emptying[worker]
+            if job is None:
+                self._place(worker)
+            else:
+                self._workers[worker].suspect = job.number
+                self._submit(worker, job)
+
+    def _submit(self, worker: str, job: Job) -> None:
+        self._workers[worker].jobs[job.number] = job
+        self._place(worker)
+        self._pool.submit(worker, job)
 
     def _first(self, jobs: deque[Job]) -> Job | None:
         while jobs:
@@ -279,11 +294,14 @@ class Dispatcher:
             self._groups[bound].waiting.append(job)
         return None
 
-    def _place(self, name: str, worker: _Worker) -> None:
+    def _place(self, name: str) -> None:
         """Put a worker behind those of its group that have as much room."""
+        worker = self._workers[name]
         group = self._groups[worker.group]
         group.idle.pop(name, None)
         group.ahead.pop(name, None)
+        if worker.suspect is not None or name in group.emptying:
+            return
         held = len(worker.jobs)
         if held < worker.slots:
             group.idle[name] = None
@@ -317,6 +335,7 @@ class Dispatcher:
         self._pool.stop()
         self._pending.clear()
         self._losses.clear()
+        self._deaths.clear()
         self._unbound.clear()
         self._workers.clear()
         self._groups.clear()
