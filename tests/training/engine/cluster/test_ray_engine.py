@@ -61,16 +61,13 @@ def test_callbacks_are_refused_before_a_cluster_is_asked_for(few_digits):
         )
 
 
-DISTURBANCES = {"worker": 3, "raylet": 2, "node": 2, "join": 1, "hang": 1, "deadly": 1}
-
-
-@pytest.mark.parametrize("kind", DISTURBANCES)
+@pytest.mark.parametrize("kind", ["worker", "raylet", "node", "join", "hang", "deadly"])
 class TestDisturbances:
     pytestmark = slow
 
     def test_results_are_those_of_an_undisturbed_run(self, kind):
         program = str(HERE / "cluster_disturbances.py")
-        assert run(program, kind, str(DISTURBANCES[kind]), "0") == WELL
+        assert run(program, kind, "1", "0") == WELL
 
     @pytest.mark.nightly
     def test_many_times(self, kind):
@@ -98,6 +95,13 @@ print(json.dumps([result.answer, dict(result.best_rates), *tables]))
 """
 
 
+def is_worker(process):
+    try:
+        return process.name().startswith("ray::Worker")
+    except psutil.NoSuchProcess:
+        return False
+
+
 def started(folder, cluster):
     return subprocess.Popen(
         [sys.executable, "-c", SEARCH, str(folder), cluster],
@@ -112,7 +116,7 @@ def started(folder, cluster):
 @needs_ray
 @pytest.mark.slow
 @pytest.mark.posix
-@pytest.mark.parametrize("number", ["SIGKILL", "SIGINT"])
+@pytest.mark.parametrize("number", ["SIGKILL", pytest.param("SIGINT", marks=pytest.mark.nightly)])
 def test_workers_end_with_the_driver_and_the_search_continues_to_the_same_answer(tmp_path, number):
     expected = run("-c", SEARCH, str(tmp_path / "here"), "")
     json.loads(expected)
@@ -132,8 +136,10 @@ def test_workers_end_with_the_driver_and_the_search_continues_to_the_same_answer
             # A terminal sends the signal to all processes of its group.
             os.killpg(program.pid, signal.SIGINT) if number == "SIGINT" else program.kill()
             program.wait(30)
-            _, left = psutil.wait_procs(of_cluster, timeout=30)
-            assert not left
+            workers = [each for each in of_cluster if each.is_running() and is_worker(each)]
+            assert not psutil.wait_procs(workers, timeout=30)[1]
+            # Ray's own agents look for their parents only every now and then.
+            assert not psutil.wait_procs(of_cluster, timeout=180)[1]
     assert b'"group": "' in journal.read_bytes()
     resumed_here = run("-c", SEARCH, str(folder), "")
     assert resumed_here == expected
