@@ -12,6 +12,7 @@ from keras import losses
 
 from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.graph.training_methods import IN_STEPS, overridden_method
+from dropout_zoo.models.keras_internals import compile_arguments, function_of_metric
 from dropout_zoo.training.data.array_checks import IF_QUANTITIES, Array, Pair, is_integer
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.structures import Structure, arrays_of, is_structure, take
@@ -121,9 +122,8 @@ def with_loss_targets(model: keras.Model, part: Pair, dataset: Dataset) -> Pair:
         model: a compiled model.
         part: pair ``(x, y)`` of examples of the dataset.
         dataset: the dataset, which knows the task. Targets of a custom task stay as they are.
-            Models with a loss or training code of their own receive labels as they were given,
-            unless their loss takes one-hot rows, or a model without such code has one output unit.
-            So do models without a loss.
+            Models with a loss, metric or training code of their own receive labels as they were
+            given, unless the loss takes one-hot rows. So do models without a loss.
 
     Returns:
         Pair of the inputs, and the targets as the loss takes them; None where there are none.
@@ -147,8 +147,10 @@ def with_loss_targets(model: keras.Model, part: Pair, dataset: Dataset) -> Pair:
     if model.loss is None or (own_code and loss_function(model) not in ONE_HOT_LOSSES):
         return x, _as_given(dataset, y)
     targets = _targets_for(model, shape, y, dataset.num_classes)
-    if targets.ndim == 1 and _is_custom(loss_function(model)):
-        targets = _as_given(dataset, y)
+    if y.ndim == 1 and (targets.ndim == 1 or targets.shape[1] == 1):
+        one_hot = dataset.target_shape not in ((), (1,))
+        if _is_custom(loss_function(model)) or (not one_hot and _has_custom_metric(model)):
+            targets = _as_given(dataset, y)
     return x, targets
 
 
@@ -238,8 +240,21 @@ def _is_shape(shape: Any) -> bool:
 
 
 def _is_custom(loss: Callable[..., Any]) -> bool:
-    """Whether a loss is not one of Keras's, so that it may take labels in any form."""
+    """Whether a loss or metric is not one of Keras's, so that it may take labels in any form."""
     return (getattr(loss, "__module__", None) or "").partition(".")[0] != "keras"
+
+
+def _has_custom_metric(model: keras.Model) -> bool:
+    """Whether a metric is not one of Keras's, so that it may depend on the shape of labels."""
+    arguments = compile_arguments(model)
+    given = [arguments.get(name) for name in ("metrics", "weighted_metrics")]
+    metrics = [each for each in keras.tree.flatten(given) if callable(each)]
+    return any(
+        _is_custom(function_of_metric(each)[0])
+        if type(each) is keras.metrics.MeanMetricWrapper
+        else _is_custom(each)
+        for each in metrics
+    )
 
 
 def _takes_any_outputs(loss: Callable[..., Any], shape: Any) -> bool:

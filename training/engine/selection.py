@@ -14,9 +14,14 @@ from dropout_zoo.training.engine.base import Engine, EngineOptions
 from dropout_zoo.training.engine.comparison_with_fit import (
     ReferenceRun,
     check_engine,
+    check_lifted_rates,
     reference_run,
 )
-from dropout_zoo.training.engine.eligibility import own_training_code, why_only_model_fit
+from dropout_zoo.training.engine.eligibility import (
+    has_own_attention,
+    own_training_code,
+    why_only_model_fit,
+)
 from dropout_zoo.training.engine.keras_fit import FitEngine, fit_member
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Job, TrainedMember
@@ -94,6 +99,8 @@ def jobs_for(
 
 
 def _fast_engine(plan: Plan, options: EngineOptions, reference: ReferenceRun | None) -> Engine:
+    if reference is None and has_own_attention(plan.model):
+        check_lifted_rates(plan)
     # Each imports its backend, of which only one need be installed.
     if keras.backend.backend() == "jax":
         from dropout_zoo.training.engine.jax.population import PopulationEngine
