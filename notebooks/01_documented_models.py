@@ -216,7 +216,7 @@ names = ["rate", "mean of r / (1 - rate)", "its variance", "rate / (1 - rate)"]
 pd.DataFrame(measured, columns=names).round(3).set_index("rate")
 
 # %% [markdown]
-# The same checks on larger networks, from [the claims](../docs/claims.md), whose results come with
+# The same checks on another network, from [the claims](../docs/claims.md), whose results come with
 # the package:
 
 # %%
