@@ -269,7 +269,7 @@ print(f"Columns of curves.parquet: {', '.join(curves.columns)}")
 # %%
 remember(
     f"The {len(rows)} files keep all {len(curves):,} epochs of all {curves['setting'].nunique()} "
-    "settings, so its learning curves can be compared without training again."
+    "settings, so that their learning curves can be compared without training again."
 )
 
 # %% [markdown]
