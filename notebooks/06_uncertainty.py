@@ -162,7 +162,7 @@ average, scaling = f"as given, {samples} passes", "as given, weight scaling"
 groups = table.groupby(["corruption", "severity"], sort=False)["calibration error"]
 lowest = table.loc[groups.idxmin(), "calibration error"]
 where = [f"{name.replace('rotation 0', 'unchanged')} ({m:.3f})" for name, m in lowest.items()]
-remember(f"The lowest calibration errors, of all predictors: {'; '.join(where)}.")
+remember(f"The predictors with the lowest calibration errors: {'; '.join(where)}.")
 
 # %% [markdown]
 # Error and cross-entropy of the same predictors. Predictions that are confident and wrong cost the
@@ -308,8 +308,8 @@ pd.Series({name: interval(each) for name, each in found.items()}).unstack(0)
 
 # %%
 over = {title: [n for (t, n), d in found.items() if t == title and d.low > 0] for title in shown}
-lists = [f"on digits {title}, {', '.join(names) or 'none'}" for title, names in over.items()]
-remember(f"Reliably overconfident are, {'; '.join(lists)}.")
+lists = [f"{', '.join(names) or 'none'} (digits {title})" for title, names in over.items()]
+remember(f"Reliably overconfident: {'; '.join(lists)}.")
 
 # %% [markdown]
 # ## What it is unsure about
@@ -354,7 +354,7 @@ table.groupby("measure").mean().rename(
 areas = {name: group["area"].to_list() for name, group in table.groupby("measure")}
 more = paired_difference(areas["mutual_information"], areas["entropy"])
 remember(
-    "The area by which mutual information separates wrong predictions from right ones is "
+    "The area with which mutual information separates wrong predictions from right ones is "
     f"{change(more)}, compared with the entropy: {interval(more)} on {more.pairs} paired seeds."
 )
 
@@ -390,7 +390,7 @@ table.fillna("")
 # %%
 better = [name for name, gain in gains.items() if gain.low > 0]
 remember(
-    f"Of {len(gains)} measures with dropout, {len(better)} reliably separate unseen classes better "
+    f"{len(better)} of {len(gains)} measures with dropout separate unseen classes reliably better "
     f"than the entropy without dropout{': ' * bool(better)}{'; '.join(better)}."
 )
 
@@ -426,7 +426,10 @@ means = units.data.groupby(["seed", "dropout"])[measures].mean().unstack()
 with_rate = next(name for name in units.data["dropout"].unique() if name != "no dropout")
 more = {name: means[name][with_rate] - means[name]["no dropout"] for name in measures}
 found = holm_differences(more, [0.0] * len(means))
+
+# %%
 table = means.mean().unstack()[["no dropout", with_rate]].loc[measures]
+table = table.apply(lambda column: column.map("{:.3g}".format)).rename_axis(columns=None)
 names = ["loss added without a unit", "mean activation", "share of examples with the unit active",
          "correlation with other units"]  # fmt: skip
 table["difference"] = [f"{d.mean:+.3g} ({d.low:+.3g} to {d.high:+.3g})" for d in found.values()]
