@@ -317,6 +317,29 @@ def test_damaged_records_of_a_run_are_named(few_digits, run, name):
     assert verify_run(run) == []
 
 
+@pytest.mark.parametrize("removed", [1, 3, 10])
+def test_a_whole_run_that_was_killed_as_it_removed_its_state_is_whole(
+    few_digits, complete, cut_off, run, monkeypatch, removed
+):
+    shutil.copytree(cut_off / "state", run / "state")
+    unlink, left = Path.unlink, iter(range(removed))
+
+    def killed(path, **settings):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        unlink(path, **settings)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "unlink", killed)
+        resume(few_digits, run)
+    assert (run / "state").exists()
+    assert verify_run(run) == []
+    result, issued = resume(few_digits, run)
+    assert not any("trained again" in each for each in issued)
+    assert not (run / "state").exists()
+    pd.testing.assert_frame_equal(scores(result), scores(complete))
+
+
 def test_verify_says_what_is_wrong_in_its_exit_status(run, tmp_path):
     def verify(path):
         return CliRunner().invoke(main, ["verify", str(path)])
