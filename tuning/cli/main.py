@@ -14,7 +14,7 @@ import click
 from dropout_zoo.tuning.cli.audit import audit_command
 from dropout_zoo.tuning.cli.claims import claims_command
 from dropout_zoo.tuning.cli.list import list_command
-from dropout_zoo.tuning.cli.options import FAILED
+from dropout_zoo.tuning.cli.options import FAILED, INTERRUPTED
 from dropout_zoo.tuning.cli.show import show_command
 from dropout_zoo.tuning.cli.sweep import sweep_command
 from dropout_zoo.tuning.cli.terminal import echo
@@ -40,9 +40,9 @@ class _Program(click.Group):
                 error.show(message)
                 echo(message.getvalue().rstrip("\n"), err=True)
                 sys.exit(error.exit_code)
-            except click.Abort:
-                click.echo("Aborted!", err=True)
-                sys.exit(FAILED)
+            except click.Abort:  # of an interrupt before a command handles it
+                click.echo("Interrupted.", err=True)
+                sys.exit(INTERRUPTED)
             finally:
                 if sys.stdout is not None:
                     sys.stdout.flush()
