@@ -36,7 +36,7 @@ class JournalRecords:
         faults: one line per fault: a record that is not, with its place in the file, or lines that
             are missing.
         num_lost: number of training runs that the faults concern, as far as it is known.
-        lacks_lines: whether there are faults in the lines, so that more runs may be lost: damage may
+        lacks_lines: whether lines are damaged or missing, so that more runs may be lost: damage may
             cover several lines, and training runs that failed have no weights.
         is_cut: whether the last line was cut short, by a process that was killed as it wrote.
         unlisted: paths of the weights that have no whole line, relative to the folder of the
