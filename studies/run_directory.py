@@ -298,7 +298,8 @@ def _check_name(path: Path) -> None:
         str(path).encode()
     except UnicodeEncodeError:
         raise ValueError(
-            f"expected a directory whose name is UTF-8, received {os.fsencode(path)!r}"
+            f"expected a directory whose name is UTF-8, received {os.fsencode(path)!r}; "
+            "choose another directory (--out)"
         ) from None
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -73,6 +74,19 @@ def refused(*arguments):
 @pytest.mark.posix
 def test_what_is_wrong_is_said_before_anything_is_written(here, command, options, reason):
     assert reason in refused(*command, *options)
+
+
+@pytest.mark.parametrize("command", [TUNE, SWEEP])
+@pytest.mark.posix
+def test_data_whose_name_no_directory_can_have_need_out(tmp_path, monkeypatch, command):
+    rng = np.random.default_rng(0)
+    name = os.fsdecode(b"\xff.npz")
+    np.savez(tmp_path / name, x=rng.random((60, 28, 28), "float32"), y=np.arange(60) % 10)
+    monkeypatch.chdir(tmp_path)
+    answered = CliRunner().invoke(main, [*command, "--data", name])
+    assert answered.exit_code == 2
+    assert "whose name is UTF-8" in answered.stderr
+    assert answered.stderr.endswith("; choose another directory (--out)\n")
 
 
 @pytest.mark.parametrize("command", [["tune"], ["sweep", "rate"], ["audit"], ["show"]])
@@ -144,6 +158,12 @@ def test_a_run_without_standard_streams_is_whole(tmp_path):
     ran = program(f"dropout-zoo {' '.join(SWEEP)} --out {run} <&- >&- 2>&-")
     assert ran.returncode == 0
     assert CliRunner().invoke(main, ["verify", str(run)]).exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["tune --data nope.npz", "tune --nope"])
+@pytest.mark.posix
+def test_an_error_that_cannot_be_written_keeps_its_exit_status(here, command):
+    assert program(f"dropout-zoo {command} 2> /dev/full").returncode == 2
 
 
 @pytest.mark.posix
