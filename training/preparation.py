@@ -113,7 +113,7 @@ def make_plan(
     _check_weights_of_steps(model, dataset)
     examples = examples_of(dataset)
     hint = _hint_of_failure(model, dataset)
-    _try_out(model, examples, parse_objective(settings.objective), hint)
+    columns = _try_out(model, examples, parse_objective(settings.objective), hint)
     plan = Plan(
         model=model,
         examples=examples,
@@ -122,6 +122,7 @@ def make_plan(
         keep_state=keep_state,
         directory=directory,
         folder=folder,
+        columns=columns,
         stream=dataset.stream,
     )
     if settings.initial_weights == "fresh":
@@ -329,8 +330,14 @@ def error_of_inputs(
     )
 
 
-def _try_out(model: keras.Model, examples: Examples, objective: Objective, hint: str = "") -> None:
-    """Evaluate a few examples, so that mistakes are found before any training."""
+def _try_out(
+    model: keras.Model, examples: Examples, objective: Objective, hint: str = ""
+) -> list[str]:
+    """Evaluate a few examples, so that mistakes are found before any training.
+
+    Returns:
+        The names of what is measured after each epoch.
+    """
     # More than one, because weights of one example fit targets of any shape.
     x, *others = take(examples.training_data(), slice(3))
     try:
@@ -351,6 +358,7 @@ def _try_out(model: keras.Model, examples: Examples, objective: Objective, hint:
             f"expected the objective to be one of {of_validation}, received "
             f"{objective.name!r}{did_you_mean_objective(objective.name, measured)}"
         )
+    return columns
 
 
 def _sample_weight(dataset: Dataset, class_weight: Mapping[int, float] | None) -> Structure | None:

@@ -167,6 +167,7 @@ def _whole_records(path: Path) -> dict[str, dict[str, Any]]:
         shown = "; ".join(journal.faults[:_FAULTS_SHOWN])
         more = len(journal.faults) - _FAULTS_SHOWN
         warn_caller(
+            f"{'At least ' * journal.lacks_lines}"
             f"{count_of(journal.num_lost, 'finished training run')} in {path.parent} cannot be "
             f"restored and will be trained again: {shown}{f' and {more} more' * (more > 0)}",
         )

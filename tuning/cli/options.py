@@ -18,7 +18,7 @@ from dropout_zoo.models.wording import one_line
 from dropout_zoo.training.defaults import BATCH_SIZE, SPLIT, Task
 from dropout_zoo.training.engine.cluster_address import check_address
 from dropout_zoo.tuning.cli.comma_lists import integers, numbers
-from dropout_zoo.tuning.cli.terminal import echo, plain
+from dropout_zoo.tuning.cli.terminal import discard_output, echo, plain
 from dropout_zoo.tuning.defaults import MAX_UPDATES
 
 if TYPE_CHECKING:
@@ -343,16 +343,17 @@ def reporting_errors() -> Iterator[None]:
             warnings.showwarning = _shown_once()
             yield
     except (ValueError, TypeError) as error:
-        _exit(f"Error: {error}", INVALID_USAGE)
+        exit_with(one_line(f"Error: {error}"), INVALID_USAGE)
     except RuntimeError as error:
-        _exit(f"Error: {error}", FAILED)
+        exit_with(one_line(f"Error: {error}"), FAILED)
     except OSError as error:
         if error.filename is None and error.errno in (errno.ENOSPC, errno.EPIPE):
             raise  # the error of the output, which the program itself reports
         status = INVALID_USAGE if error.errno == errno.ENAMETOOLONG else FAILED
-        _exit(f"Error: cannot use {error.filename or 'a file'}: {error.strerror}", status)
+        message = f"Error: cannot use {error.filename or 'a file'}: {error.strerror}"
+        exit_with(one_line(message), status)
     except KeyboardInterrupt:
-        _exit("Interrupted.", INTERRUPTED)
+        exit_with("Interrupted.", INTERRUPTED)
 
 
 def _shown_once() -> Callable[..., None]:
@@ -374,6 +375,15 @@ def _shown_once() -> Callable[..., None]:
     return show
 
 
-def _exit(message: str, status: int) -> NoReturn:
-    echo(one_line(message), err=True)
+def exit_with(message: str, status: int) -> NoReturn:
+    """End the program with a message, whose exit status holds even if it cannot be written.
+
+    Args:
+        message: the message.
+        status: the exit status.
+    """
+    try:
+        echo(message, err=True)
+    except OSError:
+        discard_output(sys.stderr)
     sys.exit(status)

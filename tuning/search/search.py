@@ -36,6 +36,7 @@ from dropout_zoo.tuning.race.screening import (
     SCREENING_SEEDS,
 )
 from dropout_zoo.tuning.records.progress import duration
+from dropout_zoo.tuning.records.trial_tables import check_names
 from dropout_zoo.tuning.search.training_length import typical_epochs, with_default_length
 from dropout_zoo.tuning.space import DropoutHyperModel, Rates, SearchSpace
 from dropout_zoo.tuning.trial_setting import TrialSetting
@@ -304,12 +305,14 @@ class Search:
             The trainer.
         """
         if self.joint is not None:
-            trainer = BuiltModelsTrainer(
+            built_trainer = BuiltModelsTrainer(
                 self.joint, self.dataset, self.settings.training, directory, self.cluster
             )
-            trainer.outline_of(self.joint.default.member(0))  # checks the settings
-            return trainer
-        return MemberTrainer(
+            # It checks the settings.
+            outline = built_trainer.outline_of(self.joint.default.member(0))
+            check_names(self.joint.paths, self.joint.names, outline.columns)
+            return built_trainer
+        trainer = MemberTrainer(
             self.model,
             self.dataset,
             self.settings.training,
@@ -317,6 +320,8 @@ class Search:
             directory=directory,
             cluster=self.cluster,
         )
+        check_names(self.given, measured=trainer.plan.columns)
+        return trainer
 
     def estimate(self) -> SearchTime:
         """Estimate how long `run_search` takes by training the given model for a few epochs.
