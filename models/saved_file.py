@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,13 +98,44 @@ def _calls_in(layer: Any) -> int:
     return max(1, len(_calls_of(layer))) * max(1, sum(map(_calls_in, _inner_layers(layer))))
 
 
-def _called_on_constants(layer: Any) -> str | None:
-    """Return the name of a layer that is called on constants alone: loading would compute it."""
-    for call in map(json.dumps, _calls_of(layer)):
-        if '"__tensor__"' in call and '"__keras_tensor__"' not in call:
+def _dicts_in(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield all dictionaries in a configuration, at any depth."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            yield value
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+
+
+def _called_on_constants(config: Any) -> str | None:
+    """Return the name of a layer that is called without a tensor: loading would compute it.
+
+    Keras writes down only calls on tensors.
+    """
+    for layer in _dicts_in(config):
+        if not all(map(_is_on_tensors, _calls_of(layer))):
             return repr(layer.get("name"))
-    names = map(_called_on_constants, _inner_layers(layer))
-    return next((name for name in names if name is not None), None)
+    return None
+
+
+def _is_on_tensors(call: Any) -> bool:
+    if isinstance(call, dict):
+        return _has_tensor([call.get("args"), call.get("kwargs")])
+    return bool(call)  # before Keras 3, a list of the tensors, by the layers that they come from
+
+
+def _has_tensor(argument: Any) -> bool:
+    """Whether there is a tensor where Keras looks for one: not inside of other objects."""
+    if isinstance(argument, list):
+        return any(map(_has_tensor, argument))
+    if not isinstance(argument, dict):
+        return False
+    if "class_name" in argument and "config" in argument:
+        return bool(argument["class_name"] == "__keras_tensor__")
+    return any(map(_has_tensor, argument.values()))
 
 
 def _arrays_of(file: h5py.File) -> list[Any]:

@@ -102,26 +102,59 @@ def changed(saved, tmp_path):
     return write
 
 
-def test_layers_that_loading_would_compute_are_refused(tmp_path):
-    inputs = keras.Input((1,))
-    repeated = keras.layers.RepeatVector(3)(inputs)
-    outputs = keras.layers.Dense(2)(keras.layers.Flatten()(repeated))
-    keras.Model(inputs, outputs).save(tmp_path / "saved.keras")
-    with zipfile.ZipFile(tmp_path / "saved.keras") as archive:
-        content = {name: archive.read(name) for name in archive.namelist()}
-    config = json.loads(content["config.json"])
-    layers = config["config"]["layers"]
-    eager = json.loads(json.dumps(next(e for e in layers if e["class_name"] == "RepeatVector")))
-    eager["config"]["name"] = eager["name"] = "eager"
-    eager["config"]["n"] = 10**9
-    constant = {"class_name": "__tensor__", "config": {"value": [[1.0]], "dtype": "float32"}}
-    eager["inbound_nodes"] = [{"args": [constant], "kwargs": {}}]
-    layers.append(eager)
-    with zipfile.ZipFile(tmp_path / "changed.keras", "w") as archive:
-        for name, value in (content | {"config.json": json.dumps(config).encode()}).items():
-            archive.writestr(name, value)
+CONSTANT = {"class_name": "__tensor__", "config": {"value": [[1.0]], "dtype": "float32"}}
+HIDDEN = {"class_name": "__slice__", "config": {"start": {"class_name": "__keras_tensor__"}}}
+
+
+def operation(name, call, **config):
+    """The configuration of an operation of Keras that is called once."""
+    kind = {"module": "keras.src.ops.numpy", "class_name": name, "registered_name": name}
+    return kind | {"config": {"name": "eager"} | config, "name": "eager", "inbound_nodes": [call]}
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        operation("Tile", {"args": [CONSTANT], "kwargs": {}}, repeats=10**9),
+        operation("Tile", {"args": [[1.0]], "kwargs": {}}, repeats=10**9),
+        operation("Tile", {"args": [1.0], "kwargs": {}}, repeats=10**9),
+        operation("Tile", {"args": [], "kwargs": {"x": [1.0]}}, repeats=10**9),
+        operation("Tile", {"args": [1.0], "kwargs": {}, "__keras_tensor__": 1}, repeats=10**9),
+        operation("Tile", {"args": [["__keras_tensor__"]], "kwargs": {}}, repeats=10**9),
+        operation("Repeat", {"args": [[1.0, HIDDEN]], "kwargs": {}}, repeats=10**9, axis=None),
+        operation("Arange", {"args": [0, 10**9], "kwargs": {}}),
+        operation("Arange", {}),
+    ],
+)
+def test_layers_that_loading_would_compute_are_refused(changed, layer):
     before = peak_memory()
-    assert "received 'eager' on constants" in refusal_of(tmp_path / "changed.keras")
+    refusal = refusal_of(changed(lambda layers: layers.append(layer)))
+    assert "received 'eager' on constants" in refusal
+    inside = {"class_name": "Bidirectional", "config": {"backward_layer": {"layers": [layer]}}}
+    refusal = refusal_of(changed(lambda layers: layers.append(inside)))
+    assert "received 'eager' on constants" in refusal
+    assert peak_memory() - before < 100_000_000
+
+
+def test_a_call_on_tensors_in_lists_dictionaries_and_keywords_is_loaded(tmp_path):
+    @keras.saving.register_keras_serializable("tests")
+    class Sum(keras.layers.Layer):
+        def call(self, x, scale=1.0, more=None):
+            return x["first"][0] * scale + (0.0 if more is None else more["second"])
+
+    first, second = keras.Input((3,)), keras.Input((3,))
+    total = Sum()({"first": [first]}, scale=2.0, more={"second": second})
+    total = keras.ops.where(keras.ops.ones((1, 3), "bool"), 1.0, total) + total[:, ::1]
+    keras.Model([first, second], keras.ops.tile(total, (1, 2))).save(tmp_path / "sum.keras")
+    assert load_saved_model(tmp_path / "sum.keras").output_shape == (None, 6)
+
+
+def test_a_call_on_a_tensor_is_computed_only_in_shape(tmp_path):
+    inputs = keras.Input((3,))
+    keras.Model(inputs, keras.ops.repeat(inputs, 10**9, axis=1)).save(tmp_path / "repeat.keras")
+    before = peak_memory()
+    loaded = load_saved_model(tmp_path / "repeat.keras")
+    assert loaded.output_shape == (None, 3 * 10**9)
     assert peak_memory() - before < 100_000_000
 
 
