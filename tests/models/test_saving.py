@@ -237,3 +237,81 @@ def test_a_model_with_several_variables_of_the_optimizer_for_each_weight_loads(t
         warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
         loaded = load_saved_model(tmp_path / "adam.keras")
     assert loaded.count_params() == model.count_params()
+
+
+@pytest.fixture
+def compiled(saved, tmp_path):
+    """Write a copy of the model with other metrics."""
+
+    def write(metrics):
+        with zipfile.ZipFile(saved) as archive:
+            content = {name: archive.read(name) for name in archive.namelist()}
+        config = json.loads(content["config.json"])
+        config["compile_config"]["metrics"] = metrics
+        with zipfile.ZipFile(tmp_path / "compiled.keras", "w") as archive:
+            for name, value in (content | {"config.json": json.dumps(config).encode()}).items():
+                archive.writestr(name, value)
+        return tmp_path / "compiled.keras"
+
+    return write
+
+
+def metric(kind, **config):
+    described = {"module": "keras.metrics", "class_name": kind, "registered_name": None}
+    return described | {"config": config}
+
+
+def cell(number):
+    config = {"name": f"cell_{number}", "units": 1}
+    return {"module": "keras.layers", "class_name": "GRUCell", "config": config}
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        [metric("AUC", num_thresholds=30_000_000)],
+        {"out": [metric("PrecisionAtRecall", recall=0.5, num_thresholds=30_000_000)]},
+        [metric("AUC", name=f"auc_{number}", num_thresholds=10**5) for number in range(11)],
+    ],
+)
+def test_metrics_with_millions_of_thresholds_are_refused(compiled, changed, metrics):
+    before = peak_memory()
+    expected = r"expected at most 1,000,000 thresholds, .* received [\d,]{9,}"
+    assert re.search(expected, refusal_of(compiled(metrics)))
+    inside = {"class_name": "Dense", "config": {"units": 1, "activation": metrics}}
+    assert re.search(expected, refusal_of(changed(lambda layers: layers.append(inside))))
+    assert peak_memory() - before < 100_000_000
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        [metric("Mean", name=f"mean_{number}") for number in range(4000)],
+        ["accuracy"] * 4000,
+        {"out": ["accuracy"] * 4000},
+    ],
+)
+def test_thousands_of_metrics_are_refused(compiled, metrics):
+    expected = r"expected at most 3,000 layers, metrics and other objects, received 4,0\d\d"
+    assert re.search(expected, refusal_of(compiled(metrics)))
+
+
+def test_thousands_of_cells_in_a_layer_are_refused(changed):
+    stacked = {"class_name": "StackedRNNCells", "config": {"cells": [*map(cell, range(600))]}}
+    layer = {"class_name": "RNN", "config": {"cell": stacked}}
+    assert "expected at most 500 cells of recurrent layers, received 600" in refusal_of(
+        changed(lambda layers: layers.append(layer))
+    )
+
+
+def test_a_model_of_many_layers_and_metrics_is_loaded(tmp_path):
+    inputs = keras.Input((2,))
+    branches = [
+        keras.layers.Dense(2, kernel_regularizer="l2", kernel_constraint="non_neg")(inputs)
+        for _ in range(30)
+    ]
+    model = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.add(branches)))
+    metrics = [keras.metrics.AUC(num_thresholds=2000, name=f"auc_{i}") for i in range(10)]
+    model.compile("adam", "mse", metrics=["mse", *metrics])
+    model.save(tmp_path / "many.keras")
+    assert load_saved_model(tmp_path / "many.keras").count_params() == model.count_params()
