@@ -67,6 +67,13 @@ def _checked(archive: zipfile.ZipFile, stored: int) -> int:
     weights = next((members[name] for name in WEIGHTS if name in members), None)
     if CONFIG not in members or weights is None:
         raise ValueError(f"expected {CONFIG} and {WEIGHTS[0]} in it, received no such archive")
+    for member in archive.infolist():
+        # zipfile unpacks what others make of a few kB at once: gigabytes, whatever is declared.
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(
+                "expected members stored or deflated, as Keras does, received compression method "
+                f"{member.compress_type}"
+            )
     if members[CONFIG].file_size > LONGEST_CONFIG:
         raise ValueError(
             f"expected a configuration of at most {LONGEST_CONFIG:,} bytes, received "

@@ -214,6 +214,14 @@ def test_members_that_unpack_to_too_much_are_refused(changed):
     )
 
 
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_members_of_a_compression_that_unpacks_without_bounds_are_refused(changed, compression):
+    refusal = refusal_of(changed(compression=compression))
+    assert f"stored or deflated, as Keras does, received compression method {compression}" in (
+        refusal
+    )
+
+
 def test_a_file_without_weights_or_in_pieces_is_refused(changed, saved, tmp_path):
     assert "file signature not found" in refusal_of(changed(members={"model.weights.h5": b"?"}))
     assert "Expecting value" in refusal_of(changed(members={"config.json": b"?"}))

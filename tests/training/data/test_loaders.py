@@ -409,6 +409,26 @@ def test_archives_that_unpack_to_too_much_are_refused_before_unpacking(tmp_path)
     refused("x: expected 10,000,000,000,000 bytes .*truncated", path)
 
 
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_archives_of_a_compression_that_unpacks_without_bounds_are_refused(tmp_path, compression):
+    path = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name in ("x.npy", "y.npy"):
+            with archive.open(name, "w") as file:
+                np.save(file, np.zeros((40, 10**4), np.uint8))
+    refused("x: expected an array stored or deflated, as by numpy.savez", path)
+
+
+def test_archives_that_declare_larger_members_than_the_file_are_refused(tmp_path):
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, x=np.zeros((40, 10**7), dtype=np.uint8), y=Y)
+    content = bytearray(path.read_bytes())
+    entry = content.index(b"PK\1\2")  # of x in the directory at the end
+    content[entry + 20 : entry + 24] = struct.pack("<I", 50_000_000)
+    path.write_bytes(content)
+    refused(r"expected arrays of at most .* bytes, the size of the file, received 50,", path)
+
+
 # Tables
 
 
