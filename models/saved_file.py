@@ -67,12 +67,12 @@ def _checked(archive: zipfile.ZipFile, stored: int) -> int:
     weights = next((members[name] for name in WEIGHTS if name in members), None)
     if CONFIG not in members or weights is None:
         raise ValueError(f"expected {CONFIG} and {WEIGHTS[0]} in it, received no such archive")
-    for member in archive.infolist():
+    for method in {each.compress_type for each in archive.infolist()}:
         # zipfile unpacks what others make of a few kB at once: gigabytes, whatever is declared.
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        if method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ValueError(
                 "expected members stored or deflated, as Keras does, received compression method "
-                f"{member.compress_type}"
+                f"{method}"
             )
     if members[CONFIG].file_size > LONGEST_CONFIG:
         raise ValueError(

@@ -507,6 +507,17 @@ def test_bad_csv_is_refused(tmp_path, text, message):
     refused(message, save_csv(tmp_path / "bad.csv", text), target="t")
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_tables_of_very_many_columns_are_refused_by_the_header(tmp_path, suffix):
+    path = tmp_path / f"wide{suffix}"
+    names = [f"c{number}" for number in range(10_001)]
+    if suffix == ".csv":
+        save_csv(path, ",".join(names) + "\n")
+    else:
+        pq.write_table(pa.table({name: [1] for name in names}), path)
+    refused("wide.*: expected at most 10,000 columns, received 10,001", path, target="c0")
+
+
 def test_a_table_needs_a_target_a_size_and_an_encoding(tmp_path):
     path = save_csv(tmp_path / "a.csv", "a,b,t\n" + GOOD)
     refused(r"one of the columns a, b, t, received no target; .*--target", path)

@@ -12,6 +12,7 @@ from dropout_zoo.training.data.array_checks import DataError
 from dropout_zoo.training.data.readers.size_limits import (
     SMALL,
     STRING_BYTES,
+    check_columns,
     check_expansion,
     check_size,
 )
@@ -51,6 +52,7 @@ def read_parquet(path: Path, *, drop: Sequence[str] = (), max_bytes: int) -> pd.
         ) from None
     try:
         with ParquetFile(path) as file:
+            check_columns(str(path), file.metadata.num_columns)
             fields = list(file.schema_arrow)
             check_names(str(path), file.schema_arrow.names)
             kept = [field for field in fields if field.name not in drop]
