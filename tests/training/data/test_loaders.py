@@ -6,8 +6,10 @@ import pickle
 import struct
 import subprocess
 import sys
+import time
 import warnings
 import zipfile
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -726,10 +728,6 @@ def add_animation(root, suffix="gif"):
     frames[0].save(root / "b" / f"x.{suffix}", save_all=True, append_images=frames[1:])
 
 
-def add_pages(root):
-    add_animation(root, "tif")
-
-
 def add_large_image(root):
     Image.new("1", (12000, 9000)).save(root / "b" / "x.png")
 
@@ -751,14 +749,27 @@ def add_large_image(root):
         pytest.param(add_broken_link, "x.png: .*not a regular file", marks=pytest.mark.posix),
         (add_pipe, "x.png: .*not a regular file"),
         (add_large_image, "x.png: .*bomb"),
-        (add_animation, "x.gif: expected a still image, received 3"),
-        (add_pages, "x.tif: expected a still image, received 3"),
+        (add_animation, "x.gif: expected a still image, received several"),
+        (partial(add_animation, suffix="png"), "x.png: expected a still image, received several"),
+        (partial(add_animation, suffix="webp"), "x.webp: expected a still image, received several"),
+        (partial(add_animation, suffix="tif"), "x.tif: expected a still image, received several"),
     ],
 )
 def test_bad_images_are_refused(tmp_path, add, message):
     root = save_images(tmp_path / "set")
     add(root)
     refused(message, root)
+
+
+def test_a_tiff_file_of_many_pages_is_refused_by_the_first(tmp_path):
+    root = save_images(tmp_path / "set")
+    page = struct.pack("<H" + "HHII" * 4, 4, 256, 3, 1, 5, 257, 3, 1, 6, 262, 3, 1, 1, 273, 4, 1, 8)
+    starts = [8 + number * (len(page) + 4) for number in range(20_000)]
+    pages = b"".join(page + struct.pack("<I", start) for start in [*starts[1:], 0])
+    (root / "b" / "x.tif").write_bytes(b"II*\0" + struct.pack("<I", 8) + pages)
+    before = time.process_time()
+    refused("x.tif: expected a still image, received several", root)
+    assert time.process_time() - before < 1
 
 
 def test_directories_without_two_classes_are_refused(tmp_path):
