@@ -565,6 +565,22 @@ def test_a_small_parquet_file_is_refused_before_its_values_take_much_memory(tmp_
     assert pa.default_memory_pool().max_memory() - before < 50_000_000
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array(range(60), pa.time64("ns")),
+        pa.array([2**62 // 86_400_000 * 86_400_000] * 60, pa.date64()),
+        pa.array(range(60), pa.timestamp("ns", "Atlantis/Capital")),
+    ],
+    ids=["times", "far dates", "unknown zone"],
+)
+def test_a_column_of_times_that_pandas_cannot_read_is_named_and_can_be_left_out(tmp_path, values):
+    path = tmp_path / "times.parquet"
+    pq.write_table(pa.table({"a": range(60), "when": values, "t": [0, 1] * 30}), path)
+    refused("column 'when': expected numbers or strings, .*leave it out", path, target="t")
+    assert load_dataset(path, target="t", drop="when").input_shape == (1,)
+
+
 def test_columns_with_lists_are_left_out_unread(tmp_path):
     table = pa.table({"a": [[1, 2]] * 60, "b": range(60), "t": [0, 1] * 30})
     pq.write_table(table, tmp_path / "a.parquet")
