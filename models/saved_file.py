@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 CONFIG, WEIGHTS = "config.json", ("model.weights.h5", "model.weights.npz")
 
 LONGEST_CONFIG = 32 * 1024**2
 """Largest size of the configuration in bytes; those of published models have up to a few MB."""
+
+LARGEST_VALUE = 32
+"""Largest size of a value of an array in the configuration in bytes: a complex number takes 32."""
 
 MAX_CALLS = 20_000
 """Largest number of calls of layers in a model, nested models included; a call takes about 1 ms."""
@@ -86,6 +90,7 @@ def _checked(archive: zipfile.ZipFile, stored: int) -> int:
         raise ValueError(
             f"expected layers that are called on tensors, received {name} on constants"
         )
+    _check_arrays(config)
     _check_counts(config)
     if weights.filename != WEIGHTS[0]:
         return weights.file_size  # a value takes a byte or more
@@ -93,6 +98,20 @@ def _checked(archive: zipfile.ZipFile, stored: int) -> int:
         arrays = _arrays_of(file)
         _check_expansion(sum(array.nbytes for array in arrays), stored)
         return sum(array.size for array in arrays)
+
+
+def _check_arrays(config: Any) -> None:
+    """Check the types of arrays in a configuration, since each value takes the size of the type."""
+    for array in _dicts_in(config):
+        if array.get("class_name") != "__numpy__" or not isinstance(array.get("config"), dict):
+            continue
+        kind = array["config"].get("dtype")
+        # Without a type, or a length in it, all strings become as long as the longest.
+        if not isinstance(kind, str) or not 0 < np.dtype(kind).itemsize <= LARGEST_VALUE:
+            raise ValueError(
+                f"expected arrays of values of at most {LARGEST_VALUE} bytes in {CONFIG}, "
+                f"received the type {kind!r}"
+            )
 
 
 def _check_counts(config: Any) -> None:

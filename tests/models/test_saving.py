@@ -12,6 +12,7 @@ from pathlib import Path
 
 import h5py
 import keras
+import numpy as np
 import pytest
 
 import dropout_zoo.models as models
@@ -302,6 +303,25 @@ def test_metrics_with_millions_of_thresholds_are_refused(compiled, changed, metr
 def test_thousands_of_metrics_are_refused(compiled, metrics):
     expected = r"expected at most 3,000 layers, metrics and other objects, received 4,0\d\d"
     assert re.search(expected, refusal_of(compiled(metrics)))
+
+
+@pytest.mark.parametrize("dtype", ["S100000000", "U", "(100000000,)f4", None])
+def test_arrays_of_values_of_any_size_in_a_configuration_are_refused(compiled, dtype):
+    array = {"class_name": "__numpy__", "config": {"value": ["1", "2"], "dtype": dtype}}
+    before = peak_memory()
+    assert "expected arrays of values of at most 32 bytes in config.json" in refusal_of(
+        compiled([array])
+    )
+    assert peak_memory() - before < 100_000_000
+
+
+def test_arrays_in_a_configuration_are_loaded(tmp_path):
+    inputs = keras.Input((2,))
+    normalized = keras.layers.Normalization(mean=np.ones(2), variance=np.ones(2))(inputs)
+    model = keras.Model(inputs, normalized + np.float32([1, 2]))
+    model.save(tmp_path / "arrays.keras")
+    loaded = load_saved_model(tmp_path / "arrays.keras")
+    np.testing.assert_allclose(loaded(np.ones((1, 2))), model(np.ones((1, 2))))
 
 
 def test_thousands_of_cells_in_a_layer_are_refused(changed):
