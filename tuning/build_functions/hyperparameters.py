@@ -89,9 +89,8 @@ def explore(build: Build, objective: Objective) -> Explored:
         The hyperparameters.
 
     Raises:
-        ValueError: there is none, one has the name of a column of the comparison
-            or of a site, one changes how the
-            objective is measured, or the same values give different models.
+        ValueError: there is none, one has the name of a column of the comparison or of a site, one
+            changes how the objective is measured, or the same values give different models.
     """
     models, found = _Models(build), _Found(objective)
     waiting = deque[Mapping[str, Any]]([{}])
