@@ -16,6 +16,7 @@ import numpy as np
 from dropout_zoo.models.graph.builders import builder_of, remember_builder
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.model_graph import has_own_code, is_plain_model
+from dropout_zoo.models.graph.training_methods import check_has_call
 from dropout_zoo.models.registry import model_entry
 
 ModelLike: TypeAlias = keras.Model | str | Callable[..., keras.Model]
@@ -76,6 +77,7 @@ def resolve_model(
         )
     check_compiled(model)
     if not model.built and input_shape is not None:
+        check_has_call(model)
         model = copy_to_build(model)
         model(_example(input_shape, adapt_to))
     return model
@@ -99,9 +101,13 @@ def copy_to_build(model: keras.Model) -> keras.Model:
 
 def _example(input_shape: Sequence[int], inputs: Any) -> Any:
     """One example of the inputs: zeros, or a symbol where strings have to be looked up."""
-    if getattr(getattr(inputs, "dtype", None), "kind", "") == "O":
+    if _dtype_kind(inputs) == "O":
         return keras.KerasTensor((1, *input_shape), "string")
     return np.zeros((1, *input_shape), "float32")
+
+
+def _dtype_kind(inputs: Any) -> str:
+    return getattr(getattr(inputs, "dtype", None), "kind", "")
 
 
 def resolve_variant(
@@ -241,6 +247,11 @@ def _for_data(
     known: Iterable[str], input_shape: Sequence[int], num_classes: int | None, adapt_to: Any
 ) -> dict[str, Any]:
     """Those arguments of a builder that fit its model to data."""
+    if not input_shape and "input_shape" in known and _dtype_kind(adapt_to) != "O":
+        raise ValueError(
+            "expected inputs of shape (examples, features, ...) for a model that is built for "
+            "them, received (examples,); one feature has shape (examples, 1), as in x[:, None]"
+        )
     data = {
         "input_shape": tuple(input_shape),
         "num_classes": num_classes,

@@ -181,6 +181,11 @@ def _rate_of_attention(attention: keras.layers.Layer) -> str:
     return "_dropout" if isinstance(attention, keras.layers.MultiHeadAttention) else "dropout"
 
 
+def names_of_attention_rate(attention: keras.layers.Layer) -> set[str]:
+    """The attributes from which the code of an attention layer may read its rate."""
+    return {"dropout", _rate_of_attention(attention)}
+
+
 def dropout_of_attention(layer: keras.Layer) -> keras.layers.Dropout | None:
     """The dropout layer inside a built attention layer; no public attribute returns it."""
     return getattr(layer, "_dropout_layer", None)

@@ -47,6 +47,12 @@ from dropout_zoo.tuning import DropoutHyperModel, DropoutTuner, search_space, tu
 full = profile == "full"
 source = os.environ.get("DROPOUT_ZOO_MNIST", "digits") if full else "digits"
 
+
+# %%
+def remember(text):
+    display(Markdown(f"**To remember.** {text}"))
+
+
 # %% [markdown]
 # Your arrays: here images and labels, already split into three parts. The test set is used only
 # once, to score the winner. `Dataset.from_arrays` checks the arrays and reports what is wrong with
@@ -74,14 +80,16 @@ model = keras.Sequential(
     [
         keras.Input(data.input_shape),
         keras.layers.Flatten(),
-        keras.layers.Dense(256, activation="relu"),
+        keras.layers.Dense(256, "relu"),
         keras.layers.Dropout(0.8, name="first_dropout"),
-        keras.layers.Dense(64, activation="relu"),
+        keras.layers.Dense(64, "relu"),
         keras.layers.Dropout(0.8, name="second_dropout"),
-        keras.layers.Dense(data.num_classes, activation="softmax"),
+        keras.layers.Dense(data.num_classes, "softmax"),
     ],
     name="my_model",
 )
+
+# %%
 model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 
 # %% [markdown]
@@ -116,7 +124,9 @@ result = tune(model, data, **settings, directory=run, progress=False)
 # %%
 result.plot()
 plt.show()
-display(Markdown(f"> {result.sentence}"))
+
+# %%
+remember(result.sentence)
 
 # %% [markdown]
 # ## Step by step
@@ -129,7 +139,13 @@ display(Markdown(f"> {result.sentence}"))
 # %%
 for name, rates in result.space.choices.items():
     print(f"{name}: tried {rates}; by default: {search_space(model).choices[name]}")
-print(f"{result.space.size} settings in the whole grid, {settings['max_trials']} trials")
+
+# %%
+share = settings["max_trials"] / result.space.size
+remember(
+    f"The grid has {result.space.size} settings, and {settings['max_trials']} trials cover at most "
+    f"{share:.0%} of it."
+)
 
 # %% [markdown]
 # ### The trials
@@ -156,19 +172,19 @@ sign = 1 if result.objective.direction == "max" else -1
 without = result.trials.set_index("setting").loc[result.control, "score"]
 same_rates = (result.trials[sites] == finalist[sites].to_numpy()).all(axis=1)
 in_search = result.trials[same_rates].groupby("role")["score"].mean()
-display(
-    Markdown(
-        f"| {result.objective.name} of the finalist | |\n|---|---|\n"
-        f"| in the trial that made it a candidate | {in_search.drop('screening').mean():.4f} |\n"
-        f"| in the screening, mean of 2 seeds | {in_search.get('screening', np.nan):.4f} |\n"
-    )
-)
-display(
-    Markdown(
-        f"On the seed of the trials, no dropout reached {without:.4f}, so the trial promised a "
-        f"gain of {sign * (in_search.drop('screening').mean() - without):.4f}. The race, on fresh "
-        f"seeds, measured {finalist['gain']:.4f}."
-    )
+in_trial = in_search.drop("screening").mean()
+scores = {
+    "in the trial that made it a candidate": in_trial,
+    "in the screening, mean of 2 seeds": in_search.get("screening", np.nan),
+}
+pd.Series(scores, name=f"{result.objective.name} of the finalist").to_frame().round(4)
+
+# %%
+promised, measured = sign * (in_trial - without), finalist["gain"]
+remember(
+    f"The trial promised a gain of {promised:.4f} over no dropout on its own seed ({without:.4f}); "
+    f"the race, on fresh seeds, measured {measured:.4f}, "
+    f"{'less' if measured < promised else 'no less'} than promised."
 )
 
 # %% [markdown]
@@ -180,10 +196,24 @@ display(
 # %%
 print(result.summary())
 
+# %% [markdown]
+# Where the runs of the race had their lowest validation loss, with the training loss at that epoch
+# (dropout off). No run may be longer than `epochs`:
+
 # %%
 curves = result.curves[result.curves["phase"] == "race"]
 by_setting = curves.groupby(["setting", "seed"])["val_loss"].idxmin()
-curves.loc[by_setting].groupby("setting")[["epoch", "train_loss", "val_loss"]].mean().round(4)
+table = curves.loc[by_setting].groupby("setting")[["epoch", "train_loss", "val_loss"]].mean()
+lengths = curves.groupby(["setting", "seed"])["epoch"].max()
+table.assign(**{"longest run": lengths.groupby("setting").max()}).round(4)
+
+# %%
+limited = (lengths >= settings["epochs"]).sum()
+gain, low, high = (finalist[name] for name in ("gain", "low", "high"))
+remember(
+    f"The gain over no dropout is {gain:.4f} ({low:.4f} to {high:.4f}), paired by seed; {limited} "
+    f"of the {len(lengths)} runs of the race reached the limit of {settings['epochs']} epochs."
+)
 
 # %% [markdown]
 # ### The best model
@@ -195,20 +225,19 @@ curves.loc[by_setting].groupby("setting")[["epoch", "train_loss", "val_loss"]].m
 best = result.best_model()
 best.save(run.parent / "my_model.keras")
 loaded = keras.models.load_model(run.parent / "my_model.keras")
-same = np.array_equal(
-    loaded.predict(x_test[:100], verbose=0), best.predict(x_test[:100], verbose=0)
-)
-display(
-    Markdown(
-        f"""
-| | |
-|---|---|
-| rates | {", ".join(f"{site.path} {site.rate:.2f}" for site in dropout_sites(loaded))} |
-| layers | {", ".join(type(layer).__name__ for layer in loaded.layers)} |
-| on the test set | {", ".join(f"{name} {value:.4f}" for name, value in result.test.items())} |
-| predicts the same after saving and loading | {"yes" if same else "no"} |
-"""
-    )
+first, second = (each.predict(x_test[:100], verbose=0) for each in (loaded, best))
+same = np.array_equal(first, second)
+facts = {
+    "rates": ", ".join(f"{site.path} {site.rate:.2f}" for site in dropout_sites(loaded)),
+    "layers": ", ".join(type(layer).__name__ for layer in loaded.layers),
+    "on the test set": ", ".join(f"{name} {value:.4f}" for name, value in result.test.items()),
+}
+rows = [f"| {name} | {value} |" for name, value in facts.items()]
+display(Markdown("\n".join(["| | |", "|---|---|", *rows])))
+
+# %%
+remember(
+    f"Saved and loaded with Keras, the best model predicts {'the same' if same else 'differently'}."
 )
 
 # %% [markdown]
@@ -228,13 +257,20 @@ meanings = {
     "rates.png": "the plot",
     "best.keras": "the best model",
 }
+
+# %%
 rows = [f"| {path.name} | {meanings.get(path.name, '')} |" for path in sorted(run.iterdir())]
 display(Markdown("\n".join(["| file | contents |", "|---|---|", *rows])))
 
 # %%
 curves = pd.read_parquet(run / "curves.parquet")
-print(f"{curves['setting'].nunique()} settings, {len(curves):,} epochs; columns:")
-print(", ".join(curves.columns))
+print(f"Columns of curves.parquet: {', '.join(curves.columns)}")
+
+# %%
+remember(
+    f"The {len(rows)} files keep all {len(curves):,} epochs of all {curves['setting'].nunique()} "
+    "settings, so that their learning curves can be compared without training again."
+)
 
 # %% [markdown]
 # ### Resuming an interrupted run
@@ -246,12 +282,15 @@ print(", ".join(curves.columns))
 
 # %%
 again = tune(model, data, **settings, directory=run, resume=True, progress=False)
-print(f"The same answer: {again.sentence == result.sentence}")
+answer = "the same answer" if again.sentence == result.sentence else "another answer"
 try:
     other = settings | {"epochs": settings["epochs"] + 1}
     tune(model, data, **other, directory=run, resume=True, progress=False)
 except ValueError as error:
     print(str(error).replace(str(run), "RUN"))
+
+# %%
+remember(f"A finished run that is resumed gives {answer}, and other settings are refused.")
 
 # %% [markdown]
 # ## Together with KerasTuner
@@ -283,3 +322,12 @@ plain = keras_tuner.RandomSearch(
 )  # fmt: skip
 plain.search(x_train, y_train, validation_data=(x_validation, y_validation), epochs=3, verbose=0)
 print(plain.get_best_hyperparameters()[0].values)
+
+# %%
+best_trial = oracle.get_best_trials(1)[0]
+of_search = result.trials.loc[result.trials["role"] == "trial", "score"].min()
+remember(
+    f"The best of {len(oracle.get_best_trials(6))} random trials has a validation loss of "
+    f"{best_trial.score:.4f} and that of the search above {of_search:.4f}, each on one seed, so "
+    "neither is an answer before a race on fresh seeds."
+)

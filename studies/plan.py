@@ -21,6 +21,7 @@ from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.data.array_checks import DataError
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.structures import is_structure
+from dropout_zoo.training.engine.cluster_address import check_address
 from dropout_zoo.training.engine.timing import TrainingSpeed, measure_speed
 from dropout_zoo.training.engine.trainer import MemberTrainer
 from dropout_zoo.training.members import Member, TrainedMember
@@ -54,6 +55,8 @@ class Execution:
         on_result: called with each result as it finishes.
         on_restored: called with each result that an earlier, interrupted run had finished.
         workers: number of training runs at the same time; None for one per usable core.
+        cluster: Ray cluster on whose nodes the training runs take place, as in `MemberTrainer`;
+            `workers` is then the number on each node. None to train in this process.
 
     Example:
         >>> from dropout_zoo.studies import Execution, rate_sweep
@@ -70,12 +73,15 @@ class Execution:
     on_result: Callable[[TrainedMember], None] | None = None
     on_restored: Callable[[TrainedMember], None] | None = None
     workers: int | None = None
+    cluster: str | None = None
 
     def __post_init__(self) -> None:
         if self.directory is not None:
             object.__setattr__(self, "directory", Path(self.directory))
         if self.workers is not None:
             check_count(self.workers, "workers")
+        if self.cluster is not None:
+            check_address(self.cluster)
 
 
 @dataclass(frozen=True, eq=False)
@@ -311,7 +317,11 @@ class StudyPlan(Generic[Result]):
         return total * self.num_runs / (self.num_runs - self.followup_runs)
 
     def trainer(
-        self, setup: TrainingSetup, directory: Path, workers: int | None = None
+        self,
+        setup: TrainingSetup,
+        directory: Path,
+        workers: int | None = None,
+        cluster: str | None = None,
     ) -> MemberTrainer:
         """Return a trainer for the members of a setup.
 
@@ -319,6 +329,7 @@ class StudyPlan(Generic[Result]):
             setup: one of `setups`.
             directory: directory for the weights.
             workers: number of training runs at the same time; None for one per usable core.
+            cluster: as in `Execution`.
 
         Returns:
             The trainer.
@@ -330,6 +341,7 @@ class StudyPlan(Generic[Result]):
             keep_state=self.keep_state,
             directory=directory,
             workers=workers,
+            cluster=cluster,
         )
 
     def check(self) -> None:

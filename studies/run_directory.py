@@ -132,8 +132,7 @@ class RunDirectory:
             sync_folder(self.state)
         if self._overwrite:
             self._remove(*(name for name in self._files if name != SETTINGS), SETTINGS)
-        if not (self.path / SETTINGS).exists():
-            self.write_json(SETTINGS, settings_record(self._description))
+        self._write_settings()
         return self
 
     def __exit__(self, *raised: object) -> None:
@@ -184,6 +183,7 @@ class RunDirectory:
 
     def write_outcome(self, outcome: Mapping[str, Any]) -> None:
         """Write the outcome, when all other files are written, and the manifest of all."""
+        self._write_settings()  # again, if somebody has removed them
         self.write_json(OUTCOME, outcome)
         self.write_json(MANIFEST, manifest_of(self.path, self._files))
         self._damaged = False
@@ -239,6 +239,11 @@ class RunDirectory:
                    "a run; resume=True (--resume) continues it, overwrite=True (--overwrite) "
                    "removes it")
             )  # fmt: skip
+
+    def _write_settings(self) -> None:
+        """Write the settings if they are not there."""
+        if not (self.path / SETTINGS).exists():
+            self.write_json(SETTINGS, settings_record(self._description))
 
     def _is_folder(self, name: str) -> bool:
         path = self.path / name
@@ -298,7 +303,8 @@ def _check_name(path: Path) -> None:
         str(path).encode()
     except UnicodeEncodeError:
         raise ValueError(
-            f"expected a directory whose name is UTF-8, received {os.fsencode(path)!r}"
+            f"expected a directory whose name is UTF-8, received {os.fsencode(path)!r}; "
+            "choose another directory (--out)"
         ) from None
 
 

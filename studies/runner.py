@@ -126,10 +126,10 @@ def _trainer(
     plan: StudyPlan[Any], setup: TrainingSetup, execution: Execution, name: str, temporary: Path
 ) -> Trainer:
     if execution.directory is None:
-        return plan.trainer(setup, temporary, execution.workers)
+        return plan.trainer(setup, temporary, execution.workers, execution.cluster)
     journal = Path(execution.directory) / f"runs-{name}.jsonl"
     directory = unused_directory(weights_folder(journal))
-    trainer = plan.trainer(setup, directory, execution.workers)
+    trainer = plan.trainer(setup, directory, execution.workers, execution.cluster)
     return JournaledTrainer(trainer, journal, execution.on_restored)
 
 
@@ -162,6 +162,7 @@ def training_rows(
         "best_epoch": trained.best_epoch,
         "seconds": trained.seconds,
         "ended": has_ended(trained.best_epoch, len(trained.curves), max_epochs),
+        **({"group": trained.group} if trained.group else {}),
         **(measured or {}),
     }
     epochs = trained.curves.to_dict("records") or [{"epoch": 0}]

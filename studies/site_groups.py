@@ -21,6 +21,7 @@ from dropout_zoo.studies.metric_names import rate_text
 from dropout_zoo.studies.plan import Setting, TrainingSetup
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.tables.encoder import without_encoder
+from dropout_zoo.training.preparation import built
 
 RateSpec = float | Mapping[str, float] | None
 """A rate for all sites of a study, rates by site path, or None for the model's own rates."""
@@ -44,11 +45,12 @@ def model_with_sites(model: ModelLike, dataset: Dataset, groups: Iterable[str]) 
         ValueError: there is no such model, or it is not compiled.
     """
     if isinstance(model, str) and ":" not in model:
-        return resolve_model(
+        found = resolve_model(
             model,
             **dataset.builder_arguments,
             placements=[group for group in groups if group in PLACEMENT_ARGUMENTS],
         )
+        return built(found, dataset)
     return build_with(model, dataset, {})
 
 
@@ -258,7 +260,7 @@ def build_with(model: ModelLike, dataset: Dataset, arguments: Mapping[str, Any])
         arguments: arguments of the builder that differ from its defaults.
 
     Returns:
-        A compiled model, without layers that encode the raw columns of these data.
+        A compiled model with weights, without layers that encode the raw columns of these data.
 
     Raises:
         ValueError: the builder does not have an argument, or the model has no builder.
@@ -267,7 +269,7 @@ def build_with(model: ModelLike, dataset: Dataset, arguments: Mapping[str, Any])
     hidden = [name for name in PLACEMENT_ARGUMENTS["hidden"] if name in known]
     rates = dict.fromkeys(hidden, 0.0) if arguments else {}
     resolved = resolve_variant(model, rates | dict(arguments), **dataset.builder_arguments)
-    return without_encoder(resolved, dataset.encoder)
+    return built(without_encoder(resolved, dataset.encoder), dataset)
 
 
 def units_of(model: ModelLike, units: Sequence[int] | None) -> tuple[int, ...]:

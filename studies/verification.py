@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from dropout_zoo.studies.run_record import (
+    ENDED_BY_BUDGET,
     MANIFEST,
     OUTCOME,
     SETTINGS,
     STATE,
     DamagedFileError,
     manifest_faults,
+    read_outcome,
     read_settings,
 )
 from dropout_zoo.studies.run_state import RunState
@@ -21,7 +23,8 @@ def verify_run(directory: str | Path) -> list[str]:
     """Check that the files of a run are as the run wrote them.
 
     All files that the run listed at its end are compared with their checksums. Of a run that is not
-    complete, the training runs that it has finished are checked as well, with their weights.
+    complete, or has such a file missing or damaged, the training runs that it has finished are
+    checked as well, with their weights.
 
     Args:
         directory: the directory of a run of `tune` or of a study, from Python or the command line.
@@ -63,6 +66,9 @@ def verify_run(directory: str | Path) -> list[str]:
             read_settings(path / SETTINGS)
         except DamagedFileError:
             faults.append(f"{SETTINGS}: damaged")
+    # A run that was killed as it removed its state has files of it that nothing will read.
+    if ended and not faults and not read_outcome(path).get(ENDED_BY_BUDGET):
+        return []
     for journal in journals_in(path / STATE):
         place = journal.parent.relative_to(path).as_posix()
         faults += [f"{place}/{fault}" for fault in read_records(journal).faults]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from dropout_zoo.training.durable_files import replacing
+
+# NumPy parses the header of each array with `ast`, which before Python 3.11.8 raises SystemError
+# when the garbage collector lets another thread parse meanwhile (python/cpython#106905).
+_READING = threading.Lock()
 
 _KINDS = ("best", "last", "optimizer", "seeds", "final")
 
@@ -60,7 +65,7 @@ class Checkpoint:
             The checkpoint.
         """
         kinds: dict[str, list[np.ndarray]] = {kind: [] for kind in _KINDS}
-        with np.load(path, allow_pickle=False) as file:
+        with _READING, np.load(path, allow_pickle=False) as file:
             for key in sorted(file.files):
                 kinds[key.partition("/")[0]].append(file[key])
         return cls(**kinds)

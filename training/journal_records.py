@@ -35,7 +35,9 @@ class JournalRecords:
         whole: the records that are as they were written, with their weights, by key.
         faults: one line per fault: a record that is not, with its place in the file, or lines that
             are missing.
-        num_lost: number of training runs that the faults concern.
+        num_lost: number of training runs that the faults concern, as far as it is known.
+        lacks_lines: whether lines are damaged or missing, so that more runs may be lost: damage may
+            cover several lines, and training runs that failed have no weights.
         is_cut: whether the last line was cut short, by a process that was killed as it wrote.
         unlisted: paths of the weights that have no whole line, relative to the folder of the
             journal; without those that were set aside by `rewrite_records`.
@@ -45,6 +47,7 @@ class JournalRecords:
     whole: dict[str, dict[str, Any]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     num_lost: int = 0
+    lacks_lines: bool = False
     is_cut: bool = False
     unlisted: list[str] = field(default_factory=list)
     set_aside: list[str] = field(default_factory=list)
@@ -128,6 +131,7 @@ def read_records(path: Path) -> JournalRecords:
         else:
             listed.add(_add_record(journal, record, path.parent))
     journal.num_lost = len(journal.faults)
+    journal.lacks_lines = damaged_lines > 0
     journal.unlisted = sorted(weights - listed - set(journal.set_aside))
     missing = len(journal.unlisted) - damaged_lines
     if missing > 1:  # one may be of a process that was killed before it wrote the line
@@ -135,6 +139,7 @@ def read_records(path: Path) -> JournalRecords:
         files = count_of(missing, "file")
         journal.faults.append(f"{path.name}: {state}: {files} of weights have no line in it")
         journal.num_lost += missing
+        journal.lacks_lines = True
     return journal
 
 

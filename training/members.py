@@ -105,6 +105,8 @@ class TrainedMember:
         best_metrics: all values of the curves at that epoch, by name.
         seconds: duration of the training run.
         checkpoint: file with the weights of the best epoch; None if no epoch was finished.
+        group: name that all nodes of a cluster share whose processors compute the same bits; empty
+            for a member that was trained in this process.
 
     Example:
         >>> from dropout_zoo.models import build_mlp
@@ -131,6 +133,7 @@ class TrainedMember:
     _template: keras.Model | None = field(repr=False)  # None without a checkpoint
     # Keeps a temporary directory of weights while a member needs it.
     _folder: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
+    group: str = field(default="", kw_only=True)
 
     @classmethod
     def failed(cls, member: Member, reason: str, objective: Objective) -> TrainedMember:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -76,6 +76,7 @@ class PlanOutline(NamedTuple):
         objective: what determines which epoch is the best.
         folder: the temporary directory of the weights; None if a directory was given.
         rates: rate (fraction dropped) of the model itself by path of the sites that can be set.
+        columns: names of what is measured after each epoch.
 
     Example:
         >>> from dropout_zoo.models import build_mlp
@@ -92,6 +93,7 @@ class PlanOutline(NamedTuple):
     objective: Objective
     folder: tempfile.TemporaryDirectory[str] | None
     rates: Mapping[str, float]
+    columns: Sequence[str]
 
 
 @dataclass
@@ -106,6 +108,7 @@ class Plan:
         keep_state: whether checkpoints also hold what is needed to continue the training.
         directory: where checkpoints are saved.
         folder: the temporary directory that `directory` is, if it is one.
+        columns: names of what is measured after each epoch.
         stream: source that the members are trained on instead of the training examples, which are
             its first ones; None if there is none.
     """
@@ -117,6 +120,7 @@ class Plan:
     keep_state: bool
     directory: Path
     folder: tempfile.TemporaryDirectory[str] | None
+    columns: Sequence[str]
     stream: Stream | None = None
     _starts: dict[int, list[np.ndarray]] = field(default_factory=dict)
     _splits: dict[int, Examples] = field(default_factory=dict)
@@ -125,7 +129,9 @@ class Plan:
     def outline(self) -> PlanOutline:
         """What results refer to."""
         rates = {site.path: site.rate for site in self.sites}
-        return PlanOutline(self.model, self.settings, self.objective, self.folder, rates)
+        return PlanOutline(
+            self.model, self.settings, self.objective, self.folder, rates, self.columns
+        )
 
     @cached_property
     def sites(self) -> list[DropoutSite]:

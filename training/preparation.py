@@ -17,7 +17,13 @@ from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.cloning import is_built_again, why_not_cloneable
 from dropout_zoo.models.graph.model_graph import flat_layers, has_own_code
 from dropout_zoo.models.graph.runtime_rates import runtime_rates
-from dropout_zoo.models.graph.training_methods import IN_STEPS, overridden_method
+from dropout_zoo.models.graph.training_methods import (
+    IN_STEPS,
+    TEST_STEP,
+    check_has_call,
+    computes_loss_in_training_only,
+    overridden_method,
+)
 from dropout_zoo.models.keras_internals import learning_rate_of
 from dropout_zoo.training.data.keras_inputs import as_keras_inputs
 from dropout_zoo.training.data.structures import (
@@ -76,6 +82,7 @@ def make_plan(
         _check_streamed(dataset, settings)
     model = built(model, dataset)
     _check_adapted(model)
+    _check_without_state(model)
     _check_cloneable(model)
     if runtime_rates(model) or settings.learning_rate is not None:
         model = with_rates(model, {})  # a copy, compiled in the same way
@@ -105,16 +112,8 @@ def make_plan(
 
     _check_weights_of_steps(model, dataset)
     examples = examples_of(dataset)
-    hint = describe_given_labels(model, dataset)
-    if dataset.encoder is not None:
-        hint += (
-            "; the columns are encoded as numbers for it, so that a model that takes raw columns, "
-            "such as a best.keras, has to be given without its encoder: "
-            "model.get_layer(model.name)"
-        )
-    if dataset.stream is not None:
-        hint = "; it receives streamed batches as they are, and its loss has to take their targets"
-    _try_out(model, examples, parse_objective(settings.objective), hint)
+    hint = _hint_of_failure(model, dataset)
+    columns = _try_out(model, examples, parse_objective(settings.objective), hint)
     plan = Plan(
         model=model,
         examples=examples,
@@ -123,11 +122,31 @@ def make_plan(
         keep_state=keep_state,
         directory=directory,
         folder=folder,
+        columns=columns,
         stream=dataset.stream,
     )
     if settings.initial_weights == "fresh":
         _warn_of_fixed_weights(plan)
     return plan
+
+
+def _hint_of_failure(model: keras.Model, dataset: Dataset) -> str:
+    """What to do if a model fails on the first examples, as the end of a sentence."""
+    if dataset.stream is not None:
+        return "; it receives streamed batches as they are, and its loss has to take their targets"
+    hint = describe_given_labels(model, dataset)
+    if dataset.encoder is None:
+        return hint
+    hint += "; the columns are encoded as numbers for it, so that a model that "
+    if any(isinstance(layer, _LOOKUPS) for layer in flat_layers(model)):
+        return (
+            f"{hint}looks up strings itself needs them in arrays: pass dict(frame), or the only "
+            "column as frame['name']"
+        )
+    return (
+        f"{hint}takes raw columns, such as a best.keras, has to be given without its encoder: "
+        "model.get_layer(model.name)"
+    )
 
 
 def _check_weights_of_steps(model: keras.Model, dataset: Dataset) -> None:
@@ -205,7 +224,7 @@ def _warn_of_fixed_weights(plan: Plan) -> None:
         for weight, one, other in zip(
             model.weights, plan.start_weights(0), plan.start_weights(1), strict=True
         )
-        if weight.trainable and np.ptp(one) > 0 and np.array_equal(one, other)
+        if weight.trainable and _seems_drawn(one) and np.array_equal(one, other)
     ]
     if fixed:
         names = ", ".join(map(repr, fixed[:3])) + (", ..." if len(fixed) > 3 else "")
@@ -216,15 +235,22 @@ def _warn_of_fixed_weights(plan: Plan) -> None:
         )
 
 
+def _seems_drawn(values: np.ndarray) -> bool:
+    """Whether initial weights look random: not the zeros and ones of the bias of an LSTM."""
+    constants = 1 if values.size <= 2 else 2
+    return np.unique(values).size > constants
+
+
 def built(model: keras.Model, dataset: Dataset) -> keras.Model:
     """Return a model that has been called on an example of the data, unless it is built already.
 
     A caller's model is not changed if it can be copied before it is built; see `copy_to_build`.
 
     Raises:
-        ValueError: the call fails.
+        ValueError: the model has no `call`, or it fails.
     """
     _check_vocabularies(model)
+    check_has_call(model)
     if model.built:
         return model
     model = copy_to_build(model)
@@ -267,6 +293,18 @@ def _check_adapted(model: keras.Model) -> None:
             )
 
 
+def _check_without_state(model: keras.Model) -> None:
+    """Check that no layer keeps a state from one batch to the next."""
+    for layer in flat_layers(model):
+        if isinstance(layer, keras.layers.RNN) and layer.stateful:
+            raise ValueError(
+                "expected layers whose outputs do not depend on earlier batches, received "
+                f"{layer.name!r} ({type(layer).__name__}) with stateful=True, which takes batches "
+                "of one size in a fixed order; leave stateful out, and give longer sequences if it "
+                "has to remember more"
+            )
+
+
 def error_of_inputs(
     model: keras.Model, x: Structure, error: Exception, hint: str = ""
 ) -> ValueError:
@@ -292,13 +330,25 @@ def error_of_inputs(
     )
 
 
-def _try_out(model: keras.Model, examples: Examples, objective: Objective, hint: str = "") -> None:
-    """Evaluate a few examples, so that mistakes are found before any training."""
+def _try_out(
+    model: keras.Model, examples: Examples, objective: Objective, hint: str = ""
+) -> list[str]:
+    """Evaluate a few examples, so that mistakes are found before any training.
+
+    Returns:
+        The names of what is measured after each epoch.
+    """
     # More than one, because weights of one example fit targets of any shape.
     x, *others = take(examples.training_data(), slice(3))
     try:
         measured = as_columns(evaluate(model, (x, *others)))
     except Exception as error:  # the user's own code may raise anything
+        if model.loss is None and computes_loss_in_training_only(model):
+            raise ValueError(
+                "expected a model that computes its loss when it is evaluated, received "
+                f"{model.name!r}, whose class {type(model).__name__} does so in train_step only: "
+                f"{reason_of(error)}; add {TEST_STEP}"
+            ) from error
         raise error_of_inputs(model, x, error, hint) from error
     columns = [*measured, *(f"{part}_{name}" for part in ("train", "val") for name in measured)]
     if objective.name not in columns:
@@ -308,6 +358,7 @@ def _try_out(model: keras.Model, examples: Examples, objective: Objective, hint:
             f"expected the objective to be one of {of_validation}, received "
             f"{objective.name!r}{did_you_mean_objective(objective.name, measured)}"
         )
+    return columns
 
 
 def _sample_weight(dataset: Dataset, class_weight: Mapping[int, float] | None) -> Structure | None:

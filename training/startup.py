@@ -9,6 +9,7 @@ import sys
 import tempfile
 
 from dropout_zoo.models.registry import list_models, model_entry
+from dropout_zoo.training.engine.interrupts import interrupts_held
 
 _CONVOLUTIONAL_FAMILIES = ("CNN", "wide ResNet")
 
@@ -51,11 +52,14 @@ def start_keras(announce: bool = True, model: str = "") -> None:
         collects = gc.isenabled()
         gc.disable()
         try:
-            import keras
-            import keras_tuner  # noqa: F401 - it imports TensorFlow with any backend
+            with interrupts_held():
+                import keras
+                import keras_tuner  # noqa: F401 - it imports TensorFlow with any backend
 
-            _prepare_backend()
-            keras.ops.zeros(())  # starts the runtime, which looks for devices
+                _prepare_backend()
+                keras.ops.zeros(())  # starts the runtime, which looks for devices
+        except KeyboardInterrupt:
+            raise  # of which the messages are not the cause
         except BaseException:
             os.dup2(standard_error, 2)
             messages.seek(0)

@@ -50,6 +50,7 @@ def tune(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
+    cluster: str | None = None,
     **settings: Unpack[TrainOptions],
 ) -> TuningResult:
     """Search the dropout rates of a model and measure what the best rates gain.
@@ -145,6 +146,10 @@ def tune(
         resume: whether to continue the run in the directory; no finished run is repeated.
         overwrite: whether to remove the run in the directory first.
         progress: whether to report progress on standard error.
+        cluster: Ray cluster on whose nodes models are trained, with the same results:
+            ``"auto"`` for the one that this machine is part of, ``"host:port"`` of its head, or
+            ``"local:N"`` to start N nodes on this machine. A run can be resumed with another one,
+            or without. None to train in this process.
         **settings: how each model is trained; see `TrainSettings`. By default, `patience` is about
             1,000 updates of the weights (5 to 100 epochs), and `epochs`, the maximum, about 8,000
             (20 to 2,000 epochs).
@@ -219,7 +224,8 @@ def tune(
         "seed": seed,
         **settings,
     }
-    search = Search(model, data, TuningSettings.from_options(data, options, tune), limit)
+    settings_of_search = TuningSettings.from_options(data, options, tune)
+    search = Search(model, data, settings_of_search, limit, cluster)
     return run_search(
         search,
         None if directory is None else Path(directory),

@@ -28,6 +28,7 @@ from dropout_zoo.models.graph.example_calls import create_all_weights
 from dropout_zoo.models.graph.model_graph import (
     flat_layers,
     has_own_code,
+    is_graph_alone,
     is_own_code,
     is_plain_model,
 )
@@ -93,7 +94,7 @@ def _cloned_graph(
     def clone_operation(operation: Any) -> Any:
         # Cloned once each, so that shared layers stay shared, in nested models too.
         if id(operation) not in cloned:
-            if is_plain_model(operation):
+            if is_graph_alone(operation):
                 new = keras.models.clone_model(operation, clone_function=clone_operation)
             elif isinstance(operation, keras.Layer):
                 new = clone_layer(operation)
@@ -115,6 +116,8 @@ def _cloned_graph(
                 f"subclass that Keras clones as a plain {type(new).__name__}, which loses its own "
                 f"methods{OR_BUILD}"
             )
+    if not is_graph_alone(clone):
+        clone.compiled = False  # its class may have compiled it in another way
     create_all_weights(clone)
     _check_same_layers(model, clone)
     keep_training_settings(model, clone)

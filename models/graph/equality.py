@@ -175,6 +175,8 @@ class _Reader:
             value
         ):
             return self._array(value)
+        if isinstance(value, slice):
+            return ["slice", *map(self.read, (value.start, value.stop, value.step))]
         if id(value) in self._places:
             return ["layer", self._places[id(value)]]
         if id(value) in self._met:
@@ -297,7 +299,8 @@ class _Reader:
         if is_plain_model(value):  # its layers and its graph are read one by one
             return None
         if isinstance(value, keras.Operation) and not isinstance(value, keras.Layer):
-            return self.read({k: v for k, v in vars(value).items() if not k.startswith("_")})
+            held = {k: v for k, v in vars(value).items() if not k.startswith("_") and k != "name"}
+            return self.read(held)  # Keras numbers their names too
         try:
             config = dict(value.get_config())
         except Exception:  # a user's object that cannot be saved; its attributes are read
@@ -338,7 +341,10 @@ def _bookkeeping() -> frozenset[str]:
     model = keras.Model(inputs, layer(inputs))
     model.compile(optimizer, "mse")
     optimizer.build([])
-    of_training = ("history", "stop_training", "stop_evaluating")
+    # What Keras adds when a model is trained or evaluated, or when a subclass uses its layers.
+    later = (
+        "history", "stop_training", "stop_evaluating", "stop_predicting", "_functional_layer_ids",
+    )  # fmt: skip
     return frozenset(name for each in (layer, model, metric, optimizer) for name in vars(each)) | {
-        *of_training
+        *later
     }

@@ -12,6 +12,7 @@ import keras
 
 from dropout_zoo.models import keras_internals
 
+_SCALE = (keras.layers.Rescaling, keras.layers.Normalization)
 _READ_INDICES = (
     keras.layers.Embedding,
     keras.layers.CategoryEncoding,
@@ -138,6 +139,17 @@ def is_plain_model(layer: Any) -> bool:
     )
 
 
+def is_graph_alone(layer: Any) -> bool:
+    """Whether a layer is a Sequential or Functional model that its graph describes entirely.
+
+    A subclass with a configuration of its own, as the models of KerasHub have, is built from that.
+    """
+    if not is_plain_model(layer):
+        return False
+    owner = next(each for each in type(layer).__mro__ if "get_config" in vars(each))
+    return owner.__module__.partition(".")[0] == "keras"
+
+
 def inner_layers(layer: keras.Layer) -> list[tuple[str, keras.Layer]]:
     """The layers that a layer contains, each with the name of the attribute that holds it."""
     inner = [
@@ -173,6 +185,16 @@ def own_weights(layer: keras.Layer) -> list[keras.Variable]:
 def reads_indices(model: keras.Layer) -> bool:
     """Whether the inputs of a model are indices, such as those of tokens, which have no order."""
     return any(isinstance(layer, _READ_INDICES) for layer in flat_layers(model))
+
+
+def takes_raw_values(model: keras.Model) -> bool:
+    """Whether a model scales its inputs before its first weights, or looks them up as indices."""
+    for layer in flat_layers(model):
+        if isinstance(layer, (*_READ_INDICES, *_SCALE)):
+            return True
+        if layer.trainable_weights and not keras_internals.direct_layers(layer):
+            return False
+    return False
 
 
 def is_own_code(layer: keras.Layer) -> bool:

@@ -12,11 +12,12 @@ from dropout_zoo.models.graph.cloning import clone_model, cloned_layer, copy_wei
 from dropout_zoo.models.graph.compilation import compile_like
 from dropout_zoo.models.graph.model_graph import flat_layers, is_own_code
 from dropout_zoo.models.graph.own_noise import own_classes
-from dropout_zoo.models.graph.sites import DropoutSite, dropout_sites, settable_sites
+from dropout_zoo.models.graph.sites import ATTENTION, DropoutSite, dropout_sites, settable_sites
 from dropout_zoo.models.graph.user_code import names_in_code
 from dropout_zoo.models.keras_internals import (
     apply_dropout_at_any_rate,
     dropout_of_attention,
+    names_of_attention_rate,
     nested_layers,
     set_attention_rate,
     set_dropout_rate,
@@ -25,7 +26,6 @@ from dropout_zoo.models.layers.lifting import LIFTED, lift, rate_in_variables
 from dropout_zoo.models.layers.runtime_rate import LIFTED_LAYERS, RateInVariables
 
 _PLAIN = {lifted: plain for plain, lifted in LIFTED_LAYERS.items()}
-_ATTENTION = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
 
 
 def with_runtime_rates(model: keras.Model) -> keras.Model:
@@ -70,7 +70,7 @@ def with_runtime_rates(model: keras.Model) -> keras.Model:
     for layer in flat_layers(clone):
         if type(layer) in LIFTED:
             lift(layer)
-        elif type(layer) in _ATTENTION:
+        elif isinstance(layer, ATTENTION) and dropout_of_attention(layer) is not None:
             apply_dropout_at_any_rate(layer)
     return clone
 
@@ -89,7 +89,7 @@ def set_rates_in_place(model: keras.Model, rates: Mapping[str, float]) -> None:
             continue
         set_dropout_rate(site.layer, site.argument, rates[site.path])
         for layer in flat_layers(model):
-            if isinstance(layer, _ATTENTION) and dropout_of_attention(layer) is site.layer:
+            if isinstance(layer, ATTENTION) and dropout_of_attention(layer) is site.layer:
                 set_attention_rate(layer, rates[site.path])
 
 
@@ -161,26 +161,30 @@ def may_depend_on_rate(model: keras.Model, site: DropoutSite) -> bool:
     Returns:
         Whether another rate in the layer might not be all that changes.
     """
-    for layer in flat_layers(model):
-        if isinstance(layer, _ATTENTION) and dropout_of_attention(layer) is site.layer:
-            return type(layer) not in _ATTENTION  # a subclass may have custom code
     around = [
         layer
         for layer in [model, *flat_layers(model)]
         if is_own_code(layer) and any(inner is site.layer for inner in nested_layers(layer))
     ]
-    # Where a rate of 0 means that a layer is left out, no other rate would reach it.
-    return (site.rate == 0 and bool(around)) or any(_reads_rate(each, site) for each in around)
+    in_attention = any(
+        isinstance(layer, ATTENTION) and dropout_of_attention(layer) is site.layer
+        for layer in flat_layers(model)
+    )
+    # Where a rate of 0 means that a layer is left out, no other rate would reach it. That of
+    # attention is there at any rate.
+    left_out = site.rate == 0 and bool(around) and not in_attention
+    return left_out or any(_reads_rate(each, site) for each in around)
 
 
 def _reads_rate(layer: keras.Layer, site: DropoutSite) -> bool:
     """Whether the methods of a custom layer name its rate, or a number computed from it."""
     numbers = {site.rate, 1 - site.rate, 1 / (1 - site.rate)}
+    kinds = (int, float) if site.rate else (float,)  # 0 and 1 are mostly other numbers
     suspects = {"rate"} | {
-        name
-        for name, value in vars(layer).items()
-        if type(value) in (int, float) and value in numbers and not name.startswith("_")
+        name for name, value in vars(layer).items() if type(value) in kinds and value in numbers
     }
+    if isinstance(layer, ATTENTION):
+        suspects |= names_of_attention_rate(layer)
     names: dict[str, set[str]] = defaultdict(set)  # by function, those in it
     for each in own_classes(layer):
         for name, value in vars(each).items():

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import keras
 
 from dropout_zoo.models import keras_internals
+from dropout_zoo.models.caller_warnings import warn_caller
 from dropout_zoo.models.graph.model_graph import (
     Graph,
     GraphLayer,
+    flat_layers,
     inner_layers,
     reached_from,
     read_graph,
@@ -56,6 +58,10 @@ _VECTORIZING: tuple[type[keras.Layer], ...] = (
         for axes in (1, 2, 3)
     ),
 )
+
+
+ATTENTION = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
+"""The layers of attention that hold a dropout layer."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,8 @@ def dropout_sites(model: keras.Model) -> list[DropoutSite]:
     were created distinguishes convolutional from hidden.
 
     Args:
-        model: any Keras model. A model that has not been built is read without its graph.
+        model: any Keras model. A model that has not been built is read without its graph, and a
+            warning names attention layers in it that create their dropout when they are built.
 
     Returns:
         The sites, from input to output.
@@ -145,7 +152,20 @@ def dropout_sites(model: keras.Model) -> list[DropoutSite]:
     """
     if not isinstance(model, keras.Layer):  # a layer holds sites as a model does
         raise TypeError(f"expected a Keras model, received {type(model).__name__}")
+    unbuilt = [layer.name for layer in flat_layers(model) if _creates_dropout_later(layer)]
+    if unbuilt:
+        warn_caller(
+            f"expected a model whose layers are built, received {model.name!r}, in which "
+            f"{', '.join(map(repr, unbuilt))} will create dropout that is not among the sites yet; "
+            "call the model on an example first"
+        )
     return _find_sites(model)
+
+
+def _creates_dropout_later(layer: keras.Layer) -> bool:
+    """Whether a layer is of attention with dropout, and not built."""
+    is_attention = isinstance(layer, ATTENTION) and not layer.built
+    return is_attention and layer.get_config()["dropout"] > 0
 
 
 def _find_sites(model: keras.Model, *, fixed_noise: bool = True) -> list[DropoutSite]:

@@ -156,9 +156,17 @@ class RuntimeRateGateCell(RuntimeRateCell):
 
     def get_recurrent_dropout_mask(self, step_input: Any) -> Any:
         """Return the masks of the recurrent state; called by Keras, first before the time steps."""
-        if self.gate_kernels is None and self.implementation == 1:  # type: ignore[attr-defined]
+        if self.gate_kernels is None and self._divides():
             self.gate_kernels = GateKernels(self.recurrent_kernel, self.units)  # type: ignore[attr-defined]
         return super().get_recurrent_dropout_mask(step_input)
+
+    def _divides(self) -> bool:
+        """Whether Keras computes each gate on its own, and in the precision of the kernel.
+
+        In a lower one, the gradients of all time steps would be added in it, which Keras does not.
+        """
+        of_gates: bool = self.implementation == 1  # type: ignore[attr-defined]
+        return of_gates and self.compute_dtype == self.variable_dtype  # type: ignore[attr-defined]
 
     def reset_recurrent_dropout_mask(self) -> None:
         """Forget masks and divided kernel; called by Keras after each batch."""

@@ -10,7 +10,7 @@ import pytest
 from installed_layout import ROOT, modules_on_disk, package_folders, packages_on_disk, settings
 
 # What the modules of optional backends import, by a part of their names.
-NEEDS = {"jax": "jax", "torch": "torch"}
+NEEDS = {"jax": "jax", "torch": "torch", "cluster": "ray", "sent": "cloudpickle"}
 
 IMPORT_EACH = """
 import importlib, sys

@@ -55,6 +55,18 @@ def test_files_that_a_page_links_to_exist(page):
         assert link.startswith("https://") or (page.parent / link).is_file(), link
 
 
+def anchors_of(path):
+    """The anchors of the headings of a page, as GitHub names them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.stem)
+def test_headings_that_a_page_links_to_exist(page):
+    for link, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text()):
+        assert anchor in anchors_of(page.parent / link if link else page), f"{link}#{anchor}"
+
+
 def test_the_index_lists_every_page():
     linked = re.findall(r"^\| \[(\w+\.md)\]", (ROOT / "docs/README.md").read_text(), re.MULTILINE)
     pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
@@ -84,11 +96,15 @@ def test_snippets_run(snippet, tmp_path):
         assert "on the test set" in ran.stdout
 
 
-def test_commands_in_the_readme_exist_with_their_options():
+@pytest.mark.parametrize("page", ["README.md", "docs/command_line.md"])
+def test_commands_exist_with_their_options(page):
     from dropout_zoo.tuning.cli.main import main
 
-    shown = re.findall(r"^dropout-zoo (\w+)(.*?)(?:#|$)", README, re.MULTILINE)
-    assert {name for name, _ in shown} == set(main.commands)
+    text = (ROOT / page).read_text()
+    shown = re.findall(r"^dropout-zoo (\w+)(.*?)(?:#|$)", text, re.MULTILINE)
+    assert shown
+    if page != "README.md":
+        assert {name for name, _ in shown} == set(main.commands)
     for name, rest in shown:
         command = main.commands[name]
         for word in rest.split()[:1] if isinstance(command, click.Group) else []:

@@ -54,6 +54,17 @@ def test_a_run_that_ends_leaves_the_state_of_the_next_one_alone(tmp_path):
     second.__exit__(None, None, None)
 
 
+def test_settings_that_were_removed_during_the_run_are_written_again(tmp_path):
+    with RunDirectory(tmp_path / "run", DESCRIPTION, files=()) as directory:
+        settings = directory.path / "search.json"
+        written = settings.read_bytes()
+        settings.unlink()
+        directory.write_outcome({})
+    assert settings.read_bytes() == written
+    assert "search.json" in json.loads((directory.path / "manifest.json").read_text())["files"]
+    assert RunDirectory(tmp_path / "run", DESCRIPTION, files=(), resume=True).complete
+
+
 def test_a_run_that_could_not_write_its_settings_is_resumed(tmp_path):
     state = tmp_path / "run" / "state"
     state.mkdir(parents=True)

@@ -6,7 +6,9 @@ import zipfile
 from pathlib import Path
 from types import FunctionType
 
+import keras
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from dropout_zoo.models import list_models
 from dropout_zoo.training import DataError, Dataset, TrainSettings, load_dataset
+from dropout_zoo.tuning import tune
 from dropout_zoo.tuning.cli.main import main
 from dropout_zoo.tuning.search.search import Search, TuningSettings
 
@@ -239,3 +242,37 @@ def test_links_out_of_an_image_directory_are_refused(here):
     load_dataset(here / "images")
     (here / "images" / "cat" / "link.png").symlink_to(outside)
     assert "link" in told(["tune", "--data", "images", "--out", "run"])
+
+
+def test_text_in_a_data_frame_for_a_model_that_looks_it_up_is_refused_with_what_to_pass():
+    texts = ["good film", "bad plot"] * 20
+    lookup = keras.layers.TextVectorization(output_sequence_length=2)
+    lookup.adapt(texts)
+    model = keras.Sequential(
+        [
+            keras.Input((1,), dtype="string"),
+            lookup,
+            keras.layers.Embedding(6, 2),
+            keras.layers.Dropout(0.2),
+            keras.layers.Flatten(),
+            keras.layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    model.compile("adam", "binary_crossentropy")
+    with pytest.raises(ValueError, match=r"pass dict\(frame\), or the only .*") as caught:
+        tune(model, pd.DataFrame({"text": texts}), np.arange(40) % 2, rates=[0.2])
+    assert "best.keras" not in str(caught.value)
+
+
+def test_a_layer_with_a_state_between_batches_is_refused_by_name():
+    model = keras.Sequential(
+        [
+            keras.Input(batch_shape=(8, 7, 5)),
+            keras.layers.LSTM(4, stateful=True, dropout=0.2, name="memory"),
+            keras.layers.Dense(1),
+        ]
+    )
+    model.compile("adam", "mse")
+    x = np.zeros((40, 7, 5), "float32")
+    with pytest.raises(ValueError, match=r"'memory' \(LSTM\) with stateful=True.*leave stateful"):
+        tune(model, x, np.linspace(0, 1, 40), batch_size=8, rates=[0.2])

@@ -563,3 +563,28 @@ def test_callbacks_that_cannot_be_made_leave_no_run_behind(
         tune(model, few_digits, **QUICK, callbacks=function, directory=directory)
     assert directory.exists() == exists
     assert not exists or not list(directory.iterdir())
+
+
+class Recurrent(keras.Model):
+    """No `get_config`, so that Keras cannot create it again; its cell drops."""
+
+    def __init__(self, units):
+        super().__init__()
+        self.recurrent = keras.layers.LSTM(units, dropout=0.9)
+        self.dense = keras.layers.Dense(1)
+
+    def call(self, x, training=None):
+        return self.dense(self.recurrent(x, training=training))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of KerasTuner's dependencies
+def test_the_rates_to_set_in_the_code_are_named_where_the_best_are_0():
+    def build():
+        model = Recurrent(4)
+        model.compile(keras.optimizers.Adam(0.02), "mse")
+        return model
+
+    x = np.random.default_rng(0).normal(size=(120, 5, 3)).astype("float32")
+    with pytest.warns(UserWarning, match=r"set the rates \(recurrent/cell/dropout 0\.00\)"):
+        tune(build, x, x[:, -1].sum(1), rates=[0.9], num_seeds=2, epochs=20, progress=False)

@@ -77,10 +77,12 @@ def as_dataset(
 
     A source that is larger than `max_bytes`, that has `steps_per_epoch`, or whose examples differ
     each time it is read, as with random augmentation, is streamed: `Model.fit` trains each member
-    on the batches as the source yields them, `uint8` values and labels included. It needs
-    `validation_data`. Members see the same examples if the source always yields the same ones, or
-    if a function makes a new one with seeds of its own for each member; otherwise a warning says
-    that they do not.
+    on the batches as the source yields them, labels included. It needs `validation_data`. Members
+    see the same examples if the source always yields the same ones, or if a function makes a new
+    one with seeds of its own for each member; otherwise a warning says that they do not.
+
+    Inputs reach the model as `Model.fit` would give them to it. They are never scaled, `uint8`
+    values included; only a name or path for `load_dataset` may be.
 
     Labels are those of `Dataset.from_arrays`: integers from 0, strings, booleans or one-hot rows
     are classes, and floats are targets of a regression. If `y` is `x` itself, as for an
@@ -161,7 +163,7 @@ def as_dataset(
         read = _read_if_it_fits(source, steps_per_epoch, validation_data, max_bytes)
         if read is None:
             return _streamed(source, steps_per_epoch, validation_data, validation_split, test_data)
-        x, y, sample_weight, batch_size = read
+        x, y, sample_weight, batch_size = _with_checked_weights(read)
     elif y is None and target is None:
         x, y, test_data = _unpacked(x, test_data)
     given = adapt_part(_TRAIN, x, y, options)
@@ -265,6 +267,19 @@ def _read_if_it_fits(
         return None
 
 
+def _with_checked_weights(read: Batches) -> Batches:
+    """Check what was the third part of each batch, which may have been meant as an input."""
+    if read.sample_weight is not None:
+        try:
+            check_weights(f"{ARRAYS}: sample_weight", read.sample_weight, (read.x, read.y))
+        except DataError as error:
+            raise DataError(
+                f"{error}; a batch of three is (x, y, sample_weight): yield several inputs alone "
+                "as a dict, or as ((a, b, c),)"
+            ) from None
+    return read
+
+
 def _streamed(
     source: Source,
     steps_per_epoch: int | None,
@@ -282,11 +297,12 @@ def _streamed(
     validation, weight = adapt_pair(f"{ARRAYS}: validation_data", validation_data, options, None)
     sample_size = num_examples(validation.part.x)
     stream, first = open_stream(_TRAIN, source, steps_per_epoch, sample_size)
+    _with_checked_weights(first)
     given = [adapt_part(_TRAIN, first.x, first.y, options), validation]
     if test_data is not None:
         given.append(adapt_test_part(test_data, options, None))
     data = partition(
-        RawExamples(tuple(each.part for each in given), validation=True, unscaled=True),
+        RawExamples(tuple(each.part for each in given), validation=True, streamed=True),
         task="custom",
         source=ARRAYS,
         sample_weight=first.sample_weight,

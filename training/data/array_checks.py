@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -43,6 +43,10 @@ class DataError(ValueError):
         super().__init__(one_line(message))
 
 
+Pixels: TypeAlias = Literal["scaled", "unscaled"]
+"""Whether pixels were scaled to [0, 1] when they were read."""
+
+
 class RawPart(NamedTuple):
     """Inputs and targets as they were read, with their names for error messages.
 
@@ -74,8 +78,9 @@ class RawExamples(NamedTuple):
     The second of several parts is the validation set if `validation` is True, and the third, if
     there is one, the test set; otherwise there are two, and the second is the test set.
 
-    `unscaled` is True if `uint8` inputs are not pixels that are scaled, because a model receives
-    all inputs as they are.
+    `pixels` is True if they are images or `uint8` arrays that `load_dataset` read: such arrays are
+    scaled to [0, 1], as images have been. `streamed` is True if a model receives inputs in the
+    type that they have, because batches of a source follow them.
 
     `numbered` is False if integers only name classes (a column of a table), so that gaps between
     them are closed. `task` is the task, if the reader knows it. `columns` are those of a table.
@@ -87,23 +92,23 @@ class RawExamples(NamedTuple):
     task: Task | None = None
     validation: bool = False
     columns: Columns | None = None
-    unscaled: bool = False
+    pixels: bool = False
+    streamed: bool = False
 
 
-def check_features(name: str, x: Array) -> Array:
+def check_features(name: str, x: Array, *, pixels: bool = False) -> Array:
     """Convert the inputs of a model to finite float32 numbers, or to strings.
 
     Args:
         name: name of the array, for the message.
-        x: numbers or strings of shape ``(examples, ...)``. `uint8` values are pixels and scaled to
-            [0, 1]; all other numbers are left as they are.
+        x: numbers or strings of shape ``(examples, ...)`` or ``(examples,)``.
+        pixels: whether `uint8` values are scaled to [0, 1]; all other numbers are left as they are.
 
     Returns:
-        A contiguous array of the same shape: float32, or Python strings. Strings may have the
-        shape ``(examples,)``.
+        A contiguous array of the same shape: float32, or Python strings.
 
     Raises:
-        DataError: `x` is empty, has no feature axis, or contains anything but finite numbers, or
+        DataError: `x` is empty, a single number, or contains anything but finite numbers, or
             strings that are all present.
     """
     if holds_strings(x):
@@ -115,7 +120,7 @@ def check_features(name: str, x: Array) -> Array:
         return check_strings(name, x)
     if x.dtype.kind not in "biuf":
         raise DataError(f"{name}: expected numbers, received {describe_dtype(x)}")
-    if x.ndim < 2:
+    if x.ndim == 0:
         raise DataError(
             f"{name}: expected shape (examples, features, ...), received {x.shape}; "
             "one feature has shape (examples, 1)"
@@ -124,11 +129,9 @@ def check_features(name: str, x: Array) -> Array:
         raise DataError(
             f"{name}: expected at least one value, received an empty array of shape {x.shape}"
         )
-    if x.dtype == np.uint8:
+    if pixels and x.dtype == np.uint8:
         return np.divide(x, np.float32(255), dtype=np.float32, order="C")
-    with np.errstate(over="ignore"):
-        features = np.ascontiguousarray(x, dtype=np.float32)
-    check_finite(name, features)
+    features = as_finite_floats(name, x)
     if x.dtype.kind in "iu" and max(abs(int(x.min())), abs(int(x.max()))) > _LARGEST_EXACT:
         raise DataError(
             f"{name}: expected integers up to {_LARGEST_EXACT:,}, which are exact in float32, "
@@ -218,24 +221,30 @@ def _is_missing(value: object) -> bool:
     return value is None or value is pd.NA or (isinstance(value, float) and value != value)
 
 
-def check_finite(name: str, values: NDArray[np.float32]) -> None:
-    """Check that there are no NaN and infinite values.
+def as_finite_floats(name: str, values: Array) -> NDArray[np.float32]:
+    """Convert numbers to float32, and check that there are no NaN and infinite values.
 
     Args:
         name: name of the array, for the message.
-        values: float32 numbers of shape ``(examples, ...)``.
+        values: numbers of shape ``(examples, ...)``.
+
+    Returns:
+        The numbers, contiguous; the array itself if it already is.
 
     Raises:
         DataError: a value is NaN or infinite; the message names the first such example.
     """
-    finite: Array = np.isfinite(values)
+    with np.errstate(over="ignore", invalid="ignore"):  # a NaN can be one that signals
+        floats = np.ascontiguousarray(values, dtype=np.float32)
+    finite: Array = np.isfinite(floats)
     if not finite.all():
-        bad = (~finite).reshape(len(values), -1).any(axis=1)
+        bad = (~finite).reshape(len(floats), -1).any(axis=1)
         raise DataError(
             f"{name}: expected finite float32 numbers, received NaN or infinite values in "
-            f"{bad.sum():,} of {len(values):,} examples, the first in example {bad.argmax()}; "
+            f"{bad.sum():,} of {len(floats):,} examples, the first in example {bad.argmax()}; "
             "fill or remove them"
         )
+    return floats
 
 
 def copy_if_shared(array: Array, given: Array) -> Array:

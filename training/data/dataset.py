@@ -13,13 +13,19 @@ from dropout_zoo.training.data.array_checks import (
     Array,
     DataError,
     Pair,
+    Pixels,
     RawExamples,
     check_sample_size,
     is_integer,
 )
 from dropout_zoo.training.data.arrays_fingerprint import arrays_fingerprint
 from dropout_zoo.training.data.class_counts import describe_counts, missing_classes
-from dropout_zoo.training.data.example_checks import as_part, check_examples, copied_pair
+from dropout_zoo.training.data.example_checks import (
+    as_part,
+    check_examples,
+    copied_pair,
+    scaling_of,
+)
 from dropout_zoo.training.data.sources.streams import Stream
 from dropout_zoo.training.data.split import split_arrays, stratified_sample
 from dropout_zoo.training.data.structures import (
@@ -81,6 +87,8 @@ class Dataset:
         stream: source that members train on batch by batch, because it is not read into memory;
             `train` then holds its first examples, on which training metrics are measured with
             dropout off. None if `train` holds all training examples.
+        pixels: ``"scaled"`` if `load_dataset` scaled images or `uint8` values to [0, 1];
+            ``"unscaled"`` if inputs are `uint8` values above 1, which were given so; or None.
 
     Example:
         >>> import numpy as np
@@ -109,6 +117,7 @@ class Dataset:
     encoder: TableEncoder | None = None
     target_shape: tuple[int, ...] = ()
     stream: Stream | None = None
+    pixels: Pixels | None = None
 
     def __post_init__(self) -> None:
         for array in self._arrays():
@@ -138,8 +147,8 @@ class Dataset:
         """Create a dataset from arrays that are already split; the arrays are copied.
 
         Args:
-            train: pair ``(x, y)``: numbers of shape ``(examples, ...)`` (`uint8` values are pixels,
-                and are scaled to [0, 1]) or strings, and labels or targets of shape
+            train: pair ``(x, y)``: numbers of shape ``(examples, ...)``, which are not scaled,
+                or strings, and labels or targets of shape
                 ``(examples,)``, ``(examples, 1)`` or one-hot ``(examples, classes)``. Integers,
                 booleans, strings and one-hot rows are classes; floats are targets of a
                 regression. Targets of any other shape, and those of several outputs, are given
@@ -186,6 +195,7 @@ class Dataset:
             sample_weight=weights[0],
             validation_weight=weights[1],
             target_shape=targets.given_shape,
+            pixels=scaling_of(examples),
         )
 
     @property
@@ -426,13 +436,18 @@ class Dataset:
         x, y = map(_joined, self.train, self.validation)
         return x, y
 
-    def describe(self) -> str:
+    def describe(self, model: keras.Model | None = None) -> str:
         """Describe the data in a few lines.
 
+        Args:
+            model: the model that is trained on them. If it begins with `Rescaling`, `Normalization`
+                or an embedding, nothing is said of `uint8` values that are not scaled.
+
         Returns:
-            Source, task and input shape, for a table what each column was taken for, then one line
-            per part with its number of examples and, for a classification, the number per class;
-            in the end, which classes have no examples, if there are any.
+            Source, task, input shape and whether pixels were scaled; for a table what each column
+            was taken for; then one line per part with its number of examples and, for a
+            classification, the number per class; in the end, which classes have no examples, if
+            there are any.
         """
         classes = f", {self.num_classes} classes" if self.num_classes else ""
         inputs = "inputs" if is_structure(self.train[0]) else "input"
@@ -440,6 +455,7 @@ class Dataset:
         if self.task == "custom":
             targets = shapes_of(self.train[1])
             lines[0] += ", no targets" if targets is None else f", targets {targets}"
+        lines[0] += self._describe_pixels(model)
         lines += [f"  {note}" for note in self.columns]
         counts = self.class_counts()
         for name in self.parts():
@@ -453,6 +469,17 @@ class Dataset:
         if counts is not None:
             lines += missing_classes(counts, self.class_names)
         return "\n".join(lines)
+
+    def _describe_pixels(self, model: keras.Model | None) -> str:
+        if self.pixels != "unscaled":
+            return ", pixels scaled to [0, 1]" if self.pixels else ""
+        if model is not None:
+            # Imported here because it takes seconds, and data are described without a model, too.
+            from dropout_zoo.models.graph.model_graph import takes_raw_values
+
+            if takes_raw_values(model):
+                return ""
+        return ", uint8 values not scaled to [0, 1]"
 
     def __repr__(self) -> str:
         return f"<Dataset {self.describe()}>"

@@ -11,6 +11,7 @@ from dropout_zoo.models.argument_validation import check_choice
 from dropout_zoo.training.data.array_checks import (
     DataError,
     Pair,
+    Pixels,
     RawExamples,
     RawPart,
     check_features,
@@ -19,6 +20,7 @@ from dropout_zoo.training.data.array_checks import (
 from dropout_zoo.training.data.labels import Targets, are_labels, check_targets
 from dropout_zoo.training.data.structures import (
     Structure,
+    arrays_of,
     check_structure,
     is_structure,
     map_arrays,
@@ -81,9 +83,9 @@ def check_examples(
     first = examples.parts[0]
     inputs = []
     for part in examples.parts:
-        inputs.append(_check_inputs(part, examples.unscaled))
+        inputs.append(_check_inputs(part, examples))
         _check_shapes(part.x_name, inputs[-1], first.x_name, inputs[0])
-        if not is_structure(part.x) and (part.x.dtype == np.uint8) != (first.x.dtype == np.uint8):
+        if examples.pixels and (part.x.dtype == np.uint8) != (first.x.dtype == np.uint8):
             # Only uint8 is scaled, so the parts would be in different units.
             raise DataError(
                 f"{part.x_name}: expected {first.x.dtype} as in {first.x_name}, "
@@ -110,6 +112,23 @@ def check_examples(
     return list(zip(inputs, targets.parts, strict=True)), targets
 
 
+def scaling_of(examples: RawExamples) -> Pixels | None:
+    """Say whether pixels were scaled.
+
+    Args:
+        examples: the parts as they were read.
+
+    Returns:
+        What `Dataset` has as `pixels`.
+    """
+    if examples.pixels:
+        return "scaled"
+    x = examples.parts[0].x
+    arrays = [] if is_table(x) else [np.asarray(each) for each in arrays_of(x)]
+    large = any(each.dtype == np.uint8 and each.max(initial=0) > 1 for each in arrays)
+    return "unscaled" if large else None
+
+
 def _are_without_targets(parts: Sequence[RawPart], task: Task | None) -> bool:
     """Whether the parts are inputs alone, which all of them or none must be."""
     first = parts[0]
@@ -130,12 +149,12 @@ def _has_labels(part: RawPart) -> bool:
     return not is_structure(part.y) and are_labels(part.y)
 
 
-def _check_inputs(part: RawPart, unscaled: bool) -> Structure:
+def _check_inputs(part: RawPart, examples: RawExamples) -> Structure:
     if is_table(part.x):
         return part.x  # its reader has checked it
-    if unscaled or is_structure(part.x):
+    if examples.streamed or is_structure(part.x):
         return check_structure(part.x_name, part.x, strings=True)
-    return check_features(part.x_name, part.x)
+    return check_features(part.x_name, part.x, pixels=examples.pixels)
 
 
 def _check_custom(parts: Sequence[RawPart], sizes: Sequence[int]) -> Targets:

@@ -12,7 +12,8 @@ from dropout_zoo.training.data.array_checks import (
     IF_QUANTITIES,
     Array,
     DataError,
-    check_finite,
+    as_finite_floats,
+    copy_if_shared,
     describe_dtype,
 )
 from dropout_zoo.training.defaults import Task
@@ -203,9 +204,7 @@ def _as_floats(names: list[str], arrays: list[Array]) -> tuple[Array, ...]:
     for name, y in zip(names, arrays, strict=True):
         if y.dtype.kind == "U":
             raise DataError(f"{name}: expected numbers for a regression, received strings")
-        with np.errstate(over="ignore"):
-            floats.append(y.astype(np.float32))
-        check_finite(name, floats[-1])
+        floats.append(copy_if_shared(as_finite_floats(name, y), y))
     return tuple(floats)
 
 
@@ -214,8 +213,7 @@ def _as_labels(name: str, y: Array) -> Array:
     if y.dtype.kind in "Ub":
         return y.astype(str)
     if y.dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            check_finite(name, y.astype(np.float32))
+        as_finite_floats(name, y)
         broken = y != np.rint(y)
         if broken.any():
             raise DataError(

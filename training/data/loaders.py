@@ -47,8 +47,9 @@ def load_dataset(
 
     If the source has a test set, it is used as such, and the rest is split into training and
     validation set in their proportion in `split`. A `.npz` with a validation set is not split, and
-    has a test set only if the file does. `uint8` arrays and images are scaled to
-    [0, 1]; all other numbers are converted to float32 without scaling.
+    has a test set only if the file does. Images and the `uint8` inputs of a `.npz` are scaled to
+    [0, 1], which `Dataset.describe` says, unlike arrays that are given in Python; all other numbers
+    are converted to float32 without scaling.
 
     If `task` is None, strings, booleans and categories are classes, and floats are targets of a
     regression. Integers are class numbers from 0 in a `.npz`. In a table, integers are classes if
@@ -234,5 +235,6 @@ def _download(name: str) -> RawExamples:
         (
             RawPart(f"{name}: x_train", train[0], f"{name}: y_train", train[1]),
             RawPart(f"{name}: x_test", test[0], f"{name}: y_test", test[1]),
-        )
+        ),
+        pixels=True,
     )

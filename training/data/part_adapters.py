@@ -219,7 +219,11 @@ def check_type(name: str, values: Any) -> None:
         TypeError: they are not.
     """
     if not isinstance(values, (list, tuple, dict)) and not hasattr(values, "__array__"):
+        remedy = "collect batches in one array"
+        for method in ("toarray", "to_tensor"):  # of SciPy's sparse arrays, and ragged tensors
+            if hasattr(values, method):
+                remedy = f"pass {name.rpartition(' ')[2]}.{method}()"
         raise TypeError(
             f"{name}: expected an array, nested lists, a data frame or a dict of these, received "
-            f"{type(values).__name__}; collect batches in one array"
+            f"{type(values).__name__}; {remedy}"
         )

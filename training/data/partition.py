@@ -11,7 +11,7 @@ from dropout_zoo.training.data.array_checks import (
     RawExamples,
 )
 from dropout_zoo.training.data.dataset import Dataset
-from dropout_zoo.training.data.example_checks import check_examples, copied_pair
+from dropout_zoo.training.data.example_checks import check_examples, copied_pair, scaling_of
 from dropout_zoo.training.data.split import split_arrays
 from dropout_zoo.training.data.structures import Structure, check_weights, num_examples, take
 from dropout_zoo.training.data.tables.columns import describe_columns, is_table, with_plain_arrays
@@ -106,5 +106,6 @@ def partition(
         columns=notes,
         encoder=encoder,
         target_shape=targets.given_shape,
+        pixels=scaling_of(examples),
     )
     return dataset.as_reconstruction() if reconstruct else dataset

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from dropout_zoo.training.data.array_checks import (
     Array,
     DataError,
-    check_finite,
+    as_finite_floats,
     check_strings,
+    copy_if_shared,
     describe_dtype,
     holds_strings,
 )
@@ -206,9 +207,7 @@ def _check_weight(
             f"training example{' or part of its target' if target_shape else ''}, received "
             f"{given.dtype} {given.shape}"
         )
-    with np.errstate(over="ignore"):
-        checked = np.array(given, dtype=np.float32)
-    check_finite(name, checked)
+    checked = copy_if_shared(as_finite_floats(name, given), given)
     if checked.min() < 0 or checked.max() == 0:
         raise DataError(
             f"{name}: expected weights of 0 or larger, some above 0, received weights from "
@@ -232,7 +231,4 @@ def _check_array(name: str, given: Any, strings: bool) -> Array:
         )
     if array.dtype.kind != "f":
         return np.ascontiguousarray(array)
-    with np.errstate(over="ignore"):
-        floats = np.ascontiguousarray(array, dtype=np.float32)
-    check_finite(name, floats)
-    return floats
+    return as_finite_floats(name, array)

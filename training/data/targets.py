@@ -12,6 +12,7 @@ from keras import losses
 
 from dropout_zoo.models.argument_validation import check_count
 from dropout_zoo.models.graph.training_methods import IN_STEPS, overridden_method
+from dropout_zoo.models.keras_internals import compile_arguments, function_of_metric
 from dropout_zoo.training.data.array_checks import IF_QUANTITIES, Array, Pair, is_integer
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.data.structures import Structure, arrays_of, is_structure, take
@@ -64,8 +65,8 @@ def task_of_loss(model: keras.Model) -> Task | None:
 def targets_for(model: keras.Model, y: Array, num_classes: int | None) -> Array:
     """Convert labels or targets to the form that the loss of a model expects.
 
-    A custom loss, which may take class numbers or one-hot rows, receives labels as they are, unless
-    the model has one output unit.
+    A custom loss, which may take class numbers or one-hot rows, or several outputs for one target,
+    receives labels and targets as they are, unless the model has one output unit.
 
     Args:
         model: a compiled model with one output of shape ``(batch, units)``.
@@ -74,7 +75,8 @@ def targets_for(model: keras.Model, y: Array, num_classes: int | None) -> Array:
         num_classes: number of classes; None for a regression or a reconstruction.
 
     Returns:
-        int32 of shape ``(examples,)`` for a sparse or custom loss; otherwise float32, of shape
+        int32 of shape ``(examples,)`` for a sparse or custom loss, float32 of that shape for
+        targets of a custom loss; otherwise float32, of shape
         ``(examples, 1)`` for a model with one output unit, one-hot ``(examples, num_classes)``, or
         ``(examples, features)``.
 
@@ -95,6 +97,8 @@ def targets_for(model: keras.Model, y: Array, num_classes: int | None) -> Array:
 def _targets_for(model: keras.Model, shape: Any, y: Array, num_classes: int | None) -> Array:
     loss = loss_function(model)
     y = _check_values(y, num_classes)
+    if _takes_any_outputs(loss, shape) and num_classes is None and y.ndim == 1:
+        return y.astype(np.float32)
     units = _output_units(shape)
     if num_classes is None:
         return _regression_targets(loss, y, units)
@@ -118,9 +122,8 @@ def with_loss_targets(model: keras.Model, part: Pair, dataset: Dataset) -> Pair:
         model: a compiled model.
         part: pair ``(x, y)`` of examples of the dataset.
         dataset: the dataset, which knows the task. Targets of a custom task stay as they are.
-            Models with a loss or training code of their own receive labels as they were given,
-            unless their loss takes one-hot rows, or a model without such code has one output unit.
-            So do models without a loss.
+            Models with a loss, metric or training code of their own receive labels as they were
+            given, unless the loss takes one-hot rows. So do models without a loss.
 
     Returns:
         Pair of the inputs, and the targets as the loss takes them; None where there are none.
@@ -144,8 +147,10 @@ def with_loss_targets(model: keras.Model, part: Pair, dataset: Dataset) -> Pair:
     if model.loss is None or (own_code and loss_function(model) not in ONE_HOT_LOSSES):
         return x, _as_given(dataset, y)
     targets = _targets_for(model, shape, y, dataset.num_classes)
-    if dataset.num_classes is not None and targets.ndim == 1 and _is_custom(loss_function(model)):
-        targets = _as_given(dataset, y)
+    if y.ndim == 1 and (targets.ndim == 1 or targets.shape[1] == 1):
+        one_hot = dataset.target_shape not in ((), (1,))
+        if _is_custom(loss_function(model)) or (not one_hot and _has_custom_metric(model)):
+            targets = _as_given(dataset, y)
     return x, targets
 
 
@@ -218,7 +223,10 @@ def _rank(shape: Any) -> int | None:
 
 def _check_custom_targets(model: keras.Model, shape: Any, y: Structure) -> None:
     """Refuse targets whose shape the loss would silently broadcast to that of the output."""
-    if is_structure(y) or _rank(shape) != y.ndim or loss_function(model) in SPARSE_LOSSES:
+    if is_structure(y) or _rank(shape) != y.ndim:
+        return
+    loss = loss_function(model)
+    if loss in SPARSE_LOSSES or _takes_any_outputs(loss, shape):
         return
     if any(side not in (None, given) for side, given in zip(shape[1:], y.shape[1:], strict=True)):
         raise ValueError(
@@ -232,8 +240,26 @@ def _is_shape(shape: Any) -> bool:
 
 
 def _is_custom(loss: Callable[..., Any]) -> bool:
-    """Whether a loss is not one of Keras's, so that it may take labels in any form."""
+    """Whether a loss or metric is not one of Keras's, so that it may take labels in any form."""
     return (getattr(loss, "__module__", None) or "").partition(".")[0] != "keras"
+
+
+def _has_custom_metric(model: keras.Model) -> bool:
+    """Whether a metric is not one of Keras's, so that it may depend on the shape of labels."""
+    arguments = compile_arguments(model)
+    given = [arguments.get(name) for name in ("metrics", "weighted_metrics")]
+    metrics = [each for each in keras.tree.flatten(given) if callable(each)]
+    return any(
+        _is_custom(function_of_metric(each)[0])
+        if type(each) is keras.metrics.MeanMetricWrapper
+        else _is_custom(each)
+        for each in metrics
+    )
+
+
+def _takes_any_outputs(loss: Callable[..., Any], shape: Any) -> bool:
+    """Whether a custom loss may take outputs of a shape for targets of another, as quantiles."""
+    return _is_custom(loss) and _rank(shape) is not None and shape[1:] != (1,)
 
 
 def _one_unit_fits(loss: Callable[..., Any], num_classes: int) -> bool:

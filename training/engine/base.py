@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dropout_zoo.models.argument_validation import check_choice, check_count
+from dropout_zoo.training.engine.cluster_address import check_address
 from dropout_zoo.training.engine.jobs import JobSource
 from dropout_zoo.training.members import Job, Member, TrainedMember
 from dropout_zoo.training.plan import PlanOutline
@@ -32,6 +33,8 @@ class EngineOptions:
             engine finds best.
         memory_budget: bytes that the data may take in the engine's memory; None for a share of
             the free memory.
+        cluster: address of the Ray cluster on whose nodes members are trained, as in
+            `MemberTrainer`; None to train on this machine.
 
     Raises:
         ValueError: an option is out of range.
@@ -40,8 +43,11 @@ class EngineOptions:
     update: str = "auto"
     workers: int | None = None
     memory_budget: int | None = None
+    cluster: str | None = None
 
     def __post_init__(self) -> None:
+        if self.cluster is not None:
+            check_address(self.cluster)
         check_choice(self.update, UPDATES, "update")
         for name in ("workers", "memory_budget"):
             if getattr(self, name) is not None:

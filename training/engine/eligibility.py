@@ -8,8 +8,13 @@ import keras
 
 from dropout_zoo.models.graph.model_graph import flat_layers, is_own_code, is_plain_model
 from dropout_zoo.models.graph.runtime_rates import why_rates_are_fixed
+from dropout_zoo.models.graph.sites import ATTENTION
 from dropout_zoo.models.graph.training_methods import IN_STEPS, overridden_method
-from dropout_zoo.models.keras_internals import distribute_strategy, seed_generators
+from dropout_zoo.models.keras_internals import (
+    distribute_strategy,
+    dropout_of_attention,
+    seed_generators,
+)
 
 # Methods around the steps of training, which the engines replace. Those in the steps are called by
 # the engine on TensorFlow as Keras calls them.
@@ -59,6 +64,16 @@ def own_training_code(model: keras.Model) -> str | None:
         if seed_generators(layer) and is_own_code(layer):
             return f"layer {layer.name!r} ({type(layer).__name__}) draws random numbers itself"
     return None
+
+
+def has_own_attention(model: keras.Model) -> bool:
+    """Return whether a layer of attention with dropout has code of the user's own."""
+    return any(
+        isinstance(layer, ATTENTION)
+        and is_own_code(layer)
+        and dropout_of_attention(layer) is not None
+        for layer in flat_layers(model)
+    )
 
 
 def _overridden(model: keras.Model, names: Sequence[str]) -> str | None:

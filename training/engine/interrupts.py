@@ -17,6 +17,7 @@ from types import FrameType
 
 # Not a `threading.Event`: setting it takes a lock, for which a second signal would wait forever.
 _asked: list[int] = []
+_held: ContextVar[bool] = ContextVar("held", default=False)
 
 _deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)  # of `monotonic`
 
@@ -75,7 +76,8 @@ def interruptible() -> Iterator[None]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         _asked.append(number)
-        raise KeyboardInterrupt
+        if not _held.get():
+            raise KeyboardInterrupt
 
     def report(ignored: sys.UnraisableHookArgs) -> None:
         if ignored.exc_type is not KeyboardInterrupt:  # `check_interrupt` raises that
@@ -95,6 +97,21 @@ def interruptible() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         _asked.clear()
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Raise `KeyboardInterrupt` only at the end of the context, within that of `interruptible`.
+
+    For imports, in which an exception may get lost or abort the process.
+    """
+    token = _held.set(True)
+    try:
+        yield
+    finally:
+        _held.reset(token)
+        if _asked:
+            raise KeyboardInterrupt
 
 
 def _is_ignored(number: signal.Signals) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from dropout_zoo.training.members import Job
 
@@ -17,10 +17,13 @@ class JobSource:
 
     Attributes:
         exhausted: whether the iterator has ended.
+        on_arrival: to be called, from any thread, when the iterator has another job to give. An
+            engine that waits for results sets it; otherwise it asks after the next result.
     """
 
     def __init__(self, jobs: Iterator[Job | None], *, known: bool = False) -> None:
         self._jobs, self.known, self.exhausted = jobs, known, False
+        self.on_arrival: Callable[[], None] = lambda: None
 
     def take(self, running: int, limit: int) -> Iterator[Job]:
         """Take jobs until enough are running, or there are none at present.

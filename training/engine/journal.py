@@ -127,6 +127,7 @@ class JournaledTrainer:
             "score": trained.score,
             "seconds": trained.seconds,
             "elapsed": now - self._last,  # since the last result: their sum is that of the attempt
+            **({"group": trained.group} if trained.group else {}),
         }
         append_record(self._path, record, trained.checkpoint)
         self._trained[record["key"]] = trained
@@ -155,6 +156,7 @@ class JournaledTrainer:
             checkpoint=None if checkpoint is None else self._path.parent / checkpoint["path"],
             _template=plan.model,
             _folder=plan.folder,
+            group=record.get("group", ""),
         )
 
 
@@ -165,6 +167,7 @@ def _whole_records(path: Path) -> dict[str, dict[str, Any]]:
         shown = "; ".join(journal.faults[:_FAULTS_SHOWN])
         more = len(journal.faults) - _FAULTS_SHOWN
         warn_caller(
+            f"{'At least ' * journal.lacks_lines}"
             f"{count_of(journal.num_lost, 'finished training run')} in {path.parent} cannot be "
             f"restored and will be trained again: {shown}{f' and {more} more' * (more > 0)}",
         )

@@ -11,6 +11,7 @@ import keras
 
 from dropout_zoo.models.graph.changed_rates import with_rates
 from dropout_zoo.models.graph.runtime_rates import with_runtime_rates
+from dropout_zoo.models.random_state import variables_restored
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.keras_inputs import as_keras_inputs
 from dropout_zoo.training.data.sources.streams import Stream
@@ -108,11 +109,11 @@ def fit_job(plan: Plan, job: Job) -> tuple[Record, Checkpoint | None]:
             start,
             state,
             record,
-            lambda epoch, called: _run_epoch(plan, model, epoch, job, called),
+            lambda epoch, called: _run_epoch(plan, state, epoch, job, called),
         )
     else:
         epochs = MemberEpochs(plan, job, start, state, record)
-        checkpoint = _train_on_stream(plan, plan.stream, model, job, record, epochs)
+        checkpoint = _train_on_stream(plan, plan.stream, state, job, record, epochs)
     return record, checkpoint
 
 
@@ -142,7 +143,7 @@ class _WeightsOfEpoch(keras.callbacks.Callback):
 
 
 def _run_epoch(
-    plan: Plan, model: keras.Model, epoch: int, job: Job, callbacks: MemberCallbacks
+    plan: Plan, state: MemberState, epoch: int, job: Job, callbacks: MemberCallbacks
 ) -> tuple[Logs, Logs, Logs]:
     order = plan.batch_order(job.member, job.rates, epoch)
     examples = plan.examples_of(job.member.split)
@@ -150,7 +151,7 @@ def _run_epoch(
     weights_of_epoch = _WeightsOfEpoch()
     # Where there are none, the logs of each batch need not be computed.
     called = [callbacks] if job.callbacks else []
-    history = model.fit(
+    history = state.model.fit(
         as_keras_inputs(x),
         y,
         sample_weight=weight[0] if weight else None,
@@ -164,17 +165,19 @@ def _run_epoch(
     # One call of `fit` for all epochs would average the weights once, after the last.
     weights_of_epoch.restore()
     running = {name: values[-1] for name, values in history.history.items()}
-    return running, *_measure(plan, model, job, callbacks)
+    return running, *_measure(plan, state, job, callbacks)
 
 
 def _measure(
-    plan: Plan, model: keras.Model, job: Job, callbacks: MemberCallbacks
+    plan: Plan, state: MemberState, job: Job, callbacks: MemberCallbacks
 ) -> tuple[Logs, Logs]:
     """Measure the training sample and the validation set, with dropout off."""
-    called = [callbacks] if job.callbacks else []
+    called, model = [callbacks] if job.callbacks else [], state.model
     examples = plan.examples_of(job.member.split)
     size = plan.evaluation_batch_size
-    sample = evaluate(model, examples.sample, batch_size=size, callbacks=[_Interrupts()])
+    # One call of `Model.fit` evaluates no training sample: it must not advance the generators.
+    with variables_restored([generator.state for generator in state.generators]):
+        sample = evaluate(model, examples.sample, batch_size=size, callbacks=[_Interrupts()])
     validation = evaluate(
         model, examples.validation, batch_size=size, callbacks=[*called, _Interrupts()]
     )
@@ -188,15 +191,15 @@ class _EpochsOfStream(keras.callbacks.Callback):
     `PyDataset` than there are.
     """
 
-    def __init__(self, plan: Plan, job: Job, record: Record, epochs: MemberEpochs) -> None:
+    def __init__(self, plan: Plan, state: MemberState, job: Job, epochs: MemberEpochs) -> None:
         super().__init__()
-        self._plan, self._job, self._record, self._epochs = plan, job, record, epochs
+        self._plan, self._state, self._job, self._epochs = plan, state, job, epochs
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epochs.begin(epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        measured = _measure(self._plan, self.model, self._job, self._epochs.callbacks)
+        measured = _measure(self._plan, self._state, self._job, self._epochs.callbacks)
         if self._epochs.end(epoch, dict(logs or {}), *measured):
             self.model.stop_training = True
 
@@ -204,7 +207,7 @@ class _EpochsOfStream(keras.callbacks.Callback):
 def _train_on_stream(
     plan: Plan,
     stream: Stream,
-    model: keras.Model,
+    state: MemberState,
     job: Job,
     record: Record,
     epochs: MemberEpochs,
@@ -212,12 +215,12 @@ def _train_on_stream(
     """Train a member for all epochs in one call of `fit`."""
     weights_of_epoch = _WeightsOfEpoch()
     called = [epochs.callbacks] if job.callbacks else []
-    around = _EpochsOfStream(plan, job, record, epochs)
+    around = _EpochsOfStream(plan, state, job, epochs)
     # `Model.fit` shuffles the batches of a `PyDataset` with the generator of Python.
     with record.user_code(), seeded_globals(job.member.seed), warnings.catch_warnings():
         # A source that ends too early would leave epochs without training.
         warnings.filterwarnings("error", message="Your input ran out of data")
-        model.fit(
+        state.model.fit(
             stream.open(),
             steps_per_epoch=stream.steps_per_epoch,
             epochs=epochs.last,

@@ -18,13 +18,11 @@ from dropout_zoo.training.data.adapters import Data, as_dataset
 from dropout_zoo.training.durable_files import make_folder
 from dropout_zoo.training.engine.base import Engine, EngineOptions, OnResult
 from dropout_zoo.training.engine.jobs import JobSource
-from dropout_zoo.training.engine.keras_fit import fit_member
 from dropout_zoo.training.engine.member_callbacks import CallbackSource
-from dropout_zoo.training.engine.selection import start_engine
+from dropout_zoo.training.engine.selection import jobs_for, start_engine
 from dropout_zoo.training.members import Job, Member, TrainedMember, completed_rates
 from dropout_zoo.training.plan import PlanOutline
 from dropout_zoo.training.preparation import make_plan
-from dropout_zoo.training.repeated_warnings import warn_once
 from dropout_zoo.training.settings import TrainOptions, TrainSettings
 
 
@@ -53,6 +51,10 @@ class MemberTrainer:
         memory_budget: maximum size in bytes of the data that TensorFlow copies into memory. Larger
             data are streamed, with the same results. None for half of the free memory. Read on
             TensorFlow only, and not where `Model.fit` trains.
+        cluster: Ray cluster on whose nodes the members are trained, as they would be here:
+            ``"auto"`` for the one that this machine is part of, ``"host:port"`` of its head, or
+            ``"local:N"`` to start N nodes on this machine. `workers` and `memory_budget` are then
+            those of each node. None to train in this process.
 
     Raises:
         ValueError: an argument is out of range, or model, data and settings do not fit.
@@ -81,8 +83,9 @@ class MemberTrainer:
         update: str = "auto",
         workers: int | None = None,
         memory_budget: int | None = None,
+        cluster: str | None = None,
     ) -> None:
-        self._options = EngineOptions(update, workers, memory_budget)
+        self._options = EngineOptions(update, workers, memory_budget, cluster)
         folder = None
         if directory is None:
             folder = tempfile.TemporaryDirectory(prefix="dropout-zoo-")
@@ -105,7 +108,6 @@ class MemberTrainer:
         self._callbacks = CallbackSource(settings.callbacks)
         self._fixed = why_rates_are_fixed(self.plan.model)
         self._engine: Engine | None = None
-        self._reported: set[str] = set()  # why `Model.fit` trained members in its place
 
     def train(
         self, members: Iterable[Member | None], on_result: OnResult | None = None
@@ -139,22 +141,13 @@ class MemberTrainer:
         engine = self._start_engine()
         by_fit: dict[int, TrainedMember] = {}
 
-        def for_engine() -> Iterator[Job | None]:
-            for job in jobs:
-                reason = None if job is None else engine.why_not(job)
-                if job is None or reason is None:
-                    yield job
-                    continue
-                if reason not in self._reported:
-                    self._reported.add(reason)
-                    message = f"Model.fit trains members one after another, because {reason}"
-                    warn_once(message)
-                result = fit_member(self.plan, job.member, job.rates, job.number, job.callbacks)
-                by_fit[job.number] = result
-                if on_result is not None:
-                    on_result(result)
+        def fitted(job: Job, result: TrainedMember) -> None:
+            by_fit[job.number] = result
+            if on_result is not None:
+                on_result(result)
 
-        trained = engine.run(JobSource(for_engine(), known=known), on_result=on_result) | by_fit
+        source = JobSource(jobs_for(engine, self.plan, jobs, fitted), known=known)
+        trained = engine.run(source, on_result=on_result) | by_fit
         return [trained[number] for number in sorted(trained)]
 
     def outline_of(self, member: Member) -> PlanOutline:
@@ -185,8 +178,16 @@ class MemberTrainer:
         if self._engine is None:
             # Once: a directory that is deleted meanwhile must not reappear half empty.
             make_folder(self.plan.directory)
-            self._engine = start_engine(self.plan, self._options)
+            self._engine = self._new_engine()
         return self._engine
+
+    def _new_engine(self) -> Engine:
+        if self._options.cluster is None:
+            return start_engine(self.plan, self._options)
+        # It imports packages that need not be installed.
+        from dropout_zoo.training.engine.cluster.engine import ClusterEngine
+
+        return ClusterEngine(self.plan, self._options)
 
     def _job(self, member: Member) -> Job:
         if not isinstance(member, Member):
@@ -233,6 +234,7 @@ def train_members(
     update: str = "auto",
     workers: int | None = None,
     memory_budget: int | None = None,
+    cluster: str | None = None,
     on_result: OnResult | None = None,
     **settings: Unpack[TrainOptions],
 ) -> list[TrainedMember]:
@@ -245,11 +247,12 @@ def train_members(
         model: as in `MemberTrainer`.
         members: what to train; see `MemberTrainer.train` for iterators.
         dataset: the data; see `as_dataset`. A test set is not used.
-        keep_state: as in `MemberTrainer`, like the next four arguments.
+        keep_state: as in `MemberTrainer`, like the next five arguments.
         directory: where the members' weights are saved.
         update: what updates the weights.
         workers: number of members that are trained at the same time.
         memory_budget: maximum size in bytes of the data that are copied into memory.
+        cluster: Ray cluster on whose nodes the members are trained.
         on_result: called with each result as it finishes.
         **settings: how each member is trained; see `TrainSettings`.
 
@@ -279,5 +282,6 @@ def train_members(
         update=update,
         workers=workers,
         memory_budget=memory_budget,
+        cluster=cluster,
     )
     return trainer.train(members, on_result)

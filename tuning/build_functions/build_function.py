@@ -22,6 +22,7 @@ from dropout_zoo.training.objective import Objective
 from dropout_zoo.training.preparation import built
 from dropout_zoo.training.seeding import seeded_globals
 from dropout_zoo.tuning.build_functions.hyperparameters import Built, explore
+from dropout_zoo.tuning.records.trial_tables import check_names
 from dropout_zoo.tuning.space import Rates, SearchSpace, check_settable, search_space
 from dropout_zoo.tuning.trial_setting import TrialSetting
 
@@ -105,6 +106,7 @@ class BuiltModels:
         names: names of the hyperparameters other than rates.
         hyperparameters: what the oracle is to choose: the hyperparameters, and a rate for each
             group of sites.
+        paths: paths of the sites of the models that were built to find the hyperparameters.
         default: the setting with the default of each hyperparameter, and the rates that the
             function gives it.
 
@@ -130,7 +132,7 @@ class BuiltModels:
         self._check_default()
         choices: dict[str, list[float]] = {}
         found = explore(lambda values: self._noting_rates(values, choices), objective)
-        self.names = found.names
+        self.names, self.paths = found.names, found.paths
         self.hyperparameters, self._fingerprints = found.hyperparameters, found.fingerprints
         self._rates_only, self._without_effect = found.rates_only, found.without_effect
         for group, rates_of_group in choices.items():
@@ -196,6 +198,7 @@ class BuiltModels:
         model, used = self._values(values)
         space = self._space(model)
         check_settable(model, space)
+        check_names(self._given(used).rates)  # of a model that was not built before
         chosen = {
             name: values.get(_RATE + group, min(space.choices[name]))
             for name, group in self._groups(model, space).items()

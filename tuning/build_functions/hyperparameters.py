@@ -20,7 +20,7 @@ from dropout_zoo.models.graph.sites import settable_sites
 from dropout_zoo.models.keras_internals import compile_arguments
 from dropout_zoo.training.objective import Objective
 from dropout_zoo.tuning.build_functions.own_losses import own_losses
-from dropout_zoo.tuning.records.trial_tables import COMPARISON_COLUMNS, SCORE_COLUMNS
+from dropout_zoo.tuning.records.trial_tables import COMPARISON_COLUMNS
 
 Built: TypeAlias = tuple[keras.Model, keras_tuner.HyperParameters]
 Build: TypeAlias = Callable[[Mapping[str, Any]], Built]
@@ -28,8 +28,6 @@ Build: TypeAlias = Callable[[Mapping[str, Any]], Built]
 
 MAX_BUILDS = 200
 """Number of models that are built at most to find out what the hyperparameters are."""
-
-_TAKEN = {*SCORE_COLUMNS, *COMPARISON_COLUMNS, "seconds", "loss", "val_loss"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +40,7 @@ class Explored:
         rates_only: names of those that are left out because they change nothing but dropout rates.
         without_effect: names of those that are left out because they change nothing.
         fingerprints: fingerprints of the models that were built.
+        paths: paths of their sites.
     """
 
     hyperparameters: keras_tuner.HyperParameters
@@ -49,6 +48,7 @@ class Explored:
     rates_only: list[str]
     without_effect: list[str]
     fingerprints: list[str]
+    paths: set[str]
 
 
 class _Seen(NamedTuple):
@@ -89,8 +89,8 @@ def explore(build: Build, objective: Objective) -> Explored:
         The hyperparameters.
 
     Raises:
-        ValueError: there is none, one has the name of a column or of a site, one changes how the
-            objective is measured, or the same values give different models.
+        ValueError: there is none, one has the name of a column of the comparison or of a site, one
+            changes how the objective is measured, or the same values give different models.
     """
     models, found = _Models(build), _Found(objective)
     waiting = deque[Mapping[str, Any]]([{}])
@@ -265,7 +265,7 @@ class _Found:
                 "the rates alone, give a model or a function without required arguments"
             )
         paths = {path for model in models for path in model.rates}
-        taken = [name for name in names if name in paths or name in _TAKEN]
+        taken = [name for name in names if name in paths or name in COMPARISON_COLUMNS]
         if taken:
             raise ValueError(
                 "expected hyperparameters with other names than the dropout sites and the columns "
@@ -274,7 +274,7 @@ class _Found:
         hyperparameters = keras_tuner.HyperParameters()
         hyperparameters.merge(kept)
         fingerprints = [each.fingerprint for each in models]
-        return Explored(hyperparameters, names, rates_only, without_effect, fingerprints)
+        return Explored(hyperparameters, names, rates_only, without_effect, fingerprints, paths)
 
 
 def _other_values(hyperparameter: HyperParameter) -> Iterator[Any]:

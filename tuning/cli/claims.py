@@ -40,6 +40,7 @@ def claims_command(
     resume: bool,
     overwrite: bool,
     as_json: bool,
+    cluster: str | None,
     dry_run: bool,
 ) -> None:
     """List claims about dropout with their verdicts, or test them again.
@@ -53,7 +54,7 @@ def claims_command(
     data, 130 interrupted.
     """
     with reporting_errors():
-        check_run_options(out, resume, overwrite)
+        check_run_options(out, resume, overwrite, cluster)
         from dropout_zoo.studies.claims.ledger import get_claim, list_claims
 
         if not names:
@@ -68,7 +69,7 @@ def claims_command(
             return
         directory = out or Path("runs") / f"claims-{datetime.now():%Y%m%d-%H%M%S}"
         try:
-            outcomes = _run(claims, num_seeds, directory, resume, overwrite)
+            outcomes = _run(claims, num_seeds, directory, resume, overwrite, cluster)
         except KeyboardInterrupt:
             echo(how_to_continue(directory), err=True)
             raise
@@ -131,14 +132,19 @@ def _print_dry_run(claims: Sequence[Claim], num_seeds: int | None, as_json: bool
 
 
 def _run(
-    claims: Sequence[Claim], num_seeds: int | None, path: Path, resume: bool, overwrite: bool
+    claims: Sequence[Claim],
+    num_seeds: int | None,
+    path: Path,
+    resume: bool,
+    overwrite: bool,
+    cluster: str | None,
 ) -> list[dict[str, Any]]:
     """Run the experiments of the claims, each in a directory of its own in the one given."""
     from dropout_zoo.tuning.cli.claims_output import run_claims
 
     found: dict[str, dict[str, Any]] = {}
     for name, members in _by_experiment(claims).items():
-        outcomes = run_claims(members, num_seeds, path / name, resume, overwrite)
+        outcomes = run_claims(members, num_seeds, path / name, resume, overwrite, cluster)
         found |= {each["claim"]: each for each in outcomes}
     return [found[claim.name] for claim in claims]
 

@@ -22,7 +22,12 @@ RESULTS, SUMMARY = "results.json", "summary.txt"
 
 
 def run_claims(
-    claims: Sequence[Claim], num_seeds: int | None, path: Path, resume: bool, overwrite: bool
+    claims: Sequence[Claim],
+    num_seeds: int | None,
+    path: Path,
+    resume: bool,
+    overwrite: bool,
+    cluster: str | None = None,
 ) -> list[dict[str, Any]]:
     """Run the experiment that some claims share.
 
@@ -32,6 +37,7 @@ def run_claims(
         path: directory of the run.
         resume: as `RunDirectory` takes it.
         overwrite: likewise.
+        cluster: as in `Execution`.
 
     Returns:
         The outcome of each claim as plain data.
@@ -59,7 +65,7 @@ def run_claims(
     outcome = run_study(
         claims[0].plan(num_seeds), path, name=experiment.name, write=write,
         resume=resume, overwrite=overwrite, files=[RESULTS, SUMMARY, *map(_picture, claims)],
-        details={"claims": names},
+        details={"claims": names}, cluster=cluster,
     )  # fmt: skip
     return list(outcome["claims"])
 

@@ -6,7 +6,6 @@ import errno
 import io
 import os
 import sys
-from contextlib import suppress
 from typing import Any
 
 import click
@@ -14,10 +13,10 @@ import click
 from dropout_zoo.tuning.cli.audit import audit_command
 from dropout_zoo.tuning.cli.claims import claims_command
 from dropout_zoo.tuning.cli.list import list_command
-from dropout_zoo.tuning.cli.options import FAILED
+from dropout_zoo.tuning.cli.options import FAILED, INTERRUPTED, exit_with
 from dropout_zoo.tuning.cli.show import show_command
 from dropout_zoo.tuning.cli.sweep import sweep_command
-from dropout_zoo.tuning.cli.terminal import echo
+from dropout_zoo.tuning.cli.terminal import discard_output
 from dropout_zoo.tuning.cli.tune import tune_command
 from dropout_zoo.tuning.cli.verify import verify_command
 from dropout_zoo.tuning.cli.version import print_versions
@@ -38,27 +37,17 @@ class _Program(click.Group):
             except click.ClickException as error:  # it repeats words of the command line
                 message = io.StringIO()
                 error.show(message)
-                echo(message.getvalue().rstrip("\n"), err=True)
-                sys.exit(error.exit_code)
-            except click.Abort:
-                click.echo("Aborted!", err=True)
-                sys.exit(FAILED)
+                exit_with(message.getvalue().rstrip("\n"), error.exit_code)
+            except click.Abort:  # of an interrupt before a command handles it
+                exit_with("Interrupted.", INTERRUPTED)
             finally:
                 if sys.stdout is not None:
                     sys.stdout.flush()
         except OSError as error:
-            _discard_output()
+            discard_output(sys.stdout)
             if error.errno != errno.EPIPE:
-                click.echo(f"Error: cannot write the output: {error.strerror}", err=True)
+                exit_with(f"Error: cannot write the output: {error.strerror}", FAILED)
             sys.exit(FAILED)
-
-
-def _discard_output() -> None:
-    """Let what cannot be written go nowhere, or the interpreter would try again at its end."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    with suppress(OSError):  # in a test, it is not a real file
-        os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
 
 
 def _open_standard_streams() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -15,8 +16,9 @@ import click
 
 from dropout_zoo.models.wording import one_line
 from dropout_zoo.training.defaults import BATCH_SIZE, SPLIT, Task
+from dropout_zoo.training.engine.cluster_address import check_address
 from dropout_zoo.tuning.cli.comma_lists import integers, numbers
-from dropout_zoo.tuning.cli.terminal import echo, plain
+from dropout_zoo.tuning.cli.terminal import discard_output, echo, plain
 from dropout_zoo.tuning.defaults import MAX_UPDATES
 
 if TYPE_CHECKING:
@@ -155,6 +157,13 @@ def run_options(noun: str) -> Callable[[Command], Command]:
         click.option("--overwrite", is_flag=True, help=f"Remove the {noun} in --out first."),
         click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
         click.option(
+            "--cluster",
+            metavar="auto|ADDRESS|local:N",
+            help="Train on the nodes of a Ray cluster: the one that this machine is part of, that "
+            "of a head at host:port, or N nodes started here. Not part of the run: it can be "
+            "resumed with another one, or without.",
+        ),
+        click.option(
             "--dry-run", is_flag=True, help="Describe the plan and estimate how long it takes."
         ),
     )
@@ -172,17 +181,32 @@ def _all_of(options: Sequence[Callable[[Command], Command]]) -> Callable[[Comman
     return add
 
 
-def check_run_options(out: Path | None, resume: bool, overwrite: bool) -> None:
-    """Check the options of `run_options` that depend on each other.
+def check_run_options(out: Path | None, resume: bool, overwrite: bool, cluster: str | None) -> None:
+    """Check the options of `run_options`, and let a cluster say who joins and leaves it.
 
     Raises:
-        ValueError: they do not fit together.
+        ValueError: they do not fit together, or Ray is not installed.
     """
+    if cluster is not None:
+        check_address(cluster)
+        show_messages_of_cluster()
     if out is None and (resume or overwrite):
         option = "--resume" if resume else "--overwrite"
         raise ValueError(f"expected --out with {option}, received {option} alone")
     if resume and overwrite:
         raise ValueError("expected --resume or --overwrite, received both")
+
+
+def show_messages_of_cluster() -> None:
+    """Show the lines about nodes that join and leave a cluster on standard error."""
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            echo(record.getMessage(), err=True)
+
+    messages = logging.getLogger("dropout_zoo.cluster")
+    messages.setLevel(logging.INFO)
+    messages.handlers, messages.propagate = [Lines()], False
 
 
 def check_output_file(path: Path, option: str, suffix: str, overwrite: bool | None = None) -> None:
@@ -319,16 +343,17 @@ def reporting_errors() -> Iterator[None]:
             warnings.showwarning = _shown_once()
             yield
     except (ValueError, TypeError) as error:
-        _exit(f"Error: {error}", INVALID_USAGE)
+        exit_with(one_line(f"Error: {error}"), INVALID_USAGE)
     except RuntimeError as error:
-        _exit(f"Error: {error}", FAILED)
+        exit_with(one_line(f"Error: {error}"), FAILED)
     except OSError as error:
         if error.filename is None and error.errno in (errno.ENOSPC, errno.EPIPE):
             raise  # the error of the output, which the program itself reports
         status = INVALID_USAGE if error.errno == errno.ENAMETOOLONG else FAILED
-        _exit(f"Error: cannot use {error.filename or 'a file'}: {error.strerror}", status)
+        message = f"Error: cannot use {error.filename or 'a file'}: {error.strerror}"
+        exit_with(one_line(message), status)
     except KeyboardInterrupt:
-        _exit("Interrupted.", INTERRUPTED)
+        exit_with("Interrupted.", INTERRUPTED)
 
 
 def _shown_once() -> Callable[..., None]:
@@ -350,6 +375,15 @@ def _shown_once() -> Callable[..., None]:
     return show
 
 
-def _exit(message: str, status: int) -> NoReturn:
-    echo(one_line(message), err=True)
+def exit_with(message: str, status: int) -> NoReturn:
+    """End the program with a message, whose exit status holds even if it cannot be written.
+
+    Args:
+        message: the message.
+        status: the exit status.
+    """
+    try:
+        echo(message, err=True)
+    except OSError:
+        discard_output(sys.stderr)
     sys.exit(status)

@@ -32,6 +32,7 @@ def run_study(
     resume: bool,
     overwrite: bool,
     details: Mapping[str, Any] | None = None,
+    cluster: str | None = None,
 ) -> dict[str, Any]:
     """Run a study, or continue it, and write its directory.
 
@@ -44,6 +45,7 @@ def run_study(
         resume: as `RunDirectory` takes it.
         overwrite: likewise.
         details: what determines the files beyond the plan.
+        cluster: as in `Execution`.
 
     Returns:
         The outcome as plain data; that of the directory if the run in it is complete.
@@ -61,6 +63,7 @@ def run_study(
                 directory=directory.state,
                 on_result=progress.result,
                 on_restored=progress.restored,
+                cluster=cluster,
             )
             result = plan.procedure(plan, execution)
         seconds = earlier + time.perf_counter() - started

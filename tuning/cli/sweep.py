@@ -206,11 +206,12 @@ def _sweep(
     resume: bool,
     overwrite: bool,
     as_json: bool,
+    cluster: str | None,
     dry_run: bool,
 ) -> None:
     """Plan a study and run it, or describe the plan."""
     with reporting_errors():
-        check_run_options(out, resume, overwrite)
+        check_run_options(out, resume, overwrite, cluster)
         model = model or default_model(data)
         given_model = ModelArgument(model)
         dataset = load_data(
@@ -235,7 +236,7 @@ def _sweep(
             f"{kind}-{Path(model).name.removesuffix(SUFFIX)}", dataset.source
         )
         try:
-            outcome, summary = _run(plan, directory, resume, overwrite)
+            outcome, summary = _run(plan, directory, resume, overwrite, cluster)
         except KeyboardInterrupt:
             echo(how_to_continue(directory), err=True)
             raise
@@ -260,7 +261,11 @@ def _plan_of(kind: str) -> Plan:
 
 
 def _run(
-    plan: StudyPlan[TrainingStudyResult], path: Path, resume: bool, overwrite: bool
+    plan: StudyPlan[TrainingStudyResult],
+    path: Path,
+    resume: bool,
+    overwrite: bool,
+    cluster: str | None,
 ) -> tuple[dict[str, Any], str]:
     """Run a study and write its directory.
 
@@ -272,7 +277,7 @@ def _run(
 
     outcome = run_study(
         plan, path, name=plan.kind.replace("_", " "), files=OUTPUTS, write=write_sweep,
-        resume=resume, overwrite=overwrite,
+        resume=resume, overwrite=overwrite, cluster=cluster,
     )  # fmt: skip
     return outcome, (path / SUMMARY).read_text().rstrip("\n")
 

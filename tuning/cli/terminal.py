@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -20,6 +22,18 @@ def echo(text: str, *, err: bool = False) -> None:
         err: whether to print to standard error.
     """
     click.echo(printable(text), err=err)
+
+
+def discard_output(stream: TextIO) -> None:
+    """Let what cannot be written go nowhere, or the interpreter would try again at its end.
+
+    Args:
+        stream: standard output or standard error.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with suppress(OSError):  # in a test, it is not a real file
+        os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def plain(text: str, style: str = "") -> Text:

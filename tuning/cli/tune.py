@@ -148,6 +148,7 @@ def tune_command(
     resume: bool,
     overwrite: bool,
     as_json: bool,
+    cluster: str | None,
     dry_run: bool,
     yes: bool,
     **options: Any,
@@ -172,7 +173,7 @@ def tune_command(
         placements = placements or (["input", "hidden"] if model == "mlp" else None)
     started = time.monotonic()
     with reporting_errors():
-        check_run_options(out, resume, overwrite)
+        check_run_options(out, resume, overwrite, cluster)
         limit = None if budget is None else Budget.parse(budget)
         given_model = ModelArgument(model)
         dataset = load_data(
@@ -193,7 +194,7 @@ def tune_command(
         options |= {"placements": placements, "learning_rate": learning_rate, "seed": seed}
         given = {name: value for name, value in options.items() if value is not None}
         settings = TuningSettings.from_options(dataset, given)
-        search = Search(given_model.compiled(), dataset, settings, limit)
+        search = Search(given_model.compiled(), dataset, settings, limit, cluster)
         if dry_run:
             _print_dry_run(search, as_json)
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +27,36 @@ COMPARISON_COLUMNS = (
     "setting", "role", "mean", "std", "seeds", "gain", "low", "high", "level",
 )  # fmt: skip
 """Columns of the comparison of settings, besides their hyperparameters and rates."""
+
+
+_FIXED = {*_KEYS, *SCORE_COLUMNS, "seconds"}
+
+
+def check_names(
+    sites: Iterable[str], hyperparameters: Iterable[str] = (), measured: Iterable[str] = ()
+) -> None:
+    """Check that no two columns of the tables have the same name.
+
+    Args:
+        sites: paths of the sites.
+        hyperparameters: names of the hyperparameters.
+        measured: names of what is measured after each epoch.
+
+    Raises:
+        ValueError: something has the name of another column.
+    """
+    measured = set(measured)
+    for kind, names, taken in (
+        ("metrics", measured, _FIXED),
+        ("dropout layers", sites, _FIXED | measured),
+        ("hyperparameters", hyperparameters, _FIXED | measured),
+    ):
+        found = sorted(taken.intersection(names))
+        if found:
+            raise ValueError(
+                f"expected {kind} whose names no other column of the tables has, received {kind} "
+                f"called {', '.join(map(repr, found))}; rename them"
+            )
 
 
 class TrainingRecord(NamedTuple):
@@ -134,5 +164,6 @@ def _row(record: TrainingRecord) -> dict[str, object]:
         "epochs": len(result.curves),
     }
     if result.best_epoch:
-        row |= result.best_metrics
+        # A callback may log anything, which is not known before.
+        row |= {name: v for name, v in result.best_metrics.items() if name not in row}
     return row | {"seconds": result.seconds}

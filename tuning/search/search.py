@@ -36,6 +36,7 @@ from dropout_zoo.tuning.race.screening import (
     SCREENING_SEEDS,
 )
 from dropout_zoo.tuning.records.progress import duration
+from dropout_zoo.tuning.records.trial_tables import check_names
 from dropout_zoo.tuning.search.training_length import typical_epochs, with_default_length
 from dropout_zoo.tuning.space import DropoutHyperModel, Rates, SearchSpace
 from dropout_zoo.tuning.trial_setting import TrialSetting
@@ -124,6 +125,7 @@ class Search:
         settings: the settings.
         budget: how long `run_search` may take; None for as long as it takes. It is not one of the
             settings that determine the outcome: a run can be resumed with a different budget.
+        cluster: Ray cluster on whose nodes models are trained, as in `MemberTrainer`; likewise.
 
     Raises:
         ValueError: a setting is out of range, or model, data and settings do not fit together.
@@ -136,7 +138,9 @@ class Search:
         dataset: Dataset,
         settings: TuningSettings,
         budget: Budget | None = None,
+        cluster: str | None = None,
     ) -> None:
+        self.cluster = cluster
         own = {each.name: getattr(settings, each.name) for each in fields(settings)}
         training = own.pop("training")
         settings = TuningSettings(**as_json(own), training=training)  # NumPy's numbers as Python's
@@ -301,18 +305,23 @@ class Search:
             The trainer.
         """
         if self.joint is not None:
-            trainer = BuiltModelsTrainer(
-                self.joint, self.dataset, self.settings.training, directory
+            built_trainer = BuiltModelsTrainer(
+                self.joint, self.dataset, self.settings.training, directory, self.cluster
             )
-            trainer.outline_of(self.joint.default.member(0))  # checks the settings
-            return trainer
-        return MemberTrainer(
+            # It checks the settings.
+            outline = built_trainer.outline_of(self.joint.default.member(0))
+            check_names(self.joint.paths, self.joint.names, outline.columns)
+            return built_trainer
+        trainer = MemberTrainer(
             self.model,
             self.dataset,
             self.settings.training,
             keep_state=self.oracle == "hyperband",
             directory=directory,
+            cluster=self.cluster,
         )
+        check_names(self.given, measured=trainer.plan.columns)
+        return trainer
 
     def estimate(self) -> SearchTime:
         """Estimate how long `run_search` takes by training the given model for a few epochs.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
@@ -179,7 +180,7 @@ class _Run:
         # On the data as they were split, so that the test set stays what no model has seen.
         best = TrialSetting(found.rates, found.hyperparameters)
         model = self._best_run(best).model()
-        _warn_of_rates_in_code(model)
+        _warn_of_rates_in_code(model, found.rates)
         curves = [curves_table("search", searched), curves_table("race", raced)]
         return TuningResult(
             trials=trials,
@@ -217,7 +218,7 @@ class _Run:
             runs = count_of(self.trainer.restored, "training run")
             are = "is" if self.trainer.restored == 1 else "are"
             say(f"Resuming: {runs} {are} already finished.")
-        say(search.dataset.describe())
+        say(search.dataset.describe(search.model))
         for error in audit_errors(search.model):
             say(error)
         fresh = search.settings.training.initial_weights == "fresh"
@@ -323,8 +324,9 @@ class _Run:
         return as_columns(evaluate(model, examples, batch_size=batch_size))
 
 
-def _warn_of_rates_in_code(model: keras.Model) -> None:
-    rates = {site.path: site.rate for site in settable_sites(model)}
+def _warn_of_rates_in_code(model: keras.Model, chosen: Mapping[str, float]) -> None:
+    # Recurrent cells have no sites for rates of 0.
+    rates = {**chosen, **{site.path: site.rate for site in settable_sites(model)}}
     if is_built_again(model):
         warn_caller(
             f"Keras cannot create the best model from a configuration, so that its weights alone "

@@ -28,6 +28,7 @@ class BuiltModelsTrainer:
         data: the data.
         settings: how each member is trained.
         directory: directory for the weights; None for temporary ones.
+        cluster: as in `MemberTrainer`.
     """
 
     def __init__(
@@ -36,7 +37,9 @@ class BuiltModelsTrainer:
         data: Dataset,
         settings: TrainSettings,
         directory: Path | None,
+        cluster: str | None = None,
     ) -> None:
+        self._cluster = cluster
         self._models = models
         self._data = data
         self._settings = settings
@@ -86,6 +89,7 @@ class BuiltModelsTrainer:
                 self._data,
                 self._settings,
                 directory=None if directory is None else directory / str(next(self._numbers)),
+                cluster=self._cluster,
             )
             if own_training_code(trainer.plan.model) is not None:
                 trainer.start()  # if that code fails, only this model fails

@@ -70,9 +70,13 @@ class TrialTrainers:
         data: the data.
         settings: how each trial is trained.
         directory: directory for the weights.
+        cluster: as in `MemberTrainer`.
     """
 
-    def __init__(self, data: Dataset, settings: TrainSettings, directory: Path) -> None:
+    def __init__(
+        self, data: Dataset, settings: TrainSettings, directory: Path, cluster: str | None
+    ) -> None:
+        self._cluster = cluster
         self._data = data
         self._settings = settings
         self._directory = directory
@@ -104,7 +108,7 @@ class TrialTrainers:
             if reason:
                 return _only_model_fit(reason)
             directory = self._directory / str(next(self._numbers))
-            trainer = new_trainer(model, self._data, self._settings, directory)
+            trainer = new_trainer(model, self._data, self._settings, directory, self._cluster)
             if own_training_code(model) is not None:
                 trainer.start()  # if that code fails, only this trial fails
         if reading.unread:
@@ -128,10 +132,16 @@ class TrialTrainers:
 
 
 def new_trainer(
-    model: keras.Model, data: Dataset, settings: TrainSettings, directory: Path
+    model: keras.Model,
+    data: Dataset,
+    settings: TrainSettings,
+    directory: Path,
+    cluster: str | None = None,
 ) -> MemberTrainer:
     """Return a trainer whose members Hyperband can continue."""
-    return MemberTrainer(model, data, settings, keep_state=True, directory=directory)
+    return MemberTrainer(
+        model, data, settings, keep_state=True, directory=directory, cluster=cluster
+    )
 
 
 def _only_model_fit(reason: str) -> AssignedTrainer:

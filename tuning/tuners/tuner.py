@@ -22,6 +22,7 @@ from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.data.adapters import Arrays, Data, as_dataset
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.engine.base import OnResult, Trainer
+from dropout_zoo.training.engine.cluster_address import check_address
 from dropout_zoo.training.objective import Objective, training_objective_fault
 from dropout_zoo.training.repeated_warnings import each_warning_once
 from dropout_zoo.training.seeding import seeded_globals
@@ -95,6 +96,7 @@ class DropoutTuner(BatchTuner):
         project_name: name of the subdirectory for this search.
         tuner_id: identifies the tuner in the files of the project.
         overwrite: whether to remove the project if it exists; otherwise it is continued.
+        cluster: Ray cluster on whose nodes the trials are trained, as in `MemberTrainer`.
 
     Raises:
         ValueError: an argument is out of range or not supported, or the tuner is a worker of a
@@ -134,14 +136,18 @@ class DropoutTuner(BatchTuner):
         project_name: str | None = None,
         tuner_id: str | None = None,
         overwrite: bool = False,
+        cluster: str | None = None,
     ) -> None:
+        if cluster is not None:
+            check_address(cluster)
+        self._cluster = cluster
         check_count(executions_per_trial, "executions_per_trial")
         check_count(seed, "seed", minimum=0)
         if distribution_strategy is not None:
             raise ValueError(
                 "expected distribution_strategy=None, received "
-                f"{type(distribution_strategy).__name__}: trials are trained side by side on one "
-                "machine; use a tuner of keras_tuner"
+                f"{type(distribution_strategy).__name__}: trials are trained side by side, or "
+                "with cluster=... on several machines; use a tuner of keras_tuner"
             )
         if "KERASTUNER_ORACLE_IP" in os.environ:
             raise ValueError(
@@ -276,10 +282,10 @@ class DropoutTuner(BatchTuner):
         )
         self._input_shape = data.input_shape
         weights = Path(self.project_dir) / "weights"
-        trainers: Trainers = TrialTrainers(data, training, weights)
+        trainers: Trainers = TrialTrainers(data, training, weights, self._cluster)
         if self._varies_rates_only:
             model = self.hypermodel.model
-            trainers = GivenTrainer(new_trainer(model, data, training, weights))
+            trainers = GivenTrainer(new_trainer(model, data, training, weights, self._cluster))
         try:
             self._search(
                 trainers,

@@ -21,6 +21,7 @@ from dropout_zoo.models import (
     with_runtime_rates,
 )
 from dropout_zoo.models.graph.changed_rates import rates_fixed_in_code
+from dropout_zoo.training import Member, train_members
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.random((32, 8)).astype("float32")
@@ -633,6 +634,54 @@ def test_a_functional_subclass_keeps_its_class():
     inputs = Input((8,))
     model = Renamed(inputs, layers.Dense(1)(layers.Dropout(0.2, name="drop")(inputs)))
     assert with_rates(model, {"drop": 0.3}).summary_line() == "mine"
+
+
+@keras.saving.register_keras_serializable("tests")
+class Backbone(keras.Model):
+    """A Functional model with a configuration of its own, as the models of KerasHub."""
+
+    def __init__(self, width, dropout=0.1, **kwargs):
+        self.dense = layers.Dense(width, activation="relu", name="hidden")
+        self.drop = layers.Dropout(dropout, name="drop")
+        inputs = Input((3, 4))
+        outputs = self.drop(self.dense(inputs))[:, 0]
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        self.width, self.rate = width, dropout
+        self.compile("sgd", "mse")
+
+    def get_config(self):
+        return {"width": self.width, "dropout": self.rate, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+def with_backbone():
+    inputs = Input((3, 4))
+    outputs = layers.Dense(2)(layers.Dropout(0.2, name="top")(Backbone(5, name="base")(inputs)))
+    return keras.Model(inputs, outputs)
+
+
+@pytest.mark.parametrize("build", [lambda: Backbone(5, name="base"), with_backbone])
+def test_a_functional_subclass_with_a_configuration_of_its_own_is_built_from_it(build, tmp_path):
+    model = build()
+    model.compile("adam", "mae")
+    x = np.random.default_rng(0).normal(size=(8, 3, 4)).astype("float32")
+    changed = with_rates(model, 0.4)
+    assert set(rates_of(changed).values()) == {0.4}
+    assert any(isinstance(each, Backbone) for each in [changed, *changed.layers])
+    assert (changed.loss, type(changed.optimizer)) == ("mae", type(model.optimizer))
+    np.testing.assert_array_equal(output(changed, x), output(model, x))
+    y = np.zeros((8, *model.output_shape[1:]))
+    members = [Member({}, seed=0), Member([0.4] * len(rates_of(model)), seed=0)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # "Model.fit trains the members"
+        trained = train_members(model, members, (x, y), epochs=2, workers=1)
+    assert trained[0].score != trained[1].score
+    trained[1].model().save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(output(loaded, x), output(trained[1].model(), x))
 
 
 def squared(y, predicted):

@@ -569,3 +569,23 @@ def test_sites_of_a_part_of_a_model_are_found():
     part = keras.Model(model.inputs, model.get_layer("maps").output)
     # Nothing with weights follows within the part.
     assert found(part) == [("pixels", (0.1, "input")), ("maps", (0.2, "output"))]
+
+
+class Attentive(keras.Model):
+    """Its attention is built by the first call."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = layers.MultiHeadAttention(2, 2, dropout=0.1, name="attention")
+        self.dense = layers.Dense(1)
+
+    def call(self, x):
+        return self.dense(self.attention(x, x))
+
+
+def test_attention_that_is_not_built_is_named_because_its_dropout_is_not_there_yet():
+    model = Attentive()
+    with pytest.warns(UserWarning, match="'attention' will create dropout .* call the model on"):
+        assert not dropout_sites(model)
+    model(np.zeros((2, 3, 4), "float32"))
+    assert [site.rate for site in dropout_sites(model)] == [0.1]

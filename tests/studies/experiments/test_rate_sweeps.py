@@ -22,6 +22,24 @@ from dropout_zoo.studies.control_names import NO_DROPOUT
 from dropout_zoo.studies.summary_text import failure_sentences
 from dropout_zoo.training import Member, as_dataset, train_members
 
+
+class TwoInputs(keras.Model):
+    """It is built by its first call, on a dict."""
+
+    def __init__(self):
+        super().__init__()
+        self.dropout, self.dense = keras.layers.Dropout(0.2, name="drop"), keras.layers.Dense(1)
+
+    def call(self, x, training=None):
+        return self.dense(self.dropout(x["a"] + x["b"], training=training))
+
+
+def two_inputs():
+    model = TwoInputs()
+    model.compile("sgd", "mse")
+    return model
+
+
 ALONE = Execution(workers=1)  # a second worker traces everything a second time
 SMALL = {"epochs": 2, "num_seeds": 2, "execution": ALONE}
 ONE = {"epochs": 1, "num_seeds": 1, "execution": ALONE}
@@ -255,3 +273,10 @@ def test_finished_runs_are_not_repeated(sweep, model, few_digits, tmp_path):
 def test_wrong_arguments_are_reported(model, few_digits, wrong, words):
     with pytest.raises(ValueError, match=words):
         rate_sweep(model, few_digits, **{"rates": (0.5,), **SMALL, **wrong})
+
+
+@pytest.mark.parametrize("model", [two_inputs, two_inputs()])
+def test_an_unbuilt_model_of_several_inputs_is_taken(model):
+    x = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
+    plan = plan_rate_sweep(model, ({"a": x, "b": x}, x.sum(1)), rates=[0.5], epochs=1)
+    assert {setting.factors["parameters"] for setting in plan.settings} == {4}

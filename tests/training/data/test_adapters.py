@@ -2,11 +2,20 @@
 
 import re
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 
-from dropout_zoo.training import DataError, Dataset, as_dataset, load_dataset
+from dropout_zoo.training import (
+    DataError,
+    Dataset,
+    Member,
+    as_dataset,
+    load_dataset,
+    train_members,
+)
 
 X = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
 Y = np.arange(40) % 2
@@ -172,3 +181,67 @@ def test_data_that_do_not_fit_raise_a_one_line_error(arguments, options, error, 
     with pytest.raises(error, match=re.escape(words)) as caught:
         as_dataset(*arguments, **options)
     assert "\n" not in str(caught.value)
+
+
+def test_sparse_arrays_are_refused_with_how_to_convert_them():
+    x = scipy.sparse.csr_matrix(np.eye(20))
+    with pytest.raises(TypeError, match=r"train x: .* received csr_matrix; pass x.toarray\(\)"):
+        as_dataset(x, np.arange(20) % 2)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, pd.Series, list])
+def test_one_number_per_example_needs_no_axis_of_features(kind):
+    x = kind(np.linspace(0, 1, 40))
+    data = as_dataset(x, np.linspace(1, 2, 40), validation_split=0.25)
+    assert data.input_shape == ()
+    np.testing.assert_array_equal(data.train[0], np.linspace(0, 1, 40, dtype="float32")[:30])
+
+
+class Scaled(keras.Model):
+    """It takes one number per example, of shape ``(batch,)``."""
+
+    def __init__(self):
+        super().__init__()
+        self.dropout, self.dense = keras.layers.Dropout(0.2, name="drop"), keras.layers.Dense(1)
+
+    def call(self, x, training=None):
+        return self.dense(self.dropout(x[:, None], training=training))
+
+
+def functional():
+    inputs = keras.Input((1,))
+    return keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Dropout(0.2)(inputs)))
+
+
+@pytest.mark.slow
+def test_models_are_trained_on_one_number_per_example_as_on_columns():
+    x = np.linspace(0, 1, 40).astype("float32")
+    given = {"y": 2 * x, "validation_split": 0.25}
+    losses = {}
+    for name, model, inputs in (
+        ("numbers", functional(), x), ("columns", functional(), x[:, None]), ("own", Scaled(), x),
+    ):  # fmt: skip
+        model.compile("sgd", "mse")
+        [run] = train_members(model, [Member([0.0], seed=0)], as_dataset(inputs, **given), epochs=2)
+        losses[name] = run.curves["val_loss"]
+    np.testing.assert_array_equal(losses["numbers"], losses["columns"])
+    assert np.isfinite(losses["own"]).all()
+
+
+def test_a_registered_model_needs_an_axis_of_features():
+    x = np.linspace(0, 1, 40)
+    with pytest.raises(ValueError, match=r"received \(examples,\); one feature has shape"):
+        train_members("mlp", [Member([0.0, 0.0], 0)], as_dataset(x, x), epochs=1)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"validation_data": (X, Y), "steps_per_epoch": 1}])
+def test_a_third_input_is_not_taken_for_weights_in_silence(arguments):
+    three = [np.random.default_rng(seed).normal(size=(40, 4)) for seed in range(3)]
+
+    def source():
+        yield tuple(three)
+
+    with pytest.raises(
+        DataError, match=r"yield several inputs alone as a dict, or as \(\(a, b, c\),\)"
+    ):
+        as_dataset(source if arguments else source(), **arguments)

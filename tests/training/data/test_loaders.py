@@ -6,8 +6,10 @@ import pickle
 import struct
 import subprocess
 import sys
+import time
 import warnings
 import zipfile
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -146,6 +148,7 @@ def test_sets_of_keras_keep_their_test_part(monkeypatch):
     dataset = load_dataset("cifar10")
     assert dataset.source == "cifar10"
     np.testing.assert_array_equal(dataset.test[0], images[:9].astype(np.float32) / 255)
+    assert "pixels scaled to [0, 1]" in dataset.describe()
     np.testing.assert_array_equal(dataset.test[1], labels[:9, 0])
     assert len(dataset.train[1]) + len(dataset.validation[1]) == 60
 
@@ -408,6 +411,26 @@ def test_archives_that_unpack_to_too_much_are_refused_before_unpacking(tmp_path)
     refused("x: expected 10,000,000,000,000 bytes .*truncated", path)
 
 
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_archives_of_a_compression_that_unpacks_without_bounds_are_refused(tmp_path, compression):
+    path = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name in ("x.npy", "y.npy"):
+            with archive.open(name, "w") as file:
+                np.save(file, np.zeros((40, 10**4), np.uint8))
+    refused("x: expected an array stored or deflated, as by numpy.savez", path)
+
+
+def test_archives_that_declare_larger_members_than_the_file_are_refused(tmp_path):
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, x=np.zeros((40, 10**7), dtype=np.uint8), y=Y)
+    content = bytearray(path.read_bytes())
+    entry = content.index(b"PK\1\2")  # of x in the directory at the end
+    content[entry + 20 : entry + 24] = struct.pack("<I", 50_000_000)
+    path.write_bytes(content)
+    refused(r"expected arrays of at most .* bytes, the size of the file, received 50,", path)
+
+
 # Tables
 
 
@@ -486,6 +509,17 @@ def test_bad_csv_is_refused(tmp_path, text, message):
     refused(message, save_csv(tmp_path / "bad.csv", text), target="t")
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_tables_of_very_many_columns_are_refused_by_the_header(tmp_path, suffix):
+    path = tmp_path / f"wide{suffix}"
+    names = [f"c{number}" for number in range(10_001)]
+    if suffix == ".csv":
+        save_csv(path, ",".join(names) + "\n")
+    else:
+        pq.write_table(pa.table({name: [1] for name in names}), path)
+    refused("wide.*: expected at most 10,000 columns, received 10,001", path, target="c0")
+
+
 def test_a_table_needs_a_target_a_size_and_an_encoding(tmp_path):
     path = save_csv(tmp_path / "a.csv", "a,b,t\n" + GOOD)
     refused(r"one of the columns a, b, t, received no target; .*--target", path)
@@ -529,6 +563,22 @@ def test_a_small_parquet_file_is_refused_before_its_values_take_much_memory(tmp_
     refused("column 'a': expected (at most 500 times|a number or a string)", path, target="t")
     refused("column 'a'", path, target="t", max_bytes=100_000_000)
     assert pa.default_memory_pool().max_memory() - before < 50_000_000
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array(range(60), pa.time64("ns")),
+        pa.array([2**62 // 86_400_000 * 86_400_000] * 60, pa.date64()),
+        pa.array(range(60), pa.timestamp("ns", "Atlantis/Capital")),
+    ],
+    ids=["times", "far dates", "unknown zone"],
+)
+def test_a_column_of_times_that_pandas_cannot_read_is_named_and_can_be_left_out(tmp_path, values):
+    path = tmp_path / "times.parquet"
+    pq.write_table(pa.table({"a": range(60), "when": values, "t": [0, 1] * 30}), path)
+    refused("column 'when': expected numbers or strings, .*leave it out", path, target="t")
+    assert load_dataset(path, target="t", drop="when").input_shape == (1,)
 
 
 def test_columns_with_lists_are_left_out_unread(tmp_path):
@@ -694,10 +744,6 @@ def add_animation(root, suffix="gif"):
     frames[0].save(root / "b" / f"x.{suffix}", save_all=True, append_images=frames[1:])
 
 
-def add_pages(root):
-    add_animation(root, "tif")
-
-
 def add_large_image(root):
     Image.new("1", (12000, 9000)).save(root / "b" / "x.png")
 
@@ -719,14 +765,27 @@ def add_large_image(root):
         pytest.param(add_broken_link, "x.png: .*not a regular file", marks=pytest.mark.posix),
         (add_pipe, "x.png: .*not a regular file"),
         (add_large_image, "x.png: .*bomb"),
-        (add_animation, "x.gif: expected a still image, received 3"),
-        (add_pages, "x.tif: expected a still image, received 3"),
+        (add_animation, "x.gif: expected a still image, received several"),
+        (partial(add_animation, suffix="png"), "x.png: expected a still image, received several"),
+        (partial(add_animation, suffix="webp"), "x.webp: expected a still image, received several"),
+        (partial(add_animation, suffix="tif"), "x.tif: expected a still image, received several"),
     ],
 )
 def test_bad_images_are_refused(tmp_path, add, message):
     root = save_images(tmp_path / "set")
     add(root)
     refused(message, root)
+
+
+def test_a_tiff_file_of_many_pages_is_refused_by_the_first(tmp_path):
+    root = save_images(tmp_path / "set")
+    page = struct.pack("<H" + "HHII" * 4, 4, 256, 3, 1, 5, 257, 3, 1, 6, 262, 3, 1, 1, 273, 4, 1, 8)
+    starts = [8 + number * (len(page) + 4) for number in range(20_000)]
+    pages = b"".join(page + struct.pack("<I", start) for start in [*starts[1:], 0])
+    (root / "b" / "x.tif").write_bytes(b"II*\0" + struct.pack("<I", 8) + pages)
+    before = time.process_time()
+    refused("x.tif: expected a still image, received several", root)
+    assert time.process_time() - before < 1
 
 
 def test_directories_without_two_classes_are_refused(tmp_path):

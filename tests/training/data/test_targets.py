@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 from dropout_zoo.training import as_dataset
@@ -257,6 +258,74 @@ def test_targets_of_one_output_that_would_be_broadcast_are_refused(y):
     data = as_dataset({"a": np.tile(X, (5, 1))}, np.concatenate([y] * 5))
     with pytest.raises(ValueError, match=r"expected (1 output unit|outputs of shape) .* received"):
         with_loss_targets(subclassed(2, "mse"), data.train, data)
+
+
+@pytest.mark.parametrize("task", [None, "custom"])
+@pytest.mark.parametrize("make", [network, subclassed])
+@pytest.mark.parametrize("loss", [squared, Overridden()])
+@pytest.mark.parametrize("y", [QUANTITIES, QUANTITIES[:, None]])
+def test_an_own_loss_may_take_several_outputs_for_one_target(y, loss, make, task):
+    data = as_dataset(np.tile(X, (5, 1)), np.concatenate([y] * 5), task=task, validation_split=0.25)
+    _, received = with_loss_targets(make(3, loss), data.train, data)
+    np.testing.assert_array_equal(received, np.concatenate([y] * 5)[: len(received)])
+
+
+class Squeezed(keras.losses.Loss):
+    """Keras hands the labels of a subclass on as they are, but adds an axis for a function."""
+
+    def call(self, y_true, y_pred):
+        return keras.ops.square(y_true - keras.ops.squeeze(y_pred, -1))
+
+
+def absolute(y_true, y_pred):
+    return keras.ops.abs(keras.ops.cast(y_true, y_pred.dtype) - keras.ops.squeeze(y_pred, -1))
+
+
+GIVEN_FORMS = {
+    "array": lambda y: (y, y),
+    "column": lambda y: (y[:, None], y[:, None]),
+    "Series": lambda y: (pd.Series(y), y[:, None]),  # as Keras passes it on
+}
+
+
+@pytest.mark.parametrize("form", GIVEN_FORMS)
+@pytest.mark.parametrize("y", [QUANTITIES, BINARY])
+@pytest.mark.parametrize("task", [None, "custom"])
+@pytest.mark.parametrize(
+    ("loss", "metric"),
+    [
+        (Squeezed(), None),
+        (squared, None),
+        ("mse", absolute),
+        ("mse", keras.metrics.MeanMetricWrapper(absolute)),
+    ],
+)
+def test_one_unit_gets_labels_as_they_were_given_where_custom_code_reads_them(
+    loss, metric, task, y, form
+):
+    given, expected = GIVEN_FORMS[form](np.tile(y, 5))
+    model = network(1, loss, "sigmoid")
+    model.compile("sgd", loss, metrics=[metric] if metric else None)
+    data = as_dataset(np.tile(X, (5, 1)), given, task=task, validation_split=0.25)
+    _, received = with_loss_targets(model, data.train, data)
+    np.testing.assert_array_equal(received, expected[: len(received)])
+
+
+def test_one_hot_rows_become_a_column_for_one_unit_whatever_the_metrics():
+    model = network(1, "mse", "sigmoid")
+    model.compile("sgd", "mse", metrics=[absolute])
+    data = as_dataset(np.tile(X, (5, 1)), np.tile(np.eye(2)[BINARY], (5, 1)), validation_split=0.25)
+    _, received = with_loss_targets(model, data.train, data)
+    np.testing.assert_array_equal(received, np.tile(BINARY, 5)[:15, None])
+
+
+def test_a_custom_loss_of_one_unit_has_the_value_that_keras_computes():
+    data = as_dataset(np.tile(X, (5, 1)), np.tile(QUANTITIES, 5), validation_split=0.25)
+    model = network(1, Squeezed(), "sigmoid")
+    x, y = np.tile(X, (5, 1))[:15], np.tile(QUANTITIES, 5)[:15]
+    assert model.evaluate(*with_loss_targets(model, data.train, data), verbose=0) == pytest.approx(
+        float(np.mean((y - model.predict(x, verbose=0)[:, 0]) ** 2))
+    )
 
 
 class OwnStep(Subclassed):

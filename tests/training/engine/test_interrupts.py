@@ -13,6 +13,7 @@ from dropout_zoo.training.engine.interrupts import (
     TimeLimit,
     check_interrupt,
     interruptible,
+    interrupts_held,
 )
 from dropout_zoo.training.engine.keras_fit import fit_member
 
@@ -84,6 +85,21 @@ def test_signals_raise_at_once_and_handlers_are_restored():
             check_interrupt()
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
     check_interrupt()  # what was asked for is over
+
+
+def test_interrupts_are_held_back_until_the_end():
+    steps = []
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        with interrupts_held():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+            steps.append("after the signals")
+        steps.append("after the end")
+    assert steps == ["after the signals"]
+    with interruptible(), interrupts_held():
+        pass
+    with interruptible(), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_an_interrupt_that_is_ignored_stays_ignored():

@@ -123,3 +123,44 @@ def test_a_continued_member_continues_its_schedule(few_digits):
         pd.testing.assert_frame_equal(ended.curves, expected, check_exact=True)
         one, other = (Checkpoint.load(t.checkpoint).last for t in (whole, ended))
         assert_equal_weights(one, other)
+
+
+def bidirectional():
+    return keras.layers.Bidirectional(
+        keras.layers.LSTM(4, dropout=0.2, recurrent_dropout=0.3, return_sequences=True)
+    )
+
+
+RECURRENT = {
+    "lstm and gru": lambda: [
+        bidirectional(),
+        keras.layers.GRU(5, dropout=0.3),
+    ],
+    "stacked cells": lambda: [
+        keras.layers.RNN([keras.layers.GRUCell(5, recurrent_dropout=0.3)]),
+        keras.layers.Dropout(0.2),
+    ],
+    "mixed precision": lambda: [
+        keras.layers.LSTM(4, dropout=0.2, recurrent_dropout=0.3, dtype="mixed_bfloat16"),
+    ],
+    "convolutional lstm": lambda: [
+        keras.layers.Reshape((7, 28, 4)),
+        keras.layers.ConvLSTM1D(2, 3, dropout=0.2, recurrent_dropout=0.1),
+        keras.layers.Flatten(),
+    ],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", RECURRENT)
+def test_masks_of_recurrent_layers_are_those_of_one_fit(kind, few_digits):
+    # They draw masks when they are evaluated, too, which `Model.fit` does on no training sample.
+    stack = [keras.Input((28, 28)), *RECURRENT[kind](), keras.layers.Dense(10, "softmax")]
+    model = keras.Sequential(stack)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    trainer = trainer_of(model, few_digits)
+    member = Member({site.path: 0.4 for site in dropout_sites(model)}, seed=3)
+    stock, history = one_fit(trainer, member)
+    for trained in both_ways(trainer, member):
+        assert_history(trained, history)
+        assert_equal_weights(trained.final_model().get_weights(), stock.get_weights())

@@ -1,5 +1,7 @@
 """Training code of a model's own trains in the engine only if it is seen to do so as in `fit`."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from dropout_zoo.training import Member, MemberTrainer, TrainSettings, as_datase
 from dropout_zoo.training.engine.base import EngineOptions
 from dropout_zoo.training.engine.keras_fit import FitEngine, fit_member
 from dropout_zoo.training.engine.selection import start_engine
+from dropout_zoo.training.engine.tensorflow import loop
 from dropout_zoo.training.engine.tensorflow.loops import LoopEngine
 
 random = np.random.default_rng(0)
@@ -159,6 +162,63 @@ def test_state_of_the_code_is_that_of_each_member(kind):
     assert {"value", "train_loss", "val_loss"} <= set(fitted.curves)
 
 
+class StepsOfTheGuide(keras.Model):
+    """Each returns the results of the compiled metrics as one value, which is a dict."""
+
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = self.compute_loss(y=y, y_pred=y_pred)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        return self.updated(loss, y, y_pred)
+
+    def test_step(self, data):
+        x, y = data
+        y_pred = self(x, training=False)
+        return self.updated(self.compute_loss(y=y, y_pred=y_pred), y, y_pred)
+
+    def updated(self, loss, y, y_pred):
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss)
+            else:
+                metric.update_state(y, y_pred)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+
+@pytest.mark.slow
+def test_steps_that_return_the_results_of_all_compiled_metrics_at_once_train_in_the_engine():
+    model = made(StepsOfTheGuide)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    trainer = trainer_of(model)
+    assert isinstance(start_engine(trainer.plan, EngineOptions()), LoopEngine)
+    member = Member([0.4], 1)
+    (trained,) = trainer.train([member])
+    fitted = fit_member(trainer.plan, member, member_rates(trainer.plan.model, member), 9)
+    assert trained.curves.equals(fitted.curves)
+    assert {"loss", "accuracy", "train_accuracy", "val_accuracy"} <= set(trained.curves)
+
+
+class RefusesGraphs(keras.Model):
+    """Its step runs in every graph but those of loops, which have no numbers of examples."""
+
+    def train_step(self, data):
+        logs = super().train_step(data)
+        frames = inspect.stack()
+        if any(frame.filename == loop.__file__ for frame in frames):
+            tf.debugging.assert_less(logs["loss"], 0.0, "not in a loop")
+        return logs
+
+
+@pytest.mark.slow
+def test_a_warning_says_why_training_fails_in_the_engine_only():
+    plan = trainer_of(made(RefusesGraphs)).plan
+    with pytest.warns(UserWarning, match="as with Model.fit, received .*not in a loop"):
+        assert isinstance(start_engine(plan, EngineOptions()), FitEngine)
+
+
 @pytest.mark.slow
 def test_code_that_fit_cannot_run_is_refused_before_any_training():
     trainer = trainer_of(made(CallsNumpy))
@@ -184,6 +244,24 @@ def test_initial_weights_that_code_fixes_are_named():
     model.compile("adam", "mse")
     with pytest.warns(UserWarning, match="received '[^,]*seeded/kernel', which .* same values"):
         MemberTrainer(model, as_dataset(X, X[:, :3]), TrainSettings())
+
+
+class HasALayerOfItsOwn(keras.Model):
+    """No initializer has a seed; the bias of an LSTM has ones for one gate, and zeros."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.last = layers.LSTM(3, dropout=0.2), layers.Dense(3)
+
+    def call(self, x, training=False):
+        return self.last(self.lstm(x[..., None], training=training))
+
+
+def test_biases_of_two_constants_are_no_initial_weights_that_code_fixes(recwarn):
+    model = HasALayerOfItsOwn()
+    model.compile("adam", "mse")
+    MemberTrainer(model, as_dataset(X, X[:, :3]), TrainSettings())
+    assert not [w for w in recwarn if "initial weights" in str(w.message)]
 
 
 def test_the_unbuilt_model_of_a_caller_stays_unbuilt():

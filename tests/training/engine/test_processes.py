@@ -123,6 +123,10 @@ print("all is well")
 """
 
 ENDLESS = """
+import signal
+
+# A shell that starts programs in the background lets them ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 print(HERE, flush=True)
 def show(trained):
     print("finished", flush=True)

@@ -2,13 +2,17 @@
 
 from types import SimpleNamespace
 
+import keras
 import pytest
+from keras.optimizers import Adam
 
 from dropout_zoo.models import build_mlp
-from dropout_zoo.training import Member, MemberTrainer, TrainSettings
+from dropout_zoo.training import Member, MemberTrainer, TrainSettings, train_members
 from dropout_zoo.training.engine import trainer as trainer_module
 from dropout_zoo.training.engine.base import EngineOptions
 from dropout_zoo.training.engine.jobs import JobSource
+from dropout_zoo.training.engine.selection import start_engine
+from dropout_zoo.training.engine.tensorflow.loops import LoopEngine
 
 
 class LastFirst:
@@ -75,6 +79,39 @@ def test_options_that_model_fit_does_not_read_are_reported_once(given, without_e
         f"{options} has no effect, because Model.fit trains the members one after another"
         for options in without_effect
     ]
+
+
+class WithoutConfig(keras.optimizers.schedules.LearningRateSchedule):
+    """As in many tutorials: Keras cannot copy it."""
+
+    def __init__(self, scale):
+        self.scale = scale
+
+    def __call__(self, step):
+        return self.scale * keras.ops.rsqrt(keras.ops.cast(step, "float32") + 1)
+
+
+def with_own_schedule():
+    return build_mlp(units=(4,), hidden_rates=0.5, optimizer=Adam(WithoutConfig(0.01)))
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_a_model_that_cannot_be_copied_is_refused_without_a_word_on_model_fit(
+    eagerly, few_digits, recwarn
+):
+    model = with_own_schedule()
+    model.run_eagerly = eagerly
+    with pytest.raises(TypeError, match=r"expected a model that Keras can clone.*WithoutConfig"):
+        train_members(model, [Member({}, 0)], few_digits, epochs=1)
+    assert not [w for w in recwarn if "Model.fit" in str(w.message)]
+
+
+@pytest.mark.slow
+def test_the_copies_that_a_function_builds_need_no_configuration(few_digits):
+    trainer = MemberTrainer(with_own_schedule, few_digits, TrainSettings(epochs=1))
+    assert isinstance(start_engine(trainer.plan, EngineOptions()), LoopEngine)
+    (trained,) = trainer.train([Member({}, 0)])
+    assert trained.status == "completed"
 
 
 def test_an_engine_knows_whether_jobs_depend_on_results(engine, few_digits):

@@ -108,6 +108,21 @@ def test_members_see_what_one_call_of_model_fit_would_show_them(kind):
 
 
 @pytest.mark.slow
+def test_masks_of_recurrent_layers_are_those_of_one_call_of_model_fit():
+    # They draw masks when they are evaluated, too, which `Model.fit` does on no training sample.
+    cells = keras.layers.SimpleRNN(6, recurrent_dropout=0.3)
+    net = keras.Sequential([keras.Input((4,)), keras.layers.Reshape((4, 1)), cells])
+    net.add(keras.layers.Dense(2, "softmax"))
+    net.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    trainer = trainer_of(SOURCES["tf.data"](X, Y), net)
+    member = Member({}, seed=1)
+    (trained,) = trainer.train([member])
+    stock, history = one_fit(trainer, member, SOURCES["tf.data"](X, Y))
+    assert_history(trained, history)
+    assert_equal_weights(Checkpoint.load(trained.checkpoint).last, stock.get_weights())
+
+
+@pytest.mark.slow
 def test_a_source_is_asked_for_as_many_ends_of_epochs_as_by_one_call_of_model_fit():
     source, alone = Batched(X, Y), Batched(X, Y)
     trainer = trainer_of(source)

@@ -15,6 +15,7 @@ from dropout_zoo.models import with_rates
 from dropout_zoo.training import Member, MemberTrainer, TrainSettings, as_dataset, train_members
 from dropout_zoo.training.data.structures import take
 from dropout_zoo.training.seeding import seed_masks
+from dropout_zoo.tuning import tune
 
 EPOCHS = 3
 
@@ -25,6 +26,27 @@ class OwnLoss(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         x = keras.tree.flatten(x)[0]
         return ops.mean((x - y_pred) ** 2)
+
+
+class Uncallable(keras.Model):
+    """As in many tutorials: inner models, and a step of training."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = keras.Sequential(
+            [keras.Input((4,)), layers.Dropout(0.2, name="drop"), layers.Dense(4)]
+        )
+
+    def train_step(self, data):
+        loss = ops.mean(self.inner(data, training=True) ** 2)
+        return {"loss": loss}
+
+
+class Unmeasured(Uncallable):
+    """Its step of training alone computes the loss."""
+
+    def call(self, inputs):
+        return self.inner(inputs)
 
 
 class OwnStep(OwnLoss):
@@ -209,3 +231,33 @@ print("all is well")
 @pytest.mark.slow
 def test_the_engine_on_jax_trains_without_targets():
     assert backends.last_words("jax", "-c", ON_JAX, *FOLDERS) == backends.WELL
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (
+            Uncallable,
+            r"class Uncallable has no call method; add call\(self, inputs\), and test_step",
+        ),
+        (
+            Unmeasured,
+            r"class Unmeasured does so in train_step only: .*; add test_step\(self, data\)",
+        ),
+    ],
+)
+@pytest.mark.parametrize("given", ["model", "function"])
+@pytest.mark.parametrize("x", [X, {"x": X}])
+def test_a_model_without_the_methods_that_are_needed_is_refused_with_what_to_add(
+    kind, words, given, x
+):
+    def build():
+        model = kind()
+        model.compile("adam")
+        return model
+
+    if isinstance(x, dict) and kind is Unmeasured:
+        x = X
+    with pytest.raises(ValueError, match=words) as caught:
+        tune(build if given == "function" else build(), x, rates=[0.2], epochs=1, num_seeds=1)
+    assert "\n" not in str(caught.value)

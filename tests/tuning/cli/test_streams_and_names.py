@@ -1,10 +1,12 @@
 """Names that cannot be used, and output that cannot be written: a line, and a status."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -15,6 +17,19 @@ QUICK = ["--epochs", "1", "--num-seeds", "2"]
 TUNE = ["tune", "mlp", *QUICK, "--num-finalists", "1"]
 SWEEP = ["sweep", "rate", "mlp", *QUICK, "--rates", "0.5"]
 LONG = "a" * 300
+SWALLOWS = """
+import signal, sys
+
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "keras_tuner":
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except BaseException:
+                raise ImportError("interrupted")
+
+sys.meta_path.insert(0, Finder())
+"""
 
 
 def exits():
@@ -59,6 +74,19 @@ def refused(*arguments):
 @pytest.mark.posix
 def test_what_is_wrong_is_said_before_anything_is_written(here, command, options, reason):
     assert reason in refused(*command, *options)
+
+
+@pytest.mark.parametrize("command", [TUNE, SWEEP])
+@pytest.mark.posix
+def test_data_whose_name_no_directory_can_have_need_out(tmp_path, monkeypatch, command):
+    rng = np.random.default_rng(0)
+    name = os.fsdecode(b"\xff.npz")
+    np.savez(tmp_path / name, x=rng.random((60, 28, 28), "float32"), y=np.arange(60) % 10)
+    monkeypatch.chdir(tmp_path)
+    answered = CliRunner().invoke(main, [*command, "--data", name])
+    assert answered.exit_code == 2
+    assert "whose name is UTF-8" in answered.stderr
+    assert answered.stderr.endswith("; choose another directory (--out)\n")
 
 
 @pytest.mark.parametrize("command", [["tune"], ["sweep", "rate"], ["audit"], ["show"]])
@@ -130,3 +158,36 @@ def test_a_run_without_standard_streams_is_whole(tmp_path):
     ran = program(f"dropout-zoo {' '.join(SWEEP)} --out {run} <&- >&- 2>&-")
     assert ran.returncode == 0
     assert CliRunner().invoke(main, ["verify", str(run)]).exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["tune --data nope.npz", "tune --nope"])
+@pytest.mark.posix
+def test_an_error_that_cannot_be_written_keeps_its_exit_status(here, command):
+    assert program(f"dropout-zoo {command} 2> /dev/full").returncode == 2
+
+
+@pytest.mark.posix
+@pytest.mark.usefixtures("interrupts_enabled")
+def test_an_interrupt_before_a_command_begins_is_no_failure(monkeypatch):
+    def interrupted(pattern):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("dropout_zoo.models.registry.list_models", interrupted)
+    answered = CliRunner().invoke(main, ["list"])
+    assert answered.exit_code == 130
+    assert answered.stderr.strip() == "Interrupted."
+
+
+@pytest.mark.slow
+@pytest.mark.posix
+@pytest.mark.usefixtures("interrupts_enabled")
+def test_an_interrupt_that_an_import_swallows_ends_the_command(here):
+    (here / "sitecustomize.py").write_text(SWALLOWS)
+    ran = subprocess.run(
+        [sys.executable, "-m", "dropout_zoo.tuning", *TUNE, "--dry-run"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(here), "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    assert ran.returncode == 130
+    assert ran.stderr == "Starting Keras and its backend ...\nInterrupted.\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from dropout_zoo.training.data.array_checks import DataError
-from dropout_zoo.training.data.readers.size_limits import check_size
+from dropout_zoo.training.data.readers.size_limits import check_columns, check_size
 from dropout_zoo.training.data.tables.columns import check_names
 
 
@@ -71,6 +71,7 @@ def _check_rows(path: Path, rows: Iterator[list[str]]) -> None:
         raise DataError(
             f"{path}: expected a header and rows, received an empty file; save the table again"
         )
+    check_columns(str(path), len(header))
     check_names(str(path), header)
     number = 0
     for row in rows:

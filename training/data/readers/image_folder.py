@@ -85,7 +85,7 @@ def read_image_folder(
     part = RawPart(
         f"{path}: images", x, f"{path}: directory names", np.array(labels, dtype=np.int32)
     )
-    return RawExamples((part,), class_names)
+    return RawExamples((part,), class_names, pixels=True)
 
 
 def _check_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
@@ -162,10 +162,9 @@ def _opened(file: Path) -> Iterator[Image.Image]:
 
 def _read_header(file: Path) -> _Header:
     with _opened(file) as image:
-        images = getattr(image, "n_frames", 1)
-        if images > 1:
+        if getattr(image, "is_animated", False):  # n_frames would look for all of them
             raise DataError(
-                f"{file}: expected a still image, received {images} in one file; save those that "
+                f"{file}: expected a still image, received several in one file; save those that "
                 "are examples in files of their own"
             )
         mode = image.mode

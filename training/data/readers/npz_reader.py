@@ -45,7 +45,8 @@ def read_npz(path: Path, *, max_bytes: int) -> RawExamples:
             members = [archive.getinfo(f"{name}.npy") for name in layout]
             declared = sum(member.file_size for member in members)
             check_size(str(path), declared, max_bytes)
-            check_expansion(str(path), declared, sum(member.compress_size for member in members))
+            stored = _check_stored(path, members)
+            check_expansion(str(path), declared, stored)
             arrays = [_read_member(archive, path, name, max_bytes) for name in layout]
     except DataError:
         raise
@@ -63,6 +64,7 @@ def read_npz(path: Path, *, max_bytes: int) -> RawExamples:
             for i in range(0, len(names), 2)
         ),
         validation=VALIDATION[0] in layout,
+        pixels=any(x.dtype == np.uint8 for x in arrays[::2]),
     )
 
 
@@ -90,6 +92,26 @@ def _find_layout(archive: zipfile.ZipFile, path: Path) -> tuple[str, ...]:
             "the arrays again with numpy.savez"
         )
     return layout
+
+
+def _check_stored(path: Path, members: list[zipfile.ZipInfo]) -> int:
+    """Check how arrays are stored, and return their size in the file, in bytes."""
+    for member in members:
+        # zipfile unpacks what others make of a few kB at once: gigabytes, whatever is declared.
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise DataError(
+                f"{path}: {member.filename.removesuffix('.npy')}: expected an array stored or "
+                f"deflated, as by numpy.savez, received compression method "
+                f"{member.compress_type}; save the arrays again with numpy.savez"
+            )
+    stored = sum(member.compress_size for member in members)
+    if stored > path.stat().st_size:
+        raise DataError(
+            f"{path}: expected arrays of at most {path.stat().st_size:,} bytes, the size of the "
+            f"file, received {stored:,}; the file is damaged: save the arrays again with "
+            "numpy.savez"
+        )
+    return stored
 
 
 def _read_member(archive: zipfile.ZipFile, path: Path, name: str, max_bytes: int) -> Array:

@@ -12,6 +12,7 @@ from dropout_zoo.training.data.array_checks import DataError
 from dropout_zoo.training.data.readers.size_limits import (
     SMALL,
     STRING_BYTES,
+    check_columns,
     check_expansion,
     check_size,
 )
@@ -51,6 +52,7 @@ def read_parquet(path: Path, *, drop: Sequence[str] = (), max_bytes: int) -> pd.
         ) from None
     try:
         with ParquetFile(path) as file:
+            check_columns(str(path), file.metadata.num_columns)
             fields = list(file.schema_arrow)
             check_names(str(path), file.schema_arrow.names)
             kept = [field for field in fields if field.name not in drop]
@@ -61,7 +63,7 @@ def read_parquet(path: Path, *, drop: Sequence[str] = (), max_bytes: int) -> pd.
                 table = _read_counting(folded, file, kept, _Meter(path, max_bytes))
         # What is not read has a column without values, so that options may name it.
         unread = [field.name for field in fields if field.name in drop]
-        return table.to_pandas().assign(**dict.fromkeys(unread))
+        return _to_pandas(path, table).assign(**dict.fromkeys(unread))
     except DataError:
         raise
     except Exception as error:
@@ -70,6 +72,23 @@ def read_parquet(path: Path, *, drop: Sequence[str] = (), max_bytes: int) -> pd.
             f"{path}: expected a .parquet file, received a damaged file or another format: "
             f"{error}; save the table again"
         ) from None
+
+
+def _to_pandas(path: Path, table: pa.Table) -> pd.DataFrame:
+    """Convert a table, or name the column that pandas has no values for, such as some times."""
+    try:
+        return table.to_pandas()
+    except Exception:
+        for field, column in zip(table.schema, table.columns, strict=True):
+            try:
+                column.to_pandas()
+            except Exception as error:  # those of Arrow, of datetime and of time zones
+                raise DataError(
+                    f"{path}: column {field.name!r}: expected numbers or strings, received "
+                    f"{field.type}, which pandas cannot read: {error}; convert the column, or "
+                    "leave it out with drop (--drop)"
+                ) from None
+        raise
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -13,6 +13,26 @@ SMALL = 256 * 1024**2
 STRING_BYTES = 64
 """Memory that a short Python string takes, with the reference to it, in bytes."""
 
+MAX_COLUMNS = 10_000
+"""Largest number of columns of a table in a file; each is examined by itself, 0.3 ms or more."""
+
+
+def check_columns(name: str, columns: int) -> None:
+    """Check that a table has not too many columns.
+
+    Args:
+        name: name of the table, for the message.
+        columns: their number.
+
+    Raises:
+        DataError: there are more than `MAX_COLUMNS`.
+    """
+    if columns > MAX_COLUMNS:
+        raise DataError(
+            f"{name}: expected at most {MAX_COLUMNS:,} columns, received {columns:,}; save the "
+            "numbers as an array in a .npz file, or fewer columns"
+        )
+
 
 def check_size(name: str, size: int, max_bytes: int) -> None:
     """Check that data are not too large.

@@ -27,6 +27,14 @@ from dropout_zoo.training.data.structures import (
 MAX_BYTES = 4 * 1024**3
 """Size up to which data are read into memory."""
 
+MAX_BATCHES = 250_000
+"""Number of batches up to which a source is read that does not say whether it ends."""
+
+_HINT_OF_CHANGES = (
+    "move random augmentation into the model (keras.layers.RandomFlip and others), and split "
+    "examples before they are shuffled"
+)
+
 # Classes by name, so that none of these libraries has to be imported to tell.
 _KINDS = {
     ("tensorflow", "DatasetV2"): "tf.data.Dataset",
@@ -116,6 +124,23 @@ class Source:
             return int(source.cardinality()) == -1  # tf.data.INFINITE_CARDINALITY
         return self.kind == "keras.utils.PyDataset" and source.num_batches is None
 
+    @property
+    def hint_of_remainder(self) -> str:
+        """What to do where it leaves out the last, incomplete batch; empty if it does not."""
+        source, option = self.open(), ""
+        if self.kind == "PyTorch DataLoader" and source.drop_last:
+            option = "drop_last"
+        if self.kind == "tf.data.Dataset":
+            specs = _leaves(source.element_spec)
+            # Batches are of a size that is known beforehand if none may be incomplete.
+            if specs and all(spec.shape.rank and spec.shape[0] is not None for spec in specs):
+                option = "drop_remainder"
+        if not option:
+            return ""
+        return (
+            f"leave out {option}=True, with which a shuffled source omits other examples each time"
+        )
+
     def num_batches(self) -> int | None:
         """Return its number of batches; None if it is infinite, or does not say."""
         source = self.open()
@@ -128,6 +153,15 @@ class Source:
         except TypeError:  # of unknown length
             return None
         return count
+
+
+def _leaves(spec: Any) -> list[Any]:
+    """The specifications of the tensors in a structure of them."""
+    if isinstance(spec, dict):
+        return [leaf for each in spec.values() for leaf in _leaves(each)]
+    if isinstance(spec, (tuple, list)):
+        return [leaf for each in spec for leaf in _leaves(each)]
+    return [spec] if hasattr(spec, "shape") else []
 
 
 def source_of(value: Any) -> Source | None:
@@ -164,7 +198,8 @@ def read_batches(name: str, source: Source, *, max_bytes: int = MAX_BYTES) -> Ba
     Raises:
         TooLargeError: it is larger than `max_bytes`.
         ChangingError: it yields different examples each time.
-        DataError: it is infinite, or has no batches.
+        DataError: it is infinite, or has no batches; or it does not say how many batches it has,
+            and has more than `MAX_BATCHES`.
     """
     kind = source.kind
     if source.is_infinite:
@@ -183,13 +218,20 @@ def read_batches(name: str, source: Source, *, max_bytes: int = MAX_BYTES) -> Ba
                 "fewer examples"
             )
         batches.append(given)
+        if len(batches) > MAX_BATCHES and source.num_batches() is None:
+            raise DataError(
+                f"{name}: expected a {kind} that ends after at most {MAX_BATCHES:,} batches, "
+                "received more; if it has no end, pass steps_per_epoch and validation_data (and a "
+                "generator as a function that returns a new one); if it has one, give larger "
+                "batches"
+            )
     whole = joined(name, source, batches)
     source.pass_epoch()
     if source.can_start_again and not _same_again(whole, checked_batches(name, source)):
+        remedies = "; ".join(filter(None, (source.hint_of_remainder, _HINT_OF_CHANGES)))
         raise ChangingError(
             f"{name}: expected a {kind} with the same examples each time it is read, received "
-            "different ones; move random augmentation into the model (keras.layers.RandomFlip and "
-            "others), and split examples before they are shuffled"
+            f"different ones; {remedies}"
         )
     x, y, *weight = whole
     return Batches(x, y, weight[0] if weight else None, num_examples(batches[0]))

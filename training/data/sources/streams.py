@@ -23,14 +23,12 @@ class Stream:
         num_batches: number of batches of an epoch.
         repeats: whether its first batches were the same when they were read again. If not, members
             do not see the same examples.
-        has_bytes: whether inputs are `uint8`, which are scaled to [0, 1] in memory, but not here.
     """
 
     source: Source
     steps_per_epoch: int | None
     num_batches: int
     repeats: bool
-    has_bytes: bool = False
 
     @property
     def kind(self) -> str:
@@ -49,20 +47,17 @@ class Stream:
     def describe(self) -> str:
         """Say in a line where the training examples come from."""
         batches = f"{self.num_batches:,} batches per epoch, streamed from a {self.kind}"
-        if self.has_bytes:
-            batches += (
-                ", whose uint8 values reach the model as they are, not scaled to [0, 1]: let the "
-                "source or a Rescaling layer scale them"
-            )
         return batches if self.repeats else f"{batches}; {self.unpaired}"
 
     @property
     def unpaired(self) -> str:
         """What follows where members do not see the same examples."""
-        return (
+        words = (
             "it yields other examples each time it is read, so that members do not train on the "
             "same ones, and this randomness is part of the differences between them"
         )
+        hint = self.source.hint_of_remainder
+        return f"{words}; {hint}" if hint else words
 
 
 def open_stream(
@@ -110,8 +105,7 @@ def open_stream(
     x, y, *weight = take(joined(name, source, first), slice(sample_size))
     source.pass_epoch()
     again = _first_batches(name, source, sample_size)
-    has_bytes = any(array.dtype == np.uint8 for array in arrays_of(x))
-    stream = Stream(source, steps_per_epoch, num_batches, _equal(first, again), has_bytes)
+    stream = Stream(source, steps_per_epoch, num_batches, _equal(first, again))
     return stream, Batches(x, y, weight[0] if weight else None, num_examples(first[0]))
 
 

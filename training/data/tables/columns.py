@@ -234,14 +234,14 @@ def describe_columns(
 
 
 def target_column(source: str, column: pd.Series) -> tuple[Array, Task | None]:
-    """Return a column of a table as labels or targets.
+    """Return a column of a table as labels or targets, in the shape that `Model.fit` gives it.
 
     Args:
         source: name of the table, for messages.
         column: the column.
 
     Returns:
-        The values, and the task, if the type of the column implies one.
+        The values, of shape ``(rows, 1)``, and the task, if the type of the column implies one.
 
     Raises:
         DataError: a value is missing.
@@ -257,8 +257,8 @@ def target_column(source: str, column: pd.Series) -> tuple[Array, Task | None]:
     if isinstance(column.dtype, pd.CategoricalDtype):
         column, task = column.astype(column.cat.categories.dtype), "classification"
     if not pd.api.types.is_numeric_dtype(column.dtype):
-        return column.to_numpy(dtype=object), task
-    return column.to_numpy(dtype=column.dtype.name.lower()), task
+        return column.to_numpy(dtype=object)[:, None], task
+    return column.to_numpy(dtype=column.dtype.name.lower())[:, None], task
 
 
 def check_names(source: str, names: Sequence[str]) -> None:

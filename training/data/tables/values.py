@@ -32,7 +32,7 @@ def numbers_of(where: str, column: pd.Series) -> Array:
             f"{broken.sum():,} values that are not numbers; correct them, leave the "
             "fields empty if the values are missing, or leave out the column with drop (--drop)"
         )
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         array: Array = numbers.to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32)
     infinite = np.isinf(array)
     if infinite.any():

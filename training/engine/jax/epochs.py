@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -32,13 +32,22 @@ class VectorizedEpochs:
     Args:
         model: a lifted model whose metrics have been built.
         plan: data and settings.
+        generators: the seed generators of the model.
     """
 
-    def __init__(self, model: keras.Model, plan: Plan) -> None:
+    def __init__(
+        self, model: keras.Model, plan: Plan, generators: Sequence[keras.random.SeedGenerator]
+    ) -> None:
         self._model, self._plan = model, plan
         self.load(plan.examples)
         model.reset_metrics()
         self._metrics = [variable.value for variable in model.metrics_variables]
+        seeds = {id(generator.state) for generator in generators}
+        self._seed_places = [
+            place
+            for place, variable in enumerate(model.non_trainable_variables)
+            if id(variable) in seeds
+        ]
         self._fresh_metrics = jax.jit(self._metrics_at_first, static_argnums=0)
         self._results = jax.jit(jax.vmap(self._results_of_one))
         self._train = _Steps(model.train_step, plan.settings.batch_size)
@@ -76,20 +85,34 @@ class VectorizedEpochs:
             The new state; and by name, one value per member: running loss and metrics, and the
             same on the training sample and on the validation set.
         """
-        train, *parts = self._data
+        train, sample, validation = self._data
         count = len(jax.tree.leaves(state)[0])
         rows = jnp.asarray(orders, jnp.int32)
         trainable, fixed, optimizer, metrics = self._train.over(
             train, rows, (*state, self._fresh_metrics(count))
         )
         logs = [self._results(metrics)]
-        for arrays in parts:
-            rows = jnp.arange(num_examples(arrays))
-            trainable, fixed, metrics = self._test.over(
-                arrays, rows, (trainable, fixed, self._fresh_metrics(count))
-            )
-            logs.append(self._results(metrics))
+        # `Model.fit` evaluates no training sample. The next epoch must draw the masks that it would
+        # draw without; recurrent layers draw masks in evaluations, too.
+        seeds = [jnp.copy(fixed[place]) for place in self._seed_places]
+        trainable, fixed, of_sample = self._evaluated(sample, trainable, fixed)
+        for place, seed in zip(self._seed_places, seeds, strict=True):
+            fixed[place] = seed
+        trainable, fixed, of_validation = self._evaluated(validation, trainable, fixed)
+        logs += [of_sample, of_validation]
         return (trainable, fixed, optimizer), jax.device_get(logs)
+
+    def _evaluated(
+        self, arrays: Structure, trainable: Values, fixed: Values
+    ) -> tuple[Values, Values, Logs]:
+        """Measure all members with dropout off."""
+        count = len(jax.tree.leaves((trainable, fixed))[0])
+        trainable, fixed, metrics = self._test.over(
+            arrays,
+            jnp.arange(num_examples(arrays)),
+            (trainable, fixed, self._fresh_metrics(count)),
+        )
+        return trainable, fixed, self._results(metrics)
 
     def check_traceable(self) -> None:
         """Trace the steps of two members without computing anything.

@@ -64,7 +64,7 @@ class PopulationEngine:
         vectorize_layers(model)
         self._one_member = MemberState(model)
         symbolic_build(model, plan.one_example())
-        self._epochs = VectorizedEpochs(model, plan)
+        self._epochs = VectorizedEpochs(model, plan, self._one_member.generators)
         self._epochs.check_traceable()  # raises if the model cannot be vectorized
         fitting = members_that_fit(self._epochs.bytes_per_member())
         self.max_parallel = fitting if options.workers is None else min(options.workers, fitting)

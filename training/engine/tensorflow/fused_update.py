@@ -16,6 +16,7 @@ import tensorflow as tf
 from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.keras_internals import (
     UpdatesAllVariables,
+    learning_rate_of,
     momentums,
     own_trainable_variables,
     variable_index,
@@ -154,14 +155,14 @@ def _handle(variable: keras.Variable | tf.Variable) -> tf.Tensor:
 
 
 def _is_plain(optimizer: keras.optimizers.Optimizer) -> bool:
+    if not isinstance(learning_rate_of(optimizer), keras.Variable):
+        return False  # a schedule, which need not have a configuration
     settings = optimizer.get_config()
     extras = (
         "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema",
         "gradient_accumulation_steps", "loss_scale_factor", "amsgrad", "centered",
     )  # fmt: skip
-    return isinstance(settings["learning_rate"], float) and not any(
-        settings.get(name) for name in extras
-    )
+    return not any(settings.get(name) for name in extras)
 
 
 def _ratio_of_complements(beta: float) -> float:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from dropout_zoo.models.graph.runtime_rates import with_runtime_rates
 from dropout_zoo.models.keras_internals import symbolic_build
+from dropout_zoo.models.random_state import variables_restored
+from dropout_zoo.models.tensorflow_internals import captured_inputs, resource_handle
 from dropout_zoo.training.data.structures import Structure, map_arrays
 from dropout_zoo.training.engine.eligibility import own_training_code
 from dropout_zoo.training.engine.member_state import MemberState, optimizers_of
@@ -81,6 +84,7 @@ class Loop:
             _with_logs(model.train_step, self.data.specs("train"))
         self.state = MemberState(model)
         self._functions = self._traced_functions() if template is None else self._bound(template)
+        self._advanced = self._advanced_by_evaluation()
 
     def train_epoch(self, order: np.ndarray) -> dict[str, Any]:
         """Train one epoch.
@@ -108,7 +112,16 @@ class Loop:
         Raises:
             StoppedError: the loop was told to stop.
         """
-        return self._in_short_calls(part, None, self._evaluation_batch_size)
+        # `Model.fit` evaluates no training sample. The next epoch must draw the masks that it would
+        # draw without; recurrent layers draw masks in evaluations, too.
+        with variables_restored(self._advanced if part == "sample" else ()):
+            return self._in_short_calls(part, None, self._evaluation_batch_size)
+
+    def _advanced_by_evaluation(self) -> list[keras.Variable]:
+        """The states of seed generators that an evaluation draws from: in most models, none."""
+        captures = {id(capture) for capture in captured_inputs(self._functions["sample"])}
+        states = [generator.state for generator in self.state.generators]
+        return [state for state in states if id(resource_handle(state.value)) in captures]
 
     def _traced_functions(self) -> dict[str, Any]:
         model, large = self._model, self._evaluation_batch_size
@@ -212,7 +225,7 @@ class Loop:
             pace = (last - first) / (time.perf_counter() - started)
             self._steps_per_call[part] = max(1, int(_SECONDS_PER_CALL * pace))
             begins = False
-        return {name: _as_python(value) for name, value in sorted(logs.items())}
+        return _as_python(logs)
 
 
 def _with_logs(step: Callable[[Structure], Any], specs: Structure) -> tuple[Any, Any]:
@@ -233,7 +246,17 @@ def _done(_: Any) -> bool:
     return True
 
 
-def _as_python(value: tf.Tensor) -> Any:
-    """A float, as `Model.fit` reports it, or an array where there are several numbers."""
-    array = value.numpy()
-    return float(array) if array.ndim == 0 else array
+def _as_python(logs: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as `Model.fit` reports them: floats, or arrays where there are several numbers.
+
+    A step may return results by the name of a metric that has several, as that of the compiled
+    metrics.
+    """
+    found: dict[str, Any] = {}
+    for name, value in sorted(logs.items()):
+        if isinstance(value, Mapping):
+            found |= _as_python(value)
+        else:
+            array = value.numpy()
+            found[name] = float(array) if array.ndim == 0 else array
+    return found

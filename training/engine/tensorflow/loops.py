@@ -78,7 +78,8 @@ class LoopEngine:
         self._jobs: queue.SimpleQueue[tuple[Job, StartWeights, LoadedData] | None] = (
             queue.SimpleQueue()
         )
-        self._outcomes: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
+        # None where there is another job to take.
+        self._outcomes: queue.SimpleQueue[_Outcome | None] = queue.SimpleQueue()
         self._loops: list[Loop] = []
         self._threads: list[threading.Thread] = []
         self._add_loop()  # raises if the model cannot be traced
@@ -89,6 +90,7 @@ class LoopEngine:
         # Queuing twice as many jobs as loops keeps every loop busy.
         limit = self.max_parallel * (2 if jobs.known else 1)
         pending = 0
+        jobs.on_arrival = lambda: self._outcomes.put(None)
         try:
             while True:
                 for job in jobs.take(pending, limit):
@@ -99,6 +101,8 @@ class LoopEngine:
                 if not pending:
                     return trained
                 outcome = self._next_outcome()
+                if outcome is None:
+                    continue
                 pending -= 1
                 result = self._result(outcome)
                 trained[outcome.job.number] = result
@@ -123,7 +127,7 @@ class LoopEngine:
             self._splits[split] = load_data(examples, share, self.max_parallel)
         return self._splits[split]
 
-    def _next_outcome(self) -> _Outcome:
+    def _next_outcome(self) -> _Outcome | None:
         while True:
             check_interrupt()
             with suppress(queue.Empty):

@@ -24,7 +24,7 @@ from dropout_zoo.training.engine.interrupts import OutOfTimeError, TimeLimit, ch
 from dropout_zoo.training.engine.jobs import JobSource
 from dropout_zoo.training.engine.keras_fit import fit_member
 from dropout_zoo.training.engine.memory import memory_budget_or_default
-from dropout_zoo.training.engine.torch.sent_plan import check_can_be_sent, send_plan
+from dropout_zoo.training.engine.sent_plan import check_can_be_sent, send_plan
 from dropout_zoo.training.engine.torch.worker import reference_values, start_worker, train
 from dropout_zoo.training.failure_reasons import reason_of
 from dropout_zoo.training.members import Job, TrainedMember

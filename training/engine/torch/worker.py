@@ -20,7 +20,7 @@ import torch
 from dropout_zoo.training.checkpoint import Checkpoint
 from dropout_zoo.training.engine.comparison_with_fit import reference_run
 from dropout_zoo.training.engine.keras_fit import fit_job
-from dropout_zoo.training.engine.torch.sent_plan import load_plan
+from dropout_zoo.training.engine.sent_plan import load_plan
 from dropout_zoo.training.members import Job, TrainedMember
 from dropout_zoo.training.objective import BestEpoch
 from dropout_zoo.training.plan import Plan, Record

@@ -121,3 +121,29 @@ def test_tune_takes_sources():
         )
     )  # fmt: skip
     assert of_source.equals(of_arrays)
+
+
+@pytest.mark.parametrize("kind", ["tf.data", "torch"])
+def test_a_dropped_remainder_is_named_where_it_makes_a_shuffled_source_change(kind):
+    if kind == "tf.data":
+        source, option = tf_data(X, Y).shuffle(50).batch(8, drop_remainder=True), "drop_remainder"
+    else:
+        torch = pytest.importorskip("torch")
+        tensors = torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(Y))
+        source = torch.utils.data.DataLoader(tensors, batch_size=8, shuffle=True, drop_last=True)
+        option = "drop_last"
+    with pytest.raises(DataError, match=f"different ones; leave out {option}=True"):
+        as_dataset(source)
+    with pytest.warns(UserWarning, match=f"leave out {option}=True"):
+        as_dataset(source, validation_data=(X, Y))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [lambda source: source, lambda source: lambda: source])
+def test_a_generator_without_end_is_not_read_for_ever(make):
+    def endless():
+        while True:
+            yield X[:1], Y[:1]
+
+    with pytest.raises(DataError, match="ends after at most 250,000 batches, received more"):
+        as_dataset(make(endless()))

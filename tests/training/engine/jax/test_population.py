@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 from everyday_models import features_by_name, multi_task
 from keras import layers, optimizers
-from stock_fit import member_rates
+from stock_fit import member_rates, one_fit
 
 from dropout_zoo.models import build_cnn, build_mlp, with_runtime_rates
 from dropout_zoo.training import (
@@ -206,6 +206,28 @@ def check_a_member_in_company_is_that_of_fit(name, few_digits):
     trained = trainer.train(members)[1]
     rates = member_rates(model, members[1])
     assert_close(trained, fit_member(trainer.plan, members[1], rates, 1000))
+
+
+@pytest.mark.parametrize(
+    "rates", [[0.4, 0.3], pytest.param([0.0, 0.3], marks=pytest.mark.nightly)], ids=str
+)
+def check_masks_of_recurrent_layers_are_those_of_one_fit(rates, few_digits):
+    # They draw masks when they are evaluated, too, which `Model.fit` does on no training sample.
+    stack = [layers.Reshape((28, 28)), layers.SimpleRNN(6, dropout=0.2, recurrent_dropout=0.3)]
+    model = keras.Sequential([keras.Input((28, 28, 1)), *stack, layers.Dense(10, "softmax")])
+    model.compile(optimizers.SGD(0.05), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    trainer = trainer_of(model, few_digits)
+    member = Member(rates, seed=1)
+    stock, history = one_fit(trainer, member)
+    (trained,) = trainer.train([member])
+    fitted = fit_member(trainer.plan, member, member_rates(model, member), 1000)
+    for each in (trained, fitted):
+        for name in ("loss", "val_loss"):
+            np.testing.assert_allclose(each.curves[name], history[name], rtol=1e-4)
+        for one, other in zip(
+            Checkpoint.load(each.checkpoint).last, stock.get_weights(), strict=True
+        ):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
 def convolutional_net():
