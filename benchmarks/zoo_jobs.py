@@ -57,13 +57,13 @@ class BenchmarkJob:
 
 
 JOBS = (
-    BenchmarkJob("mlp", train=10_000, validation=2000, batch_size=128),
+    BenchmarkJob("mlp", train=None, validation=None, batch_size=128),
     BenchmarkJob("cnn"),
     BenchmarkJob("srivastava_1024x3_logistic"),
     BenchmarkJob("srivastava_1024x3"),
     BenchmarkJob("srivastava_1024_1024_2048"),
     BenchmarkJob("goodfellow_maxout_240x2"),
-    BenchmarkJob("autoencoder", train=5000, task="reconstruction"),
+    BenchmarkJob("autoencoder", epochs=200, task="reconstruction"),
     BenchmarkJob("tabular_mlp", "breast_cancer", train=None, validation=None, epochs=300,
                  patience=60),
     BenchmarkJob("lstm", "topics", train=None, validation=None, epochs=80),

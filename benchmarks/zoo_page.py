@@ -120,7 +120,7 @@ def _row(row: Mapping[str, Any]) -> str:
     settings, updates = row["settings"], row["updates"]
     cells = [
         row["model"],
-        f"{row['data']}, {row['examples']['train']:,}",
+        f"{row['data']}, {row['dataset']['examples']['train']:,}",
         f"{updates['none']:,} and {updates['default']:,}",
         _errors(settings["none"]),
         _setting(settings["half"]),

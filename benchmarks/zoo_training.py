@@ -7,7 +7,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -26,6 +26,12 @@ DATA_SEED = 0
 SETTINGS = {"none": 0.0, "half": 0.5, "default": 1.0}
 """Settings by name, as multiples of the default rates."""
 
+WEIGHTS = "weights.npz"
+"""File of the weights of the first seed with the default rates, in the directory of a run."""
+
+ARGUMENTS = ("input_shape", "num_classes")
+"""Arguments of builders that say what data a model is for."""
+
 SPLITS = 2
 """Divisions into training and validation examples; each seed has one of them."""
 
@@ -39,7 +45,7 @@ def row_of(job: BenchmarkJob, mnist: str | None, runs: Path | None) -> dict[str,
         runs: directory of the runs, which are resumed; None for a temporary one.
 
     Returns:
-        One row of the table, as plain data.
+        One row of the table, as plain data, and in ``"run"`` the directory of its run.
     """
     from dropout_zoo.training.provenance import processor_name
 
@@ -72,6 +78,7 @@ def score(job: BenchmarkJob, model: Any, dataset: Any, runs: Path) -> dict[str, 
     """
     from dropout_zoo.models.graph.fingerprint import model_fingerprint
     from dropout_zoo.models.graph.sites import dropout_sites
+    from dropout_zoo.models.trained_weights import weights_by_path
     from dropout_zoo.studies.run_directory import RunDirectory, unused_directory
     from dropout_zoo.studies.run_record import read_outcome
     from dropout_zoo.training import Member, MemberTrainer
@@ -92,9 +99,11 @@ def score(job: BenchmarkJob, model: Any, dataset: Any, runs: Path) -> dict[str, 
     }
     key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:8]
     path = runs / f"{job.model}-{key}"
-    with RunDirectory(path, described, files=(), state_files=STATE_FILES, resume=True) as folder:
+    with RunDirectory(
+        path, described, files=(WEIGHTS,), state_files=STATE_FILES, resume=True
+    ) as folder:
         if folder.complete:
-            return read_outcome(path)
+            return read_outcome(path) | {"run": str(path)}
         journal = folder.state / JOURNAL
         trainer = MemberTrainer(
             model,
@@ -112,9 +121,16 @@ def score(job: BenchmarkJob, model: Any, dataset: Any, runs: Path) -> dict[str, 
         groups = {
             name: trained[place * count : (place + 1) * count] for place, name in enumerate(rates)
         }
+        first = groups["default"][0]
+        arrays = {name: each.numpy() for name, each in weights_by_path(first.model()).items()}
+        folder.write_with(WEIGHTS, lambda file: save_arrays(file, arrays))
         outcome = {
             "work": described["work"],
-            "examples": described["data"]["examples"],
+            "dataset": described["data"],
+            "arguments": {name: dataset.builder_arguments[name] for name in ARGUMENTS},
+            "optimizer": type(model.optimizer).__name__,
+            "learning_rate": float(model.optimizer.learning_rate),
+            "best_epoch": first.best_epoch,
             "updates": {
                 name: int(np.median([updates(job, dataset, each) for each in group]))
                 for name, group in groups.items()
@@ -126,7 +142,13 @@ def score(job: BenchmarkJob, model: Any, dataset: Any, runs: Path) -> dict[str, 
             "versions": described["versions"],
         }
         folder.write_outcome(outcome)
-    return outcome
+    return outcome | {"run": str(path)}
+
+
+def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write arrays to a compressed `.npz` file, whatever the suffix of its path."""
+    with path.open("wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
 def estimate_seconds(job: BenchmarkJob, mnist: str | None, training: float | None = None) -> float:
