@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from zoo_weights import why_not
+
 MARKS = re.compile(r"(<!-- zoo table -->\n).*?(<!-- end of zoo table -->)", re.DOTALL)
 
 _HEAD = (
@@ -42,6 +44,10 @@ def markdown(table: Mapping[str, Any]) -> str:
         parts.append(textwrap.fill(_finding(table["rows"]), 100, break_on_hyphens=False))
         parts.append("\n".join([*_HEAD, *map(_row, table["rows"])]))
         parts.append(_CAPTION)
+        named = [f"`{row['model']}`" for row in table["rows"] if not why_not(row)]
+        if named:
+            weights = f"Weights come with the package for {', '.join(named)}."
+            parts.append(textwrap.fill(weights, 100, break_on_hyphens=False))
     if table["not_run"]:
         lines = ["| not trained | why |", "|---|---|"]
         lines += [f"| {each['model']} | {each['reason']} |" for each in table["not_run"]]

@@ -74,18 +74,14 @@ def score(job: BenchmarkJob, model: Any, dataset: Any, runs: Path) -> dict[str, 
     """Train with no dropout, half the default rates and the default rates, and test.
 
     Returns:
-        What the row says about the work and its results.
+        What the row says about the work and its results, and in ``"run"`` the directory of the run.
     """
     from dropout_zoo.models.graph.fingerprint import model_fingerprint
     from dropout_zoo.models.graph.sites import dropout_sites
-    from dropout_zoo.models.trained_weights import weights_by_path
-    from dropout_zoo.studies.run_directory import RunDirectory, unused_directory
+    from dropout_zoo.studies.run_directory import RunDirectory
     from dropout_zoo.studies.run_record import read_outcome
-    from dropout_zoo.training import Member, MemberTrainer
-    from dropout_zoo.training.engine.journal import JournaledTrainer
-    from dropout_zoo.training.journal_records import weights_folder
     from dropout_zoo.training.provenance import describe_data, versions
-    from dropout_zoo.tuning.results.run_files import JOURNAL, STATE_FILES
+    from dropout_zoo.tuning.results.run_files import STATE_FILES
 
     default = {site.path: site.rate for site in dropout_sites(model)}
     rates = {name: {path: share * rate for path, rate in default.items()}
@@ -102,47 +98,69 @@ def score(job: BenchmarkJob, model: Any, dataset: Any, runs: Path) -> dict[str, 
     with RunDirectory(
         path, described, files=(WEIGHTS,), state_files=STATE_FILES, resume=True
     ) as folder:
-        if folder.complete:
-            return read_outcome(path) | {"run": str(path)}
-        journal = folder.state / JOURNAL
-        trainer = MemberTrainer(
-            model,
-            dataset,
-            train_settings_of(job),
-            directory=unused_directory(weights_folder(journal)),
-        )
-        members = [
-            Member(each, seed, split=seed % SPLITS)
-            for each in rates.values()
-            for seed in range(job.num_seeds)
-        ]
-        trained = JournaledTrainer(trainer, journal).train(members)
-        count = job.num_seeds
-        groups = {
-            name: trained[place * count : (place + 1) * count] for place, name in enumerate(rates)
-        }
-        first = groups["default"][0]
+        if not folder.complete:
+            folder.write_outcome(train(job, model, dataset, described, folder))
+    return read_outcome(path) | {"run": str(path)}
+
+
+def train(
+    job: BenchmarkJob, model: Any, dataset: Any, described: Mapping[str, Any], folder: Any
+) -> dict[str, Any]:
+    """Train and test every setting, and write the weights of one member.
+
+    Args:
+        job: what to train.
+        model: the model.
+        dataset: the data.
+        described: what determines the results, with the ``"rates"`` of the settings.
+        folder: the directory of the run.
+
+    Returns:
+        The outcome of the run.
+    """
+    from dropout_zoo.models.trained_weights import weights_by_path
+    from dropout_zoo.studies.run_directory import unused_directory
+    from dropout_zoo.training import Member, MemberTrainer
+    from dropout_zoo.training.engine.journal import JournaledTrainer
+    from dropout_zoo.training.journal_records import weights_folder
+    from dropout_zoo.tuning.results.run_files import JOURNAL
+
+    rates, count = described["rates"], job.num_seeds
+    journal = folder.state / JOURNAL
+    trainer = MemberTrainer(
+        model,
+        dataset,
+        train_settings_of(job),
+        directory=unused_directory(weights_folder(journal)),
+    )
+    members = [
+        Member(each, seed, split=seed % SPLITS) for each in rates.values() for seed in range(count)
+    ]
+    trained = JournaledTrainer(trainer, journal).train(members)
+    groups = {
+        name: trained[place * count : (place + 1) * count] for place, name in enumerate(rates)
+    }
+    first = groups["default"][0]
+    if first.status == "completed":
         arrays = {name: each.numpy() for name, each in weights_by_path(first.model()).items()}
         folder.write_with(WEIGHTS, lambda file: save_arrays(file, arrays))
-        outcome = {
-            "work": described["work"],
-            "dataset": described["data"],
-            "arguments": {name: dataset.builder_arguments[name] for name in ARGUMENTS},
-            "optimizer": type(model.optimizer).__name__,
-            "learning_rate": float(model.optimizer.learning_rate),
-            "best_epoch": first.best_epoch,
-            "updates": {
-                name: int(np.median([updates(job, dataset, each) for each in group]))
-                for name, group in groups.items()
-            },
-            "settings": compared(
-                {name: test_errors(job, group, dataset) for name, group in groups.items()}, rates
-            ),
-            "seconds": float(np.mean([each.seconds for each in groups["default"]])),
-            "versions": described["versions"],
-        }
-        folder.write_outcome(outcome)
-    return outcome | {"run": str(path)}
+    return {
+        "work": described["work"],
+        "dataset": described["data"],
+        "arguments": {name: dataset.builder_arguments[name] for name in ARGUMENTS},
+        "optimizer": type(model.optimizer).__name__,
+        "learning_rate": float(model.optimizer.learning_rate),
+        "best_epoch": first.best_epoch,
+        "updates": {
+            name: int(np.median([updates(job, dataset, each) for each in group]))
+            for name, group in groups.items()
+        },
+        "settings": compared(
+            {name: test_errors(job, group, dataset) for name, group in groups.items()}, rates
+        ),
+        "seconds": float(np.mean([each.seconds for each in groups["default"]])),
+        "versions": described["versions"],
+    }
 
 
 def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import keras
 
 WEIGHTS = Path(__file__).parent / "weights"
-"""The directory of the weights: in a directory per model, an `.npz` each with its card, a `.json`."""
+"""The weights: in a directory per model, an `.npz` each with its card, a `.json`."""
 
 
 @dataclass(frozen=True)
@@ -176,8 +176,8 @@ def load_trained_weights(model: keras.Model, name: str, weights: str) -> None:
     received = hashlib.sha256(content).hexdigest()
     if received != card.sha256:
         raise ValueError(
-            f"{name}/{file.name}: expected the sha256 {card.sha256}, received {received}; install the "
-            "package again"
+            f"{name}/{file.name}: expected the sha256 {card.sha256}, received {received}; install "
+            "the package again"
         )
     with np.load(io.BytesIO(content)) as stored:
         arrays = dict(stored)
@@ -199,7 +199,7 @@ def load_trained_weights(model: keras.Model, name: str, weights: str) -> None:
 
 
 def weights_by_path(model: keras.Model) -> dict[str, keras.Variable]:
-    """Return the weights of a model of the zoo by layer and name, whatever the model's own name."""
+    """Return the weights of a model of the zoo by layer and name, whatever the model is called."""
     return {weight.path.removeprefix(f"{model.name}/"): weight for weight in model.weights}
 
 

@@ -39,6 +39,11 @@ def next_steps(
         reason = why_undecided(measured, num_seeds)
         if measured["fall"].above:
             return [f"train longer: {reason}"]
+        if not _unclear(measured):
+            better = "the rates of the reference"
+            if best_rate is not None and rate != best_rate:
+                better = f"a dropout rate of {rate_text(best_rate)}, the best here"
+            return [f"use {better}: {reason}"]
         return [
             f"train on more than {num_seeds} seeds, or measure on more validation examples: "
             f"{reason}"
@@ -60,17 +65,37 @@ def why_undecided(measured: Mapping[str, Measured], num_seeds: int) -> str:
         return "a single seed gives no confidence interval"
     if measured["fall"].above:
         return "the validation loss still falls, so the measurements at its end are not final"
-    wide = [
-        name.replace("_", " ")
-        for name, value in measured.items()
-        if not (value.above or value.below)
-    ]
+    wide = _unclear(measured)
+    if not wide:
+        return (
+            f"the lowest validation loss of the reference is {-measured['advantage'].mean:.0%} "
+            "lower, although nothing else exceeds its threshold"
+        )
     if len(wide) == 1:
         return f"the confidence interval of the {wide[0]} includes its threshold"
     return (
         f"the confidence intervals of the {', '.join(wide[:-1])} and {wide[-1]} include their "
         "thresholds"
     )
+
+
+def reference_is_better(measured: Mapping[str, Measured]) -> bool:
+    """Whether the validation loss of the reference is lower by more than a rise may be.
+
+    Args:
+        measured: the measured quantities of a verdict by name.
+    """
+    advantage = measured.get("advantage")
+    return advantage is not None and advantage.high < -measured["rise"].threshold
+
+
+def _unclear(measured: Mapping[str, Measured]) -> list[str]:
+    """The quantities whose intervals include their thresholds."""
+    return [
+        name.replace("_", " ")
+        for name, value in measured.items()
+        if not (value.above or value.below)
+    ]
 
 
 def _against_overfitting(

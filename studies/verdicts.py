@@ -16,7 +16,7 @@ from dropout_zoo.studies.curve_measurements import (
     measure_curves,
 )
 from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL
-from dropout_zoo.studies.recommendations import next_steps, why_undecided
+from dropout_zoo.studies.recommendations import next_steps, reference_is_better, why_undecided
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.summary_text import ranked
 from dropout_zoo.studies.thresholds import Measured, Thresholds
@@ -80,9 +80,11 @@ def verdict(
     - overfits if the gap is wide and the validation loss no longer falls at the end;
     - underfits if the training error is high and the gap is not wide, whatever the reference, or
       if the gap is small and the validation loss still falls at the end;
-    - is balanced if everything is below its threshold.
+    - is balanced if everything is below its threshold, and the lowest validation loss of the
+      reference is not lower by more than the threshold of the rise.
 
-    It is undecided if an interval includes its threshold; if the training loss is above that of the
+    It is undecided if an interval includes its threshold; if only the validation loss of the
+    reference, which is lower, speaks against it; if the training loss is above that of the
     reference and it is open whether that has an advantage; or if the validation loss still falls
     while the gap is wide or the setting would be over-regularized, since the measurements at its
     end are not final then.
@@ -275,6 +277,8 @@ def _label(measured: Mapping[str, Measured]) -> str:
         return UNDERFITTING
     if gap.below and fall.above:
         return UNDERFITTING
+    if reference_is_better(measured):
+        return UNDECIDED
     return BALANCED if _is_at_rest(measured) else UNDECIDED
 
 

@@ -16,7 +16,7 @@ from dropout_zoo.studies.claims.criteria import (
 )
 from dropout_zoo.studies.claims.data import mnist
 from dropout_zoo.studies.claims.experiment import Experiment, ExperimentSetting, hidden
-from dropout_zoo.studies.claims.sources import SRIVASTAVA, TUTORIAL
+from dropout_zoo.studies.claims.sources import GAL, SRIVASTAVA, TUTORIAL, WARDE_FARLEY
 
 if TYPE_CHECKING:
     import keras
@@ -75,6 +75,7 @@ _ADDED = (
     "The setting with an input rate was added to the check after the first run, because a rate of "
     "0.50 scales by 2, which is exact in any arithmetic."
 )
+_AFTER_FIFTY = "Declared after the claims about 50 passes had been tested on the same networks."
 
 CLAIMS = (
     Claim(
@@ -110,6 +111,46 @@ CLAIMS = (
         source=f"{SRIVASTAVA}, Fig. 11: slightly better beyond 50 passes, by error",
         experiment=MEASURED,
         criterion=Difference("mc_50_minus_scaling_loss", LOWER, _ONE),
+    ),
+    Claim(
+        name="weight-scaling-equals-the-geometric-mean",
+        topic="Model averaging",
+        statement="Weight scaling has the test error of the geometric mean of 200 passes.",
+        source=f"{WARDE_FARLEY}: weight scaling is close to the geometric mean",
+        experiment=MEASURED,
+        criterion=Equality("scaling_minus_geometric", 0.5, _ONE),
+        note=_AFTER_FIFTY,
+    ),
+    Claim(
+        name="weight-scaling-approximates-the-geometric-mean",
+        topic="Model averaging",
+        statement="Weight scaling is closer to the geometric mean of 200 passes than to their "
+        "arithmetic mean.",
+        source=f"{SRIVASTAVA}, Section 1, and {WARDE_FARLEY}: weight scaling approximates the "
+        "geometric mean",
+        experiment=MEASURED,
+        criterion=Difference("closer_to_geometric", HIGHER, _ONE),
+        note=_AFTER_FIFTY,
+    ),
+    Claim(
+        name="two-hundred-passes-lower-the-loss",
+        topic="Model averaging",
+        statement="An average of 200 passes has a lower test loss than one of 50.",
+        source=f"{SRIVASTAVA}, Fig. 11: the error falls with the number of passes, up to 120",
+        experiment=MEASURED,
+        criterion=Difference("mc_200_minus_mc_50_loss", LOWER, _ONE),
+        note=_AFTER_FIFTY,
+    ),
+    Claim(
+        name="disagreement-finds-errors",
+        topic="Model averaging",
+        statement="The disagreement of 50 passes tells wrong predictions from right ones better "
+        "than the entropy of weight scaling.",
+        source=f"{GAL}, Section 3.3.1: mutual information as a measure of model uncertainty (no "
+        "number)",
+        experiment=MEASURED,
+        criterion=Difference("disagreement_minus_entropy_area", HIGHER, _ONE),
+        note="Declared after notebook 06 had found the opposite on other data.",
     ),
     Claim(
         name="weight-scaling-beats-one-pass",

@@ -8,7 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dropout_zoo.models import list_models, model_entry
+from dropout_zoo.models import (
+    create_model,
+    list_models,
+    model_entry,
+    trained_weights,
+    weights_card,
+)
+from dropout_zoo.training import load_dataset
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
@@ -18,7 +25,7 @@ BENCHMARKS = ROOT / "benchmarks"
 def programs():
     """The modules of the program; its folder holds scripts and is not a package."""
     sys.path.insert(0, str(BENCHMARKS))
-    names = ("zoo_jobs", "zoo_page", "zoo_training", "zoo_table")
+    names = ("zoo_jobs", "zoo_page", "zoo_training", "zoo_table", "zoo_weights")
     yield {name: importlib.import_module(name) for name in names}
     sys.path.remove(str(BENCHMARKS))
 
@@ -70,14 +77,15 @@ def test_every_registered_model_is_benchmarked_or_excused_with_a_reason(programs
 
 
 @pytest.mark.slow
-def test_a_work_is_trained_scored_and_not_trained_again(programs, tmp_path):
+def test_a_work_is_trained_scored_and_not_trained_again(programs, tmp_path, monkeypatch):
     job = programs["zoo_jobs"].BenchmarkJob(
         "mlp", "digits", epochs=60, patience=4, train=150, validation=90, num_seeds=2
     )
     row_of = programs["zoo_training"].row_of
     row = row_of(job, None, tmp_path)
     json.dumps(row, allow_nan=False)
-    assert row["examples"]["train"] == 150
+    run = Path(row.pop("run"))
+    assert row["dataset"]["examples"]["train"] == 150
     assert row["settings"]["default"]["rates"] == dict(model_entry("mlp").sites)
     assert not any(row["settings"]["none"]["rates"].values())
     assert all(0 < error < 100 for error in row["settings"]["none"]["errors"])
@@ -85,9 +93,37 @@ def test_a_work_is_trained_scored_and_not_trained_again(programs, tmp_path):
     assert difference["low"] < difference["mean"] < difference["high"]
     assert row["updates"]["none"] > 0
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
-    assert row_of(job, None, tmp_path) == row
+    assert row_of(job, None, tmp_path) == row | {"run": str(run)}
     after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     assert after == before
+    programs["zoo_weights"].store_weights(
+        row | {"model": "mlp", "parameters": 100, "machine": {"processor": "any"}},
+        run,
+        tmp_path / "weights",
+    )
+    monkeypatch.setattr(trained_weights, "WEIGHTS", tmp_path / "weights")
+    stored, card = create_model("mlp", weights="digits"), weights_card("mlp", "digits")
+    x, y = load_dataset("digits", seed=0).test
+    error = 100 * np.mean(stored.predict(x, verbose=0).argmax(axis=1) != y)
+    assert error == pytest.approx(card.test_error_of_weights, abs=0.1)
+    assert f"test error {error:.2f}%" in str(card)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"parameters": 2_000_000}, "2,000,000 parameters are more than 1,500,000"),
+        ({"work": {"task": "reconstruction"}}, "a card states a test error"),
+        ({}, "not trained to the end"),
+    ],
+)
+def test_weights_are_stored_only_with_a_card_that_can_be_filled(
+    programs, tmp_path, capsys, change, why
+):
+    one = row(programs, [5.0, 6.0], [5.0, 6.1], "not trained to the end") | change
+    programs["zoo_weights"].store_weights(one, tmp_path, tmp_path / "weights")
+    assert f"net: no weights are stored: {why}" in capsys.readouterr().err
+    assert not (tmp_path / "weights").exists()
 
 
 def row(programs, none, half, default):
@@ -96,7 +132,9 @@ def row(programs, none, half, default):
     return {
         "model": "net",
         "data": "digits",
-        "examples": {"train": 1000},
+        "parameters": 100,
+        "work": {"task": None},
+        "dataset": {"examples": {"train": 1000}},
         "updates": {"none": 3000, "half": 3500, "default": 4000},
         "settings": programs["zoo_training"].compared(
             {"none": none, "half": half, "default": default}, rates

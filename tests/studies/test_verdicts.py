@@ -189,6 +189,19 @@ def test_verdicts_on_known_regimes_are_right_or_say_why_not(seeds, monkeypatch):
     assert found["right"].mean() > 0.7
 
 
+def test_a_setting_is_not_balanced_if_its_reference_has_a_lower_validation_loss():
+    setting = curves(FLAT, FLAT, gap=0.005)
+    reference = setting.assign(val_loss=setting["val_loss"] * 0.8)
+    found = verdict(setting, reference=reference, rate=0.5, best_rate=0.2)
+    assert found.label == "undecided"
+    assert "the lowest validation loss of the reference is 25% lower" in found.sentence
+    assert found.next_steps[0].startswith("use a dropout rate of 0.20, the best here: ")
+    [step] = verdict(setting, reference=reference).next_steps
+    assert step.startswith("use the rates of the reference: ")
+    nearly = setting.assign(val_loss=setting["val_loss"] * 0.97)
+    assert verdict(setting, reference=nearly).label == "balanced"
+
+
 def test_a_small_gap_at_rest_is_balanced():
     found = verdict(curves(FLAT, FLAT, gap=0.005))
     assert found.label == "balanced"
