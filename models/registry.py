@@ -260,7 +260,7 @@ def create_model(name: str, /, **arguments: Any) -> keras.Model:
     weights = arguments.pop("weights", None) if own else None
     if weights is None:
         return entry.builder(**arguments)
-    model = entry.builder(**(weights_card(name, weights).arguments | arguments))
+    model = entry.builder(**{**weights_card(name, weights).arguments, **arguments})
     load_trained_weights(model, name, weights)
     return model
 

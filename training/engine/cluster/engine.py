@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from dropout_zoo.models.graph.cloning import is_built_again
 from dropout_zoo.training.durable_files import replacing
 from dropout_zoo.training.engine.base import EngineOptions, OnResult
 from dropout_zoo.training.engine.cluster.connection import connect
@@ -127,11 +126,6 @@ def _check(plan: Plan) -> None:
         raise ValueError(
             "expected data in memory for a cluster, received examples that are streamed from a "
             f"{plan.stream.kind}"
-        )
-    if is_built_again(plan.model):
-        raise ValueError(
-            f"expected a model that Keras can clone on a cluster, received {plan.model.name!r}, "
-            "whose copies come from the function that builds it"
         )
     if plan.settings.callbacks is not None:
         raise ValueError(
