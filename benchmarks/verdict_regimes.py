@@ -73,6 +73,8 @@ REGIMES = (
     Regime("balanced, equal to its reference", ("balanced",),
            Shape((0.05, 0.07), (0.985, 0.980)), Shape((0.05, 0.07), (0.985, 0.980))),
     Regime("too small, alone", ("underfitting",), TOO_SMALL),
+    Regime("wrong labels, and the rate helps", ("undecided",),
+           Shape((0.55, 0.57), (0.855, 0.850)), Shape((0.10, 0.75), (0.970, 0.800))),
     Regime("too small, equal to its reference", ("underfitting",), TOO_SMALL, TOO_SMALL),
     Regime("too high a rate, high training error", ("underfitting",),
            Shape((0.60, 0.62), (0.82, 0.815)), Shape((0.10, 0.30), (0.97, 0.92))),

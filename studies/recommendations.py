@@ -39,6 +39,8 @@ def next_steps(
         reason = why_undecided(measured, num_seeds)
         if measured["fall"].above:
             return [f"train longer: {reason}"]
+        if fits_less_and_is_better(measured):
+            return [f"look for wrong labels, and try a wider model with the same rates: {reason}"]
         if not _unclear(measured):
             better = "the rates of the reference"
             if best_rate is not None and rate != best_rate:
@@ -65,6 +67,11 @@ def why_undecided(measured: Mapping[str, Measured], num_seeds: int) -> str:
         return "a single seed gives no confidence interval"
     if measured["fall"].above:
         return "the validation loss still falls, so the measurements at its end are not final"
+    if fits_less_and_is_better(measured):
+        return (
+            f"the training error is {measured['train_error'].mean:.0%}, but the reference, with a "
+            "lower one, has a higher validation loss: part of the error may be in the data"
+        )
     wide = _unclear(measured)
     if not wide:
         return (
@@ -87,6 +94,16 @@ def reference_is_better(measured: Mapping[str, Measured]) -> bool:
     """
     advantage = measured.get("advantage")
     return advantage is not None and advantage.high < -measured["rise"].threshold
+
+
+def fits_less_and_is_better(measured: Mapping[str, Measured]) -> bool:
+    """Whether the training error is high, but that of a reference which generalizes worse is lower.
+
+    Args:
+        measured: the measured quantities of a verdict by name.
+    """
+    names = ("train_error", "deficit", "advantage")
+    return all(name in measured and measured[name].above for name in names)
 
 
 def _unclear(measured: Mapping[str, Measured]) -> list[str]:

@@ -16,7 +16,12 @@ from dropout_zoo.studies.curve_measurements import (
     measure_curves,
 )
 from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL
-from dropout_zoo.studies.recommendations import next_steps, reference_is_better, why_undecided
+from dropout_zoo.studies.recommendations import (
+    fits_less_and_is_better,
+    next_steps,
+    reference_is_better,
+    why_undecided,
+)
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.summary_text import ranked
 from dropout_zoo.studies.thresholds import Measured, Thresholds
@@ -78,12 +83,14 @@ def verdict(
       gap is not wide), and otherwise is over-regularized if the validation loss no longer falls at
       the end;
     - overfits if the gap is wide and the validation loss no longer falls at the end;
-    - underfits if the training error is high and the gap is not wide, whatever the reference, or
-      if the gap is small and the validation loss still falls at the end;
+    - underfits if the training error is high and the gap is not wide, unless the reference fits
+      better and generalizes worse, or if the gap is small and the validation loss still falls at
+      the end;
     - is balanced if everything is below its threshold, and the lowest validation loss of the
       reference is not lower by more than the threshold of the rise.
 
-    It is undecided if an interval includes its threshold; if only the validation loss of the
+    It is undecided if an interval includes its threshold; if the training error is high, and the
+    reference fits better and generalizes worse; if only the validation loss of the
     reference, which is lower, speaks against it; if the training loss is above that of the
     reference and it is open whether that has an advantage; or if the validation loss still falls
     while the gap is wide or the setting would be over-regularized, since the measurements at its
@@ -274,7 +281,7 @@ def _label(measured: Mapping[str, Measured]) -> str:
     if gap.above and not fall.above:
         return OVERFITTING
     if not gap.above and error is not None and error.above:
-        return UNDERFITTING
+        return UNDECIDED if fits_less_and_is_better(measured) else UNDERFITTING
     if gap.below and fall.above:
         return UNDERFITTING
     if reference_is_better(measured):

@@ -30,28 +30,31 @@ def _rare_recall(model: keras.Model, data: Dataset) -> Mapping[str, float]:
     return rare_recall(model, data)
 
 
-def _by_size(examples: int, epochs: int, updates: str = "3,200", seeds: int = 6) -> Experiment:
-    """With as many updates at the most at each number of examples up to 5,000."""
+def _by_size(examples: int, epochs: int, seeds: int = 6) -> Experiment:
+    """With about as many updates at each number of examples."""
     return Experiment(
         name=f"mnist-{examples}",
-        description=f"{examples:,} MNIST examples, 784-256-256-10 relu, Adam, batch size 64, up to "
-        f"{epochs} epochs (about {updates} updates), stopped after a fifth of them without "
-        "improvement",
+        description=f"{examples:,} MNIST examples, 784-256-256-10 relu, Adam, batch size 64, "
+        f"{epochs:,} epochs (about 10,000 updates)",
         data=mnist(examples),
         arguments={"units": (256, 256)},
         settings={"no dropout": ExperimentSetting(), "hidden 0.50": ExperimentSetting(hidden(0.5))},
-        training={"epochs": epochs, "batch_size": 64, "patience": epochs // 5},
+        training={"epochs": epochs, "batch_size": 64},
         num_seeds=seeds,
     )
 
 
 _HALF = versus("hidden 0.50", "no dropout")
 SIZES = {
-    500: _by_size(500, 400),
-    1000: _by_size(1000, 200),
-    5000: _by_size(5000, 40),
-    20_000: _by_size(20_000, 40, "12,500", seeds=8),
+    500: _by_size(500, 1250),
+    1000: _by_size(1000, 625),
+    5000: _by_size(5000, 127),
+    20_000: _by_size(20_000, 32, seeds=8),
 }
+_EQUAL_UPDATES = (
+    "Lengthened to 10,000 updates at each number of examples after a first run, which patience had "
+    "ended after 700 to 1,700 updates with up to 5,000 examples."
+)
 
 WIDTHS = Experiment(
     name="mnist-1000-widths",
@@ -123,8 +126,9 @@ CLAIMS = (
         source=f"{SRIVASTAVA}, Fig. 10: no gain at 500",
         experiment=SIZES[500],
         criterion=Equality("test_error", 0.5, [_HALF]),
-        note="Changed after the run: the statement was that dropout lowers the error, which is not "
-        "what the source says.",
+        note="Changed after a first run: the statement was that dropout lowers the error, which is "
+        "not what the source says. The half point was chosen with that result known. "
+        f"{_EQUAL_UPDATES}",
     ),
     *(
         Claim(
@@ -134,6 +138,7 @@ CLAIMS = (
             source=f"{SRIVASTAVA}, Fig. 10: a gain at {examples:,}",
             experiment=SIZES[examples],
             criterion=Difference("test_error", LOWER, [_HALF]),
+            note=_EQUAL_UPDATES,
         )
         for examples in (1000, 5000)
     ),
@@ -144,6 +149,7 @@ CLAIMS = (
         source=f"{SRIVASTAVA}, Fig. 10: gains at 10,000 and 50,000",
         experiment=SIZES[20_000],
         criterion=Difference("test_error", LOWER, [_HALF]),
+        note=_EQUAL_UPDATES,
     ),
     Claim(
         name="wider-networks-overfit-more",
@@ -231,8 +237,10 @@ CLAIMS = (
     Claim(
         name="hinders-memorizing",
         topic="Causes of overfitting",
-        statement="With dropout, at least 10% fewer of the partly wrong labels are fitted by the "
-        "last epoch.",
+        statement="Where 40% of the labels are wrong, a hidden rate of 0.50 lowers the share of "
+        "all "
+        ""
+        "labels that are fitted by the last epoch by at least 10 points.",
         source=f"{ARPIT}: dropout hinders memorizing wrong labels",
         experiment=LABELS,
         criterion=Difference(
@@ -260,7 +268,8 @@ CLAIMS = (
             ],
         ),
         note="Changed after the run: at first the best rates of each seed were compared, which "
-        "noise alone can shift.",
+        "noise alone can shift, and the verdict was withheld, because the runs at rate 0.75 had "
+        "not ended. Those are not compared now.",
     ),
     Claim(
         name="imbalance-causes-overfitting",
