@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from zoo_weights import why_not
 
 MARKS = re.compile(r"(<!-- zoo table -->\n).*?(<!-- end of zoo table -->)", re.DOTALL)
+
+HELPED, HARMED = "helped", "harmed"
+RATES = {"half": "half the rates", "default": "the default rates"}
+"""The settings that are compared with no dropout, and what they are called."""
 
 _HEAD = (
     "| model | data | updates | no dropout | half the default rates | default rates | dropout |",
@@ -17,17 +21,18 @@ _HEAD = (
 )
 _CAPTION = """\
 Test error in percent (for the autoencoder, 100 times the test loss): mean ± standard deviation over
-the seeds, at the epoch that was best on the validation set. In brackets, the difference from no
-dropout, paired by seed, with its interval (95% confidence for both differences of a model together,
-by Holm's method); in bold where the interval excludes 0. Half of the seeds divide the training and
-validation examples anew. The intervals cover seeds and these two divisions, not the choice of the
-test set. Training ended once the validation error had not improved for many epochs: "updates" is
-the median number of updates of the weights without dropout and with the default rates. The last
-column says what dropout did at the default rates and at half of them: helped, harmed, or no
-reliable difference, with half the width of the wider interval, below which a difference would
-hardly be found. The training sets are small, so that two cores can train them all: the published
-figures come from 60,000 examples. Made by `python benchmarks/zoo_table.py`; all numbers and seeds
-are in [benchmarks/zoo_table.json](../benchmarks/zoo_table.json)."""
+the seeds, at the first epoch that was best on the validation set. In brackets, the difference from
+no dropout, paired by seed, with its interval (95% confidence for both differences of a model
+together, by Holm's method); in bold where the interval excludes 0. Half of the seeds divide the
+same training and validation examples anew. The intervals cover seeds and these two divisions, not
+the choice of the examples or of the test set (85 examples for breast cancer). Training ended once
+the validation error had not improved for many epochs: "updates" is the median number of updates of
+the weights without dropout and with the default rates. The last column says what dropout did at the
+default rates and at half of them: helped, harmed, or no reliable difference, with half the width of
+the wider interval, below which a difference would hardly be found. The training sets are small, so
+that two cores can train them all: the published figures come from 60,000 examples. Made by `python
+benchmarks/zoo_table.py`; all numbers and seeds are in
+[benchmarks/zoo_table.json](../benchmarks/zoo_table.json)."""
 
 
 def markdown(table: Mapping[str, Any]) -> str:
@@ -81,38 +86,54 @@ def with_table(page: str, table: Mapping[str, Any]) -> str:
 
 def _finding(rows: Sequence[Mapping[str, Any]]) -> str:
     """Sum the rows up in a few sentences."""
-    found = [_effect(row) for row in rows]
-    helped, harmed = (sum(each.startswith(word) for each in found) for word in ("help", "harm"))
-    neither = sum(each.startswith("no ") for each in found)
+    found = [_clear(row) for row in rows]
+    words = [None if each is None else {*each.values()} for each in found]
     text = (
-        f"Of {len(rows)} models, dropout lowered the test error of {helped} and raised that of "
-        f"{harmed} (at the default rates or half of them; the interval of the difference excludes "
-        f"0); for {neither} there is no reliable difference. Among so many "
-        "intervals, one may exclude 0 by chance."
+        f"Of {len(rows)} models, dropout lowered the test error of {words.count({HELPED})} and "
+        f"raised that of {words.count({HARMED})} (at the default rates or half of them; the "
+        f"interval of the difference excludes 0); for {words.count(set())} there is no reliable "
+        "difference. Among so many intervals, one may exclude 0 by chance."
     )
-    others = len(rows) - helped - harmed - neither
-    return f"{text} {others} cannot be compared." if others else text
+    both, unknown = words.count({HELPED, HARMED}), words.count(None)
+    if both:
+        text += f" For {both}, one of the two helped and the other harmed."
+    return f"{text} {unknown} cannot be compared." if unknown else text
+
+
+def _clear(row: Mapping[str, Any]) -> dict[str, str] | None:
+    """What the rates did that reliably did something; None if no rates can be compared."""
+    found = _comparable(row)
+    if not found:
+        return None
+    return {
+        name: HELPED if each["mean"] < 0 else HARMED
+        for name, each in found.items()
+        if _excludes_zero(each)
+    }
+
+
+def _comparable(row: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The differences from no dropout that have an interval, by the name of the rates."""
+    found = {name: row["settings"][name]["difference"] for name in RATES}
+    return {name: each for name, each in found.items() if each and each["low"] is not None}
 
 
 def _effect(row: Mapping[str, Any]) -> str:
-    """What dropout did to a model."""
-    found = {name: row["settings"][name]["difference"] for name in ("half", "default")}
-    if any(each is None or each["low"] is None for each in found.values()):
+    """What dropout did to a model, in words."""
+    clear, compared = _clear(row), _comparable(row)
+    if clear is None:
         return "not comparable"
-    clear = {name: each for name, each in found.items() if _excludes_zero(each)}
     if not clear:
-        widest = max((each["high"] - each["low"]) / 2 for each in found.values())
-        return f"no reliable difference (±{widest:.2f})"
-    words = {name: "helped" if each["mean"] < 0 else "harmed" for name, each in clear.items()}
-    if len(set(words.values())) == 2:
-        return f"half the rates {words['half']}, the default rates {words['default']}"
-    return f"{next(iter(words.values()))}{_where(list(words))}"
+        widest = max((each["high"] - each["low"]) / 2 for each in compared.values())
+        return f"no reliable difference (±{widest:.2f}){_where(compared)}"
+    if len({*clear.values()}) == 2:
+        return ", ".join(f"{clear[name]}{_where([name])}" for name in RATES)
+    return f"{next(iter(clear.values()))}{_where(clear)}"
 
 
-def _where(names: Sequence[str]) -> str:
-    if len(names) == 2:
-        return ""
-    return " at half the rates" if names == ["half"] else " at the default rates"
+def _where(names: Collection[str]) -> str:
+    """At which rates; empty for both."""
+    return "" if len(names) == len(RATES) else "".join(f" at {RATES[name]}" for name in names)
 
 
 def _excludes_zero(difference: Mapping[str, Any] | None) -> bool:

@@ -165,13 +165,23 @@ def test_the_page_shows_reliable_differences_in_bold(programs):
         ([5.1, 6.0, 6.9], [5.0, 5.9, 7.1], "no reliable difference (±0."),
         ([3.0, 4.1, 4.9], [3.1, 4.0, 5.0], "helped"),
         ([7.0, 8.1, 8.9], [7.1, 8.0, 9.0], "harmed"),
-        ([3.0, 4.1, 4.9], [7.1, 8.0, 9.0], "half the rates helped, the default rates harmed"),
-        ([3.0, 4.1, 4.9], "not trained to the end", "not comparable"),
+        ([3.0, 4.1, 4.9], [7.1, 8.0, 9.0], "helped at half the rates, harmed at the default rates"),
+        ([3.0, 4.1, 4.9], "not trained to the end", "helped at half the rates"),
+        ("not trained to the end", [5.1, 6.0, 6.9], "no reliable difference (±0."),
+        ("not trained to the end", "not trained to the end", "not comparable"),
     ],
 )
 def test_the_page_says_what_dropout_did(programs, half, default, effect):
     _, cells = page_of(programs, [5.0, 6.0, 7.0], half, default)
     assert cells[6].startswith(effect)
+
+
+def test_models_that_one_of_the_rates_helps_and_the_other_harms_are_counted_apart(programs):
+    text, _ = page_of(programs, [5.0, 6.0, 7.0], [3.0, 4.1, 4.9], [7.1, 8.0, 9.0])
+    told = " ".join(text.split())
+    assert "lowered the test error of 0 and raised that of 0" in told
+    assert "For 1, one of the two helped and the other harmed." in told
+    assert "cannot be compared" not in told
 
 
 def test_the_page_shows_failures(programs):
