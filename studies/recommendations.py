@@ -14,6 +14,8 @@ def next_steps(
     num_seeds: int,
     rate: float | None = None,
     best_rate: float | None = None,
+    *,
+    patience: int | None = None,
 ) -> list[str]:
     """Recommend what to try next.
 
@@ -23,12 +25,14 @@ def next_steps(
         num_seeds: number of seeds.
         rate: dropout rate of the setting; None if it is unknown.
         best_rate: rate with the lowest validation loss in the same sweep; None if it is unknown.
+        patience: number of epochs without improvement after which training was stopped; None if it
+            was not.
 
     Returns:
         Sentences without a full stop; an empty list where nothing needs to be changed.
     """
     if label == "overfitting":
-        return _against_overfitting(measured, rate, best_rate)
+        return _against_overfitting(measured, rate, best_rate, patience)
     if label == "underfitting":
         return _against_underfitting(measured, rate, best_rate)
     if label == "over-regularized":
@@ -116,7 +120,10 @@ def _unclear(measured: Mapping[str, Measured]) -> list[str]:
 
 
 def _against_overfitting(
-    measured: Mapping[str, Measured], rate: float | None, best_rate: float | None
+    measured: Mapping[str, Measured],
+    rate: float | None,
+    best_rate: float | None,
+    patience: int | None,
 ) -> list[str]:
     gap, rise, fall = (measured[name] for name in ("gap", "rise", "fall"))
     reasons = []
@@ -139,7 +146,7 @@ def _against_overfitting(
             "data, or try another method"
         )
     steps = [f"{' and '.join(reasons)}: {remedy}"]
-    if rise.above:
+    if rise.above and patience is None:
         steps.append("stop training when the validation loss stops improving (set `patience`)")
     if fall.above:
         steps.append(

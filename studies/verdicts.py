@@ -68,6 +68,7 @@ def verdict(
     rate: float | None = None,
     best_rate: float | None = None,
     examples: int | None = None,
+    patience: int | None = None,
     thresholds: Thresholds | None = None,
     level: float = DEFAULT_LEVEL,
 ) -> Verdict:
@@ -111,6 +112,8 @@ def verdict(
             if it is unknown.
         examples: number of validation examples; the interval of a gap in accuracy then includes
             the sampling error of these examples, which all seeds share.
+        patience: number of epochs without improvement after which training was stopped, for the
+            next steps; None if it was not.
         thresholds: thresholds to compare with; None for the defaults.
         level: confidence level of each interval, in (0, 1).
 
@@ -166,7 +169,7 @@ def verdict(
         label,
         _sentence(named, measured, len(sound), lost),
         measured,
-        tuple(next_steps(label, measured, len(sound), rate, best_rate)),
+        tuple(next_steps(label, measured, len(sound), rate, best_rate, patience=patience)),
         len(sound),
     )
 
@@ -223,6 +226,7 @@ def verdict_by_setting(
             rate=_rate(curves) if best_rate is None else float(curves["rate"].iloc[0]),
             best_rate=best_rate,
             examples=examples,
+            patience=result.settings["training"].get("patience"),
             thresholds=thresholds,
             level=level,
         )

@@ -189,6 +189,14 @@ def test_verdicts_on_known_regimes_are_right_or_say_why_not(seeds, monkeypatch):
     assert found["right"].mean() > 0.7
 
 
+def test_stopping_early_is_not_advised_where_training_was_stopped_early():
+    rising = curves(FALLING, TURNING)
+    advised, stopped = verdict(rising), verdict(rising, patience=5)
+    assert advised.label == stopped.label == "overfitting"
+    assert any("set `patience`" in step for step in advised.next_steps)
+    assert not any("set `patience`" in step for step in stopped.next_steps)
+
+
 def test_a_high_training_error_is_not_underfitting_where_fitting_more_generalizes_worse():
     noisy = curves(FLAT, FLAT, gap=0.005).assign(train_accuracy=0.85, val_accuracy=0.845)
     fitted = noisy.assign(
