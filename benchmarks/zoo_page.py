@@ -29,8 +29,8 @@ the choice of the examples or of the test set (85 examples for breast cancer). T
 the validation error had not improved for many epochs: "updates" is the median number of updates of
 the weights without dropout and with the default rates. The last column says what dropout did at the
 default rates and at half of them: helped, harmed, or no reliable difference, with half the width of
-the wider interval, below which a difference would hardly be found. The training sets are small, so
-that two cores can train them all: the published figures come from 60,000 examples. Made by `python
+the wider interval, below which a difference would hardly be found. Most training sets are small, so
+that two cores can train them all; the published figures come from 60,000 examples. Made by `python
 benchmarks/zoo_table.py`; all numbers and seeds are in
 [benchmarks/zoo_table.json](../benchmarks/zoo_table.json)."""
 

@@ -105,6 +105,7 @@ class WeightsCard:
                 f"Test error without dropout: {self.test_error['no dropout']}",
                 f"Gain by dropout: {self.gain.mean:.2f} percentage points (95% CI "
                 f"{self.gain.low:.2f} to {self.gain.high:.2f}), {self.seeds} paired seeds",
+                "The intervals are over the seeds; all runs were tested on the same examples.",
                 f"Train them again: {self.command}",
                 f"sha256: {self.sha256}",
             ]
