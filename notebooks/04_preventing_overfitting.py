@@ -165,19 +165,6 @@ display(claims_table(["cnn-dense-layers-gain", "cnn-all-layers-gain-more"]))
 remember("cnn-all-layers-gain-more")
 
 # %% [markdown]
-# In residual networks, Kim et al. (2023) advise dropout between the last batch norm and the last
-# weights of a branch, and in the head before the pooling:
-
-# %%
-display(
-    claims_table(
-        ["residual-after-batch-norm-gains", "residual-after-batch-norm-is-best",
-         "residual-before-pooling-is-better"]
-    )
-)  # fmt: skip
-remember("residual-after-batch-norm-gains")
-
-# %% [markdown]
 # ## What dropout does to a network
 #
 # A unit that cannot rely on others to be there should do something useful by itself. If so, the

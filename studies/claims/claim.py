@@ -86,7 +86,7 @@ class Claim:
             >>> on_digits = replace(claim.experiment, data=lambda seed: digits)
             >>> plan = replace(claim, experiment=on_digits).plan(num_seeds=2)
             >>> plan.num_runs
-            16
+            32
         """
         from dropout_zoo.studies.claims.planning import plan_experiment
 
