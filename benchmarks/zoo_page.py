@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+
+from zoo_weights import why_not
 
 MARKS = re.compile(r"(<!-- zoo table -->\n).*?(<!-- end of zoo table -->)", re.DOTALL)
 
+HELPED, HARMED = "helped", "harmed"
+RATES = {"half": "half the rates", "default": "the default rates"}
+"""The settings that are compared with no dropout, and what they are called."""
+
 _HEAD = (
-    "| model | data | epochs | seeds | s | no dropout | default rates | tuned rates | published |",
-    "|---|---|---|---|---|---|---|---|---|",
+    "| model | data | updates | no dropout | half the default rates | default rates | dropout |",
+    "|---|---|---|---|---|---|---|",
 )
 _CAPTION = """\
 Test error in percent (for the autoencoder, 100 times the test loss): mean ± standard deviation over
-the seeds, at the epoch that was best on the validation set. In brackets, the difference from no
-dropout, paired by seed, with its interval (95% confidence; where a model has two differences, for
-both together by Holm's method); in bold where the interval excludes 0. Tuned rates were chosen by
-`tune` with few trials and seeds, on validation data only. The training sets are small and the
-epochs few, so that two cores can train them all: the published figures, from 60,000 examples and
-many more updates, show what the networks can do and were not the goal. "s" is seconds per run on
-one core. Made by `python benchmarks/zoo_table.py`; all numbers and seeds are in
+the seeds, at the first epoch that was best on the validation set. In brackets, the difference from
+no dropout, paired by seed, with its interval (95% confidence for both differences of a model
+together, by Holm's method); in bold where the interval excludes 0. Half of the seeds divide the
+same training and validation examples anew. The intervals cover seeds and these two divisions, not
+the choice of the examples or of the test set (85 examples for breast cancer). Training ended once
+the validation error had not improved for many epochs: "updates" is the median number of updates of
+the weights without dropout and with the default rates. The last column says what dropout did at the
+default rates and at half of them: helped, harmed, or no reliable difference, with half the width of
+the wider interval, below which a difference would hardly be found. Most training sets are small, so
+that two cores can train them all; the published figures come from 60,000 examples. Made by `python
+benchmarks/zoo_table.py`; all numbers and seeds are in
 [benchmarks/zoo_table.json](../benchmarks/zoo_table.json)."""
 
 
@@ -39,12 +49,18 @@ def markdown(table: Mapping[str, Any]) -> str:
         parts.append(textwrap.fill(_finding(table["rows"]), 100, break_on_hyphens=False))
         parts.append("\n".join([*_HEAD, *map(_row, table["rows"])]))
         parts.append(_CAPTION)
+        named = [f"`{row['model']}`" for row in table["rows"] if not why_not(row)]
+        if named:
+            weights = f"Weights come with the package for {', '.join(named)}."
+            parts.append(textwrap.fill(weights, 100, break_on_hyphens=False))
     if table["not_run"]:
-        lines = ["| not run | why | published |", "|---|---|---|"]
-        lines += [
-            f"| {each['model']} | {each['reason']} | {each['published'] or '-'} |"
-            for each in table["not_run"]
-        ]
+        lines = ["| not trained | why |", "|---|---|"]
+        lines += [f"| {each['model']} | {each['reason']} |" for each in table["not_run"]]
+        parts.append("\n".join(lines))
+    published = [each for each in (*table["rows"], *table["not_run"]) if each["published"]]
+    if published:
+        lines = ["| model | published test error in percent |", "|---|---|"]
+        lines += [f"| {each['model']} | {each['published']} |" for each in published]
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
@@ -70,20 +86,54 @@ def with_table(page: str, table: Mapping[str, Any]) -> str:
 
 def _finding(rows: Sequence[Mapping[str, Any]]) -> str:
     """Sum the rows up in a few sentences."""
-    dropped = [each for each in rows if any(each["settings"]["default"]["rates"].values())]
-    found = [each["settings"]["default"]["difference"] for each in dropped]
-    clear = [each["mean"] > 0 for each in found if _excludes_zero(each)]
-    higher, lower = sum(clear), len(clear) - sum(clear)
-    without = sum(not any(each["settings"]["tuned"]["rates"].values()) for each in rows)
-    trials = [each["trials"] for each in rows]
-    return (
-        f"Of {len(dropped)} models that have dropout by default, it lowers the error of {lower} "
-        f"and raises that of {higher} (the interval of the difference excludes 0, each model by "
-        f"itself); for the other {len(found) - len(clear)} there is no reliable difference. For "
-        f"{without} of {len(rows)} models `tune`, with {min(trials)} to {max(trials)} trials, "
-        "found nothing better than no dropout. This holds for the small training sets and few "
-        "epochs of this table; among so many models an interval may exclude 0 by chance."
+    found = [_clear(row) for row in rows]
+    words = [None if each is None else {*each.values()} for each in found]
+    text = (
+        f"Of {len(rows)} models, dropout lowered the test error of {words.count({HELPED})} and "
+        f"raised that of {words.count({HARMED})} (at the default rates or half of them; the "
+        f"interval of the difference excludes 0); for {words.count(set())} there is no reliable "
+        "difference. Among so many intervals, one may exclude 0 by chance."
     )
+    both, unknown = words.count({HELPED, HARMED}), words.count(None)
+    if both:
+        text += f" For {both}, one of the two helped and the other harmed."
+    return f"{text} {unknown} cannot be compared." if unknown else text
+
+
+def _clear(row: Mapping[str, Any]) -> dict[str, str] | None:
+    """What the rates did that reliably did something; None if no rates can be compared."""
+    found = _comparable(row)
+    if not found:
+        return None
+    return {
+        name: HELPED if each["mean"] < 0 else HARMED
+        for name, each in found.items()
+        if _excludes_zero(each)
+    }
+
+
+def _comparable(row: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The differences from no dropout that have an interval, by the name of the rates."""
+    found = {name: row["settings"][name]["difference"] for name in RATES}
+    return {name: each for name, each in found.items() if each and each["low"] is not None}
+
+
+def _effect(row: Mapping[str, Any]) -> str:
+    """What dropout did to a model, in words."""
+    clear, compared = _clear(row), _comparable(row)
+    if clear is None:
+        return "not comparable"
+    if not clear:
+        widest = max((each["high"] - each["low"]) / 2 for each in compared.values())
+        return f"no reliable difference (±{widest:.2f}){_where(compared)}"
+    if len({*clear.values()}) == 2:
+        return ", ".join(f"{clear[name]}{_where([name])}" for name in RATES)
+    return f"{next(iter(clear.values()))}{_where(clear)}"
+
+
+def _where(names: Collection[str]) -> str:
+    """At which rates; empty for both."""
+    return "" if len(names) == len(RATES) else "".join(f" at {RATES[name]}" for name in names)
 
 
 def _excludes_zero(difference: Mapping[str, Any] | None) -> bool:
@@ -94,24 +144,20 @@ def _excludes_zero(difference: Mapping[str, Any] | None) -> bool:
 
 
 def _row(row: Mapping[str, Any]) -> str:
-    settings = row["settings"]
+    settings, updates = row["settings"], row["updates"]
     cells = [
         row["model"],
-        f"{row['data']}, {row['examples']['train']:,}",
-        row["epochs"],
-        len(row["seeds"]),
-        f"{row['seconds']:.1f}",
+        f"{row['data']}, {row['dataset']['examples']['train']:,}",
+        f"{updates['none']:,} and {updates['default']:,}",
         _errors(settings["none"]),
+        _setting(settings["half"]),
         _setting(settings["default"]),
-        _tuned(settings),
-        row["published"] or "-",
+        _effect(row),
     ]
-    return f"| {' | '.join(map(str, cells))} |"
+    return f"| {' | '.join(cells)} |"
 
 
 def _setting(setting: Mapping[str, Any]) -> str:
-    if not any(setting["rates"].values()):
-        return "no dropout"
     difference = setting["difference"]
     if difference is None or setting["mean"] is None:
         return _errors(setting)
@@ -128,18 +174,6 @@ def _errors(setting: Mapping[str, Any]) -> str:
         return str(setting["reason"])
     spread = "" if setting["std"] is None else f" ± {setting['std']:.2f}"
     return f"{setting['mean']:.2f}{spread}"
-
-
-def _tuned(settings: Mapping[str, Any]) -> str:
-    rates = settings["tuned"]["rates"]
-    if rates == settings["default"]["rates"] and any(rates.values()):
-        return "the default rates"
-    text = _setting(settings["tuned"])
-    if not any(rates.values()):
-        return text
-    if len(rates) > 6:
-        return f"{text}; rates {min(rates.values()):.2f} to {max(rates.values()):.2f}"
-    return f"{text}; rates {', '.join(f'{rate:.2f}' for rate in rates.values())}"
 
 
 def _signed(number: float) -> str:

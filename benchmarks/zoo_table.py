@@ -1,11 +1,12 @@
-"""The zoo's benchmark table: no dropout, default rates, tuned rates, and published figures.
+"""The zoo's benchmark table: no dropout, half the default rates, and the default rates.
 
     python benchmarks/zoo_table.py --mnist mnist.npz [--only NAME ...] [--dry-run] [--quick]
 
-Trains each registered model as `zoo_jobs.py` says, every setting on the same seeds; `tune` chooses
-the tuned rates on validation data. After each model it writes `zoo_table.json` and the table in
-docs/zoo.md. If it is interrupted, run the same command again: finished training runs are kept in
-`runs/zoo_table`, in one directory per model and its settings, and are not repeated.
+Trains each registered model as `zoo_jobs.py` says, every setting on the same seeds. After each
+model it writes `zoo_table.json`, the table in docs/zoo.md and, if the network is small, the weights
+that come with the package, with their card, in `models/weights`. If it is interrupted, run the same
+command again: finished training runs are kept in `runs/zoo_table`, in one directory per model and
+its settings, and are not repeated.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from zoo_jobs import PUBLISHED, BenchmarkJob, NotRun, job_for
 from zoo_page import with_table
 from zoo_training import estimate_seconds, row_of
+from zoo_weights import store_weights
 
 from dropout_zoo.models.registry import list_models, model_entry
 from dropout_zoo.training import start_keras
@@ -71,10 +73,12 @@ def main() -> None:
             except KeyboardInterrupt:
                 print("To continue, run the same command again.", file=sys.stderr)
                 raise
-            known[job.model] = row
+            run = Path(row.pop("run"))
+            known[job.model] = json.loads(json.dumps(row))
             print(one_line(row), flush=True)
             if not arguments.quick:
                 write(known)
+                store_weights(known[job.model], run)
         if not runnable and not arguments.quick:
             write(known)
 

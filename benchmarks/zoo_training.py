@@ -7,7 +7,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,17 @@ from dropout_zoo.training.engine.cores import usable_cores
 DATA_NAMES = {"mnist": "MNIST", "topics": "topics", "breast_cancer": "breast cancer"}
 MNIST_SPLIT = (5 / 7, 1 / 7, 1 / 7)  # of its 60,000: 50,000 to train on, 10,000 to validate
 DATA_SEED = 0
-FIRST_SEED = 100
+SETTINGS = {"none": 0.0, "half": 0.5, "default": 1.0}
+"""Settings by name, as multiples of the default rates."""
+
+WEIGHTS = "weights.npz"
+"""File of the weights of the first seed with the default rates, in the directory of a run."""
+
+ARGUMENTS = ("input_shape", "num_classes")
+"""Arguments of builders that say what data a model is for."""
+
+SPLITS = 2
+"""Divisions into training and validation examples; each seed has one of them."""
 
 
 def row_of(job: BenchmarkJob, mnist: str | None, runs: Path | None) -> dict[str, Any]:
@@ -35,55 +45,24 @@ def row_of(job: BenchmarkJob, mnist: str | None, runs: Path | None) -> dict[str,
         runs: directory of the runs, which are resumed; None for a temporary one.
 
     Returns:
-        One row of the table, as plain data.
+        One row of the table, as plain data, and in ``"run"`` the directory of its run.
     """
-    from dropout_zoo.models.graph.fingerprint import model_fingerprint
-    from dropout_zoo.training.provenance import describe_data, processor_name, versions
-    from dropout_zoo.tuning import tune
+    from dropout_zoo.training.provenance import processor_name
 
     dataset = data_of(job, mnist)
     model = model_of(job, dataset)
-    description = {
-        "work": asdict(job),
-        "structure": model_fingerprint(model),
-        "data": describe_data(dataset),
-        "versions": versions(),
-    }
-    key = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:8]
+    print(f"{job.model}: up to {job.num_runs} training runs ...", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="dropout-zoo-") as temporary:
-        folder = (runs or Path(temporary)) / f"{job.model}-{key}"
-        print(f"{job.model}: up to {job.num_runs} training runs ...", file=sys.stderr, flush=True)
-        tuned = tune(
-            model,
-            dataset,
-            oracle="random",
-            rates=job.rates,
-            max_trials=job.trials,
-            epochs=job.epochs,
-            patience=None,
-            batch_size=job.batch_size,
-            objective=objective_of(job),
-            num_seeds=job.num_race_seeds,
-            directory=folder / "tune",
-            resume=True,
-        )
-        scored = score(job, model, dataset, dict(tuned.best_rates), folder / "seeds", description)
+        scored = score(job, model, dataset, runs or Path(temporary))
     entry = model_entry(job.model)
     return {
         "model": job.model,
         "family": entry.family,
         "parameters": model.count_params(),
         "data": DATA_NAMES.get(job.data, job.data),
-        "examples": description["data"]["examples"],
-        "epochs": job.epochs,
-        "batch_size": job.batch_size,
         "measure": "test loss times 100" if job.task else "test error in percent",
-        "seeds": seeds_of(job),
-        "trials": job.trials,
         **scored,
         "published": PUBLISHED.get(job.model, ""),
-        "work": description["work"],
-        "versions": description["versions"],
         "machine": {
             "cores": usable_cores(),
             "processor": processor_name(),
@@ -91,56 +70,103 @@ def row_of(job: BenchmarkJob, mnist: str | None, runs: Path | None) -> dict[str,
     }
 
 
-def score(
-    job: BenchmarkJob,
-    model: Any,
-    dataset: Any,
-    tuned: dict[str, float],
-    path: Path,
-    description: dict[str, Any],
-) -> dict[str, Any]:
-    """Train with no dropout, the default rates and the tuned rates on fresh seeds, and test.
+def score(job: BenchmarkJob, model: Any, dataset: Any, runs: Path) -> dict[str, Any]:
+    """Train with no dropout, half the default rates and the default rates, and test.
 
     Returns:
-        The ``settings`` and ``seconds`` of the row.
+        What the row says about the work and its results, and in ``"run"`` the directory of the run.
     """
+    from dropout_zoo.models.graph.fingerprint import model_fingerprint
     from dropout_zoo.models.graph.sites import dropout_sites
-    from dropout_zoo.studies.run_directory import RunDirectory, unused_directory
+    from dropout_zoo.studies.run_directory import RunDirectory
     from dropout_zoo.studies.run_record import read_outcome
-    from dropout_zoo.training.engine.journal import JournaledTrainer
-    from dropout_zoo.training.engine.trainer import MemberTrainer
-    from dropout_zoo.training.journal_records import weights_folder
-    from dropout_zoo.training.members import Member
-    from dropout_zoo.tuning.results.run_files import JOURNAL, STATE_FILES
+    from dropout_zoo.training.provenance import describe_data, versions
+    from dropout_zoo.tuning.results.run_files import STATE_FILES
 
     default = {site.path: site.rate for site in dropout_sites(model)}
-    rates = {"none": dict.fromkeys(default, 0.0), "default": default, "tuned": tuned}
-    described = description | {"rates": rates}
-    with RunDirectory(path, described, files=(), state_files=STATE_FILES, resume=True) as folder:
-        if folder.complete:
-            return read_outcome(path)
-        trainer = MemberTrainer(
-            model,
-            dataset,
-            train_settings_of(job),
-            directory=unused_directory(weights_folder(folder.state / JOURNAL)),
-        )
-        # Settings with equal rates, for example where tuning chose no dropout, are trained once.
-        unique = {json.dumps(each): each for each in rates.values()}
-        members = [Member(each, seed) for each in unique.values() for seed in seeds_of(job)]
-        results = JournaledTrainer(trainer, folder.state / JOURNAL).train(members)
-        by_rates: dict[str, list[Any]] = {}
-        for trained in results:
-            by_rates.setdefault(json.dumps(dict(trained.rates)), []).append(trained)
-        tested = {key: test_errors(job, group, dataset) for key, group in by_rates.items()}
-        outcome = {
-            "settings": compared(
-                {name: tested[json.dumps(each)] for name, each in rates.items()}, rates
-            ),
-            "seconds": float(np.mean([each.seconds for each in by_rates[json.dumps(default)]])),
-        }
-        folder.write_outcome(outcome)
-    return outcome
+    rates = {name: {path: share * rate for path, rate in default.items()}
+             for name, share in SETTINGS.items()}  # fmt: skip
+    described = {
+        "work": asdict(job),
+        "rates": rates,
+        "structure": model_fingerprint(model),
+        "data": describe_data(dataset),
+        "versions": versions(),
+    }
+    key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:8]
+    path = runs / f"{job.model}-{key}"
+    with RunDirectory(
+        path, described, files=(WEIGHTS,), state_files=STATE_FILES, resume=True
+    ) as folder:
+        if not folder.complete:
+            folder.write_outcome(train(job, model, dataset, described, folder))
+    return read_outcome(path) | {"run": str(path)}
+
+
+def train(
+    job: BenchmarkJob, model: Any, dataset: Any, described: Mapping[str, Any], folder: Any
+) -> dict[str, Any]:
+    """Train and test every setting, and write the weights of one member.
+
+    Args:
+        job: what to train.
+        model: the model.
+        dataset: the data.
+        described: what determines the results, with the ``"rates"`` of the settings.
+        folder: the directory of the run.
+
+    Returns:
+        The outcome of the run.
+    """
+    from dropout_zoo.models.trained_weights import weights_by_path
+    from dropout_zoo.studies.run_directory import unused_directory
+    from dropout_zoo.training import Member, MemberTrainer
+    from dropout_zoo.training.engine.journal import JournaledTrainer
+    from dropout_zoo.training.journal_records import weights_folder
+    from dropout_zoo.tuning.results.run_files import JOURNAL
+
+    rates, count = described["rates"], job.num_seeds
+    journal = folder.state / JOURNAL
+    trainer = MemberTrainer(
+        model,
+        dataset,
+        train_settings_of(job),
+        directory=unused_directory(weights_folder(journal)),
+    )
+    members = [
+        Member(each, seed, split=seed % SPLITS) for each in rates.values() for seed in range(count)
+    ]
+    trained = JournaledTrainer(trainer, journal).train(members)
+    groups = {
+        name: trained[place * count : (place + 1) * count] for place, name in enumerate(rates)
+    }
+    first = groups["default"][0]
+    if first.status == "completed":
+        arrays = {name: each.numpy() for name, each in weights_by_path(first.model()).items()}
+        folder.write_with(WEIGHTS, lambda file: save_arrays(file, arrays))
+    return {
+        "work": described["work"],
+        "dataset": described["data"],
+        "arguments": {name: dataset.builder_arguments[name] for name in ARGUMENTS},
+        "optimizer": type(model.optimizer).__name__,
+        "learning_rate": float(model.optimizer.learning_rate),
+        "best_epoch": first.best_epoch,
+        "updates": {
+            name: int(np.median([updates(job, dataset, each) for each in group]))
+            for name, group in groups.items()
+        },
+        "settings": compared(
+            {name: test_errors(job, group, dataset) for name, group in groups.items()}, rates
+        ),
+        "seconds": float(np.mean([each.seconds for each in groups["default"]])),
+        "versions": described["versions"],
+    }
+
+
+def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write arrays to a compressed `.npz` file, whatever the suffix of its path."""
+    with path.open("wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
 def estimate_seconds(job: BenchmarkJob, mnist: str | None, training: float | None = None) -> float:
@@ -174,12 +200,16 @@ def estimate_seconds(job: BenchmarkJob, mnist: str | None, training: float | Non
 
 
 def test_errors(job: BenchmarkJob, group: Sequence[Any], dataset: Any) -> list[float] | str:
-    """Test each trained member; if one was not trained to the end, return the reason instead."""
+    """Test each trained member; if they were not trained to the end, return the reason instead."""
+    from dropout_zoo.studies.training_ends import TOLERATED_SHARE, share_not_ended
     from dropout_zoo.training.data.targets import targets_for
 
     failed = [each for each in group if each.status != "completed"]
     if failed:
         return f"{failed[0].status} on {len(failed)} of {len(group)} seeds"
+    share = share_not_ended([(each.best_epoch, len(each.curves)) for each in group], job.epochs)
+    if share > TOLERATED_SHARE:
+        return "not trained to the end"
     # Dropout is off, so one model, traced once, can be tested with the weights of all.
     x, y = dataset.test
     model = group[0].model()
@@ -199,17 +229,13 @@ def compared(
     from dropout_zoo.studies.paired_tests import holm_differences
 
     none = errors["none"]
-    values: dict[str, list[float]] = {}
-    like = {}  # tuning may choose the default rates, which are compared once
-    for name, found in errors.items():
-        if isinstance(found, list) and rates[name] != rates["none"]:
-            like[name] = next((each for each in values if rates[each] == rates[name]), name)
-            values.setdefault(like[name], found)
-    differences = holm_differences(values, none) if values and isinstance(none, list) else {}
+    others = {name: each for name, each in errors.items()
+              if name != "none" and isinstance(each, list)}  # fmt: skip
+    differences = holm_differences(others, none) if others and isinstance(none, list) else {}
     settings = {}
     for name, found in errors.items():
         several = isinstance(found, list) and len(found) > 1
-        difference = differences.get(like.get(name, ""))
+        difference = differences.get(name)
         settings[name] = {
             "rates": rates[name],
             "errors": found if isinstance(found, list) else None,
@@ -222,9 +248,9 @@ def compared(
     return settings
 
 
-def seeds_of(job: BenchmarkJob) -> list[int]:
-    """Seeds of every setting, none of them used by the search, whose seeds start at 0."""
-    return list(range(FIRST_SEED, FIRST_SEED + job.num_seeds))
+def updates(job: BenchmarkJob, dataset: Any, trained: Any) -> int:
+    """Number of updates of the weights in a training run."""
+    return len(trained.curves) * -(-dataset.num_examples("train") // job.batch_size)
 
 
 def objective_of(job: BenchmarkJob) -> str:
@@ -236,7 +262,12 @@ def train_settings_of(job: BenchmarkJob) -> Any:
     """How a member of a job is trained."""
     from dropout_zoo.training import TrainSettings
 
-    return TrainSettings(epochs=job.epochs, batch_size=job.batch_size, objective=objective_of(job))
+    return TrainSettings(
+        epochs=job.epochs,
+        patience=job.patience,
+        batch_size=job.batch_size,
+        objective=objective_of(job),
+    )
 
 
 def model_of(job: BenchmarkJob, dataset: Any) -> Any:

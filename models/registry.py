@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from dropout_zoo.models.argument_validation import did_you_mean
+from dropout_zoo.models.trained_weights import load_trained_weights, weights_card
 
 if TYPE_CHECKING:
     import keras
@@ -234,13 +235,17 @@ def create_model(name: str, /, **arguments: Any) -> keras.Model:
 
     Args:
         name: a name from `list_models`.
-        **arguments: arguments of the builder, in place of the defaults of this model.
+        **arguments: arguments of the builder, in place of the defaults of this model. This
+            package's models also take `weights`, the name of trained weights: those of
+            `weights_card`, which are named after their data and set its shape and number of
+            classes.
 
     Returns:
         The model that the builder returns.
 
     Raises:
-        ValueError: there is no such model; the message suggests a similar name, if there is one.
+        ValueError: there is no such model or weights; the message suggests a similar name, if there
+            is one. Or the weights are of other sizes than the model.
         TypeError: the builder has no argument of that name.
 
     Example:
@@ -248,8 +253,16 @@ def create_model(name: str, /, **arguments: Any) -> keras.Model:
         >>> model = create_model("tabular_mlp", input_shape=(13,), num_classes=3)
         >>> model.input_shape, model.output_shape
         ((None, 13), (None, 3))
+        >>> trained = create_model("cnn", weights="mnist")
     """
-    return model_entry(name).builder(**arguments)
+    entry = model_entry(name)
+    own = entry.builder.__module__ in BUILDER_MODULES
+    weights = arguments.pop("weights", None) if own else None
+    if weights is None:
+        return entry.builder(**arguments)
+    model = entry.builder(**{**weights_card(name, weights).arguments, **arguments})
+    load_trained_weights(model, name, weights)
+    return model
 
 
 def _load_builders() -> None:

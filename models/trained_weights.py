@@ -1,4 +1,4 @@
-"""Weights of documented networks that were trained with dropout, and what they are worth."""
+"""Weights of the zoo's networks that were trained with dropout, and what they are worth."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import keras
 
 WEIGHTS = Path(__file__).parent / "weights"
-"""The directory of the weights, one `.npz` each with its card, a `.json`."""
+"""The weights: in a directory per model, an `.npz` each with its card, a `.json`."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,13 @@ class WeightsCard:
         model: registered name of the model.
         weights: name of the weights, after the data that they were trained on.
         command: command that trains them again.
+        arguments: shape of one example and number of classes, as builders take them.
         data: source, fingerprint and number of examples per part.
         training: optimizer, learning rate, batch size, largest number of epochs and patience.
         rates: rate (fraction dropped) by site path with which they were trained.
         seeds: number of seeds on which the test errors were measured.
         seed: seed of these weights, the first of them.
-        best_epoch: epoch after which they were taken, the one with the lowest validation loss.
+        best_epoch: epoch after which they were taken, the one with the lowest validation error.
         test_error: test error, with these rates and without dropout.
         gain: by how many percentage points dropout lowers it, on the same seeds.
         test_error_of_weights: test error of these weights, in percent.
@@ -73,6 +74,7 @@ class WeightsCard:
     model: str
     weights: str
     command: str
+    arguments: Mapping[str, Any]
     data: Mapping[str, Any]
     training: Mapping[str, Any]
     rates: Mapping[str, float]
@@ -98,11 +100,12 @@ class WeightsCard:
                 f"Rates: {rates}",
                 f"Training: {training['optimizer']}, learning rate {training['learning_rate']:g}, "
                 f"batch size {training['batch_size']}, epoch {self.best_epoch}, the one with the "
-                f"lowest validation loss (patience {training['patience']}), seed {self.seed}",
+                f"lowest validation error (patience {training['patience']}), seed {self.seed}",
                 f"Test error with dropout: {self.test_error['dropout']}",
                 f"Test error without dropout: {self.test_error['no dropout']}",
                 f"Gain by dropout: {self.gain.mean:.2f} percentage points (95% CI "
                 f"{self.gain.low:.2f} to {self.gain.high:.2f}), {self.seeds} paired seeds",
+                "The intervals are over the seeds; all runs were tested on the same examples.",
                 f"Train them again: {self.command}",
                 f"sha256: {self.sha256}",
             ]
@@ -138,7 +141,7 @@ def weights_card(model: str, weights: str) -> WeightsCard:
             f"expected the weights of {model!r} to be {' or '.join(map(repr, names))}, or None for "
             f"random ones, received {weights!r}{did_you_mean(str(weights), names)}"
         )
-    read = json.loads((WEIGHTS / f"{model}_{weights}.json").read_text(encoding="utf-8"))
+    read = json.loads((WEIGHTS / model / f"{weights}.json").read_text(encoding="utf-8"))
     error = {name: _error(each) for name, each in read["test_error"].items()}
     return WeightsCard(**(read | {"test_error": error, "gain": _error(read["gain"])}))
 
@@ -152,8 +155,7 @@ def weights_of(model: str) -> list[str]:
     Returns:
         The names; none for most models.
     """
-    found = (path.stem for path in sorted(WEIGHTS.glob("*.json")))
-    return [name.removeprefix(f"{model}_") for name in found if name.startswith(f"{model}_")]
+    return sorted(path.stem for path in (WEIGHTS / model).glob("*.json"))
 
 
 def load_trained_weights(model: keras.Model, name: str, weights: str) -> None:
@@ -170,13 +172,13 @@ def load_trained_weights(model: keras.Model, name: str, weights: str) -> None:
     import numpy as np
 
     card = weights_card(name, weights)
-    file = WEIGHTS / f"{name}_{weights}.npz"
+    file = WEIGHTS / name / f"{weights}.npz"
     content = file.read_bytes() if file.exists() else b""
     received = hashlib.sha256(content).hexdigest()
     if received != card.sha256:
         raise ValueError(
-            f"{file.name}: expected the sha256 {card.sha256}, received {received}; install the "
-            "package again"
+            f"{name}/{file.name}: expected the sha256 {card.sha256}, received {received}; install "
+            "the package again"
         )
     with np.load(io.BytesIO(content)) as stored:
         arrays = dict(stored)
@@ -186,23 +188,24 @@ def load_trained_weights(model: keras.Model, name: str, weights: str) -> None:
     if different:
         path = different[0]
         raise ValueError(
-            f"expected the layers of the documented {name} with weights={weights!r}, in which "
+            f"expected the layers of the registered {name} with weights={weights!r}, in which "
             f"{path} has the shape {given.get(path)}, received {own.get(path)}; leave out the "
             "arguments that change them"
         )
     for path, weight in weights_by_path(model).items():
         weight.assign(arrays[path])
+    for layer in model.layers:
+        if hasattr(layer, "finalize_state"):  # Normalization computes with copies of its weights
+            layer.finalize_state()
 
 
 def weights_by_path(model: keras.Model) -> dict[str, keras.Variable]:
-    """Return the weights of a model without nested layers, by layer and name."""
-    return {
-        f"{layer.name}/{weight.name}": weight for layer in model.layers for weight in layer.weights
-    }
+    """Return the weights of a model of the zoo by layer and name, whatever the model is called."""
+    return {weight.path.removeprefix(f"{model.name}/"): weight for weight in model.weights}
 
 
 def _models() -> list[str]:
-    return sorted({path.stem.partition("_")[0] for path in WEIGHTS.glob("*.json")})
+    return sorted({path.parent.name for path in WEIGHTS.glob("*/*.json")})
 
 
 def _error(read: Mapping[str, Any]) -> Estimate:

@@ -73,7 +73,7 @@ print(f"Profile {profile}. {data.describe()}")
 
 # %%
 runs = {"epochs": 200, "patience": 20} if full else {"epochs": 10}
-num_seeds = 10 if full else 3
+num_seeds = 10 if full else 4
 rates = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8] if full else [0.0, 0.3, 0.6, 0.8]
 sweep = rate_sweep("mlp", data, sites="hidden", rates=rates, num_seeds=num_seeds, **runs)
 
@@ -100,14 +100,16 @@ show_curve(sweep, "error")
 
 # %%
 losses = sweep.scores().pivot(index="seed", columns="rate", values="val_loss")
-lowest = losses.mean().idxmin()
+lowest = losses[::2].mean().idxmin()  # chosen on every other seed, tested on the rest
+losses = losses[1::2]
 ends = {rate: losses[rate] for rate in (min(losses), max(losses)) if rate != lowest}
 above = holm_differences(ends, losses[lowest])
 names = sweep.means().set_index("rate")["setting"]
 sentence = claim_sentence(
     "the validation loss is a U-shaped function of the rate, with both ends above its minimum",
     len(ends) == 2 and (all(each.low > 0 for each in above.values()) or None),
-    f"the lowest mean is at rate {lowest:.1f}; the loss is higher by "
+    f"the lowest mean of the other seeds is at rate {lowest:.1f}; on {len(losses)} seeds the loss "
+    "is higher by "
     + " and ".join(
         f"{each.mean:.3f} at rate {rate:.1f} ({each.low:.3f} to {each.high:.3f})"
         for rate, each in above.items()
@@ -117,7 +119,7 @@ sentence = claim_sentence(
 display(Markdown(sentence))
 
 # %% [markdown]
-# What longer experiments found, with a larger network (from [the claims](../docs/claims.md), whose
+# What other experiments found, with larger networks (from [the claims](../docs/claims.md), whose
 # results come with the package):
 
 
@@ -266,8 +268,8 @@ show(grid)
 # ## Guidance and measurement compared
 #
 # For each site: the rates that the guidance recommends, and those that may be the best in this
-# measurement, paired by seed and by the same test as above. A larger input rate than recommended
-# wins here: with a thousand examples, dropped pixels act like more data.
+# measurement, paired by seed and by Hsu's comparison with the best. Where the largest rate that was
+# tried is the best, the best of all may lie beyond it.
 
 
 # %%

@@ -20,7 +20,7 @@
 # them are trained on the same fresh seeds. We use few training examples on purpose: on all of MNIST
 # the differences are smaller than the chance variation of the test examples.
 #
-# The race trains networks here and now. The other sections show what longer experiments found:
+# The race trains networks here and now. The other sections show what other experiments found:
 # those of [the claims](../docs/claims.md), whose results come with the package.
 
 # %% tags=["parameters"]
@@ -145,7 +145,12 @@ remember("adds-to-l2")
 # has estimated:
 
 # %%
-display(claims_table(["batch-norm-does-not-add", "dropout-before-batch-norm-harms"]))
+display(
+    claims_table(
+        ["batch-norm-does-not-add", "dropout-before-batch-norm-harms",
+         "dropout-before-batch-norm-is-worse-than-none"]
+    )
+)  # fmt: skip
 remember("dropout-before-batch-norm-harms")
 
 # %% [markdown]

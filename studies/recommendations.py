@@ -14,6 +14,8 @@ def next_steps(
     num_seeds: int,
     rate: float | None = None,
     best_rate: float | None = None,
+    *,
+    patience: int | None = None,
 ) -> list[str]:
     """Recommend what to try next.
 
@@ -23,12 +25,14 @@ def next_steps(
         num_seeds: number of seeds.
         rate: dropout rate of the setting; None if it is unknown.
         best_rate: rate with the lowest validation loss in the same sweep; None if it is unknown.
+        patience: number of epochs without improvement after which training was stopped; None if it
+            was not.
 
     Returns:
         Sentences without a full stop; an empty list where nothing needs to be changed.
     """
     if label == "overfitting":
-        return _against_overfitting(measured, rate, best_rate)
+        return _against_overfitting(measured, rate, best_rate, patience)
     if label == "underfitting":
         return _against_underfitting(measured, rate, best_rate)
     if label == "over-regularized":
@@ -39,6 +43,13 @@ def next_steps(
         reason = why_undecided(measured, num_seeds)
         if measured["fall"].above:
             return [f"train longer: {reason}"]
+        if fits_less_and_is_better(measured):
+            return [f"look for wrong labels, and try a wider model with the same rates: {reason}"]
+        if not _unclear(measured):
+            better = "the rates of the reference"
+            if best_rate is not None and rate != best_rate:
+                better = f"a dropout rate of {rate_text(best_rate)}, the best here"
+            return [f"use {better}: {reason}"]
         return [
             f"train on more than {num_seeds} seeds, or measure on more validation examples: "
             f"{reason}"
@@ -60,11 +71,17 @@ def why_undecided(measured: Mapping[str, Measured], num_seeds: int) -> str:
         return "a single seed gives no confidence interval"
     if measured["fall"].above:
         return "the validation loss still falls, so the measurements at its end are not final"
-    wide = [
-        name.replace("_", " ")
-        for name, value in measured.items()
-        if not (value.above or value.below)
-    ]
+    if fits_less_and_is_better(measured):
+        return (
+            f"the training error is {measured['train_error'].mean:.0%}, but the reference, with a "
+            "lower one, has a higher validation loss: part of the error may be in the data"
+        )
+    wide = _unclear(measured)
+    if not wide:
+        return (
+            f"the lowest validation loss of the reference is {-measured['advantage'].mean:.0%} "
+            "lower, although nothing else exceeds its threshold"
+        )
     if len(wide) == 1:
         return f"the confidence interval of the {wide[0]} includes its threshold"
     return (
@@ -73,8 +90,40 @@ def why_undecided(measured: Mapping[str, Measured], num_seeds: int) -> str:
     )
 
 
+def reference_is_better(measured: Mapping[str, Measured]) -> bool:
+    """Whether the validation loss of the reference is lower by more than a rise may be.
+
+    Args:
+        measured: the measured quantities of a verdict by name.
+    """
+    advantage = measured.get("advantage")
+    return advantage is not None and advantage.high < -measured["rise"].threshold
+
+
+def fits_less_and_is_better(measured: Mapping[str, Measured]) -> bool:
+    """Whether the training error is high, but that of a reference which generalizes worse is lower.
+
+    Args:
+        measured: the measured quantities of a verdict by name.
+    """
+    names = ("train_error", "deficit", "advantage")
+    return all(name in measured and measured[name].above for name in names)
+
+
+def _unclear(measured: Mapping[str, Measured]) -> list[str]:
+    """The quantities whose intervals include their thresholds."""
+    return [
+        name.replace("_", " ")
+        for name, value in measured.items()
+        if not (value.above or value.below)
+    ]
+
+
 def _against_overfitting(
-    measured: Mapping[str, Measured], rate: float | None, best_rate: float | None
+    measured: Mapping[str, Measured],
+    rate: float | None,
+    best_rate: float | None,
+    patience: int | None,
 ) -> list[str]:
     gap, rise, fall = (measured[name] for name in ("gap", "rise", "fall"))
     reasons = []
@@ -97,7 +146,7 @@ def _against_overfitting(
             "data, or try another method"
         )
     steps = [f"{' and '.join(reasons)}: {remedy}"]
-    if rise.above:
+    if rise.above and patience is None:
         steps.append("stop training when the validation loss stops improving (set `patience`)")
     if fall.above:
         steps.append(

@@ -16,7 +16,12 @@ from dropout_zoo.studies.curve_measurements import (
     measure_curves,
 )
 from dropout_zoo.studies.paired_tests import DEFAULT_LEVEL
-from dropout_zoo.studies.recommendations import next_steps, why_undecided
+from dropout_zoo.studies.recommendations import (
+    fits_less_and_is_better,
+    next_steps,
+    reference_is_better,
+    why_undecided,
+)
 from dropout_zoo.studies.result import TrainingStudyResult
 from dropout_zoo.studies.summary_text import ranked
 from dropout_zoo.studies.thresholds import Measured, Thresholds
@@ -63,6 +68,7 @@ def verdict(
     rate: float | None = None,
     best_rate: float | None = None,
     examples: int | None = None,
+    patience: int | None = None,
     thresholds: Thresholds | None = None,
     level: float = DEFAULT_LEVEL,
 ) -> Verdict:
@@ -78,11 +84,15 @@ def verdict(
       gap is not wide), and otherwise is over-regularized if the validation loss no longer falls at
       the end;
     - overfits if the gap is wide and the validation loss no longer falls at the end;
-    - underfits if the training error is high and the gap is not wide, whatever the reference, or
-      if the gap is small and the validation loss still falls at the end;
-    - is balanced if everything is below its threshold.
+    - underfits if the training error is high and the gap is not wide, unless the reference fits
+      better and generalizes worse, or if the gap is small and the validation loss still falls at
+      the end;
+    - is balanced if everything is below its threshold, and the lowest validation loss of the
+      reference is not lower by more than the threshold of the rise.
 
-    It is undecided if an interval includes its threshold; if the training loss is above that of the
+    It is undecided if an interval includes its threshold; if the training error is high, and the
+    reference fits better and generalizes worse; if only the validation loss of the
+    reference, which is lower, speaks against it; if the training loss is above that of the
     reference and it is open whether that has an advantage; or if the validation loss still falls
     while the gap is wide or the setting would be over-regularized, since the measurements at its
     end are not final then.
@@ -102,6 +112,8 @@ def verdict(
             if it is unknown.
         examples: number of validation examples; the interval of a gap in accuracy then includes
             the sampling error of these examples, which all seeds share.
+        patience: number of epochs without improvement after which training was stopped, for the
+            next steps; None if it was not.
         thresholds: thresholds to compare with; None for the defaults.
         level: confidence level of each interval, in (0, 1).
 
@@ -157,7 +169,7 @@ def verdict(
         label,
         _sentence(named, measured, len(sound), lost),
         measured,
-        tuple(next_steps(label, measured, len(sound), rate, best_rate)),
+        tuple(next_steps(label, measured, len(sound), rate, best_rate, patience=patience)),
         len(sound),
     )
 
@@ -214,6 +226,7 @@ def verdict_by_setting(
             rate=_rate(curves) if best_rate is None else float(curves["rate"].iloc[0]),
             best_rate=best_rate,
             examples=examples,
+            patience=result.settings["training"].get("patience"),
             thresholds=thresholds,
             level=level,
         )
@@ -272,9 +285,11 @@ def _label(measured: Mapping[str, Measured]) -> str:
     if gap.above and not fall.above:
         return OVERFITTING
     if not gap.above and error is not None and error.above:
-        return UNDERFITTING
+        return UNDECIDED if fits_less_and_is_better(measured) else UNDERFITTING
     if gap.below and fall.above:
         return UNDERFITTING
+    if reference_is_better(measured):
+        return UNDECIDED
     return BALANCED if _is_at_rest(measured) else UNDECIDED
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dropout_zoo.models.argument_validation import check_choice, check_count, check_sizes
 from dropout_zoo.models.guidance import rates_per_layer
 from dropout_zoo.models.registry import register_model
+from dropout_zoo.models.trained_weights import load_trained_weights
 
 if TYPE_CHECKING:
     import keras
@@ -44,6 +45,7 @@ def build_cnn(
     optimizer: Any = "adam",
     loss: Any = None,
     name: str = "cnn",
+    weights: str | None = None,
     compile: bool = True,
 ) -> keras.Sequential:
     """Build a CNN: convolutions with max pooling, then dense layers with dropout.
@@ -82,6 +84,8 @@ def build_cnn(
         loss: passed to `keras.Model.compile`; None for categorical cross-entropy (mean squared
             error for regression).
         name: name of the model.
+        weights: ``"mnist"`` for weights that were trained on MNIST with the documented rate; None
+            for random ones. `weights_card` says what they are worth.
         compile: whether to compile the model.
 
     Returns:
@@ -151,6 +155,8 @@ def build_cnn(
         num_classes=num_classes,
         name=name,
     )
+    if weights is not None:
+        load_trained_weights(model, "cnn", weights)
     return building_blocks.compile_documented(model, optimizer, loss, num_classes, compile=compile)
 
 

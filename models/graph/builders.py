@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import keras
@@ -62,16 +63,72 @@ def built_again(model: keras.Model, build: Callable[[], keras.Model]) -> keras.M
             "expected a function that returns the same model at each call, received one that "
             f"returns {model.name!r} with other layers"
         )
-    for old, new in zip(layers, copied, strict=True):
-        new.name = old.name  # Keras numbers names within a process
-        for attribute, metric in vars(old).items():
-            if isinstance(metric, keras.metrics.Metric):
-                getattr(new, attribute).name = metric.name
-    for metric, again in zip(_given_metrics(model), _given_metrics(copy), strict=True):
-        again.name = metric.name
+    _set_names(copy, _names(model))
     keep_training_settings(model, copy)
     remember_builder(copy, build)
     return copy
+
+
+def as_call(model: keras.Model) -> tuple[Callable[..., keras.Model], tuple[Any, ...]]:
+    """Return how another process makes a model that only its function can build.
+
+    Args:
+        model: a built model whose builder is known.
+
+    Returns:
+        A function and its arguments, as `__reduce__` returns them.
+    """
+    trainable = [each.trainable for each in [model, *flat_layers(model)]]
+    weights = model.get_weights()
+    config = model.get_build_config()
+    return _made_elsewhere, (builder_of(model), config, _names(model), trainable, weights)
+
+
+def _made_elsewhere(
+    build: Callable[[], keras.Model],
+    config: Mapping[str, Any] | None,
+    names: Sequence[Sequence[str]],
+    trainable: Sequence[bool],
+    weights: Sequence[Any],
+) -> keras.Model:
+    """Make the model that `as_call` was given in another process."""
+    model = build()
+    if not model.built:
+        model.build_from_config(config)
+        model.built = True  # Keras sets it at the first call only
+    create_all_weights(model)
+    _set_names(model, names)
+    # Freezing a layer freezes the layers inside it, which come after it.
+    for layer, value in zip([model, *flat_layers(model)], trainable, strict=True):
+        if layer.trainable != value:
+            layer.trainable = value
+    model.set_weights(weights)
+    remember_builder(model, build)
+    return model
+
+
+def _names(model: keras.Model) -> list[list[str]]:
+    """The names of layers with their metrics, and those of the given metrics."""
+    by_layer = [
+        [each.name, *(metric.name for metric in _own_metrics(each))]
+        for each in [model, *flat_layers(model)]
+    ]
+    return [*by_layer, [metric.name for metric in _given_metrics(model)]]
+
+
+def _set_names(model: keras.Model, names: Sequence[Sequence[str]]) -> None:
+    """Name a copy as its model is named: Keras numbers names within a process."""
+    layers = [model, *flat_layers(model)]
+    for layer, (name, *of_metrics) in zip(layers, names[:-1], strict=True):
+        layer.name = name
+        for metric, of_metric in zip(_own_metrics(layer), of_metrics, strict=True):
+            metric.name = of_metric
+    for metric, name in zip(_given_metrics(model), names[-1], strict=True):
+        metric.name = name
+
+
+def _own_metrics(layer: keras.Layer) -> list[keras.metrics.Metric]:
+    return [each for each in vars(layer).values() if isinstance(each, keras.metrics.Metric)]
 
 
 def _kind(layer: keras.Layer) -> tuple[type, list[tuple[int, ...]]]:

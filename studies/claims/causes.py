@@ -30,41 +30,48 @@ def _rare_recall(model: keras.Model, data: Dataset) -> Mapping[str, float]:
     return rare_recall(model, data)
 
 
-def _by_size(examples: int, epochs: int, updates: str = "3,200", seeds: int = 6) -> Experiment:
-    """With as many updates at the most at each number of examples up to 5,000."""
+def _by_size(examples: int, epochs: int, seeds: int = 6) -> Experiment:
+    """With about as many updates at each number of examples."""
     return Experiment(
         name=f"mnist-{examples}",
-        description=f"{examples:,} MNIST examples, 784-256-256-10 relu, Adam, batch size 64, up to "
-        f"{epochs} epochs (about {updates} updates), stopped after a fifth of them without "
-        "improvement",
+        description=f"{examples:,} MNIST examples, 784-256-256-10 relu, Adam, batch size 64, "
+        f"{epochs:,} epochs (about 10,000 updates)",
         data=mnist(examples),
         arguments={"units": (256, 256)},
         settings={"no dropout": ExperimentSetting(), "hidden 0.50": ExperimentSetting(hidden(0.5))},
-        training={"epochs": epochs, "batch_size": 64, "patience": epochs // 5},
+        training={"epochs": epochs, "batch_size": 64},
         num_seeds=seeds,
     )
 
 
 _HALF = versus("hidden 0.50", "no dropout")
 SIZES = {
-    500: _by_size(500, 400),
-    1000: _by_size(1000, 200),
-    5000: _by_size(5000, 40),
-    20_000: _by_size(20_000, 40, "12,500", seeds=8),
+    500: _by_size(500, 1250),
+    1000: _by_size(1000, 625),
+    5000: _by_size(5000, 127),
+    20_000: _by_size(20_000, 32, seeds=8),
 }
+_EQUAL_UPDATES = (
+    "Lengthened to 10,000 updates at each number of examples after a first run, which patience had "
+    "ended after 700 to 1,700 updates with up to 5,000 examples."
+)
 
 WIDTHS = Experiment(
     name="mnist-1000-widths",
-    description="1,000 MNIST examples, 784-32-32-10 and 784-512-512-10 relu, Adam, batch size 64, "
-    "60 epochs (960 updates)",
+    description="1,000 MNIST examples, two hidden layers of 32, 512 or 2,048 relu units, Adam, "
+    "batch size 64, 150 epochs (2,400 updates)",
     data=mnist(1000),
     settings={
-        f"{width} units, {name}": ExperimentSetting(hidden(rate), {"units": (width, width)})
-        for width in (32, 512)
+        f"{width:,} units, {name}": ExperimentSetting(hidden(rate), {"units": (width, width)})
+        for width in (32, 512, 2048)
         for name, rate in (("no dropout", 0.0), ("hidden 0.50", 0.5))
     },
-    training={"epochs": 60, "batch_size": 64},
+    training={"epochs": 150, "batch_size": 64},
     num_seeds=6,
+)
+_LONGER = (
+    "Lengthened, and the network of 2,048 units added, after a first run of 60 epochs with 32 and "
+    "512 units, in which small networks still improved at the end."
 )
 
 _SHARES = {"right labels": 0.0, "40% wrong labels": 0.4}
@@ -119,8 +126,9 @@ CLAIMS = (
         source=f"{SRIVASTAVA}, Fig. 10: no gain at 500",
         experiment=SIZES[500],
         criterion=Equality("test_error", 0.5, [_HALF]),
-        note="Changed after the run: the statement was that dropout lowers the error, which is not "
-        "what the source says.",
+        note="Changed after a first run: the statement was that dropout lowers the error, which is "
+        "not what the source says. The half point was chosen with that result known. "
+        f"{_EQUAL_UPDATES}",
     ),
     *(
         Claim(
@@ -130,6 +138,7 @@ CLAIMS = (
             source=f"{SRIVASTAVA}, Fig. 10: a gain at {examples:,}",
             experiment=SIZES[examples],
             criterion=Difference("test_error", LOWER, [_HALF]),
+            note=_EQUAL_UPDATES,
         )
         for examples in (1000, 5000)
     ),
@@ -140,6 +149,7 @@ CLAIMS = (
         source=f"{SRIVASTAVA}, Fig. 10: gains at 10,000 and 50,000",
         experiment=SIZES[20_000],
         criterion=Difference("test_error", LOWER, [_HALF]),
+        note=_EQUAL_UPDATES,
     ),
     Claim(
         name="wider-networks-overfit-more",
@@ -149,13 +159,19 @@ CLAIMS = (
         source=f"{TUTORIAL}: complex models overfit (no number)",
         experiment=WIDTHS,
         criterion=Difference(
-            "rise", HIGHER, [versus("512 units, no dropout", "32 units, no dropout")]
+            "rise",
+            HIGHER,
+            [
+                versus("512 units, no dropout", "32 units, no dropout"),
+                versus("2,048 units, no dropout", "512 units, no dropout"),
+            ],
         ),
+        note=_LONGER,
     ),
     Claim(
         name="wider-networks-gain-more",
         topic="Causes of overfitting",
-        statement="A wider network gains more test error from dropout than a narrow one.",
+        statement="Dropout lowers the test error of a wider network by more points.",
         source=f"{SRIVASTAVA}, Appendix A.1: with dropout, a network should be larger by "
         "1 / (1 - rate)",
         experiment=WIDTHS,
@@ -167,9 +183,27 @@ CLAIMS = (
                     "effect of dropout at 512 units minus that at 32",
                     ("512 units, hidden 0.50", "512 units, no dropout"),
                     ("32 units, hidden 0.50", "32 units, no dropout"),
-                )
+                ),
+                change_of_effect(
+                    "effect of dropout at 2,048 units minus that at 512",
+                    ("2,048 units, hidden 0.50", "2,048 units, no dropout"),
+                    ("512 units, hidden 0.50", "512 units, no dropout"),
+                ),
             ],
         ),
+        note=_LONGER,
+    ),
+    Claim(
+        name="beats-a-smaller-network",
+        topic="Other regularizers",
+        statement="A wide network with dropout has a lower test error than a small one without.",
+        source=f"{SRIVASTAVA}, Appendix A.1: a larger network with dropout, in place of a smaller "
+        "one without (no number)",
+        experiment=WIDTHS,
+        criterion=Difference(
+            "test_error", LOWER, [versus("512 units, hidden 0.50", "32 units, no dropout")]
+        ),
+        note=f"{_LONGER} Declared between the two runs.",
     ),
     Claim(
         name="wrong-labels-cause-overfitting",
@@ -203,8 +237,10 @@ CLAIMS = (
     Claim(
         name="hinders-memorizing",
         topic="Causes of overfitting",
-        statement="With dropout, at least 10% fewer of the partly wrong labels are fitted by the "
-        "last epoch.",
+        statement="Where 40% of the labels are wrong, a hidden rate of 0.50 lowers the share of "
+        "all "
+        ""
+        "labels that are fitted by the last epoch by at least 10 points.",
         source=f"{ARPIT}: dropout hinders memorizing wrong labels",
         experiment=LABELS,
         criterion=Difference(
@@ -232,7 +268,8 @@ CLAIMS = (
             ],
         ),
         note="Changed after the run: at first the best rates of each seed were compared, which "
-        "noise alone can shift.",
+        "noise alone can shift, and the verdict was withheld, because the runs at rate 0.75 had "
+        "not ended. Those are not compared now.",
     ),
     Claim(
         name="imbalance-causes-overfitting",

@@ -86,7 +86,7 @@ class Claim:
             >>> on_digits = replace(claim.experiment, data=lambda seed: digits)
             >>> plan = replace(claim, experiment=on_digits).plan(num_seeds=2)
             >>> plan.num_runs
-            16
+            32
         """
         from dropout_zoo.studies.claims.planning import plan_experiment
 
@@ -134,6 +134,11 @@ class Claim:
             cut_off = [str(name) for name, share in ended.items() if 1 - share > TOLERATED_SHARE]
             if cut_off:
                 return ClaimOutcome(NOT_COMPARABLE, f"not trained to the end: {listed(cut_off)}")
+        unknown = compared.loc[compared[self.criterion.metric].isna(), "setting"].unique()
+        if len(unknown):
+            return ClaimOutcome(
+                NOT_COMPARABLE, f"not measured on every seed: {listed(list(unknown))}"
+            )
         return self.criterion.judge(compared)
 
     def stored_outcome(self) -> ClaimOutcome:
@@ -148,18 +153,19 @@ class Claim:
         return self.judge(record.runs)
 
     def finding(self) -> str:
-        """State the claim and what its test found, by the results that come with the package.
+        """Say what the test of the claim found, by the results that come with the package.
 
         Returns:
-            Two sentences.
+            The verdict, with the claim in quotes.
 
         Example:
             >>> from dropout_zoo.studies import get_claim
             >>> get_claim("adds-to-early-stopping").finding()
-            'With early stopping, dropout still lowers the test loss. Tested on 8 seeds: supported.'
+            'Supported on 8 seeds: "With early stopping, dropout still lowers the test loss."'
         """
+        record = ExperimentRecord.stored(self.experiment.name)
         outcome = self.stored_outcome()
-        if not outcome.effects:
-            return f"{self.statement} Verdict: {outcome.verdict} ({outcome.why})."
-        seeds = outcome.effects[0].difference.pairs
-        return f"{self.statement} Tested on {count_of(seeds, 'seed')}: {outcome.verdict}."
+        told = outcome.verdict.capitalize()
+        if record is None or not outcome.effects:
+            return f'{told} ({outcome.why}): "{self.statement}"'
+        return f'{told} on {count_of(record.runs["seed"].nunique(), "seed")}: "{self.statement}"'

@@ -12,9 +12,10 @@ import numpy as np
 from dropout_zoo.models.graph.sites import dropout_sites
 from dropout_zoo.studies.claims.held_out import predictions
 from dropout_zoo.studies.experiments.monte_carlo import proper_scores
+from dropout_zoo.studies.training_ends import TOLERATED_SHARE, share_not_ended
 from dropout_zoo.training.data.dataset import Dataset
 from dropout_zoo.training.engine.trainer import train_members
-from dropout_zoo.training.members import Member
+from dropout_zoo.training.members import Member, TrainedMember
 
 _NETWORKS = 5
 
@@ -31,6 +32,9 @@ def beside_ensembles(
 
     Returns:
         ``ensemble_minus_one``, ``ensemble_minus_dropout`` and ``ensemble_gain_change``.
+
+    Raises:
+        RuntimeError: networks failed, or too many were not trained to the end.
     """
     assert data.test is not None  # the data of all claims have one
     x, y = data.test
@@ -40,8 +44,9 @@ def beside_ensembles(
         *(Member(dict.fromkeys(rates, 0.0), seed) for seed in seeds[:_NETWORKS]),
         *(Member(rates, seed) for seed in seeds[_NETWORKS:]),
     ]
-    trained = [each.model() for each in train_members(model, members, data, **training)]
-    outputs = [predictions(each, x) for each in [*trained, model]]
+    trained = train_members(model, members, data, **training)
+    _check_trained_to_the_end(trained, training["epochs"])
+    outputs = [predictions(each, x) for each in [*(each.model() for each in trained), model]]
     without, with_dropout = outputs[:_NETWORKS], outputs[_NETWORKS:]  # the given one is the fifth
     gain = _error(without, y) - _mean_error(without, y)
     gain_with_dropout = _error(with_dropout, y) - _mean_error(with_dropout, y)
@@ -50,6 +55,16 @@ def beside_ensembles(
         "ensemble_minus_dropout": _error(without, y) - _mean_error(with_dropout, y),
         "ensemble_gain_change": gain_with_dropout - gain,
     }
+
+
+def _check_trained_to_the_end(trained: Sequence[TrainedMember], epochs: int) -> None:
+    failed = [each for each in trained if each.status != "completed"]
+    lengths = [(each.best_epoch, len(each.curves)) for each in trained]
+    if failed or share_not_ended(lengths, epochs) > TOLERATED_SHARE:
+        raise RuntimeError(
+            f"expected networks that are trained to the end, received {len(failed)} of "
+            f"{len(trained)} that failed, and best epochs of {[best for best, _ in lengths]}"
+        )
 
 
 def network_seeds(data: Dataset, count: int) -> list[int]:

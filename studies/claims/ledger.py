@@ -10,6 +10,7 @@ from dropout_zoo.studies.claims import (
     averaging,
     causes,
     convolutional,
+    full_size,
     overfitting,
     reconstruction,
     regularizers,
@@ -20,7 +21,16 @@ from dropout_zoo.studies.claims.claim import Claim
 if TYPE_CHECKING:
     import pandas as pd
 
-_TOPICS = (overfitting, causes, regularizers, convolutional, schedules, averaging, reconstruction)
+_TOPICS = (
+    overfitting,
+    causes,
+    full_size,
+    regularizers,
+    convolutional,
+    schedules,
+    averaging,
+    reconstruction,
+)
 
 _CLAIMS: dict[str, Claim] = {claim.name: claim for topic in _TOPICS for claim in topic.CLAIMS}
 

@@ -32,6 +32,17 @@ METRICS = {
     "(percentage points)",
     "mc_1_minus_scaling_loss": "test loss of a single pass with dropout minus that of weight "
     "scaling (nats)",
+    "scaling_minus_mc_200": "test error of weight scaling minus that of 200 averaged passes "
+    "(percentage points)",
+    "mc_200_minus_scaling_loss": "test loss of 200 averaged passes minus that of weight scaling "
+    "(nats)",
+    "mc_200_minus_mc_50_loss": "test loss of 200 averaged passes minus that of 50 (nats)",
+    "scaling_minus_geometric": "test error of weight scaling minus that of the geometric mean of "
+    "200 passes (percentage points)",
+    "closer_to_geometric": "distance (total variation) of weight scaling from the arithmetic mean "
+    "of 200 passes minus that from their geometric mean",
+    "disagreement_minus_entropy_area": "area under the ROC curve, wrong against right predictions, "
+    "of the mutual information of 50 passes minus that of the entropy of weight scaling",
     "ensemble_minus_one": "test error of five averaged networks without dropout minus the mean "
     "error of one of them (percentage points)",
     "ensemble_minus_dropout": "test error of five averaged networks without dropout minus the "

@@ -6,18 +6,24 @@ from collections.abc import Mapping
 
 import keras
 import numpy as np
+from sklearn.metrics import roc_auc_score
 
 from dropout_zoo.models.graph.sites import dropout_sites
 from dropout_zoo.studies.claims.held_out import predictions
 from dropout_zoo.studies.data.corruption import corrupt
 from dropout_zoo.studies.experiments.coadaptation import mean_correlation
-from dropout_zoo.studies.experiments.monte_carlo import monte_carlo, proper_scores
+from dropout_zoo.studies.experiments.monte_carlo import (
+    dropout_passes,
+    monte_carlo,
+    proper_scores,
+    row_entropy,
+)
 from dropout_zoo.training.data.dataset import Dataset
 
 _EXAMPLES = 2000
 """Test examples that are measured; more would take longer than the training."""
 
-_PASSES = (1, 50)
+_PASSES = (1, 50, 200)
 
 
 def averaging(model: keras.Model, data: Dataset) -> dict[str, float]:
@@ -28,18 +34,64 @@ def averaging(model: keras.Model, data: Dataset) -> dict[str, float]:
         data: the data, with a test set.
 
     Returns:
-        Differences of error and loss, by metric; nothing for a model without dropout.
+        Differences of error and loss, and of the distance from weight scaling to the arithmetic and
+        the geometric mean of the probabilities, by metric; nothing for a model without dropout.
     """
     if not any(site.rate for site in dropout_sites(model)):
         return {}
     x, y = _test_examples(data)
-    scaled = proper_scores(predictions(model, x), y)
+    scaling = predictions(model, x)
+    scaled = proper_scores(scaling, y)
+    outputs = np.stack(list(dropout_passes(model, x, max(_PASSES))))
     found = {}
     for passes in _PASSES:
-        averaged = proper_scores(monte_carlo(model, x, passes).mean, y)
+        averaged = proper_scores(outputs[:passes].mean(axis=0), y)
         found[f"scaling_minus_mc_{passes}"] = scaled["error"] - averaged["error"]
         found[f"mc_{passes}_minus_scaling_loss"] = averaged["loss"] - scaled["loss"]
+    found["mc_200_minus_mc_50_loss"] = (
+        found["mc_200_minus_scaling_loss"] - found["mc_50_minus_scaling_loss"]
+    )
+    geometric = _geometric_mean(outputs)
+    found["scaling_minus_geometric"] = scaled["error"] - proper_scores(geometric, y)["error"]
+    found["closer_to_geometric"] = _distance(scaling, outputs.mean(axis=0)) - _distance(
+        scaling, geometric
+    )
     return found
+
+
+def _geometric_mean(outputs: np.ndarray) -> np.ndarray:
+    """The geometric mean of the probabilities of all passes, divided by its sum over classes."""
+    logarithms = np.log(np.maximum(outputs, np.finfo(float).tiny)).mean(axis=0)
+    means = np.exp(logarithms - logarithms.max(axis=-1, keepdims=True))
+    return np.asarray(means / means.sum(axis=-1, keepdims=True))
+
+
+def _distance(one: np.ndarray, other: np.ndarray) -> float:
+    """The total variation between predicted distributions, averaged over the examples."""
+    return float(np.abs(one - other).sum(axis=-1).mean() / 2)
+
+
+def uncertainty(model: keras.Model, data: Dataset) -> dict[str, float]:
+    """Compare how well two measures of uncertainty tell wrong predictions from right ones.
+
+    Args:
+        model: a classifier.
+        data: the data, with a test set.
+
+    Returns:
+        ``disagreement_minus_entropy_area``; nothing for a model without dropout, or one that is
+        right or wrong on all examples.
+    """
+    if not any(site.rate for site in dropout_sites(model)):
+        return {}
+    x, y = _test_examples(data)
+    scaling = predictions(model, x)
+    wrong = scaling.argmax(axis=-1) != y
+    if wrong.all() or not wrong.any():
+        return {}
+    disagreement = monte_carlo(model, x, 50).mutual_information
+    areas = [roc_auc_score(wrong, values) for values in (disagreement, row_entropy(scaling))]
+    return {"disagreement_minus_entropy_area": float(areas[0] - areas[1])}
 
 
 def dropout_layers(model: keras.Model, data: Dataset) -> dict[str, float]:
@@ -140,6 +192,7 @@ def of_a_classifier(model: keras.Model, data: Dataset) -> Mapping[str, float]:
     """Measure everything above."""
     return {
         **averaging(model, data),
+        **uncertainty(model, data),
         **dropout_layers(model, data),
         **corrupted_inputs(model, data),
         **first_layer(model, data),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
+from dropout_zoo.models.architectures.mlp import build_mlp
 from dropout_zoo.models.layers.seeded_dropout import seeded_dropout
 
 
@@ -40,6 +41,32 @@ def noisy_mlp(
         ]
     )
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def normalized_mlp(
+    input_shape: Sequence[int] = (28, 28), num_classes: int = 10, batch_norm: str | None = None
+) -> keras.Sequential:
+    """Build the registered MLP with two hidden layers of 256 units and quick moving averages.
+
+    Args:
+        input_shape: shape of one example.
+        num_classes: number of classes.
+        batch_norm: as in `build_mlp`; its momentum is 0.9, where Keras's default is 0.99.
+
+    Returns:
+        A compiled model.
+    """
+    model = build_mlp(
+        input_shape=input_shape,
+        num_classes=num_classes,
+        units=(256, 256),
+        hidden_rates=0.5,
+        batch_norm=batch_norm,
+    )
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.9
     return model
 
 

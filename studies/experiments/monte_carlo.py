@@ -124,7 +124,7 @@ def monte_carlo(
         (5, 10)
     """
     check_count(samples, "samples")
-    passes = _passes(model, x, samples, seed, batch_size)
+    passes = dropout_passes(model, x, samples, seed, batch_size)
     # Relative to the first pass, so that small spreads survive the subtraction of squares.
     first = next(passes)
     _check_shape(first)
@@ -204,7 +204,7 @@ def monte_carlo_convergence(
             "expected a classifier with one probability per class (which are not negative and add "
             f"up to 1), received outputs of shape {scaled.shape} that are not"
         )
-    passes = np.stack(list(_passes(model, x, max(samples), seed, batch_size)))
+    passes = np.stack(list(dropout_passes(model, x, max(samples), seed, batch_size)))
     rng = np.random.default_rng(seed)
     rows = [{"samples": 0, "repeat": 0, **proper_scores(scaled, y)}]
     for count in sorted(set(samples)):
@@ -238,10 +238,29 @@ def _settings(model: keras.Model, seed: int, batch_size: int, examples: int) -> 
     }
 
 
-def _passes(
-    model: keras.Model, x: Any, samples: int, seed: int, batch_size: int
+def dropout_passes(
+    model: keras.Model,
+    x: Any,
+    samples: int,
+    seed: int = 0,
+    batch_size: int = PREDICTION_BATCH_SIZE,
 ) -> Iterator[np.ndarray]:
-    """The outputs of one pass with dropout on after another, float64."""
+    """Yield the outputs of one pass with dropout on after another.
+
+    Args:
+        model: as in `monte_carlo`.
+        x: inputs, shape ``(examples, ...)``.
+        samples: number of passes.
+        seed: seed of the dropout masks.
+        batch_size: batch size; the masks depend on it.
+
+    Yields:
+        Outputs of a pass, float64.
+
+    Raises:
+        ValueError: no site has a rate above 0.
+        TypeError: the model cannot be cloned.
+    """
     clone = clone_model(model, cloned_layer)
     copy_weights(model, clone)
     if not any(site.rate for site in dropout_sites(clone) if not site.own_noise):

@@ -51,8 +51,8 @@ def test_the_wheel_holds_every_module_and_each_can_be_imported(tmp_path):
     for name in modules:
         path = name.replace(".", "/")
         assert files & {f"{path}.py", f"{path}/__init__.py"}, f"{name} is not in the wheel"
-    weights = [file.name for file in (ROOT / "models" / "weights").iterdir()]
-    assert {f"dropout_zoo/models/weights/{name}" for name in weights} <= files
+    weights = {file.relative_to(ROOT) for file in (ROOT / "models" / "weights").glob("*/*")}
+    assert weights and {f"dropout_zoo/{name}" for name in weights} <= files
     results = [file.name for file in (ROOT / "studies" / "claims" / "results").iterdir()]
     assert {f"dropout_zoo/studies/claims/results/{name}" for name in results} <= files
     for name in package_folders():

@@ -189,6 +189,42 @@ def test_verdicts_on_known_regimes_are_right_or_say_why_not(seeds, monkeypatch):
     assert found["right"].mean() > 0.7
 
 
+def test_stopping_early_is_not_advised_where_training_was_stopped_early():
+    rising = curves(FALLING, TURNING)
+    advised, stopped = verdict(rising), verdict(rising, patience=5)
+    assert advised.label == stopped.label == "overfitting"
+    assert any("set `patience`" in step for step in advised.next_steps)
+    assert not any("set `patience`" in step for step in stopped.next_steps)
+
+
+def test_a_high_training_error_is_not_underfitting_where_fitting_more_generalizes_worse():
+    noisy = curves(FLAT, FLAT, gap=0.005).assign(train_accuracy=0.85, val_accuracy=0.845)
+    fitted = noisy.assign(
+        train_loss=noisy["train_loss"] * 0.2,
+        val_loss=noisy["val_loss"] * 1.3,
+        train_accuracy=0.97,
+        val_accuracy=0.80,
+    )
+    found = verdict(noisy, reference=fitted, rate=0.3)
+    assert found.label == "undecided"
+    assert "part of the error may be in the data" in found.sentence
+    assert found.next_steps[0].startswith("look for wrong labels")
+    assert verdict(noisy, rate=0.3).label == "underfitting"
+
+
+def test_a_setting_is_not_balanced_if_its_reference_has_a_lower_validation_loss():
+    setting = curves(FLAT, FLAT, gap=0.005)
+    reference = setting.assign(val_loss=setting["val_loss"] * 0.8)
+    found = verdict(setting, reference=reference, rate=0.5, best_rate=0.2)
+    assert found.label == "undecided"
+    assert "the lowest validation loss of the reference is 25% lower" in found.sentence
+    assert found.next_steps[0].startswith("use a dropout rate of 0.20, the best here: ")
+    [step] = verdict(setting, reference=reference).next_steps
+    assert step.startswith("use the rates of the reference: ")
+    nearly = setting.assign(val_loss=setting["val_loss"] * 0.97)
+    assert verdict(setting, reference=nearly).label == "balanced"
+
+
 def test_a_small_gap_at_rest_is_balanced():
     found = verdict(curves(FLAT, FLAT, gap=0.005))
     assert found.label == "balanced"

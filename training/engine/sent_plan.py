@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import mmap
 import pickle
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ import cloudpickle
 import keras
 import numpy as np
 
+from dropout_zoo.models.graph.builders import as_call
+from dropout_zoo.models.graph.cloning import is_built_again
 from dropout_zoo.models.graph.model_graph import flat_layers
 from dropout_zoo.models.keras_internals import compile_arguments
 from dropout_zoo.training.members import Job
@@ -62,9 +65,26 @@ def pack_plan(plan: Plan) -> PackedPlan:
         _splits={},
     )
     with _with_own_modules():
-        pickled: bytes = cloudpickle.dumps(sent, protocol=5, buffer_callback=keep)
+        pickled = _dumps(sent, keep)
         needed: bytes = cloudpickle.dumps((_settings_of_keras(), _own_objects(plan.model)))
     return needed, pickled, arrays
+
+
+class _Pickler(cloudpickle.Pickler):
+    """Sends the function that builds a model, where Keras cannot send the model."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Return how an object is sent; see `pickle.Pickler.reducer_override`."""
+        if isinstance(obj, keras.Model) and is_built_again(obj):
+            return as_call(obj)
+        return super().reducer_override(obj)
+
+
+def _dumps(thing: Any, buffer_callback: Callable[[pickle.PickleBuffer], None]) -> bytes:
+    """As `cloudpickle.dumps`."""
+    with io.BytesIO() as file:
+        _Pickler(file, protocol=5, buffer_callback=buffer_callback).dump(thing)
+        return file.getvalue()
 
 
 def pack_job(job: Job) -> bytes:

@@ -184,6 +184,13 @@ def test_runs_that_had_not_ended_withhold_the_verdict_unless_the_claim_is_about_
     assert claim(LOWERS).judge(one).verdict == "supported"
 
 
+def test_a_metric_that_is_missing_on_a_seed_withholds_the_verdict():
+    table = runs(**{"with": around(2.0), "without": around(3.0)})
+    table.loc[table.index[0], "test_error"] = float("nan")
+    outcome = claim(LOWERS).judge(table)
+    assert outcome.verdict == "not comparable" and outcome.why.startswith("not measured on every")
+
+
 def test_failed_runs_withhold_the_verdict_of_the_claims_that_need_them():
     table = runs(**{"with": wandering(4.0), "without": [5.0] * SEEDS, "other": [1.0] * SEEDS})
     other = table["setting"] == "other"

@@ -12,7 +12,7 @@ from dropout_zoo.studies.claims.effect_plot import effect_display
     [
         ("input-dropout-helps", -1, "right is as claimed"),
         ("slows-training", 1, "right is as claimed"),
-        ("weight-scaling-equals-50-passes", 1, "0 is as claimed"),
+        ("dropout-equals-an-ensemble", 1, "0 is as claimed"),
     ],
 )
 def test_effects_are_drawn_with_the_sign_of_the_claim(name, sign, reading):

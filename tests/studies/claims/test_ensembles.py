@@ -10,12 +10,13 @@ from dropout_zoo.training import Member, train_members
 
 @pytest.mark.slow
 def test_networks_are_averaged_by_their_probabilities(trained, few_digits):
-    found = beside_ensembles(trained, few_digits, {"epochs": 3})
+    training = {"epochs": 100, "patience": 5}
+    found = beside_ensembles(trained, few_digits, training)
     x, y = few_digits.test
     seeds = network_seeds(few_digits, 9)
     assert len(set(seeds)) == 9
     members = [Member([0.0], seed) for seed in seeds[:5]] + [Member([0.5], s) for s in seeds[5:]]
-    runs = train_members(trained, members, few_digits, epochs=3)
+    runs = train_members(trained, members, few_digits, **training)
     outputs = [predictions(each.model(), x) for each in runs] + [predictions(trained, x)]
 
     def error(probabilities):
@@ -27,6 +28,12 @@ def test_networks_are_averaged_by_their_probabilities(trained, few_digits):
     assert found["ensemble_gain_change"] == pytest.approx(gains[1] - gains[0])
     alone = sum(map(error, half)) / 5
     assert found["ensemble_minus_dropout"] == pytest.approx(error(sum(without)) - alone)
+
+
+@pytest.mark.slow
+def test_networks_that_are_not_trained_to_the_end_are_not_compared(trained, few_digits):
+    with pytest.raises(RuntimeError, match="expected networks that are trained to the end"):
+        beside_ensembles(trained, few_digits, {"epochs": 3})
 
 
 def test_other_examples_give_other_seeds(few_digits):

@@ -100,7 +100,7 @@ def test_the_table_and_the_finding_say_what_the_test_of_a_claim_found():
     assert row["verdict"] == outcome.verdict
     assert row["effect"] == outcome.effects[0].value
     assert row["seeds"] == outcome.effects[0].difference.pairs
-    assert claim.finding() == f"{claim.statement} Tested on {row['seeds']} seeds: {row['verdict']}."
+    assert claim.finding() == f'{row["verdict"].capitalize()} on 8 seeds: "{claim.statement}"'
     assert list(claims_table().index) == [each.statement for each in list_claims()]
 
 
@@ -108,4 +108,4 @@ def test_claims_that_could_not_be_compared_are_tabulated_too():
     claim = next(c for c in list_claims() if not c.stored_outcome().effects)
     row = claims_table([claim.name]).iloc[0]
     assert (row["effect"], row["seeds"]) == ("", 0)
-    assert claim.finding().startswith(f"{claim.statement} Verdict: {row['verdict']} (")
+    assert claim.finding().startswith(f"{row['verdict'].capitalize()} (")

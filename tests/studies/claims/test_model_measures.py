@@ -1,11 +1,13 @@
 """What claims measure of trained models."""
 
+import keras
 import numpy as np
 import pytest
 
 from dropout_zoo.models import with_rates
 from dropout_zoo.studies.claims import model_measures
 from dropout_zoo.studies.claims.held_out import held_out_scores, predictions
+from dropout_zoo.studies.experiments.monte_carlo import dropout_passes
 
 
 def test_predictions_are_those_of_predict(trained, few_digits):
@@ -24,6 +26,29 @@ def test_a_single_pass_is_worse_than_fifty(trained, few_digits):
     found = model_measures.averaging(trained, few_digits)
     assert found["mc_1_minus_scaling_loss"] > found["mc_50_minus_scaling_loss"]
     assert model_measures.averaging(with_rates(trained, 0.0), few_digits) == {}
+
+
+def test_weight_scaling_is_the_geometric_mean_where_dropout_precedes_the_softmax_alone(few_digits):
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28)),
+            keras.layers.Flatten(),
+            keras.layers.Dropout(0.5),
+            keras.layers.Dense(10, "softmax"),
+        ]
+    )
+    found = model_measures.averaging(model, few_digits)
+    assert found["closer_to_geometric"] > 0.001
+    passes = np.stack(list(dropout_passes(model, few_digits.test[0], 200)))
+    geometric = np.exp(np.log(passes).mean(axis=0))
+    scaling = predictions(model, few_digits.test[0])
+    assert geometric / geometric.sum(axis=-1, keepdims=True) == pytest.approx(scaling, abs=0.05)
+
+
+def test_measures_of_uncertainty_are_compared_where_there_are_errors(trained, few_digits):
+    found = model_measures.uncertainty(trained, few_digits)
+    assert -1 < found["disagreement_minus_entropy_area"] < 1
+    assert model_measures.uncertainty(with_rates(trained, 0.0), few_digits) == {}
 
 
 def test_dropout_layers_are_the_identity_at_inference_and_scale_in_training(trained, few_digits):

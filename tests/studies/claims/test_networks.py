@@ -5,7 +5,7 @@ import pytest
 
 from dropout_zoo.models import dropout_sites
 from dropout_zoo.studies.claims.convolutional import POSITIONS
-from dropout_zoo.studies.claims.networks import shifted_mlp
+from dropout_zoo.studies.claims.networks import normalized_mlp, shifted_mlp
 from dropout_zoo.studies.claims.residual_network import residual_cnn
 
 RESIDUAL_ORDER = [
@@ -44,6 +44,17 @@ def test_dropout_is_at_the_position_given(position, names, placement):
     order = [layer.name for layer in model.layers]
     places = [order.index(name) for name in RESIDUAL_ORDER]
     assert places == sorted(places)
+
+
+def test_batch_norm_of_claims_has_quick_averages_on_the_side_given():
+    model = normalized_mlp(batch_norm="after_dropout")
+    order = [layer.name for layer in model.layers]
+    for number in (1, 2):
+        norm = model.get_layer(f"hidden_{number}_batch_norm")
+        assert norm.momentum == 0.9
+        assert order.index(norm.name) > order.index(f"hidden_{number}_dropout")
+    plain = [layer.name for layer in normalized_mlp().layers]
+    assert not [name for name in plain if "batch_norm" in name]
 
 
 def test_training_images_are_shifted_and_others_are_not():

@@ -39,7 +39,10 @@ def connect(address: str) -> None:
         _prepare_local()
     import ray
 
+    from dropout_zoo.training.engine.cluster.ray_internals import silence_messages
+
     logging.getLogger("ray").setLevel(logging.ERROR)
+    silence_messages()
     with _own_signal_handlers():
         try:
             cluster = _start_local(local) if local else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from dropout_zoo.models.graph.cloning import is_built_again
 from dropout_zoo.training.durable_files import replacing
 from dropout_zoo.training.engine.base import EngineOptions, OnResult
 from dropout_zoo.training.engine.cluster.connection import connect
@@ -41,9 +40,15 @@ class ClusterEngine:
         try:
             packed = pack_plan(plan)
         except Exception as error:  # of any part of the user's own
+            remedy = ""
+            if plan.stream is not None:
+                remedy = (
+                    f"; the {plan.stream.kind} is streamed: pass a function that opens it, which "
+                    "each machine calls"
+                )
             raise ValueError(
                 "expected a model and data that can be sent to other machines, received "
-                f"{plan.model.name!r}: {reason_of(error)}"
+                f"{plan.model.name!r}: {reason_of(error)}{remedy}"
             ) from error
         connect(options.cluster)
         from dropout_zoo.training.engine.cluster.ray_pool import RayPool
@@ -123,16 +128,6 @@ class ClusterEngine:
 
 
 def _check(plan: Plan) -> None:
-    if plan.stream is not None:
-        raise ValueError(
-            "expected data in memory for a cluster, received examples that are streamed from a "
-            f"{plan.stream.kind}"
-        )
-    if is_built_again(plan.model):
-        raise ValueError(
-            f"expected a model that Keras can clone on a cluster, received {plan.model.name!r}, "
-            "whose copies come from the function that builds it"
-        )
     if plan.settings.callbacks is not None:
         raise ValueError(
             "expected no callbacks on a cluster, received some; what they use in this process "

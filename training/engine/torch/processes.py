@@ -17,7 +17,6 @@ import numpy as np
 import psutil
 import torch
 
-from dropout_zoo.models.graph.cloning import is_built_again
 from dropout_zoo.training.engine.base import EngineOptions, OnResult
 from dropout_zoo.training.engine.cores import usable_cores
 from dropout_zoo.training.engine.interrupts import OutOfTimeError, TimeLimit, check_interrupt
@@ -51,8 +50,6 @@ def why_no_workers(plan: Plan) -> str | None:
     """
     if keras.ops.zeros(()).device.type != "cpu":
         return "worker processes on PyTorch train on CPUs only"
-    if is_built_again(plan.model):
-        return "Keras cannot clone the model, which a worker process has to do"
     try:
         check_can_be_sent(plan)
     except Exception as error:  # of any part of the user's own

@@ -75,6 +75,69 @@ class TestDisturbances:
         assert run(program, kind, "200", "1", timeout=4 * 3600) == WELL
 
 
+MODELS_AND_DATA = """
+import json, sys
+import numpy as np
+import keras
+from dropout_zoo.models import build_mlp
+from dropout_zoo.models.factory import resolve_model
+from dropout_zoo.training import Member, as_dataset, load_dataset, prepare_threads, train_members
+
+prepare_threads()
+data, file = load_dataset("digits"), sys.argv[1] + "/digits.npz"
+np.savez(file, x=data.train[0], y=data.train[1])
+
+
+class Net(keras.Model):  # its argument is a layer, which Keras cannot record
+    def __init__(self, first):
+        super().__init__()
+        self.flatten, self.first = keras.layers.Flatten(), first
+        self.dropout, self.last = keras.layers.Dropout(0.3), keras.layers.Dense(10, "softmax")
+
+    def call(self, x, training=False):
+        return self.last(self.dropout(self.first(self.flatten(x)), training=training))
+
+
+def build():
+    model = Net(keras.layers.Dense(8, "relu"))
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def source():
+    import tensorflow as tf
+
+    arrays = np.load(file)
+    rows = tf.data.Dataset.from_tensor_slices((arrays["x"], arrays["y"]))
+    return rows.shuffle(100, seed=1).repeat().batch(32)
+
+
+stream = as_dataset(source, steps_per_epoch=20, validation_data=data.validation)
+mlp = build_mlp(loss="sparse_categorical_crossentropy")
+net = resolve_model(build, input_shape=(28, 28))
+for model, given, sites in ((net, data, 1), (mlp, stream, 2)):
+    members = [Member([rate] * sites, seed=seed) for seed in (0, 1) for rate in (0.1, 0.5)]
+    here, there = (
+        [each.curves.to_csv() for each in train_members(model, members, given, epochs=2, **where)]
+        for where in ({}, {"cluster": "local:2"})
+    )
+    assert here == there, (here, there)
+try:
+    opened = as_dataset(source(), steps_per_epoch=20, validation_data=data.validation)
+    train_members(mlp, members, opened, epochs=1, cluster="local:2")
+except ValueError as error:
+    assert "pass a function that opens it" in str(error), error
+    print("all is well")
+"""
+
+
+@needs_ray
+@pytest.mark.nightly
+@pytest.mark.posix
+def test_models_that_a_function_builds_and_streamed_sources_are_trained_on_a_cluster(tmp_path):
+    assert run("-c", MODELS_AND_DATA, str(tmp_path)) == WELL
+
+
 SEARCH = """
 import json, sys
 from dropout_zoo.models import build_mlp
