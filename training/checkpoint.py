@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from dropout_zoo.training.durable_files import replacing
 _READING = threading.Lock()
 
 _KINDS = ("best", "last", "optimizer", "seeds", "final")
+_ROWS = "rows"
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Checkpoint:
         optimizer: the optimizer's variables after the last epoch.
         seeds: states of the seed generators after the last epoch, one per generator.
         final: weights that callbacks left at the end of the training; empty if there were none.
+        rows: the learning curves so far, one row per epoch; empty if the state was not kept.
     """
 
     best: Sequence[np.ndarray]
@@ -35,6 +39,7 @@ class Checkpoint:
     optimizer: Sequence[np.ndarray] = ()
     seeds: Sequence[np.ndarray] = ()
     final: Sequence[np.ndarray] = ()
+    rows: Sequence[Mapping[str, Any]] = ()
 
     def save(self, path: Path) -> Path:
         """Write a file, which is complete and on disk afterwards, or not there.
@@ -50,6 +55,9 @@ class Checkpoint:
             for kind in _KINDS
             for index, array in enumerate(getattr(self, kind))
         }
+        if self.rows:
+            text = json.dumps(list(self.rows), default=float).encode()
+            arrays[_ROWS] = np.frombuffer(text, "uint8")
         with replacing(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, **arrays)
         return path
@@ -65,7 +73,11 @@ class Checkpoint:
             The checkpoint.
         """
         kinds: dict[str, list[np.ndarray]] = {kind: [] for kind in _KINDS}
+        rows = []
         with _READING, np.load(path, allow_pickle=False) as file:
             for key in sorted(file.files):
-                kinds[key.partition("/")[0]].append(file[key])
-        return cls(**kinds)
+                if key == _ROWS:
+                    rows = json.loads(file[key].tobytes())
+                else:
+                    kinds[key.partition("/")[0]].append(file[key])
+        return cls(**kinds, rows=rows)

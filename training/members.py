@@ -32,7 +32,9 @@ class Member:
         epochs: epoch at which to stop, counted from the very first one; None for that of the
             `TrainSettings`.
         initial_epoch: number of epochs that an earlier run has completed.
-        weights: checkpoint of that run, from `TrainedMember.checkpoint`.
+        weights: checkpoint of that run, from `TrainedMember.checkpoint`, trained with
+            ``keep_state=True``. The result is that of one run that was never interrupted: its
+            learning curves begin with the first epoch, and its patience counts on.
         label: a name for tables and messages.
         schedule: schedule of the rates over the epochs; None for constant rates.
         split: 0 for the training and validation set as they are; another number for those that

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -272,6 +272,16 @@ class Record:
 
     def __post_init__(self) -> None:
         self.best = BestEpoch(self.plan.objective, self.plan.settings.patience)
+
+    def resume(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Continue the record of an earlier run, whose best epoch and patience count on.
+
+        Args:
+            rows: its learning curves.
+        """
+        for row in rows:
+            self.rows.append(dict(row))
+            self.best.improves(int(row["epoch"]), row[self.plan.objective.name])
 
     def add(
         self,

@@ -158,6 +158,11 @@ class SmallSpaceHyperbandOracle(oracles.HyperbandOracle):
         super().__init__(**arguments)
 
     @property
+    def num_begun(self) -> int:
+        """Number of trials that continue no other one, of one iteration through all brackets."""
+        return sum(self._get_size(bracket, 0) for bracket in range(self._get_num_brackets()))
+
+    @property
     def total_trials(self) -> int:
         """Number of trials of one iteration through all brackets."""
         return sum(

@@ -111,9 +111,13 @@ def tune(
             integers other than 0 and 1 are targets of a regression where the model has one output
             unit and a loss that is not for classes, and floats are labels where its loss takes
             class numbers. The loss of registered models follows from the data instead.
-        oracle: KerasTuner's method of choosing trials: ``"grid"``, ``"random"``, ``"bayesian"``
-            or ``"hyperband"``; None for a grid of up to 50 settings, otherwise random search. With
-            other hyperparameters, ``"random"`` (None) or ``"bayesian"``.
+        oracle: method of choosing trials: ``"grid"``, ``"random"``, ``"bayesian"``, ``"halving"``
+            or ``"hyperband"``; None for a grid of up to 20 settings, otherwise halving. Halving
+            trains up to 50 settings for a few epochs and goes on with the better half, three
+            times, among settings of about the same mean rate. Where trials cannot be continued,
+            because of callbacks or streamed examples, None is a grid of up to 50 settings,
+            otherwise random search. With other hyperparameters, ``"random"`` (None) or
+            ``"bayesian"``.
         rates: a rate (fraction dropped) or several to try, at every searched site or by site path;
             None for 0.20, 0.30, 0.40 and 0.50. If the best of these lies on their edge, 0.05 and
             0.10, or 0.60 and 0.70, are tried too, beyond the guidance. Where a rate for each site
@@ -121,9 +125,9 @@ def tune(
             given by site path. With other hyperparameters, they always share one.
         placements: search only sites with these placements, one name or several. A registered model
             gets dropout layers at those placements where it has none.
-        max_trials: maximum number of trials; None for the whole grid, or 20 with random search and
-            Bayesian optimization. Not allowed with Hyperband, whose brackets fix the number. With
-            other hyperparameters, each trial is two training runs.
+        max_trials: maximum number of trials; None for the whole grid, 20 with random search and
+            Bayesian optimization, or 50 with halving. Not allowed with Hyperband, whose brackets
+            fix the number. With other hyperparameters, each trial is two training runs.
         num_seeds: maximum number of seeds in the race. From 20 on, an odd number is rounded down
             where the data are split anew. With fewer than 10, all are trained on the given split.
         num_finalists: number of settings that race against no dropout. With more of them, only

@@ -229,6 +229,7 @@ def test_a_training_run_longer_than_the_budget_ends_with_an_error(few_digits, tm
     [
         pytest.param("random", marks=pytest.mark.nightly),
         pytest.param("bayesian", marks=pytest.mark.nightly),
+        pytest.param("halving", marks=pytest.mark.slow),
         pytest.param("hyperband", marks=pytest.mark.slow),
     ],
 )

@@ -129,7 +129,7 @@ def test_sites_have_their_own_rates_in_a_small_grid_or_by_path():
         space = search_space(model, rates)
         assert all(len(paths) == 1 for paths in space.sites.values())
         assert space.note == ""
-    assert default_oracle(space) == "random"
+    assert default_oracle(space) == "halving"
 
 
 @pytest.mark.slow
@@ -228,12 +228,13 @@ def test_no_setting_is_tried_twice_and_a_small_space_is_exhausted(name):
 def test_hyperband_promotes_the_best_in_any_space(rates):
     space = search_space(build_cnn(), rates=rates)
     oracle = oracle_on("hyperband", space)
-    assert len(drive(oracle)) == trial_limit("hyperband", space, None, 9)
+    assert len(drive(oracle)) == oracle.total_trials
     trials = [trial.hyperparameters.values for trial in oracle.trials.values()]
     best = [values for values in trials if values["tuner/epochs"] == 9]
     assert min(values["hidden_1_dropout"] for values in best) == 0.2
     promoted = [values for values in trials if values["tuner/initial_epoch"]]
     assert promoted
+    assert len(trials) - len(promoted) == trial_limit("hyperband", space, None, 9)
     for values in promoted:
         earlier = oracle.trials[values["tuner/trial_id"]].hyperparameters.values
         assert earlier["tuner/epochs"] == values["tuner/initial_epoch"]
@@ -254,10 +255,12 @@ def test_the_number_of_trials_is_limited():
     assert trial_limit("grid", space, None, 9) == 16
     assert trial_limit("random", space, None, 9) == 16
     assert trial_limit("random", space, 5, 9) == 5
-    with pytest.raises(ValueError, match="'grid', 'random', 'bayesian', 'hyperband'"):
+    with pytest.raises(ValueError, match="'grid', 'random', 'bayesian', 'halving', 'hyperband'"):
         trial_limit("greedy", space, None, 9)
     with pytest.raises(ValueError, match="max_trials to be a whole number"):
         trial_limit("grid", space, 0, 9)
+    assert trial_limit("halving", space, None, 9) == 16
+    assert trial_limit("halving", space, 8, 9) == 8
     with pytest.raises(ValueError, match=r"expected max_trials with .*received oracle='hyperband'"):
         trial_limit("hyperband", space, 5, 9)
 

@@ -223,7 +223,7 @@ def test_metrics_of_the_training_examples_cannot_be_the_objective(name, few_digi
 
 @pytest.mark.parametrize(
     "oracle",
-    ["hyperband", "random", "bayesian"],
+    ["halving", "hyperband", "random", "bayesian"],
 )
 @pytest.mark.slow
 def test_other_oracles_can_be_used(few_digits, oracle):
@@ -359,8 +359,9 @@ def test_callbacks_are_those_of_every_training_run(few_digits):
     rates = result.curves.pivot_table(index="epoch", values="learning_rate", aggfunc=["min", "max"])
     assert rates.to_numpy() == pytest.approx(np.array([[1e-3] * 2, [1e-3] * 2, [1e-4] * 2]))
     assert len(made) == result.num_runs
-    with pytest.raises(ValueError, match=r"each setting in one run, .*'hyperband' with callbacks"):
-        tune(model, few_digits, **quick, callbacks=reducing, oracle="hyperband")
+    for oracle in ("halving", "hyperband"):
+        with pytest.raises(ValueError, match=f"each setting in one run, .*'{oracle}' with call"):
+            tune(model, few_digits, **quick, callbacks=reducing, oracle=oracle)
 
 
 @pytest.mark.slow

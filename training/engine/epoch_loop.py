@@ -48,7 +48,10 @@ class MemberEpochs:
         self._best: list[np.ndarray] | None = None
         state.start(job.rates, start, job.member.seed)
         if job.member.weights is not None:
-            state.resume(Checkpoint.load(job.member.weights))
+            earlier = Checkpoint.load(job.member.weights)
+            state.resume(earlier)
+            record.resume(earlier.rows)
+            self._best = list(earlier.best) if earlier.rows else None
         self.last = job.member.epochs or plan.settings.epochs
         self.callbacks = MemberCallbacks(
             job.callbacks, state.model, epochs=self.last, steps=plan.num_steps
@@ -88,6 +91,8 @@ class MemberEpochs:
         """
         keep_state, best = self._plan.keep_state, self._best
         checkpoint = None if best is None else self._state.checkpoint(best, keep_state)
+        if checkpoint is not None and keep_state:
+            checkpoint = replace(checkpoint, rows=self._record.rows)
         if self._job.callbacks and self._record.status != "failed":
             with self._record.user_code():
                 self.callbacks.end()
@@ -119,6 +124,8 @@ def train_epochs(
     """
     epochs = MemberEpochs(plan, job, start, state, record)
     for epoch in range(job.member.initial_epoch, epochs.last):
+        if record.finished:  # the earlier run had ended
+            break
         epochs.begin(epoch)
         with record.user_code():
             measured = run_epoch(epoch, epochs.callbacks)

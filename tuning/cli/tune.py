@@ -36,6 +36,7 @@ from dropout_zoo.tuning.cli.options import (
 from dropout_zoo.tuning.cli.terminal import echo
 from dropout_zoo.tuning.defaults import (
     DEFAULT_MAX_TRIALS,
+    LARGEST_FULL_GRID,
     LARGEST_GRID,
     NUM_FINALISTS,
     NUM_SEEDS,
@@ -54,8 +55,8 @@ if TYPE_CHECKING:
 @click.option(
     "--oracle",
     type=click.Choice(ORACLES),
-    help=f"How trials are chosen.  [default: grid for up to {LARGEST_GRID} settings, otherwise "
-    "random]",
+    help="How trials are chosen, and whether some end early (halving, hyperband).  [default: grid "
+    f"for up to {LARGEST_FULL_GRID} settings, otherwise halving]",
 )
 @click.option(
     "--rates",
@@ -75,8 +76,8 @@ if TYPE_CHECKING:
 @click.option(
     "--max-trials",
     type=int,
-    help="Maximum number of trials with grid, random or bayesian."
-    f"  [default: the whole grid with grid, {DEFAULT_MAX_TRIALS} with random and bayesian]",
+    help="Maximum number of trials; not with hyperband.  [default: the whole grid with grid, "
+    f"{DEFAULT_MAX_TRIALS} with random and bayesian, {LARGEST_GRID} with halving]",
 )
 @training_options(epochs=None, patience_default=f"about {PATIENCE_UPDATES:,} updates")
 @click.option(

@@ -81,16 +81,17 @@ class Progress:
         Args:
             trained: the trained member.
         """
-        self._restored += 1  # it took no time now, so it is left out of the estimate
+        # It took no time now, so it is left out of the estimate.
+        self._restored += trained.member.initial_epoch == 0
         self.result(trained)
 
     def result(self, trained: TrainedMember) -> None:
-        """Count a finished training run.
+        """Count a finished training run, unless it continues one that has been counted.
 
         Args:
             trained: the trained member.
         """
-        self.done += 1
+        self.done += trained.member.initial_epoch == 0
         if self.objective.is_better(trained.score, self.best):
             self.best = trained.score
         text = self._text()

@@ -52,7 +52,7 @@ class FinalistRace:
                 search.control: search.without(TrialSetting(search.given)),
                 **dict(ranked[:count]),
             }
-            self.records = self._raced(dict(ranked[count:]), found)
+            self.records = self._raced(dict(ranked[count:]))
             return
         for name, finalist in ranked:  # each has a control with its hyperparameters
             control = search.without(finalist)
@@ -62,7 +62,7 @@ class FinalistRace:
             if tuned_control is not None and tuned_control != control:
                 self.plan = search.race.with_tuned_control()
                 self.settings[str(self.plan.tuned_control)] = tuned_control
-            self.records = [*self._raced({}, found), *failed]
+            self.records = [*self._raced({}), *failed]
             lost = {each.setting for each in self.records if each.result.status != "completed"}
             if name not in lost or search.control in lost:
                 return
@@ -100,15 +100,13 @@ class FinalistRace:
                 each._replace(role="finalist") for each in finished if each.setting in failed
             ]
 
-    def _raced(
-        self, reserve: Mapping[str, TrialSetting], found: FinalistSearch
-    ) -> list[TrainingRecord]:
+    def _raced(self, reserve: Mapping[str, TrialSetting]) -> list[TrainingRecord]:
         """Train the settings that race, and those that replace what fails."""
-        search, raced = self.search, set[str | None](self.settings)
+        search, raced, before = self.search, set[str | None](self.settings), self.progress.done
 
         def train(members: list[Member]) -> list[TrainedMember]:
             raced.update(member.label for member in members)  # those that replace others as well
-            self.progress.set_total(len(found.records) + len(raced) * search.race.looks[-1])
+            self.progress.set_total(before + len(raced) * search.race.looks[-1])
             return self.trainer.train(members)
 
         return run_race(self.settings, self.plan, search.objective, train, reserve)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dropout_zoo.studies.run_directory import RunDirectory
+from dropout_zoo.training.members import Member, TrainedMember
 from dropout_zoo.tuning.build_functions.build_function import BuiltModels
 from dropout_zoo.tuning.race.screening import choose_finalists, screen, try_beyond_edges
 from dropout_zoo.tuning.records.recording import RecordingTrainer
 from dropout_zoo.tuning.records.trial_tables import TrainingRecord, scores_table
 from dropout_zoo.tuning.results import run_files
+from dropout_zoo.tuning.search.halving import halve, sample
+from dropout_zoo.tuning.search.pruned_trials import last_of_each_setting
 from dropout_zoo.tuning.search.search import Search
 from dropout_zoo.tuning.space import SearchSpace
 from dropout_zoo.tuning.trial_setting import TrialSetting
@@ -121,6 +124,26 @@ class FinalistSearch:
         self.trainer.phase("search", "trial")
         if search.joint is not None:
             return self._try_jointly(search.joint)
+        results = self._halve() if search.oracle == "halving" else self._ask_oracle()
+        return records + [TrainingRecord(name, "trial", result) for name, result in results.items()]
+
+    def _halve(self) -> dict[str, TrainedMember]:
+        """Train trials, of which half go on at each rung; returns them by name."""
+        search, settings = self.search, self.search.settings
+        chosen = sample(search.space.choices, search.max_trials, settings.seed)
+        digits = len(str(len(chosen)))
+        members = [
+            Member(search.space.site_rates(values), settings.seed, label=f"{number:0{digits}d}")
+            for number, values in enumerate(chosen)
+        ]
+        results = halve(
+            members, search.rungs, settings.training.patience, search.objective, self.trainer.train
+        )
+        return {str(each.member.label): each for each in results}
+
+    def _ask_oracle(self) -> dict[str, TrainedMember]:
+        """Train the trials of KerasTuner's oracle; returns them by name."""
+        search, settings = self.search, self.search.settings
         tuner = InMemoryTuner(
             make_oracle(
                 search.oracle,
@@ -138,9 +161,10 @@ class FinalistSearch:
             overwrite=True,
         )
         tuner.search_with(self.trainer)
-        return records + [
-            TrainingRecord(name, "trial", result) for name, result in tuner.results.items()
-        ]
+        training = settings.training
+        if not search.continues_runs:
+            return tuner.results
+        return last_of_each_setting(tuner.results, training.epochs, training.patience)
 
     def _try_jointly(self, joint: BuiltModels) -> list[TrainingRecord]:
         """Train the trials of a build function, each also without dropout."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from dropout_zoo.models.argument_validation import check_count, finite_or_none
 from dropout_zoo.models.factory import resolve_model
 from dropout_zoo.models.graph.sites import dropout_sites, settable_sites
-from dropout_zoo.models.wording import count_of
+from dropout_zoo.models.wording import count_of, listed
 from dropout_zoo.studies.control_names import NO_DROPOUT, without_dropout
 from dropout_zoo.studies.site_groups import AS_GIVEN
 from dropout_zoo.training.data.dataset import Dataset
@@ -37,6 +37,7 @@ from dropout_zoo.tuning.race.screening import (
 )
 from dropout_zoo.tuning.records.progress import duration
 from dropout_zoo.tuning.records.trial_tables import check_names
+from dropout_zoo.tuning.search.halving import equal_runs, rungs
 from dropout_zoo.tuning.search.training_length import typical_epochs, with_default_length
 from dropout_zoo.tuning.space import DropoutHyperModel, Rates, SearchSpace
 from dropout_zoo.tuning.trial_setting import TrialSetting
@@ -165,7 +166,8 @@ class Search:
                 initial_weights="keep",  # the trainer draws them, and `run_search` says so
             )
             self.space = self.hypermodel.space
-            self.oracle = settings.oracle or default_oracle(self.space)
+            in_one_run = training.callbacks is not None or dataset.stream is not None
+            self.oracle = settings.oracle or default_oracle(self.space, in_one_run=in_one_run)
             self.max_trials = trial_limit(
                 self.oracle, self.space, settings.max_trials, training.epochs
             )
@@ -178,21 +180,26 @@ class Search:
             )
             self.model = self.joint.model_of(self.joint.default.hyperparameters)
             self.space = self.joint.space_of(self.joint.default)
-        if self.oracle == "hyperband" and training.callbacks is not None:
+        if self.continues_runs and training.callbacks is not None:
             raise ValueError(
                 "expected an oracle that trains each setting in one run, such as 'grid' or "
-                "'random', received 'hyperband' with callbacks, whose state is lost when it "
+                f"'random', received {self.oracle!r} with callbacks, whose state is lost when it "
                 "continues a run"
             )
-        if self.oracle == "hyperband" and dataset.stream is not None:
+        if self.continues_runs and dataset.stream is not None:
             raise ValueError(
                 "expected an oracle that trains each setting in one run, such as 'grid' or "
-                "'random', received 'hyperband' with streamed training examples, which start anew "
-                "when it continues a run"
+                f"'random', received {self.oracle!r} with streamed training examples, which start "
+                "anew when it continues a run"
             )
         self.settings = replace(settings, oracle=self.oracle)
         self.given = {site.path: site.rate for site in settable_sites(self.model)}
         self.control = NO_SEARCHED_DROPOUT if self.fixed else NO_DROPOUT
+
+    @property
+    def continues_runs(self) -> bool:
+        """Whether a trial may continue an earlier one."""
+        return self.oracle in ("halving", "hyperband")
 
     @property
     def fixed(self) -> dict[str, float]:
@@ -272,10 +279,24 @@ class Search:
             twice = f", each also {without}"
             tuned = f", and the best setting {without},"
         return (
-            f"{count_of(self.max_trials, 'trial')}{twice}, then {finalists} against {self.control}"
-            f"{tuned} on up to {seeds}: at most {self.num_runs} training runs of at most "
-            f"{epochs}{within}."
+            f"{count_of(self.max_trials, 'trial')}{twice}{self._halved()}, then {finalists} "
+            f"against {self.control}{tuned} on up to {seeds}: at most {self.num_runs} training "
+            f"runs of at most {epochs}{within}."
         )
+
+    def _halved(self) -> str:
+        if not self.rungs:
+            return ""
+        ends = listed([str(rung) for rung in self.rungs])
+        plural = "s" if len(self.rungs) > 1 else ""
+        return f", half of which go on at epoch{plural} {ends} each"
+
+    @property
+    def rungs(self) -> list[int]:
+        """Epochs at which half of the trials go on; none with other oracles than halving."""
+        training = self.settings.training
+        halves = self.oracle == "halving"
+        return rungs(training.epochs, typical_epochs(training)) if halves else []
 
     @property
     def race(self) -> RaceSettings:
@@ -316,7 +337,7 @@ class Search:
             self.model,
             self.dataset,
             self.settings.training,
-            keep_state=self.oracle == "hyperband",
+            keep_state=self.continues_runs,
             directory=directory,
             cluster=self.cluster,
         )
@@ -341,10 +362,17 @@ class Search:
         speed = measure_speed(trainer, [member] * timed)
         start_up = (models - 1) * speed.start_up  # of each other model
         typical, longest = (
-            start_up + speed.seconds(self.num_runs, epochs)
+            start_up + speed.seconds(self._whole_runs(epochs), epochs)
             for epochs in (typical_epochs(training), training.epochs)
         )
         return SearchTime(typical, longest)
+
+    def _whole_runs(self, epochs: int) -> int:
+        """Number of training runs of some epochs that take as long as all of the search."""
+        if self.oracle != "halving":
+            return self.num_runs
+        trials = equal_runs(self.max_trials, self.rungs, epochs)
+        return self.num_runs - self.max_trials + trials
 
     def describe(self) -> dict[str, Any]:
         """Describe everything that determines the outcome.

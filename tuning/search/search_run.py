@@ -49,6 +49,7 @@ from dropout_zoo.tuning.results.result import TuningResult
 from dropout_zoo.tuning.search.audit_errors import audit_errors
 from dropout_zoo.tuning.search.finalist_race import FinalistRace
 from dropout_zoo.tuning.search.finalist_search import FinalistSearch
+from dropout_zoo.tuning.search.pruned_trials import without_continued
 from dropout_zoo.tuning.search.search import Search
 from dropout_zoo.tuning.space import WEIGHTS_DRAWN_ANEW
 from dropout_zoo.tuning.trial_setting import TrialSetting
@@ -248,7 +249,7 @@ class _Run:
         self.out_of_time = True
         self.screened = bool(self.finalists.records)
         if not self.screened:
-            self.finalists.records = records
+            self.finalists.records = without_continued(records)
         if best_so_far(self.finalists.records, search.objective, screened=self.screened).empty:
             reasons = sorted({each.result.reason for each in self.finalists.records})
             raise RuntimeError(

@@ -9,7 +9,12 @@ from keras_tuner import oracles
 
 from dropout_zoo.models.argument_validation import check_choice, check_count
 from dropout_zoo.training.objective import Objective
-from dropout_zoo.tuning.defaults import DEFAULT_MAX_TRIALS, LARGEST_GRID, ORACLES
+from dropout_zoo.tuning.defaults import (
+    DEFAULT_MAX_TRIALS,
+    LARGEST_FULL_GRID,
+    LARGEST_GRID,
+    ORACLES,
+)
 from dropout_zoo.tuning.keras_tuner_internals import (
     InMemoryOracle,
     SmallSpaceHyperbandOracle,
@@ -41,16 +46,20 @@ class _Hyperband(InMemoryOracle, SmallSpaceHyperbandOracle):
 _MIXED = {MIXED_ORACLE: _Random, "bayesian": _Bayesian}
 
 
-def default_oracle(space: SearchSpace) -> str:
+def default_oracle(space: SearchSpace, *, in_one_run: bool = False) -> str:
     """Return the oracle that is used where none is named.
 
     Args:
         space: what is searched.
+        in_one_run: whether a trial cannot continue an earlier one.
 
     Returns:
+        ``"grid"`` for up to 20 settings, otherwise ``"halving"``; where trials cannot be continued,
         ``"grid"`` for up to 50 settings, otherwise ``"random"``.
     """
-    return "grid" if space.size <= LARGEST_GRID else "random"
+    if in_one_run:
+        return "grid" if space.size <= LARGEST_GRID else "random"
+    return "grid" if space.size <= LARGEST_FULL_GRID else "halving"
 
 
 def make_oracle(
@@ -135,12 +144,13 @@ def _common(objective: Objective, seed: int, limit: int) -> dict[str, Any]:
 
 
 def trial_limit(name: str, space: SearchSpace, max_trials: int | None, epochs: int) -> int:
-    """Return the largest number of trials that an oracle will ask for.
+    """Return the largest number of trials of a search that continue no other trial.
 
     Args:
-        name: ``"grid"``, ``"random"``, ``"bayesian"`` or ``"hyperband"``.
+        name: ``"grid"``, ``"random"``, ``"bayesian"``, ``"halving"`` or ``"hyperband"``.
         space: what is searched.
-        max_trials: maximum number of trials, or None.
+        max_trials: maximum number of trials; None for the whole grid, 20 with random search and
+            Bayesian optimization, and 50 with halving.
         epochs: epochs of one training run, which determine the number of trials of Hyperband.
 
     Returns:
@@ -155,16 +165,17 @@ def trial_limit(name: str, space: SearchSpace, max_trials: int | None, epochs: i
         check_count(max_trials, "max_trials")
         if name == "hyperband":
             raise ValueError(
-                "expected max_trials with grid, random or bayesian, received oracle='hyperband', "
+                "expected max_trials with another oracle, received oracle='hyperband', "
                 "whose number of trials follows from the epochs"
             )
     if name == "hyperband":
         check_count(epochs, "epochs")
         return SmallSpaceHyperbandOracle(
             space.size, max_epochs=epochs, objective="val_loss"
-        ).total_trials
+        ).num_begun
     if max_trials is None:
-        max_trials = space.size if name == "grid" else DEFAULT_MAX_TRIALS
+        defaults = {"grid": space.size, "halving": LARGEST_GRID}
+        max_trials = defaults.get(name, DEFAULT_MAX_TRIALS)
     return min(max_trials, space.size)
 
 

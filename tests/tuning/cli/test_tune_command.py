@@ -385,7 +385,7 @@ def test_dry_run_writes_nothing(here):
         (["--max-trials", "0"], "trials to be a whole number"),
         (
             ["--max-trials", "9", "--oracle", "hyperband"],
-            "max_trials with grid, random or bayesian",
+            "expected max_trials with another oracle",
         ),
         (["--num-seeds", "0"], "seeds to be a whole number"),
         (["--seed", "-1"], "received -1"),

@@ -40,6 +40,11 @@ class _RunningMember:
     last: int
     seconds: float = 0.0
 
+    @property
+    def finished(self) -> bool:
+        """Whether it has trained its last epoch, perhaps in an earlier run."""
+        return self.record.finished or self.epoch >= self.last
+
 
 class PopulationEngine:
     """Trains members along the first axis of every array, by `jax.vmap`, one epoch at a time.
@@ -127,19 +132,35 @@ class PopulationEngine:
         plan = self._plan
         self._make_room(len(jobs))
         free = [place for place, slot in enumerate(self._slots) if slot is None][: len(jobs)]
-        for batch in slots.batches(len(jobs), _bytes_of(self._before_start)):
-            values = [self._start_values(job) for job in jobs[batch]]
-            self._state = slots.write(self._state, free[batch], values)
         for job, place in zip(jobs, free, strict=True):
             member = job.member
             last = member.epochs or plan.settings.epochs
             record = Record(plan, member, job.rates)
             self._slots[place] = _RunningMember(job, record, member.initial_epoch, last)
+        for batch in slots.batches(len(jobs), _bytes_of(self._before_start)):
+            places = free[batch]
+            earlier = [_earlier(job) for job in jobs[batch]]
+            values = [
+                self._start_values(job, each)
+                for job, each in zip(jobs[batch], earlier, strict=True)
+            ]
+            self._state = slots.write(self._state, places, values)
+            continued = {
+                place: each
+                for place, each in zip(places, earlier, strict=True)
+                if each is not None and each.rows
+            }
+            for place, each in continued.items():
+                slot = self._slots[place]
+                assert slot is not None
+                slot.record.resume(each.rows)
+            if continued:
+                best = [each.best for each in continued.values()]
+                self._best = slots.write(self._best, list(continued), best)
 
-    def _start_values(self, job: Job) -> list[Any]:
+    def _start_values(self, job: Job, resumed: Checkpoint | None) -> list[Any]:
         """The values of a member's state at its start."""
         member = job.member
-        resumed = None if member.weights is None else Checkpoint.load(member.weights)
         weights = self._plan.start_weights(member.seed)
         values = list(self._before_start)
         for variable, value in self._one_member.start_values(
@@ -171,7 +192,7 @@ class PopulationEngine:
     def _train_epoch(self) -> Iterator[tuple[int, TrainedMember]]:
         """Train an epoch, and yield the members for which it was the last one."""
         started = time.perf_counter()
-        members = [(place, slot) for place, slot in self._members() if slot.epoch < slot.last]
+        members = [(place, slot) for place, slot in self._members() if not slot.finished]
         improved = np.zeros(len(self._slots), bool)
         if members:
             self._schedule_rates(members)
@@ -191,11 +212,7 @@ class PopulationEngine:
 
     def _finish(self) -> Iterator[tuple[int, TrainedMember]]:
         """Yield the members that are finished, and free their slots."""
-        finished = [
-            (place, slot)
-            for place, slot in self._members()
-            if slot.record.finished or slot.epoch >= slot.last
-        ]
+        finished = [(place, slot) for place, slot in self._members() if slot.finished]
         for place, _ in finished:
             self._slots[place] = None
         for batch in slots.batches(len(finished), _bytes_of(self._before_start)):
@@ -254,8 +271,10 @@ class PopulationEngine:
             return [Checkpoint(weights) for weights in best]
         states = slots.read(self._state, places)
         return [
-            Checkpoint(weights, self._weights(state), state[2], self._seeds(state))
-            for weights, state in zip(best, states, strict=True)
+            Checkpoint(
+                weights, self._weights(state), state[2], self._seeds(state), rows=slot.record.rows
+            )
+            for weights, state, (_, slot) in zip(best, states, members, strict=True)
         ]
 
     def _seeds(self, state: State) -> list[Any]:
@@ -277,6 +296,10 @@ def members_that_fit(bytes_per_member: int) -> int:
     if stats and "bytes_limit" in stats:
         memory = SHARE_OF_DEVICE * (stats["bytes_limit"] - stats.get("bytes_in_use", 0))
     return max(1, int(memory / bytes_per_member))
+
+
+def _earlier(job: Job) -> Checkpoint | None:
+    return None if job.member.weights is None else Checkpoint.load(job.member.weights)
 
 
 def _bytes_of(values: Sequence[Any]) -> int:

@@ -269,12 +269,23 @@ def test_a_member_that_continues_equals_one_that_was_not_interrupted(update, few
     (begun,) = trainer.train([Member(rates, seed=5, epochs=2)])
     rest = Member(rates, seed=5, epochs=4, initial_epoch=2, weights=begun.checkpoint)
     ended = trainer.train([Member([0.1, 0.1], seed=6), rest])[1]
-    together = np.concatenate([begun.curves["val_loss"], ended.curves["val_loss"]])
-    assert np.array_equal(together, whole.curves["val_loss"])
-    for a, b in zip(
-        Checkpoint.load(whole.checkpoint).last, Checkpoint.load(ended.checkpoint).last, strict=True
-    ):
-        assert np.array_equal(a, b)
+    assert_identical(whole, ended)
+    assert whole.checkpoint.read_bytes() == ended.checkpoint.read_bytes()
+
+
+def test_patience_counts_on_and_the_best_weights_are_kept(few_digits):
+    # With so large a learning rate the loss grows again long before the last epoch.
+    model = build_mlp(**MLP, optimizer=optimizers.SGD(1.0))
+    trainer = trainer_of(model, few_digits, epochs=40, patience=3, workers=1)
+    rates = [0.0, 0.0]
+    (whole,) = trainer.train([Member(rates, seed=0)])
+    assert len(whole.curves) == whole.best_epoch + 3 < 40
+    for epochs in (whole.best_epoch + 1, len(whole.curves)):  # not improved since, and ended
+        (begun,) = trainer.train([Member(rates, seed=0, epochs=epochs)])
+        rest = Member(rates, seed=0, initial_epoch=epochs, weights=begun.checkpoint)
+        (ended,) = trainer.train([rest])
+        assert_identical(whole, ended)
+        assert whole.checkpoint.read_bytes() == ended.checkpoint.read_bytes()
 
 
 @pytest.mark.slow

@@ -1,0 +1,71 @@
+"""Trials that end before their training does, as halving and Hyperband have them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from dropout_zoo.training.members import TrainedMember
+from dropout_zoo.tuning.records.trial_tables import TrainingRecord
+from dropout_zoo.tuning.trial_setting import TrialSetting
+
+PRUNED = "pruned"
+
+
+def has_ended(result: TrainedMember, patience: int | None) -> bool:
+    """Return whether patience has ended a training run, or an error.
+
+    Args:
+        result: the training run.
+        patience: number of epochs without improvement after which training ends; None for never.
+    """
+    stalled = patience is not None and len(result.curves) - result.best_epoch >= patience
+    return result.status != "completed" or stalled
+
+
+def pruned(result: TrainedMember) -> TrainedMember:
+    """Return a training run with a status that says that it was ended early."""
+    reason = f"others were more promising at epoch {len(result.curves)}"
+    return replace(result, status=PRUNED, reason=reason)
+
+
+def last_of_each_setting(
+    results: Mapping[str, TrainedMember], epochs: int, patience: int | None
+) -> dict[str, TrainedMember]:
+    """Keep the longest trial of each setting, and mark those that were ended early.
+
+    A trial that another one has continued is left out: its epochs are those of the other one too.
+
+    Args:
+        results: the trials by name, in the order in which they were created.
+        epochs: the maximum number of epochs.
+        patience: as in `has_ended`.
+
+    Returns:
+        The trials that are left, by name.
+    """
+    longest: dict[str, str] = {}
+    for name, result in results.items():
+        key = TrialSetting.of(result).key
+        if key not in longest or _end(result, epochs) >= _end(results[longest[key]], epochs):
+            longest[key] = name
+    return {
+        name: result
+        if _end(result, epochs) == epochs or has_ended(result, patience)
+        else pruned(result)
+        for name, result in results.items()
+        if name in longest.values()
+    }
+
+
+def without_continued(records: Sequence[TrainingRecord]) -> list[TrainingRecord]:
+    """Leave out training runs that a later one of the same name, role and seed has continued."""
+    last = {
+        (each.setting, each.role, each.result.member.seed, each.result.member.split): number
+        for number, each in enumerate(records)
+    }
+    return [each for number, each in enumerate(records) if number in last.values()]
+
+
+def _end(result: TrainedMember, epochs: int) -> int:
+    return result.member.epochs or epochs
