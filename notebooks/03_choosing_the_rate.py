@@ -131,7 +131,9 @@ def remember(name):
 display(
     claims_table(
         ["too-high-a-rate-underfits", "a-high-rate-harms", "best-rate-within-the-range",
-         "input-dropout-helps", "slows-training", "wrong-labels-want-a-higher-rate"]
+         "input-dropout-helps", "slows-training", "wrong-labels-want-a-higher-rate",
+         "recommended-rates-help", "a-high-input-rate-harms", "wide-networks-want-a-higher-rate",
+         "best-rate-of-a-wide-network-within-the-range"]
     )
 )  # fmt: skip
 remember("best-rate-within-the-range")

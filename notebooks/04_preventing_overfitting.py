@@ -165,6 +165,20 @@ display(claims_table(["cnn-dense-layers-gain", "cnn-all-layers-gain-more"]))
 remember("cnn-all-layers-gain-more")
 
 # %% [markdown]
+# In a residual network with batch normalization, Kim et al. (2023) find one position that helps:
+# after the last batch norm of a branch, before its last convolution; and in the head, before the
+# pooling rather than after it.
+
+# %%
+display(
+    claims_table(
+        ["residual-after-batch-norm-gains", "residual-after-batch-norm-is-best",
+         "residual-before-pooling-is-better"]
+    )
+)  # fmt: skip
+remember("residual-after-batch-norm-gains")
+
+# %% [markdown]
 # ## What dropout does to a network
 #
 # A unit that cannot rely on others to be there should do something useful by itself. If so, the
