@@ -11,7 +11,8 @@
   MLP in Keras and its twin in PyTorch.
 - Tools: `dropout_sites` finds where a model applies dropout, each place a `DropoutSite`; `diagram`
   shows it in a `ModelDiagram`; `audit` checks it and returns an `AuditReport`, each problem a
-  `Finding`; `with_rates` changes its rates, `with_runtime_rates` makes them variables, and
+  `Finding`; `with_rates` changes its rates, `with_runtime_rates` makes them variables,
+  `with_dropout` and `without_dropout` add dropout layers and take them out, and
   `check_rate` checks a rate.
 - Layers: `StochasticDepth`, `DropBlock2D`, `DropConnect`, `ConcreteDropout` and `Maxout`.
 - `GUIDANCE` maps a placement (``"input"``, ``"hidden"``, ``"output"``) to its recommended rates

@@ -10,6 +10,7 @@ from .architectures.vit import build_vit
 from .architectures.wide_resnet import build_wide_resnet
 from .auditing.audit import AuditReport, Finding, audit
 from .diagrams.diagram import ModelDiagram, diagram
+from .graph.added_dropout import with_dropout, without_dropout
 from .graph.changed_rates import with_rates
 from .graph.runtime_rates import with_runtime_rates
 from .graph.sites import DropoutSite, dropout_sites
@@ -61,6 +62,8 @@ __all__ = [
     "srivastava_sgd",
     "torch_weights_to_keras",
     "weights_card",
+    "with_dropout",
     "with_rates",
     "with_runtime_rates",
+    "without_dropout",
 ]

@@ -144,6 +144,15 @@ def copy_of_operation(operation: Any) -> Any:
     return copied
 
 
+def forget_calls(operation: Any) -> None:
+    """Have a layer or operation forget the graphs in which it was called.
+
+    It would otherwise have the output that it had in the first of them, in a new graph too.
+    """
+    operation._inbound_nodes.clear()
+    operation._outbound_nodes.clear()
+
+
 @contextmanager
 def state_may_be_added(layer: keras.Layer) -> Iterator[None]:
     """Allow variables to be added to a built layer, which Keras forbids."""

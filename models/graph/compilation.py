@@ -36,10 +36,12 @@ def _compile_clone(source: keras.Model, target: keras.Model) -> None:
     except Exception as error:  # a compile of the model's own may take other arguments
         raise not_cloneable(source, "compile() with the arguments of Keras", error) from error
     if getattr(source.optimizer, "weight_decay", None):
-        pairs = zip(source.trainable_variables, target.trainable_variables, strict=True)
+        before, after = source.trainable_variables, target.trainable_variables
+        if {id(each) for each in before} == {id(each) for each in after}:
+            before = after  # they share their variables, whose order may differ
         without = [
             new
-            for old, new in pairs
+            for old, new in zip(before, after, strict=True)
             if not keras_internals.uses_weight_decay(source.optimizer, old)
         ]
         target.optimizer.exclude_from_weight_decay(var_list=without)

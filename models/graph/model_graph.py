@@ -12,8 +12,8 @@ import keras
 
 from dropout_zoo.models import keras_internals
 
-_SCALE = (keras.layers.Rescaling, keras.layers.Normalization)
-_READ_INDICES = (
+SCALE = (keras.layers.Rescaling, keras.layers.Normalization)
+READ_INDICES = (
     keras.layers.Embedding,
     keras.layers.CategoryEncoding,
     keras.layers.Hashing,
@@ -184,13 +184,13 @@ def own_weights(layer: keras.Layer) -> list[keras.Variable]:
 
 def reads_indices(model: keras.Layer) -> bool:
     """Whether the inputs of a model are indices, such as those of tokens, which have no order."""
-    return any(isinstance(layer, _READ_INDICES) for layer in flat_layers(model))
+    return any(isinstance(layer, READ_INDICES) for layer in flat_layers(model))
 
 
 def takes_raw_values(model: keras.Model) -> bool:
     """Whether a model scales its inputs before its first weights, or looks them up as indices."""
     for layer in flat_layers(model):
-        if isinstance(layer, (*_READ_INDICES, *_SCALE)):
+        if isinstance(layer, (*READ_INDICES, *SCALE)):
             return True
         if layer.trainable_weights and not keras_internals.direct_layers(layer):
             return False

@@ -85,6 +85,18 @@ def test_nested_layers_are_all_layers_at_any_depth(functional):
     assert functional.name not in names, complaint("Layer._flatten_layers")
 
 
+def test_a_layer_that_forgets_its_calls_has_the_output_of_the_new_graph():
+    dense = layers.Dense(2)
+    earlier = keras.Input((3,))
+    dense(earlier)
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, dense(inputs))
+    assert dense.output is not model.output  # it is that of the first graph
+    keras_internals.forget_calls(dense)
+    model = keras.Model(inputs, dense(inputs))
+    assert dense.output is model.output, complaint("Operation._inbound_nodes")
+
+
 def test_nested_layers_of_a_model_and_of_its_clone_come_in_the_same_order(functional):
     originals = keras_internals.nested_layers(functional)
     clones = keras_internals.nested_layers(keras.models.clone_model(functional))
