@@ -29,6 +29,9 @@ COMPARISON_COLUMNS = (
 """Columns of the comparison of settings, besides their hyperparameters and rates."""
 
 
+PRUNED = "pruned"
+"""Status of a trial that was ended before its training had."""
+
 _FIXED = {*_KEYS, *SCORE_COLUMNS, "seconds"}
 
 

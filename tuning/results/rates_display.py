@@ -14,6 +14,7 @@ from dropout_zoo.studies.displays.base import Display, Style, draw_seeds, styled
 from dropout_zoo.studies.displays.paired_difference import DifferenceDisplay
 from dropout_zoo.studies.displays.style import BLACK, BLUE, GRAY, GREEN, RATE_AXIS, VERMILION
 from dropout_zoo.training.objective import Objective
+from dropout_zoo.tuning.records.trial_tables import PRUNED
 
 CONTROL_STYLES = ((BLACK, "--"), (VERMILION, "-."))
 """Color and line style of each control: no dropout, and the rates as given."""
@@ -24,7 +25,8 @@ class RatesDisplay(Display):
 
     In the panels of the sites, all runs have the same seed: dots are the trials, the line connects
     those with the same rates at the other sites as one of the best, and the controls are horizontal
-    lines. If the trials do not form a grid, the line is their mean at each rate. Where other
+    lines. If the trials do not form a grid, the line is their mean at each rate. Rates of trials
+    that ended early are crosses at the top, because their scores cannot be compared. Where other
     hyperparameters were searched, each trial has its own control, an open dot at a rate of 0 that a
     thin line connects with it. Means over the hyperparameters would say nothing about rates, so the
     thick line is left out unless trials differ in one rate alone, and recommended rates are not
@@ -41,6 +43,8 @@ class RatesDisplay(Display):
         best_rates: recommended rate by site path.
         objective: what the scores are.
         hyperparameters: columns of the trials with the other hyperparameters that were searched.
+        pruned: rates of the trials that ended early, in the columns of the panels; None if there
+            are none.
 
     Example:
         >>> import pandas as pd
@@ -68,8 +72,10 @@ class RatesDisplay(Display):
         best_rates: Mapping[str, float],
         objective: Objective,
         hyperparameters: Sequence[str] = (),
+        pruned: pd.DataFrame | None = None,
     ) -> None:
         self.trials = trials
+        self.pruned = pruned
         self.panels = {name: tuple(sites) for name, sites in panels.items()}
         self.controls = dict(controls)
         self.race = race
@@ -120,6 +126,7 @@ class RatesDisplay(Display):
             best_rates=best_rates,
             objective=objective,
             hyperparameters=hyperparameters,
+            pruned=trials.loc[trials["status"] == PRUNED, list(panels)],
         )
 
     def plot(
@@ -155,6 +162,7 @@ class RatesDisplay(Display):
             self._draw_trials(axis, name, scatter_kw)
             if name in lines:
                 self._draw_line(axis, lines[name], label, line_kw)
+            self._draw_pruned(axis, name)
             self._mark(axis, name)
         axes[0].set_ylabel(f"{self.objective.name} at the best epoch, one seed")
         # Below the panel, where it hides nothing and takes no width.
@@ -225,6 +233,16 @@ class RatesDisplay(Display):
             "label": label,
         }  # fmt: skip
         axis.plot(scores.index, scores, **styled(Line2D, line, line_kw))
+
+    def _draw_pruned(self, axis: Axes, name: str) -> None:
+        """Mark the rates of trials that ended early, at the top."""
+        if self.pruned is None or self.pruned.empty:
+            return
+        rates = sorted(set(self.pruned[name]))
+        axis.plot(
+            rates, [0.97] * len(rates), transform=axis.get_xaxis_transform(), linestyle="none",
+            marker="x", color=GRAY, markersize=6, label="ended early (score not comparable)",
+        )  # fmt: skip
 
     def _mark(self, axis: Axes, name: str) -> None:
         """Mark the scores of the controls and the recommended rate, and name the panel."""

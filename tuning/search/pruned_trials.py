@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from dropout_zoo.training.members import TrainedMember
-from dropout_zoo.tuning.records.trial_tables import TrainingRecord
+from dropout_zoo.tuning.records.trial_tables import PRUNED, TrainingRecord
 from dropout_zoo.tuning.trial_setting import TrialSetting
-
-PRUNED = "pruned"
 
 
 def has_ended(result: TrainedMember, patience: int | None) -> bool:

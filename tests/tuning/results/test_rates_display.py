@@ -103,3 +103,20 @@ def test_trials_of_other_hyperparameters_are_connected_with_their_controls_alone
     assert alone not in {label for label, _ in two.values()}
     assert not any("mean" in label for label, _ in one.values())
     plt.close(display.figure_)
+
+
+def test_trials_that_ended_early_are_crosses_at_the_top():
+    trials = pd.DataFrame({
+        "setting": ["a", "b", "c", "d"], "role": "trial", "first": [0.2, 0.3, 0.4, 0.4],
+        "status": ["completed", "completed", "pruned", "pruned"], "score": [0.5, 0.4, 9.0, 8.0],
+    })  # fmt: skip
+    display = RatesDisplay.from_tables(
+        trials=trials, finalists=trials[:0], comparison=trials[:0], panels={"first": ["first"]},
+        best_rates={"first": 0.3}, objective=Objective("val_loss", "min"),
+    ).plot()  # fmt: skip
+    [axis] = display.axes_
+    plt.close(display.figure_)
+    [crosses] = [each for each in axis.get_lines() if "ended early" in str(each.get_label())]
+    assert crosses.get_xdata().tolist() == [0.4]
+    assert axis.get_ylim()[1] < 1  # their scores are not drawn
+    assert "ended early" in " ".join(text.get_text() for text in axis.get_legend().get_texts())
