@@ -155,7 +155,7 @@ def weights_of(model: str) -> list[str]:
     Returns:
         The names; none for most models.
     """
-    return sorted(path.stem for path in (WEIGHTS / model).glob("*.json"))
+    return sorted(path.stem for path in (WEIGHTS / str(model)).glob("*.json"))
 
 
 def load_trained_weights(model: keras.Model, name: str, weights: str) -> None:

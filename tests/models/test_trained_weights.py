@@ -129,6 +129,8 @@ def test_weights_that_there_are_not_are_refused():
         build_mlp(weights="mnst")
     with pytest.raises(ValueError, match=r"comes with trained weights .* received 'vit'"):
         weights_card("vit", "mnist")
+    with pytest.raises(ValueError, match="received None with weights='mnist'"):
+        weights_card(None, "mnist")
 
 
 @pytest.mark.parametrize("damage", ["changed", "deleted"])
