@@ -11,9 +11,14 @@ from dropout_zoo.models.graph.cloning import is_built_again
 from dropout_zoo.models.graph.compilation import compile_like
 from dropout_zoo.models.graph.dropout_places import Place, find_places
 from dropout_zoo.models.graph.graph_changes import GraphChanges
-from dropout_zoo.models.graph.model_graph import check_is_model, flat_layers, is_plain_model
+from dropout_zoo.models.graph.model_graph import (
+    check_is_model,
+    flat_layers,
+    is_plain_model,
+    read_graph,
+)
 from dropout_zoo.models.graph.sites import DROPOUT_FAMILY, dropout_sites
-from dropout_zoo.models.graph.training_methods import IN_STEPS, overridden_method
+from dropout_zoo.models.graph.training_methods import IN_STEPS
 from dropout_zoo.models.guidance import check_rate
 from dropout_zoo.models.layers.stochastic_depth import StochasticDepth
 
@@ -67,13 +72,13 @@ def with_dropout(model: keras.Model, rates: Mapping[str, float]) -> keras.Model:
         [('dropout_before_hidden', 0.1), ('dropout_before_classes', 0.4)]
     """
     check_is_model(model)
-    own = overridden_method(model, IN_STEPS)
-    if not is_plain_model(model) or is_built_again(model) or own is not None:
-        kind = f"{type(model).__name__} {model.name!r}"
+    found = f"{type(model).__name__} {model.name!r}"
+    if is_plain_model(model) and not is_built_again(model):
+        found = _own_methods(model)
+    if found:
         raise TypeError(
             "expected a Sequential or Functional model, whose graph can be changed, received "
-            f"{kind}{'' if own is None else f', which has a {own} of its own'}; add dropout in its "
-            "code"
+            f"{found}; add dropout in its code"
         )
     if not model.built:
         raise ValueError(
@@ -88,10 +93,16 @@ def with_dropout(model: keras.Model, rates: Mapping[str, float]) -> keras.Model:
         for site in dropout_sites(copy)
         if isinstance(site.layer, DROPOUT_FAMILY) or site.own_noise
     }
+    before, after = set[int](), set[int]()
     for name, rate in rates.items():
         check_rate(rate, f"the rate {name!r}")
         for place in find_places(copy, name, dropping):
             changes.add(_layer_for(place, rate, taken), place.call.operation, place.index, name)
+            (after if place.index is None else before).update(place.sources)
+            if before & after:
+                raise ValueError(
+                    f"expected places that differ, received {name!r}, which is one of the others"
+                )
     return _changed(copy, changes)
 
 
@@ -122,13 +133,26 @@ def without_dropout(model: keras.Model) -> keras.Model:
     """
     check_is_model(model)
     copy = with_rates(model, 0.0)
-    if not is_plain_model(copy) or is_built_again(copy):
+    graph = read_graph(copy)
+    if graph is None or not copy.built or is_built_again(copy) or _own_methods(copy):
         return copy
     changes = GraphChanges()
+    outputs = {id(call.operation) for call in graph.calls if call.is_output}  # they have names
     for site in dropout_sites(copy):
-        if site.layer is site.owner and isinstance(site.layer, DROPOUT_FAMILY):
+        own_layer = site.layer is site.owner and isinstance(site.layer, DROPOUT_FAMILY)
+        if own_layer and id(site.layer) not in outputs:
             changes.leave_out(site.layer)
     return _changed(copy, changes)
+
+
+def _own_methods(model: keras.Model) -> str:
+    """Say which model has methods of its own that a plain model would lack; empty if none has."""
+    for each in filter(is_plain_model, [model, *flat_layers(model)]):
+        for name in (*IN_STEPS, "call"):
+            owner = next(kind for kind in type(each).__mro__ if name in vars(kind))
+            if owner.__module__.partition(".")[0] not in ("keras", "keras_hub"):
+                return f"{type(each).__name__} {each.name!r}, which has a {name} of its own"
+    return ""
 
 
 def _layer_for(place: Place, rate: float, taken: set[str]) -> keras.layers.Dropout:
@@ -143,7 +167,11 @@ def _layer_for(place: Place, rate: float, taken: set[str]) -> keras.layers.Dropo
         number += 1
         name = f"{first}_{number}"
     taken.add(name)
-    return kind(rate, name=name)
+    beside = place.call.operation
+    options = {"dtype": beside.dtype_policy} if isinstance(beside, keras.Layer) else {}
+    if kind in _BY_RANK.values():
+        options["data_format"] = getattr(beside, "data_format", None)
+    return kind(rate, name=name, **options)
 
 
 def _changed(copy: keras.Model, changes: GraphChanges) -> keras.Model:

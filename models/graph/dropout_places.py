@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -15,6 +16,7 @@ from dropout_zoo.models.graph.model_graph import (
     Graph,
     GraphCall,
     flat_layers,
+    is_plain_model,
     own_weights,
     read_graph,
 )
@@ -27,6 +29,7 @@ _POOLING = (
     keras.layers.MaxPooling1D, keras.layers.MaxPooling2D, keras.layers.MaxPooling3D,
     keras.layers.AveragePooling1D, keras.layers.AveragePooling2D, keras.layers.AveragePooling3D,
 )  # fmt: skip
+_INPUT = -1  # the place of the inputs of the model
 _PROJECTION = 1  # layers with weights that a shortcut may have
 _BEFORE, _AFTER = "before ", "after "
 
@@ -58,6 +61,21 @@ class Place:
         return self.call.produced[0] if self.index is None else self.call.shapes[self.index]
 
     @property
+    def takes_numbers(self) -> bool:
+        """Whether the tensor holds numbers that can be set to 0, and no indices, masks or text."""
+        if self.index is None:
+            return all(map(keras.backend.is_float_dtype, self.call.produced_dtypes))
+        indices = isinstance(self.call.operation, READ_INDICES)
+        return not indices and keras.backend.is_float_dtype(self.call.dtypes[self.index])
+
+    @property
+    def sources(self) -> list[int]:
+        """The places of the calls whose outputs the tensor is."""
+        if self.index is None:
+            return [self.call.place]
+        return [call.place for call in self.call.received[self.index]]
+
+    @property
     def neighbors(self) -> list[GraphCall]:
         """The calls on both sides of it."""
         if self.index is None:
@@ -82,26 +100,49 @@ def find_places(model: keras.Model, name: str, dropping: Collection[int]) -> lis
     graph = read_graph(model)
     assert graph is not None  # it is a plain model
     find = _NAMED.get(name)
-    places = find(graph) if find else _beside_a_layer(graph, name)
+    found = find(graph) if find else _beside_a_layer(graph, name)
+    # Of a shared layer, which has several calls, each place once.
+    places = list({(id(each.call.operation), each.index): each for each in found}.values())
     if not places:
         raise ValueError(f"expected a place in {model.name!r}, received {name!r}: {_MISSING[name]}")
+    reached = _operations(model)
     for place in places:
-        _check(place, name, dropping)
+        _check(place, name, dropping, reached)
     return places
 
 
-def _check(place: Place, name: str, dropping: Collection[int]) -> None:
+def _operations(model: Any) -> set[int]:
+    """The ids of the layers and operations in a model and in the models nested in it."""
+    inner = model.layers if isinstance(model, keras.Sequential) else model.operations
+    found = {id(each) for each in inner}
+    for each in inner:
+        if is_plain_model(each):
+            found |= _operations(each)
+    return found
+
+
+def _check(place: Place, name: str, dropping: Collection[int], reached: Collection[int]) -> None:
+    if id(place.call.operation) not in reached:
+        raise ValueError(
+            f"expected a place in the graph, received {name!r}, of which {place.call.path!r} is "
+            "inside a wrapper; add dropout to the wrapped model first"
+        )
+    if place.index is None and place.call.is_output:
+        raise ValueError(
+            f"expected a place before the outputs, received {name!r}: {place.call.path!r} is one"
+        )
     for call in place.neighbors:
         if id(call.operation) in dropping:
             raise ValueError(
                 f"expected a place without dropout, received {name!r}, where {call.path!r} is "
                 "already; set its rate with with_rates"
             )
-    if isinstance(place.call.operation, READ_INDICES) and place.index is not None:
+    if not place.takes_numbers:
+        verb = "returns" if place.index is None else "takes"
         raise ValueError(
             f"expected a place where numbers can be set to 0, received {name!r}: "
-            f"{place.call.path!r} takes whole numbers that stand for something; add dropout after "
-            "it"
+            f"{place.call.path!r} {verb} something else, such as indices; add dropout after what "
+            "turns it into numbers"
         )
 
 
@@ -109,7 +150,7 @@ def _inputs(graph: Graph) -> list[Place]:
     return [
         Place(call, index, is_input=True)
         for call in graph.calls
-        if not isinstance(call.operation, SCALE)
+        if not isinstance(call.operation, SCALE) and "bool" not in call.produced_dtypes
         for index, sources in enumerate(call.received)
         if all(_only_scales(source) for source in sources) and (sources or call.inputs)
     ]
@@ -136,6 +177,7 @@ def _computes_features(call: GraphCall) -> bool:
     return (
         isinstance(operation, keras.Layer)
         and not isinstance(operation, _NORMALIZATION)
+        and "Embedding" not in type(operation).__name__  # of positions, which are added too
         and any(own_weights(layer) for layer in [operation, *flat_layers(operation)])
     )
 
@@ -168,9 +210,9 @@ def _index_of_branch(call: GraphCall) -> int | None:
     Both inputs come from one place: the shortcut without layers of weights on the way, or with a
     projection alone, and the branch with more of them.
     """
-    if not _is_addition(call) or len(call.received) != 2 or len(call.fed_by) != 2:
+    if not _is_addition(call) or len(call.received) != 2:
         return None
-    ways = [_weights_on_the_way(source) for source in call.fed_by]
+    ways = [_weights_on_the_way(sources) for sources in call.received]
     shared = ways[0].keys() & ways[1].keys()
     if not shared:
         return None
@@ -181,13 +223,19 @@ def _index_of_branch(call: GraphCall) -> int | None:
     return lengths.index(max(lengths))
 
 
-def _weights_on_the_way(call: GraphCall) -> dict[int, int]:
-    """For each call that leads to one, the largest number of layers with weights after it."""
-    most = {call.place: 0}
-    todo = [(-call.place, call)]
+def _weights_on_the_way(calls: Sequence[GraphCall]) -> dict[int, int]:
+    """For each place that leads to a tensor, the largest number of layers with weights after it.
+
+    Args:
+        calls: the calls that produce the tensor; none for an input of the model, whose place is -1.
+    """
+    most = {call.place: 0 for call in calls} or {_INPUT: 0}
+    todo = [(-call.place, call) for call in calls]
     while todo:
         _, last = heapq.heappop(todo)  # the latest: all that it leads to has been seen
         number = most[last.place] + _computes_features(last)
+        if last.inputs:
+            most[_INPUT] = max(number, most.get(_INPUT, 0))
         for source in last.fed_by:
             if source.place not in most:
                 heapq.heappush(todo, (-source.place, source))
@@ -214,11 +262,10 @@ def _beside_a_layer(graph: Graph, name: str) -> list[Place]:
         if prefix == _AFTER:
             return [Place(call, None)]
         index = _index_of_branch(call)
-        return (
-            [Place(call, number) for number in range(len(call.shapes) or 1)]
-            if (index is None)
-            else [Place(call, index, on_branch=True)]
-        )
+        if index is not None:
+            return [Place(call, index, on_branch=True)]
+        inputs = [Place(call, number) for number in range(len(call.shapes))]
+        return [each for each in inputs if each.takes_numbers] or inputs  # others may be masks
     known = [*map(repr, _NAMED), "'before NAME'", "'after NAME'"]
     raise ValueError(f"expected a place to be one of {', '.join(known)}, received {name!r}")
 

@@ -70,7 +70,9 @@ class GraphChanges:
             return rebuilt[id(operation)]
 
         # Keras compiles clones from a serialized configuration, which fails for custom losses.
-        compiled = [each for each in [model, *flat_layers(model)] if getattr(each, "compiled", 0)]
+        layers = [model, *flat_layers(model)]
+        trainable = {id(each): each.trainable for each in layers}
+        compiled = [each for each in layers if getattr(each, "compiled", 0)]
         for each in compiled:
             each.compiled = False
         try:
@@ -78,6 +80,11 @@ class GraphChanges:
         finally:
             for each in compiled:
                 each.compiled = True
+        # Freezing a layer freezes the layers inside it, which come after it here.
+        for each in layers:
+            new = rebuilt.get(id(each), each)
+            if new.trainable != trainable[id(each)]:
+                new.trainable = trainable[id(each)]
         return changed
 
     def _touches(self, model: Any) -> bool:
@@ -95,10 +102,7 @@ class GraphChanges:
         if not is_plain_model(operation) or not self._touches(operation):
             return operation
         build = self._sequential if isinstance(operation, keras.Sequential) else self._functional
-        new = build(operation, operation_of)
-        if not operation.trainable:
-            new.trainable = False
-        return new
+        return build(operation, operation_of)
 
     def _sequential(
         self, model: keras.Sequential, operation_of: Callable[[Any], Any]
@@ -125,7 +129,8 @@ class GraphChanges:
             original = originals[id(new)]
             args, kwargs = self._with_added(original, args, kwargs)
             if original in self._left_out:
-                return args[0]
+                tensors = keras.tree.flatten((args, kwargs))
+                return next(each for each in tensors if isinstance(each, keras.KerasTensor))
             outputs = new(*args, **kwargs)
             added = self._after.get(original)
             return outputs if added is None else keras.tree.map_structure(added, outputs)

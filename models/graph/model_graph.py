@@ -75,10 +75,12 @@ class GraphCall:
         training: the `training` argument of this call, or of the call of a model that contains it;
             None if there is none.
         shapes: shapes of the input tensors, with the batch axis; empty if the model is not built.
+        dtypes: their data types, likewise.
         received: for each input tensor, the calls that produced it; empty for inputs of the model.
         inputs: the inputs of the model among its inputs.
         produced: shapes of the output tensors, with the batch axis; empty if the model is not
             built.
+        produced_dtypes: their data types, likewise.
         feeds: the calls that use its outputs.
         is_output: whether its outputs are outputs of the model.
         place: its place in the order of computation.
@@ -91,9 +93,11 @@ class GraphCall:
     models: tuple[keras.Model, ...] = ()
     training: TrainingArgument | None = None
     shapes: list[tuple[int | None, ...]] = field(default_factory=list)
+    dtypes: list[str] = field(default_factory=list)
     received: list[list[GraphCall]] = field(default_factory=list)
     inputs: list[keras.layers.InputLayer] = field(default_factory=list)
     produced: list[tuple[int | None, ...]] = field(default_factory=list)
+    produced_dtypes: list[str] = field(default_factory=list)
     feeds: list[GraphCall] = field(default_factory=list)
     is_output: bool = False
     place: int = 0
@@ -279,6 +283,8 @@ def _unfold(
             if inner is None:
                 call = GraphCall(operation, path, around.models, around.training or training)
                 call.shapes = [tuple(tensor.shape) for tensor in node.input_tensors]
+                call.dtypes = [str(tensor.dtype) for tensor in node.input_tensors]
+                call.produced_dtypes = [str(tensor.dtype) for tensor in node.outputs]
                 call.produced = [tuple(tensor.shape) for tensor in node.outputs]
                 _add(GraphLayer(operation, path, holder), call, received, graph)
                 produced = [[call]] * len(node.outputs)

@@ -203,12 +203,8 @@ class MemberTrainer:
                 "another one with streamed training examples, which can be neither split nor "
                 "continued; use data in memory"
             )
-        if member.weights is not None and not Checkpoint.load(member.weights).last:
-            raise ValueError(
-                "expected weights from which training can continue, received "
-                f"{member.weights}, which holds only those of the best epoch; train with "
-                "keep_state=True"
-            )
+        if member.weights is not None:
+            _check_continues(member, Checkpoint.load(member.weights))
         if member.initial_epoch and member.weights is None:
             raise ValueError(
                 f"expected weights to continue from at initial_epoch={member.initial_epoch}, "
@@ -222,6 +218,21 @@ class MemberTrainer:
         rates = completed_rates(self.plan.outline.rates, member)
         callbacks = self._callbacks.callbacks_of(member)
         return Job(next(self._numbers), member, rates, callbacks)
+
+
+def _check_continues(member: Member, earlier: Checkpoint) -> None:
+    """Check that a member can begin where an earlier run ended."""
+    if not earlier.last:
+        raise ValueError(
+            "expected weights from which training can continue, received "
+            f"{member.weights}, which holds only those of the best epoch; train with "
+            "keep_state=True"
+        )
+    if earlier.rows and member.initial_epoch < len(earlier.rows):  # patience may end it before
+        raise ValueError(
+            f"expected initial_epoch={len(earlier.rows)}, the number of epochs that the checkpoint "
+            f"{member.weights} has behind it, received {member.initial_epoch}"
+        )
 
 
 def train_members(

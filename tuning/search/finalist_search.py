@@ -37,6 +37,7 @@ class FinalistSearch:
             finalists.
         candidates: the finalists by name, and after them the settings that may replace them.
         tuned_control: the best setting without dropout; None where the model is given.
+        going_on: names of the trials that halving has not ended.
     """
 
     def __init__(self, search: Search, folder: RunDirectory, trainer: RecordingTrainer) -> None:
@@ -46,6 +47,7 @@ class FinalistSearch:
         self.records: list[TrainingRecord] = []
         self.candidates: Mapping[str, TrialSetting] = {}
         self.tuned_control: TrialSetting | None = None
+        self.going_on: set[str] = set()
         # The setting of the best trial, and the rates that were tried with its hyperparameters;
         # None where no rates were tried beyond the range.
         self._extended: tuple[TrialSetting, SearchSpace] | None = None
@@ -136,9 +138,12 @@ class FinalistSearch:
             Member(search.space.site_rates(values), settings.seed, label=f"{number:0{digits}d}")
             for number, values in enumerate(chosen)
         ]
-        results = halve(
-            members, search.rungs, settings.training.patience, search.objective, self.trainer.train
-        )
+
+        def train(members: Sequence[Member]) -> list[TrainedMember]:
+            self.going_on = {str(member.label) for member in members}
+            return self.trainer.train(members)
+
+        results = halve(members, search.rungs, settings.training.patience, search.objective, train)
         return {str(each.member.label): each for each in results}
 
     def _ask_oracle(self) -> dict[str, TrainedMember]:

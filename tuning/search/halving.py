@@ -184,7 +184,13 @@ def _continued(
         )
         for number in left
     ]
-    return dict(zip(left, train(going_on), strict=True)) if going_on else {}
+    trained = train(going_on) if going_on else []
+    return {
+        number: replace(result, seconds=result.seconds + earlier[number].seconds)
+        if number in earlier
+        else result
+        for number, result in zip(left, trained, strict=True)
+    }
 
 
 def _promising(

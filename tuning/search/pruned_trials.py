@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from dropout_zoo.training.members import TrainedMember
@@ -56,13 +56,38 @@ def last_of_each_setting(
     }
 
 
-def without_continued(records: Sequence[TrainingRecord]) -> list[TrainingRecord]:
-    """Leave out training runs that a later one of the same name, role and seed has continued."""
+def as_far_as_trained(
+    records: Sequence[TrainingRecord], going_on: Collection[str], patience: int | None
+) -> list[TrainingRecord]:
+    """Return the records of halving that time has ended.
+
+    Args:
+        records: the training runs so far.
+        going_on: names of the trials that were to go on.
+        patience: as in `has_ended`.
+
+    Returns:
+        The records without trials that a later one of the same name has continued. Those that were
+        not to go on are marked.
+    """
     last = {
         (each.setting, each.role, each.result.member.seed, each.result.member.split): number
         for number, each in enumerate(records)
     }
-    return [each for number, each in enumerate(records) if number in last.values()]
+    kept = [each for number, each in enumerate(records) if number in last.values()]
+    return [
+        each._replace(result=pruned(each.result))
+        if each.role == "trial"
+        and each.setting not in going_on
+        and is_under_way(each.result, patience)
+        else each
+        for each in kept
+    ]
+
+
+def is_under_way(result: TrainedMember, patience: int | None) -> bool:
+    """Return whether a trial of halving has come to a rung, and neither to its end nor further."""
+    return result.member.epochs is not None and not has_ended(result, patience)
 
 
 def _end(result: TrainedMember, epochs: int) -> int:

@@ -295,7 +295,7 @@ class Search:
     def rungs(self) -> list[int]:
         """Epochs at which half of the trials go on; none with other oracles than halving."""
         training = self.settings.training
-        halves = self.oracle == "halving"
+        halves = self.oracle == "halving" and self.max_trials > 1
         return rungs(training.epochs, typical_epochs(training)) if halves else []
 
     @property

@@ -49,7 +49,7 @@ from dropout_zoo.tuning.results.result import TuningResult
 from dropout_zoo.tuning.search.audit_errors import audit_errors
 from dropout_zoo.tuning.search.finalist_race import FinalistRace
 from dropout_zoo.tuning.search.finalist_search import FinalistSearch
-from dropout_zoo.tuning.search.pruned_trials import without_continued
+from dropout_zoo.tuning.search.pruned_trials import as_far_as_trained, is_under_way
 from dropout_zoo.tuning.search.search import Search
 from dropout_zoo.tuning.space import WEIGHTS_DRAWN_ANEW
 from dropout_zoo.tuning.trial_setting import TrialSetting
@@ -208,6 +208,10 @@ class _Run:
             _folder=temporary,
         )
 
+    @property
+    def _patience(self) -> int | None:
+        return self.search.settings.training.patience
+
     def _seconds_since(self, started: float) -> float:
         """Seconds of this attempt, and of earlier ones as far as their results are used."""
         return time.perf_counter() - started + self.trainer.restored_seconds
@@ -249,7 +253,9 @@ class _Run:
         self.out_of_time = True
         self.screened = bool(self.finalists.records)
         if not self.screened:
-            self.finalists.records = without_continued(records)
+            if search.oracle == "halving":
+                records = as_far_as_trained(records, self.finalists.going_on, self._patience)
+            self.finalists.records = records
         if best_so_far(self.finalists.records, search.objective, screened=self.screened).empty:
             reasons = sorted({each.result.reason for each in self.finalists.records})
             raise RuntimeError(
@@ -267,7 +273,11 @@ class _Run:
             assert ended_by is not None  # otherwise there was a race
             searched = self.finalists.records
             table = best_so_far(searched, search.objective, screened=self.screened)
-            tried = sum(each.role == "trial" for each in searched)
+            tried = sum(
+                each.role == "trial"
+                and not (search.rungs and is_under_way(each.result, self._patience))
+                for each in searched
+            )
             trials = min(tried, search.max_trials), search.max_trials
             found = out_of_time(
                 table, search.control, search.objective, budget=ended_by, trials=trials

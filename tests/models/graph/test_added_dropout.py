@@ -224,7 +224,9 @@ def test_places_where_dropout_is_or_cannot_be_are_refused():
         ValueError, match="'before the classifier', where 'hidden_2_dropout' is alr"
     ):
         with_dropout(build_mlp(), {"before the classifier": 0.5})
-    with pytest.raises(ValueError, match="'input': 'embedding' takes whole numbers"):
+    with pytest.raises(
+        ValueError, match="'input': 'embedding' takes something else, such as indices"
+    ):
         with_dropout(without_dropout(build_lstm()), {"input": 0.1})
     with pytest.raises(ValueError, match="its graph adds no branch to what it came from"):
         with_dropout(build_mlp(), {"in each residual branch": 0.1})
@@ -254,6 +256,149 @@ def test_models_whose_graph_cannot_be_changed_are_refused():
     inputs = keras.Input((4,))
     with pytest.raises(TypeError, match="which has a train_step of its own"):
         with_dropout(Own(inputs, layers.Dense(3)(inputs)), {"input": 0.1})
+
+
+def test_layers_that_were_unfrozen_in_a_frozen_model_stay_so():
+    inputs = keras.Input((8,))
+    x = layers.Dense(4, name="first")(inputs)
+    base = keras.Model(inputs, layers.Dense(4, name="second")(layers.Dropout(0.1)(x)), name="base")
+    base.trainable = False
+    base.get_layer("second").trainable = True
+    model = keras.Model(inputs, layers.Dense(2, name="head")(base(inputs)))
+    model.compile("adam", "mse")
+    bare = without_dropout(model)
+    for changed in (bare, with_dropout(bare, {"after base/first": 0.2})):
+        paths = [variable.path for variable in changed.trainable_variables]
+        assert [path.split("/")[-2] for path in paths] == ["second", "second", "head", "head"]
+        assert not changed.get_layer("base").get_layer("first").trainable
+
+
+def test_branches_that_begin_at_the_input():
+    inputs = keras.Input((8,))
+    total = layers.Add(name="total")([inputs, layers.Dense(8)(inputs)])
+    model = keras.Model(inputs, layers.Dense(2)(total))
+    changed = with_dropout(model, {"in each residual branch": 0.2})
+    assert sites(changed) == {"dropout_before_total": ("StochasticDepth", 0.2)}
+    positions = keras.Model(inputs, layers.Add()([inputs, PositionEmbedding()(inputs)]))
+    with pytest.raises(ValueError, match="its graph adds no branch"):
+        with_dropout(positions, {"in each residual branch": 0.2})
+
+
+class PositionEmbedding(layers.Layer):
+    def build(self, shape):
+        self.table = self.add_weight(shape=shape[1:])
+
+    def call(self, x):
+        return self.table + 0 * x
+
+
+def test_masks_are_not_dropped():
+    tokens = keras.Input((6,))
+    x = layers.Embedding(10, 5, mask_zero=True, name="words")(tokens)
+    model = keras.Model(tokens, layers.Dense(2)(layers.LSTM(4, name="lstm")(x)))
+    model.compile("sgd", "mse")
+    changed = with_dropout(model, {"before lstm": 0.3})
+    assert sites(changed) == {"dropout_before_lstm": ("Dropout", 0.3)}
+    numbers = np.random.default_rng(0).integers(0, 10, (4, 6))
+    changed.fit(numbers, np.zeros((4, 2)), verbose=0)
+    same_outputs(model, with_dropout(model, {"before lstm": 0.3}), numbers)
+
+
+def test_shared_layers_share_their_dropout():
+    one, two = keras.Input((8,), name="one"), keras.Input((8,), name="two")
+    encoder = keras.Sequential([keras.Input((8,)), layers.Dense(4, name="code")], name="encoder")
+    model = keras.Model([one, two], layers.Dense(1)(encoder(one) - encoder(two)))
+    changed = with_dropout(model, {"input": 0.3, "before the classifier": 0.1})
+    assert list(sites(changed)) == [
+        "encoder/dropout_before_code", changed.layers[-2].name,
+    ]  # fmt: skip
+    x = np.random.default_rng(0).normal(size=(3, 8)).astype("float32")
+    same_outputs(model, changed, [x, 2 * x])
+
+
+def test_outputs_keep_their_names():
+    inputs = keras.Input((8,))
+    hidden = layers.Dense(4, activation="relu", name="hidden")(inputs)
+    first = layers.Dropout(0.2, name="first")(layers.Dense(2)(hidden))
+    model = keras.Model(inputs, [first, layers.Dense(1, name="second")(hidden)])
+    model.compile("adam", loss={"first": "mse", "second": "mse"})
+    changed = with_dropout(without_dropout(model), {"after hidden": 0.3})
+    assert changed.output_names == model.output_names
+    changed.fit(
+        np.zeros((4, 8)), {"first": np.zeros((4, 2)), "second": np.zeros((4, 1))}, verbose=0
+    )
+    with pytest.raises(ValueError, match="a place before the outputs, received 'after second'"):
+        with_dropout(model, {"after second": 0.3})
+
+
+def test_the_dtype_and_the_order_of_axes_are_those_of_the_layer_beside():
+    inputs = keras.Input((3, 8, 8))
+    x = layers.MaxPooling2D(data_format="channels_first", name="pool")(inputs)
+    x = layers.Flatten()(layers.AveragePooling2D(1, data_format="channels_first", name="next")(x))
+    model = keras.Model(inputs, layers.Dense(2, dtype="float64", name="last")(x))
+    changed = with_dropout(model, {"after pool": 0.2, "before last": 0.3})
+    spatial, plain = (site.layer for site in dropout_sites(changed))
+    assert spatial.data_format == "channels_first" and plain.compute_dtype == "float64"
+    same_outputs(model, changed, np.ones((2, 3, 8, 8), "float32"))
+
+
+def test_places_that_are_one_and_places_in_wrappers_are_refused():
+    model = keras.Sequential(
+        [keras.Input((4,)), layers.Dense(3, name="a"), layers.Dense(2, name="b")]
+    )
+    with pytest.raises(ValueError, match="received 'before b', which is one of the others"):
+        with_dropout(model, {"after a": 0.2, "before b": 0.3})
+    inputs = keras.Input((5, 4))
+    wrapped = keras.Model(inputs, layers.TimeDistributed(model, name="each")(inputs))
+    with pytest.raises(ValueError, match="'each/layer/a' is inside a wrapper"):
+        with_dropout(wrapped, {"before each/layer/a": 0.2})
+
+
+@pytest.mark.parametrize("kind", ["string", "uint8"])
+def test_inputs_that_are_no_numbers_are_refused(kind):
+    inputs = keras.Input((1,), dtype=kind)
+    kinds = {"string": layers.TextVectorization(10, vocabulary=["a"]), "uint8": layers.Flatten()}
+    model = keras.Model(inputs, kinds[kind](inputs))
+    with pytest.raises(ValueError, match="a place where numbers can be set to 0, received 'input'"):
+        with_dropout(model, {"input": 0.1})
+
+
+@keras.saving.register_keras_serializable("tests")
+class Scaled(keras.Model):
+    def __init__(self, **kwargs):
+        inputs = keras.Input((4,))
+        super().__init__(
+            inputs, layers.Dense(2)(layers.Dropout(0.3, name="drop")(inputs)), **kwargs
+        )
+
+    def call(self, x, training=False):
+        return super().call(10 * x, training=training)
+
+    def get_config(self):
+        return {"name": self.name}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+def test_the_call_of_a_model_of_ones_own_is_kept():
+    model = Scaled()
+    with pytest.raises(TypeError, match="which has a call of its own"):
+        with_dropout(model, {"input": 0.1})
+    bare = without_dropout(model)
+    assert [site.rate for site in dropout_sites(bare)] == [0.0]
+    same_outputs(model, bare, np.ones((2, 4), "float32"))
+
+
+def test_dropout_is_taken_out_however_it_is_called():
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, layers.Dense(2)(layers.Dropout(0.5)(inputs=inputs)))
+    assert len(without_dropout(model).layers) == 2
+    unbuilt = without_dropout(keras.Sequential([layers.Dense(3), layers.Dropout(0.5)]))
+    assert [site.rate for site in dropout_sites(unbuilt)] == [0.0]
+    alone = without_dropout(keras.Sequential([keras.Input((4,)), layers.Dropout(0.5)]))
+    same_outputs(alone, alone, np.ones((2, 4), "float32"))
 
 
 APPLICATIONS = {  # blocks, and residual branches

@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from time_limits import after, time_ends
 
 from dropout_zoo.models import build_mlp
 from dropout_zoo.training import Member, Objective
@@ -160,6 +161,24 @@ def test_as_many_whole_runs_as_take_the_same_time():
     assert equal_runs(25, [], 40) == 25
     assert round_sizes(25, 3) == [25, 13, 7, 4]
     assert equal_runs(25, [2, 4, 8], 40) == 6  # 25 x 2 + 13 x 2 + 7 x 4 + 4 x 32 epochs
+
+
+def test_a_budget_that_ends_between_rungs_leaves_out_what_was_pruned(few_digits):
+    model = build_mlp(units=(8,), hidden_rates=(0.4,), input_rate=0.2)
+    settings = {"rates": RATES[1:6], "epochs": 40, "patience": 5, "progress": False}
+    with time_ends(after(2 + 25 + 6)):  # in the second round: 6 of 13
+        result = tune(model, few_digits, **settings, budget="10m")
+    trials = result.trials[result.trials["role"] == "trial"].set_index("setting")
+    assert trials.index.is_unique and len(trials) == 25
+    assert trials["status"].value_counts().to_dict() == {"completed": 13, "pruned": 12}
+    assert "after 12 of 25 trials" in result.sentence
+    assert len(result.comparison) <= 13 + 2
+
+
+def test_a_single_setting_is_not_halved(few_digits):
+    model = build_mlp(units=(8,), hidden_rates=(0.4,))
+    chosen = TuningSettings.from_options(few_digits, {"rates": 0.3, "oracle": "halving"})
+    assert Search(model, few_digits, chosen).summary().startswith("1 trial, then 1 finalist")
 
 
 @pytest.mark.slow

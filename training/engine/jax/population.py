@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -96,7 +97,8 @@ class PopulationEngine:
                     return trained
                 self._start(self._next_of_one_split(running))
                 check_interrupt()
-                for number, result in self._train_epoch():
+                # Patience may have ended members in an earlier run: they are not trained again.
+                for number, result in itertools.chain(self._finish(), self._train_epoch()):
                     trained[number] = result
                     if on_result is not None:
                         on_result(result)
