@@ -29,7 +29,8 @@ def with_dropout(model: keras.Model, rates: Mapping[str, float]) -> keras.Model:
     """Return a copy of a model with more dropout layers, such as of a pretrained network.
 
     Weights, names and compilation stay, and so do the outputs at inference. The copy is a plain
-    Keras model, which saves and loads as any other.
+    Keras model, which saves and loads as any other; `StochasticDepth` is known to Keras once
+    `dropout_zoo.models` is imported.
 
     The layer that fits is added: `keras.layers.SpatialDropout2D` (or 3D), which drops whole
     channels, on feature maps; `StochasticDepth`, which drops a branch for whole examples, at the

@@ -5,15 +5,16 @@ import time
 
 import pytest
 
-from dropout_zoo.training import Objective
+from dropout_zoo.training import Member, Objective
 from dropout_zoo.tuning.records.progress import SECONDS_BETWEEN_LINES, Progress, duration
 
 
 class Finished:
-    """Stands for a trained member where only its score counts."""
+    """Stands for a trained member where only its score counts, and whether it continues another."""
 
-    def __init__(self, score):
+    def __init__(self, score, initial_epoch=0):
         self.score = score
+        self.member = Member({}, 0, initial_epoch=initial_epoch)
 
 
 LOSS = Objective("val_loss", "min")
@@ -86,3 +87,12 @@ def test_nothing_is_printed_if_progress_is_off(capsys):
 )
 def test_durations_are_readable(seconds, text):
     assert duration(seconds) == text
+
+
+def test_what_continues_a_training_run_is_not_counted_again(capsys):
+    with Progress(2, LOSS) as progress:
+        progress.phase("search", one_seed=True)
+        for initial_epoch in (0, 10, 20, 0):
+            progress.result(Finished(0.5, initial_epoch))
+    assert progress.done == 2
+    assert "search: 2 of 2 training runs" in capsys.readouterr().err
