@@ -1,6 +1,6 @@
 """What training on a cluster costs: a local one measured, one of many nodes simulated.
 
-    python benchmarks/cluster.py overhead [--only mlp|cnn] [--members 100] [--rounds 3]
+    python benchmarks/cluster.py overhead [--only mlp|cnn] [--members 100] [--epochs 20]
     python benchmarks/cluster.py simulation [--nodes 1000] [--members 100000] [--failures 0.1]
 
 `overhead` trains the same members with as many loops in this process as there are cores, and on a
@@ -143,7 +143,7 @@ def simulate(nodes: int, members: int, failures: float) -> dict[str, Any]:
     }
 
 
-def measure(network: str, cluster: str | None, count: int) -> dict[str, float]:
+def measure(network: str, cluster: str | None, count: int, epochs: int) -> dict[str, float]:
     """Train members of a network twice, and time the second call alone."""
     from dropout_zoo.models import build_cnn, build_mlp
     from dropout_zoo.training import (
@@ -155,12 +155,12 @@ def measure(network: str, cluster: str | None, count: int) -> dict[str, float]:
     )
 
     prepare_threads()
-    whole = load_dataset("mnist", path=os.environ["DROPOUT_ZOO_MNIST"])
+    whole = load_dataset(os.environ.get("DROPOUT_ZOO_MNIST") or "mnist")
     keep = EXAMPLES[network]
     (x, y), (vx, vy) = whole.train, whole.validation
     data = Dataset.from_arrays((x[:keep], y[:keep]), (vx[:1000], vy[:1000]))
     model = build_mlp() if network == "mlp" else build_cnn()
-    settings = TrainSettings(epochs=2, batch_size=128)
+    settings = TrainSettings(epochs=epochs, batch_size=128)
     started = time.perf_counter()
     trainer = MemberTrainer(model, data, settings, cluster=cluster)
     trainer.start()
@@ -170,14 +170,14 @@ def measure(network: str, cluster: str | None, count: int) -> dict[str, float]:
     return {"start-up": ready - started, "training": time.perf_counter() - ready}
 
 
-def overhead(network: str, count: int, rounds: int) -> None:
+def overhead(network: str, count: int, epochs: int, rounds: int) -> None:
     """Print a row of the table of one network."""
     found: dict[str, list[dict[str, float]]] = {"": [], "local:2": []}
     loads = []
     for _ in range(rounds):
         for cluster, results in found.items():
             loads.append(os.getloadavg()[0])
-            command = [sys.executable, __file__, "one", network, cluster, str(count)]
+            command = [sys.executable, __file__, "one", network, cluster, str(count), str(epochs)]
             output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             results.append(json.loads(output.splitlines()[-1]))
     print(found, file=sys.stderr)
@@ -186,7 +186,7 @@ def overhead(network: str, count: int, rounds: int) -> None:
         for results in found.values()
     )
     print(
-        f"| {network} | {count} | {here['training']:.1f} | {there['training']:.1f} | "
+        f"| {network} | {count} | {epochs} | {here['training']:.1f} | {there['training']:.1f} | "
         f"{there['training'] / here['training'] - 1:+.1%} | {here['start-up']:.1f} | "
         f"{there['start-up']:.1f} | {statistics.median(loads):.1f} |",
         flush=True,
@@ -196,13 +196,14 @@ def overhead(network: str, count: int, rounds: int) -> None:
 def main() -> None:
     """Measure what the arguments name."""
     if sys.argv[1:2] == ["one"]:
-        network, cluster, count = sys.argv[2:]
-        print(json.dumps(measure(network, cluster or None, int(count))))
+        network, cluster, count, epochs = sys.argv[2:]
+        print(json.dumps(measure(network, cluster or None, int(count), int(epochs))))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["overhead", "simulation"])
     parser.add_argument("--only", choices=list(EXAMPLES), help="one network")
     parser.add_argument("--members", type=int)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--nodes", type=int, default=1000)
     parser.add_argument("--failures", type=float, default=0.1)
@@ -211,11 +212,11 @@ def main() -> None:
         result = simulate(given.nodes, given.members or 100_000, given.failures)
         print(json.dumps(result, indent=2))
         return
-    print("| network | members | here, s | cluster, s | overhead | started | cluster | load |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| network | members | epochs | here, s | cluster, s | more | started | cluster | load |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for network in EXAMPLES:
         if given.only in (None, network):
-            overhead(network, given.members or 100, given.rounds)
+            overhead(network, given.members or 100, given.epochs, given.rounds)
 
 
 if __name__ == "__main__":
