@@ -56,9 +56,11 @@ def with_dropout(model: keras.Model, rates: Mapping[str, float]) -> keras.Model:
         ``dropout_before_predictions``.
 
     Raises:
-        ValueError: there is no such place, there is dropout already, the inputs there are whole
-            numbers, or a rate is out of range.
-        TypeError: the model is not a Sequential or Functional model, or cannot be cloned.
+        ValueError: the model is not built, there is no such place, it is an output or inside a
+            wrapper, there is dropout already or twice, what is there cannot be set to 0 (such as
+            indices), or a rate is out of range.
+        TypeError: the model is not a Sequential or Functional model, has methods of training or a
+            call of its own, or cannot be cloned.
 
     Example:
         >>> import keras
