@@ -428,6 +428,12 @@ def check_early_stopping_and_the_best_weights(few_digits):
     assert (ended.best_epoch, len(ended.curves)) == (stopped.best_epoch, len(stopped.curves))
     for one, two in zip(ended.model().get_weights(), stopped.model().get_weights(), strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-5)
+    # What patience has ended is not trained on beside one that is.
+    done = replace(rest, initial_epoch=len(ended.curves), weights=ended.checkpoint)
+    again, _ = trainer_of_all.train([done, Member([0.5, 0.5], seed=1, epochs=2)])
+    kept, state = (Checkpoint.load(each.checkpoint) for each in (ended, again))
+    for one, two in zip([*kept.last, *kept.seeds], [*state.last, *state.seeds], strict=True):
+        np.testing.assert_array_equal(one, two)
     x, y = few_digits.validation
     for trained in (stopped, other):
         measured = trained.model().evaluate(
